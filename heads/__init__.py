@@ -1,0 +1,1 @@
+"""One file per published head. Each defines ``Head``, ``RECIPE`` and ``SETUP`` (see sercache.recipe)."""

@@ -1,0 +1,67 @@
+"""Every deliberate exception of sercache, on one screen.
+
+A message says what was got, what was expected and what to do. The command line prints it as one
+line and exits with ``exit_code``: 2 where the user can mend it, 1 where the fault is ours.
+"""
+
+
+class SercacheError(Exception):
+    """Anything that sercache refuses on purpose."""
+
+    exit_code = 2
+
+
+class UnknownNameError(SercacheError):
+    """A head, corpus, encoder, state, task or protocol that does not exist."""
+
+
+class SettingsError(SercacheError):
+    """An option, environment variable or configuration file that cannot be used."""
+
+
+class MissingExtraError(SercacheError):
+    """An optional package is needed and not installed."""
+
+
+class AudioError(SercacheError):
+    """A recording that cannot be used: unreadable, empty, silent, too short."""
+
+
+class CorpusError(SercacheError):
+    """A folder that is not the corpus it is said to be, or labels that cannot be read."""
+
+
+class EncoderError(SercacheError):
+    """A checkpoint that cannot be loaded or does not keep the encoder contract."""
+
+
+class StoreError(SercacheError):
+    """A feature store that cannot be opened, written or continued."""
+
+
+class DamagedStoreError(StoreError):
+    """Bytes in a store differ from the checksum that was recorded with them."""
+
+
+class MissingFeaturesError(StoreError):
+    """Utterances are asked for that the cache does not hold."""
+
+
+class NumericRangeError(StoreError):
+    """Values that are not finite, or do not fit the chosen dtype."""
+
+
+class DiskSpaceError(StoreError):
+    """The planned bytes do not fit on the disk."""
+
+
+class ProtocolError(SercacheError):
+    """Folds that cannot be made, or that overlap where they must not."""
+
+
+class RecipeError(SercacheError):
+    """Training settings that do not exist or cannot be used together."""
+
+
+class TrainingError(SercacheError):
+    """Training that cannot go on, for example a loss that is not finite."""

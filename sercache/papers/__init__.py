@@ -1,0 +1,1 @@
+"""One file per paper: the rows of its tables, the printed numbers, and what to run for ours."""

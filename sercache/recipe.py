@@ -1,0 +1,120 @@
+"""How a head is trained (Recipe) and what it was published with (Setup)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_type_hints
+
+from sercache.catalog import unknown
+from sercache.errors import RecipeError
+
+Loss = Literal["cross-entropy", "focal"]
+Optimiser = Literal["adam", "adamw", "sgd"]
+Schedule = Literal["constant", "cosine", "halve-on-plateau"]
+Balance = Literal["none", "class-weights", "undersample"]
+SelectOn = Literal["last-epoch", "dev-loss", "dev-ua"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Training settings of a head. Immutable; ``override`` gives a changed copy."""
+
+    loss: Loss = "cross-entropy"
+    focal_gamma: float = 2.0
+    label_smoothing: float = 0.0
+    optimiser: Optimiser = "adam"
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    schedule: Schedule = "constant"
+    plateau_patience: int = 10
+    batch_size: int = 32
+    accumulate: int = 1
+    max_epochs: int = 100
+    select: SelectOn = "dev-loss"
+    """Which epoch's weights are kept. ``last-epoch`` needs no dev set; the test set never selects."""
+    patience: int | None = None
+    """Epochs without a better dev score after which training stops; None: never."""
+    clip_value: float | None = None
+    """Largest absolute value of a gradient element (Keras ``clipvalue``)."""
+    clip_norm: float | None = None
+    balance: Balance = "none"
+    mixed_precision: bool = False
+    """bfloat16 autocast on CUDA; ignored, and said so in the run, elsewhere."""
+
+    def __post_init__(self) -> None:
+        for name, kind in _choices().items():
+            if getattr(self, name) not in kind:
+                raise RecipeError(unknown(name, str(getattr(self, name)), list(kind)))
+        for name in ("lr", "batch_size", "accumulate", "max_epochs"):
+            if getattr(self, name) <= 0:
+                raise RecipeError(f"recipe field {name} must be above 0, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a head was published with: the features it reads and how it was judged.
+
+    Every field is the default of a command-line option and is written into the run. ``states`` is a
+    state selection as in ``--states``: ``blocks``, ``projection+blocks``, ``final``, ``1-12``, ``all``.
+    """
+
+    encoder: str
+    dataset: str
+    protocol: str
+    states: str
+    frames: bool
+    """True: the head reads full sequences; False: means over time."""
+    task: str | None = None
+    """Label map of the corpus; None: the corpus' own default."""
+    clip: str = "none"
+    """How long recordings are cut before encoding: ``none``, ``trim:15``, ``split:5`` (seconds)."""
+    normalise: Literal["none", "global", "speaker"] = "none"
+    max_frames: int | None = None
+    dev: str = "none"
+    """Where the dev part of a fold comes from (see sercache.protocols)."""
+    seeds: tuple[int, ...] = (0,)
+
+
+def _choices() -> dict[str, tuple[str, ...]]:
+    hints = get_type_hints(Recipe)
+    return {name: get_args(hint) for name, hint in hints.items() if hint in _LITERALS}
+
+
+_LITERALS = (Loss, Optimiser, Schedule, Balance, SelectOn)
+
+
+def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
+    """A copy of ``recipe`` with ``name=value`` settings applied, each value read as its field's type.
+
+    Raises RecipeError for a name that is no field or a value that does not fit.
+    """
+    hints = get_type_hints(Recipe)
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals:
+            raise RecipeError(f"a recipe setting is written name=value, got {setting!r}")
+        if name not in hints:
+            raise RecipeError(unknown("recipe field", name, sorted(hints)))
+        changes[name] = _read(name, text.strip(), hints[name])
+    return dataclasses.replace(recipe, **changes)
+
+
+def _read(name: str, text: str, hint: Any) -> Any:
+    """``text`` as a value of the field's type."""
+    options = get_args(hint)
+    if type(None) in options and text.lower() == "none":
+        return None
+    kind = hint if isinstance(hint, type) else next((o for o in options if isinstance(o, type)), str)
+    try:
+        if kind is bool:
+            return {"true": True, "false": False, "1": True, "0": False}[text.lower()]
+        return text if kind is str else kind(text)
+    except (ValueError, KeyError):
+        raise RecipeError(f"recipe field {name} takes {kind.__name__}, got {text!r}") from None

@@ -1,0 +1,54 @@
+"""FeatureSpec: everything that decides the bytes of a store, and nothing that does not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+DType = Literal["float16", "float32", "bfloat16"]
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """What a store holds. Its digest names the folder; device, batch size and workers are not part of it."""
+
+    encoder: str
+    """Short name, hub id or folder name, for people; ``identity`` decides."""
+    identity: Mapping[str, Any]
+    """The encoder's identity: family, source, revision, sha256 of the weights, preprocessing."""
+    sample_rate: int
+    """Hz."""
+    hop: int
+    """Samples from one frame to the next."""
+    corpus: str
+    release: str
+    states: tuple[str, ...]
+    dim: int
+    """Feature size D, the same for all states of a store."""
+    dtype: DType = "float16"
+    """Of the frames; means and standard deviations are float32 always."""
+    frames: bool = True
+    """False: only means and standard deviations over time are kept."""
+    clip: str = "none"
+    """``none``, ``trim:<s>`` or ``split:<s>``, in seconds."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values, with the schema version."""
+        return {"schema": SCHEMA, **asdict(self), "identity": dict(self.identity), "states": list(self.states)}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> FeatureSpec:
+        """The spec that ``to_json`` wrote."""
+        fields = {key: value for key, value in record.items() if key != "schema"}
+        return cls(**{**fields, "states": tuple(fields["states"])})
+
+    @property
+    def digest(self) -> str:
+        """First 16 hex digits of the sha256 of the spec's canonical JSON."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
