@@ -32,7 +32,7 @@ class Encoder(Protocol):
     name: str
     """Short name, hub id or folder name, as the user gave it."""
     identity: Mapping[str, Any]
-    """What decides the numbers: family, source, revision, sha256 of the weights, preprocessing. JSON values."""
+    """What decides the numbers, as JSON values: family, source, revision, weights' sha256, preprocessing."""
     sample_rate: int
     """Hz."""
     hop: int

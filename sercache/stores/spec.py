@@ -39,7 +39,8 @@ class FeatureSpec:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values, with the schema version."""
-        return {"schema": SCHEMA, **asdict(self), "identity": dict(self.identity), "states": list(self.states)}
+        record = {"schema": SCHEMA, **asdict(self)}
+        return record | {"identity": dict(self.identity), "states": list(self.states)}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> FeatureSpec:
