@@ -46,6 +46,9 @@ class Encoder(Protocol):
     max_samples: int | None
     """Longest waveform (samples) that is encoded exactly; None: no limit but memory."""
 
+    pack_frames: int
+    """Frames per call of ``encode`` that run best; a batch of more is right too, but larger in memory."""
+
     def n_frames(self, n_samples: int) -> int:
         """Frames T that ``n_samples`` give."""
         ...

@@ -1,0 +1,292 @@
+"""The `sercache` command: options and help. What a command does lies in sercache.commands."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sercache import __version__
+from sercache.errors import SercacheError
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_FOLDER = click.Path(path_type=Path)
+
+
+def _options(*decorators: Callable) -> Callable:
+    """Several click options as one decorator, so that commands share them word for word."""
+
+    def decorate(function: Callable) -> Callable:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+_where = _options(
+    click.option("--cache", type=_FOLDER, help="Folder of the feature stores."),
+    click.option("--device", help="cpu, cuda, cuda:1, mps or auto."),
+)
+_root = click.option("--root", type=_FOLDER, help="The corpus' folder; remembered once it was extracted.")
+_runs = click.option("--runs", type=_FOLDER, help="Folder that runs are written to.")
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(__version__, prog_name="sercache")
+def cli() -> None:
+    """Run a frozen speech encoder once; train any number of emotion heads from the cache.
+
+    \b
+    Example:
+      sercache extract --encoder wavlm-large --dataset iemocap --root /data/IEMOCAP_full_release
+      sercache train --head layer-attention
+    """
+
+
+@cli.command()
+@click.option("--encoder", required=True, help="Short name, Hugging Face id, or local folder.")
+@click.option("--dataset", required=True, help="Corpus name (sercache datasets).")
+@_root
+@_where
+@click.option("--revision", help="Commit of the weights on the hub.")
+@click.option(
+    "--for", "for_head", metavar="HEAD", help="Take states, clip rule and kind from a head's paper."
+)
+@click.option("--states", help="all, blocks, projection+blocks, 1-12, final, …  [default: all]")
+@click.option("--clip", help="none, trim:15 or split:5 (seconds).  [default: none]")
+@click.option("--pooled-only", is_flag=True, help="Keep means and deviations over time, no sequences.")
+@click.option(
+    "--dtype", type=click.Choice(["float16", "bfloat16", "float32"]), default="float16", show_default=True
+)
+@click.option(
+    "--format", "store_format", type=click.Choice(["zarr", "hdf5"]), default="zarr", show_default=True
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    default="float32",
+    show_default=True,
+    help="Of the encoder's arithmetic; float32 is exact.",
+)
+@click.option(
+    "--task", help="Only utterances that this task labels; all for every one.  [default: the corpus']"
+)
+@click.option("--limit", type=click.IntRange(1), help="Only the first utterances, to try things out.")
+@click.option(
+    "--workers", type=click.IntRange(1), default=2, show_default=True, help="Threads that decode audio."
+)
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+def extract(**options: Any) -> None:
+    """Run an encoder over a corpus and write its states into a store. Continues where it was stopped.
+
+    \b
+    Examples:
+      sercache extract --encoder wavlm-large --dataset iemocap --root /data/IEMOCAP_full_release
+      sercache extract --encoder wavlm-large --dataset iemocap --for layer-attention
+      sercache extract --encoder path/to/hf/folder --dataset emodb --root /data/emodb --states blocks
+    """
+    from sercache.commands.extract import Request, run
+
+    run(Request(**options))
+
+
+@cli.command()
+@click.option("--head", required=True, help="Head name (sercache heads).")
+@click.option("--encoder", help="Which cache to read.  [default: the head's published encoder]")
+@click.option("--dataset", help="Corpus.  [default: the head's published corpus]")
+@_root
+@_where
+@_runs
+@click.option("--store", type=_FOLDER, help="A store folder, where several would fit.")
+@click.option("--task", help="Label map of the corpus (sercache datasets NAME).")
+@click.option("--protocol", help="leave-one-session-out, leave-one-speaker-out, kfold:5, fixed:NAME, …")
+@click.option("--dev", help="Where the dev part comes from: none, next, previous, last, random20, …")
+@click.option("--states", help="all, blocks, projection+blocks, 1-12, final, …")
+@click.option("--clip", help="Clip rule of the cache: none, trim:15, split:5.")
+@click.option("--frames/--pooled", default=None, help="Read full sequences, or means over time.")
+@click.option(
+    "--normalise", type=click.Choice(["none", "global", "speaker"]), help="Scope of mean and variance."
+)
+@click.option("--max-frames", type=click.IntRange(1), help="Keep the first frames of each utterance.")
+@click.option("--seeds", type=click.IntRange(1), help="How many seeds.  [default: as published]")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a recipe field: lr=1e-3."
+)
+@click.option(
+    "--option", "head_options", multiple=True, metavar="NAME=VALUE", help="Change an option of the head."
+)
+@click.option("--name", help="Name of the run folder.")
+def train(**options: Any) -> None:
+    """Train a head from the cache over all folds and seeds, and write a run folder.
+
+    A head's published encoder, corpus, protocol and recipe are the defaults.
+
+    \b
+    Examples:
+      sercache train --head layer-attention
+      sercache train --head weighted-dense --encoder wav2vec2-base --dataset ravdess --seeds 5
+      sercache train --head superb --encoder hubert-base --dataset emodb --set lr=1e-3 --set max-epochs=30
+    """
+    from sercache.commands.train import Request, run
+
+    run(Request(**options))
+
+
+@cli.command()
+@click.argument("stores", nargs=-1, type=_FOLDER)
+@_where
+def info(stores: tuple[Path, ...], cache: Path | None, device: str | None) -> None:
+    """Show the stores of the cache, or all there is to know of some.
+
+    \b
+    Examples:
+      sercache info
+      sercache info ~/.cache/sercache/emodb/wavlm-large-0123456789abcdef
+    """
+    from sercache.commands.inspect import info as run
+
+    run(stores, cache)
+
+
+@cli.command()
+@click.argument("stores", nargs=-1, type=_FOLDER)
+@_root
+@_where
+@click.option("--repair", is_flag=True, help="Extract what is damaged anew.")
+def verify(stores: tuple[Path, ...], **options: Any) -> None:
+    """Check every checksum of the stores; exit code 2 where something is damaged.
+
+    \b
+    Examples:
+      sercache verify
+      sercache verify --repair
+    """
+    from sercache.commands.verify import run
+
+    run(stores, **options)
+
+
+@cli.command()
+@click.argument("name", required=False)
+def datasets(name: str | None) -> None:
+    """List the corpora that can be read, or show one: expected tree, tasks, splits, licence.
+
+    \b
+    Example:
+      sercache datasets iemocap
+    """
+    from sercache.commands.inspect import datasets as run
+
+    run(name)
+
+
+@cli.command()
+@click.argument("name", required=False)
+def encoders(name: str | None) -> None:
+    """List the encoders that have short names; any Hugging Face id or local folder works beside them.
+
+    \b
+    Example:
+      sercache encoders
+    """
+    from sercache.commands.inspect import encoders as run
+
+    run(name)
+
+
+@cli.command()
+@click.argument("name", required=False)
+def heads(name: str | None) -> None:
+    """List the heads, or show one: source, published set-up, recipe.
+
+    \b
+    Example:
+      sercache heads layer-attention
+    """
+    from sercache.commands.inspect import heads as run
+
+    run(name)
+
+
+@cli.command()
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+def config(settings: tuple[str, ...]) -> None:
+    """Show the settings and where each comes from, or change the configuration file.
+
+    Keys: cache, runs, device, roots.<dataset>. An empty value removes a setting.
+
+    \b
+    Examples:
+      sercache config
+      sercache config cache=/scratch/sercache roots.iemocap=/data/IEMOCAP_full_release
+    """
+    from sercache.commands.config import run
+
+    run(settings)
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, type=_FOLDER)
+@click.option(
+    "--format", "table_format", type=click.Choice(["text", "markdown", "csv", "latex"]), default="text"
+)
+def report(runs: tuple[Path, ...], table_format: str) -> None:
+    """Print runs side by side as one table; without names, all in the runs folder.
+
+    \b
+    Example:
+      sercache report runs/layer-attention-* --format markdown
+    """
+    from sercache.commands.report import run
+
+    run(runs, table_format)
+
+
+@cli.command()
+@click.argument("paper")
+@click.argument("table")
+@_root
+@_where
+@_runs
+@click.option("--rows", help="Only rows whose name contains this.")
+@click.option("--extract/--no-extract", "may_extract", default=True, help="Extract what the cache lacks.")
+def reproduce(paper: str, table: str, **options: Any) -> None:
+    """Print a paper's table with ours beside the printed numbers; finished rows are kept.
+
+    \b
+    Example:
+      sercache reproduce ioannides table2
+    """
+    from sercache.commands.reproduce import run
+
+    run(paper, table, **options)
+
+
+def main() -> None:
+    """Entry point: one line per mistake, exit code 2 for the user's, 1 for ours, 130 when interrupted."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as fault:
+        fault.show()
+        sys.exit(fault.exit_code)
+    except SercacheError as fault:
+        click.echo(f"error: {fault}", err=True)
+        sys.exit(fault.exit_code)
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except OSError as fault:
+        if fault.filename is None:
+            raise
+        click.echo(f"error: {fault.filename}: {fault.strerror}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""`sercache extract`: plan, print, encode, commit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sercache import catalog, encoders, extraction, settings, stores
+from sercache.commands._cache import read_corpus, write_origin
+from sercache.commands._console import bar, duration, say, size, used, warn
+from sercache.datasets import Corpus, Skipped, Utterance
+from sercache.encoders import Encoder
+from sercache.errors import AudioError, SettingsError
+from sercache.extraction import Extraction, Piece, Plan
+from sercache.stores.spec import FeatureSpec
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of one call."""
+
+    encoder: str
+    dataset: str
+    root: Path | None = None
+    cache: Path | None = None
+    device: str | None = None
+    revision: str | None = None
+    for_head: str | None = None
+    states: str | None = None
+    clip: str | None = None
+    pooled_only: bool = False
+    dtype: str = "float16"
+    store_format: str = "zarr"
+    precision: str = "float32"
+    task: str | None = None
+    limit: int | None = None
+    workers: int = 2
+    dry_run: bool = False
+
+
+def run(request: Request) -> None:
+    """Extract as asked. Raises SercacheError; AudioError at the end where recordings were skipped."""
+    request = _as_published(request)
+    known = settings.load()
+    cache = known.value("cache", request.cache)
+    device = known.value("device", request.device)
+    cache_folder = Path(cache.value).expanduser()
+    corpus, root = read_corpus(request.dataset, request.root, known, cache_folder)
+    utterances = chosen_utterances(corpus, request.task, request.limit)
+    used("cache", cache)
+    used("device", f"{settings.resolve_device(device.value)}  ({device.source})")
+    encoder = encoders.load(
+        request.encoder,
+        revision=request.revision,
+        device=settings.resolve_device(device.value),
+        precision=request.precision,
+    )
+    describe_encoder(encoder)
+    spec = extraction.feature_spec(
+        encoder,
+        corpus,
+        selection=request.states or "all",
+        dtype=request.dtype,  # type: ignore[arg-type]
+        frames=not request.pooled_only,
+        clip=request.clip or "none",
+    )
+    folder = stores.store_path(cache_folder, spec, request.store_format)
+    work(request, root.value, encoder, utterances, spec, folder)
+
+
+def work(
+    request: Request,
+    root: str,
+    encoder: Encoder,
+    utterances: list[Utterance],
+    spec: FeatureSpec,
+    folder: Path,
+) -> None:
+    """Plan, print the plan, and unless it is a dry run fill the store at ``folder``."""
+    done = stores.open(folder).ids() if stores.exists(folder) else []
+    plan = extraction.make_plan(
+        encoder,
+        utterances,
+        spec,
+        folder,
+        done=done,
+        progress=lambda items: bar(items, desc="headers", total=len(utterances), unit="file"),
+    )
+    _print_plan(plan, encoder, folder)
+    if request.dry_run:
+        return
+    if plan.pending:
+        writer = stores.create(folder, spec, request.store_format)
+        write_origin(folder, _origin(request, root))
+        result = _encode(plan, encoder, writer, stores.open(folder), request.workers, folder)
+        say(_summary(result, folder))
+        skipped = result.skipped
+    else:
+        say(f"nothing to do: all {len(plan.done)} entries are in {folder}")
+        skipped = plan.skipped
+    extraction.record_skips(folder, skipped)
+    _complain(skipped, len(utterances))
+
+
+def _encode(
+    plan: Plan,
+    encoder: Encoder,
+    writer: stores.FeatureWriter,
+    store: stores.FeatureStore,
+    workers: int,
+    folder: Path,
+) -> Extraction:
+    hours = bar(total=round(plan.seconds / 3600, 4), unit="h", desc="audio", bar_format=_BAR)
+
+    def advance(piece: Piece) -> None:
+        seconds = piece.n_samples / encoder.sample_rate
+        hours.update(seconds / 3600)
+        elapsed = hours.format_dict["elapsed"]
+        if elapsed:
+            hours.set_postfix_str(f"{hours.n * 3600 / elapsed:.1f} x real time", refresh=False)
+
+    try:
+        return extraction.extract(plan, encoder, writer, store, workers=workers, progress=advance)
+    except KeyboardInterrupt:
+        hours.close()
+        store.refresh()
+        n_all = len(plan.pending) + len(plan.done)
+        say(
+            f"interrupted: {len(store.ids())} of {n_all} entries are safe in {folder}; run the same command to go on"
+        )
+        raise
+    finally:
+        hours.close()
+
+
+_BAR = "{desc}: {percentage:3.0f}% |{bar}| {n:.3f}/{total:.3f} h [{elapsed}<{remaining}{postfix}]"
+
+
+def _as_published(request: Request) -> Request:
+    """The request with states, clip rule and kind taken from a head's set-up, where it names one."""
+    if request.for_head is None:
+        return request
+    setup = catalog.load("heads", request.for_head).SETUP
+    return replace(
+        request,
+        states=request.states or setup.states,
+        clip=request.clip or setup.clip,
+        pooled_only=request.pooled_only or not setup.frames,
+    )
+
+
+def chosen_utterances(corpus: Corpus, task: str | None, limit: int | None) -> list[Utterance]:
+    """Utterances that ``task`` labels (``all``: every one), in corpus order, at most ``limit``.
+
+    Says how many of the corpus they are. Raises SettingsError where none is left.
+    """
+    labels = {} if task == "all" else corpus.labels(task)
+    chosen = [u for u in corpus.utterances if task == "all" or u.id in labels]
+    if not chosen and task is None:  # a corpus without labels is still worth its features
+        chosen = list(corpus.utterances)
+    if not chosen:
+        raise SettingsError(f"task {task or corpus.info.default_task} labels no utterance of {corpus.name}")
+    if len(chosen) < len(corpus.utterances):
+        named = task or corpus.info.default_task
+        used("", f"{len(chosen)} of them carry a label of task {named} (--task all takes the rest too)")
+    return chosen[:limit]
+
+
+def describe_encoder(encoder: Encoder) -> None:
+    """Print what encoder it is, and the notes that its family asks for."""
+    identity = encoder.identity
+    revision = f" @ {identity['revision'][:12]}" if identity.get("revision") else ""
+    used("encoder", f"{encoder.name} ({identity.get('source', 'no weights')}{revision})")
+    if identity.get("weights_sha256"):
+        used("", f"weights sha256 {identity['weights_sha256'][:16]}…, states {' '.join(encoder.states)}")
+    module = catalog.load("sercache.encoders", str(identity["family"]))
+    for constant in ("NOTE", "LICENCE"):
+        if getattr(module, constant, ""):
+            warn(getattr(module, constant))
+
+
+def _print_plan(plan: Plan, encoder: Encoder, folder: Path) -> None:
+    spec = plan.spec
+    pending = plan.pending
+    kind = f"sequences in {spec.dtype}, means and deviations" if spec.frames else "means and deviations only"
+    used("states", f"{' '.join(spec.states)}  ({len(spec.states)} x {spec.dim}; {kind}; clip {spec.clip})")
+    used("store", str(folder))
+    time = ""
+    if pending:
+        speed = extraction.real_time_factor(encoder, spec.states)
+        time = f", about {duration(plan.seconds / speed)} ({speed:.0f} x real time)"
+    done = f", {len(plan.done)} there already" if plan.done else ""
+    used("plan", f"{len(pending)} entries, {duration(plan.seconds)} of audio{time}{done}")
+    used("", f"{size(plan.n_bytes)} on disk, {size(plan.free_bytes)} free")
+
+
+def _summary(result: Extraction, folder: Path) -> str:
+    speed = result.audio_seconds / result.seconds if result.seconds else 0.0
+    copied = f", {result.n_copied} copied from equal audio" if result.n_copied else ""
+    return (
+        f"done: {result.n_encoded} entries encoded{copied}, {duration(result.audio_seconds)} of audio in "
+        f"{duration(result.seconds)} ({speed:.1f} x real time), in {folder}"
+    )
+
+
+def _complain(skipped: tuple[Skipped, ...], n_utterances: int) -> None:
+    for item in skipped[:20]:
+        warn(f"skipped {item.what}: {item.reason}")
+    if len(skipped) > 20:
+        warn(f"and {len(skipped) - 20} more")
+    if skipped:
+        raise AudioError(
+            f"{len(skipped)} of {n_utterances} recordings could not be encoded; the rest is stored"
+        )
+
+
+def _origin(request: Request, root: str) -> dict[str, Any]:
+    """The request as JSON values, folders made absolute so that it can be run again from anywhere."""
+    record = {key: value for key, value in asdict(request).items() if value is not None}
+    for key in ("cache", "root"):
+        record.pop(key, None)
+    if Path(request.encoder).expanduser().is_dir():
+        record["encoder"] = str(Path(request.encoder).expanduser().absolute())
+    return {**record, "root": str(Path(root).expanduser().absolute())}

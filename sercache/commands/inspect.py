@@ -1,0 +1,180 @@
+"""`sercache info | datasets | encoders | heads`: what there is. None of them loads torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from sercache import catalog, settings, stores
+from sercache import encoders as encoder_room
+from sercache.commands._cache import read_origin
+from sercache.commands._console import columns, duration, say, size, used
+from sercache.errors import UnknownNameError
+from sercache.extraction import skips
+from sercache.recipe import Recipe
+
+
+def info(folders: Sequence[Path], cache_flag: Path | None) -> None:
+    """List the stores of the cache, or describe those named."""
+    if folders:
+        for folder in folders:
+            _describe_store(folder)
+        return
+    cache = settings.load().value("cache", cache_flag)
+    used("cache", cache)
+    rows: list[tuple[object, ...]] = []
+    for folder, spec in stores.find(Path(cache.value).expanduser()):
+        entries = stores.open(folder).entries().values()
+        seconds = sum(entry.n_samples for entry in entries) / spec.sample_rate
+        kind = f"{spec.dtype} frames" if spec.frames else "pooled"
+        shape = f"{len(spec.states)} x {spec.dim}"
+        rows.append(
+            (
+                spec.corpus,
+                spec.encoder,
+                shape,
+                kind,
+                spec.clip,
+                len(entries),
+                duration(seconds),
+                size(folder_bytes(folder)),
+                folder,
+            )
+        )
+    if not rows:
+        say("no stores yet; make one with: sercache extract --encoder demo-wavlm --dataset demo")
+        return
+    heading = ("corpus", "encoder", "states", "kept", "clip", "entries", "audio", "disk", "folder")
+    for line in columns([heading, *rows], right=(5, 6, 7)):
+        say(line)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes that the files below ``folder`` take on disk; holes in sparse files do not count."""
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+
+
+def _describe_store(folder: Path) -> None:
+    store = stores.open(folder)
+    spec = store.spec
+    entries = store.entries()
+    seconds = sum(entry.n_samples for entry in entries.values()) / spec.sample_rate
+    used("store", str(folder))
+    used("digest", spec.digest)
+    used("corpus", f"{spec.corpus} {spec.release}".rstrip())
+    used("encoder", spec.encoder)
+    for key, value in spec.identity.items():
+        used("", f"{key}: {value}")
+    used("states", " ".join(spec.states))
+    used("shape", f"D = {spec.dim}, {spec.sample_rate / spec.hop:g} frames/s, {spec.dtype}, clip {spec.clip}")
+    used(
+        "entries",
+        f"{len(entries)}, {duration(seconds)} of audio, {sum(e.n_frames for e in entries.values())} frames",
+    )
+    used("disk", size(folder_bytes(folder)))
+    for entry_id, reason in skips(folder).items():
+        used("skipped", f"{entry_id}: {reason}")
+    origin = read_origin(folder)
+    if origin:
+        used("made by", f"encoder {origin['encoder']}, root {origin['root']}")
+
+
+def datasets(name: str | None) -> None:
+    """List the corpora, or describe one. Raises UnknownNameError."""
+    if name is None:
+        rows = [("name", "corpus", "language", "speakers", "hours", "licence")]
+        for each in catalog.names("sercache.datasets"):
+            about = catalog.load("sercache.datasets", each).INFO
+            rows.append(
+                (
+                    each,
+                    about.title,
+                    about.language,
+                    _or_dash(about.n_speakers),
+                    _or_dash(about.hours),
+                    about.licence,
+                )
+            )
+        for line in columns(rows, right=(3, 4)):
+            say(line)
+        return
+    about = catalog.load("sercache.datasets", name).INFO
+    say(f"{name}: {about.title}")
+    for label, value in (
+        ("language", about.language),
+        ("speakers", _or_dash(about.n_speakers)),
+        ("hours", _or_dash(about.hours)),
+        ("licence", about.licence),
+        ("access", about.access),
+    ):
+        used(label, str(value))
+    say("expected tree:")
+    say(textwrap.indent(textwrap.dedent(about.tree).strip("\n"), "  "))
+    for task, label_map in about.tasks.items():
+        mark = "  (default)" if task == about.default_task else ""
+        used("task", f"{task}: {', '.join(sorted(set(label_map.values())))}{mark}")
+    for split, parts in about.splits.items():
+        used(
+            "split",
+            f"fixed:{split}: " + ", ".join(f"{part} {len(who)} speakers" for part, who in parts.items()),
+        )
+    for note in about.notes:
+        used("note", note)
+
+
+def _or_dash(value: object) -> object:
+    return "-" if value is None else value
+
+
+def encoders(name: str | None) -> None:
+    """List the short names, or say what one stands for. Raises UnknownNameError."""
+    known = encoder_room.short_names()
+    if name is not None and name not in known:
+        raise UnknownNameError(catalog.unknown("encoder", name, sorted(known)))
+    rows: list[tuple[str, str, str]] = [("name", "family", "source")]
+    rows += [(each, *known[each]) for each in sorted(known) if name in (None, each)]
+    for line in columns(rows):
+        say(line)
+    if name is None:
+        say(
+            "any other Hugging Face id or local folder of these families works too: --encoder org/name, --encoder folder"
+        )
+        return
+    module = catalog.load("sercache.encoders", known[name][0])
+    for constant in ("NOTE", "LICENCE"):
+        if getattr(module, constant, ""):
+            used(constant.lower(), getattr(module, constant))
+
+
+def heads(name: str | None) -> None:
+    """List the heads, or describe one. Raises UnknownNameError."""
+    if name is None:
+        rows = [("name", "encoder", "corpus", "protocol", "source")]
+        for each in catalog.names("heads"):
+            module = catalog.load("heads", each)
+            rows.append(
+                (each, module.SETUP.encoder, module.SETUP.dataset, module.SETUP.protocol, module.SOURCE)
+            )
+        for line in columns(rows):
+            say(line)
+        return
+    module = catalog.load("heads", name)
+    say(f"{name}: {module.SOURCE}")
+    say(textwrap.dedent(module.__doc__ or "").strip())
+    say("published set-up (each an option of sercache train):")
+    for each in dataclasses.fields(module.SETUP):
+        say(f"  {each.name:<12}{getattr(module.SETUP, each.name)}")
+    say("recipe (change with --set name=value):")
+    plain = Recipe()
+    for each in dataclasses.fields(module.RECIPE):
+        value = getattr(module.RECIPE, each.name)
+        if value != getattr(plain, each.name) or each.name in (
+            "loss",
+            "optimiser",
+            "lr",
+            "batch_size",
+            "max_epochs",
+        ):
+            say(f"  {each.name:<18}{value}")

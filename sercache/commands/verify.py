@@ -1,0 +1,91 @@
+"""`sercache verify`: check every checksum; with --repair, extract what is damaged anew."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from sercache import encoders, extraction, settings, stores
+from sercache.commands import extract
+from sercache.commands._cache import read_corpus, read_origin
+from sercache.commands._console import say, used, warn
+from sercache.errors import DamagedStoreError, StoreError
+from sercache.stores import Damage
+
+
+def run(
+    folders: Sequence[Path], *, root: Path | None, cache: Path | None, device: str | None, repair: bool
+) -> None:
+    """Check the stores named, or all of the cache. Raises DamagedStoreError where damage remains."""
+    known = settings.load()
+    cache_setting = known.value("cache", cache)
+    cache_folder = Path(cache_setting.value).expanduser()
+    if not folders:
+        used("cache", cache_setting)
+    chosen = list(folders) or [folder for folder, _ in stores.find(cache_folder)]
+    n_damaged = 0
+    for folder in chosen:
+        damage = stores.verify(folder)
+        _print(folder, damage)
+        if damage and repair:
+            _repair(folder, damage, root, cache_folder, device, known)
+            damage = stores.verify(folder)
+            _print(folder, damage)
+        n_damaged += bool(damage)
+    if n_damaged:
+        raise DamagedStoreError(
+            f"{n_damaged} of {len(chosen)} stores are damaged; sercache verify --repair extracts the damaged part anew"
+        )
+
+
+def _print(folder: Path, damage: Sequence[Damage]) -> None:
+    if not damage:
+        say(f"whole: {folder} ({len(stores.open(folder).ids())} entries)")
+        return
+    say(f"damaged: {folder} ({len(damage)} faults)")
+    for fault in damage[:20]:
+        warn(f"{fault.id or fault.path}: {fault.reason}")
+    if len(damage) > 20:
+        warn(f"and {len(damage) - 20} more")
+
+
+def _repair(
+    folder: Path,
+    damage: Sequence[Damage],
+    root: Path | None,
+    cache: Path,
+    device_flag: str | None,
+    known: settings.Settings,
+) -> None:
+    """Encode the damaged entries again with the encoder that made the store.
+
+    Raises StoreError where that encoder cannot be had or has other weights now; nothing is dropped then.
+    """
+    origin = read_origin(folder)
+    if not origin:
+        raise StoreError(f"{folder} does not say how it was made; extract into a new cache instead")
+    spec = stores.read_spec(folder)
+    device = settings.resolve_device(known.value("device", device_flag).value)
+    encoder = encoders.load(
+        origin["encoder"], revision=origin.get("revision"), device=device, precision=origin["precision"]
+    )
+    fields = {field.name for field in dataclasses.fields(extract.Request)}
+    request = extract.Request(**{key: value for key, value in origin.items() if key in fields - {"root"}})
+    corpus, where = read_corpus(spec.corpus, root or Path(origin["root"]), known, cache)
+    now = extraction.feature_spec(
+        encoder,
+        corpus,
+        selection=request.states or "all",
+        dtype=spec.dtype,
+        frames=spec.frames,
+        clip=spec.clip,
+    )
+    if now.digest != spec.digest:
+        raise StoreError(
+            f"{folder} cannot be repaired: {origin['encoder']} or {where.value} is no longer what the store was "
+            "made from; extract into a new store instead"
+        )
+    stores.drop(folder, damage)
+    utterances = extract.chosen_utterances(corpus, request.task, request.limit)
+    extract.work(request, where.value, encoder, utterances, spec, folder)

@@ -1,0 +1,212 @@
+"""What an extraction will do, before it does it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from sercache import audio, clips, states
+from sercache.datasets import Corpus, Skipped, Utterance
+from sercache.encoders import Encoder
+from sercache.errors import AudioError, DiskSpaceError, StoreError
+from sercache.stores.spec import DType, FeatureSpec
+
+_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
+_SPARE_BYTES = 256 * 2**20
+"""Kept free beyond the plan, so that a run never fills a disk to the last byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of one recording that is encoded by itself."""
+
+    entry_id: str
+    path: Path
+    start: float | None
+    """Seconds into the file; None: from its beginning."""
+    end: float | None
+    n_samples: int
+    """Expected at the encoder's rate, from the file's header."""
+    n_frames: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Batches of pieces in the order of work, and what they cost.
+
+    Batches depend on the corpus, the clip rule and the encoder alone, never on what is done already:
+    a run that is continued computes its features in the same company as an undisturbed one, bit for bit.
+    """
+
+    spec: FeatureSpec
+    batches: tuple[tuple[Piece, ...], ...]
+    done: frozenset[str]
+    """Entry ids that the store holds already."""
+    skipped: tuple[Skipped, ...]
+    free_bytes: int
+
+    @property
+    def pending(self) -> list[Piece]:
+        """Pieces that the store does not hold yet."""
+        return [piece for batch in self.batches for piece in batch if piece.entry_id not in self.done]
+
+    @property
+    def seconds(self) -> float:
+        """Audio that remains to be encoded, in seconds."""
+        return sum(piece.n_samples for piece in self.pending) / self.spec.sample_rate
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that the remaining pieces will take on disk."""
+        per_frame = _BYTES[self.spec.dtype] * len(self.spec.states) * self.spec.dim if self.spec.frames else 0
+        per_piece = 2 * 4 * len(self.spec.states) * self.spec.dim
+        return sum(piece.n_frames * per_frame + per_piece for piece in self.pending)
+
+
+def feature_spec(
+    encoder: Encoder,
+    corpus: Corpus,
+    *,
+    selection: str = "all",
+    dtype: DType = "float16",
+    frames: bool = True,
+    clip: str = "none",
+) -> FeatureSpec:
+    """What a store of ``corpus`` through ``encoder`` holds.
+
+    Raises UnknownNameError for states the encoder lacks, SettingsError for states of several sizes or a
+    clip rule that cannot be read.
+    """
+    chosen = states.same_dim(states.select(encoder.states, selection), encoder.dims, selection)
+    return FeatureSpec(
+        encoder=encoder.name,
+        identity=encoder.identity,
+        sample_rate=encoder.sample_rate,
+        hop=encoder.hop,
+        corpus=corpus.name,
+        release=corpus.release,
+        states=chosen,
+        dim=encoder.dims[chosen[0]],
+        dtype=dtype,
+        frames=frames,
+        clip=str(clips.parse(clip)),
+    )
+
+
+def make_plan(
+    encoder: Encoder,
+    utterances: Sequence[Utterance],
+    spec: FeatureSpec,
+    folder: Path,
+    *,
+    done: Collection[str] = (),
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> Plan:
+    """Read every file's header, cut by the clip rule, and lay out the batches.
+
+    Recordings that cannot be used are listed with a reason. Raises DiskSpaceError where the features do
+    not fit beside ``folder``, AudioError where nothing can be used.
+    """
+    rule = clips.parse(spec.clip)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(progress(pool.map(lambda u: _pieces(encoder, u, rule), utterances)))
+    pieces = [piece for result in found if not isinstance(result, Skipped) for piece in result]
+    skipped = tuple(result for result in found if isinstance(result, Skipped))
+    if not pieces:
+        first = f"; first: {skipped[0].what}: {skipped[0].reason}" if skipped else ""
+        raise AudioError(f"none of {len(utterances)} utterances can be encoded{first}")
+    plan = Plan(spec, _batches(pieces, encoder.pack_frames), frozenset(done), skipped, free_bytes(folder))
+    if plan.n_bytes + _SPARE_BYTES > plan.free_bytes:
+        raise DiskSpaceError(_too_large(plan, folder))
+    return plan
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes free on the disk that ``folder`` lies or will lie on. Raises StoreError where that cannot be."""
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise StoreError(f"{folder} cannot be a folder: {existing} is a file; choose another --cache")
+    return shutil.disk_usage(existing).free
+
+
+def _pieces(encoder: Encoder, utterance: Utterance, rule: clips.ClipRule) -> list[Piece] | Skipped:
+    try:
+        info = audio.probe(utterance.path)
+        begin = utterance.start or 0.0
+        stop = utterance.end if utterance.end is not None else info.n_samples / info.rate
+        length = min(round(stop * info.rate), info.n_samples) - round(begin * info.rate)
+        if length <= 0:
+            raise AudioError(f"{utterance.path}: {begin:g}-{stop:g} s lies outside the recording")
+        scale = encoder.sample_rate / info.rate
+        shortest = round(encoder.min_samples / scale)
+        cuts = clips.cut(length, info.rate, rule, shortest)
+        ids = clips.entry_ids(utterance.id, len(cuts), rule)
+        whole = len(cuts) == 1 and cuts[0] == (0, length)
+        return [
+            _piece(
+                encoder,
+                entry_id,
+                utterance.path,
+                (utterance.start, utterance.end) if whole else (begin + a / info.rate, begin + b / info.rate),
+                round((b - a) * scale),
+            )
+            for entry_id, (a, b) in zip(ids, cuts, strict=True)
+        ]
+    except AudioError as fault:
+        return Skipped(utterance.id, str(fault))
+
+
+def _piece(
+    encoder: Encoder, entry_id: str, path: Path, span: tuple[float | None, float | None], n_samples: int
+) -> Piece:
+    too_long = length_fault(encoder, path, n_samples)
+    if too_long:
+        raise AudioError(too_long)
+    return Piece(entry_id, path, *span, n_samples, encoder.n_frames(n_samples))
+
+
+def length_fault(encoder: Encoder, path: Path, n_samples: int) -> str | None:
+    """Why ``n_samples`` of audio cannot be encoded, or None."""
+    seconds = n_samples / encoder.sample_rate
+    if n_samples < encoder.min_samples:
+        needed = encoder.min_samples / encoder.sample_rate
+        return f"{path}: {seconds:.3f} s is too short, {encoder.name} needs {needed:.3f} s for a frame"
+    if encoder.max_samples is not None and n_samples > encoder.max_samples:
+        longest = encoder.max_samples / encoder.sample_rate
+        return (
+            f"{path}: {seconds:.1f} s is longer than the {longest:g} s that {encoder.name} takes; "
+            f"use --clip split:{longest:g} or --clip trim:{longest:g}"
+        )
+    return None
+
+
+def _batches(pieces: Iterable[Piece], pack_frames: int) -> tuple[tuple[Piece, ...], ...]:
+    """Longest first, so that a batch has little spread and too large a one shows at once."""
+    batches: list[tuple[Piece, ...]] = []
+    batch: list[Piece] = []
+    room = pack_frames
+    for piece in sorted(pieces, key=lambda p: (-p.n_samples, p.entry_id)):
+        if batch and piece.n_frames > room:
+            batches.append(tuple(batch))
+            batch, room = [], pack_frames
+        batch.append(piece)
+        room -= piece.n_frames
+    if batch:
+        batches.append(tuple(batch))
+    return tuple(batches)
+
+
+def _too_large(plan: Plan, folder: Path) -> str:
+    need, free = (f"{n / 1e9:.1f} GB" for n in (plan.n_bytes + _SPARE_BYTES, plan.free_bytes))
+    if not plan.spec.frames:
+        return f"the means need {need} and the disk of {folder} has {free} free; choose another --cache"
+    means = sum(1 for _ in plan.pending) * 8 * len(plan.spec.states) * plan.spec.dim / 1e9
+    return (
+        f"the features need {need} and the disk of {folder} has {free} free; choose another --cache, fewer "
+        f"--states, or --pooled-only ({means:.1f} GB)"
+    )

@@ -1,0 +1,162 @@
+"""Where roots, cache, runs and device come from: flags, then ``SERCACHE_*`` variables, then a TOML file."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sercache.catalog import unknown
+from sercache.errors import SettingsError
+
+KEYS = {
+    "cache": "folder that holds the feature stores",
+    "runs": "folder that training runs are written to",
+    "device": "cpu, cuda, cuda:1, mps or auto",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value and where it came from, so that what was used can be printed."""
+
+    value: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.value}  ({self.source})"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment and the configuration file say; ``value`` resolves one setting."""
+
+    file: Path
+    table: Mapping[str, str] = field(default_factory=dict)
+    roots: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def value(self, key: str, flag: str | os.PathLike[str] | None = None) -> Setting:
+        """The setting ``key``: the flag if given, else environment, file, default."""
+        variable = f"SERCACHE_{key.upper()}"
+        return self._first(flag, variable, self.table.get(key)) or Setting(_default(key), "default")
+
+    def root(self, dataset: str, flag: str | os.PathLike[str] | None = None) -> Setting | None:
+        """The folder of a corpus, or None where nobody named one."""
+        return self._first(flag, root_variable(dataset), self.roots.get(dataset))
+
+    def _first(
+        self, flag: str | os.PathLike[str] | None, variable: str, in_file: str | None
+    ) -> Setting | None:
+        if flag is not None:
+            return Setting(os.fspath(flag), "flag")
+        if self.environment.get(variable):
+            return Setting(self.environment[variable], variable)
+        if in_file is not None:
+            return Setting(in_file, str(self.file))
+        return None
+
+
+def root_variable(dataset: str) -> str:
+    """The environment variable that names a corpus' folder: ``SERCACHE_ROOT_IEMOCAP``."""
+    return f"SERCACHE_ROOT_{dataset.upper().replace('-', '_')}"
+
+
+def config_path(environment: Mapping[str, str] | None = None) -> Path:
+    """The configuration file: ``$SERCACHE_CONFIG`` or ``sercache/config.toml`` in the user's config folder."""
+    env = os.environ if environment is None else environment
+    if env.get("SERCACHE_CONFIG"):
+        return Path(env["SERCACHE_CONFIG"]).expanduser()
+    base = Path(env["XDG_CONFIG_HOME"]) if env.get("XDG_CONFIG_HOME") else Path.home() / ".config"
+    return base / "sercache" / "config.toml"
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings of this user. Raises SettingsError for a file that is not the expected TOML."""
+    env = dict(os.environ if environment is None else environment)
+    path = config_path(env)
+    if not path.exists():
+        return Settings(path, environment=env)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        raise SettingsError(
+            f"cannot read the configuration file {path}: {fault}; mend or delete it"
+        ) from None
+    roots = content.pop("roots", {})
+    for key in content:
+        if key not in KEYS:
+            raise SettingsError(f"{path}: {unknown('setting', key, [*KEYS, 'roots'])}")
+    if not isinstance(roots, dict) or not all(
+        isinstance(v, str) for v in [*content.values(), *roots.values()]
+    ):
+        raise SettingsError(f"{path}: every setting is a string, and [roots] is a table of them")
+    return Settings(path, content, roots, env)
+
+
+def change(settings: Settings, changes: Mapping[str, str]) -> Settings:
+    """Settings with ``changes`` written to the file; keys as in KEYS, or ``roots.<dataset>``.
+
+    An empty value removes the setting. Raises SettingsError for an unknown key.
+    """
+    table, roots = dict(settings.table), dict(settings.roots)
+    for key, value in changes.items():
+        section, _, dataset = key.partition(".")
+        if section == "roots" and dataset:
+            target, name = roots, dataset
+        elif key in KEYS:
+            target, name = table, key
+        else:
+            raise SettingsError(unknown("setting", key, [*KEYS, "roots.<dataset>"]))
+        if value and key != "device":
+            value = str(Path(value).expanduser().absolute())
+        if value:
+            target[name] = value
+        else:
+            target.pop(name, None)
+    changed = Settings(settings.file, table, roots, settings.environment)
+    _write(changed)
+    return changed
+
+
+def _write(settings: Settings) -> None:
+    # JSON strings are TOML basic strings, so a value needs no quoting rules of our own.
+    lines = [f"{key} = {json.dumps(value)}" for key, value in sorted(settings.table.items())]
+    if settings.roots:
+        lines += ["", "[roots]"]
+        lines += [f"{json.dumps(name)} = {json.dumps(path)}" for name, path in sorted(settings.roots.items())]
+    settings.file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = settings.file.with_suffix(".tmp")
+    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    temporary.replace(settings.file)
+
+
+def _default(key: str) -> str:
+    if key == "cache":
+        base = os.environ.get("XDG_CACHE_HOME")
+        return str((Path(base) if base else Path.home() / ".cache") / "sercache")
+    return {"runs": "runs", "device": "auto"}[key]
+
+
+def resolve_device(name: str) -> str:
+    """A torch device name; ``auto`` picks CUDA, then MPS, then the CPU.
+
+    Raises SettingsError for a device that this machine does not have.
+    """
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
+        raise SettingsError(f"a device is auto, cpu, cuda, cuda:<n> or mps, got {name!r}")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise SettingsError(f"device {name} is not here: {torch.cuda.device_count()} CUDA devices; try cpu")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise SettingsError("device mps is not here; try cpu")
+    return name

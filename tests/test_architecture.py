@@ -1,0 +1,105 @@
+"""Who may import whom (docs: the house), read from the sources with ast."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[1]
+
+FLOORS = {
+    "sercache.errors": 0,
+    "sercache.catalog": 1,
+    "sercache.recipe": 1,
+    "sercache.nn": 1,
+    "sercache.metrics": 1,
+    "sercache.audio": 1,
+    "sercache.clips": 1,
+    "sercache.states": 1,
+    "sercache.settings": 1,
+    "sercache.encoders": 2,
+    "sercache.stores": 2,
+    "sercache.datasets": 2,
+    "sercache.extraction": 3,
+    "sercache.views": 3,
+    "sercache.protocols": 3,
+    "sercache.training": 4,
+    "sercache.evaluation": 5,
+    "sercache.report": 5,
+    "sercache.papers": 6,
+    "sercache.commands": 7,
+    "heads": 8,
+    "cli": 9,
+}
+SIBLINGS = {"sercache.encoders", "sercache.stores", "sercache.datasets"}
+
+
+def room(module: str) -> str | None:
+    """The room that a module lies in: the longest entry of FLOORS that is it or holds it."""
+    fitting = [name for name in FLOORS if module == name or module.startswith(name + ".")]
+    return max(fitting, key=len, default=None)
+
+
+def sources() -> list[tuple[str, Path]]:
+    files = [TOP / "cli.py", *(TOP / "sercache").rglob("*.py"), *(TOP / "heads").rglob("*.py")]
+    named = []
+    for path in sorted(files):
+        parts = list(path.relative_to(TOP).with_suffix("").parts)
+        named.append((".".join(parts[:-1] if parts[-1] == "__init__" else parts), path))
+    return named
+
+
+def imports(path: Path, module: str) -> list[str]:
+    """Dotted names that a file imports, ``from a import b`` as ``a.b``."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: relative import"
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return [name for name in found if name.split(".")[0] in ("sercache", "heads", "cli")]
+
+
+@pytest.mark.parametrize(
+    ("module", "path"), sources(), ids=lambda value: str(value) if isinstance(value, str) else ""
+)
+def test_imports_only_go_down(module: str, path: Path) -> None:
+    here = room(module)
+    if module == "sercache":
+        return
+    assert here is not None, f"{module} lies in no room: give it a floor in this test and in docs"
+    for name in imports(path, module):
+        there = room(name)
+        if there is None or there == here:  # `from sercache import x` resolves to a room or to nothing
+            continue
+        assert FLOORS[there] <= FLOORS[here], f"{module} imports upwards: {name}"
+        assert not (here in SIBLINGS and there in SIBLINGS), f"{module} imports its sibling {name}"
+        if here == "heads":
+            assert there in ("sercache.nn", "sercache.recipe"), f"{module} imports {name}"
+
+
+def test_every_room_is_on_the_plan() -> None:
+    packages = {room(module) for module, _ in sources()} - {None}
+    assert packages <= set(FLOORS)
+
+
+FORBIDDEN_CALLS = {"eval", "exec"}
+
+
+@pytest.mark.parametrize(
+    ("module", "path"), sources(), ids=lambda value: str(value) if isinstance(value, str) else ""
+)
+def test_no_dangerous_shortcuts(module: str, path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in FORBIDDEN_CALLS, f"{module}:{node.lineno}"
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"{module}:{node.lineno}: bare except"
+        if isinstance(node, ast.ImportFrom):
+            assert all(alias.name != "*" for alias in node.names), f"{module}:{node.lineno}: import *"
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            assert "pickle" not in names, f"{module}:{node.lineno}: pickle"
