@@ -1,0 +1,133 @@
+"""Finding the files of a corpus in copies that differ in nesting, case and left-over system files."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sercache.datasets._records import Skipped
+from sercache.errors import CorpusError
+
+AUDIO = frozenset({".wav"})
+_DEPTH = 8
+"""Folders below the root that are searched: deeper than any known layout."""
+
+
+def ignored(name: str) -> bool:
+    """Whether a path component is never part of a corpus: hidden, AppleDouble, ``__MACOSX``."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def entries(folder: Path) -> list[Path]:
+    """Visible entries of a folder, sorted by name; none where it is not a readable folder."""
+    try:
+        return sorted(p for p in folder.iterdir() if not ignored(p.name))
+    except OSError:
+        return []
+
+
+def child(folder: Path, *names: str) -> Path | None:
+    """The entry at ``names`` below ``folder``, matched without regard to case; None where there is none."""
+    here = folder
+    for name in names:
+        exact = here / name
+        if exact.exists():
+            here = exact
+            continue
+        near = [p for p in entries(here) if p.name.lower() == name.lower()]
+        if not near:
+            return None
+        here = near[0]
+    return here
+
+
+def walk(root: Path, suffixes: frozenset[str] = AUDIO) -> list[Path]:
+    """Files below ``root`` with one of ``suffixes`` (any case), sorted by path; ignored names left out."""
+    found: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        here = Path(folder)
+        status = here.stat()
+        # A link may lead back up; each real folder is searched once.
+        if (status.st_dev, status.st_ino) in seen or len(here.relative_to(root).parts) >= _DEPTH:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not ignored(name))
+        found += [here / f for f in files if not ignored(f) and Path(f).suffix.lower() in suffixes]
+    return sorted(found)
+
+
+def named(
+    root: Path, pattern: re.Pattern[str], suffixes: frozenset[str] = AUDIO
+) -> tuple[list[tuple[Path, re.Match[str]]], list[Skipped]]:
+    """Files below ``root`` whose stem fully matches ``pattern``, each stem once, and what was left out.
+
+    Of files with equal names the one nearest the root is kept: re-packed copies nest everything twice.
+    """
+    kept: dict[str, tuple[Path, re.Match[str]]] = {}
+    skipped: list[Skipped] = []
+    copies: dict[Path, int] = {}
+    for path in sorted(walk(root, suffixes), key=lambda p: (len(p.parts), p)):
+        match = pattern.fullmatch(path.stem)
+        if match is None:
+            skipped.append(Skipped(shown(path, root), "the name is not one of this corpus"))
+        elif path.stem in kept:
+            copies[path.parent] = copies.get(path.parent, 0) + 1
+        else:
+            kept[path.stem] = (path, match)
+    skipped += [
+        Skipped(shown(folder, root), f"{n} files repeat names of files that are kept")
+        for folder, n in copies.items()
+    ]
+    return [kept[stem] for stem in sorted(kept)], skipped
+
+
+def shown(path: Path, root: Path) -> str:
+    """A path as reports show it: relative to the root."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def check_folder(root: Path, corpus: str) -> Path:
+    """``root`` itself. Raises CorpusError where it does not exist or is not a folder."""
+    if not root.exists():
+        raise CorpusError(f"{corpus}: there is no folder {root}; point --root at the unpacked corpus")
+    if not root.is_dir():
+        raise CorpusError(f"{corpus}: {root} is a file; --root must be the folder of the unpacked corpus")
+    return root
+
+
+def find_root(root: Path, corpus: str, looked_for: str, fits: Callable[[Path], bool], depth: int = 2) -> Path:
+    """The folder at or up to ``depth`` levels below ``root`` that ``fits``.
+
+    Raises CorpusError where there is none (naming what was looked for, what was found, and the folder
+    above where that one fits) or where several fit.
+    """
+    check_folder(root, corpus)
+    level = [root]
+    for _ in range(depth + 1):
+        good = [folder for folder in level if fits(folder)]
+        if len(good) == 1:
+            return good[0]
+        if good:
+            names = ", ".join(str(folder) for folder in good[:3])
+            raise CorpusError(f"{corpus}: {len(good)} copies under {root}: {names}; point --root at one")
+        level = [p for folder in level for p in entries(folder) if p.is_dir()]
+    raise CorpusError(f"{corpus}: {not_found(root, looked_for, fits)}")
+
+
+def not_found(root: Path, looked_for: str, fits: Callable[[Path], bool] | None = None) -> str:
+    """What was looked for and what ``root`` holds instead, and a folder above it that ``fits``."""
+    above = next((p for p in _parents(root) if fits is not None and fits(p)), None)
+    if above is not None:
+        return f"{root} is inside the corpus; use --root {above}"
+    names = [p.name + "/" * p.is_dir() for p in entries(root)]
+    holds = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    holds = holds or "an empty folder"
+    return f"looked for {looked_for} under {root}, found {holds}; point --root at the corpus"
+
+
+def _parents(root: Path) -> Iterator[Path]:
+    yield from list(root.absolute().parents)[:3]
