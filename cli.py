@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from sercache import __version__
-from sercache.errors import SercacheError
+from sercache.catalog import unknown
+from sercache.errors import SercacheError, UnknownNameError
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _FOLDER = click.Path(path_type=Path)
@@ -35,7 +36,16 @@ _root = click.option("--root", type=_FOLDER, help="The corpus' folder; remembere
 _runs = click.option("--runs", type=_FOLDER, help="Folder that runs are written to.")
 
 
-@click.group(context_settings=_CONTEXT)
+class _Commands(click.Group):
+    """Commands, with the nearest name for one that does not exist."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise UnknownNameError(unknown("command", args[0], self.list_commands(ctx)))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="sercache")
 def cli() -> None:
     """Run a frozen speech encoder once; train any number of emotion heads from the cache.
@@ -269,7 +279,7 @@ def reproduce(paper: str, table: str, **options: Any) -> None:
 def main() -> None:
     """Entry point: one line per mistake, exit code 2 for the user's, 1 for ours, 130 when interrupted."""
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="sercache", standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as fault:

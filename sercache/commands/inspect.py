@@ -1,4 +1,4 @@
-"""`sercache info | datasets | encoders | heads`: what there is. None of them loads torch."""
+"""`sercache info | datasets | encoders | heads`: what there is."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def encoders(name: str | None) -> None:
         say(line)
     if name is None:
         say(
-            "any other Hugging Face id or local folder of these families works too: --encoder org/name, --encoder folder"
+            "a Hugging Face id or a local folder of these families works too: --encoder org/name, --encoder folder"
         )
         return
     module = catalog.load("sercache.encoders", known[name][0])

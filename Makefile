@@ -1,0 +1,62 @@
+# `make` alone is what CI runs after the tests' set-up: lint, types, tests.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+DEMO := demo-output
+SERCACHE := SERCACHE_CACHE=$(DEMO)/cache SERCACHE_RUNS=$(DEMO)/runs $(BIN)/sercache
+
+.PHONY: all demo test test-slow lint types format bench reproduce-table2 clean
+all: lint types test
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp per set of extras: installing is done once, and again when the requirements change.
+$(VENV)/.installed-demo: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing sercache into $(VENV) (some minutes the first time)"
+	$(PIP) -e '.[demo,report]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing sercache and what its tests need into $(VENV) (some minutes the first time)"
+	$(PIP) -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.installed-demo
+	$(SERCACHE) extract --encoder logmel --dataset demo
+	$(SERCACHE) extract --encoder demo-wavlm --dataset demo
+	$(SERCACHE) info
+	$(SERCACHE) train --head superb --encoder logmel --dataset demo --protocol leave-one-speaker-out --seeds 1 \
+	    --set max-epochs=15 --set lr=1e-3 --name superb-logmel
+	$(SERCACHE) train --head layer-attention --encoder demo-wavlm --dataset demo --protocol leave-one-speaker-out \
+	    --clip none --seeds 1 --name layer-attention-demo-wavlm
+	$(SERCACHE) report
+
+test: $(VENV)/.installed-dev
+	$(BIN)/pytest -m "not slow"
+
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/pytest -m slow
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/extract.py
+	$(BIN)/python benchmarks/store.py
+	$(BIN)/python benchmarks/train.py
+
+reproduce-table2: $(VENV)/.installed-demo
+	$(BIN)/sercache reproduce ioannides table2
+
+clean:
+	rm -rf $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,121 @@
+"""Catalogue, clip rules, state selections, recipe overrides."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sercache import catalog, clips, states
+from sercache.errors import RecipeError, SettingsError, UnknownNameError
+from sercache.recipe import Recipe, override
+
+WAVLM = ("conv", "projection", "input", *map(str, range(1, 25)), "final")
+
+
+def test_catalog_lists_public_modules_only() -> None:
+    assert "demo" in catalog.names("sercache.datasets")
+    assert not [name for name in catalog.names("sercache.datasets") if name.startswith(("-", "_"))]
+
+
+def test_catalog_suggests_the_nearest_name() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean iemocap"):
+        catalog.load("sercache.datasets", "iemocop")
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        ("blocks", tuple(map(str, range(1, 25)))),
+        ("projection+blocks", ("projection", *map(str, range(1, 25)))),
+        ("1-3,final", ("1", "2", "3", "final")),
+        ("final,6", ("6", "final")),
+        ("last", ("24",)),
+        ("all", WAVLM),
+    ],
+)
+def test_selections_of_a_transformer(selection: str, expected: tuple[str, ...]) -> None:
+    assert states.select(WAVLM, selection) == expected
+
+
+def test_final_is_the_last_block_without_a_closing_norm() -> None:
+    assert states.select(("input", "1", "2"), "final") == ("2",)
+
+
+@pytest.mark.parametrize("selection", ["blocks", "all", "final", "last"])
+def test_encoders_without_blocks_have_their_own_state(selection: str) -> None:
+    assert states.select(("logmel",), selection) == ("logmel",)
+
+
+@pytest.mark.parametrize("selection", ["25", "20-30", "5-2", "blcks", "", "1,,2"])
+def test_states_that_are_not_on_offer(selection: str) -> None:
+    with pytest.raises(UnknownNameError):
+        states.select(WAVLM, selection)
+
+
+def test_sizes_do_not_mix_in_a_store() -> None:
+    dims = {"conv": 512, "1": 768, "2": 768}
+    assert states.same_dim(("conv", "1", "2"), dims, "all") == ("1", "2")
+    with pytest.raises(SettingsError, match="conv: 512"):
+        states.same_dim(("conv", "1"), dims, "conv+1")
+
+
+@given(
+    n_samples=st.integers(1, 2_000_000),
+    seconds=st.integers(1, 40),
+    rate=st.sampled_from([8000, 16000, 44100]),
+    kind=st.sampled_from(["trim", "split"]),
+)
+def test_clips_cover_the_recording_in_order(n_samples: int, seconds: int, rate: int, kind: str) -> None:
+    rule = clips.parse(f"{kind}:{seconds}")
+    pieces = clips.cut(n_samples, rate, rule, 400)
+    assert pieces[0][0] == 0
+    for (_, stop), (start, _) in pairwise(pieces):
+        assert stop == start
+    assert all(0 < stop - start <= seconds * rate for start, stop in pieces)
+    if kind == "trim":
+        assert pieces == [(0, min(n_samples, seconds * rate))]
+    else:
+        assert n_samples - pieces[-1][1] < max(400, rate // 10)
+
+
+def test_clip_ids_lead_back_to_their_utterance() -> None:
+    rule = clips.parse("split:5s")
+    ids = clips.entry_ids("a#b", 2, rule)
+    assert ids == ["a#b#0", "a#b#1"]
+    assert {clips.utterance_id(entry, rule) for entry in ids} == {"a#b"}
+    assert clips.utterance_id("a#b", clips.parse("none")) == "a#b"
+
+
+@pytest.mark.parametrize(
+    "text", ["split", "split:", "split:0", "split:-1", "trim:x", "none:3", "cut:5", "split:inf"]
+)
+def test_clip_rules_that_cannot_be_read(text: str) -> None:
+    with pytest.raises(SettingsError, match="trim:<seconds>"):
+        clips.parse(text)
+
+
+def test_recipe_override_reads_the_field_types() -> None:
+    changed = override(
+        Recipe(), ["lr=1e-4", "patience=3", "clip-value=1", "loss=focal", "mixed-precision=true"]
+    )
+    assert changed == Recipe(lr=1e-4, patience=3, clip_value=1.0, loss="focal", mixed_precision=True)
+    assert override(changed, ["patience=none"]).patience is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("lrr=1", "did you mean lr"),
+        ("lr", "name=value"),
+        ("lr=fast", "takes float"),
+        ("loss=focl", "did you mean focal"),
+        ("batch_size=0", "above 0"),
+        ("batch_size=1.5", "takes int"),
+    ],
+)
+def test_recipe_settings_that_do_not_fit(setting: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        override(Recipe(), [setting])
