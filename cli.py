@@ -89,6 +89,13 @@ def cli() -> None:
 @click.option(
     "--workers", type=click.IntRange(1), default=2, show_default=True, help="Threads that decode audio."
 )
+@click.option(
+    "--seal-every",
+    type=click.FloatRange(0),
+    default=60.0,
+    show_default=True,
+    help="Most seconds a crash can cost.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 def extract(**options: Any) -> None:
     """Run an encoder over a corpus and write its states into a store. Continues where it was stopped.

@@ -36,6 +36,7 @@ class Request:
     task: str | None = None
     limit: int | None = None
     workers: int = 2
+    seal_every: float = 60.0
     dry_run: bool = False
 
 
@@ -93,7 +94,7 @@ def work(
     if plan.pending:
         writer = stores.create(folder, spec, request.store_format)
         write_origin(folder, _origin(request, root))
-        result = _encode(plan, encoder, writer, stores.open(folder), request.workers, folder)
+        result = _encode(plan, encoder, writer, stores.open(folder), request, folder)
         say(_summary(result, folder))
         skipped = result.skipped
     else:
@@ -108,7 +109,7 @@ def _encode(
     encoder: Encoder,
     writer: stores.FeatureWriter,
     store: stores.FeatureStore,
-    workers: int,
+    request: Request,
     folder: Path,
 ) -> Extraction:
     hours = bar(total=round(plan.seconds / 3600, 4), unit="h", desc="audio", bar_format=_BAR)
@@ -121,7 +122,15 @@ def _encode(
             hours.set_postfix_str(f"{hours.n * 3600 / elapsed:.1f} x real time", refresh=False)
 
     try:
-        return extraction.extract(plan, encoder, writer, store, workers=workers, progress=advance)
+        return extraction.extract(
+            plan,
+            encoder,
+            writer,
+            store,
+            workers=request.workers,
+            seal_every=request.seal_every,
+            progress=advance,
+        )
     except KeyboardInterrupt:
         hours.close()
         store.refresh()

@@ -93,6 +93,7 @@ def feature_spec(
         dtype=dtype,
         frames=frames,
         clip=str(clips.parse(clip)),
+        encoder_states=tuple(encoder.states),
     )
 
 

@@ -57,19 +57,25 @@ def extract(
     store: FeatureStore,
     *,
     workers: int = 2,
+    seal_every: float = 60.0,
     progress: Callable[[Piece], None] = lambda piece: None,
 ) -> Extraction:
     """Encode what the plan leaves to do and append it to ``writer``; ``store`` reads the same folder.
 
     Batches are computed whole even where a part of them is stored already, so that the bits do not depend
-    on interruptions. Recordings that cannot be read are skipped and listed. KeyboardInterrupt seals what
-    is finished and goes on up; so do StoreError and NumericRangeError.
+    on interruptions. A commit is made at least every ``seal_every`` seconds, so a crash costs no more.
+    Recordings that cannot be read are skipped and listed. KeyboardInterrupt and NumericRangeError seal what
+    is finished and go on up.
     """
     began = time.monotonic()
     line = _Line(plan, encoder, writer, store)
     try:
+        sealed = began
         for batch in _decoded(plan, encoder, workers):
             line.take(batch, progress)
+            if time.monotonic() - sealed > seal_every:
+                writer.seal()
+                sealed = time.monotonic()
     except (KeyboardInterrupt, NumericRangeError):
         writer.seal()
         raise

@@ -36,17 +36,21 @@ class FeatureSpec:
     """False: only means and standard deviations over time are kept."""
     clip: str = "none"
     """``none``, ``trim:<s>`` or ``split:<s>``, in seconds."""
+    encoder_states: tuple[str, ...] = ()
+    """All states that the encoder has, so that ``blocks`` of a store of few means what it says."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values, with the schema version."""
         record = {"schema": SCHEMA, **asdict(self)}
-        return record | {"identity": dict(self.identity), "states": list(self.states)}
+        lists = {"states": list(self.states), "encoder_states": list(self.encoder_states)}
+        return record | {"identity": dict(self.identity)} | lists
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> FeatureSpec:
         """The spec that ``to_json`` wrote."""
         fields = {key: value for key, value in record.items() if key != "schema"}
-        return cls(**{**fields, "states": tuple(fields["states"])})
+        tuples = {name: tuple(fields.get(name, ())) for name in ("states", "encoder_states")}
+        return cls(**{**fields, **tuples})
 
     @property
     def digest(self) -> str:

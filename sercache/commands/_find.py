@@ -1,0 +1,141 @@
+"""Which store of the cache serves a head, and what to extract where none does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sercache import encoders, states, stores
+from sercache.datasets import Corpus
+from sercache.errors import MissingFeaturesError, StoreError, UnknownNameError
+from sercache.recipe import Setup
+from sercache.stores.spec import FeatureSpec
+
+
+@dataclass(frozen=True)
+class Found:
+    """A store that serves, and in what it differs from what was asked for."""
+
+    folder: Path
+    spec: FeatureSpec
+    deviations: tuple[str, ...]
+
+
+_RICHNESS = {"float32": 2, "bfloat16": 1, "float16": 1}
+
+
+def find_store(
+    cache: Path,
+    corpus: Corpus,
+    setup: Setup,
+    head_name: str,
+    *,
+    clip_is_chosen: bool,
+    revision: str | None = None,
+) -> Found:
+    """The store that ``setup`` means.
+
+    A store with another clip rule serves where the rule was not chosen by the user, and the difference is
+    named. Raises MissingFeaturesError with the command that makes the store, StoreError where stores of
+    different weights fit.
+    """
+    fitting = [
+        (folder, spec)
+        for folder, spec in stores.find(cache)
+        if spec.corpus == corpus.name and _is_encoder(spec, setup.encoder, revision) and serves(spec, setup)
+    ]
+    current = [pair for pair in fitting if pair[1].release == corpus.release]
+    exact = [pair for pair in current if pair[1].clip == setup.clip]
+    usable = exact or ([] if clip_is_chosen else current)
+    if not usable:
+        raise MissingFeaturesError(_missing(cache, corpus, setup, head_name, fitting))
+    _one_set_of_weights(usable)
+    folder, spec = max(usable, key=lambda pair: (_RICHNESS[pair[1].dtype], not pair[1].frames, str(pair[0])))
+    return Found(folder, spec, _differences(spec, setup))
+
+
+def check_store(folder: Path, corpus: Corpus, setup: Setup, clip_is_chosen: bool) -> Found:
+    """The store at ``folder``, if it serves. Raises StoreError or MissingFeaturesError where it does not."""
+    spec = stores.read_spec(folder)
+    if (spec.corpus, spec.release) != (corpus.name, corpus.release):
+        raise StoreError(
+            f"{folder} holds {spec.corpus} {spec.release}, asked for {corpus.name} {corpus.release}; "
+            "name the corpus with --dataset and --root"
+        )
+    if not serves(spec, setup) or (clip_is_chosen and spec.clip != setup.clip):
+        raise MissingFeaturesError(
+            f"{folder} holds states {' '.join(spec.states)} ({'frames' if spec.frames else 'pooled only'}, "
+            f"clip {spec.clip}), asked for {setup.states} ({'frames' if setup.frames else 'pooled'}, clip {setup.clip})"
+        )
+    return Found(folder, spec, _differences(spec, setup))
+
+
+def serves(spec: FeatureSpec, setup: Setup) -> bool:
+    """Whether a store has the states, and the frames if they are needed."""
+    if setup.frames and not spec.frames:
+        return False
+    try:
+        wanted = states.select(spec.encoder_states or spec.states, setup.states)
+    except UnknownNameError:
+        return False
+    if setup.states == "all":
+        return True
+    return set(wanted) <= set(spec.states)
+
+
+def _is_encoder(spec: FeatureSpec, name: str, revision: str | None) -> bool:
+    if Path(name).expanduser().is_dir():
+        return spec.identity == _identity(name, revision)
+    known = encoders.short_names()
+    source = known[name][1] if name in known else name
+    same = spec.encoder == name or spec.identity.get("source") == source
+    return same and (revision is None or str(spec.identity.get("revision", "")).startswith(revision))
+
+
+_identities: dict[tuple[str, str | None], Mapping[str, Any]] = {}
+
+
+def _identity(name: str, revision: str | None) -> Mapping[str, Any]:
+    # Hashing the weights takes seconds; the stores of a cache are all compared with one answer.
+    if (name, revision) not in _identities:
+        _identities[name, revision] = encoders.identify(name, revision=revision)
+    return _identities[name, revision]
+
+
+def _one_set_of_weights(usable: list[tuple[Path, FeatureSpec]]) -> None:
+    by_weights = {str(sorted(spec.identity.items())): folder for folder, spec in usable}
+    if len(by_weights) > 1:
+        raise StoreError(
+            "stores of different weights or settings fit: "
+            + ", ".join(sorted(str(folder) for folder in by_weights.values()))
+            + "; choose one with --store"
+        )
+
+
+def _differences(spec: FeatureSpec, setup: Setup) -> tuple[str, ...]:
+    if spec.clip == setup.clip:
+        return ()
+    return (f"features are cut by clip rule {spec.clip}, not {setup.clip}",)
+
+
+def _missing(
+    cache: Path, corpus: Corpus, setup: Setup, head_name: str, fitting: list[tuple[Path, FeatureSpec]]
+) -> str:
+    command = f"sercache extract --encoder {setup.encoder} --dataset {corpus.name} --for {head_name}"
+    if fitting:
+        others = ", ".join(
+            sorted({f"release {spec.release or '-'}, clip {spec.clip}" for _, spec in fitting})
+        )
+        return (
+            f"the cache has {setup.encoder} x {corpus.name} only as {others}; asked for release "
+            f"{corpus.release or '-'}, clip {setup.clip}; run: {command}"
+        )
+    here = [spec for _, spec in stores.find(cache) if spec.corpus == corpus.name]
+    about = f" (there is: {', '.join(sorted({spec.encoder for spec in here}))})" if here else ""
+    kind = "frames" if setup.frames else "means"
+    return (
+        f"the cache {cache} has no {kind} of states {setup.states} of {setup.encoder} x {corpus.name}{about}; "
+        f"run: {command}"
+    )
