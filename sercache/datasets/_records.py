@@ -120,6 +120,8 @@ class CorpusInfo:
     """Lists that a copy can be compared with; the first is the whole corpus."""
     attribute_range: tuple[float, float] | None = None
     """Least and greatest value of ``Utterance.attributes``."""
+    generated: bool = False
+    """True: ``read`` makes the corpus in ``root`` where there is nothing yet."""
 
 
 @dataclass(frozen=True)
