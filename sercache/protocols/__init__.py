@@ -1,0 +1,98 @@
+"""Protocols: how a corpus is split into folds, and checks that folds are what they claim.
+
+``make_folds(corpus, labels, protocol, dev=..., seed=...)`` is the door. Which ids fall into which part
+depends on the ids, the protocol and the seed only, never on the order in which files were listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sercache.catalog import unknown
+from sercache.datasets import Corpus, Utterance
+from sercache.errors import ProtocolError, UnknownNameError
+from sercache.protocols._dev import DEVS, dev_part, random_share
+from sercache.protocols._fold import Fold, build_fold
+from sercache.protocols._units import PROTOCOLS, make_units
+
+__all__ = ["DEVS", "PROTOCOLS", "Fold", "make_folds"]
+
+_PARTS = ("train", "dev", "test")
+
+
+def make_folds(
+    corpus: Corpus, labels: Mapping[str, str], protocol: str, *, dev: str = "none", seed: int = 0
+) -> list[Fold]:
+    """The folds of ``protocol`` over the utterances that ``labels`` (id -> class) names.
+
+    ``dev`` says where each fold's dev part comes from (see DEVS); ``seed`` decides random parts only.
+    Raises UnknownNameError for names that do not exist, ProtocolError where the corpus lacks what the
+    protocol needs or a fold cannot be used.
+    """
+    utterances = _restrict(corpus, labels)
+    kind, _, argument = protocol.partition(":")
+    if dev not in DEVS:
+        raise UnknownNameError(unknown("dev rule", dev, list(DEVS)))
+    if dev == "other-speaker" and kind != "leave-one-speaker-out":
+        raise ProtocolError(f"--dev other-speaker goes with leave-one-speaker-out, not with {protocol}")
+    if kind == "fixed":
+        parts = _fixed_parts(corpus, utterances, argument)
+        _add_dev(parts, argument, dev, labels, seed)
+        return [build_fold(argument, parts, utterances, labels)]
+    units = make_units(corpus, utterances, labels, kind, argument, seed)
+    folds = []
+    for name, test in units.items():
+        dev_ids = dev_part(dev, name, units, utterances, labels, seed)
+        train = utterances.keys() - set(test) - set(dev_ids)
+        parts = {"train": list(train), "dev": list(dev_ids), "test": list(test)}
+        folds.append(build_fold(name, parts, utterances, labels))
+    return folds
+
+
+def _restrict(corpus: Corpus, labels: Mapping[str, str]) -> dict[str, Utterance]:
+    """Utterances of the task by id, sorted."""
+    known = corpus.by_id()
+    strange = sorted(set(labels) - set(known))
+    if strange:
+        raise ProtocolError(f"{corpus.name} has no utterance {strange[0]}, which is labelled")
+    n_classes = len(set(labels.values()))
+    if n_classes < 2:
+        raise ProtocolError(
+            f"{corpus.name}: the task has {n_classes} classes with utterances, expected 2 or more; "
+            "choose another task or complete the corpus"
+        )
+    return {i: known[i] for i in sorted(labels)}
+
+
+def _fixed_parts(corpus: Corpus, utterances: Mapping[str, Utterance], name: str) -> dict[str, list[str]]:
+    """Ids of each part of the split called ``name``; utterances that it does not place are left out."""
+    splits = corpus.info.splits
+    official = {u.partition for u in utterances.values()} - {""}
+    on_offer = [
+        *splits,
+        *(["official"] if official else []),
+        *sorted(p for p in official if p[4:] and p.startswith("test")),
+    ]
+    if name not in on_offer:
+        raise UnknownNameError(unknown(f"fixed split of {corpus.name}", name, on_offer))
+    if name in splits:
+        part_of = {speaker: part for part, speakers in splits[name].items() for speaker in speakers}
+        place = {i: part_of.get(u.speaker, "") for i, u in utterances.items()}
+    else:
+        test = "test" if name == "official" else name
+        part_of = {"train": "train", "dev": "dev", test: "test"}
+        place = {i: part_of.get(u.partition, "") for i, u in utterances.items()}
+    return {part: [i for i, p in place.items() if p == part] for part in _PARTS}
+
+
+def _add_dev(parts: dict[str, list[str]], name: str, dev: str, labels: Mapping[str, str], seed: int) -> None:
+    """Moves a random dev part out of the train part, where the rule asks for one."""
+    if dev == "none":
+        return
+    if parts["dev"]:
+        raise ProtocolError(f"fixed:{name} brings its own dev part; leave --dev {dev} out")
+    if dev != "random20":
+        raise ProtocolError(f"fixed:{name} has one train part: --dev is none or random20, got {dev}")
+    parts["dev"] = list(random_share(parts["train"], labels, seed))
+    chosen = set(parts["dev"])
+    parts["train"] = [i for i in parts["train"] if i not in chosen]

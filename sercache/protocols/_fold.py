@@ -1,0 +1,76 @@
+"""Fold: the parts of one split, and the checks that they are what they claim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sercache.datasets import Utterance
+from sercache.errors import ProtocolError
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Ids of the train, dev and test parts of one fold. Parts are disjoint; ``dev`` may be empty."""
+
+    name: str
+    train: tuple[str, ...]
+    dev: tuple[str, ...]
+    test: tuple[str, ...]
+    speakers_disjoint: bool
+    """Whether no speaker of the test part talks in the train or dev part: checked, not believed."""
+    dev_speakers_disjoint: bool | None = None
+    """Whether no speaker of the dev part talks in the train part; None without a dev part."""
+    sentences_disjoint: bool | None = None
+    """Whether no text of the test part is spoken in the train part; None where texts are not known."""
+
+    def __post_init__(self) -> None:
+        parts = {"train": self.train, "dev": self.dev, "test": self.test}
+        for first, second in (("train", "dev"), ("train", "test"), ("dev", "test")):
+            shared = sorted(set(parts[first]) & set(parts[second]))
+            if shared:
+                raise ProtocolError(
+                    f"fold {self.name}: {len(shared)} utterances are in {first} and {second}, "
+                    f"first: {shared[0]}; parts must be disjoint"
+                )
+        for part in ("train", "test"):
+            if not parts[part]:
+                raise ProtocolError(
+                    f"fold {self.name}: the {part} part is empty; choose another protocol or task"
+                )
+
+
+def build_fold(
+    name: str,
+    parts: Mapping[str, Iterable[str]],
+    utterances: Mapping[str, Utterance],
+    labels: Mapping[str, str],
+) -> Fold:
+    """The fold with these parts (train, dev, test), its speakers and texts compared.
+
+    Raises ProtocolError where parts overlap or are empty, or where a class has no training utterance.
+    """
+    train, dev, test = (tuple(sorted(parts[part])) for part in ("train", "dev", "test"))
+    missing = sorted(set(labels.values()) - {labels[i] for i in train})
+    if train and missing:
+        raise ProtocolError(
+            f"fold {name}: no training utterance of {', '.join(missing)}; choose a task without it, "
+            "or a protocol that spreads classes, such as kfold:5"
+        )
+    return Fold(
+        name,
+        train,
+        dev,
+        test,
+        speakers_disjoint=bool(_disjoint("speaker", utterances, test, train + dev)),
+        dev_speakers_disjoint=bool(_disjoint("speaker", utterances, dev, train)) if dev else None,
+        sentences_disjoint=_disjoint("sentence", utterances, test, train),
+    )
+
+
+def _disjoint(
+    field: str, utterances: Mapping[str, Utterance], first: Iterable[str], second: Iterable[str]
+) -> bool | None:
+    """Whether no value of ``field`` occurs in both parts; None where one is not known."""
+    left, right = ({getattr(utterances[i], field) for i in ids} for ids in (first, second))
+    return None if "" in left | right else left.isdisjoint(right)

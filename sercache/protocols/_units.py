@@ -1,0 +1,134 @@
+"""What each fold of a protocol leaves out for its test part."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+from sercache.catalog import unknown
+from sercache.datasets import Corpus, Utterance
+from sercache.errors import ProtocolError, UnknownNameError
+
+PROTOCOLS: Mapping[str, str] = {
+    "leave-one-session-out": "each session (Utterance.group) is the test part once",
+    "leave-one-speaker-out": "each speaker is the test part once",
+    "kfold:<k>": "k random parts, stratified by class; speakers are in several parts",
+    "speaker-kfold:<k>": "k random groups of whole speakers",
+    "folds:<name>": "published groups of test speakers that the corpus names",
+    "fixed:<name>": "one published split that the corpus names; fixed:official is that of its files",
+}
+
+Units = dict[str, tuple[str, ...]]
+"""Test ids by the name of what is left out, in order."""
+
+
+def make_units(
+    corpus: Corpus,
+    utterances: dict[str, Utterance],
+    labels: Mapping[str, str],
+    kind: str,
+    argument: str,
+    seed: int,
+) -> Units:
+    """What each fold leaves out."""
+    plain: dict[str, Callable[[], Units]] = {
+        "leave-one-session-out": lambda: _by(utterances, "group", corpus.name),
+        "leave-one-speaker-out": lambda: _by(utterances, "speaker", corpus.name),
+    }
+    with_argument: dict[str, Callable[[], Units]] = {
+        "kfold": lambda: _random_units(utterances, labels, _count(kind, argument), seed),
+        "speaker-kfold": lambda: _speaker_units(
+            _by(utterances, "speaker", corpus.name), _count(kind, argument), seed
+        ),
+        "folds": lambda: _named_units(corpus, utterances, argument),
+    }
+    make = (with_argument if argument else plain).get(kind)
+    if make is None:
+        got = f"{kind}:{argument}" if argument else kind
+        raise UnknownNameError(unknown("protocol", got, list(PROTOCOLS)))
+    units = make()
+    if len(units) < 2:
+        raise ProtocolError(
+            f"{kind} needs at least 2 parts, {corpus.name} gives {len(units)}; choose another protocol"
+        )
+    return units
+
+
+def _by(utterances: dict[str, Utterance], field: str, corpus: str) -> Units:
+    """Ids by speaker or group, in natural order."""
+    units: dict[str, list[str]] = {}
+    for i, utterance in utterances.items():
+        units.setdefault(getattr(utterance, field), []).append(i)
+    if "" in units:
+        word = {"group": "session", "speaker": "speaker"}[field]
+        raise ProtocolError(
+            f"{corpus}: {len(units[''])} utterances have no {word}, first: {units[''][0]}; "
+            f"choose {_remedy(field)}"
+        )
+    return {name: tuple(units[name]) for name in sorted(units, key=_natural)}
+
+
+def _remedy(field: str) -> str:
+    return "leave-one-speaker-out" if field == "group" else "kfold:<k>"
+
+
+def _natural(name: str) -> list[tuple[str, int]]:
+    """Sort key that puts speaker 2 before speaker 10."""
+    return [(text, int(digits or -1)) for text, digits in re.findall(r"([^0-9]*)([0-9]*)", name)]
+
+
+def _count(kind: str, argument: str) -> int:
+    if not argument.isascii() or not argument.isdigit() or int(argument) < 2:
+        raise ProtocolError(
+            f"{kind} needs a number of parts from 2 on, for example {kind}:5, got {argument!r}"
+        )
+    return int(argument)
+
+
+def _random_units(utterances: dict[str, Utterance], labels: Mapping[str, str], k: int, seed: int) -> Units:
+    """k parts of nearly equal size with nearly equal shares of every class."""
+    if k > len(utterances):
+        raise ProtocolError(f"kfold:{k} needs at least {k} utterances, there are {len(utterances)}")
+    draw = random.Random(seed)
+    dealt: list[str] = []
+    for ids in by_class(utterances, labels).values():
+        draw.shuffle(ids)
+        dealt += ids
+    return {str(n + 1): tuple(sorted(dealt[n::k])) for n in range(k)}
+
+
+def _speaker_units(speakers: Units, k: int, seed: int) -> Units:
+    """k groups of speakers; each speaker goes, longest first, to the group with the fewest utterances."""
+    if k > len(speakers):
+        raise ProtocolError(f"speaker-kfold:{k} needs at least {k} speakers, there are {len(speakers)}")
+    names = list(speakers)
+    random.Random(seed).shuffle(names)
+    groups: list[list[str]] = [[] for _ in range(k)]
+    for name in sorted(names, key=lambda n: -len(speakers[n])):
+        min(groups, key=len).extend(speakers[name])
+    return {str(n + 1): tuple(sorted(ids)) for n, ids in enumerate(groups)}
+
+
+def _named_units(corpus: Corpus, utterances: dict[str, Utterance], name: str) -> Units:
+    """The published groups of test speakers called ``name``, which must cover every speaker."""
+    if name not in corpus.info.folds:
+        raise UnknownNameError(unknown(f"set of folds of {corpus.name}", name, sorted(corpus.info.folds)))
+    groups = corpus.info.folds[name]
+    fold_of = {speaker: fold for fold, speakers in groups.items() for speaker in speakers}
+    units: dict[str, list[str]] = {fold: [] for fold in groups}
+    for i, utterance in utterances.items():
+        if utterance.speaker not in fold_of:
+            raise ProtocolError(
+                f"folds:{name} has no place for speaker {utterance.speaker or '(unknown)'} of {i}"
+            )
+        units[fold_of[utterance.speaker]].append(i)
+    return {fold: tuple(ids) for fold, ids in units.items()}
+
+
+def by_class(ids: Iterable[str], labels: Mapping[str, str]) -> dict[str, list[str]]:
+    """Sorted ids of each class, classes sorted."""
+    groups: dict[str, list[str]] = {}
+    for i in sorted(ids):
+        groups.setdefault(labels[i], []).append(i)
+    return {name: groups[name] for name in sorted(groups)}
