@@ -118,6 +118,8 @@ class CorpusInfo:
     """Names of customary setups -> task expression, for example ``4class@improvised``."""
     published: Sequence[Published] = ()
     """Lists that a copy can be compared with; the first is the whole corpus."""
+    default_protocol: str = "leave-one-speaker-out"
+    """How a head is judged on this corpus where its own paper does not say."""
     attribute_range: tuple[float, float] | None = None
     """Least and greatest value of ``Utterance.attributes``."""
     generated: bool = False

@@ -86,6 +86,7 @@ INFO = CorpusInfo(
         "10class": _NATIVE,
     },
     default_task="4class",
+    default_protocol="leave-one-session-out",
     expected_counts=_COUNTS,
     notes=(
         "4class merges excited into happiness (5531 turns); 4class-no-exc drops it (4490).",

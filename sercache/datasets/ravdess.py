@@ -111,6 +111,7 @@ INFO = CorpusInfo(
         "4class": four_class(_NATIVE),
     },
     default_task="8class",
+    default_protocol="folds:emobox",
     expected_counts=_ALL,
     splits={"pepino": {"train": _ACTORS[:20], "dev": ["21", "22"], "test": ["23", "24"]}},
     folds={
