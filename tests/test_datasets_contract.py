@@ -1,0 +1,156 @@
+"""What every registered corpus must keep; run over generated trees of each real layout."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pickle
+from pathlib import Path
+
+import corpus_trees
+import pytest
+
+from sercache import catalog
+from sercache.datasets import Corpus, CorpusInfo, check
+from sercache.errors import CorpusError
+
+NAMES = catalog.names("sercache.datasets")
+
+
+def module(name):
+    return catalog.load("sercache.datasets", name)
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory):
+    """Folder of each tree, built at first use."""
+    built: dict[str, Path] = {}
+
+    def root(name: str) -> Path:
+        if name == "demo" and importlib.util.find_spec("espeakng_loader") is None:
+            pytest.skip("the extra `demo` is not installed")
+        if name not in built:
+            built[name] = corpus_trees.TREES[name](tmp_path_factory.mktemp(name.replace("-", "_")))
+        return built[name]
+
+    return root
+
+
+def test_every_corpus_has_a_tree():
+    assert set(NAMES) == set(corpus_trees.TREES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_info_is_complete(name):
+    info = module(name).INFO
+    assert isinstance(info, CorpusInfo)
+    for field in ("title", "language", "licence", "access", "tree"):
+        assert getattr(info, field).strip(), field
+    assert info.default_task in info.tasks
+    for task, label_map in info.tasks.items():
+        assert "@" not in task
+        assert all(raw and common for raw, common in label_map.items())
+    if info.expected_counts and info.published and not info.published[0].task:
+        assert sum(info.expected_counts.values()) == info.published[0].rows
+    for setup in info.setups.values():
+        task, *subsets = setup.split("@")
+        assert task in info.tasks
+        assert set(subsets) <= set(info.subsets)
+    for groups in info.folds.values():
+        speakers = [s for fold in groups.values() for s in fold]
+        assert len(speakers) == len(set(speakers))
+    if "4class" in info.tasks:
+        assert set(info.tasks["4class"].values()) <= {"anger", "happiness", "neutral", "sadness"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_published_lists_agree_with_themselves(name):
+    info = module(name).INFO
+    for published in info.published:
+        for field, counts in published.counts.items():
+            assert sum(counts.values()) == published.rows, field
+        if published.ids is not None:
+            assert len(set(published.ids())) == published.rows
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reads_its_tree(name, roots):
+    corpus = module(name).read(roots(name))
+    assert isinstance(corpus, Corpus)
+    assert corpus.name == name
+    assert corpus.release
+    assert corpus.utterances
+    labels = corpus.labels()
+    assert labels
+    assert set(corpus.classes()) == set(labels.values())
+    for u in corpus.utterances:
+        assert u.path.is_file(), u
+        assert not any(part.startswith(".") for part in u.path.relative_to(corpus.root).parts)
+        assert u.sex in ("", "F", "M")
+        assert (
+            u.soft_label is None or sum(u.soft_label.values()) == pytest.approx(1) or name.startswith("hume")
+        )
+    assert [u.id for u in corpus.utterances] == sorted(u.id for u in corpus.utterances)
+    for subset in corpus.info.subsets.values():
+        assert all(isinstance(subset.holds(u), bool) for u in corpus.utterances[:20])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_tree_exercises_every_class_of_the_default_task(name, roots):
+    corpus = module(name).read(roots(name))
+    assert corpus.missing_classes() == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_partial_copy_is_reported_not_refused(name, roots):
+    corpus = module(name).read(roots(name))
+    if corpus.info.published:
+        assert corpus.warnings
+        assert all("\n" not in line for line in corpus.warnings)
+        assert all(result.digest != "match" for result in check(corpus))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_order_of_listing_does_not_matter(name, roots, monkeypatch):
+    before = module(name).read(roots(name))
+    real_walk, real_iterdir = os.walk, Path.iterdir
+
+    def backwards(top, **options):
+        for folder, folders, files in real_walk(top, **options):
+            folders.reverse()
+            yield folder, folders, sorted(files, reverse=True)
+
+    monkeypatch.setattr(os, "walk", backwards)
+    monkeypatch.setattr(Path, "iterdir", lambda self: iter(sorted(real_iterdir(self), reverse=True)))
+    assert module(name).read(roots(name)) == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_corpus_can_be_sent_to_another_process(name, roots):
+    corpus = module(name).read(roots(name))
+    assert pickle.loads(pickle.dumps(corpus)) == corpus
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if not module(n).INFO.generated])
+@pytest.mark.parametrize("fault", ["empty", "missing", "file", "other"])
+def test_a_root_that_is_not_the_corpus_is_refused_in_one_line(name, fault, tmp_path):
+    root = tmp_path / "root"
+    if fault in ("empty", "other"):
+        root.mkdir()
+    if fault == "other":
+        corpus_trees.write_wav(root / "holiday" / "beach.wav")
+        corpus_trees.write_text(root / "notes.txt", "nothing")
+    if fault == "file":
+        root.write_bytes(b"x")
+    with pytest.raises(CorpusError) as caught:
+        module(name).read(root)
+    message = str(caught.value)
+    assert str(root) in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hidden_files_are_ignored(name, roots, tmp_path):
+    corpus = module(name).read(roots(name))
+    assert not [u for u in corpus.utterances if u.path.name.startswith(".")]
+    assert not [s for s in corpus.skipped if "/._" in s.what or "__MACOSX" in s.what]
