@@ -14,7 +14,7 @@ Loss = Literal["cross-entropy", "focal"]
 Optimiser = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "halve-on-plateau"]
 Balance = Literal["none", "class-weights", "undersample"]
-SelectOn = Literal["last-epoch", "dev-loss", "dev-ua"]
+SelectOn = Literal["last-epoch", "dev-loss", "dev-ua", "dev-wa"]
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,14 @@ class Recipe:
     beta2: float = 0.999
     eps: float = 1e-8
     schedule: Schedule = "constant"
+    """``cosine``: down to zero at ``max_epochs``; ``halve-on-plateau``: see ``plateau_patience``."""
     plateau_patience: int = 10
+    """Epochs without a lower dev loss that are borne before the lr is halved."""
     batch_size: int = 32
     accumulate: int = 1
+    """Batches whose gradients make one update; the rest of an epoch makes one too."""
+    bucket: int = 1
+    """Batches whose utterances are sorted by length together, to pad less; 1: every batch drawn from all."""
     max_epochs: int = 100
     select: SelectOn = "dev-loss"
     """Which epoch's weights are kept. ``last-epoch`` needs no dev set; the test set never selects."""
@@ -50,9 +55,27 @@ class Recipe:
         for name, kind in _choices().items():
             if getattr(self, name) not in kind:
                 raise RecipeError(unknown(name, str(getattr(self, name)), list(kind)))
-        for name in ("lr", "batch_size", "accumulate", "max_epochs"):
-            if getattr(self, name) <= 0:
+        for name in ("lr", "eps", "batch_size", "accumulate", "bucket", "max_epochs"):
+            if not getattr(self, name) > 0:
                 raise RecipeError(f"recipe field {name} must be above 0, got {getattr(self, name)}")
+        for name in ("weight_decay", "focal_gamma", "plateau_patience"):
+            if not getattr(self, name) >= 0:
+                raise RecipeError(f"recipe field {name} must not be negative, got {getattr(self, name)}")
+        for name in ("beta1", "beta2", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise RecipeError(f"recipe field {name} must lie in [0, 1), got {getattr(self, name)}")
+        for name in ("patience", "clip_value", "clip_norm"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise RecipeError(f"recipe field {name} must be above 0 or none, got {getattr(self, name)}")
+        if self.loss == "focal" and self.label_smoothing:
+            raise RecipeError("label_smoothing goes with loss=cross-entropy, got loss=focal; set one of them")
+        if self.patience is not None and self.select == "last-epoch":
+            raise RecipeError("patience needs a dev score, got select=last-epoch; set patience=none too")
+
+    @property
+    def needs_dev(self) -> bool:
+        """Whether these settings cannot be trained without a dev set."""
+        return self.select != "last-epoch" or self.schedule == "halve-on-plateau"
 
 
 @dataclass(frozen=True)

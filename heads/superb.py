@@ -1,0 +1,62 @@
+"""SUPERB's emotion head: weighted sum of states, Linear 256, mean over time, Linear C (Yang et al. 2021).
+
+As in S3PRL (downstream ``emotion``, commit ec8064b): layer weights are a softmax over L zeros; projection
+and classifier have no activation between them; the mean is over real frames only; PyTorch's default
+initialisation. Nothing before the mean is non-linear, so the mean over time commutes with all of it:
+pooled states give the same logits as full sequences, and are the default here.
+
+Training there: cross-entropy, Adam 1e-4, batches of 4 accumulated over 8, gradient norm clipped at 1,
+30,000 updates, dev (a random fifth of the four training sessions, the same speakers) looked at every 1,000
+updates and the most accurate kept. Deviations: one batch of 32 in place of 8 of 4 (the same gradient) and a
+smaller update at the end of an epoch (theirs carries the rest over); 270 epochs of about 111 updates are the
+30,000 on IEMOCAP, and dev is looked at after each of them. S3PRL's last state of pre-LN (large) encoders is
+taken after the closing LayerNorm: ask for ``--states input+1-23+final`` there.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sercache.nn import masked_mean, weighted_sum
+from sercache.recipe import Recipe, Setup
+
+SOURCE = "Yang et al. 2021, SUPERB: Speech processing Universal PERformance Benchmark (emotion recognition)"
+
+RECIPE = Recipe(
+    optimiser="adam",
+    lr=1e-4,
+    clip_norm=1.0,
+    batch_size=32,
+    max_epochs=270,
+    select="dev-wa",
+)
+
+SETUP = Setup(
+    encoder="hubert-base",
+    dataset="iemocap",
+    protocol="leave-one-session-out",
+    dev="random:0.2",
+    states="input+blocks",
+    frames=False,
+)
+
+
+class Head(nn.Module):
+    """Softmax-weighted states through two linear maps; gives logits (B, C)."""
+
+    def __init__(self, n_layers: int, dim: int, n_outputs: int, hidden: int = 256) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.zeros(n_layers)) if n_layers > 1 else None
+        self.projection = nn.Linear(dim, hidden)
+        self.out = nn.Linear(hidden, n_outputs)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Logits (B, C) of x (B, L, T, D)."""
+        # The mean comes first: linear maps commute with it, and it is the smaller product by a factor T.
+        pooled = masked_mean(weighted_sum(x, self.layer_weights(), mask), mask)
+        return self.out(self.projection(pooled))
+
+    def layer_weights(self) -> Tensor:
+        """Share (L,) of each layer; they sum to 1."""
+        return self.out.weight.new_ones(1) if self.weights is None else self.weights.softmax(0)

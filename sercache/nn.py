@@ -1,0 +1,92 @@
+"""Masked operations and losses, each written once.
+
+Shapes: x (B, L, T, D) features of B utterances, L layers, T frames, D dims; mask (B, T) bool, True where a
+frame is real. Padding is cut out with ``torch.where``, never multiplied by zero: 0 x NaN is NaN.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+_HALF = (torch.float16, torch.bfloat16)
+
+
+def mask_of(lengths: Tensor, n_frames: int | None = None) -> Tensor:
+    """Mask (B, T) of utterances with ``lengths`` (B,) frames; T is ``n_frames`` or the longest."""
+    n_frames = int(lengths.max()) if n_frames is None else n_frames
+    return torch.arange(n_frames, device=lengths.device) < lengths[:, None]
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean (B, ..., D) over the real frames of x (B, ..., T, D).
+
+    Half-precision input is summed in float32. An utterance without frames gives zeros.
+    """
+    mask = _over_frames(mask, x)
+    total = torch.where(mask, x, 0.0).sum(-2, dtype=torch.float32 if x.dtype in _HALF else None)
+    return (total / mask.sum(-2).clamp_min(1)).to(x.dtype)
+
+
+def masked_max(x: Tensor, mask: Tensor) -> Tensor:
+    """Largest value (B, ..., D) over the real frames of x (B, ..., T, D); zeros without frames."""
+    mask = _over_frames(mask, x)
+    return torch.where(mask.any(-2), torch.where(mask, x, -torch.inf).amax(-2), 0.0)
+
+
+def masked_softmax(scores: Tensor, mask: Tensor, dim: int = -1) -> Tensor:
+    """Softmax along ``dim`` over the places where ``mask`` (broadcast to ``scores``) is True.
+
+    Other places get 0; so does everything where nothing is True.
+    """
+    lowest = torch.finfo(scores.dtype).min
+    weights = torch.where(mask, scores, lowest).softmax(dim)
+    return torch.where(mask, weights, 0.0)
+
+
+def weighted_sum(x: Tensor, weights: Tensor, mask: Tensor) -> Tensor:
+    """Sum over layers of ``weights`` (L,) times x (B, L, T, D): (B, T, D), zeros at padded frames.
+
+    NaN in the padding moves neither the result nor what is computed from it, but it would reach the
+    gradient of ``weights``: views pad with finite values.
+    """
+    n_items, _, n_frames, dim = x.shape
+    # One matrix product per utterance reads x once; einsum and mul-sum were 5 to 10 times slower.
+    rows = weights.to(x.dtype).expand(n_items, 1, -1)
+    mixed = torch.bmm(rows, x.flatten(2)).view(n_items, n_frames, dim)
+    return torch.where(mask[..., None], mixed, 0.0)
+
+
+def cross_entropy(
+    logits: Tensor, labels: Tensor, class_weights: Tensor | None = None, label_smoothing: float = 0.0
+) -> Tensor:
+    """Mean cross-entropy () of logits (B, C); with class weights (C,) the weighted mean."""
+    return F.cross_entropy(_wide(logits), labels, weight=class_weights, label_smoothing=label_smoothing)
+
+
+def focal_loss(
+    logits: Tensor, labels: Tensor, gamma: float = 2.0, class_weights: Tensor | None = None
+) -> Tensor:
+    """Mean of -(1 - p_t)^gamma log p_t () of logits (B, C) (Lin et al. 2017, equation 4).
+
+    With class weights (C,) the weighted mean, as in ``cross_entropy``. No alpha term: class weights are it.
+    """
+    log_p = _wide(logits).log_softmax(-1).gather(-1, labels[:, None]).squeeze(-1)
+    # expm1 keeps the digits of 1 - p_t near p_t = 1; the floor keeps the gradient finite for gamma < 1.
+    missed = (-torch.expm1(log_p)).clamp_min(torch.finfo(log_p.dtype).tiny)
+    losses = -(missed**gamma) * log_p
+    if class_weights is None:
+        return losses.mean()
+    weights = class_weights[labels]
+    return (weights * losses).sum() / weights.sum()
+
+
+def _wide(x: Tensor) -> Tensor:
+    """``x``, as float32 where it is half precision."""
+    return x.float() if x.dtype in _HALF else x
+
+
+def _over_frames(mask: Tensor, x: Tensor) -> Tensor:
+    """``mask`` (B, T) as (B, 1, ..., T, 1), to lie over x (B, ..., T, D)."""
+    return mask.reshape(mask.shape[0], *(1 for _ in range(x.dim() - 3)), mask.shape[1], 1)

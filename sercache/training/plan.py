@@ -1,0 +1,105 @@
+"""What decides a run, as pure functions of the recipe, the labels, the seed and the epoch.
+
+A model trained alone and one trained among others follow the same plan because both ask here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sercache.recipe import Recipe
+from sercache.training.streams import stream
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training part came to."""
+
+    number: int
+    """From 1."""
+    train_loss: float
+    dev_loss: float | None
+    """By the recipe's loss without class weights; None without a dev set, as the next two."""
+    dev_wa: float | None
+    dev_ua: float | None
+    lr: float
+    seconds: float
+
+
+def batches(
+    recipe: Recipe, labels: np.ndarray, n_frames: np.ndarray, seed: int, epoch: int
+) -> list[np.ndarray]:
+    """Item indices of each batch of an epoch: a function of its arguments alone.
+
+    ``undersample`` draws as many items of every class as the smallest has, anew each epoch.
+    """
+    rng = np.random.default_rng(stream(seed, epoch, "batches"))
+    rows = np.arange(len(labels))
+    if recipe.balance == "undersample":
+        members = [np.flatnonzero(labels == c) for c in np.unique(labels)]
+        smallest = min(len(m) for m in members)
+        rows = np.concatenate([rng.permutation(m)[:smallest] for m in members])
+    rows = rng.permutation(rows)
+    if recipe.bucket == 1:
+        return _cut(rows, recipe.batch_size)
+    windows = _cut(rows, recipe.batch_size * recipe.bucket)
+    by_length = [window[np.argsort(n_frames[window], kind="stable")] for window in windows]
+    parts = [part for window in by_length for part in _cut(window, recipe.batch_size)]
+    return [parts[k] for k in rng.permutation(len(parts))]
+
+
+def learning_rate(recipe: Recipe, epoch: int, dev_losses: Sequence[float | None] = ()) -> float:
+    """Learning rate of an epoch (from 1), given the dev losses of those before it.
+
+    ``halve-on-plateau``: halved after more than ``plateau_patience`` epochs in a row without a new lowest.
+    """
+    if recipe.schedule == "cosine":
+        return recipe.lr * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / recipe.max_epochs))
+    lr, lowest, waited = recipe.lr, math.inf, 0
+    if recipe.schedule == "halve-on-plateau":
+        for loss in dev_losses:
+            lowest, waited = (loss, 0) if loss is not None and loss < lowest else (lowest, waited + 1)
+            if waited > recipe.plateau_patience:
+                lr, waited = lr / 2, 0
+    return lr
+
+
+def class_weights(recipe: Recipe, labels: np.ndarray, n_outputs: int) -> np.ndarray | None:
+    """Weight (C,) of each class: U / (classes present x its count), 0 if absent; None unless recipe asks."""
+    if recipe.balance != "class-weights":
+        return None
+    counts = np.bincount(labels, minlength=n_outputs)
+    n_present = np.count_nonzero(counts)
+    return (len(labels) / (n_present * np.maximum(counts, 1)) * (counts > 0)).astype(np.float32)
+
+
+def score(recipe: Recipe, epoch: Epoch) -> float:
+    """What ``select`` looks at, higher is better; 0 for ``last-epoch``."""
+    if recipe.select == "last-epoch":
+        return 0.0
+    value = {"dev-loss": epoch.dev_loss, "dev-ua": epoch.dev_ua, "dev-wa": epoch.dev_wa}[recipe.select]
+    assert value is not None  # fit refuses to start without a dev set
+    return -value if recipe.select == "dev-loss" else value
+
+
+def is_best(scores: Sequence[float]) -> bool:
+    """Whether the last score beats all before it; a tie does not."""
+    return all(scores[-1] > earlier for earlier in scores[:-1])
+
+
+def is_over(scores: Sequence[float], patience: int | None) -> bool:
+    """Whether ``patience`` epochs have passed since the first best score."""
+    return patience is not None and len(scores) - 1 - int(np.argmax(scores)) >= patience
+
+
+def update_groups(parts: list[np.ndarray], accumulate: int) -> list[list[np.ndarray]]:
+    """Batches that make one update each; the last group of an epoch may be smaller."""
+    return [parts[start : start + accumulate] for start in range(0, len(parts), accumulate)]
+
+
+def _cut(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]

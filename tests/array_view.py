@@ -1,0 +1,60 @@
+"""A view over arrays in memory, for tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class ArrayView:
+    """Items of (L, T_i, D) with labels; pads with zeros."""
+
+    items: list[np.ndarray]
+    labels: np.ndarray
+
+    @property
+    def n_layers(self) -> int:
+        return self.items[0].shape[0]
+
+    @property
+    def dim(self) -> int:
+        return self.items[0].shape[2]
+
+    @property
+    def n_frames(self) -> np.ndarray:
+        return np.array([item.shape[1] for item in self.items], np.int64)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def batch(self, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        lengths = self.n_frames[indices]
+        x = np.zeros((len(indices), self.n_layers, lengths.max(), self.dim), np.float32)
+        for row, index in enumerate(indices):
+            x[row, :, : lengths[row]] = self.items[index]
+        mask = np.arange(lengths.max()) < lengths[:, None]
+        return torch.from_numpy(x), torch.from_numpy(mask)
+
+
+def random_view(
+    n_items: int = 32,
+    n_layers: int = 4,
+    dim: int = 24,
+    n_classes: int = 4,
+    frames: tuple[int, int] = (1, 1),
+    signal: float = 0.0,
+    seed: int = 0,
+) -> ArrayView:
+    """Noise, ``signal`` times a direction of the class added; lengths drawn from ``frames`` (both included)."""
+    rng = np.random.default_rng(seed)
+    directions = np.random.default_rng(99).normal(size=(n_classes, dim))
+    labels = np.arange(n_items) % n_classes
+    lengths = rng.integers(frames[0], frames[1] + 1, n_items)
+    items = [
+        (rng.normal(size=(n_layers, n, dim)) + signal * directions[c]).astype(np.float32)
+        for n, c in zip(lengths, labels, strict=True)
+    ]
+    return ArrayView(items, labels)

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+import sklearn.metrics
+
+from sercache import metrics
+
+RNG = np.random.default_rng(0)
+TRUTH = RNG.integers(0, 5, 200)
+PREDICTED = np.where(RNG.random(200) < 0.5, TRUTH, RNG.integers(0, 5, 200))
+
+
+def test_against_scikit_learn() -> None:
+    assert metrics.wa(TRUTH, PREDICTED) == pytest.approx(sklearn.metrics.accuracy_score(TRUTH, PREDICTED))
+    assert metrics.ua(TRUTH, PREDICTED) == pytest.approx(
+        sklearn.metrics.balanced_accuracy_score(TRUTH, PREDICTED)
+    )
+    assert metrics.macro_f1(TRUTH, PREDICTED) == pytest.approx(
+        sklearn.metrics.f1_score(TRUTH, PREDICTED, average="macro")
+    )
+    expected = sklearn.metrics.confusion_matrix(TRUTH, PREDICTED)
+    np.testing.assert_array_equal(metrics.confusion(TRUTH, PREDICTED), expected)
+    np.testing.assert_allclose(
+        metrics.recalls(TRUTH, PREDICTED), sklearn.metrics.recall_score(TRUTH, PREDICTED, average=None)
+    )
+
+
+def test_rows_of_the_confusion_matrix_are_true_classes() -> None:
+    np.testing.assert_array_equal(
+        metrics.confusion(np.array([0, 0]), np.array([2, 0]), 3), [[1, 0, 1], [0, 0, 0], [0, 0, 0]]
+    )
+
+
+def test_classes_absent_from_the_truth_do_not_count_in_ua() -> None:
+    truth, predicted = np.array([0, 0, 1]), np.array([0, 2, 1])
+    assert metrics.ua(truth, predicted) == pytest.approx(0.75)
+    assert np.isnan(metrics.recalls(truth, predicted)[2])
+    # scikit-learn counts class 2, which is predicted, in macro F1
+    assert metrics.macro_f1(truth, predicted) == pytest.approx(
+        sklearn.metrics.f1_score(truth, predicted, average="macro", zero_division=0)
+    )
+
+
+def test_golden_confusion_matrix_of_pepino() -> None:
+    """The published dump of the all-layers model, seed 0123: UAR 67.30."""
+    cells = np.array([[813, 139, 128, 23], [183, 1005, 293, 130], [130, 259, 1103, 192], [33, 111, 204, 727]])
+    truth = np.repeat(np.arange(4), cells.sum(1))
+    predicted = np.concatenate([np.repeat(np.arange(4), row) for row in cells])
+    assert round(100 * metrics.ua(truth, predicted), 2) == 67.30
+
+
+def test_no_utterances_give_nan() -> None:
+    none = np.array([], int)
+    assert all(np.isnan(metric(none, none)) for metric in (metrics.wa, metrics.ua, metrics.macro_f1))
+
+
+def test_lengths_that_differ_are_refused() -> None:
+    with pytest.raises(ValueError, match="both be"):
+        metrics.wa(np.array([0, 1]), np.array([0]))
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_spearman_against_scipy(ties: bool) -> None:
+    x = RNG.normal(size=100)
+    y = x + RNG.normal(size=100)
+    if ties:
+        x, y = np.round(x), np.round(y)
+    assert metrics.spearman(x, y) == pytest.approx(scipy.stats.spearmanr(x, y).statistic, abs=1e-12)
+    assert metrics.pearson(x, y) == pytest.approx(scipy.stats.pearsonr(x, y).statistic, abs=1e-12)
+
+
+def test_constant_predictions_have_no_correlation() -> None:
+    x = np.arange(4.0)
+    assert np.isnan(metrics.spearman(x, np.full(4, 0.1)))
+    assert metrics.ccc(x, np.full(4, 0.1)) == 0
+    assert np.isnan(metrics.ccc(np.ones(3), np.ones(3)))
+
+
+def test_ccc_is_the_printed_formula_and_punishes_shift_and_scale() -> None:
+    x, y = RNG.normal(size=50), RNG.normal(size=50)
+    expected = 2 * np.cov(x, y, ddof=0)[0, 1] / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
+    assert metrics.ccc(x, y) == pytest.approx(expected)
+    assert metrics.ccc(x, x) == pytest.approx(1)
+    assert metrics.ccc(x, x + 1) < 1
+    assert metrics.ccc(x, 2 * x) < 1
+
+
+def test_bootstrap_draws_speakers() -> None:
+    # Two speakers, one all right, one all wrong: draws of speakers give 0, 1/2 or 1 only.
+    truth = np.zeros(100, int)
+    predicted = np.repeat([0, 1], 50)
+    speakers = np.repeat(["a", "b"], 50)
+    assert metrics.bootstrap(metrics.wa, truth, predicted, speakers) == (0.0, 1.0)
+
+
+def test_bootstrap_interval_holds_the_score_and_is_seeded() -> None:
+    speakers = [f"s{k % 10}" for k in range(200)]
+    low, high = metrics.bootstrap(metrics.ua, TRUTH, PREDICTED, speakers, seed=3)
+    assert low < metrics.ua(TRUTH, PREDICTED) < high
+    assert (low, high) == metrics.bootstrap(metrics.ua, TRUTH, PREDICTED, speakers, seed=3)
+    assert (low, high) != metrics.bootstrap(metrics.ua, TRUTH, PREDICTED, speakers, seed=4)
+
+
+def test_one_speaker_has_no_interval() -> None:
+    assert np.isnan(metrics.bootstrap(metrics.wa, TRUTH, PREDICTED, ["s"] * 200)).all()
