@@ -108,7 +108,8 @@ def find_root(root: Path, corpus: str, looked_for: str, fits: Callable[[Path], b
     check_folder(root, corpus)
     level = [root]
     for _ in range(depth + 1):
-        good = [folder for folder in level if fits(folder)]
+        # A link and what it points to are one copy.
+        good = list({folder.resolve(): folder for folder in reversed(level) if fits(folder)}.values())
         if len(good) == 1:
             return good[0]
         if good:

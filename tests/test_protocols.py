@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sercache.datasets import Corpus, CorpusInfo, Utterance
+from sercache.errors import ProtocolError, UnknownNameError
+from sercache.protocols import DEVS, PROTOCOLS, Fold, make_folds
+
+SPEAKERS = [f"S{session}{sex}" for session in range(1, 6) for sex in "FM"]
+INFO = CorpusInfo(
+    title="t", language="en", n_speakers=10, hours=1.0, licence="l", access="a", tree="t",
+    tasks={"t": {c: c for c in "abc"}}, default_task="t",
+    splits={
+        "three": {"train": SPEAKERS[:6], "dev": SPEAKERS[6:8], "test": SPEAKERS[8:]},
+        "two": {"train": SPEAKERS[:8], "test": SPEAKERS[8:]},
+    },
+    folds={"fives": {"x": SPEAKERS[:5], "y": SPEAKERS[5:]}, "short": {"x": SPEAKERS[:1], "y": SPEAKERS[1:2]}},
+)  # fmt: skip
+
+
+def corpus_of(*utterances: Utterance) -> Corpus:
+    return Corpus("toy", "1", Path("/"), INFO, tuple(utterances))
+
+
+def toy(n: int = 6, **changes: object) -> Corpus:
+    """n utterances per speaker, classes a, b, c in turn, two sentences."""
+    made = [
+        Utterance(
+            id=f"{speaker}_{k}", path=Path(f"{k}.wav"), raw_label="abc"[k % 3], speaker=speaker,
+            group=speaker[:2], sentence=f"s{k % 2}",
+        )
+        for speaker in SPEAKERS
+        for k in range(n)
+    ]  # fmt: skip
+    return corpus_of(*(dataclasses.replace(u, **changes) for u in made))
+
+
+def folds(corpus: Corpus, protocol: str, **options) -> list[Fold]:
+    return make_folds(corpus, corpus.labels(), protocol, **options)
+
+
+def speakers(corpus: Corpus, ids: tuple[str, ...]) -> set[str]:
+    return {corpus.by_id()[i].speaker for i in ids}
+
+
+def groups(corpus: Corpus, ids: tuple[str, ...]) -> set[str]:
+    return {corpus.by_id()[i].group for i in ids}
+
+
+COVERING = ("leave-one-session-out", "leave-one-speaker-out", "kfold:5", "speaker-kfold:3", "folds:fives")
+
+
+@pytest.mark.parametrize("protocol", COVERING)
+@pytest.mark.parametrize("dev", ["none", "next", "previous", "last", "random20"])
+def test_every_utterance_is_tested_once_and_none_is_lost(protocol, dev):
+    corpus = toy()
+    if protocol == "folds:fives" and dev in ("next", "previous", "last"):
+        with pytest.raises(ProtocolError, match="the train part is empty"):
+            folds(corpus, protocol, dev=dev)
+        return
+    made = folds(corpus, protocol, dev=dev)
+    tested = Counter(i for fold in made for i in fold.test)
+    assert tested == dict.fromkeys(corpus.labels(), 1)
+    for fold in made:
+        assert sorted(fold.train + fold.dev + fold.test) == sorted(corpus.labels())
+        assert bool(fold.dev) == (dev != "none")
+        train, test = speakers(corpus, fold.train + fold.dev), speakers(corpus, fold.test)
+        assert fold.speakers_disjoint == train.isdisjoint(test) == (protocol != "kfold:5")
+        assert fold.dev_speakers_disjoint == (
+            None if dev == "none" else speakers(corpus, fold.dev).isdisjoint(speakers(corpus, fold.train))
+        )
+        assert fold.sentences_disjoint is False
+
+
+@pytest.mark.parametrize(
+    ("dev", "expected"),
+    [
+        ("next", {"S1": "S2", "S2": "S3", "S3": "S4", "S4": "S5", "S5": "S1"}),
+        ("previous", {"S1": "S5", "S2": "S1", "S3": "S2", "S4": "S3", "S5": "S4"}),
+        ("last", {"S1": "S5", "S2": "S5", "S3": "S5", "S4": "S5", "S5": "S4"}),
+    ],
+)
+def test_which_session_is_dev(dev, expected):
+    corpus = toy()
+    made = folds(corpus, "leave-one-session-out", dev=dev)
+    assert {fold.name: "".join(groups(corpus, fold.dev)) for fold in made} == expected
+    assert all(groups(corpus, fold.test) == {fold.name} for fold in made)
+
+
+def test_the_other_speaker_of_the_session_is_dev():
+    corpus = toy()
+    for fold in folds(corpus, "leave-one-speaker-out", dev="other-speaker"):
+        other = fold.name[:2] + {"F": "M", "M": "F"}[fold.name[2]]
+        assert speakers(corpus, fold.dev) == {other}
+        assert len(speakers(corpus, fold.train)) == 8
+        assert fold.dev_speakers_disjoint
+    with pytest.raises(ProtocolError, match="goes with leave-one-speaker-out"):
+        folds(corpus, "leave-one-session-out", dev="other-speaker")
+    with pytest.raises(ProtocolError, match="no session with another speaker"):
+        folds(toy(group=""), "leave-one-speaker-out", dev="other-speaker")
+
+
+def test_random_dev_takes_a_fifth_of_every_class():
+    corpus = toy(n=30)
+    fold = folds(corpus, "leave-one-session-out", dev="random20", seed=3)[0]
+    assert Counter(corpus.labels()[i] for i in fold.dev) == dict.fromkeys("abc", 16)
+    assert fold.dev_speakers_disjoint is False
+    assert fold.dev != folds(corpus, "leave-one-session-out", dev="random20", seed=4)[0].dev
+
+
+def test_kfold_spreads_classes_and_sizes():
+    corpus = toy(n=7)
+    labels = corpus.labels()
+    for fold in folds(corpus, "kfold:5", seed=1):
+        assert len(fold.test) == 14
+        for c in "abc":
+            share = sum(label == c for label in labels.values()) / 5
+            assert abs(sum(labels[i] == c for i in fold.test) - share) < 1
+
+
+def test_fixed_splits():
+    corpus = toy()
+    (fold,) = folds(corpus, "fixed:three")
+    assert speakers(corpus, fold.dev) == set(SPEAKERS[6:8])
+    assert fold.speakers_disjoint
+    with pytest.raises(ProtocolError, match="brings its own dev part"):
+        folds(corpus, "fixed:three", dev="random20")
+    with pytest.raises(ProtocolError, match="none or random20"):
+        folds(corpus, "fixed:two", dev="next")
+    (fold,) = folds(corpus, "fixed:two", dev="random20")
+    assert len(fold.dev) == pytest.approx(0.2 * 48, abs=2)
+    assert speakers(corpus, fold.test) == set(SPEAKERS[8:])
+
+
+def test_official_partitions():
+    parts = dict(zip(SPEAKERS, ["train"] * 5 + ["dev", "test", "test", "test2", ""], strict=True))
+    corpus = corpus_of(*(dataclasses.replace(u, partition=parts[u.speaker]) for u in toy().utterances))
+    (fold,) = folds(corpus, "fixed:official")
+    assert [len(p) for p in (fold.train, fold.dev, fold.test)] == [30, 6, 12]
+    (fold,) = folds(corpus, "fixed:test2")
+    assert [len(p) for p in (fold.train, fold.dev, fold.test)] == [30, 6, 6]
+    with pytest.raises(UnknownNameError, match="fixed split of toy 'official'"):
+        folds(toy(), "fixed:official")
+
+
+def test_the_task_decides_who_takes_part():
+    corpus = toy()
+    labels = {i: c for i, c in corpus.labels().items() if c != "c" and not i.startswith("S3")}
+    made = make_folds(corpus, labels, "leave-one-session-out")
+    assert [fold.name for fold in made] == ["S1", "S2", "S4", "S5"]
+    assert {i for fold in made for i in fold.train + fold.test} == set(labels)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "error", "message"),
+    [
+        ("leave-one-sesion-out", UnknownNameError, "did you mean leave-one-session-out"),
+        ("leave-one-session-out:5", UnknownNameError, "unknown protocol"),
+        ("kfold", UnknownNameError, "did you mean kfold:<k>"),
+        ("kfold:1", ProtocolError, "from 2 on"),
+        ("kfold:five", ProtocolError, "for example kfold:5"),
+        ("kfold:²", ProtocolError, "for example kfold:5"),
+        ("kfold:61", ProtocolError, "at least 61 utterances, there are 60"),
+        ("speaker-kfold:11", ProtocolError, "at least 11 speakers, there are 10"),
+        ("fixed:pepino", UnknownNameError, "there is: three, two"),
+        ("folds:five", UnknownNameError, "did you mean fives"),
+        ("folds:short", ProtocolError, "no place for speaker S2F"),
+    ],
+)
+def test_faults(protocol, error, message):
+    with pytest.raises(error) as caught:
+        folds(toy(), protocol)
+    assert message in str(caught.value)
+
+
+def test_what_a_corpus_lacks_is_told():
+    with pytest.raises(ProtocolError, match=r"60 utterances have no session.*choose leave-one-speaker-out"):
+        folds(toy(group=""), "leave-one-session-out")
+    with pytest.raises(ProtocolError, match=r"no speaker.*choose kfold"):
+        folds(toy(speaker=""), "leave-one-speaker-out")
+    with pytest.raises(ProtocolError, match="at least 2 parts, toy gives 1"):
+        folds(toy(group="one"), "leave-one-session-out")
+    with pytest.raises(ProtocolError, match="has 0 classes"):
+        make_folds(toy(), {}, "kfold:5")
+    with pytest.raises(ProtocolError, match="no utterance strange"):
+        make_folds(toy(), {"strange": "a"}, "kfold:5")
+    with pytest.raises(UnknownNameError, match="did you mean random20"):
+        folds(toy(), "kfold:5", dev="random")
+
+
+def test_unknown_speakers_are_never_called_disjoint():
+    fold = folds(toy(speaker=""), "kfold:2")[0]
+    assert fold.speakers_disjoint is False
+    assert folds(toy(sentence=""), "kfold:2")[0].sentences_disjoint is None
+
+
+def test_a_class_that_only_the_test_part_has_is_refused():
+    corpus = toy()
+    labels = {i: ("rare" if i.startswith("S1F") else c) for i, c in corpus.labels().items()}
+    with pytest.raises(ProtocolError, match="fold S1F: no training utterance of rare"):
+        make_folds(corpus, labels, "leave-one-speaker-out")
+
+
+def test_overlapping_parts_cannot_be_built():
+    with pytest.raises(ProtocolError, match="2 utterances are in train and test, first: a"):
+        Fold("f", ("a", "b", "c"), (), ("b", "a"), True)
+    with pytest.raises(ProtocolError, match="in train and dev"):
+        Fold("f", ("a",), ("a",), ("b",), True)
+    with pytest.raises(ProtocolError, match="the test part is empty"):
+        Fold("f", ("a",), (), (), True)
+
+
+def test_speakers_sort_as_numbers():
+    corpus = corpus_of(
+        *(Utterance(f"{s}_{k}", Path("x"), "ab"[k], str(s)) for s in (1, 2, 10, 11) for k in range(2))
+    )
+    assert [fold.name for fold in folds(corpus, "leave-one-speaker-out")] == ["1", "2", "10", "11"]
+
+
+def test_names_on_offer_are_described():
+    assert all(PROTOCOLS.values())
+    assert set(DEVS) == {"none", "next", "previous", "last", "random20", "other-speaker"}
+
+
+@given(st.randoms(use_true_random=False), st.sampled_from(COVERING), st.integers(0, 3))
+@settings(max_examples=40, deadline=None)
+def test_listing_order_never_matters(draw: random.Random, protocol, seed):
+    corpus = toy(n=3)
+    shuffled = list(corpus.utterances)
+    draw.shuffle(shuffled)
+    labels = dict(draw.sample(sorted(corpus.labels().items()), k=len(corpus.labels())))
+    expected = folds(corpus, protocol, dev="random20", seed=seed)
+    assert make_folds(corpus_of(*shuffled), labels, protocol, dev="random20", seed=seed) == expected
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("PQRS"), st.sampled_from("ab"), st.sampled_from(["g1", "g2"])), min_size=2
+    ),
+    st.sampled_from(["leave-one-session-out", "leave-one-speaker-out", "kfold:2", "speaker-kfold:2"]),
+    st.sampled_from(list(DEVS)),
+)
+@settings(max_examples=200, deadline=None)
+def test_any_corpus_gives_sound_folds_or_a_refusal(rows, protocol, dev):
+    corpus = corpus_of(*(Utterance(f"u{n}", Path("x"), c, s, group=g) for n, (s, c, g) in enumerate(rows)))
+    labels = corpus.labels()
+    try:
+        made = folds(corpus, protocol, dev=dev)
+    except ProtocolError:
+        return
+    for fold in made:
+        parts = [set(fold.train), set(fold.dev), set(fold.test)]
+        assert sum(map(len, parts)) == len(set.union(*parts)) == len(labels)
+        assert {labels[i] for i in fold.train} == set(labels.values())
+        if protocol != "kfold:2" and protocol != "leave-one-session-out" and dev != "none":
+            assert speakers(corpus, fold.test).isdisjoint(speakers(corpus, fold.train))
