@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,15 @@ from sercache.training import build, fit, predict
 
 NAMES = catalog.names("heads")
 FRAMES, POOLED = (3, 9), (1, 1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Tiny products: threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def make(name: str, n_layers: int = 4, dim: int = 24, n_outputs: int = 4, seed: int = 0) -> nn.Module:

@@ -110,7 +110,7 @@ def fit(
     """
     dev = dev if dev is not None and len(dev) else None
     place = torch.device(device)
-    n_outputs = _check(head.to(place), train, dev, recipe, seed)
+    n_outputs = _check(head.to(place), train, dev, recipe)
     started = time.perf_counter()
     weights = class_weights(recipe, train.labels, n_outputs)
     loss_of = _loss(recipe, None if weights is None else torch.from_numpy(weights).to(place))
@@ -240,15 +240,13 @@ def _judge(
     return loss, metrics.wa(dev.labels, predicted), metrics.ua(dev.labels, predicted)
 
 
-def _check(head: nn.Module, train: View, dev: View | None, recipe: Recipe, seed: int) -> int:
+def _check(head: nn.Module, train: View, dev: View | None, recipe: Recipe) -> int:
     """Refuse what cannot be trained, before anything is; gives the number of outputs C."""
     if recipe.needs_dev and dev is None:
         raise RecipeError(
             f"select={recipe.select}, schedule={recipe.schedule} needs a dev set and the fold has none; give "
             "one with --dev, or set select=last-epoch, patience=none and schedule=constant"
         )
-    if seed < 0:
-        raise RecipeError(f"a seed is a whole number from 0, got {seed}")
     if not len(train):
         raise TrainingError("got 0 items to train on, expected at least 1; check the folds")
     x, mask = train.batch(np.zeros(1, np.int64))

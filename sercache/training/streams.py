@@ -9,9 +9,13 @@ from typing import Literal
 import numpy as np
 import torch
 
+from sercache.errors import RecipeError
+
 
 def stream(seed: int, epoch: int, purpose: Literal["weights", "batches", "dropout"]) -> int:
-    """Seed of an independent random stream."""
+    """Seed of an independent random stream. Raises RecipeError for a negative seed."""
+    if seed < 0:
+        raise RecipeError(f"a seed is a whole number from 0, got {seed}")
     number = ("weights", "batches", "dropout").index(purpose)
     return int(np.random.SeedSequence((seed, epoch, number)).generate_state(1, np.uint64)[0])
 
