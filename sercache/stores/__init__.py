@@ -1,96 +1,108 @@
 """Feature stores: what stage one writes and stage two reads.
 
-Public modules are the formats, ``zarr.py`` and ``hdf5.py``. Each defines ``Writer`` and ``Reader``
-classes that keep the contracts below; `tests/test_stores.py` runs one suite over both.
+``create`` gives a FeatureWriter, ``open`` a FeatureStore; ``tests/test_stores.py`` runs one suite over
+every format. docs/decisions/0001-store-layout.md says how a store lies on disk and why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Protocol
 
-import numpy as np
-
+from sercache.stores import layout as _layout
+from sercache.stores.contract import Damage, Entry, FeatureStore, FeatureWriter
+from sercache.stores.dtypes import decode_frames, encode_frames
+from sercache.stores.layout import FORMATS, find, store_path
 from sercache.stores.spec import FeatureSpec
 
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One committed utterance (or clip of one)."""
-
-    id: str
-    n_frames: int
-    n_samples: int
-    """Samples that were encoded, at the encoder's rate."""
-    audio_digest: str
-    """blake3 of the decoded samples, so that equal audio is found."""
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """What ``verify`` found wrong."""
-
-    id: str
-    """Utterance, or empty for a whole file."""
-    path: Path
-    reason: str
+__all__ = [
+    "FORMATS",
+    "Damage",
+    "Entry",
+    "FeatureSpec",
+    "FeatureStore",
+    "FeatureWriter",
+    "create",
+    "decode_frames",
+    "drop",
+    "encode_frames",
+    "exists",
+    "find",
+    "notes_folder",
+    "open",
+    "read_spec",
+    "store_path",
+    "verify",
+]
 
 
-class FeatureWriter(Protocol):
-    """Appends utterances to a store; several writers, each in its own process, may share one store."""
+def create(
+    path: Path,
+    spec: FeatureSpec,
+    format: str = "zarr",
+    *,
+    shard_bytes: int | None = None,
+    shard_frames: int | None = None,
+    chunk_frames: int | None = None,
+    shard_utterances: int | None = None,
+) -> FeatureWriter:
+    """A writer for the store folder ``path``, made or continued; what dead writers left is cleared up.
 
-    def append(
-        self,
-        id: str,
-        mean: np.ndarray,
-        std: np.ndarray,
-        frames: np.ndarray | None,
-        *,
-        n_frames: int,
-        n_samples: int,
-        audio_digest: str,
-    ) -> None:
-        """Take one utterance: mean and std (L, D) float32, frames (L, T, D) in the spec's dtype or None.
+    Sizes are for new stores (about 128 MiB a shard); an existing store keeps its own. Raises StoreError
+    where ``path`` holds something else, another spec, format or sizes; DamagedStoreError; DiskSpaceError.
+    """
+    from sercache.stores.making import make_or_continue
+    from sercache.stores.writer import Writer
 
-        Nothing is visible to readers before its shard is sealed. Raises NumericRangeError, StoreError.
-        """
-        ...
-
-    def seal(self) -> None:
-        """Commit what was appended since the last seal: all of it becomes visible, or none."""
-        ...
-
-    def close(self) -> None:
-        """Seal, refresh derived metadata, release the writer's lock."""
-        ...
+    sizes = {
+        "shard_bytes": shard_bytes,
+        "shard_frames": shard_frames,
+        "chunk_frames": chunk_frames,
+        "shard_utterances": shard_utterances,
+    }
+    return Writer(make_or_continue(path, spec, format, sizes))
 
 
-class FeatureStore(Protocol):
-    """Read side: only committed utterances exist."""
+def open(path: Path) -> FeatureStore:
+    """The store at ``path``, of either format.
 
-    path: Path
-    spec: FeatureSpec
+    Raises StoreError where there is none, DamagedStoreError where its spec or a commit record is damaged.
+    """
+    from sercache.stores.reader import Reader
 
-    def ids(self) -> list[str]:
-        """Committed ids, in the order of their commits."""
-        ...
+    return Reader(path)
 
-    def entries(self) -> Mapping[str, Entry]:
-        """Committed entries by id."""
-        ...
 
-    def read(self, id: str, states: Sequence[str] | None = None) -> np.ndarray:
-        """Frames of one utterance (L', T, D), in float32 or float16 as stored (bfloat16 comes as float32)."""
-        ...
+def exists(path: Path) -> bool:
+    """Whether there is a store at ``path``."""
+    return _layout.spec_path(path).is_file()
 
-    def pooled(
-        self, ids: Sequence[str] | None = None, states: Sequence[str] | None = None, what: str = "mean"
-    ) -> np.ndarray:
-        """Means (or ``what="std"``, population standard deviations) over time: (U, L', D) float32."""
-        ...
 
-    def verify(self) -> list[Damage]:
-        """Check every checksum; an empty list means whole."""
-        ...
+def read_spec(path: Path) -> FeatureSpec:
+    """The spec of the store at ``path``, whatever the state of its commits. Raises as ``open`` does."""
+    return _layout.load(path).spec
+
+
+def notes_folder(path: Path) -> Path:
+    """Where small files about a store belong: stock readers of its format do not look there."""
+    return path / "ledger"
+
+
+def verify(path: Path, progress: Callable[[int], object] = lambda n_bytes: None) -> list[Damage]:
+    """Everything that is damaged in the store at ``path``, commit records included; empty means whole.
+
+    ``progress`` hears of the bytes of each commit once it is checked.
+    """
+    from sercache.stores import repair
+
+    return repair.find_damage(path, progress)
+
+
+def drop(path: Path, damage: Iterable[Damage]) -> list[str]:
+    """Take what ``verify`` found out of the store, so that it can be appended anew; gives the ids.
+
+    Damaged commit records are set aside; a damaged file takes all its utterances along.
+    """
+    from sercache.stores import repair
+
+    return repair.drop(path, damage)

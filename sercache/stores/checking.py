@@ -1,0 +1,93 @@
+"""Checking every byte of a store that counts against the checksums of its commit records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from sercache.errors import DamagedStoreError
+from sercache.stores import formats
+from sercache.stores.batch import hex_crcs
+from sercache.stores.commits import Ledger, Record, Table, live_rows
+from sercache.stores.contract import Damage
+from sercache.stores.layout import Layout
+from sercache.stores.ranges import read_frames, read_rows
+
+
+def check(
+    layout: Layout, ledger: Ledger, progress: Callable[[int], object] = lambda n_bytes: None
+) -> list[Damage]:
+    """What is damaged among the utterances that exist; an empty list means whole.
+
+    ``progress`` hears of the bytes of each commit once it is checked.
+    """
+    found: list[Damage] = []
+    for number, rows in live_rows(ledger.visible().values()).items():
+        record = ledger.records[number]
+        found += _check_files(layout, record)
+        for row in rows:
+            found += _check_utterance(layout, record, row)
+        progress(sum(size for _, size in record.files))
+    return found
+
+
+def _check_files(layout: Layout, record: Record) -> list[Damage]:
+    """Faults of whole files: missing, of another size, or not readable by stock readers."""
+    found = []
+    for name, expected in record.files:
+        path = layout.path / name
+        size = path.stat().st_size if path.exists() else None
+        if size != expected:
+            is_now = "is missing" if size is None else f"has {size} bytes"
+            found.append(Damage("", path, f"the file {is_now}, expected {expected} bytes"))
+    if found:
+        return found
+    return [Damage("", path, reason) for path, reason in formats.load(layout.format).faults(layout, record)]
+
+
+def _check_utterance(layout: Layout, record: Record, row: int) -> Iterator[Damage]:
+    """Faults in the bytes of one utterance."""
+    for path, what, expected, read in _parts(layout, record, row):
+        try:
+            got = hex_crcs([read()])
+        except (DamagedStoreError, OSError) as fault:
+            yield Damage(record.ids[row], path, f"{what} cannot be read: {fault}")
+            continue
+        if got != expected:
+            yield Damage(record.ids[row], path, f"{what} has checksum {got}, expected {expected}")
+
+
+def _parts(
+    layout: Layout, record: Record, row: int
+) -> Iterator[tuple[Path, str, str, Callable[[], np.ndarray]]]:
+    """What of an utterance has a checksum: file, name, checksum, and how it is read."""
+    crcs = record.pooled_crcs[row]
+    for what, expected in (("mean", crcs[:8]), ("std", crcs[8:])):
+        table = record.tables[what]
+        yield layout.path / table.file, what, expected, partial(_pooled_row, layout, table, row)
+    if not record.blocks:
+        return
+    path, crcs = layout.path / _file_of(record, row), record.frame_crcs[row]
+    # One state at a time: an hour of speech does not fit in memory whole.
+    for k, state in enumerate(layout.spec.states):
+        read = partial(read_frames, layout, (record, row), [k])
+        yield path, f"state {state}", crcs[8 * k : 8 * k + 8], read
+
+
+def _pooled_row(layout: Layout, table: Table, row: int) -> np.ndarray:
+    out = np.empty((1, len(layout.spec.states), layout.spec.dim), "<f4")
+    read_rows(layout, table, [(row, 0)], range(len(layout.spec.states)), out)
+    return out
+
+
+def _file_of(record: Record, row: int) -> str:
+    """The file in which the frames of an utterance begin."""
+    at = record.first_frame[row] - record.first_frame[0]
+    for block in record.blocks:
+        if at < block.n_frames:
+            return block.file
+        at -= block.n_frames
+    return record.blocks[-1].file

@@ -1,0 +1,113 @@
+"""What every store keeps: the records it gives and the contracts of its two sides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from sercache.stores.spec import FeatureSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One committed utterance (or clip of one)."""
+
+    id: str
+    n_frames: int
+    n_samples: int
+    """Samples that were encoded, at the encoder's rate."""
+    audio_digest: str
+    """blake3 of the decoded samples, so that equal audio is found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What ``verify`` found wrong."""
+
+    id: str
+    """Utterance, or empty for a whole file."""
+    path: Path
+    reason: str
+
+
+class FeatureWriter(Protocol):
+    """Appends utterances to a store; several writers, each in its own process, may share one store."""
+
+    path: Path
+    spec: FeatureSpec
+
+    def append(
+        self,
+        id: str,
+        mean: np.ndarray,
+        std: np.ndarray,
+        frames: np.ndarray | None,
+        *,
+        n_frames: int,
+        n_samples: int,
+        audio_digest: str,
+    ) -> None:
+        """Take one utterance: mean and std (L, D) float32, frames (L, T, D), or None where none are kept.
+
+        Frames are float32 or in the spec's dtype already (bfloat16: bit patterns in uint16). Nothing is
+        visible to readers before its shard is sealed, which happens when the shard is full. Raises
+        NumericRangeError, StoreError, DiskSpaceError.
+        """
+        ...
+
+    def seal(self) -> None:
+        """Commit what was appended since the last seal: all of it becomes visible, or none."""
+        ...
+
+    def close(self) -> None:
+        """Seal, refresh derived metadata, release the writer's lock."""
+        ...
+
+    def abandon(self) -> None:
+        """Release the writer's lock without sealing."""
+        ...
+
+
+class FeatureStore(Protocol):
+    """Read side: only committed utterances exist."""
+
+    path: Path
+    spec: FeatureSpec
+
+    def refresh(self) -> bool:
+        """See what was committed since; true where something was."""
+        ...
+
+    def ids(self) -> list[str]:
+        """Committed ids, in the order of their commits."""
+        ...
+
+    def entries(self) -> Mapping[str, Entry]:
+        """Committed entries by id."""
+        ...
+
+    def read(self, id: str, states: Sequence[str] | None = None) -> np.ndarray:
+        """Frames of one utterance (L', T, D), in float32 or float16 as stored (bfloat16 comes as float32)."""
+        ...
+
+    def read_many(self, ids: Sequence[str], states: Sequence[str] | None = None) -> list[np.ndarray]:
+        """``read`` of each id, in the order asked for."""
+        ...
+
+    def pooled(
+        self, ids: Sequence[str] | None = None, states: Sequence[str] | None = None, what: str = "mean"
+    ) -> np.ndarray:
+        """Means (or ``what="std"``, population standard deviations) over time: (U, L', D) float32."""
+        ...
+
+    def n_bytes(self) -> int:
+        """Bytes of all committed files."""
+        ...
+
+    def verify(self) -> list[Damage]:
+        """Check every checksum; an empty list means whole."""
+        ...

@@ -1,0 +1,132 @@
+"""Files that are whole or absent: write a temporary, fsync, rename, fsync the folder."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import google_crc32c
+import numpy as np
+
+from sercache.errors import DamagedStoreError, DiskSpaceError
+
+Piece = bytes | np.ndarray
+"""Bytes, or a C-contiguous array that is written as it lies in memory."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def crc32c(data: Piece, start: int = 0) -> int:
+    """CRC-32C of ``data``, going on from the checksum ``start`` of what came before it."""
+    return google_crc32c.extend(start, data)
+
+
+def write_file(path: Path, pieces: Iterable[Piece]) -> int:
+    """Write a new file and fsync it; gives its size in bytes. It is gone again if anything fails."""
+    with _whole(path), path.open("wb") as file:
+        _write(file, pieces)
+        return _flush(file)
+
+
+def fill_file(path: Path, placed: Iterable[tuple[int, Iterable[Piece]]]) -> int:
+    """Overwrite parts of an existing file, each (offset in bytes, pieces), and fsync it; gives its size."""
+    with _whole(path), path.open("r+b") as file:
+        for offset, pieces in placed:
+            file.seek(offset)
+            _write(file, pieces)
+        file.seek(0, os.SEEK_END)
+        return _flush(file)
+
+
+def _write(file: BinaryIO, pieces: Iterable[Piece]) -> None:
+    for piece in pieces:
+        file.write(piece.data if isinstance(piece, np.ndarray) else piece)
+
+
+def _flush(file: BinaryIO) -> int:
+    file.flush()
+    os.fsync(file.fileno())
+    return file.tell()
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` (new files, renames) survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Create ``folder`` where it is missing, so that its name survives a power cut."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.parent)
+
+
+def replace_file(target: Path, temporary: Path, data: bytes) -> None:
+    """Put ``data`` at ``target`` in one step: readers see the old file or the new one, nothing between."""
+    write_file(temporary, [data])
+    temporary.replace(target)
+    sync_folder(target.parent)
+
+
+@contextmanager
+def full_disk_refused(folder: Path) -> Iterator[None]:
+    """Turn a full disk or quota into DiskSpaceError."""
+    try:
+        yield
+    except OSError as fault:
+        # h5py reports the system's error in words only.
+        if fault.errno in _FULL or os.strerror(errno.ENOSPC) in str(fault):
+            raise DiskSpaceError(
+                f"the disk of {folder} is full; what was committed before is safe: free some space and run the "
+                "same command to go on"
+            ) from fault
+        raise
+
+
+def read_into(descriptor: int, out: np.ndarray, offset: int, path: Path) -> None:
+    """Fill the C-contiguous ``out`` from the file's bytes at ``offset``.
+
+    Raises DamagedStoreError where the file ends before that; ``path`` names it.
+    """
+    view = out.reshape(-1).view(np.uint8).data
+    done = 0
+    while done < len(view):  # one call gives at most 2 GiB
+        got = os.preadv(descriptor, [view[done:]], offset + done)
+        if got == 0:
+            raise DamagedStoreError(
+                f"{path} ends at byte {offset + done}, expected {offset + len(view)}; run sercache verify --repair"
+            )
+        done += got
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """Descriptor of a committed file for reading. Raises DamagedStoreError where the file is missing.
+
+    Files are opened for each read: no state is shared between threads or forked processes.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError as fault:
+        raise DamagedStoreError(f"{path} is committed and missing; run sercache verify --repair") from fault
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,162 @@
+"""Where a store lies, what its ``spec.json`` says, and how large its shards are.
+
+A store is a folder. What sercache needs for itself is in its subfolder ``ledger/`` (``spec.json``,
+``commits/``, ``claims/``, ``writers/``), so that the rest is nothing but the format that it is named for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import sercache
+from sercache.catalog import unknown
+from sercache.errors import DamagedStoreError, StoreError, UnknownNameError
+from sercache.stores.dtypes import STORED
+from sercache.stores.spec import FeatureSpec
+
+Format = Literal["zarr", "hdf5"]
+FORMATS: tuple[str, ...] = get_args(Format)
+
+LAYOUT = 1
+_SHARD_BYTES = 128 * 2**20
+_CHUNK_FRAMES = 256
+_MOST_FRAMES = 2**17
+"""Frames of a shard where a frame is tiny: 256 utterances rarely fill more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How a store is cut: fixed when it is made."""
+
+    shard_frames: int
+    """Frames S of a shard, a multiple of chunk_frames."""
+    chunk_frames: int
+    """Frames of an inner chunk, what stock Zarr readers take at once."""
+    shard_utterances: int
+    """Utterances P of a commit, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A store's folder and what is fixed about it."""
+
+    path: Path
+    spec: FeatureSpec
+    format: str
+    sizes: Sizes
+
+    @property
+    def ledger(self) -> Path:
+        """Folder of what sercache keeps for itself."""
+        return self.path / "ledger"
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one frame (D,) of one state."""
+        return self.spec.dim * STORED[self.spec.dtype].itemsize
+
+
+def choose_sizes(
+    spec: FeatureSpec,
+    *,
+    shard_bytes: int | None = None,
+    shard_frames: int | None = None,
+    chunk_frames: int | None = None,
+    shard_utterances: int | None = None,
+) -> Sizes:
+    """Sizes for a store of ``spec``: shards of about 128 MiB; what is given stands. Raises StoreError."""
+    chunk = chunk_frames or _CHUNK_FRAMES
+    per_frame = len(spec.states) * spec.dim * STORED[spec.dtype].itemsize
+    fitting = min((shard_bytes or _SHARD_BYTES) // per_frame, _MOST_FRAMES)
+    frames = shard_frames or max(chunk, fitting // chunk * chunk)
+    # Slots of the pooled arrays that a commit leaves empty are holes to a stock reader: as many slots as
+    # utterances of about 100 frames (2 s) fill a shard.
+    utterances = shard_utterances or (min(256, max(16, frames // 100)) if spec.frames else 256)
+    if min(chunk, frames, utterances) < 1 or frames % chunk:
+        raise StoreError(
+            f"shard_frames must be a multiple of chunk_frames and all sizes above 0, got {frames}, {chunk} and "
+            f"{utterances} utterances"
+        )
+    return Sizes(frames, chunk, utterances)
+
+
+def store_path(cache: Path, spec: FeatureSpec, format: str = "zarr") -> Path:
+    """Folder of the store of ``spec`` below ``cache``: ``<corpus>/<encoder>-<digest>``, HDF5 with its suffix."""
+    check_format(format)
+    suffix = "" if format == "zarr" else f".{format}"
+    return cache / _file_safe(spec.corpus) / f"{_file_safe(spec.encoder)}-{spec.digest}{suffix}"
+
+
+def _file_safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80] or "unnamed"
+
+
+def check_format(format: str) -> None:
+    """Raise UnknownNameError unless ``format`` is one."""
+    if format not in FORMATS:
+        raise UnknownNameError(unknown("store format", format, FORMATS))
+
+
+def spec_path(path: Path) -> Path:
+    """The file that makes a folder a store."""
+    return path / "ledger" / "spec.json"
+
+
+def to_json(layout: Layout) -> dict[str, Any]:
+    """What ``spec.json`` holds."""
+    return {
+        "layout": LAYOUT,
+        "sercache": sercache.__version__,
+        "format": layout.format,
+        "sizes": asdict(layout.sizes),
+        "digest": layout.spec.digest,
+        "spec": layout.spec.to_json(),
+    }
+
+
+def load(path: Path) -> Layout:
+    """The layout of the store at ``path``.
+
+    Raises StoreError where there is none or a newer sercache made it, DamagedStoreError where its
+    ``spec.json`` cannot be read.
+    """
+    file = spec_path(path)
+    try:
+        record = json.loads(file.read_bytes())
+        if record["layout"] != LAYOUT:
+            raise StoreError(
+                f"{path} has store layout {record['layout']}, this sercache reads {LAYOUT}; update sercache"
+            )
+        layout = _from_json(path, record)
+        whole = layout.spec.digest == record["digest"]
+    except (FileNotFoundError, NotADirectoryError) as fault:
+        raise StoreError(f"{path} is not a feature store ({file} is missing); see sercache info") from fault
+    except (ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise DamagedStoreError(f"{file} cannot be read ({fault}); restore it or remove {path}") from fault
+    if not whole:
+        raise DamagedStoreError(f"{file} differs from its own digest; restore it or remove {path}")
+    return layout
+
+
+def _from_json(path: Path, record: Mapping[str, Any]) -> Layout:
+    if record["format"] not in FORMATS:
+        raise ValueError(f"format {record['format']!r}")
+    return Layout(path, FeatureSpec.from_json(record["spec"]), record["format"], Sizes(**record["sizes"]))
+
+
+def find(cache: Path) -> list[tuple[Path, FeatureSpec]]:
+    """Stores below ``cache`` (two folders deep), by path; folders that are none are passed over."""
+    found = []
+    for pattern in ("*/ledger/spec.json", "*/*/ledger/spec.json"):
+        for file in cache.glob(pattern):
+            path = file.parents[1]
+            try:
+                found.append((path, load(path).spec))
+            except StoreError:
+                continue
+    return sorted(found, key=lambda each: each[0])

@@ -1,0 +1,78 @@
+"""Features as byte ranges of committed files: nothing between the disk and the array but ``preadv``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from sercache.errors import MissingFeaturesError
+from sercache.stores.commits import Record, Table
+from sercache.stores.dtypes import STORED
+from sercache.stores.durable import opened, read_into
+from sercache.stores.layout import Layout
+
+Place = tuple[Record, int]
+"""A commit record and the row of an utterance in it."""
+
+
+def read_frames(layout: Layout, place: Place, states: Sequence[int]) -> np.ndarray:
+    """Frames (L', T, D), as stored, of the states with these indices.
+
+    Raises MissingFeaturesError where the store keeps no frames, DamagedStoreError for a file that is
+    missing or cut short.
+    """
+    record, row = place
+    if not record.blocks:
+        raise MissingFeaturesError(
+            f"{layout.path} keeps means over time only; extract again without --pooled-only to get frames"
+        )
+    out = np.empty((len(states), record.n_frames[row], layout.spec.dim), STORED[layout.spec.dtype])
+    low = record.first_frame[row] - record.first_frame[0]
+    high, at = low + record.n_frames[row], 0
+    for block in record.blocks:
+        start, stop = max(low - at, 0), min(high - at, block.n_frames)
+        if start < stop:
+            path = layout.path / block.file
+            into = out[:, at + start - low : at + stop - low]
+            with opened(path) as file:
+                for k, state in enumerate(states):
+                    offset = block.offset + (state * block.stride + start) * layout.frame_bytes
+                    read_into(file, into[k], offset, path)
+        at += block.n_frames
+    return out
+
+
+def read_rows(
+    layout: Layout,
+    table: Table,
+    wanted: Sequence[tuple[int, int]],
+    states: Sequence[int],
+    out: np.ndarray,
+) -> None:
+    """Rows of a pooled table into rows of ``out`` (U, L', D), as (row, row of out) pairs.
+
+    Neighbouring rows and states are read at once: a whole table is one read. Raises DamagedStoreError.
+    """
+    path, n_states = layout.path / table.file, len(layout.spec.states)
+    state_bytes = layout.spec.dim * 4
+    row_bytes = n_states * state_bytes
+    with opened(path) as file:
+        if list(states) == list(range(n_states)):
+            for row, into, count in _runs(wanted):
+                read_into(file, out[into : into + count], table.offset + row * row_bytes, path)
+            return
+        runs = list(_runs([(state, k) for k, state in enumerate(states)]))
+        for row, into in wanted:
+            for state, k, count in runs:
+                offset = table.offset + row * row_bytes + state * state_bytes
+                read_into(file, out[into, k : k + count], offset, path)
+
+
+def _runs(pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+    """Pairs (from, to) as runs (from, to, count) in which both go up by one."""
+    start = 0
+    for k in range(1, len(pairs) + 1):
+        if k == len(pairs) or pairs[k] != (pairs[k - 1][0] + 1, pairs[k - 1][1] + 1):
+            yield (*pairs[start], k - start)
+            start = k

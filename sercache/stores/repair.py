@@ -1,0 +1,76 @@
+"""Taking what is damaged out of a store, so that extracting again puts it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from sercache.stores import checking, commits, layout, roster
+from sercache.stores.commits import Ledger, Record
+from sercache.stores.contract import Damage
+from sercache.stores.durable import full_disk_refused, make_folder, sync_folder
+from sercache.stores.layout import Layout
+from sercache.stores.roster import Registration
+
+
+def find_damage(path: Path, progress: Callable[[int], object]) -> list[Damage]:
+    """Everything that is damaged in the store at ``path``, commit records included (see ``checking.check``).
+
+    Raises StoreError where there is no store, DamagedStoreError where ``spec.json`` cannot be read.
+    """
+    opened = layout.load(path)
+    ledger, damaged = _ledger(opened)
+    records = [Damage("", file, "the commit record is damaged; its utterances are lost") for file in damaged]
+    return records + checking.check(opened, ledger, progress)
+
+
+def drop(path: Path, damage: Iterable[Damage]) -> list[str]:
+    """Make damaged utterances count as absent; gives their ids. A crash leaves it done or not done.
+
+    Damaged commit records are set aside in ``ledger/damaged``; a damaged file takes all its utterances
+    along. Bytes stay on disk.
+    """
+    opened, found = layout.load(path), list(damage)
+    files = {fault.path for fault in found if not fault.id}
+    for file in sorted(files):
+        if file.parent == opened.ledger / "commits" and file.exists():
+            _set_aside(file)
+    ledger, _ = _ledger(opened)
+    named = {fault.id for fault in found if fault.id}
+    drops = [
+        (record.number, id)
+        for id, (record, _) in ledger.visible().items()
+        if id in named or any(opened.path / name in files for name, _ in record.files)
+    ]
+    gone = {id for _, id in drops}
+    # Other commits of the same ids would come to light unchecked: they go as well.
+    drops += [(r.number, id) for r in ledger.records.values() for id in r.ids if id in gone]
+    if drops:
+        _commit_drops(opened, sorted(set(drops)))
+    return sorted(gone)
+
+
+def _ledger(opened: Layout) -> tuple[Ledger, list[Path]]:
+    ledger, damaged = Ledger(opened.ledger), list[Path]()
+    ledger.refresh(damaged)
+    return ledger, damaged
+
+
+def _set_aside(file: Path) -> None:
+    aside = file.parents[1] / "damaged"
+    make_folder(aside)
+    file.replace(aside / file.name)
+    sync_folder(aside)
+    sync_folder(file.parent)
+
+
+def _commit_drops(opened: Layout, drops: list[tuple[int, str]]) -> None:
+    with full_disk_refused(opened.path):
+        with roster.short_lock(opened.ledger):
+            registration = Registration(opened.ledger)
+        try:
+            (number,) = registration.claim(1)
+            commits.publish(opened.ledger, Record(number, drops=drops), registration.temporary())
+        finally:
+            registration.release()
+            registration.close()

@@ -1,0 +1,187 @@
+"""Who writes to a store: lock files, temporaries, shard numbers, and clearing up after the dead.
+
+Writers never wait for each other on the way of the data. Each takes shard numbers by creating
+``ledger/claims/<number>.json``, which fails where another was first. A number is never used twice, so what
+a dead writer left behind can be removed at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sercache.errors import StoreError
+from sercache.stores import commits
+from sercache.stores.commits import Ledger
+from sercache.stores.durable import make_folder
+
+STALE_SECONDS = 24 * 3600
+"""After this long without a seal, a writer on another host whose lock looks free is taken for dead."""
+_WAIT_SECONDS = 60
+
+
+@contextmanager
+def short_lock(ledger: Path) -> Iterator[None]:
+    """Hold the store's lock for opening, clearing up and refreshing metadata; never for data.
+
+    Raises StoreError where another process holds it for a minute.
+    """
+    lock = FileLock(ledger / "lock", timeout=_WAIT_SECONDS)
+    try:
+        with lock:
+            yield
+    except Timeout as fault:
+        raise StoreError(
+            f"{ledger / 'lock'} has been held for {_WAIT_SECONDS} s by another process; end that process and try again"
+        ) from fault
+
+
+class Registration:
+    """A writer's presence in a store: its lock, its temporaries and the numbers it claimed.
+
+    The lock is held by the operating system for the life of the process, so SIGKILL frees it.
+    """
+
+    def __init__(self, ledger: Path) -> None:
+        self._ledger = ledger
+        self._name = uuid.uuid4().hex
+        self._n_temporaries = 0
+        self._claimed: list[int] = []
+        self._lock = FileLock(self._file("lock"), thread_local=False)
+        self._lock.acquire(blocking=False)
+        owner = {"pid": os.getpid(), "host": platform.node(), "started": time.time()}
+        self._file("json").write_text(json.dumps(owner))
+
+    def _file(self, suffix: str) -> Path:
+        return self._ledger / "writers" / f"{self._name}.{suffix}"
+
+    def temporary(self) -> Path:
+        """A new path for a file that is being written, on the store's own disk."""
+        self._n_temporaries += 1
+        return self._file(f"{self._n_temporaries}.tmp")
+
+    def claim(self, count: int) -> range:
+        """Reserve ``count`` consecutive numbers above all that were ever used."""
+        os.utime(self._file("json"))
+        while True:
+            first = highest(self._ledger) + 1
+            claimed = range(first, first + count)
+            # A rival may have claimed, committed and released these since they were found free.
+            if all(map(self._take, claimed)) and _highest_record(self._ledger) < first:
+                return claimed
+            self.release()
+
+    def _take(self, number: int) -> bool:
+        try:
+            file = _claim_path(self._ledger, number).open("x")
+        except FileExistsError:
+            return False
+        self._claimed.append(number)
+        with file:
+            file.write(self._name)
+        return True
+
+    def release(self) -> None:
+        """Give up the claims, once a record stands for them or nothing was written."""
+        while self._claimed:
+            _claim_path(self._ledger, self._claimed[-1]).unlink(missing_ok=True)
+            self._claimed.pop()
+
+    def close(self) -> None:
+        """Leave the store. The lock goes last, so that nothing of a living writer looks ownerless."""
+        for path in (self._ledger / "writers").glob(f"{self._name}.*.tmp"):
+            path.unlink(missing_ok=True)
+        self._file("json").unlink(missing_ok=True)
+        self._file("lock").unlink(missing_ok=True)
+        self._lock.release()
+
+
+def make_folders(ledger: Path) -> None:
+    """The subfolders that writers use."""
+    for name in ("commits", "claims", "writers"):
+        make_folder(ledger / name)
+
+
+def _claim_path(ledger: Path, number: int) -> Path:
+    return ledger / "claims" / f"{number:08d}.json"
+
+
+def _highest_record(ledger: Path) -> int:
+    set_aside = ledger / "damaged"
+    found = commits.numbers(ledger / "commits") + (commits.numbers(set_aside) if set_aside.is_dir() else [])
+    return max(found, default=-1)
+
+
+def highest(ledger: Path) -> int:
+    """The highest number that a record, set-aside record or claim bears; -1 where there is none."""
+    return max([_highest_record(ledger), *_claims(ledger)])
+
+
+def clear_up(ledger: Ledger, files_of: Callable[[int], Iterable[Path]]) -> None:
+    """Remove what dead writers left: temporaries, uncommitted files, locks. Call under ``short_lock``.
+
+    ``files_of`` names the files that a shard number may have.
+    """
+    claims = {number: _owner(_claim_path(ledger.folder, number)) for number in _claims(ledger.folder)}
+    living = _living(ledger.folder / "writers")
+    # Read after the dead are known: they commit nothing any more.
+    ledger.refresh()
+    committed = {number for record in ledger.records.values() for number in record.numbers}
+    for number, owner in claims.items():
+        if owner is None or owner in living:
+            continue
+        if number not in committed:
+            for path in files_of(number):
+                path.unlink(missing_ok=True)
+        # The highest claim stays, or its number would be free again.
+        if number <= _highest_record(ledger.folder):
+            _claim_path(ledger.folder, number).unlink(missing_ok=True)
+    for path in (ledger.folder / "writers").iterdir():
+        if path.name.partition(".")[0] not in living:
+            path.unlink(missing_ok=True)
+
+
+def _claims(ledger: Path) -> list[int]:
+    return commits.numbers(ledger / "claims")
+
+
+def _owner(claim: Path) -> str | None:
+    """Writer that holds a claim, or None where that cannot be told yet."""
+    with suppress(FileNotFoundError):
+        owner = claim.read_text()
+        if owner or time.time() - claim.stat().st_mtime > STALE_SECONDS:
+            return owner
+    return None
+
+
+def _living(writers: Path) -> set[str]:
+    """Names of the writers that hold their lock, or may hold it on another host."""
+    return {lock.stem for lock in writers.glob("*.lock") if not _is_free(lock) or _may_live_elsewhere(lock)}
+
+
+def _is_free(lock: Path) -> bool:
+    probe = FileLock(lock, thread_local=False)
+    try:
+        probe.acquire(blocking=False)
+    except Timeout:
+        return False
+    probe.release()
+    return True
+
+
+def _may_live_elsewhere(lock: Path) -> bool:
+    """Whether the writer runs on another host and has sealed of late: locks may not reach across hosts."""
+    owner = lock.with_suffix(".json")
+    try:
+        elsewhere = json.loads(owner.read_text())["host"] != platform.node()
+        return elsewhere and time.time() - owner.stat().st_mtime < STALE_SECONDS
+    except (FileNotFoundError, ValueError, KeyError):
+        return False

@@ -1,0 +1,176 @@
+"""Writer: appends utterances to a store of either format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from sercache.errors import StoreError
+from sercache.stores import commits, formats, roster
+from sercache.stores.batch import Item
+from sercache.stores.commits import Ledger
+from sercache.stores.dtypes import STORED, check_statistics, encode_frames
+from sercache.stores.durable import full_disk_refused
+from sercache.stores.layout import Layout
+from sercache.stores.roster import Registration
+
+
+class Writer:
+    """Takes utterances until a shard is full, then commits them; holds about one shard in memory."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.path: Path = layout.path
+        self.spec = layout.spec
+        self._layout = layout
+        self._format = formats.load(layout.format)
+        self._ledger = Ledger(layout.ledger)
+        self._pending: dict[str, Item] = {}
+        self._closed = False
+        with full_disk_refused(layout.path), roster.short_lock(layout.ledger):
+            roster.clear_up(self._ledger, lambda number: self._format.files_of(layout, number))
+            self._registration = Registration(layout.ledger)
+            self._format.make_folders(layout)
+            self._format.refresh(layout, self._ledger, self._registration)
+        self._committed = self._ledger.visible()
+
+    def append(
+        self,
+        id: str,
+        mean: np.ndarray,
+        std: np.ndarray,
+        frames: np.ndarray | None,
+        *,
+        n_frames: int,
+        n_samples: int,
+        audio_digest: str,
+    ) -> None:
+        """Take one utterance: mean and std (L, D), frames (L, T, D) in float32 or as stored, or None.
+
+        Everything is copied. Seals when the shard is full. Raises StoreError for an id that is committed
+        or waiting already and for shapes that do not fit the spec, NumericRangeError for values that are
+        not finite or do not fit the dtype; the utterance is not taken then. Raises DiskSpaceError.
+        """
+        self._check_open()
+        self._refresh()
+        if not id or id in self._pending or id in self._committed:
+            reason = "is in the store already" if id else "is empty"
+            raise StoreError(f"utterance id {id!r} {reason}; give every utterance an id of its own, once")
+        item = self._checked(id, mean, std, frames, n_frames, n_samples, audio_digest)
+        sizes, waiting = self._layout.sizes, sum(i.n_frames for i in self._pending.values())
+        if self.spec.frames and waiting + n_frames > sizes.shard_frames:
+            self.seal()
+            waiting = 0
+        self._pending[id] = item
+        full = self.spec.frames and waiting + n_frames >= sizes.shard_frames
+        if full or len(self._pending) == sizes.shard_utterances:
+            self.seal()
+
+    def _checked(
+        self,
+        id: str,
+        mean: np.ndarray,
+        std: np.ndarray,
+        frames: np.ndarray | None,
+        n_frames: int,
+        n_samples: int,
+        audio_digest: str,
+    ) -> Item:
+        n_states, dim = len(self.spec.states), self.spec.dim
+        if n_frames < 1:
+            raise StoreError(f"{id}: {n_frames} frames, expected at least 1")
+        _check_shape(id, "mean", mean, (n_states, dim))
+        _check_shape(id, "standard deviation", std, (n_states, dim))
+        with np.errstate(over="ignore"):  # becomes infinity, which is refused below
+            rows = [np.array(values, "<f4", order="C") for values in (mean, std)]
+        for what, values in zip(("mean", "standard deviation"), rows, strict=True):
+            check_statistics(values, what, id, self.spec.states)
+        stored = None
+        if (frames is not None) != self.spec.frames:
+            kept = "keeps" if self.spec.frames else "does not keep"
+            raise StoreError(f"{id}: frames are {type(frames).__name__}, and this store {kept} frames")
+        if frames is not None:
+            _check_shape(id, "frames", frames, (n_states, n_frames, dim))
+            stored = np.empty(frames.shape, STORED[self.spec.dtype])
+            for state, name in enumerate(self.spec.states):
+                stored[state] = encode_frames(frames[state], self.spec.dtype, id, name)
+        return Item(id, rows[0], rows[1], stored, int(n_frames), int(n_samples), audio_digest)
+
+    def seal(self) -> None:
+        """Commit what was appended since the last seal: all of it becomes visible, or none.
+
+        Raises DiskSpaceError on a full disk; nothing is visible then, and what waits is kept for
+        another try.
+        """
+        self._check_open()
+        if not self._pending:
+            return
+        items = list(self._pending.values())
+        with full_disk_refused(self.path):
+            numbers = self._registration.claim(
+                self._format.n_numbers(self._layout, sum(item.n_frames for item in items))
+            )
+            try:
+                record = self._format.write(self._layout, items, numbers, self._registration)
+                commits.publish(self._layout.ledger, record, self._registration.temporary())
+            except BaseException:
+                self._take_back(numbers)
+                raise
+        self._pending.clear()
+        self._registration.release()
+        self._refresh()
+
+    def _take_back(self, numbers: range) -> None:
+        """After a failure: remove the files, unless the record stands and they are committed."""
+        if commits.record_path(self._layout.ledger, numbers[-1]).exists():
+            self._pending.clear()
+        else:
+            for number in numbers:
+                for path in self._format.files_of(self._layout, number):
+                    path.unlink(missing_ok=True)
+        self._registration.release()
+
+    def _refresh(self) -> None:
+        if self._ledger.refresh():
+            self._committed = self._ledger.visible()
+
+    def close(self) -> None:
+        """Seal, refresh what stock readers go by, and leave the store; the second time nothing happens."""
+        if self._closed:
+            return
+        try:
+            self.seal()
+            with full_disk_refused(self.path), roster.short_lock(self._layout.ledger):
+                self._refresh()
+                self._format.refresh(self._layout, self._ledger, self._registration)
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Leave the store without sealing: what was not committed is dropped."""
+        if not self._closed:
+            self._closed = True
+            self._pending.clear()
+            self._registration.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError(f"the writer of {self.path} is closed; make another one with stores.create")
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close, or abandon after an exception."""
+        if kind is None:
+            self.close()
+        else:
+            self.abandon()
+
+
+def _check_shape(id: str, what: str, values: np.ndarray, expected: tuple[int, ...]) -> None:
+    if values.shape != expected:
+        raise StoreError(f"{id}: {what} has shape {values.shape}, expected {expected} (states, frames, dim)")
