@@ -1,0 +1,28 @@
+"""FeatureView: the read-only choice of cached features that a head sees.
+
+A view is rows of one source (means in memory, or frames in memory or streamed), with labels and,
+optionally, a normalisation that is applied as batches are made. ``subset`` and ``scaled`` share the
+source, so that all folds and seeds index one copy of the cache.
+
+U items (utterances, or clips of them), L states, T frames, D feature size, G normalisation groups.
+"""
+
+from sercache.views.joined import JoinedView
+from sercache.views.scaling import global_scaling, speaker_scaling, statistics
+from sercache.views.source import MEMORY_SHARE, Source, ViewPlan, free_memory
+from sercache.views.view import FeatureView, Scaling, open_view, stored_entries
+
+__all__ = [
+    "MEMORY_SHARE",
+    "FeatureView",
+    "JoinedView",
+    "Scaling",
+    "Source",
+    "ViewPlan",
+    "free_memory",
+    "global_scaling",
+    "open_view",
+    "speaker_scaling",
+    "statistics",
+    "stored_entries",
+]

@@ -1,0 +1,63 @@
+"""JoinedView: items of several views one after another, to train on more than one corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sercache.errors import SettingsError
+from sercache.views.view import FeatureView
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedView:
+    """Views in a row, read as one. All must have the same states and feature size."""
+
+    parts: tuple[FeatureView, ...]
+
+    def __post_init__(self) -> None:
+        shapes = {(part.states, part.dim) for part in self.parts}
+        if len(shapes) != 1:
+            found = "; ".join(f"{len(states)} states of {dim}" for states, dim in sorted(shapes))
+            raise SettingsError(f"views that are joined need the same states and size, got {found}")
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    @property
+    def n_layers(self) -> int:
+        """L, the number of states."""
+        return self.parts[0].n_layers
+
+    @property
+    def dim(self) -> int:
+        """D, the feature size."""
+        return self.parts[0].dim
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(U,) int64 class of each item."""
+        return np.concatenate([part.labels for part in self.parts])
+
+    @property
+    def n_frames(self) -> np.ndarray:
+        """(U,) int64 T of each item."""
+        return np.concatenate([part.n_frames for part in self.parts])
+
+    def batch(self, indices: Sequence[int] | np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features (B, L, T, D) float32, zero where padded, and mask (B, T) bool."""
+        chosen = np.asarray(indices, np.int64)
+        starts = np.cumsum([0, *(len(part) for part in self.parts)])
+        owner = np.searchsorted(starts, chosen, side="right") - 1
+        n_frames = int(self.n_frames[chosen].max(initial=0))
+        x = torch.zeros(len(chosen), self.n_layers, n_frames, self.dim)
+        mask = torch.zeros(len(chosen), n_frames, dtype=torch.bool)
+        for k, part in enumerate(self.parts):
+            places = torch.from_numpy(np.flatnonzero(owner == k))
+            own_x, own_mask = part.batch(chosen[owner == k] - starts[k])
+            x[places, :, : own_x.shape[2]] = own_x
+            mask[places, : own_mask.shape[1]] = own_mask
+        return x, mask
