@@ -30,6 +30,7 @@ FLOORS = {
     "sercache.report": 5,
     "sercache.papers": 6,
     "sercache.commands": 7,
+    "sercache.api": 7,
     "heads": 8,
     "cli": 9,
 }

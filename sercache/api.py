@@ -1,0 +1,120 @@
+"""The same in Python: corpus, encoder, store, report. ``import sercache`` offers these names lazily."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sercache import catalog, encoders, evaluation, extraction, recipe, settings, stores
+from sercache.commands._console import bar
+from sercache.commands.train import Request, chosen_setup, head_options
+from sercache.datasets import Corpus
+from sercache.encoders import Encoder
+from sercache.errors import AudioError
+from sercache.report.record import Report
+from sercache.stores import FeatureStore
+
+
+def read_corpus(name: str, root: str | Path) -> Corpus:
+    """The corpus ``name`` (``sercache datasets``) as it lies in ``root``. Raises CorpusError."""
+    corpus: Corpus = catalog.load("sercache.datasets", name).read(Path(root).expanduser())
+    return corpus
+
+
+def load_encoder(
+    name: str, *, revision: str | None = None, device: str = "auto", precision: str = "float32"
+) -> Encoder:
+    """A frozen encoder by short name, Hugging Face id or local folder. Raises EncoderError."""
+    return encoders.load(name, revision=revision, device=settings.resolve_device(device), precision=precision)
+
+
+def extract(
+    encoder: Encoder,
+    corpus: Corpus,
+    cache: str | Path,
+    *,
+    states: str = "all",
+    frames: bool = True,
+    dtype: str = "float16",
+    clip: str = "none",
+    format: str = "zarr",
+    task: str | None = None,
+    strict: bool = True,
+    progress: bool = True,
+) -> FeatureStore:
+    """The store of ``corpus`` through ``encoder`` below ``cache``; what it holds already is not computed.
+
+    Utterances are those that ``task`` labels (``all``: every one). Recordings that cannot be encoded raise
+    AudioError after the rest is stored, or with ``strict=False`` are left to ``extraction.skips(folder)``.
+    """
+    from sercache.commands.extract import chosen_utterances
+
+    spec = extraction.feature_spec(
+        encoder,
+        corpus,
+        selection=states,
+        dtype=dtype,
+        frames=frames,
+        clip=clip,  # type: ignore[arg-type]
+    )
+    folder = stores.store_path(Path(cache).expanduser(), spec, format)
+    done = stores.open(folder).ids() if stores.exists(folder) else []
+    utterances = chosen_utterances(corpus, task, None)
+    plan = extraction.make_plan(encoder, utterances, spec, folder, done=done)
+    skipped = plan.skipped
+    if plan.pending:
+        writer = stores.create(folder, spec, format)
+        with bar(
+            total=len(plan.pending), desc=f"{encoder.name} x {corpus.name}", disable=not progress
+        ) as entries:
+            result = extraction.extract(
+                plan, encoder, writer, stores.open(folder), progress=lambda piece: entries.update()
+            )
+        skipped = result.skipped
+    extraction.record_skips(folder, skipped)
+    if skipped and strict:
+        raise AudioError(
+            f"{len(skipped)} of {len(utterances)} recordings could not be encoded, first: {skipped[0].what}: "
+            f"{skipped[0].reason}; the rest is stored, strict=False accepts that"
+        )
+    return stores.open(folder)
+
+
+def open_store(folder: str | Path) -> FeatureStore:
+    """A store on disk, to read. Raises StoreError."""
+    return stores.open(Path(folder).expanduser())
+
+
+def train(
+    head: str,
+    store: FeatureStore,
+    corpus: Corpus,
+    *,
+    recipe_changes: Sequence[str] = (),
+    options: Sequence[str] = (),
+    device: str = "auto",
+    **setup: Any,
+) -> Report:
+    """Train a head from the store over folds and seeds.
+
+    ``setup`` names fields of sercache.recipe.Setup (``protocol``, ``dev``, ``states``, ``frames``,
+    ``normalise``, ``max_frames``, ``task``) or ``seeds`` (how many); the rest is as published.
+    ``recipe_changes`` and ``options`` are written ``name=value``. Raises what the command line reports.
+    """
+    module = catalog.load("heads", head)
+    request = Request(head=head, settings=recipe_changes, head_options=options, **setup)
+    chosen, published = chosen_setup(module, request, corpus)
+    return evaluation.evaluate(
+        module.Head,
+        corpus,
+        store,
+        setup=dataclasses.replace(chosen, clip=store.spec.clip),
+        recipe=recipe.override(module.RECIPE, request.settings),
+        head_name=head,
+        head_options=head_options(module, request.head_options),
+        device=settings.resolve_device(device),
+        published=published,
+        published_recipe=module.RECIPE,
+    )

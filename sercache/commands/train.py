@@ -1,0 +1,219 @@
+"""`sercache train`: a head's published set-up, changed where asked, over all folds and seeds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args, get_type_hints
+
+from sercache import catalog, settings, stores
+from sercache.commands._cache import read_corpus
+from sercache.commands._console import bar, size, used, warn
+from sercache.commands._find import Found, check_store, find_store
+from sercache.commands._outcome import finish
+from sercache.datasets import Corpus
+from sercache.errors import RecipeError
+from sercache.evaluation import Extra, Progress, evaluate
+from sercache.recipe import Recipe, Setup, override, read_value
+from sercache.report.record import Report
+from sercache.views import ViewPlan
+
+Weights = dict[tuple[str, int], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of one call; None means as published."""
+
+    head: str
+    encoder: str | None = None
+    dataset: str | None = None
+    root: Path | None = None
+    cache: Path | None = None
+    device: str | None = None
+    runs: Path | None = None
+    store: Path | None = None
+    task: str | None = None
+    protocol: str | None = None
+    dev: str | None = None
+    states: str | None = None
+    clip: str | None = None
+    frames: bool | None = None
+    normalise: str | None = None
+    max_frames: int | None = None
+    seeds: int | None = None
+    settings: Sequence[str] = ()
+    head_options: Sequence[str] = ()
+    name: str | None = None
+
+
+def run(request: Request) -> None:
+    """Train as asked, write the run folder, print the table. Raises SercacheError."""
+    module = catalog.load("heads", request.head)
+    recipe = override(module.RECIPE, request.settings)
+    options = head_options(module, request.head_options)
+    known = settings.load()
+    cache = known.value("cache", request.cache)
+    cache_folder = Path(cache.value).expanduser()
+    dataset = request.dataset or module.SETUP.dataset
+    used("head", f"{request.head}: {module.SOURCE}")
+    corpus, _ = read_corpus(dataset, request.root, known, cache_folder)
+    setup, published = chosen_setup(module, request, corpus)
+    used("cache", cache)
+    found = _found(request, cache_folder, corpus, setup)
+    for line in found.deviations:
+        warn(line)
+    _say_setup(found, setup)
+    device = settings.resolve_device(known.value("device", request.device).value)
+    report, weights = train(
+        module,
+        request.head,
+        corpus,
+        found.folder,
+        setup=setup,
+        published=published,
+        recipe=recipe,
+        options=options,
+        device=device,
+    )
+    runs = Path(known.value("runs", request.runs).value).expanduser()
+    finish(report, weights, free_name(runs, request.name or default_name(request.head, setup)))
+
+
+def train(
+    module: ModuleType,
+    head_name: str,
+    corpus: Corpus,
+    folder: Path,
+    *,
+    setup: Setup,
+    published: Setup | None,
+    recipe: Recipe,
+    options: Mapping[str, Any],
+    device: str,
+    also_train: Sequence[Extra] = (),
+) -> tuple[Report, Weights]:
+    """Train and test with a progress bar over epochs; the report and the trained weights by (fold, seed)."""
+    weights: Weights = {}
+
+    def keep(fold: str, seed: int, head: Any) -> None:
+        weights[fold, seed] = {name: value.detach().cpu() for name, value in head.state_dict().items()}
+
+    epochs = bar(desc="training", unit="epoch", bar_format=_BAR)
+
+    def advance(at: Progress) -> None:
+        # A run that stops early leaves epochs out: the total is corrected at each run's first epoch.
+        epochs.total = epochs.n + at.max_epochs * (at.n_runs - at.run + 1) - at.epoch.number + 1
+        epochs.set_postfix_str(f"fold {at.fold}, seed {at.seed}, run {at.run}/{at.n_runs}", refresh=False)
+        epochs.update()
+
+    def say_plan(plan: ViewPlan) -> None:
+        where = "in memory" if plan.in_memory else "streamed from the store"
+        used("features", f"{plan.n_items} items, {size(plan.n_bytes)} {where}")
+
+    try:
+        report = evaluate(
+            module.Head,
+            corpus,
+            stores.open(folder),
+            setup=setup,
+            recipe=recipe,
+            head_name=head_name,
+            head_options=options,
+            device=device,
+            published=published,
+            published_recipe=module.RECIPE,
+            also_train=also_train,
+            on_plan=say_plan,
+            progress=advance,
+            keep=keep,
+        )
+    finally:
+        epochs.close()
+    return report, weights
+
+
+_BAR = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} epochs [{elapsed}<{remaining}{postfix}]"
+
+
+def chosen_setup(module: ModuleType, request: Request, corpus: Corpus) -> tuple[Setup, Setup | None]:
+    """What to do, and what the paper did on this corpus (None where it did not use it).
+
+    On a corpus that the head was not published with, the corpus' own task and protocol take the place of
+    those of the paper.
+    """
+    setup: Setup = module.SETUP
+    published: Setup | None = setup
+    if corpus.name != setup.dataset:
+        published = getattr(module, "SETUPS", {}).get(corpus.name)
+        protocol = corpus.info.default_protocol
+        setup = published or dataclasses.replace(
+            setup, dataset=corpus.name, task=None, protocol=protocol, dev=_dev(setup, protocol)
+        )
+    names = {field.name for field in dataclasses.fields(Setup)} - {"seeds", "dataset"}
+    changes = {name: value for name in names if (value := getattr(request, name)) is not None}
+    if request.seeds is not None:
+        changes["seeds"] = _seeds(setup.seeds, request.seeds)
+    return dataclasses.replace(setup, **changes), published
+
+
+def _dev(setup: Setup, protocol: str) -> str:
+    """A dev rule for another protocol: none stays none, official parts bring their own."""
+    return "none" if setup.dev == "none" or protocol.startswith("fixed:") else "next"
+
+
+def _seeds(published: tuple[int, ...], n: int) -> tuple[int, ...]:
+    """The first ``n`` published seeds, and beyond those whole numbers that are not among them."""
+    spare = (seed for seed in range(n + len(published)) if seed not in published)
+    return (*published, *spare)[:n]
+
+
+def head_options(module: ModuleType, pairs: Sequence[str]) -> dict[str, Any]:
+    """Options of a head written ``name=value``, read as the types of its constructor.
+
+    Raises RecipeError for an option that the head does not have or a value that does not fit.
+    """
+    hints = get_type_hints(module.Head.__init__)
+    on_offer = sorted(set(hints) - {"n_layers", "dim", "n_outputs", "return"})
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        name = name.replace("-", "_")
+        if not equals or name not in on_offer:
+            raise RecipeError(catalog.unknown("head option (name=value)", pair, on_offer))
+        options[name] = read_value(name, text, hints[name])
+        allowed = get_args(hints[name])
+        if allowed and all(isinstance(each, str) for each in allowed) and options[name] not in allowed:
+            raise RecipeError(catalog.unknown(f"value of head option {name}", text, list(allowed)))
+    return options
+
+
+def _found(request: Request, cache: Path, corpus: Corpus, setup: Setup) -> Found:
+    chosen = request.clip is not None
+    if request.store is not None:
+        return check_store(request.store, corpus, setup, chosen)
+    return find_store(cache, corpus, setup, request.head, clip_is_chosen=chosen)
+
+
+def _say_setup(found: Found, setup: Setup) -> None:
+    kind = "frames" if setup.frames else "means over time"
+    used("store", f"{found.folder}")
+    used("features", f"{found.spec.encoder}, states {setup.states}, {kind}, normalised: {setup.normalise}")
+    seeds = ", ".join(map(str, setup.seeds))
+    used("protocol", f"{setup.protocol}, dev {setup.dev}, task {setup.task or 'default'}, seeds {seeds}")
+
+
+def default_name(head: str, setup: Setup) -> str:
+    """A run's name where the user gives none: head, encoder, corpus."""
+    return f"{head}-{Path(setup.encoder).name}-{setup.dataset}"
+
+
+def free_name(runs: Path, name: str) -> Path:
+    """The folder ``name``, or the first ``name-2``, ``name-3``, … that does not exist."""
+    folder, number = runs / name, 2
+    while folder.exists():
+        folder, number = runs / f"{name}-{number}", number + 1
+    return folder

@@ -1,0 +1,119 @@
+"""The command line: help, mistakes, exit codes. Whole runs are in test_line.py."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+import cli
+
+
+def sercache(*arguments: str | Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    """Run the command in this process: (exit code, standard output, standard error)."""
+    before = sys.argv
+    sys.argv = ["sercache", *map(str, arguments)]
+    try:
+        cli.main()
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    finally:
+        sys.argv = before
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.fixture(autouse=True)
+def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the user who runs the tests may reach them."""
+    monkeypatch.setenv("SERCACHE_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.setenv("SERCACHE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SERCACHE_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, cli\n"
+        "try: cli.cli.main(['train', '--help'], prog_name='sercache')\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'numpy', 'zarr', 'h5py', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Usage: sercache train" in done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(cli.cli.commands))
+def test_every_command_shows_an_example(name: str) -> None:
+    command = cli.cli.commands[name]
+    text = command.get_help(click.Context(command, info_name=name))
+    assert "Example" in text
+    assert f"sercache {name}" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["extarct"], "did you mean extract"),
+        (["train", "--head", "layer-atention"], "did you mean layer-attention"),
+        (["datasets", "iemocp"], "did you mean iemocap"),
+        (["encoders", "wavlm-lrge"], "did you mean wavlm-large"),
+        (["heads", "suberb"], "did you mean superb"),
+        (["extract", "--encoder", "logmel", "--dataset", "emdb", "--root", "."], "did you mean emodb"),
+        (["extract", "--encoder", "logmel", "--dataset", "emodb"], "where is emodb? give --root"),
+        (["extract", "--encoder", "logmel"], "Missing option '--dataset'"),
+        (["extract", "--encoder", "logmel", "--dataset", "emodb", "--dtype", "int3"], "'int3' is not one of"),
+        (["config", "cashe=/x"], "did you mean cache"),
+        (["config", "cache"], "key=value"),
+        (["info", "nowhere"], "nowhere"),
+        (["verify", "nowhere"], "nowhere"),
+        (["report", "nowhere"], "nowhere"),
+        (["reproduce", "ionnides", "table2"], "did you mean ioannides"),
+        (["reproduce", "ioannides", "table9"], "there is: table2"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = sercache(*arguments, capsys=capsys)
+    assert code == 2, err
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_config_is_written_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = sercache("config", "device=cpu", f"roots.iemocap={tmp_path}", capsys=capsys)
+    assert code == 0
+    assert "SERCACHE_CACHE" in out  # the environment stands above the file, and says so
+    code, out, _ = sercache("config", capsys=capsys)
+    assert f"roots.iemocap  {tmp_path}" in out.replace("   ", "  ")
+
+
+@pytest.mark.parametrize("kind", ["datasets", "encoders", "heads"])
+def test_lists_name_everything(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from sercache import catalog, encoders
+
+    names = {
+        "datasets": catalog.names("sercache.datasets"),
+        "encoders": sorted(encoders.short_names()),
+        "heads": catalog.names("heads"),
+    }[kind]
+    code, out, _ = sercache(kind, capsys=capsys)
+    assert code == 0
+    for name in names:
+        assert name in out
+        code, shown, _ = sercache(kind, name, capsys=capsys)
+        assert code == 0
+        assert name in shown
+
+
+def test_an_empty_cache_says_how_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = sercache("info", capsys=capsys)
+    assert code == 0
+    assert "sercache extract" in out
