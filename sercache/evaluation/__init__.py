@@ -1,0 +1,228 @@
+"""Evaluation: one head, one cache, all folds and seeds of a protocol, as a Report.
+
+Everything that can be checked is checked before the first training: features, labels, folds, dev parts,
+speakers, head options.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from torch import nn
+
+from sercache.datasets import Corpus
+from sercache.errors import RecipeError
+from sercache.evaluation.describe import (
+    describe_corpus,
+    describe_features,
+    describe_fold,
+    deviations,
+    environment,
+    normalisation_sentence,
+    selection_sentence,
+    setup_as_used,
+)
+from sercache.evaluation.material import Extra, FoldViews, Material, fold_views, gather
+from sercache.evaluation.scores import (
+    confusion,
+    layer_weights,
+    meaning_of,
+    predictions_of,
+    run_record,
+    summarise,
+)
+from sercache.protocols import Fold
+from sercache.recipe import Recipe, Setup
+from sercache.report.record import Prediction, Report, Run
+from sercache.stores import FeatureStore
+from sercache.training import Epoch, Fit, build, fit, predict
+from sercache.views import ViewPlan
+
+__all__ = ["Extra", "Material", "Progress", "check", "evaluate", "gather"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where an evaluation stands, after each epoch."""
+
+    fold: str
+    seed: int
+    run: int
+    """From 1."""
+    n_runs: int
+    epoch: Epoch
+    max_epochs: int
+
+
+Keep = Callable[[str, int, nn.Module], None]
+"""Takes each trained head: fold, seed, head."""
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What the trainings left."""
+
+    runs: tuple[Run, ...]
+    predictions: tuple[Prediction, ...]
+    seconds: tuple[float, ...]
+    notes: tuple[str, ...]
+
+
+def evaluate(
+    head_class: type[nn.Module],
+    corpus: Corpus,
+    store: FeatureStore,
+    *,
+    setup: Setup,
+    recipe: Recipe,
+    head_name: str,
+    head_options: Mapping[str, Any] | None = None,
+    seeds: Sequence[int] | None = None,
+    device: str = "cpu",
+    published: Setup | None = None,
+    published_recipe: Recipe | None = None,
+    also_train: Sequence[Extra] = (),
+    task: str | None = None,
+    fold_seed: int = 0,
+    budget: int | None = None,
+    remedy: str | None = None,
+    on_plan: Callable[[ViewPlan], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    keep: Keep | None = None,
+) -> Report:
+    """Train and test a head on every fold and seed; the Report says what was done and what came out.
+
+    ``setup`` is what to do, ``published`` and ``published_recipe`` what the paper did: differences are
+    listed. ``seeds`` and ``task`` replace those of the setup. ``also_train`` is added to every training
+    part. ``fold_seed`` decides random folds and dev parts, ``budget`` (bytes) what may stay in memory.
+    ``on_plan`` hears what will be read, ``progress`` every epoch, ``keep`` every trained head.
+    Raises MissingFeaturesError, ProtocolError, RecipeError, SettingsError before training; TrainingError.
+    """
+    options = dict(head_options or {})
+    started, clock = datetime.now(UTC), time.perf_counter()
+    used = setup_as_used(setup, corpus, store, seeds=seeds, task=task)
+    material = gather(
+        corpus, store, used, also_train=also_train, fold_seed=fold_seed, budget=budget, remedy=remedy
+    )
+    head = check(head_class, material, used, recipe, options)
+    if on_plan:
+        on_plan(material.main.view.plan)
+    trained = _train_all(head_class, material, used, recipe, options, device, progress, keep)
+    head_notes = tuple(getattr(head, "notes", ()))
+    return Report(
+        head=head_name,
+        options=options,
+        n_parameters=sum(p.numel() for p in head.parameters()),
+        recipe=_plain(recipe),
+        setup=_plain(used),
+        deviations=(
+            *deviations(published, used, published_recipe, recipe, options, also_train),
+            *head_notes,
+            *trained.notes,
+        ),
+        corpus=describe_corpus(corpus, material.main),
+        classes=material.classes,
+        features=describe_features(store, material),
+        folds=tuple(describe_fold(fold) for fold in material.folds),
+        normalisation=normalisation_sentence(used, material),
+        selection=selection_sentence(used, recipe, material),
+        seeds=used.seeds,
+        runs=trained.runs,
+        predictions=trained.predictions,
+        summary=summarise(trained.runs, trained.predictions),
+        confusion=confusion(trained.predictions, len(material.classes)),
+        layer_weights_are=meaning_of(head),
+        also_trained=tuple(describe_corpus(extra.corpus, part) for extra, part in material.also),
+        environment=environment(device),
+        timing={
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": time.perf_counter() - clock,
+            "training_seconds": list(trained.seconds),
+        },
+    )
+
+
+def check(
+    head_class: type[nn.Module],
+    material: Material,
+    setup: Setup,
+    recipe: Recipe,
+    options: Mapping[str, Any],
+) -> nn.Module:
+    """Refuse what cannot be trained, before anything is; gives an untrained head.
+
+    Raises RecipeError.
+    """
+    bare = [fold.name for fold in material.folds if not fold.dev]
+    if recipe.needs_dev and bare:
+        raise RecipeError(
+            f"select={recipe.select}, schedule={recipe.schedule} needs a dev part and fold {bare[0]} has none; "
+            "give one with --dev, or set select=last-epoch, patience=none and schedule=constant"
+        )
+    if len(set(setup.seeds)) < len(setup.seeds) or not setup.seeds or min(setup.seeds) < 0:
+        raise RecipeError(f"seeds must be different whole numbers from 0, at least one, got {setup.seeds}")
+    try:
+        return build(head_class, material.main.view, len(material.classes), setup.seeds[0], **options)
+    except (TypeError, ValueError) as fault:  # the head's own words for options or shapes it cannot take
+        raise RecipeError(f"this head cannot be built: {fault}") from fault
+
+
+def _train_all(
+    head_class: type[nn.Module],
+    material: Material,
+    setup: Setup,
+    recipe: Recipe,
+    options: Mapping[str, Any],
+    device: str,
+    progress: Callable[[Progress], None] | None,
+    keep: Keep | None,
+) -> _Trained:
+    runs: list[Run] = []
+    predictions: list[Prediction] = []
+    seconds: list[float] = []
+    notes: dict[str, None] = {}
+    n_runs = len(material.folds) * len(setup.seeds)
+    for number, (fold, seed, views) in enumerate(_jobs(material, setup), start=1):
+        hear = _listener(progress, fold.name, seed, number, n_runs, recipe.max_epochs)
+        head = build(head_class, views.train, len(material.classes), seed, **options)
+        done = fit(head, views.train, views.dev, recipe, seed=seed, device=device, progress=hear)
+        found = _test(done, views, material, fold, seed, device)
+        runs.append(run_record(fold.name, seed, done, found, layer_weights(done.head, views.test, device)))
+        predictions += found
+        seconds.append(done.seconds)
+        notes.update(dict.fromkeys(done.notes))
+        if keep:
+            keep(fold.name, seed, done.head)
+    return _Trained(tuple(runs), tuple(predictions), tuple(seconds), tuple(notes))
+
+
+def _jobs(material: Material, setup: Setup) -> Iterator[tuple[Fold, int, FoldViews]]:
+    for fold in material.folds:
+        views = fold_views(material, fold, setup.normalise)
+        for seed in setup.seeds:
+            yield fold, seed, views
+
+
+def _test(
+    done: Fit, views: FoldViews, material: Material, fold: Fold, seed: int, device: str
+) -> list[Prediction]:
+    logits = predict(done.head, views.test, device=device)
+    return predictions_of(logits, views.test, fold.name, seed, material.main.speakers)
+
+
+def _listener(
+    progress: Callable[[Progress], None] | None, fold: str, seed: int, run: int, n_runs: int, max_epochs: int
+) -> Callable[[Epoch], None] | None:
+    if progress is None:
+        return None
+    return lambda epoch: progress(Progress(fold, seed, run, n_runs, epoch, max_epochs))
+
+
+def _plain(record: Recipe | Setup) -> dict[str, Any]:
+    """A record as JSON values."""
+    values = {name: getattr(record, name) for name in record.__dataclass_fields__}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

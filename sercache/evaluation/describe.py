@@ -1,0 +1,190 @@
+"""What was done, in words and plain values, for the Report."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from sercache.datasets import Corpus
+from sercache.evaluation.material import Extra, Material, Part
+from sercache.protocols import Fold
+from sercache.recipe import Recipe, Setup
+from sercache.report.record import FoldRecord
+from sercache.stores import FeatureStore
+
+_PACKAGES = ("sercache", "torch", "numpy", "transformers", "zarr", "h5py")
+
+_SCOPES = {
+    "none": "no normalisation of features",
+    "global": "mean and standard deviation per state and dimension over the training part of each fold; "
+    "dev and test parts are not looked at",
+    "speaker": "mean and standard deviation per state and dimension over all utterances of each speaker, "
+    "those of the test part included (their features, never their labels)",
+}
+
+_CHOICES = {
+    "last-epoch": "the last epoch",
+    "dev-loss": "the epoch with the lowest dev loss",
+    "dev-ua": "the epoch with the highest dev UA",
+    "dev-wa": "the epoch with the highest dev WA",
+}
+
+
+def setup_as_used(
+    setup: Setup,
+    corpus: Corpus,
+    store: FeatureStore,
+    *,
+    seeds: Sequence[int] | None = None,
+    task: str | None = None,
+) -> Setup:
+    """``setup`` with what the corpus and the store really are."""
+    return replace(
+        setup,
+        encoder=store.spec.encoder,
+        dataset=corpus.name,
+        clip=store.spec.clip,
+        task=task or setup.task or corpus.info.default_task,
+        seeds=tuple(seeds) if seeds is not None else setup.seeds,
+    )
+
+
+def deviations(
+    published: Setup | None,
+    used: Setup,
+    published_recipe: Recipe | None,
+    recipe: Recipe,
+    options: Mapping[str, Any],
+    also_train: Sequence[Extra],
+) -> tuple[str, ...]:
+    """Differences from what was published, one line each; nothing where it is not known."""
+    lines = _differences(published, used) + _differences(published_recipe, recipe)
+    lines += [f"head option {name}={value}" for name, value in options.items()]
+    lines += [f"{extra.corpus.name} added to every training part" for extra in also_train]
+    return tuple(lines)
+
+
+def _differences(published: Setup | Recipe | None, used: Setup | Recipe) -> list[str]:
+    lines = []
+    for field in fields(used) if published is not None else ():
+        was, now = getattr(published, field.name), getattr(used, field.name)
+        if was != now and not (field.name == "task" and was is None):
+            lines.append(f"{field.name.replace('_', ' ')} {_text(now)} instead of {_text(was)}")
+    return lines
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(str(each) for each in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
+
+
+def describe_corpus(corpus: Corpus, part: Part) -> dict[str, Any]:
+    """Name, release and counts of what was used of a corpus."""
+    counts = Counter(part.labels.values())
+    return {
+        "name": corpus.name,
+        "release": corpus.release,
+        "task": part.task,
+        "n_utterances": len(part.labels),
+        "n_speakers": len(set(part.speakers.values()) - {""}),
+        "class_counts": {name: counts[name] for name in sorted(counts)},
+        "left_out": dict(part.left_out),
+        "skipped": [f"{each.what}: {each.reason}" for each in corpus.skipped],
+        "warnings": list(corpus.warnings),
+    }
+
+
+def describe_features(store: FeatureStore, material: Material) -> dict[str, Any]:
+    """The store and what was read of it."""
+    view = material.main.view
+    return {
+        "spec": store.spec.to_json(),
+        "digest": store.spec.digest,
+        "states": list(view.states),
+        "dim": view.dim,
+        "kind": view.plan.kind,
+        "n_items": view.plan.n_items,
+        "n_frames": view.plan.n_frames,
+    }
+
+
+def describe_fold(fold: Fold) -> FoldRecord:
+    """Sizes, id digests and claims of a fold."""
+    return FoldRecord(
+        name=fold.name,
+        speakers_disjoint=fold.speakers_disjoint,
+        dev_speakers_disjoint=fold.dev_speakers_disjoint,
+        sentences_disjoint=fold.sentences_disjoint,
+        n_train=len(fold.train),
+        n_dev=len(fold.dev),
+        n_test=len(fold.test),
+        train_sha256=_ids_digest(fold.train),
+        dev_sha256=_ids_digest(fold.dev),
+        test_sha256=_ids_digest(fold.test),
+    )
+
+
+def normalisation_sentence(setup: Setup, material: Material) -> str:
+    """Scope of the feature statistics."""
+    text = f"{setup.normalise}: {_SCOPES[setup.normalise]}"
+    if setup.normalise == "global" and material.also:
+        text += "; added corpora count as training part"
+    return text
+
+
+def selection_sentence(setup: Setup, recipe: Recipe, material: Material) -> str:
+    """How the epoch that is tested was chosen."""
+    if recipe.select == "last-epoch":
+        return f"the last of {recipe.max_epochs} epochs; the test part selects nothing"
+    patience = f", stopping after {recipe.patience} epochs without a better one" if recipe.patience else ""
+    dev = setup.dev
+    if dev == "none":
+        dev = "of the split itself"
+    if any(fold.dev_speakers_disjoint is False for fold in material.folds):
+        dev += ", which shares speakers with the training part"
+    return (
+        f"{_CHOICES[recipe.select]} among at most {recipe.max_epochs}{patience}; "
+        f"dev part: {dev}; the test part selects nothing"
+    )
+
+
+def environment(device: str) -> dict[str, Any]:
+    """What the numbers may depend on beside the seed: packages, machine, device, threads."""
+    place = torch.device(device)
+    name = (
+        torch.cuda.get_device_name(place)
+        if place.type == "cuda"
+        else platform.processor() or platform.machine()
+    )
+    return {
+        "python": sys.version.split()[0],
+        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
+        "platform": platform.platform(),
+        "device": device,
+        "device_name": name,
+        "threads": torch.get_num_threads(),
+        "repeatable": "same seed, same machine: same numbers; other hardware, thread counts or versions "
+        "may round differently",
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _ids_digest(ids: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()

@@ -1,0 +1,206 @@
+"""Report: everything a result rests on. Tables, plots and pages are drawn from it, never from memory.
+
+C classes, L states, U utterances. All values are plain, so that a report is its JSON and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+SCHEMA = 1
+
+METRICS = ("wa", "ua", "macro_f1")
+NAMES = {"wa": "WA", "ua": "UA", "macro_f1": "macro F1"}
+
+Aggregate = Literal["folds", "seeds"]
+"""How one number is made of many: see AGGREGATES."""
+
+AGGREGATES: dict[Aggregate, str] = {
+    "folds": "score of each fold (mean over its seeds), then mean ± sample std over folds",
+    "seeds": "score of the pooled predictions of all folds for each seed, then mean ± sample std over seeds",
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """A mean with its spread."""
+
+    mean: float
+    std: float | None
+    """Sample standard deviation (n - 1); None for one value."""
+    n: int
+    """Values that the mean is over: folds or seeds."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One metric by both conventions, and how far speakers could move it."""
+
+    folds: Score
+    """Mean over folds (of seed means): the convention of Ioannides et al."""
+    seeds: Score
+    """Pooled over folds, mean over seeds: the convention of Pepino et al."""
+    interval: tuple[float, float] | None
+    """95 % bootstrap interval over speakers of the pooled predictions; None where speakers are not known."""
+
+
+@dataclass(frozen=True)
+class FoldRecord:
+    """What a fold was."""
+
+    name: str
+    speakers_disjoint: bool
+    n_train: int
+    """Utterances, as the next two."""
+    n_dev: int
+    n_test: int
+    train_sha256: str
+    """Of the sorted ids joined by newlines, as the next two."""
+    dev_sha256: str
+    test_sha256: str
+    dev_speakers_disjoint: bool | None = None
+    """Dev against train; None without a dev part."""
+    sentences_disjoint: bool | None = None
+    """Test against train texts; None where texts are not known."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one run said of one test utterance."""
+
+    id: str
+    fold: str
+    seed: int
+    true: int
+    predicted: int
+    probabilities: tuple[float, ...]
+    """(C,) mean over the utterance's clips of softmax."""
+    speaker: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: one fold, one seed."""
+
+    fold: str
+    seed: int
+    scores: Mapping[str, float]
+    """Of the test part, by metric."""
+    best_epoch: int
+    """The epoch whose weights were kept, from 1."""
+    stopped_early: bool
+    n_updates: int
+    history: tuple[Mapping[str, float | None], ...]
+    """One record per epoch: ``number``, ``train_loss``, ``dev_loss``, …; no times."""
+    layer_weights: tuple[float, ...] | None = None
+    """(L,) share of each state, where the head has them."""
+    weights_sha256: str = ""
+    """Of the trained weights, so that equal runs can be told."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A result with all that made it."""
+
+    head: str
+    options: Mapping[str, Any]
+    n_parameters: int
+    recipe: Mapping[str, Any]
+    setup: Mapping[str, Any]
+    """As used; what the paper had is in ``deviations``."""
+    deviations: tuple[str, ...]
+    """Differences from the published set-up and recipe, one line each."""
+    corpus: Mapping[str, Any]
+    """Name, release, task, counts, warnings."""
+    classes: tuple[str, ...]
+    features: Mapping[str, Any]
+    """Store spec and digest, states, kind, items."""
+    folds: tuple[FoldRecord, ...]
+    normalisation: str
+    """Scope of the statistics, in a sentence."""
+    selection: str
+    """How the epoch was chosen, in a sentence."""
+    seeds: tuple[int, ...]
+    runs: tuple[Run, ...]
+    predictions: tuple[Prediction, ...]
+    summary: Mapping[str, Summary]
+    """By metric: wa, ua, macro_f1."""
+    confusion: tuple[tuple[int, ...], ...]
+    """(C, C) counts summed over folds and seeds: rows are true classes."""
+    layer_weights_are: str = ""
+    """What ``layer_weights`` of the runs mean."""
+    also_trained: tuple[Mapping[str, Any], ...] = ()
+    """Other corpora whose utterances were in every training part."""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    """Package versions, platform, device."""
+    timing: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """When it was run and for how long: the only part that two equal runs may differ in."""
+
+    @property
+    def title(self) -> str:
+        """One line for headings: head, encoder, corpus, protocol."""
+        setup = self.setup
+        return f"{self.head} on {setup['encoder']}, {self.corpus['name']} ({setup['protocol']})"
+
+    def layer_weights(self) -> np.ndarray | None:
+        """(runs, L) shares of the states, or None where the head has none."""
+        rows = [run.layer_weights for run in self.runs if run.layer_weights is not None]
+        return np.array(rows) if rows else None
+
+    def run(self, fold: str, seed: int) -> Run:
+        """The training of one fold with one seed."""
+        return next(run for run in self.runs if (run.fold, run.seed) == (fold, seed))
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values, with the schema version."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Report:
+        """The report that ``to_json`` wrote."""
+        values = {key: value for key, value in record.items() if key != "schema"}
+        return cls(
+            **values
+            | {
+                "deviations": tuple(values["deviations"]),
+                "classes": tuple(values["classes"]),
+                "folds": tuple(FoldRecord(**fold) for fold in values["folds"]),
+                "seeds": tuple(values["seeds"]),
+                "runs": tuple(_run(run) for run in values["runs"]),
+                "predictions": tuple(_prediction(p) for p in values["predictions"]),
+                "summary": {metric: _summary(s) for metric, s in values["summary"].items()},
+                "confusion": tuple(tuple(row) for row in values["confusion"]),
+                "also_trained": tuple(values.get("also_trained", ())),
+            }
+        )
+
+
+def score(values: Sequence[float]) -> Score:
+    """Mean and sample standard deviation (n - 1) of some scores."""
+    array = np.asarray(values, np.float64)
+    std = float(array.std(ddof=1)) if len(array) > 1 else None
+    return Score(float(array.mean()), std, len(array))
+
+
+def _run(record: Mapping[str, Any]) -> Run:
+    weights = record["layer_weights"]
+    lists = {
+        "history": tuple(record["history"]),
+        "layer_weights": None if weights is None else tuple(weights),
+    }
+    return Run(**{**record, **lists})
+
+
+def _prediction(record: Mapping[str, Any]) -> Prediction:
+    return Prediction(**{**record, "probabilities": tuple(record["probabilities"])})
+
+
+def _summary(record: Mapping[str, Any]) -> Summary:
+    interval = record["interval"]
+    return Summary(
+        Score(**record["folds"]), Score(**record["seeds"]), None if interval is None else tuple(interval)
+    )

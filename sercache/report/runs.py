@@ -1,0 +1,165 @@
+"""Run folders: a Report on disk, written whole or not at all.
+
+``report.json`` holds all but the long lists, ``predictions.csv`` one line per run and utterance,
+``history.jsonl`` one line per run and epoch, ``weights/`` the trained heads where they were kept.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from sercache.errors import SettingsError
+from sercache.report.record import SCHEMA, Report
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+REPORT, PREDICTIONS, HISTORY, WEIGHTS = "report.json", "predictions.csv", "history.jsonl", "weights"
+_FIXED = ("fold", "seed", "id", "speaker", "true", "predicted")
+
+
+def save(
+    report: Report,
+    folder: Path,
+    *,
+    weights: Mapping[tuple[str, int], Mapping[str, Tensor]] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a run folder; it appears complete or not at all. Gives its path.
+
+    ``weights`` are state dicts by fold and seed. Raises SettingsError where the folder exists and
+    ``overwrite`` is false, or is not a run folder.
+    """
+    folder = Path(folder)
+    if folder.exists() and not _may_go(folder, overwrite):
+        raise SettingsError(f"{folder} exists already; choose another name for this run, or remove it")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.new")
+    temporary.mkdir()
+    try:
+        _write(report, temporary)
+        for (fold, seed), state in (weights or {}).items():
+            _write_weights(temporary / WEIGHTS, fold, seed, state)
+        _sync(temporary)
+        _put_in_place(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return folder
+
+
+def load(folder: Path) -> Report:
+    """The report of a run folder. Raises SettingsError where it is not one or is damaged."""
+    path = Path(folder) / REPORT
+    if not path.is_file():
+        raise SettingsError(f"{folder} is not a run folder: it has no {REPORT}")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["schema"] != SCHEMA:
+            raise SettingsError(
+                f"{path} has schema {record['schema']}, this sercache reads {SCHEMA}; use the version that "
+                "wrote it"
+            )
+        classes = record["classes"]
+        record["predictions"] = list(_read_predictions(Path(folder) / PREDICTIONS, classes))
+        histories: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        for line in (Path(folder) / HISTORY).read_text(encoding="utf-8").splitlines():
+            epoch = json.loads(line)
+            histories.setdefault((epoch.pop("fold"), epoch.pop("seed")), []).append(epoch)
+        for run in record["runs"]:
+            run["history"] = histories.get((run["fold"], run["seed"]), [])
+        return Report.from_json(record)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise SettingsError(f"{folder} is damaged: {type(fault).__name__}: {fault}; run it again") from fault
+
+
+def find(folder: Path) -> list[Path]:
+    """Run folders directly below ``folder``, by name."""
+    return sorted(path.parent for path in Path(folder).glob(f"[!.]*/{REPORT}"))
+
+
+def weights_path(folder: Path, fold: str, seed: int) -> Path:
+    """Where a run folder keeps the head of one fold and seed (safetensors)."""
+    return Path(folder) / WEIGHTS / _weights_name(fold, seed)
+
+
+def _weights_name(fold: str, seed: int) -> str:
+    return f"fold-{quote(fold, safe=' ')}-seed-{seed}.safetensors"
+
+
+def _write(report: Report, folder: Path) -> None:
+    record = report.to_json()
+    predictions = record.pop("predictions")
+    histories = [(run["fold"], run["seed"], run.pop("history")) for run in record["runs"]]
+    _write_text(folder / REPORT, [json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)])
+    lines = [
+        json.dumps({"fold": fold, "seed": seed, **epoch}, ensure_ascii=False, allow_nan=False)
+        for fold, seed, history in histories
+        for epoch in history
+    ]
+    _write_text(folder / HISTORY, lines)
+    with (folder / PREDICTIONS).open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow([*_FIXED, *(f"p:{name}" for name in report.classes)])
+        for each in predictions:
+            names = [report.classes[each[part]] for part in ("true", "predicted")]
+            table.writerow([*(each[part] for part in _FIXED[:4]), *names, *each["probabilities"]])
+
+
+def _read_predictions(path: Path, classes: Sequence[str]) -> Iterator[dict[str, Any]]:
+    place = {name: k for k, name in enumerate(classes)}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            yield {
+                "id": row["id"],
+                "fold": row["fold"],
+                "seed": int(row["seed"]),
+                "speaker": row["speaker"],
+                "true": place[row["true"]],
+                "predicted": place[row["predicted"]],
+                "probabilities": [float(row[f"p:{name}"]) for name in classes],
+            }
+
+
+def _write_text(path: Path, lines: Sequence[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _write_weights(folder: Path, fold: str, seed: int, state: Mapping[str, Tensor]) -> None:
+    from safetensors.torch import save_file
+
+    folder.mkdir(exist_ok=True)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    save_file(tensors, folder / _weights_name(fold, seed))
+
+
+def _may_go(folder: Path, overwrite: bool) -> bool:
+    """Whether what lies at ``folder`` may be replaced: an empty folder, or a run if asked for."""
+    if not folder.is_dir():
+        return False
+    return not any(folder.iterdir()) or (overwrite and (folder / REPORT).is_file())
+
+
+def _put_in_place(temporary: Path, folder: Path) -> None:
+    """Rename ``temporary`` to ``folder``; an older run goes only when the new one stands."""
+    older = temporary.with_suffix(".old")
+    if folder.exists():
+        folder.rename(older)
+    temporary.rename(folder)
+    shutil.rmtree(older, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    """Bring all files to the disk, so that the rename never shows an empty one."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
