@@ -85,6 +85,7 @@ def cli() -> None:
 @click.option(
     "--task", help="Only utterances that this task labels; all for every one.  [default: the corpus']"
 )
+@click.option("--language", help="Only utterances in this language: en, zh, …")
 @click.option("--limit", type=click.IntRange(1), help="Only the first utterances, to try things out.")
 @click.option(
     "--workers", type=click.IntRange(1), default=2, show_default=True, help="Threads that decode audio."

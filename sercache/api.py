@@ -61,7 +61,7 @@ def extract(
     )
     folder = stores.store_path(Path(cache).expanduser(), spec, format)
     done = stores.open(folder).ids() if stores.exists(folder) else []
-    utterances = chosen_utterances(corpus, task, None)
+    utterances = chosen_utterances(corpus, task)
     plan = extraction.make_plan(encoder, utterances, spec, folder, done=done)
     skipped = plan.skipped
     if plan.pending:

@@ -34,6 +34,7 @@ class Request:
     store_format: str = "zarr"
     precision: str = "float32"
     task: str | None = None
+    language: str | None = None
     limit: int | None = None
     workers: int = 2
     seal_every: float = 60.0
@@ -48,7 +49,7 @@ def run(request: Request) -> None:
     device = known.value("device", request.device)
     cache_folder = Path(cache.value).expanduser()
     corpus, root = read_corpus(request.dataset, request.root, known, cache_folder)
-    utterances = chosen_utterances(corpus, request.task, request.limit)
+    utterances = chosen_utterances(corpus, request.task, request.language, request.limit)
     used("cache", cache)
     used("device", f"{settings.resolve_device(device.value)}  ({device.source})")
     encoder = encoders.load(
@@ -159,8 +160,12 @@ def _as_published(request: Request) -> Request:
     )
 
 
-def chosen_utterances(corpus: Corpus, task: str | None, limit: int | None) -> list[Utterance]:
+def chosen_utterances(
+    corpus: Corpus, task: str | None, language: str | None = None, limit: int | None = None
+) -> list[Utterance]:
     """Utterances that ``task`` labels (``all``: every one), in corpus order, at most ``limit``.
+
+    ``language`` (``zh``) keeps those in it, whatever the region.
 
     Says how many of the corpus they are. Raises SettingsError where none is left.
     """
@@ -168,11 +173,17 @@ def chosen_utterances(corpus: Corpus, task: str | None, limit: int | None) -> li
     chosen = [u for u in corpus.utterances if task == "all" or u.id in labels]
     if not chosen and task is None:  # a corpus without labels is still worth its features
         chosen = list(corpus.utterances)
+    chosen = [u for u in chosen if language in (None, u.language.split("-")[0])]
+    if not chosen and language:
+        raise SettingsError(f"no utterance of {corpus.name} is in language {language}")
     if not chosen:
         raise SettingsError(f"task {task or corpus.info.default_task} labels no utterance of {corpus.name}")
     if len(chosen) < len(corpus.utterances):
         named = task or corpus.info.default_task
-        used("", f"{len(chosen)} of them carry a label of task {named} (--task all takes the rest too)")
+        spoken = f" in {language}" if language else ""
+        used(
+            "", f"{len(chosen)} of them{spoken} carry a label of task {named} (--task all takes the rest too)"
+        )
     return chosen[:limit]
 
 

@@ -84,7 +84,7 @@ def _describe_store(folder: Path) -> None:
 def datasets(name: str | None) -> None:
     """List the corpora, or describe one. Raises UnknownNameError."""
     if name is None:
-        rows = [("name", "corpus", "language", "speakers", "hours", "licence")]
+        rows: list[tuple[object, ...]] = [("name", "corpus", "language", "speakers", "hours", "licence")]
         for each in catalog.names("sercache.datasets"):
             about = catalog.load("sercache.datasets", each).INFO
             rows.append(
@@ -164,17 +164,17 @@ def heads(name: str | None) -> None:
     say(f"{name}: {module.SOURCE}")
     say(textwrap.dedent(module.__doc__ or "").strip())
     say("published set-up (each an option of sercache train):")
-    for each in dataclasses.fields(module.SETUP):
-        say(f"  {each.name:<12}{getattr(module.SETUP, each.name)}")
+    for field in dataclasses.fields(module.SETUP):
+        say(f"  {field.name:<12}{getattr(module.SETUP, field.name)}")
     say("recipe (change with --set name=value):")
     plain = Recipe()
-    for each in dataclasses.fields(module.RECIPE):
-        value = getattr(module.RECIPE, each.name)
-        if value != getattr(plain, each.name) or each.name in (
+    for field in dataclasses.fields(module.RECIPE):
+        value = getattr(module.RECIPE, field.name)
+        if value != getattr(plain, field.name) or field.name in (
             "loss",
             "optimiser",
             "lr",
             "batch_size",
             "max_epochs",
         ):
-            say(f"  {each.name:<18}{value}")
+            say(f"  {field.name:<18}{value}")

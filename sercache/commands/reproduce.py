@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sercache import catalog, settings, stores
+from sercache import catalog, clips, extraction, settings, stores
 from sercache.commands import extract
 from sercache.commands._cache import corpus_root, read_corpus
 from sercache.commands._console import say, used, warn
@@ -155,7 +154,9 @@ def _material(
     """A corpus and the store that serves it, extracted where it is missing and may be."""
     corpus, root = read_corpus(name, None, place.known, place.cache)
     try:
-        return corpus, find_store(place.cache, corpus, setup, head, clip_is_chosen=True).folder
+        folder = find_store(place.cache, corpus, setup, head, clip_is_chosen=True).folder
+        if not place.may_extract or _is_complete(folder, corpus, setup.task, language):
+            return corpus, folder
     except MissingFeaturesError as missing:
         if not place.may_extract:
             raise
@@ -169,17 +170,21 @@ def _material(
             device=place.device,
             for_head=head,
             task=setup.task,
+            language=language,
         )
     )
     return corpus, find_store(place.cache, corpus, setup, head, clip_is_chosen=True).folder
+
+
+def _is_complete(folder: Path, corpus: Corpus, task: str | None, language: str | None) -> bool:
+    """Whether the store has every utterance of the task, but for those whose audio cannot be encoded."""
+    store = stores.open(folder)
+    rule = clips.parse(store.spec.clip)
+    held = {clips.utterance_id(entry, rule) for entry in store.ids()} | set(extraction.skips(folder))
+    return all(u.id in held for u in extract.chosen_utterances(corpus, task, language))
 
 
 def _extra(also: AlsoTrain, setup: Setup, head: str, place: _Place) -> Extra:
     there = dataclasses.replace(setup, dataset=also.dataset, task=also.task)
     corpus, store = _material(also.dataset, there, head, place, also.language)
     return Extra(corpus, stores.open(store), task=also.task, language=also.language)
-
-
-def rows_with_ours(table: Table) -> Sequence[str]:
-    """Names of the rows that sercache runs."""
-    return [row.name for row in table.rows if row.trial]

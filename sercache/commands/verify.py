@@ -87,5 +87,5 @@ def _repair(
             "made from; extract into a new store instead"
         )
     stores.drop(folder, damage)
-    utterances = extract.chosen_utterances(corpus, request.task, request.limit)
+    utterances = extract.chosen_utterances(corpus, request.task, request.language, request.limit)
     extract.work(request, where.value, encoder, utterances, spec, folder)
