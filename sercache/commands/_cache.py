@@ -18,14 +18,15 @@ _ORIGIN = "origin.json"
 
 def write_origin(folder: Path, origin: Mapping[str, Any]) -> None:
     """Remember beside the features how they were made: encoder argument, root, options."""
-    temporary = folder / (_ORIGIN + ".tmp")
+    path = stores.notes_folder(folder) / _ORIGIN
+    temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(origin, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(folder / _ORIGIN)
+    temporary.replace(path)
 
 
 def read_origin(folder: Path) -> dict[str, Any]:
     """What ``write_origin`` wrote; empty where nothing was."""
-    path = folder / _ORIGIN
+    path = stores.notes_folder(folder) / _ORIGIN
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
@@ -37,7 +38,7 @@ def corpus_root(name: str, flag: Path | None, known: Settings, cache: Path) -> S
     if name == "demo":
         return Setting(str(cache / "demo-corpus"), "made at first use")
     remembered = [
-        (folder.stat().st_mtime, origin["root"])
+        (stores.notes_folder(folder).stat().st_mtime, origin["root"])
         for folder, spec in stores.find(cache)
         if spec.corpus == name and (origin := read_origin(folder)).get("root")
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from sercache import encoders, extraction, settings, stores
 from sercache.commands import extract
 from sercache.commands._cache import read_corpus, read_origin
-from sercache.commands._console import say, used, warn
+from sercache.commands._console import bar, say, used, warn
 from sercache.errors import DamagedStoreError, StoreError
 from sercache.stores import Damage
 
@@ -26,17 +26,22 @@ def run(
     chosen = list(folders) or [folder for folder, _ in stores.find(cache_folder)]
     n_damaged = 0
     for folder in chosen:
-        damage = stores.verify(folder)
+        damage = _check(folder)
         _print(folder, damage)
         if damage and repair:
             _repair(folder, damage, root, cache_folder, device, known)
-            damage = stores.verify(folder)
+            damage = _check(folder)
             _print(folder, damage)
         n_damaged += bool(damage)
     if n_damaged:
         raise DamagedStoreError(
             f"{n_damaged} of {len(chosen)} stores are damaged; sercache verify --repair extracts the damaged part anew"
         )
+
+
+def _check(folder: Path) -> list[Damage]:
+    with bar(desc=f"checking {folder.name}", unit="B", unit_scale=True) as read:
+        return stores.verify(folder, read.update)
 
 
 def _print(folder: Path, damage: Sequence[Damage]) -> None:

@@ -17,7 +17,7 @@ from sercache.datasets import Skipped
 from sercache.encoders import Encoder
 from sercache.errors import AudioError, NumericRangeError, StoreError
 from sercache.extraction.plan import Piece, Plan, length_fault
-from sercache.stores import FeatureStore, FeatureWriter, encode_frames
+from sercache.stores import FeatureStore, FeatureWriter, encode_frames, notes_folder
 
 _SKIPS = "skipped.json"
 _LOOKAHEAD = 2
@@ -217,7 +217,7 @@ def real_time_factor(encoder: Encoder, states: Sequence[str], seconds: float = 2
 
 def record_skips(folder: Path, skipped: Sequence[Skipped]) -> None:
     """Write what could not be encoded, and why, beside the features; nothing skipped leaves no file."""
-    path = folder / _SKIPS
+    path = notes_folder(folder) / _SKIPS
     if not skipped:
         path.unlink(missing_ok=True)
         return
@@ -229,5 +229,5 @@ def record_skips(folder: Path, skipped: Sequence[Skipped]) -> None:
 
 def skips(folder: Path) -> dict[str, str]:
     """Entries that the last extraction into ``folder`` could not encode: id -> reason."""
-    path = folder / _SKIPS
+    path = notes_folder(folder) / _SKIPS
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
