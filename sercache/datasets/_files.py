@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sercache.datasets._records import Skipped
 from sercache.errors import CorpusError
 
 AUDIO = frozenset({".wav"})
@@ -58,31 +56,6 @@ def walk(root: Path, suffixes: frozenset[str] = AUDIO) -> list[Path]:
         folders[:] = sorted(name for name in folders if not ignored(name))
         found += [here / f for f in files if not ignored(f) and Path(f).suffix.lower() in suffixes]
     return sorted(found)
-
-
-def named(
-    root: Path, pattern: re.Pattern[str], suffixes: frozenset[str] = AUDIO
-) -> tuple[list[tuple[Path, re.Match[str]]], list[Skipped]]:
-    """Files below ``root`` whose stem fully matches ``pattern``, each stem once, and what was left out.
-
-    Of files with equal names the one nearest the root is kept: re-packed copies nest everything twice.
-    """
-    kept: dict[str, tuple[Path, re.Match[str]]] = {}
-    skipped: list[Skipped] = []
-    copies: dict[Path, int] = {}
-    for path in sorted(walk(root, suffixes), key=lambda p: (len(p.parts), p)):
-        match = pattern.fullmatch(path.stem)
-        if match is None:
-            skipped.append(Skipped(shown(path, root), "the name is not one of this corpus"))
-        elif path.stem in kept:
-            copies[path.parent] = copies.get(path.parent, 0) + 1
-        else:
-            kept[path.stem] = (path, match)
-    skipped += [
-        Skipped(shown(folder, root), f"{n} files repeat names of files that are kept")
-        for folder, n in copies.items()
-    ]
-    return [kept[stem] for stem in sorted(kept)], skipped
 
 
 def shown(path: Path, root: Path) -> str:

@@ -7,10 +7,9 @@ import io
 import re
 from pathlib import Path
 
-from sercache.datasets._check import assemble
-from sercache.datasets._files import check_folder, named, not_found, shown
 from sercache.datasets._labels import four_class
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Utterance
+from sercache.datasets._named import read_named
+from sercache.datasets._records import Corpus, CorpusInfo, Published, Utterance
 from sercache.datasets._text import read_text
 from sercache.errors import CorpusError
 
@@ -80,31 +79,27 @@ def read(root: Path) -> Corpus:
 
     Raises CorpusError where there are none.
     """
-    check_folder(root, "emodb")
-    files, skipped = named(root, _NAME)
-    if not files:
-        raise CorpusError(f"emodb: {not_found(root, 'files like 03a01Fa.wav')}")
     classic = _gold_standard(root)
-    utterances = []
-    for path, match in files:
-        if classic is not None and path.stem not in classic:
-            skipped.append(Skipped(shown(path, root), "not one of the classic 535 utterances of release 2.0"))
-            continue
-        text, speaker = match["text"], match["speaker"]
-        utterances.append(
-            Utterance(
-                id=path.stem,
-                path=path,
-                raw_label=match["emotion"],
-                speaker=speaker,
-                transcript=_SENTENCES[text],
-                language="de",
-                sex="M" if speaker in _MEN else "F",
-                sentence=text,
-            )
-        )
     release = "classic" if classic is None else "2.0"
-    return assemble("emodb", root, INFO, utterances, skipped, release=release)
+    return read_named("emodb", root, INFO, "03a01Fa.wav", lambda p: _utterance(p, classic), release=release)
+
+
+def _utterance(path: Path, classic: set[str] | None) -> Utterance | str | None:
+    match = _NAME.fullmatch(path.stem)
+    if match is None:
+        return None
+    if classic is not None and path.stem not in classic:
+        return "not one of the classic 535 utterances of release 2.0"
+    return Utterance(
+        id=path.stem,
+        path=path,
+        raw_label=match["emotion"],
+        speaker=match["speaker"],
+        transcript=_SENTENCES[match["text"]],
+        language="de",
+        sex="M" if match["speaker"] in _MEN else "F",
+        sentence=match["text"],
+    )
 
 
 def _gold_standard(root: Path) -> set[str] | None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
-from sercache.datasets._check import assemble
-from sercache.datasets._files import check_folder, named, not_found, shown
 from sercache.datasets._labels import canonical, four_class
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Subset, Utterance
-from sercache.errors import CorpusError
+from sercache.datasets._named import read_named
+from sercache.datasets._records import Corpus, CorpusInfo, Published, Subset, Utterance
 
 _EMOTIONS = {
     "01": "neutral",
@@ -143,24 +141,24 @@ def read(root: Path) -> Corpus:
 
     Raises CorpusError where there are none.
     """
-    check_folder(root, "ravdess")
-    files, skipped = named(root, _NAME)
-    utterances = []
-    for path, match in files:
-        if match["modality"] != "03":
-            skipped.append(Skipped(shown(path, root), "sound of a video; the audio-only recording is used"))
-        else:
-            utterances.append(_utterance(path, match))
-    if not utterances:
-        raise CorpusError(f"ravdess: {not_found(root, 'files like Actor_01/03-01-01-01-01-01-01.wav')}")
+    example = "Actor_01/03-01-01-01-01-01-01.wav"
+    return read_named("ravdess", root, INFO, example, _utterance, release="1.0", choose=_choose)
+
+
+def _choose(utterances: Sequence[Utterance]) -> Published:
+    """The list of what is here: many copies hold speech only."""
     channels = {u.id[:5] for u in utterances}
-    reference = {frozenset({"03-01"}): _SPEECH_LIST, frozenset({"03-02"}): _SONG_LIST}.get(
-        frozenset(channels)
-    )
-    return assemble("ravdess", root, INFO, utterances, skipped, release="1.0", published=reference)
+    if len(channels) > 1:
+        return _WHOLE
+    return _SPEECH_LIST if "03-01" in channels else _SONG_LIST
 
 
-def _utterance(path: Path, match: re.Match[str]) -> Utterance:
+def _utterance(path: Path) -> Utterance | str | None:
+    match = _NAME.fullmatch(path.stem)
+    if match is None:
+        return None
+    if match["modality"] != "03":
+        return "sound of a video; the audio-only recording is used"
     return Utterance(
         id=path.stem,
         path=path,

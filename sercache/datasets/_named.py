@@ -1,0 +1,63 @@
+"""Reading corpora whose file names say everything: label, speaker, text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sercache.datasets._check import assemble
+from sercache.datasets._files import AUDIO, check_folder, not_found, shown, walk
+from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Utterance
+from sercache.errors import CorpusError
+
+Build = Callable[[Path], Utterance | str | None]
+"""Utterance of a file; a reason to leave it out; None where the name is not one of the corpus."""
+
+
+def read_named(
+    name: str,
+    root: Path,
+    info: CorpusInfo,
+    example: str,
+    build: Build,
+    *,
+    release: str,
+    suffixes: frozenset[str] = AUDIO,
+    choose: Callable[[Sequence[Utterance]], Published | None] | None = None,
+) -> Corpus:
+    """The corpus of all files below ``root`` that ``build`` takes, each id once.
+
+    ``example`` is a file name for the error message; ``choose`` picks the published list to compare with.
+    Raises CorpusError where ``root`` holds no such file.
+    """
+    check_folder(root, name)
+    utterances, skipped = collect(root, build, suffixes)
+    if not utterances:
+        raise CorpusError(f"{name}: {not_found(root, f'files like {example}')}")
+    published = choose(utterances) if choose else None
+    return assemble(name, root, info, utterances, skipped, release=release, published=published)
+
+
+def collect(
+    root: Path, build: Build, suffixes: frozenset[str] = AUDIO
+) -> tuple[list[Utterance], list[Skipped]]:
+    """Utterances of the files below ``root``, and what was left out.
+
+    Of files with equal ids the one nearest the root is kept: re-packed copies nest everything twice.
+    """
+    kept: dict[str, Utterance] = {}
+    skipped: list[Skipped] = []
+    copies: dict[Path, int] = {}
+    for path in sorted(walk(root, suffixes), key=lambda p: (len(p.parts), p)):
+        made = build(path)
+        if not isinstance(made, Utterance):
+            skipped.append(Skipped(shown(path, root), made or "the name is not one of this corpus"))
+        elif made.id in kept:
+            copies[path.parent] = copies.get(path.parent, 0) + 1
+        else:
+            kept[made.id] = made
+    skipped += [
+        Skipped(shown(folder, root), f"{n} files repeat names of files that are kept")
+        for folder, n in copies.items()
+    ]
+    return list(kept.values()), skipped

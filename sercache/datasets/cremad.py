@@ -1,0 +1,129 @@
+"""CREMA-D (Cao et al., IEEE Trans. Affective Computing 2014): 91 actors, twelve sentences, six emotions."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import re
+from pathlib import Path
+
+from sercache.datasets._files import child
+from sercache.datasets._labels import four_class
+from sercache.datasets._named import read_named
+from sercache.datasets._records import Corpus, CorpusInfo, Published, Rating, Subset, Utterance
+from sercache.datasets._text import read_text
+
+_CLASSES = {
+    "ANG": "anger",
+    "DIS": "disgust",
+    "FEA": "fear",
+    "HAP": "happiness",
+    "NEU": "neutral",
+    "SAD": "sadness",
+}
+_VOTES = {code[0]: name for code, name in _CLASSES.items()}
+_COUNTS = {code: 1087 if code == "NEU" else 1271 for code in _CLASSES}
+_SENTENCES = {
+    "IEO": "It's eleven o'clock.",
+    "TIE": "That is exactly what happened.",
+    "IOM": "I'm on my way to the meeting.",
+    "IWW": "I wonder what this is about.",
+    "TAI": "The airplane is almost full.",
+    "MTI": "Maybe tomorrow it will be cold.",
+    "IWL": "I would like a new alarm clock.",
+    "ITH": "I think I have a doctor's appointment.",
+    "DFA": "Don't forget a jacket.",
+    "ITS": "I think I've seen this before.",
+    "TSI": "The surface is slick.",
+    "WSI": "We'll stop in a couple of minutes.",
+}
+# From VideoDemographics.csv.
+_WOMEN = {
+    1002, 1003, 1004, 1006, 1007, 1008, 1009, 1010, 1012, 1013, 1018, 1020, 1021, 1024, 1025, 1028, 1029, 1030,
+    1037, 1043, 1046, 1047, 1049, 1052, 1053, 1054, 1055, 1056, 1058, 1060, 1061, 1063, 1072, 1073, 1074, 1075,
+    1076, 1078, 1079, 1082, 1084, 1089, 1091,
+}  # fmt: skip
+_NAME = re.compile(
+    rf"(?P<actor>10[0-8]\d|109[01])_(?P<text>{'|'.join(_SENTENCES)})_(?P<emotion>{'|'.join(_CLASSES)})_"
+    r"(?P<level>XX|LO|MD|HI)"
+)
+
+
+def _voice_agreed(utterance: Utterance) -> bool:
+    """The listeners' vote on the voice alone is the acted emotion, without a tie."""
+    votes = {r.rater: r.labels for r in utterance.ratings}
+    return votes.get("VoiceVote") == (_CLASSES[utterance.raw_label],)
+
+
+INFO = CorpusInfo(
+    title="Crowd-sourced Emotional Multimodal Actors Dataset (CREMA-D)",
+    language="en",
+    n_speakers=91,
+    hours=5.26,
+    licence="Open Database License, contents under the Database Contents License",
+    access="https://github.com/CheyneyComputerScience/CREMA-D (clone with git-lfs)",
+    tree="<root>/AudioWAV/1001_IEO_ANG_HI.wav ...\n<root>/processedResults/summaryTable.csv (for @voice-agreed)",
+    tasks={"6class": _CLASSES, "4class": four_class(_CLASSES)},
+    default_task="6class",
+    expected_counts=_COUNTS,
+    subsets={"voice-agreed": Subset("listeners of the voice named the acted emotion, no tie", _voice_agreed)},
+    notes=(
+        "Labels are the acted emotions; the votes of the listeners are kept as ratings.",
+        "1076_MTI_SAD_XX has no signal. Only IEO is acted in three intensities.",
+        "Twelve texts, spoken with every emotion.",
+    ),
+    published=(
+        Published(
+            rows=7442,
+            task="6class",
+            counts={"raw_label": _COUNTS, "sex": {"F": 3512, "M": 3930}},
+            sha256_ids="bb8248d8fd8a8d4197f3b675243304345679864bb4805f37ec08983cf9688210",
+            sha256_labels="9dd46c53c3aea9f1ce353ac67de4b2bdd6af27465d5a3b3ba82fe4e120b390e9",
+            spelling={"happiness": "happy", "sadness": "sad"},
+        ),
+    ),
+)
+
+
+def read(root: Path) -> Corpus:
+    """The recordings named like ``1001_IEO_ANG_HI.wav`` below ``root``, with votes where they are.
+
+    Raises CorpusError where there are none.
+    """
+    corpus = read_named("cremad", root, INFO, "1001_IEO_ANG_HI.wav", _utterance, release="1.0")
+    votes = _votes(root)
+    rated = tuple(dataclasses.replace(u, ratings=votes.get(u.id, ())) for u in corpus.utterances)
+    return dataclasses.replace(corpus, utterances=rated)
+
+
+def _utterance(path: Path) -> Utterance | None:
+    match = _NAME.fullmatch(path.stem)
+    if match is None:
+        return None
+    return Utterance(
+        id=path.stem,
+        path=path,
+        raw_label=match["emotion"],
+        speaker=match["actor"],
+        transcript=_SENTENCES[match["text"]],
+        language="en",
+        sex="F" if int(match["actor"]) in _WOMEN else "M",
+        sentence=match["text"],
+    )
+
+
+def _votes(root: Path) -> dict[str, tuple[Rating, ...]]:
+    """Votes by id from ``processedResults/summaryTable.csv``; ties (``A:D``) keep all their emotions."""
+    table = child(root, "processedResults", "summaryTable.csv") or child(root, "summaryTable.csv")
+    if table is None:
+        return {}
+    found: dict[str, tuple[Rating, ...]] = {}
+    for row in csv.DictReader(io.StringIO(read_text(table))):
+        ratings = []
+        for column in ("VoiceVote", "FaceVote", "MultiModalVote"):
+            letters = (row.get(column) or "").split(":")
+            if all(letter in _VOTES for letter in letters):
+                ratings.append(Rating(column, tuple(_VOTES[letter] for letter in letters)))
+        found[row.get("FileName") or ""] = tuple(ratings)
+    return found
