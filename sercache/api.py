@@ -13,8 +13,10 @@ from sercache.commands.train import Request, chosen_setup, head_options
 from sercache.datasets import Corpus
 from sercache.encoders import Encoder
 from sercache.errors import AudioError
+from sercache.report import tables
 from sercache.report.record import Report
 from sercache.stores import FeatureStore
+from sercache.stores.spec import DType
 
 
 def read_corpus(name: str, root: str | Path) -> Corpus:
@@ -37,7 +39,7 @@ def extract(
     *,
     states: str = "all",
     frames: bool = True,
-    dtype: str = "float16",
+    dtype: DType = "float16",
     clip: str = "none",
     format: str = "zarr",
     task: str | None = None,
@@ -57,7 +59,7 @@ def extract(
         selection=states,
         dtype=dtype,
         frames=frames,
-        clip=clip,  # type: ignore[arg-type]
+        clip=clip,
     )
     folder = stores.store_path(Path(cache).expanduser(), spec, format)
     done = stores.open(folder).ids() if stores.exists(folder) else []
@@ -118,3 +120,8 @@ def train(
         published=published,
         published_recipe=module.RECIPE,
     )
+
+
+def table(*reports: Report) -> str:
+    """Reports as a table for people: one report's metrics, or several side by side."""
+    return tables.table(list(reports))

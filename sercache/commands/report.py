@@ -10,9 +10,10 @@ from sercache.commands._console import say, used
 from sercache.commands._outcome import printed
 from sercache.errors import SettingsError
 from sercache.report import runs, tables
+from sercache.report.render import Format
 
 
-def run(folders: Sequence[Path], table_format: str) -> None:
+def run(folders: Sequence[Path], table_format: Format) -> None:
     """Print the runs named, or all of the runs folder, as one table. Raises SettingsError."""
     chosen = list(folders)
     if not chosen:

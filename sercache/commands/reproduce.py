@@ -73,16 +73,13 @@ def run(
     used("cache", cache_setting)
     ours, faults = _ours(wanted, rows, place)
     say()
-    text = tables.comparison(
-        wanted.title, wanted.metrics, [(r.name, r.printed, ours.get(r.name)) for r in wanted.rows]
-    )
-    say(text.text)
-    say(f"ours: {wanted.aggregate}")
-    for note in wanted.notes:
-        say(f"note: {note}")
+    rows_of = [(row.name, row.printed, ours.get(row.name)) for row in wanted.rows]
+    compared = tables.comparison(wanted.title, wanted.metrics, rows_of, aggregate=wanted.aggregate)
+    compared = dataclasses.replace(compared, notes=(*compared.notes, *wanted.notes))
+    say(compared.text)
     for fault in faults:
         say(f"missing: {fault}")
-    for path in text.write(place.folder / table):
+    for path in compared.write(place.folder / table):
         used("written", str(path))
 
 

@@ -19,7 +19,6 @@ from sercache.errors import RecipeError
 from sercache.evaluation import Extra, Progress, evaluate
 from sercache.recipe import Recipe, Setup, override, read_value
 from sercache.report.record import Report
-from sercache.views import ViewPlan
 
 Weights = dict[tuple[str, int], Mapping[str, Any]]
 
@@ -110,10 +109,6 @@ def train(
         epochs.set_postfix_str(f"fold {at.fold}, seed {at.seed}, run {at.run}/{at.n_runs}", refresh=False)
         epochs.update()
 
-    def say_plan(plan: ViewPlan) -> None:
-        where = "in memory" if plan.in_memory else "streamed from the store"
-        used("features", f"{plan.n_items} items, {size(plan.n_bytes)} {where}")
-
     try:
         report = evaluate(
             module.Head,
@@ -127,7 +122,7 @@ def train(
             published=published,
             published_recipe=module.RECIPE,
             also_train=also_train,
-            on_plan=say_plan,
+            on_plan=lambda plan: used("reading", str(plan)),
             progress=advance,
             keep=keep,
         )

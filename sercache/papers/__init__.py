@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sercache.report.record import Aggregate
+
 
 @dataclass(frozen=True)
 class Printed:
@@ -53,7 +55,7 @@ class Table:
     title: str
     metrics: tuple[str, ...]
     """Metrics in the order of the columns, named as in a Report."""
-    aggregate: str
-    """How one number is made of folds and seeds, in words that are printed under the table."""
+    aggregate: Aggregate
+    """How one number is made of folds and seeds (see sercache.report.record)."""
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ TABLES = {
     "table2": Table(
         title="IEMOCAP, four classes, 5-fold leave-one-session-out: accuracy",
         metrics=("wa",),
-        aggregate="mean over folds (for ours, of seed means); ± sample standard deviation over folds",
+        aggregate="folds",
         rows=(
             _others("LightHuBERT-Small", 0.6412),
             _others("HuBERT-Base (SUPERB)", 0.6492),
