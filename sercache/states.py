@@ -29,9 +29,12 @@ def select(on_offer: Sequence[str], selection: str) -> tuple[str, ...]:
     return tuple(name for name in on_offer if name in wanted)
 
 
+_OF_TRANSFORMERS = ("conv", "projection", "input")
+
+
 def _part(on_offer: Sequence[str], part: str) -> Sequence[str]:
-    if part == "all":
-        return on_offer
+    if part == "all" or (part in _OF_TRANSFORMERS and not any(name.isdigit() for name in on_offer)):
+        return on_offer  # an encoder without blocks has nothing to choose from
     if part == "blocks":
         return blocks(on_offer)
     if part in on_offer:

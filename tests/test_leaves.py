@@ -44,7 +44,7 @@ def test_final_is_the_last_block_without_a_closing_norm() -> None:
     assert states.select(("input", "1", "2"), "final") == ("2",)
 
 
-@pytest.mark.parametrize("selection", ["blocks", "all", "final", "last"])
+@pytest.mark.parametrize("selection", ["blocks", "all", "final", "last", "input+blocks", "projection+blocks"])
 def test_encoders_without_blocks_have_their_own_state(selection: str) -> None:
     assert states.select(("logmel",), selection) == ("logmel",)
 

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_type_hints
 
 from sercache import catalog, settings, stores
 from sercache.commands._cache import read_corpus
-from sercache.commands._console import bar, size, used, warn
+from sercache.commands._console import bar, used, warn
 from sercache.commands._find import Found, check_store, find_store
 from sercache.commands._outcome import finish
 from sercache.datasets import Corpus
