@@ -1,0 +1,87 @@
+"""A run as one HTML file: tables, plots and provenance, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from sercache.report.plots import figures, svg
+from sercache.report.record import Report
+from sercache.report.render import Table, show
+from sercache.report.tables import Printed, classes_table, folds_table, metrics_table
+
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; margin: 0.5rem 0; }
+th, td { padding: 0.2rem 0.7rem; border-bottom: 1px solid #ddd; text-align: right; }
+th { border-bottom: 2px solid #333; }
+th:first-child, td:first-child { text-align: left; }
+.note { color: #555; margin: 0.1rem 0; }
+img { max-width: 100%; }
+pre { background: #f5f5f5; padding: 0.7rem; overflow-x: auto; font-size: 13px; }
+"""
+
+
+def write(report: Report, path: Path, *, printed: Mapping[str, Printed] | None = None) -> Path:
+    """Write the page of a report to ``path``. Raises MissingExtraError without matplotlib."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page(report, printed=printed), encoding="utf-8")
+    return path
+
+
+def page(report: Report, *, printed: Mapping[str, Printed] | None = None) -> str:
+    """The page as text."""
+    pictures = "".join(_picture(name, figure) for name, figure in figures(report).items())
+    deviations = _list(report.deviations) or "<p>None.</p>"
+    parts = [
+        f"<h1>{escape(report.title)}</h1>",
+        _table(metrics_table(report, printed)),
+        "<h2>Differences from what was published</h2>",
+        deviations,
+        "<h2>Plots</h2>",
+        pictures,
+        _table(classes_table(report)),
+        _table(folds_table(report)),
+        "<h2>What made it</h2>",
+        "".join(_record(name, getattr(report, name)) for name in _RECORDS),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>{escape(report.title)}</title><style>{_STYLE}</style></head>\n<body>\n"
+        + "\n".join(parts)
+        + "\n</body></html>\n"
+    )
+
+
+_RECORDS = ("setup", "recipe", "options", "corpus", "features", "also_trained", "environment", "timing")
+
+
+def _picture(name: str, figure: Any) -> str:
+    out = io.BytesIO()
+    svg(figure, out)
+    data = base64.b64encode(out.getvalue()).decode()
+    return f'<p><img alt="{escape(name)}" src="data:image/svg+xml;base64,{data}"></p>\n'
+
+
+def _table(table: Table) -> str:
+    def row(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    body = "\n".join(row([show(cell) for cell in cells], "td") for cells in table.rows)
+    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in table.notes)
+    return f"<h2>{escape(table.title)}</h2>\n<table>{row(table.columns, 'th')}\n{body}</table>\n{notes}"
+
+
+def _list(lines: Sequence[str]) -> str:
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<ul>{items}</ul>" if lines else ""
+
+
+def _record(name: str, values: Any) -> str:
+    text = json.dumps(values, indent=1, ensure_ascii=False)
+    return f"<h3>{escape(name.replace('_', ' '))}</h3><pre>{escape(text)}</pre>" if values else ""

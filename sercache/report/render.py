@@ -1,0 +1,209 @@
+"""Table: cells with a type, and how they look as text, Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import textwrap
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sercache.report.record import Score
+
+Format = Literal["text", "markdown", "csv", "latex"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Lower and upper end."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Ours less theirs, with its sign."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A printed number."""
+
+    mean: float
+    std: float | None
+
+
+Cell = str | int | float | Score | Interval | Difference | Reference | None
+"""None is shown as a dash and is empty in CSV."""
+
+_NOTE_WIDTH = 110
+_SUFFIX: dict[Format, str] = {"text": ".txt", "markdown": ".md", "csv": ".csv", "latex": ".tex"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under columns, and notes that belong under them."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Aligned columns for a terminal."""
+        return _text(self)
+
+    def render(self, format: Format) -> str:
+        """The table as text, markdown, csv or latex. CSV holds plain numbers at full precision, no notes."""
+        forms: dict[Format, Callable[[Table], str]] = {
+            "text": _text, "markdown": _markdown, "csv": _csv, "latex": _latex,
+        }  # fmt: skip
+        return forms[format](self)
+
+    def write(self, stem: Path) -> list[Path]:
+        """Write ``stem`` with .md, .csv and .tex; gives the paths."""
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        paths = []
+        for kind in ("markdown", "csv", "latex"):
+            path = stem.with_name(stem.name + _SUFFIX[kind])
+            path.write_text(self.render(kind) + "\n", encoding="utf-8")
+            paths.append(path)
+        return paths
+
+
+def show(cell: Cell) -> str:
+    """A cell for people."""
+    if cell is None:
+        return "–"
+    if isinstance(cell, Score | Reference):
+        return f"{cell.mean:.4f}" if cell.std is None else f"{cell.mean:.4f} ± {cell.std:.4f}"
+    if isinstance(cell, Interval):
+        return f"{cell.low:.3f} to {cell.high:.3f}"
+    if isinstance(cell, Difference):
+        return f"{cell.value:+.4f}"
+    return f"{cell:.4f}" if isinstance(cell, float) else str(cell)
+
+
+def _text(table: Table) -> str:
+    body = [[show(cell) for cell in row] for row in table.rows]
+    right = _numeric(table)
+    widths = [max(_width(row[k]) for row in (list(table.columns), *body)) for k in range(len(table.columns))]
+
+    def line(cells: Sequence[str]) -> str:
+        parts = []
+        for cell, width, is_number in zip(cells, widths, right, strict=True):
+            gap = " " * (width - _width(cell))
+            parts.append(gap + cell if is_number else cell + gap)
+        return "  ".join(parts).rstrip()
+
+    rule = "  ".join("-" * width for width in widths)
+    lines = [table.title, "", line(table.columns), rule, *(line(row) for row in body)]
+    notes = [
+        textwrap.fill(
+            note, _NOTE_WIDTH, initial_indent="note: ", subsequent_indent=" " * 6, break_long_words=False
+        )
+        for note in table.notes
+    ]
+    return "\n".join(lines + [""] * bool(notes) + notes)
+
+
+def _markdown(table: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in cells) + " |"
+
+    align = ["---:" if is_number else "---" for is_number in _numeric(table)]
+    lines = [f"**{table.title}**", "", line(table.columns), "| " + " | ".join(align) + " |"]
+    lines += [line([show(cell) for cell in row]) for row in table.rows]
+    return "\n".join(lines + [""] * bool(table.notes) + [f"- {note}" for note in table.notes])
+
+
+def _csv(table: Table) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    kinds = [_kind([row[k] for row in table.rows]) for k in range(len(table.columns))]
+    heads = [
+        [f"{name}{part}" for part in _PARTS.get(kind, ("",))]
+        for name, kind in zip(table.columns, kinds, strict=True)
+    ]
+    writer.writerow([name for parts in heads for name in parts])
+    for row in table.rows:
+        parts = [_fields(cell, kind) for cell, kind in zip(row, kinds, strict=True)]
+        writer.writerow([value for part in parts for value in part])
+    return out.getvalue().rstrip("\n")
+
+
+_PARTS: dict[type, tuple[str, ...]] = {
+    Score: ("", " std", " n"),
+    Reference: ("", " std"),
+    Interval: (" low", " high"),
+}
+
+
+def _kind(cells: Sequence[Cell]) -> type:
+    return next((type(cell) for cell in cells if cell is not None), str)
+
+
+def _fields(cell: Cell, kind: type) -> list[object]:
+    """Values of a cell, as many as its column has in CSV."""
+    if isinstance(cell, Score | Reference):
+        spread = "" if cell.std is None else cell.std
+        return [cell.mean, spread, cell.n] if isinstance(cell, Score) else [cell.mean, spread]
+    if isinstance(cell, Interval):
+        return [cell.low, cell.high]
+    if cell is None:
+        return [""] * len(_PARTS.get(kind, ("",)))
+    return [cell.value if isinstance(cell, Difference) else cell]
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "_": r"\_", "&": r"\&", "%": r"\%", "$": r"\$",
+    "#": r"\#", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--",
+}  # fmt: skip
+
+
+def _latex(table: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return " & ".join(_escape(cell) for cell in cells) + r" \\"
+
+    align = "".join("r" if is_number else "l" for is_number in _numeric(table))
+    lines = [
+        r"\begin{table}",
+        rf"\caption{{{_escape(table.title)}}}",
+        rf"\begin{{tabular}}{{{align}}}",
+        r"\toprule",
+        line(table.columns),
+        r"\midrule",
+        *(line([show(cell) for cell in row]) for row in table.rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        *(rf"\par\footnotesize {_escape(note)}" for note in table.notes),
+        r"\end{table}",
+    ]
+    return "\n".join(["% needs \\usepackage{booktabs}", *lines])
+
+
+def _escape(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+def _numeric(table: Table) -> list[bool]:
+    """Which columns hold numbers: they are aligned to the right."""
+    return [
+        bool(table.rows) and all(not isinstance(row[k], str) for row in table.rows)
+        for k in range(len(table.columns))
+    ]
+
+
+def _width(text: str) -> int:
+    """Columns that a text takes on a terminal: East Asian wide letters take two."""
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        for letter in text
+    )

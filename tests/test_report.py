@@ -1,0 +1,396 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from make_report import make_report
+
+from sercache.errors import MissingExtraError, SettingsError
+from sercache.report import page, plots, runs, tables
+from sercache.report.record import Report, Score, Summary, score
+from sercache.report.render import Difference, Interval, Reference, Table, show
+
+
+@dataclass(frozen=True)
+class Printed:
+    mean: float
+    std: float | None = None
+
+
+def rows_of(text: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text)))
+
+
+# Records and run folders
+
+
+def test_score_is_mean_and_sample_std() -> None:
+    assert score([1.0, 2.0, 4.0]) == Score(7 / 3, pytest.approx(np.std([1, 2, 4], ddof=1)), 3)
+    assert score([0.5]) == Score(0.5, None, 1)
+
+
+def test_a_report_survives_its_json() -> None:
+    report = make_report()
+    assert Report.from_json(json.loads(json.dumps(report.to_json()))) == report
+
+
+def test_time_is_no_part_of_equality() -> None:
+    assert make_report() == make_report(timing={"seconds": 99})
+    assert make_report() != make_report(seeds=(0, 2))
+
+
+@pytest.mark.parametrize("options", [{}, {"dev": False, "layers": 0}, {"n_folds": 1, "seeds": (7,)}])
+def test_a_run_folder_gives_back_the_report(tmp_path: Path, options: dict[str, object]) -> None:
+    report = make_report(**options)  # type: ignore[arg-type]
+    folder = runs.save(report, tmp_path / "deep" / "run")
+    loaded = runs.load(folder)
+    assert loaded == report
+    assert loaded.timing == report.timing
+    assert runs.find(tmp_path / "deep") == [folder]
+
+
+def test_a_run_folder_is_plain_files(tmp_path: Path) -> None:
+    report = make_report()
+    folder = runs.save(report, tmp_path / "run")
+    assert sorted(p.name for p in folder.iterdir()) == ["history.jsonl", "predictions.csv", "report.json"]
+    table = rows_of((folder / "predictions.csv").read_text(encoding="utf-8"))
+    assert table[0] == [
+        "fold", "seed", "id", "speaker", "true", "predicted", "p:anger", "p:neutral", "p:sadness",
+    ]  # fmt: skip
+    assert len(table) == 1 + len(report.predictions)
+    first = report.predictions[0]
+    assert table[1][:6] == [
+        first.fold, "0", first.id, first.speaker, "anger", report.classes[first.predicted],
+    ]  # fmt: skip
+    epochs = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert (epochs[0]["fold"], epochs[0]["number"], epochs[0]["dev_loss"]) == ("speaker 1", 1, 1.2)
+    assert "predictions" not in json.loads((folder / "report.json").read_text())
+
+
+def test_weights_are_kept_where_they_are_given(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    state = {"out.weight": torch.arange(6.0).reshape(2, 3).T}
+    folder = runs.save(make_report(), tmp_path / "run", weights={("a/b ü", 3): state})
+    found = load_file(runs.weights_path(folder, "a/b ü", 3))
+    assert torch.equal(found["out.weight"], state["out.weight"])
+
+
+def test_a_run_is_not_overwritten_by_accident(tmp_path: Path) -> None:
+    runs.save(make_report(), tmp_path / "run")
+    with pytest.raises(SettingsError, match="exists already; choose another name"):
+        runs.save(make_report(seed=1), tmp_path / "run")
+    runs.save(make_report(seed=1), tmp_path / "run", overwrite=True)
+    assert runs.load(tmp_path / "run") == make_report(seed=1)
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_folder_that_is_no_run_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    with pytest.raises(SettingsError):
+        runs.save(make_report(), tmp_path / "mine", overwrite=True)
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+    (tmp_path / "empty").mkdir()
+    runs.save(make_report(), tmp_path / "empty")
+
+
+def test_a_failed_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs.save(make_report(), tmp_path / "run")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        runs.save(make_report(seed=1), tmp_path / "run", overwrite=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+    assert runs.load(tmp_path / "run") == make_report()
+
+
+def test_what_is_not_a_run_is_said_to_be(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"is not a run folder: it has no report\.json"):
+        runs.load(tmp_path)
+    folder = runs.save(make_report(), tmp_path / "run")
+    whole = (folder / "report.json").read_text()
+    (folder / "report.json").write_text(whole[:50])
+    with pytest.raises(SettingsError, match="is damaged"):
+        runs.load(folder)
+    (folder / "report.json").write_text(whole.replace('"schema": 1', '"schema": 99', 1))
+    with pytest.raises(SettingsError, match="schema 99, this sercache reads 1"):
+        runs.load(folder)
+    (folder / "report.json").write_text(whole)
+    (folder / "predictions.csv").unlink()
+    with pytest.raises(SettingsError, match="is damaged"):
+        runs.load(folder)
+
+
+# Tables
+
+
+def test_cells_as_text() -> None:
+    assert show(Score(0.73764, 0.019, 5)) == "0.7376 ± 0.0190"
+    assert show(Score(0.5, None, 1)) == "0.5000"
+    assert show(Reference(0.5, 0.1)) == "0.5000 ± 0.1000"
+    assert show(Interval(0.1, 0.25)) == "0.100 to 0.250"
+    assert (show(Difference(0.01)), show(Difference(-0.5))) == ("+0.0100", "-0.5000")
+    assert (show(None), show(3), show(0.25), show("x")) == ("–", "3", "0.2500", "x")
+
+
+def test_text_columns_are_aligned_also_in_chinese() -> None:
+    table = Table("t", ("name", "n"), (("四五", 3), ("abc", None), ("x", 1234)))
+    assert table.text.splitlines()[2:] == [
+        "name     n",
+        "----  ----",
+        "四五     3",
+        "abc      –",
+        "x     1234",
+    ]
+
+
+def test_markup_is_escaped() -> None:
+    table = Table("50 % of _all_", ("a|b", "c"), (("x|y", "1 & {2}"),), ("100 % $x$",))
+    markdown = table.render("markdown").splitlines()
+    assert markdown[2] == r"| a\|b | c |"
+    assert markdown[4] == r"| x\|y | 1 & {2} |"
+    latex = table.render("latex")
+    assert r"\caption{50 \% of \_all\_}" in latex
+    assert r"x|y & 1 \& \{2\} \\" in latex
+    assert r"100 \% \$x\$" in latex
+
+
+def test_csv_holds_plain_numbers() -> None:
+    cells = ((Score(0.5, 0.1, 3), Interval(0.4, 0.6), Difference(-0.25), Reference(0.75, None)), (None,) * 4)
+    table = Table("t", ("a", "b", "c", "d"), cells, ("a note",))
+    assert rows_of(table.render("csv")) == [
+        ["a", "a std", "a n", "b low", "b high", "c", "d", "d std"],
+        ["0.5", "0.1", "3", "0.4", "0.6", "-0.25", "0.75", ""],
+        [""] * 8,
+    ]
+
+
+def test_one_report_shows_both_conventions_the_interval_and_the_printed_number() -> None:
+    text = tables.table([make_report()], printed=[{"wa": Printed(0.72, 0.015)}])
+    line = next(line for line in text.splitlines() if line.startswith("WA"))
+    assert "0.7000 ± 0.0200" in line
+    assert "0.7100 ± 0.0100" in line
+    assert "0.650 to 0.780" in line
+    assert line.split()[-2:] == ["-0.0200", "yes"]
+    assert "mean of 3 folds" in text
+    assert "pooled, 2 seeds" in text
+    assert "global: mean and standard deviation of the training part" in text
+    assert "the epoch with the lowest dev loss" in text
+    assert "no test speaker talks in a training or dev part (checked)" in text
+    assert next(line for line in text.splitlines() if line.startswith("UA")).split()[-3:] == ["–"] * 3
+
+
+@pytest.mark.parametrize(
+    ("printed", "ours", "verdict"),
+    [
+        (Printed(0.74, 0.02), Score(0.70, 0.5, 5), "yes"),
+        (Printed(0.74, 0.0199), Score(0.70, 0.5, 5), "no"),
+        (Printed(0.74), Score(0.70, 0.021, 5), "yes"),
+        (Printed(0.74), Score(0.70, 0.019, 5), "no"),
+        (Printed(0.74), Score(0.70, None, 1), "–"),
+    ],
+)
+def test_the_verdict_is_within_two_printed_std_or_ours(printed: Printed, ours: Score, verdict: str) -> None:
+    report = make_report(summary={"wa": Summary(ours, ours, None)})
+    table = tables.comparison("T", ("wa",), [("x", {"wa": printed}, report)])
+    row = dict(zip(table.columns, map(show, table.rows[0]), strict=True))
+    assert row["within 2 std"] == verdict
+    assert row["difference"] == "-0.0400"
+
+
+def test_rows_that_were_not_run_have_dashes() -> None:
+    rows: list[tuple[str, Mapping[str, Printed], Report | None]] = [
+        ("theirs", {"wa": Printed(0.64)}, None),
+        ("ours", {"wa": Printed(0.7, 0.02)}, make_report()),
+        ("unprinted", {}, make_report()),
+    ]
+    table = tables.comparison("Table 2", ("wa",), rows)
+    shown = [[show(cell) for cell in row] for row in table.rows]
+    assert shown[0] == ["theirs", "0.6400", "–", "–", "–", "–", "–"]
+    assert shown[1][:5] == ["ours", "0.7000 ± 0.0200", "0.7000 ± 0.0200", "+0.0000", "yes"]
+    assert shown[1][5:] == ["3 folds x 2 seeds", "global"]
+    assert shown[2][:5] == ["unprinted", "–", "0.7000 ± 0.0200", "–", "–"]
+    assert any("ours differs from the paper: clip none instead of split:5" in n for n in table.notes)
+    for form in ("text", "markdown", "csv", "latex"):
+        assert "theirs" in table.render(form)  # type: ignore[arg-type]
+
+
+def test_several_metrics_have_columns_of_their_own() -> None:
+    table = tables.comparison(
+        "T", ("wa", "ua"), [("x", {"ua": Printed(0.7)}, make_report())], aggregate="seeds"
+    )
+    row = dict(zip(table.columns, map(show, table.rows[0]), strict=True))
+    assert row["WA printed"] == "–"
+    assert (row["UA printed"], row["UA ours"]) == ("0.7000", "0.7100 ± 0.0100")
+
+
+def test_scopes_are_never_mixed_silently() -> None:
+    plain = make_report()
+    speaker = make_report(setup={**plain.setup, "normalise": "speaker"})
+    both = tables.table([plain, speaker])
+    assert "rows differ in normalisation scope (global, speaker)" in both
+    assert "the statistics see the test speaker's features" in both
+    lines = both.splitlines()
+    head = next(line for line in lines if line.startswith("head"))
+    assert "normalise" in head
+    assert "rows differ" not in tables.table([plain, plain])
+    mixed = tables.comparison("T", ("wa",), [("a", {}, plain), ("b", {}, speaker)])
+    assert any("rows differ in normalisation scope" in note for note in mixed.notes)
+
+
+def test_shared_speakers_are_said() -> None:
+    report = make_report()
+    shared = tuple(dataclasses.replace(fold, speakers_disjoint=False) for fold in report.folds)
+    leaky = dataclasses.replace(report, folds=shared, head="linear")
+    assert "test speakers also talk in training or dev parts" in tables.table([leaky])
+    assert "linear on wavlm-large" in tables.runs_table([report, leaky]).notes[-1]
+
+
+def test_runs_show_what_tells_them_apart() -> None:
+    one = make_report()
+    two = make_report(recipe={**one.recipe, "lr": 0.1}, setup={**one.setup, "dataset": "emodb"})
+    table = tables.runs_table([one, two])
+    assert table.title == "Runs: emodb, leave-one-speaker-out"
+    assert [row[table.columns.index("lr")] for row in table.rows] == ["0.001", "0.1"]
+    assert "clip" not in table.columns
+    other = make_report(head="mlp", recipe={**one.recipe, "lr": 0.1})
+    assert "lr" not in tables.runs_table([one, other]).columns, "heads have recipes of their own"
+    more = make_report(also_trained=({"name": "esd"},))
+    table = tables.runs_table([one, more])
+    assert [row[table.columns.index("corpus")] for row in table.rows] == ["emodb", "emodb + esd"]
+    with pytest.raises(SettingsError, match="no runs to show"):
+        tables.table([])
+
+
+def test_folds_and_classes_have_tables() -> None:
+    report = make_report()
+    folds = tables.folds_table(report)
+    assert [row[:5] for row in folds.rows] == [(f"speaker {k}", 12, 6, 6, "apart") for k in (1, 2, 3)]
+    own = [run.scores["ua"] for run in report.runs if run.fold == "speaker 2"]
+    assert folds.rows[1][folds.columns.index("UA")] == score(own)
+    classes = tables.classes_table(dataclasses.replace(report, confusion=((3, 1, 0), (0, 0, 0), (2, 0, 2))))
+    assert classes.rows[0] == ("anger", 2, 0.75, 0.6)
+    assert classes.rows[1] == ("neutral", 0, None, 0.0)
+
+
+def test_tables_are_written(tmp_path: Path) -> None:
+    table = tables.comparison("T", ("wa",), [("x", {}, make_report())])
+    paths = table.write(tmp_path / "new" / "table2")
+    assert [path.name for path in paths] == ["table2.md", "table2.csv", "table2.tex"]
+    assert all(path.stat().st_size > 50 for path in paths)
+
+
+# Plots
+
+
+def test_plots_are_written_with_their_words(tmp_path: Path) -> None:
+    paths = plots.draw(make_report(), tmp_path / "plots")
+    names = ["layer-weights", "confusion", "learning-curves", "folds"]
+    assert [path.name for path in paths] == [f"{name}.{kind}" for name in names for kind in ("png", "svg")]
+    text = {path.stem: path.read_text() for path in paths if path.suffix == ".svg"}
+    for path in paths:
+        if path.suffix == ".png":
+            assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+            assert path.stat().st_size > 5000
+    for shown in text.values():
+        assert "superb on wavlm-large" in shown
+        assert "normalise global" in shown
+    assert "share (sum = 1)" in text["layer-weights"]
+    assert "1 to 2 have" in text["layer-weights"]
+    assert "predicted class" in text["confusion"]
+    assert "sadness" in text["confusion"]
+    assert "loss (focal)" in text["learning-curves"]
+    assert "epoch kept" in text["learning-curves"]
+    assert "speaker 2" in text["folds"]
+    assert "chance 0.333" in text["folds"]
+
+
+def test_plots_are_the_same_bytes_each_time(tmp_path: Path) -> None:
+    first, second = (plots.draw(make_report(), tmp_path / name) for name in ("a", "b"))
+    for one, two in zip(first, second, strict=True):
+        assert one.read_bytes() == two.read_bytes(), one.name
+
+
+def test_the_confusion_matrix_shows_counts_and_shares() -> None:
+    figure = plots.confusion(make_report(confusion=((8, 2, 0), (0, 0, 0), (1, 1, 2))))
+    shown = [text.get_text() for text in figure.axes[0].texts]
+    assert shown == ["80%\n8", "20%\n2", "0%\n0", "0%\n0", "0%\n0", "0%\n0", "25%\n1", "25%\n1", "50%\n2"]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"layers": 0}, {"confusion", "learning-curves", "folds"}),
+        ({"n_folds": 1, "seeds": (0,)}, {"layer-weights", "confusion", "learning-curves"}),
+        ({"dev": False}, {"layer-weights", "confusion", "learning-curves", "folds"}),
+        ({"n_folds": 91, "layers": 49}, {"layer-weights", "confusion", "learning-curves", "folds"}),
+    ],
+)
+def test_plots_of_odd_reports(options: dict[str, object], expected: set[str], tmp_path: Path) -> None:
+    drawn = plots.figures(make_report(**options))  # type: ignore[arg-type]
+    assert set(drawn) == expected
+    for name, figure in drawn.items():
+        paths = plots.save(figure, tmp_path / name)
+        assert all(path.stat().st_size > 2000 for path in paths)
+        assert max(figure.get_size_inches()) <= 24
+
+
+def test_runs_that_stop_early_are_averaged_while_they_last() -> None:
+    report = make_report()
+    first = dataclasses.replace(report.runs[0], history=report.runs[0].history[:1])
+    figure = plots.learning_curves(dataclasses.replace(report, runs=(first, *report.runs[1:])))
+    mean = next(line for line in figure.axes[0].lines if str(line.get_label()).startswith("training"))
+    np.testing.assert_allclose(np.asarray(mean.get_ydata(), float), [1, 1 / 2, 1 / 3])
+
+
+def test_plotting_leaves_the_settings_of_matplotlib_alone(tmp_path: Path) -> None:
+    import matplotlib
+
+    def settings() -> dict[str, object]:
+        return {key: matplotlib.rcParams[key] for key in matplotlib.rcParams if key != "backend"}
+
+    before, backend = settings(), matplotlib.get_backend(auto_select=False)
+    plots.draw(make_report(), tmp_path)
+    assert settings() == before
+    assert matplotlib.get_backend(auto_select=False) == backend
+
+
+def test_dollars_in_names_are_no_mathematics(tmp_path: Path) -> None:
+    odd = make_report(classes=("a$b", "c_d", "e^$f"))
+    paths = plots.save(plots.confusion(odd), tmp_path / "confusion")
+    assert "a$b" in paths[1].read_text()
+
+
+def test_without_matplotlib_there_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'sercache\[report\]'"):
+        plots.draw(make_report(), tmp_path)
+
+
+# Page
+
+
+def test_the_page_stands_alone_and_escapes(tmp_path: Path) -> None:
+    report = make_report(head="<script>alert(1)</script>", deviations=("lr <1 & more",))
+    text = page.write(report, tmp_path / "run.html").read_text(encoding="utf-8")
+    assert "<script>" not in text
+    assert "lr &lt;1 &amp; more" in text
+    assert text.count("data:image/svg+xml;base64,") == 4
+    assert 'src="http' not in text
+    assert "href=" not in text
+    assert "wavlm-large" in text
+    assert "0.7000 ± 0.0200" in text
