@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from sercache.errors import DamagedStoreError
-from sercache.stores import formats
 from sercache.stores.batch import hex_crcs
 from sercache.stores.commits import Ledger, Record, Table, live_rows
 from sercache.stores.contract import Damage
 from sercache.stores.layout import Layout
-from sercache.stores.ranges import read_frames, read_rows
+from sercache.stores.ranges import read_frames, read_rows, rest_crc
 
 
 def check(
@@ -30,22 +29,22 @@ def check(
         found += _check_files(layout, record)
         for row in rows:
             found += _check_utterance(layout, record, row)
-        progress(sum(size for _, size in record.files))
+        progress(sum(file.size for file in record.files))
     return found
 
 
-def _check_files(layout: Layout, record: Record) -> list[Damage]:
-    """Faults of whole files: missing, of another size, or not readable by stock readers."""
-    found = []
-    for name, expected in record.files:
-        path = layout.path / name
+def _check_files(layout: Layout, record: Record) -> Iterator[Damage]:
+    """Faults of whole files: missing, of another size, or changed where no utterance lies."""
+    for file in record.files:
+        path = layout.path / file.name
         size = path.stat().st_size if path.exists() else None
-        if size != expected:
-            is_now = "is missing" if size is None else f"has {size} bytes"
-            found.append(Damage("", path, f"the file {is_now}, expected {expected} bytes"))
-    if found:
-        return found
-    return [Damage("", path, reason) for path, reason in formats.load(layout.format).faults(layout, record)]
+        if size is None:
+            yield Damage("", path, f"the file is missing, expected {file.size} bytes")
+        elif size != file.size:
+            yield Damage("", path, f"the file has {size} bytes, expected {file.size}")
+        elif (crc := rest_crc(layout, record, file.name)) != file.rest_crc:
+            reason = f"headers, padding and index have checksum {crc}, expected {file.rest_crc}"
+            yield Damage("", path, reason)
 
 
 def _check_utterance(layout: Layout, record: Record, row: int) -> Iterator[Damage]:

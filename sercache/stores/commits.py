@@ -1,12 +1,11 @@
 """Commit records: the only truth about what a store holds.
 
 A record is one immutable JSON file, ``ledger/commits/<number>.json``. An utterance exists if and only if
-a record lists it and no later ``drop`` record takes it away. The first line carries a checksum of the rest.
+a record lists it and no other record drops it.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from sercache.errors import DamagedStoreError
-from sercache.stores.durable import crc32c, replace_file
+from sercache.stores import checked_json
+from sercache.stores.durable import replace_file
 
 _NAME = re.compile(r"(\d{8,})\.json")
 _SETTLED_SECONDS = 3.0
@@ -44,6 +44,18 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """A file of a commit."""
+
+    name: str
+    """Relative to the store."""
+    size: int
+    """Bytes."""
+    rest_crc: str
+    """CRC-32C, 8 hex digits, of what is not features: headers, padding, index."""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """What one commit adds (utterances by column), or takes away (``drops``)."""
 
@@ -62,8 +74,7 @@ class Record:
     """Where the frames lie, in order; utterances follow each other without gaps."""
     tables: Mapping[str, Table] = field(default_factory=dict)
     """Where ``mean`` and ``std`` lie."""
-    files: Sequence[tuple[str, int]] = ()
-    """Every file of the commit and its size in bytes."""
+    files: Sequence[File] = ()
     drops: Sequence[tuple[int, str]] = ()
     """(commit number, id) that no longer count."""
 
@@ -84,39 +95,32 @@ def numbers(folder: Path) -> list[int]:
     return [int(match[1]) for match in matches if match]
 
 
-def dump(record: Record) -> bytes:
-    """The file's bytes: a JSON object whose first line checks all that follows."""
-    body = f'"record": {json.dumps(asdict(record))}}}\n'.encode()
-    return b'{"crc32c": "%08x",\n' % crc32c(body) + body
-
-
 def load(path: Path) -> Record:
-    """The record that ``dump`` wrote. Raises DamagedStoreError where a single byte differs."""
-    head, _, body = path.read_bytes().partition(b"\n")
-    if head != b'{"crc32c": "%08x",' % crc32c(body):
-        raise DamagedStoreError(
-            f"commit record {path} is damaged (its checksum does not fit); run sercache verify --repair"
-        )
-    record = _parse(json.loads(b"{" + body)["record"])
+    """The record in a file. Raises DamagedStoreError where it is not what was committed under that name."""
+    record = _parse(checked_json.load(path, "run sercache verify --repair"))
     if path != record_path(path.parents[1], record.number):
         raise DamagedStoreError(f"commit record {path} is that of commit {record.number}; remove the copy")
-    names = [name for name, _ in record.files]
-    if any(Path(name).is_absolute() or ".." in Path(name).parts for name in names):
+    if any(Path(name).is_absolute() or ".." in Path(name).parts for name in file_names(record)):
         raise DamagedStoreError(
             f"commit record {path} names files outside of its store; do not use this store"
         )
     return record
 
 
+def file_names(record: Record) -> list[str]:
+    """Names of a commit's files, each once."""
+    return list(dict.fromkeys([b.file for b in record.blocks] + [t.file for t in record.tables.values()]))
+
+
 def publish(ledger: Path, record: Record, temporary: Path) -> None:
     """Commit: from this rename on, the record counts."""
-    replace_file(record_path(ledger, record.number), temporary, dump(record))
+    replace_file(record_path(ledger, record.number), temporary, checked_json.dump(asdict(record)))
 
 
 def _parse(fields: dict[str, Any]) -> Record:
     blocks = [Block(**block) for block in fields.pop("blocks")]
     tables = {what: Table(**table) for what, table in fields.pop("tables").items()}
-    files = [(name, size) for name, size in fields.pop("files")]
+    files = [File(**file) for file in fields.pop("files")]
     drops = [(number, id) for number, id in fields.pop("drops")]
     return Record(blocks=blocks, tables=tables, files=files, drops=drops, **fields)
 

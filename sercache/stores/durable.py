@@ -12,12 +12,13 @@ from typing import BinaryIO
 import google_crc32c
 import numpy as np
 
-from sercache.errors import DamagedStoreError, DiskSpaceError
+from sercache.errors import DamagedStoreError, DiskSpaceError, StoreError
 
 Piece = bytes | np.ndarray
 """Bytes, or a C-contiguous array that is written as it lies in memory."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def crc32c(data: Piece, start: int = 0) -> int:
@@ -25,21 +26,20 @@ def crc32c(data: Piece, start: int = 0) -> int:
     return google_crc32c.extend(start, data)
 
 
-def write_file(path: Path, pieces: Iterable[Piece]) -> int:
-    """Write a new file and fsync it; gives its size in bytes. It is gone again if anything fails."""
+def write_file(path: Path, pieces: Iterable[Piece]) -> None:
+    """Write a new file and fsync it. It is gone again if anything fails."""
     with _whole(path), path.open("wb") as file:
         _write(file, pieces)
-        return _flush(file)
+        _flush(file)
 
 
-def fill_file(path: Path, placed: Iterable[tuple[int, Iterable[Piece]]]) -> int:
-    """Overwrite parts of an existing file, each (offset in bytes, pieces), and fsync it; gives its size."""
+def fill_file(path: Path, placed: Iterable[tuple[int, Iterable[Piece]]]) -> None:
+    """Overwrite parts of an existing file, each (offset in bytes, pieces), and fsync it."""
     with _whole(path), path.open("r+b") as file:
         for offset, pieces in placed:
             file.seek(offset)
             _write(file, pieces)
-        file.seek(0, os.SEEK_END)
-        return _flush(file)
+        _flush(file)
 
 
 def _write(file: BinaryIO, pieces: Iterable[Piece]) -> None:
@@ -47,10 +47,9 @@ def _write(file: BinaryIO, pieces: Iterable[Piece]) -> None:
         file.write(piece.data if isinstance(piece, np.ndarray) else piece)
 
 
-def _flush(file: BinaryIO) -> int:
+def _flush(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
-    return file.tell()
 
 
 @contextmanager
@@ -86,8 +85,8 @@ def replace_file(target: Path, temporary: Path, data: bytes) -> None:
 
 
 @contextmanager
-def full_disk_refused(folder: Path) -> Iterator[None]:
-    """Turn a full disk or quota into DiskSpaceError."""
+def write_faults_named(folder: Path) -> Iterator[None]:
+    """Turn a full disk or quota into DiskSpaceError, a folder that is not ours to write into StoreError."""
     try:
         yield
     except OSError as fault:
@@ -96,6 +95,10 @@ def full_disk_refused(folder: Path) -> Iterator[None]:
             raise DiskSpaceError(
                 f"the disk of {folder} is full; what was committed before is safe: free some space and run the "
                 "same command to go on"
+            ) from fault
+        if fault.errno in _FORBIDDEN:
+            raise StoreError(
+                f"{folder} cannot be written: {fault.strerror}; choose another --cache"
             ) from fault
         raise
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -35,11 +35,7 @@ class StoreFormat(Protocol):
     def write(
         self, layout: Layout, items: Sequence[Item], numbers: range, registration: Registration
     ) -> Record:
-        """Write a commit's files durably; gives the record to be committed."""
-        ...
-
-    def faults(self, layout: Layout, record: Record) -> Iterator[tuple[Path, str]]:
-        """Files that stock readers cannot use, with the reason."""
+        """Write a commit's files durably; gives its record, but for ``files``."""
         ...
 
     def refresh(self, layout: Layout, ledger: Ledger, registration: Registration) -> None:

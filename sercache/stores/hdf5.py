@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, chain
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def make_folders(layout: Layout) -> None:
 
 
 def write(layout: Layout, items: Sequence[Item], numbers: range, registration: Registration) -> Record:
-    """Write the file of one commit under its final name, durably; gives the record to be committed.
+    """Write the file of one commit under its final name, durably; gives its record, but for ``files``.
 
     The file is the caller's to remove (``files_of``) when something fails later.
     """
@@ -63,11 +63,11 @@ def write(layout: Layout, items: Sequence[Item], numbers: range, registration: R
         blocks = [Block(name, places["frames"], n_frames, n_frames)]
         states = range(len(layout.spec.states))
         parts.append((places["frames"], chain(*(state_pieces(items, s, 0, n_frames) for s in states))))
-    size = fill_file(temporary, parts)
+    fill_file(temporary, parts)
     temporary.replace(layout.path / name)
     sync_folder((layout.path / name).parent)
     tables = {what: Table(name, places[what]) for what in ("mean", "std")}
-    return describe(items, Record(numbers[-1], blocks=blocks, tables=tables, files=[(name, size)]), 0)
+    return describe(items, Record(numbers[-1], blocks=blocks, tables=tables), 0)
 
 
 def _make_file(path: Path, layout: Layout, items: Sequence[Item]) -> dict[str, int]:
@@ -82,7 +82,8 @@ def _make_file(path: Path, layout: Layout, items: Sequence[Item]) -> dict[str, i
     with h5py.File(path, "w", libver=("v110", "v110")) as file:
         file.attrs["states"] = list(spec.states)
         file.attrs["encoder"], file.attrs["spec_digest"] = spec.encoder, spec.digest
-        file["id"] = [item.id.encode("utf-8", "backslashreplace") for item in items]
+        ids = [item.id.encode("utf-8", "backslashreplace") for item in items]
+        file.create_dataset("id", data=ids, dtype=h5py.string_dtype("utf-8"))
         file["n_frames"] = np.array(counts, "<i8")
         file["frame_start"] = np.array([*accumulate(counts, initial=0)][:-1], "<i8")
         for name, (shape, dtype) in shapes.items():
@@ -104,27 +105,6 @@ def _allocate(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtyp
     h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(dtype), space, layout)
 
 
-def faults(layout: Layout, record: Record) -> Iterator[tuple[Path, str]]:
-    """Files of a commit that h5py cannot open or whose datasets lie elsewhere, with the reason."""
-    expected = {what: table.offset for what, table in record.tables.items()}
-    if record.blocks:
-        expected["frames"] = record.blocks[0].offset
-    for name, _ in record.files:
-        path = layout.path / name
-        try:
-            with h5py.File(path, "r") as file:
-                found = {dataset: file[dataset].id.get_offset() for dataset in expected}
-                ids = [id.decode() for id in file["id"][:]]
-        except (OSError, KeyError, RuntimeError) as fault:
-            yield path, f"h5py cannot read the file: {fault}"
-            continue
-        if found != expected or len(ids) != len(record.ids):
-            yield (
-                path,
-                "the file's own table of datasets is damaged: h5py reads other bytes than were written",
-            )
-
-
 def refresh(layout: Layout, ledger: Ledger, registration: Registration) -> None:
     """Rewrite ``utterances.csv``, which says where each utterance is, for readers with stock h5py."""
     table = io.StringIO()
@@ -133,6 +113,6 @@ def refresh(layout: Layout, ledger: Ledger, registration: Registration) -> None:
     for id, (record, row) in ledger.visible().items():
         first = record.first_frame[row] if record.first_frame else ""
         facts = (record.n_frames[row], record.n_samples[row], record.audio_digest[row])
-        rows.writerow([id, record.files[0][0], row, first, *facts])
+        rows.writerow([id, record.files[0].name, row, first, *facts])
     data = table.getvalue().encode("utf-8", "backslashreplace")
     replace_file(layout.path / "utterances.csv", registration.temporary(), data)

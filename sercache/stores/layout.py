@@ -6,16 +6,15 @@ A store is a folder. What sercache needs for itself is in its subfolder ``ledger
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import sercache
 from sercache.catalog import unknown
-from sercache.errors import DamagedStoreError, StoreError, UnknownNameError
+from sercache.errors import SercacheError, StoreError, UnknownNameError
+from sercache.stores import checked_json
 from sercache.stores.dtypes import STORED
 from sercache.stores.spec import FeatureSpec
 
@@ -122,31 +121,24 @@ def to_json(layout: Layout) -> dict[str, Any]:
 def load(path: Path) -> Layout:
     """The layout of the store at ``path``.
 
-    Raises StoreError where there is none or a newer sercache made it, DamagedStoreError where its
-    ``spec.json`` cannot be read.
+    Raises StoreError where there is none or a newer sercache made it, DamagedStoreError where
+    its ``spec.json`` is not what was written.
     """
     file = spec_path(path)
     try:
-        record = json.loads(file.read_bytes())
+        record = checked_json.load(file, f"restore it, or remove {path} and extract again")
         if record["layout"] != LAYOUT:
             raise StoreError(
                 f"{path} has store layout {record['layout']}, this sercache reads {LAYOUT}; update sercache"
             )
-        layout = _from_json(path, record)
-        whole = layout.spec.digest == record["digest"]
+        check_format(record["format"])
+        return Layout(path, FeatureSpec.from_json(record["spec"]), record["format"], Sizes(**record["sizes"]))
     except (FileNotFoundError, NotADirectoryError) as fault:
         raise StoreError(f"{path} is not a feature store ({file} is missing); see sercache info") from fault
-    except (ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise DamagedStoreError(f"{file} cannot be read ({fault}); restore it or remove {path}") from fault
-    if not whole:
-        raise DamagedStoreError(f"{file} differs from its own digest; restore it or remove {path}")
-    return layout
-
-
-def _from_json(path: Path, record: Mapping[str, Any]) -> Layout:
-    if record["format"] not in FORMATS:
-        raise ValueError(f"format {record['format']!r}")
-    return Layout(path, FeatureSpec.from_json(record["spec"]), record["format"], Sizes(**record["sizes"]))
+    except OSError as fault:
+        raise StoreError(f"{file} cannot be read: {fault.strerror}; see who may read it") from fault
+    except (KeyError, TypeError) as fault:
+        raise StoreError(f"{file} is of another version of sercache ({fault}); update sercache") from fault
 
 
 def find(cache: Path) -> list[tuple[Path, FeatureSpec]]:
@@ -157,6 +149,6 @@ def find(cache: Path) -> list[tuple[Path, FeatureSpec]]:
             path = file.parents[1]
             try:
                 found.append((path, load(path).spec))
-            except StoreError:
+            except SercacheError:
                 continue
     return sorted(found, key=lambda each: each[0])

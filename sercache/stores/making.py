@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from sercache.errors import StoreError
-from sercache.stores import roster
-from sercache.stores.durable import full_disk_refused, make_folder, replace_file
+from sercache.stores import checked_json, roster
+from sercache.stores.durable import make_folder, replace_file, write_faults_named
 from sercache.stores.layout import Layout, check_format, choose_sizes, load, spec_path, to_json
 from sercache.stores.spec import FeatureSpec
 
@@ -21,13 +20,13 @@ def make_or_continue(path: Path, spec: FeatureSpec, format: str, sizes: Mapping[
     check_format(format)
     wanted = Layout(path, spec, format, choose_sizes(spec, **sizes))
     _check_free(path)
-    with full_disk_refused(path):
+    with write_faults_named(path):
         for folder in (path, wanted.ledger):
             make_folder(folder)
         with roster.short_lock(wanted.ledger):
             roster.make_folders(wanted.ledger)
             if not spec_path(path).exists():
-                data = json.dumps(to_json(wanted), indent=1).encode()
+                data = checked_json.dump(to_json(wanted), indent=1)
                 replace_file(spec_path(path), wanted.ledger / "spec.json.tmp", data)
     there = load(path)
     _check_same(there, wanted, any(sizes.values()))

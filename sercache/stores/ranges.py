@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from sercache.errors import MissingFeaturesError
-from sercache.stores.commits import Record, Table
+from sercache.stores.commits import File, Record, Table, file_names
 from sercache.stores.dtypes import STORED
-from sercache.stores.durable import opened, read_into
+from sercache.stores.durable import crc32c, opened, read_into
 from sercache.stores.layout import Layout
 
 Place = tuple[Record, int]
@@ -67,6 +68,38 @@ def read_rows(
             for state, k, count in runs:
                 offset = table.offset + row * row_bytes + state * state_bytes
                 read_into(file, out[into, k : k + count], offset, path)
+
+
+def measure_files(layout: Layout, record: Record) -> list[File]:
+    """Size and checksum of the rest of each file that a commit wrote."""
+    return [
+        File(name, (layout.path / name).stat().st_size, rest_crc(layout, record, name))
+        for name in file_names(record)
+    ]
+
+
+def rest_crc(layout: Layout, record: Record, name: str) -> str:
+    """CRC-32C, 8 hex digits, of the bytes of a file that are no utterance's."""
+    path, crc, at = layout.path / name, 0, 0
+    with opened(path) as file:
+        size = os.fstat(file).st_size
+        for start, stop in [*sorted(_feature_bytes(layout, record, name)), (size, size)]:
+            gap = np.empty(max(0, start - at), np.uint8)
+            read_into(file, gap, at, path)
+            crc, at = crc32c(gap, crc), stop
+    return f"{crc:08x}"
+
+
+def _feature_bytes(layout: Layout, record: Record, name: str) -> Iterator[tuple[int, int]]:
+    """Ranges of a file's bytes that hold features."""
+    n_states = len(layout.spec.states)
+    for block in record.blocks:
+        for state in range(n_states) if block.file == name else ():
+            start = block.offset + state * block.stride * layout.frame_bytes
+            yield start, start + block.n_frames * layout.frame_bytes
+    for table in record.tables.values():
+        if table.file == name:
+            yield table.offset, table.offset + len(record.ids) * n_states * layout.spec.dim * 4
 
 
 def _runs(pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:

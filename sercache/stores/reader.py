@@ -90,7 +90,7 @@ class Reader:
 
     def n_bytes(self) -> int:
         """Bytes of all committed files."""
-        return sum(size for record in self._ledger.records.values() for _, size in record.files)
+        return sum(file.size for record in self._ledger.records.values() for file in record.files)
 
     def _find(self, ids: Sequence[str]) -> list[Place]:
         missing = [id for id in ids if id not in self._places]

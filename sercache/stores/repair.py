@@ -8,7 +8,7 @@ from pathlib import Path
 from sercache.stores import checking, commits, layout, roster
 from sercache.stores.commits import Ledger, Record
 from sercache.stores.contract import Damage
-from sercache.stores.durable import full_disk_refused, make_folder, sync_folder
+from sercache.stores.durable import make_folder, sync_folder, write_faults_named
 from sercache.stores.layout import Layout
 from sercache.stores.roster import Registration
 
@@ -40,7 +40,7 @@ def drop(path: Path, damage: Iterable[Damage]) -> list[str]:
     drops = [
         (record.number, id)
         for id, (record, _) in ledger.visible().items()
-        if id in named or any(opened.path / name in files for name, _ in record.files)
+        if id in named or any(opened.path / file.name in files for file in record.files)
     ]
     gone = {id for _, id in drops}
     # Other commits of the same ids would come to light unchecked: they go as well.
@@ -65,7 +65,7 @@ def _set_aside(file: Path) -> None:
 
 
 def _commit_drops(opened: Layout, drops: list[tuple[int, str]]) -> None:
-    with full_disk_refused(opened.path):
+    with write_faults_named(opened.path):
         with roster.short_lock(opened.ledger):
             registration = Registration(opened.ledger)
         try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 
@@ -12,8 +14,9 @@ from sercache.stores import commits, formats, roster
 from sercache.stores.batch import Item
 from sercache.stores.commits import Ledger
 from sercache.stores.dtypes import STORED, check_statistics, encode_frames
-from sercache.stores.durable import full_disk_refused
+from sercache.stores.durable import write_faults_named
 from sercache.stores.layout import Layout
+from sercache.stores.ranges import measure_files
 from sercache.stores.roster import Registration
 
 
@@ -28,7 +31,7 @@ class Writer:
         self._ledger = Ledger(layout.ledger)
         self._pending: dict[str, Item] = {}
         self._closed = False
-        with full_disk_refused(layout.path), roster.short_lock(layout.ledger):
+        with write_faults_named(layout.path), roster.short_lock(layout.ledger):
             roster.clear_up(self._ledger, lambda number: self._format.files_of(layout, number))
             self._registration = Registration(layout.ledger)
             self._format.make_folders(layout)
@@ -107,12 +110,13 @@ class Writer:
         if not self._pending:
             return
         items = list(self._pending.values())
-        with full_disk_refused(self.path):
+        with write_faults_named(self.path):
             numbers = self._registration.claim(
                 self._format.n_numbers(self._layout, sum(item.n_frames for item in items))
             )
             try:
                 record = self._format.write(self._layout, items, numbers, self._registration)
+                record = replace(record, files=measure_files(self._layout, record))
                 commits.publish(self._layout.ledger, record, self._registration.temporary())
             except BaseException:
                 self._take_back(numbers)
@@ -141,7 +145,7 @@ class Writer:
             return
         try:
             self.seal()
-            with full_disk_refused(self.path), roster.short_lock(self._layout.ledger):
+            with write_faults_named(self.path), roster.short_lock(self._layout.ledger):
                 self._refresh()
                 self._format.refresh(self._layout, self._ledger, self._registration)
         finally:
@@ -158,7 +162,7 @@ class Writer:
         if self._closed:
             raise StoreError(f"the writer of {self.path} is closed; make another one with stores.create")
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from sercache.stores.batch import Item, describe, state_pieces
-from sercache.stores.commits import Block, Record, Table
+from sercache.stores.commits import Block, Record, Table, file_names
 from sercache.stores.dtypes import STORED, fill_value
 from sercache.stores.durable import Piece, crc32c, make_folder, sync_folder, write_file
 from sercache.stores.layout import Layout
@@ -52,15 +52,14 @@ def make_folders(layout: Layout) -> None:
 
 
 def write(layout: Layout, items: Sequence[Item], numbers: range, registration: Registration) -> Record:
-    """Write the shards of one commit under their final names, durably; gives the record to be committed.
+    """Write the shards of one commit under their final names, durably; gives its record, but for ``files``.
 
     Files that were written when something fails are the caller's to remove (``files_of``).
     """
-    files: list[tuple[str, int]] = []
 
     def publish(name: str, pieces: Iterator[Piece]) -> None:
         temporary = registration.temporary()
-        files.append((name, write_file(temporary, pieces)))
+        write_file(temporary, pieces)
         temporary.replace(layout.path / name)
 
     blocks = _blocks(layout, items, numbers) if layout.spec.frames else []
@@ -68,10 +67,10 @@ def write(layout: Layout, items: Sequence[Item], numbers: range, registration: R
         publish(block.file, _frame_shard(layout, items, k * layout.sizes.shard_frames, block))
     for what in ("mean", "std"):
         publish(_pooled_name(what, numbers[-1]), _pooled_shard(layout, [getattr(i, what) for i in items]))
-    for folder in {(layout.path / name).parent for name, _ in files}:
-        sync_folder(folder)
     tables = {what: Table(_pooled_name(what, numbers[-1]), 0) for what in ("mean", "std")}
-    record = Record(numbers[-1], blocks=blocks, tables=tables, files=files)
+    record = Record(numbers[-1], blocks=blocks, tables=tables)
+    for folder in {(layout.path / name).parent for name in file_names(record)}:
+        sync_folder(folder)
     return describe(items, record, numbers[0] * layout.sizes.shard_frames)
 
 
@@ -92,15 +91,15 @@ def _frame_shard(layout: Layout, items: Sequence[Item], start: int, block: Block
     for state in range(len(layout.spec.states)):
         yield from state_pieces(items, state, start, start + block.n_frames)
         yield padding
-    yield frames_index(layout, block)
+    yield _frames_index(layout, block)
 
 
 def _pooled_shard(layout: Layout, rows: Sequence[np.ndarray]) -> Iterator[Piece]:
     yield from rows
-    yield pooled_index(layout, len(rows))
+    yield _pooled_index(layout, len(rows))
 
 
-def frames_index(layout: Layout, block: Block) -> bytes:
+def _frames_index(layout: Layout, block: Block) -> bytes:
     """Index of a frames shard: (L, S / C) chunks, the trailing ones that hold no frame marked missing."""
     n_chunks = block.stride // layout.sizes.chunk_frames
     grid = (len(layout.spec.states), layout.sizes.shard_frames // layout.sizes.chunk_frames)
@@ -109,7 +108,7 @@ def frames_index(layout: Layout, block: Block) -> bytes:
     return _index(present, layout.sizes.chunk_frames * layout.frame_bytes)
 
 
-def pooled_index(layout: Layout, n_rows: int) -> bytes:
+def _pooled_index(layout: Layout, n_rows: int) -> bytes:
     """Index of a pooled shard: P rows, those beyond ``n_rows`` marked missing."""
     return _index(
         np.arange(layout.sizes.shard_utterances) < n_rows, len(layout.spec.states) * layout.spec.dim * 4
@@ -123,15 +122,3 @@ def _index(present: np.ndarray, n_bytes: int) -> bytes:
     index[present.reshape(-1), 1] = n_bytes
     data = index.tobytes()
     return data + crc32c(data).to_bytes(4, "little")
-
-
-def faults(layout: Layout, record: Record) -> Iterator[tuple[Path, str]]:
-    """Files of a commit whose shard index differs from what it must be, with the reason."""
-    expected = {block.file: frames_index(layout, block) for block in record.blocks}
-    expected |= {table.file: pooled_index(layout, len(record.ids)) for table in record.tables.values()}
-    for name, index in expected.items():
-        path = layout.path / name
-        with path.open("rb") as file:
-            file.seek(-len(index), 2)
-            if file.read() != index:
-                yield path, "the shard index is damaged: stock Zarr readers cannot use the file"
