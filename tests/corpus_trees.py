@@ -289,6 +289,126 @@ def esd(root: Path, parts: bool = False) -> Path:
     return root
 
 
+MSP_IMPROV_CLIPS = {
+    "S01A-F01-P-FM01": "A", "S01A-M01-S-FM02": "H", "S02H-F02-R-FF01": "S", "S02H-M02-T-MF01": "N",
+    "S03N-F03-P-MF05": "O", "S04S-M06-S-FM11": "X", "S20S-F05-T-FM01": "A",
+}  # fmt: skip
+
+
+def msp_improv_block(clip: str, label: str) -> str:
+    """One block of the label file, with its odd spaces, a value that is NaN and a rater twice."""
+    return (
+        f"UTD-IMPROV-{clip}.avi; {label}; A:3.333333; V:2.333333; D:3.000000 ; N:3.666667;\n"
+        "A3GLOA; Angry; Angry,Frustrated; A:2.000000; V:2.000000; D:4.000000; N:4.000000;\n"
+        "A3GLOA; Angry; Angry,Frustrated; A:2.000000; V:2.000000; D:4.000000; N:4.000000;\n"
+        "WORKER 2; Other; Other: bored; A:4.000000; V:NaN; D:1.000000; N:NaN;\n\n"
+    )
+
+
+def msp_improv(root: Path, audio: str = "Audio") -> Path:
+    for clip in MSP_IMPROV_CLIPS:
+        sentence, speaker, scenario, _ = clip.split("-")
+        folder = root / audio / f"session{speaker[-1]}" / sentence / scenario
+        write_wav(folder / f"MSP-IMPROV-{clip}.wav")
+        touch(folder / f"UTD-IMPROV-{clip}.avi")
+    blocks = [msp_improv_block(clip, label) for clip, label in MSP_IMPROV_CLIPS.items()]
+    write_text(root / "Evalution.txt", "".join(blocks).replace("\n", "\r\n"))
+    return root
+
+
+MSP_PODCAST_ROWS = (
+    ("0001_0008", "N", "30", "Male", "Test1"), ("0001_0019", "A", "30", "Male", "Train"),
+    ("0002_0033", "H", "Unknown", "Female", "Development"), ("0002_0039_0001", "S", "7", "Female", "Train"),
+    ("0003_0001", "U", "8", "Male", "Train"), ("0003_0002", "F", "8", "Male", "Train"),
+    ("0004_0001", "D", "9", "Female", "Test2"), ("0004_0002", "C", "9", "Female", "Train"),
+    ("0004_0003", "X", "9", "Female", "Train"), ("0004_0004", "O", "9", "Female", "Train"),
+)  # fmt: skip
+
+
+def msp_podcast(root: Path, table: str = "labels_consensus.csv") -> Path:
+    """A release with its table of labels, or the text of later releases and its lists."""
+    release = root / "MSP-PODCAST-Publish-1.11"
+    csv_text = "FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set\n"
+    blocks, parts, speakers = "", "", ""
+    for name, label, speaker, sex, part in MSP_PODCAST_ROWS:
+        file = f"MSP-PODCAST_{name}.wav"
+        write_wav(release / "Audios" / file)
+        write_text(release / "Transcripts" / f"MSP-PODCAST_{name}.txt", f"This is {name}.\n")
+        csv_text += f"{file},{label},2.2,4.0,2.6,{speaker},{sex},{part}\n"
+        blocks += f"{file}; {label}; A:2.200000; V:4.000000; D:2.600000;\n"
+        blocks += "WORKER0000001; Neutral; Neutral,Confused; A:1.000000; V:4.000000; D:1.000000;\n\n"
+        parts += f"{part}; {file}\n"
+        speakers += f"{file}; {speaker}\n"
+    write_text(release / "Labels" / table, csv_text if table.endswith("csv") else blocks)
+    write_text(release / "Partitions.txt", parts)
+    write_text(release / "Speaker_ids.txt", speakers)
+    write_text(
+        release / "Labels" / "labels_detailed.json",
+        '{"MSP-PODCAST_0001_0008.wav": {"WORKER0000001": {"EmoClass_Major": "Other-unsure", '
+        '"EmoClass_Second": "Neutral,Confused", "EmoAct": 1.0, "EmoDom": 2.0, "EmoVal": 4.0}}}',
+    )
+    return release
+
+
+MELD_ROWS = {
+    "train": ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"),
+    "dev": ("neutral",),
+    "test": ("joy", "neutral"),
+}
+MELD_FOLDERS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
+
+
+def meld(root: Path, suffix: str = ".wav") -> Path:
+    """Tables with CRLF, one in a Windows code page; left-overs beside the test clips."""
+    header = (
+        "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
+    )
+    for part, labels in MELD_ROWS.items():
+        folder = root / part / MELD_FOLDERS[part]
+        rows = [header]
+        for n, label in enumerate(labels):
+            write_wav(folder / f"dia0_utt{n}{suffix}")
+            rows.append(
+                f'{n + 1},"Oh, it’s {n}!",Joey,{label},neutral,0,{n},8,21,"00:16:16,059","00:16:21,731"'
+            )
+        encoding = "cp1252" if part == "test" else "utf-8"
+        write_text(root / f"{part}_sent_emo.csv", "\r\n".join(rows) + "\r\n", encoding)
+    touch(root / "test" / MELD_FOLDERS["test"] / "._dia0_utt0.wav", APPLE_DOUBLE)
+    touch(root / "test" / MELD_FOLDERS["test"] / "final_videos_testdia0_utt0.wav")
+    return root
+
+
+def voxceleb1(root: Path, merged: bool = False) -> Path:
+    """Both folders, or one merged ``wav``; every speaker has a line, three have recordings."""
+    lines = []
+    for speaker in range(10001, 11252):
+        for part, n in (("1", 1), ("2", 2), ("3", 3)):
+            name = f"id{speaker}/na8-QEFmj44/{n:05d}.wav"
+            lines.append(f"{part} {name}")
+            if speaker in (10001, 10003, 10270):
+                top = "" if merged else "test" if speaker == 10270 else "dev"
+                write_wav(root / top / "wav" / name)
+    write_text(root / "iden_split.txt", "\n".join(lines) + "\n")
+    meta = "VoxCeleb1 ID\tVGGFace1 ID\tGender\tNationality\tSet\nid10003\tA.R._Rahman\tm\tIndia\tdev\n"
+    write_text(root / "vox1_meta.csv", meta)
+    return root
+
+
+def hume_prosody(root: Path) -> Path:
+    emotions = ["Anger", "Boredom", "Calmness", "Concentration", "Determination"]
+    emotions += ["Excitement", "Interest", "Sadness", "Tiredness"]
+    number = 0
+    for part, n in (("train", 10), ("devel", 9), ("test", 2)):
+        rows = [",".join(["filename", *emotions])]
+        for k in range(n):
+            number += 1
+            shares = ["?"] * 9 if part == "test" else ["1.0" if j == k % 9 else "0.191" for j in range(9)]
+            rows.append(",".join([f"{number:05d}.wav", *shares]))
+            write_wav(root / "data" / "wav" / f"{number:05d}.wav")
+        write_text(root / "data" / "lab" / f"{part}.csv", "\n".join(rows) + "\n")
+    return root
+
+
 TREES: dict[str, Callable[[Path], Path]] = {
     "aesdd": aesdd,
     "cafe": cafe,
@@ -297,11 +417,16 @@ TREES: dict[str, Callable[[Path], Path]] = {
     "emodb": emodb,
     "emovo": emovo,
     "esd": esd,
+    "hume-prosody": hume_prosody,
     "iemocap": iemocap,
     "manifest": manifest,
+    "meld": meld,
     "mesd": mesd,
+    "msp-improv": msp_improv,
+    "msp-podcast": msp_podcast,
     "ravdess": ravdess,
     "savee": savee,
     "shemo": shemo,
     "tess": tess,
+    "voxceleb1": voxceleb1,
 }

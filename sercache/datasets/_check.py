@@ -88,7 +88,7 @@ def _summary(corpus: Corpus, published: Published) -> list[str]:
     found = {u.raw_label for u in corpus.utterances}
     labels = {k: n for k, n in published.counts.get("raw_label", {}).items() if k in found}
     rest = _count_differences(list(corpus.utterances), {"raw_label": labels})
-    return ["; ".join([f"{head}; no utterance of {', '.join(missing)}", *rest])]
+    return ["; ".join([f"{head}; no utterance of {_some(missing)}", *rest])]
 
 
 def _compare(corpus: Corpus, published: Published) -> Check:

@@ -1,0 +1,102 @@
+"""Hume-Prosody as in ComParE 2023, Emotion Share (Schuller et al., ACM MM 2023): nine shares per clip."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from math import isfinite
+from pathlib import Path
+
+from sercache.datasets._check import assemble
+from sercache.datasets._files import child, find_root, shown, walk
+from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Utterance
+from sercache.datasets._text import read_text
+
+EMOTIONS = (
+    "Anger",
+    "Boredom",
+    "Calmness",
+    "Concentration",
+    "Determination",
+    "Excitement",
+    "Interest",
+    "Sadness",
+    "Tiredness",
+)
+"""In the order of the columns."""
+_TABLES = {"train": "train.csv", "dev": "devel.csv", "test": "test.csv"}
+
+INFO = CorpusInfo(
+    title="Hume-Prosody, ComParE 2023 Emotion Share",
+    language="en",
+    n_speakers=None,
+    hours=None,
+    licence="end-user agreement of the challenge; research only, no redistribution",
+    access="http://www.compare.openaudio.eu",
+    tree="<root>/[data/]lab/{train,devel,test}.csv\n<root>/[data/]wav/00001.wav ... (or raw/wav)",
+    tasks={"9class": {name: name.lower() for name in EMOTIONS}},
+    default_task="9class",
+    notes=(
+        "soft_label holds the nine shares as published (the greatest is 1, they do not sum to 1).",
+        "The task 9class takes the emotion with the greatest share, the first of equals.",
+        "Clips that imitate one seed have equal shares: group is a key of them, never split randomly.",
+        "Labels of the test part are held back by the organisers. Speakers are not published.",
+    ),
+    published=(Published(rows=51813, counts={"partition": {"train": 31745, "dev": 9925, "test": 10143}}),),
+    attribute_range=None,
+)
+
+
+def read(root: Path) -> Corpus:
+    """The clips of the three tables. Raises CorpusError where the tables or all clips are missing."""
+    folder = find_root(
+        root,
+        "hume-prosody",
+        "the tables lab/train.csv, lab/devel.csv",
+        lambda p: child(p, "lab", "devel.csv") is not None,
+    )
+    clips = {path.stem: path for path in walk(folder)}
+    utterances: dict[str, Utterance] = {}
+    skipped: list[Skipped] = []
+    for part, name in _TABLES.items():
+        table = child(folder, "lab", name)
+        if table is None:
+            skipped.append(Skipped(f"lab/{name}", "no such table"))
+            continue
+        for number, row in enumerate(csv.DictReader(io.StringIO(read_text(table))), start=2):
+            made = _utterance(row, part, clips)
+            if isinstance(made, str) or made.id in utterances:
+                why = made if isinstance(made, str) else f"{made.id} occurs twice"
+                skipped.append(Skipped(f"{shown(table, folder)}: row {number}", why))
+            else:
+                utterances[made.id] = made
+    return assemble("hume-prosody", folder, INFO, utterances.values(), skipped, release="compare-2023")
+
+
+def _utterance(row: dict[str, str | None], part: str, clips: dict[str, Path]) -> Utterance | str:
+    """The utterance of a row, or why there is none. Shares written ``?`` are not known."""
+    name = Path((row.get("filename") or "").strip()).stem
+    cells = [(row.get(emotion) or "").strip() for emotion in EMOTIONS]
+    if not name or not all(cells):
+        return f"expected filename and {len(EMOTIONS)} shares"
+    if name not in clips:
+        return f"no clip {name}.wav"
+    shares: dict[str, float] | None = None
+    if cells != ["?"] * len(cells):
+        try:
+            shares = {e.lower(): float(cell) for e, cell in zip(EMOTIONS, cells, strict=True)}
+        except ValueError:
+            shares = {"": float("nan")}
+        if not all(isfinite(value) for value in shares.values()):
+            return f"{name}: shares must be numbers"
+    return Utterance(
+        id=name,
+        path=clips[name],
+        raw_label=max(EMOTIONS, key=lambda e: shares[e.lower()]) if shares else "",
+        speaker="",
+        group=hashlib.sha256(",".join(cells).encode()).hexdigest()[:12] if shares else "",
+        partition=part,
+        language="en",
+        soft_label=shares,
+    )

@@ -1,0 +1,169 @@
+"""Corpora whose labels lie in tables and texts."""
+
+from __future__ import annotations
+
+import corpus_trees
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sercache.datasets import _msp_podcast_text, hume_prosody, meld, msp_improv, msp_podcast, voxceleb1
+from sercache.errors import CorpusError
+from sercache.protocols import make_folds
+
+
+@pytest.mark.parametrize("audio", ["", "Audio"])
+def test_msp_improv(tmp_path, audio):
+    root = corpus_trees.msp_improv(tmp_path, audio)
+    if audio:
+        (root / "Evalution.txt").rename(root / "Evaluation.txt")
+    corpus = msp_improv.read(root)
+    assert {
+        u.id.removeprefix("MSP-IMPROV-"): u.raw_label for u in corpus.utterances
+    } == corpus_trees.MSP_IMPROV_CLIPS
+    u = corpus.by_id()["MSP-IMPROV-S04S-M06-S-FM11"]
+    assert (u.speaker, u.group, u.sex, u.sentence) == ("M06", "session6", "M", "")
+    assert u.attributes["arousal"] == pytest.approx(6 - 3.333333)
+    assert u.attributes["activation_as_published"] == pytest.approx(3.333333)
+    assert [(r.rater, r.labels) for r in u.ratings] == [("A3GLOA", ("anger",)), ("WORKER 2", ("other",))]
+    assert u.ratings[1].attributes == {"arousal": 2.0, "dominance": 1.0, "activation_as_published": 4.0}
+    assert u.soft_label == {"anger": 0.5, "other": 0.5}
+    assert len(corpus.labels()) == 5
+    assert list(corpus.labels("4class@target-read")) == ["MSP-IMPROV-S02H-F02-R-FF01"]
+    assert corpus.by_id()["MSP-IMPROV-S02H-F02-R-FF01"].sentence == "S02"
+    assert not corpus.skipped
+
+
+def test_msp_improv_tells_what_it_cannot_use(tmp_path):
+    root = corpus_trees.msp_improv(tmp_path)
+    extra = corpus_trees.msp_improv_block("S01A-F01-P-FM01", "H") + "UTD-IMPROV-S01A-F01-P-FM99.avi; A\n"
+    extra += corpus_trees.msp_improv_block("S01A-F01-P-FM77", "Q") + corpus_trees.msp_improv_block(
+        "S01A-F01-P-FM78", "A"
+    )
+    path = root / "Evalution.txt"
+    path.write_bytes(path.read_bytes() + extra.encode())
+    corpus = msp_improv.read(root)
+    assert corpus.labels()["MSP-IMPROV-S01A-F01-P-FM01"] == "anger"
+    reasons = " | ".join(s.reason for s in corpus.skipped)
+    for part in ("labelled twice", "not a label line", "unknown label Q", "no recording"):
+        assert part in reasons
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=80, deadline=None)
+def test_msp_improv_any_bytes(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "Evalution.txt"
+    path.write_bytes(corpus_trees.msp_improv_block("S01A-F01-P-FM01", "A").encode() + content)
+    clips, _ = msp_improv._read_labels(path)
+    assert clips.get("MSP-IMPROV-S01A-F01-P-FM01", ("A",))[0] == "A"
+
+
+@pytest.mark.parametrize("table", ["labels_consensus.csv", "labels_concensus.csv", "labels.txt"])
+def test_msp_podcast_tables_and_texts(tmp_path, table):
+    root = corpus_trees.msp_podcast(tmp_path, table)
+    corpus = msp_podcast.read(tmp_path)
+    assert corpus.root == root
+    assert corpus.release == "1.11"
+    assert "not those of a known release" in corpus.warnings[0]
+    by_id = corpus.by_id()
+    first = by_id["MSP-PODCAST_0001_0008"]
+    assert (first.raw_label, first.speaker, first.partition) == ("N", "30", "test")
+    assert first.attributes == {"arousal": 2.2, "valence": 4.0, "dominance": 2.6}
+    assert by_id["MSP-PODCAST_0002_0033"].speaker == ""
+    assert by_id["MSP-PODCAST_0004_0001"].partition == "test2"
+    assert set(corpus.labels("9class")) - set(corpus.labels()) == {"MSP-PODCAST_0004_0004"}
+    assert msp_podcast.transcripts(corpus)["MSP-PODCAST_0003_0001"] == "This is 0003_0001."
+    (rating,) = msp_podcast.ratings(tmp_path)["MSP-PODCAST_0001_0008"]
+    assert (rating.labels, rating.attributes["valence"]) == (("other",), 4.0)
+
+
+def test_msp_podcast_needs_to_know_its_release(tmp_path):
+    corpus_trees.msp_podcast(tmp_path).rename(tmp_path / "podcast")
+    with pytest.raises(CorpusError, match=r"cannot tell the release .* 10 label rows"):
+        msp_podcast.read(tmp_path)
+
+
+def test_msp_podcast_rows_that_cannot_be_used(tmp_path):
+    root = corpus_trees.msp_podcast(tmp_path)
+    table = root / "Labels" / "labels_consensus.csv"
+    table.write_text(
+        table.read_text()
+        + "MSP-PODCAST_0009_0001.wav,Q,1,1,1,1,Male,Train\n,N\nMSP-PODCAST_0001_0008.wav,A\n"
+    )
+    corpus = msp_podcast.read(root)
+    assert corpus.by_id()["MSP-PODCAST_0001_0008"].raw_label == "N"
+    assert len(corpus.skipped) == 3
+    table.write_text("FileName,EmoClass\n")
+    with pytest.raises(CorpusError, match="has no column EmoAct"):
+        msp_podcast.read(root)
+
+
+@given(st.binary(max_size=200), st.sampled_from(["labels_consensus.csv", "labels.txt"]))
+@settings(max_examples=80, deadline=None)
+def test_msp_podcast_any_bytes(tmp_path_factory, content, name):
+    path = tmp_path_factory.getbasetemp() / name
+    path.write_bytes(b"FileName,EmoClass,EmoAct,EmoVal,EmoDom\n" * name.endswith("csv") + content)
+    for row in _msp_podcast_text.read_rows(path, [path], []):
+        assert row.label in "ASHUFDCNOX"
+
+
+def test_meld(tmp_path):
+    corpus = meld.read(corpus_trees.meld(tmp_path))
+    assert len(corpus.utterances) == 10
+    u = corpus.by_id()["test_dia0_utt0"]
+    assert (u.raw_label, u.speaker, u.partition, u.group) == ("joy", "Joey", "test", "test_dia0")
+    assert {u.transcript for u in corpus.utterances} == {f"Oh, it’s {n}!" for n in range(7)}
+    assert len(corpus.labels("4class")) == 7
+
+
+def test_meld_films_and_missing_clips_are_told(tmp_path):
+    root = corpus_trees.meld(tmp_path, ".mp4")
+    corpus_trees.write_wav(root / "train" / "train_splits" / "dia0_utt0.wav")
+    (root / "train" / "train_splits" / "dia0_utt1.mp4").unlink()
+    (root / "dev_sent_emo.csv").unlink()
+    corpus = meld.read(root)
+    assert "8 clips are mp4 films" not in corpus.warnings[0]
+    assert corpus.warnings[0].startswith("7 clips are mp4 films")
+    assert "ffmpeg" in corpus.warnings[0]
+    assert corpus.by_id()["train_dia0_utt0"].path.suffix == ".wav"
+    assert [s.reason for s in corpus.skipped] == ["no such table", "train_dia0_utt1: no clip"]
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_voxceleb1(tmp_path, merged):
+    corpus = voxceleb1.read(corpus_trees.voxceleb1(tmp_path, merged))
+    assert len(corpus.utterances) == 9
+    u = corpus.by_id()["id10003/na8-QEFmj44/00003"]
+    assert (u.speaker, u.partition, u.sex) == ("id10003", "test", "M")
+    assert corpus.classes() == ["id10001", "id10003", "id10270"]
+    (fold,) = make_folds(corpus, corpus.labels(), "fixed:official")
+    assert (len(fold.train), len(fold.dev), len(fold.test)) == (3, 3, 3)
+    assert fold.speakers_disjoint is False
+    assert len(corpus.skipped) == 3 * (1251 - 3)
+
+
+def test_hume_prosody(tmp_path):
+    corpus = hume_prosody.read(corpus_trees.hume_prosody(tmp_path))
+    assert len(corpus.utterances) == 21
+    first = corpus.by_id()["00001"]
+    assert first.soft_label["anger"] == 1.0
+    assert first.soft_label["tiredness"] == 0.191
+    assert corpus.labels()["00002"] == "boredom"
+    hidden = corpus.by_id()["00021"]
+    assert (hidden.partition, hidden.raw_label, hidden.soft_label) == ("test", "", None)
+    # Clips 1 and 10 imitate the same seed: equal shares.
+    assert corpus.by_id()["00010"].group == first.group != corpus.by_id()["00002"].group
+
+
+def test_hume_prosody_rows_that_cannot_be_used(tmp_path):
+    root = corpus_trees.hume_prosody(tmp_path)
+    table = root / "data" / "lab" / "devel.csv"
+    rows = ["00001.wav" + ",1" * 9, "00011.wav" + ",x" * 9, "00012.wav,1", "99999.wav" + ",1" * 9]
+    table.write_text(table.read_text() + "\n".join(rows) + "\n")
+    reasons = [s.reason for s in hume_prosody.read(root).skipped]
+    assert reasons == [
+        "00001 occurs twice",
+        "00011: shares must be numbers",
+        "expected filename and 9 shares",
+        "no clip 99999.wav",
+    ]
