@@ -1,0 +1,134 @@
+"""One file of a corpus looked at: what its header says, and what its samples say where they are decoded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sercache import audio
+from sercache.audio import AudioInfo
+from sercache.datasets import Utterance
+from sercache.doctor._records import Finding
+from sercache.errors import AudioError
+
+SHORT = 0.1
+"""Seconds below which an utterance is called too short: four frames of a 50 Hz encoder."""
+LONG = 30.0
+"""Seconds above which an utterance is called too long: what Whisper takes, and far above one turn."""
+_SILENCE = 2e-4
+"""Least range of samples that is sound: -80 dB of full scale, the dither of a 16-bit recording."""
+_SLACK = 0.01
+"""Seconds that a stretch may reach past the end of its file, as when it is read."""
+_PHRASES = (
+    ("git-LFS pointer", "lfs-pointer"),
+    ("cut short", "truncated"),
+    ("where its header says", "truncated"),
+    ("lies outside", "outside"),
+    ("is silent", "silent"),
+    ("not finite", "not-finite"),
+    ("too short", "too-short"),
+    ("shorter than one sample", "too-short"),
+)
+"""How sercache.audio words a refusal -> kind of finding; any other is ``unreadable``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """An utterance whose sound is there."""
+
+    utterance: Utterance
+    seconds: float
+    digest: str = ""
+    """Of its samples, where they were decoded and are not silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """One file and the utterances in it."""
+
+    path: Path
+    ids: tuple[str, ...]
+    """Of all utterances that lie in it, whatever became of them."""
+    info: AudioInfo | None
+    """None: the header cannot be read."""
+    stretches: tuple[Stretch, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def shown(path: Path, root: Path) -> str:
+    """A path as reports show it: relative to the root where it lies below it."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def examine(utterances: Sequence[Utterance], root: Path, deep: bool) -> Examined:
+    """What is to be said of the file that ``utterances`` lie in."""
+    path = utterances[0].path
+    ids = tuple(u.id for u in utterances)
+    try:
+        info = audio.probe(path)
+    except AudioError as fault:
+        return Examined(path, ids, None, (), (_refused(fault, path, ids, root),))
+    stretches: list[Stretch] = []
+    findings: list[Finding] = []
+    for utterance in utterances:
+        stretch, found = _examine_stretch(utterance, info, root, deep)
+        stretches += [stretch] if stretch else []
+        findings += found
+    return Examined(path, ids, info, tuple(stretches), tuple(findings))
+
+
+def _examine_stretch(
+    utterance: Utterance, info: AudioInfo, root: Path, deep: bool
+) -> tuple[Stretch | None, list[Finding]]:
+    length = info.n_samples / info.rate
+    start = utterance.start or 0.0
+    end = length if utterance.end is None else min(utterance.end, length)
+    where, ids = shown(utterance.path, root), (utterance.id,)
+    if not 0 <= start < end or (utterance.end or 0.0) > length + _SLACK:
+        stop = "its end" if utterance.end is None else f"{utterance.end:g} s"
+        return None, [Finding("outside", f"{start:g} s to {stop} of {length:.3f} s", ids, where)]
+    seconds = end - start
+    findings = []
+    if seconds < SHORT:
+        findings.append(Finding("too-short", f"{seconds:.3f} s", ids, where))
+    if seconds > LONG:
+        findings.append(Finding("too-long", f"{seconds:.1f} s", ids, where))
+    if not deep:
+        return Stretch(utterance, seconds), findings
+    try:
+        wave = audio.read(utterance.path, info.rate, utterance.start, utterance.end)
+    except AudioError as fault:
+        return None, [*findings, _refused(fault, utterance.path, ids, root)]
+    if np.ptp(wave) < _SILENCE:
+        quiet = f"no sound above {20 * np.log10(_SILENCE / 2):.0f} dB of full scale"
+        return Stretch(utterance, seconds), [*findings, Finding("silent", quiet, ids, where)]
+    return Stretch(utterance, seconds, audio.digest(wave)), findings
+
+
+def _refused(fault: AudioError, path: Path, ids: tuple[str, ...], root: Path) -> Finding:
+    """A refusal of sercache.audio as a finding. The path is cut off first: it may hold any words."""
+    reason = str(fault).removeprefix(f"{path}: ")
+    kind = next((kind for phrase, kind in _PHRASES if phrase in reason), "unreadable")
+    return Finding(kind, reason, ids, shown(path, root))
+
+
+def odd_ones(examined: Sequence[Examined], root: Path) -> list[Finding]:
+    """Files whose sample rate or number of channels is not that of most."""
+    whole = [(file, file.info) for file in examined if file.info is not None]
+    findings: list[Finding] = []
+    for kind, field, unit in (("odd-rate", "rate", "Hz"), ("odd-channels", "channels", "channels")):
+        found = Counter(getattr(info, field) for _, info in whole)
+        if len(found) < 2:
+            continue
+        # Of equally frequent values the smaller one is taken for the usual one, whatever the order of files.
+        usual, n = min(found.items(), key=lambda item: (-item[1], item[0]))
+        for file, info in whole:
+            value = getattr(info, field)
+            if value != usual:
+                detail = f"{value} {unit}, {n} of {len(whole)} files have {usual}"
+                findings.append(Finding(kind, detail, file.ids, shown(file.path, root)))
+    return findings
