@@ -13,7 +13,6 @@ import dataclasses
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from sercache import catalog
 from sercache.nn import focal_loss
 from sercache.recipe import Recipe
 from sercache.training import build, fit
+from sercache.training.memory import keep_freed_memory
 
 CASES = {
     "layer-attention": (24, 1024, False),
@@ -109,29 +109,32 @@ def peers_epoch(head: nn.Module, loader: torch.utils.data.DataLoader, recipe: Re
     return time.perf_counter() - started
 
 
-def bench(name: str, n_items: int, repeats: int) -> None:
-    n_layers, dim, frames = CASES[name]
-    module, memory = catalog.load("heads", name), cache(n_items, n_layers, dim, frames)
-    recipe = dataclasses.replace(module.RECIPE, max_epochs=1, select="last-epoch", patience=None)
+def seconds_of_peers(name: str, memory: Memory, recipe: Recipe, repeats: int) -> float:
+    """(a): median seconds of an epoch."""
     plain = {"exact_shortcut": False} if name == "layer-attention" else {}
+    head = build(catalog.load("heads", name).Head, memory, 4, 0, **plain)
     with tempfile.TemporaryDirectory() as folder:
-        for index in range(n_items):
+        for index in range(len(memory)):
             np.save(Path(folder) / f"{index}.npy", np.ascontiguousarray(memory.item(index).numpy()))
         loader = torch.utils.data.DataLoader(
             Files(Path(folder), memory.labels), recipe.batch_size, shuffle=True, collate_fn=collate
         )
-        theirs = build(module.Head, memory, 4, 0, **plain)
-        ours = build(module.Head, memory, 4, 0)
-        ways: dict[str, Callable[[], float]] = {
-            "a": lambda: peers_epoch(theirs, loader, recipe),
-            "b": lambda: fit(ours, memory, None, recipe, seed=0).history[0].seconds,
-        }
-        seconds: dict[str, list[float]] = {way: [] for way in ways}
-        for _ in range(repeats):
-            for way, run in ways.items():
-                seconds[way].append(run())
-    a, b = (statistics.median(seconds[way]) for way in "ab")
-    print(f"{name:16} {n_items:6} {a:9.2f} {b:9.2f} {a / b:7.1f}", flush=True)
+        return statistics.median(peers_epoch(head, loader, recipe) for _ in range(repeats))
+
+
+def seconds_of_ours(name: str, memory: Memory, recipe: Recipe, repeats: int) -> float:
+    """(b): median seconds of an epoch."""
+    head = build(catalog.load("heads", name).Head, memory, 4, 0)
+    epochs = dataclasses.replace(recipe, max_epochs=repeats)
+    return statistics.median(epoch.seconds for epoch in fit(head, memory, None, epochs, seed=0).history)
+
+
+def case(name: str, options: argparse.Namespace) -> tuple[Memory, Recipe]:
+    n_layers, dim, frames = CASES[name]
+    recipe = dataclasses.replace(
+        catalog.load("heads", name).RECIPE, max_epochs=1, select="last-epoch", patience=None
+    )
+    return cache(options.frame_items if frames else options.items, n_layers, dim, frames), recipe
 
 
 def main() -> None:
@@ -143,8 +146,17 @@ def main() -> None:
     options = parser.parse_args()
     print(f"{torch.get_num_threads()} threads; seconds per epoch: (a) peers' way, (b) ours; median of runs")
     print(f"{'head':16} {'items':>6} {'a, s':>9} {'b, s':>9} {'a / b':>7}")
+    # All of (a) first: what keep_freed_memory sets cannot be taken back, and peers do not have it.
+    peers = {name: seconds_of_peers(name, *case(name, options), options.repeats) for name in options.heads}
+    keep_freed_memory()
     for name in options.heads:
-        bench(name, options.frame_items if CASES[name][2] else options.items, options.repeats)
+        memory, recipe = case(name, options)
+        ours = seconds_of_ours(name, memory, recipe, options.repeats)
+        row = f"{name:16} {len(memory):6} {peers[name]:9.2f} {ours:9.2f} {peers[name] / ours:7.1f}"
+        if not memory.pooled:
+            bucketed = seconds_of_ours(name, memory, dataclasses.replace(recipe, bucket=16), options.repeats)
+            row += f"   with bucket=16: {bucketed:.2f}, {peers[name] / bucketed:.1f}"
+        print(row, flush=True)
 
 
 if __name__ == "__main__":

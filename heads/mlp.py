@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sercache.nn import masked_mean, weighted_sum
+from sercache.nn import dropout, masked_mean, weighted_sum
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "baseline of sercache: perceptron on pooled states"
@@ -31,10 +31,10 @@ class Head(nn.Module):
     """Weighted states through one hidden layer; gives logits (B, C)."""
 
     def __init__(
-        self, n_layers: int, dim: int, n_outputs: int, hidden: int = 256, dropout: float = 0.2
+        self, n_layers: int, dim: int, n_outputs: int, hidden: int = 256, dropout_rate: float = 0.2
     ) -> None:
         super().__init__()
-        self.dropout = dropout
+        self.dropout_rate = dropout_rate
         self.weights = nn.Parameter(torch.zeros(n_layers)) if n_layers > 1 else None
         self.hidden = nn.Linear(dim, hidden)
         self.out = nn.Linear(hidden, n_outputs)
@@ -42,7 +42,7 @@ class Head(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Logits (B, C) of x (B, L, T, D)."""
         pooled = masked_mean(weighted_sum(x, self.layer_weights(), mask), mask)
-        return self.out(F.dropout(F.relu(self.hidden(pooled)), self.dropout, self.training))
+        return self.out(dropout(F.relu(self.hidden(pooled)), self.dropout_rate, self.training))
 
     def layer_weights(self) -> Tensor:
         """Share (L,) of each layer; they sum to 1."""

@@ -9,8 +9,8 @@ Training there: cross-entropy, Adam 1e-4, batches of 4 accumulated over 8, gradi
 30,000 updates, dev (a random fifth of the four training sessions, the same speakers) looked at every 1,000
 updates and the most accurate kept. Deviations: one batch of 32 in place of 8 of 4 (the same gradient) and a
 smaller update at the end of an epoch (theirs carries the rest over); 270 epochs of about 111 updates are the
-30,000 on IEMOCAP, and dev, here a fifth of each class, is looked at after each. S3PRL's last state of pre-LN (large) encoders is
-taken after the closing LayerNorm: ask for ``--states input+1-23+final`` there.
+30,000 on IEMOCAP, and dev, here a fifth of each class, is looked at after each. S3PRL's last state of pre-LN
+(large) encoders is taken after the closing LayerNorm: ask for ``--states input+1-23+final`` there.
 """
 
 from __future__ import annotations

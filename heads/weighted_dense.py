@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sercache.nn import masked_mean, weighted_sum
+from sercache.nn import dropout, masked_mean, weighted_sum
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Pepino, Riera, Ferrer 2021, Emotion Recognition from Speech Using wav2vec 2.0 Embeddings (Dense)"
@@ -59,14 +59,14 @@ class Head(nn.Module):
         dim: int,
         n_outputs: int,
         hidden: int = 128,
-        dropout: float = 0.2,
+        dropout_rate: float = 0.2,
         variant: Literal["paper", "code"] = "paper",
     ) -> None:
         super().__init__()
         if variant not in ("paper", "code"):
             raise ValueError(f"variant is paper or code, got {variant!r}")
         self.variant = variant
-        self.dropout = dropout
+        self.dropout_rate = dropout_rate
         self.alpha = nn.Parameter(torch.ones(n_layers)) if n_layers > 1 else None
         self.dense1 = nn.Linear(dim, hidden)
         self.dense2 = nn.Linear(hidden, hidden)
@@ -79,7 +79,7 @@ class Head(nn.Module):
         """Logits (B, C) of x (B, L, T, D); pooled states are sequences of one frame."""
         frames = weighted_sum(x, self.layer_weights(), mask)
         for dense in (self.dense1, self.dense2):
-            frames = F.relu(dense(F.dropout(frames, self.dropout, self.training)))
+            frames = F.relu(dense(dropout(frames, self.dropout_rate, self.training)))
         return self.out(masked_mean(frames, mask))
 
     def layer_weights(self) -> Tensor:

@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 _HALF = (torch.float16, torch.bfloat16)
+_LEVELS = 2**16
+"""Values of a 16-bit draw."""
 
 
 def mask_of(lengths: Tensor, n_frames: int | None = None) -> Tensor:
@@ -56,6 +58,22 @@ def weighted_sum(x: Tensor, weights: Tensor, mask: Tensor) -> Tensor:
     rows = weights.to(x.dtype).expand(n_items, 1, -1)
     mixed = torch.bmm(rows, x.flatten(2)).view(n_items, n_frames, dim)
     return torch.where(mask[..., None], mixed, 0.0)
+
+
+def dropout(x: Tensor, p: float, training: bool) -> Tensor:
+    """``x`` with a share ``p`` of its elements at zero and the others scaled up while training; else ``x``.
+
+    On a CPU ``p`` is rounded to 1/65536 and four elements share one draw of 64 bits: torch's own draws each
+    element by itself, which was a fifth of the time of training weighted-dense.
+    """
+    if not training or p == 0:
+        return x
+    if x.device.type != "cpu":
+        return F.dropout(x, p)
+    n_dropped = min(round(p * _LEVELS), _LEVELS - 1)
+    draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+    kept = draws.view(torch.int16)[: x.numel()].view(x.shape) >= n_dropped - _LEVELS // 2
+    return x * (kept * torch.tensor(_LEVELS / (_LEVELS - n_dropped), dtype=x.dtype))
 
 
 def cross_entropy(

@@ -80,6 +80,39 @@ def test_means_of_half_precision_are_summed_in_float32() -> None:
     assert mean.item() == x[0, 0].item()
 
 
+@pytest.mark.parametrize("p", [0.2, 0.5, 0.9])
+def test_dropout_drops_a_share_and_keeps_the_mean(p: float) -> None:
+    torch.manual_seed(0)
+    x = torch.ones(101, 1001, requires_grad=True)  # an odd number of elements
+    dropped = nn.dropout(x, p, training=True)
+    assert sorted(set(dropped.flatten().tolist())) == pytest.approx([0, 1 / (1 - p)], rel=1e-4)
+    assert (dropped == 0).float().mean().item() == pytest.approx(p, abs=0.01)
+    for axis in (0, 1):  # no row and no column is drawn otherwise than the rest
+        assert (dropped == 0).float().mean(axis).sub(p).abs().max() < 0.3
+    dropped.sum().backward()
+    assert torch.equal(x.grad, dropped)
+
+
+def test_neighbours_are_dropped_independently() -> None:
+    torch.manual_seed(0)
+    dropped = (nn.dropout(torch.ones(400_000), 0.5, training=True) == 0).float()
+    for lag in (1, 2, 3, 4, 8):
+        together = (dropped[lag:] * dropped[:-lag]).mean().item()
+        assert together == pytest.approx(0.25, abs=0.005)
+
+
+def test_dropout_is_seeded_and_off_in_evaluation() -> None:
+    x = torch.randn(5, 7)
+    draws = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        draws.append(nn.dropout(x, 0.5, training=True))
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+    assert nn.dropout(x, 0.5, training=False) is x
+    assert nn.dropout(x.bfloat16(), 0.5, training=True).dtype == torch.bfloat16
+
+
 def test_focal_loss_without_focus_is_cross_entropy() -> None:
     logits, labels = torch.randn(9, 4), torch.arange(9) % 4
     weights = torch.tensor([1.0, 2.0, 0.5, 0.0])

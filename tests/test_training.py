@@ -134,8 +134,8 @@ class TestFit:
         """Against the loop written out with torch's own optimiser, dropout off."""
         recipe = replace(QUICK, optimiser=optimiser, weight_decay=0.01, clip_norm=0.5)
         view = random_view(20, signal=0.5)
-        run = fit(build(mlp.Head, view, 4, 0, dropout=0.0), view, None, recipe, seed=3)
-        plain = build(mlp.Head, view, 4, 0, dropout=0.0)
+        run = fit(build(mlp.Head, view, 4, 0, dropout_rate=0.0), view, None, recipe, seed=3)
+        plain = build(mlp.Head, view, 4, 0, dropout_rate=0.0)
         kinds = {
             "adam": lambda p: torch.optim.Adam(p, 1e-2, weight_decay=0.01),
             "adamw": lambda p: torch.optim.AdamW(p, 1e-2, weight_decay=0.01),

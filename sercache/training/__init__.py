@@ -233,7 +233,7 @@ def _judge(
     if dev is None:
         return None, None, None
     logits = predict(head, dev, device=device)
-    loss = float(_loss(recipe, None)(torch.from_numpy(logits), torch.from_numpy(dev.labels)))
+    loss = float(_loss(recipe, None)(torch.from_numpy(logits), torch.tensor(dev.labels)))
     if not math.isfinite(loss):
         raise TrainingError(f"dev loss is {loss} in epoch {epoch}; expected a finite number: lower lr")
     predicted = logits.argmax(1)
@@ -285,7 +285,7 @@ def _optimiser(head: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 def _feed(view: View, device: torch.device) -> _Feed:
     """Batches (x, mask, labels) of ``view`` on ``device``; pooled features move to a GPU once, whole."""
-    labels = torch.from_numpy(view.labels).to(device)
+    labels = torch.tensor(view.labels, device=device)  # a copy: the view may be read-only
     if device.type == "cpu" or int(view.n_frames.max()) > 1:
 
         def read(rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
