@@ -10,14 +10,23 @@ A module ``<family>.py`` defines
     the encoder. Raises EncoderError where the checkpoint is missing, corrupt or of another kind.
 ``identify(source: str, *, revision: str | None) -> dict[str, Any]``
     its identity without loading weights into memory (files are hashed), to find a cache.
+
+``source`` is a hub id or a folder for families with MODEL_TYPES, the short name itself for others. A module
+may define ``NOTE: str`` and ``LICENCE: str``, which the command line shows wherever its encoders are chosen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+from sercache import catalog
+from sercache.encoders import _checkpoint
+from sercache.errors import EncoderError, UnknownNameError
 
 if TYPE_CHECKING:
     import torch
@@ -62,3 +71,65 @@ class Encoder(Protocol):
         above the last of them is not computed. A yielded tensor is valid until the next one is asked for.
         """
         ...
+
+
+def load(
+    name: str, *, revision: str | None = None, device: str = "cpu", precision: str = "float32"
+) -> Encoder:
+    """The encoder that ``name`` means: a short name, a local folder with config.json, or a hub id.
+
+    Raises UnknownNameError with the nearest names, EncoderError where the checkpoint cannot be had or used.
+    """
+    family, source, shown = _resolve(name, revision)
+    encoder: Encoder = family.load(source, revision=revision, device=device, precision=precision)
+    encoder.name = shown
+    return encoder
+
+
+def identify(name: str, *, revision: str | None = None) -> dict[str, Any]:
+    """The identity of ``load(name, revision=revision)`` in float32, without the weights in memory.
+
+    Raises as ``load`` does.
+    """
+    family, source, _ = _resolve(name, revision)
+    record: dict[str, Any] = family.identify(source, revision=revision)
+    return record
+
+
+def short_names() -> dict[str, tuple[str, str]]:
+    """Short name -> (family, where it comes from), over all families."""
+    return {
+        short: (family, source)
+        for family, module in _families().items()
+        for short, source in module.SHORT_NAMES.items()
+    }
+
+
+def _families() -> dict[str, ModuleType]:
+    return {name: catalog.load(__name__, name) for name in catalog.names(__name__)}
+
+
+def _resolve(name: str, revision: str | None) -> tuple[ModuleType, str, str]:
+    """(family, source for its ``load``, name for people)."""
+    families = _families()
+    for family in families.values():
+        if name in family.SHORT_NAMES:
+            return family, family.SHORT_NAMES[name] if family.MODEL_TYPES else name, name
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _family_of(name, None, families), str(folder), folder.resolve().name
+    if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise EncoderError(f"{name}: there is no such folder; give one with config.json and weights")
+    if name.count("/") == 1:
+        return _family_of(name, revision, families), name, name
+    raise UnknownNameError(catalog.unknown("encoder", name, sorted(short_names())))
+
+
+def _family_of(source: str, revision: str | None, families: Mapping[str, ModuleType]) -> ModuleType:
+    """The family that loads the ``model_type`` of a checkpoint. Raises EncoderError where none does."""
+    found = _checkpoint.locate(source, revision, weights=False).model_type
+    for family in families.values():
+        if found in family.MODEL_TYPES:
+            return family
+    known = sorted(model_type for family in families.values() for model_type in family.MODEL_TYPES)
+    raise EncoderError(f"{source} is of model_type {found or 'none'!r}, expected one of {', '.join(known)}")

@@ -1,0 +1,62 @@
+"""Checks of what an encoder is asked for, the same for every family."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sercache.catalog import unknown
+from sercache.errors import AudioError, EncoderError, UnknownNameError
+
+if TYPE_CHECKING:
+    import torch
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+def wanted(on_offer: Sequence[str], states: Sequence[str] | None) -> list[str]:
+    """The states asked for in the order of computation; None means all.
+
+    Raises UnknownNameError for a state that is not on offer.
+    """
+    if states is None:
+        return list(on_offer)
+    for name in states:
+        if name not in on_offer:
+            raise UnknownNameError(unknown("state", name, list(on_offer)))
+    return [name for name in on_offer if name in states]
+
+
+def check_waves(
+    waves: Sequence[np.ndarray], name: str, rate: int, shortest: int, longest: int | None
+) -> None:
+    """Raise AudioError for a wave that is not (N,) or whose length (samples) the encoder does not take."""
+    for number, wave in enumerate(waves):
+        if wave.ndim != 1:
+            raise AudioError(f"wave {number} has shape {wave.shape}, {name} takes (N,) mono at {rate} Hz")
+        if len(wave) < shortest:
+            raise AudioError(
+                f"wave {number} has {len(wave)} samples, {name} needs {shortest} ({shortest / rate:.3f} s)"
+            )
+        if longest is not None and len(wave) > longest:
+            raise AudioError(
+                f"wave {number} lasts {len(wave) / rate:.1f} s, {name} takes {longest / rate:g} s; cut it with "
+                f"--clip split:{longest / rate:g}"
+            )
+
+
+def placement(device: str, precision: str) -> tuple[torch.device, torch.dtype]:
+    """Device and dtype by name. Raises EncoderError for one that does not exist on this machine."""
+    import torch
+
+    if precision not in PRECISIONS:
+        raise EncoderError(unknown("precision", precision, PRECISIONS))
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError, NotImplementedError) as fault:
+        reason = str(fault).splitlines()[0]
+        raise EncoderError(f"device {device!r} cannot be used ({reason}); use --device cpu") from fault
+    return place, getattr(torch, precision)

@@ -1,0 +1,147 @@
+"""Whisper's encoder, a block at a time over whole windows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sercache.encoders._arguments import check_waves, wanted
+from sercache.encoders._checkpoint import Checkpoint, weight_files
+
+_KEY = re.compile(r"^(?:model\.)?encoder\.(.+)$")
+_PACK_FRAMES = 1500
+_PACK_FRAMES_CUDA = 12_000
+_WINDOWS_CUDA = 8
+"""Windows that pass a block together on CUDA; on the CPU they pass singly, which keeps them in its cache."""
+
+
+def build(checkpoint: Checkpoint) -> tuple[Any, list[str]]:
+    """The stock encoder in float32 with the checkpoint's weights, and the names of those it lacks."""
+    from transformers import AutoConfig
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+    config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
+    with torch.device("meta"):
+        model = WhisperEncoder(config)
+    tensors = {name: tensor.to(torch.float32) for name, tensor in _encoder_tensors(checkpoint)}
+    missing = [name for name in model.state_dict() if name not in tensors]
+    if not missing:
+        model.load_state_dict(tensors, assign=True)
+    return model, missing
+
+
+def _encoder_tensors(checkpoint: Checkpoint) -> Iterator[tuple[str, Tensor]]:
+    """(name within the encoder, tensor); the decoder's stay on disk."""
+    from safetensors import safe_open
+
+    for path in weight_files(checkpoint.folder):
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                for key in file.keys():  # noqa: SIM118 - not a mapping
+                    if found := _KEY.match(key):
+                        yield found[1], file.get_tensor(key)
+        else:
+            for key, tensor in torch.load(path, weights_only=True, map_location="cpu", mmap=True).items():
+                if found := _KEY.match(key):
+                    yield found[1], tensor
+
+
+class WhisperStates:
+    """A frozen Whisper encoder. Windows have one length, so that sharing a batch changes nothing."""
+
+    max_samples: int | None
+    dims: Mapping[str, int]
+    states: tuple[str, ...]
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        name: str,
+        identity: Mapping[str, Any],
+        preprocessing: Mapping[str, Any],
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        """``model``: the stock encoder in float32 on the CPU; it is taken over."""
+        from transformers import WhisperFeatureExtractor
+
+        self.name, self.identity = name, identity
+        self.sample_rate: int = preprocessing["sampling_rate"]
+        strides = model.conv1.stride[0] * model.conv2.stride[0]
+        self.hop: int = preprocessing["hop_length"] * strides
+        self.min_samples = 1
+        self.max_samples = model.config.max_source_positions * self.hop
+        blocks = [str(number) for number in range(1, len(model.layers) + 1)]
+        self.states = ("input", *blocks, "final")
+        self.dims = dict.fromkeys(self.states, model.config.d_model)
+        self.pack_frames = _PACK_FRAMES_CUDA if device.type == "cuda" else _PACK_FRAMES
+        self.device, self.dtype = device, dtype
+        self._model = model.to(device=device, dtype=dtype)
+        self._windows = _WINDOWS_CUDA if device.type == "cuda" else 1
+        self._features = WhisperFeatureExtractor(
+            feature_size=preprocessing["n_mels"],
+            sampling_rate=self.sample_rate,
+            hop_length=preprocessing["hop_length"],
+            n_fft=preprocessing["n_fft"],
+        )
+
+    def n_frames(self, n_samples: int) -> int:
+        """Frames T that ``n_samples`` give: those that they reach into."""
+        return -(-n_samples // self.hop)
+
+    def encode(
+        self, waves: Sequence[np.ndarray], states: Sequence[str] | None = None
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Yield (state, (F, D)) in the order of ``self.states``, in the dtype of the weights.
+
+        Raises UnknownNameError for a state that is not on offer, AudioError for a wave longer than the window.
+        """
+        chosen = wanted(self.states, states)
+        check_waves(waves, self.name, self.sample_rate, self.min_samples, self.max_samples)
+        return self._run(waves, chosen) if waves and chosen else iter(())
+
+    @torch.no_grad()
+    def _run(self, waves: Sequence[np.ndarray], chosen: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+        lengths = [self.n_frames(len(wave)) for wave in waves]
+        for name, x in self._all(waves):
+            if name in chosen:
+                yield name, torch.cat([window[:length] for window, length in zip(x, lengths, strict=True)])
+            if name == chosen[-1]:
+                return
+
+    def _all(self, waves: Sequence[np.ndarray]) -> Iterator[tuple[str, Tensor]]:
+        """(state, (B, window frames, D))."""
+        model = self._model
+        x = torch.cat([self._input(self._log_mel(wave)) for wave in waves])
+        yield "input", x
+        for number, block in enumerate(model.layers, start=1):
+            x = torch.cat([_output(block(part, None)) for part in x.split(self._windows)])
+            yield str(number), x
+        yield "final", model.layer_norm(x)
+
+    def _log_mel(self, wave: np.ndarray) -> Tensor:
+        """(1, mels, twice the window's frames), of the wave padded with zeros to the window."""
+        found = self._features(
+            np.asarray(wave, dtype=np.float32),
+            sampling_rate=self.sample_rate,
+            padding="max_length",
+            max_length=self.max_samples,
+            return_tensors="pt",
+        )
+        return found["input_features"].to(device=self.device, dtype=self.dtype)
+
+    def _input(self, log_mel: Tensor) -> Tensor:
+        model = self._model
+        x = F.gelu(model.conv2(F.gelu(model.conv1(log_mel))))
+        return x.transpose(1, 2) + model.embed_positions.weight
+
+
+def _output(found: Tensor | tuple[Tensor, ...]) -> Tensor:
+    return found[0] if isinstance(found, tuple) else found

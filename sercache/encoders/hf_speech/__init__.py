@@ -1,0 +1,92 @@
+"""wav2vec 2.0, HuBERT, WavLM and data2vec-audio checkpoints of Hugging Face transformers.
+
+States: ``conv`` (convolutional features), ``projection`` (output of the feature projection, f_0 of Pepino
+et al.), ``input`` (of block 1, positions added), ``1`` … ``L`` (raw block outputs) and ``final`` (after the
+closing LayerNorm, for checkpoints that have one: ``do_stable_layer_norm``). Fine-tuned checkpoints (CTC,
+classification) give their encoder.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sercache.encoders import Encoder, _checkpoint
+
+SHORT_NAMES = {
+    "wav2vec2-base": "facebook/wav2vec2-base",
+    "wav2vec2-base-960h": "facebook/wav2vec2-base-960h",
+    "wav2vec2-large": "facebook/wav2vec2-large",
+    "wav2vec2-large-960h": "facebook/wav2vec2-large-960h",
+    "wav2vec2-large-960h-lv60-self": "facebook/wav2vec2-large-960h-lv60-self",
+    "wav2vec2-large-lv60": "facebook/wav2vec2-large-lv60",
+    "wav2vec2-large-robust": "facebook/wav2vec2-large-robust",
+    "xlsr-53": "facebook/wav2vec2-large-xlsr-53",
+    "xls-r-300m": "facebook/wav2vec2-xls-r-300m",
+    "xls-r-1b": "facebook/wav2vec2-xls-r-1b",
+    "xls-r-2b": "facebook/wav2vec2-xls-r-2b",
+    "hubert-base": "facebook/hubert-base-ls960",
+    "hubert-large": "facebook/hubert-large-ll60k",
+    "hubert-large-ft": "facebook/hubert-large-ls960-ft",
+    "hubert-xlarge": "facebook/hubert-xlarge-ll60k",
+    "wavlm-base": "microsoft/wavlm-base",
+    "wavlm-base-plus": "microsoft/wavlm-base-plus",
+    "wavlm-large": "microsoft/wavlm-large",
+    "data2vec-audio-base": "facebook/data2vec-audio-base",
+    "data2vec-audio-base-960h": "facebook/data2vec-audio-base-960h",
+    "data2vec-audio-large": "facebook/data2vec-audio-large",
+}
+MODEL_TYPES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio")
+
+_RATE = 16_000
+"""Hz; of every published checkpoint, and the default of transformers' Wav2Vec2FeatureExtractor."""
+_MAY_MISS = r"masked_spec_embed$|^adapter\."
+"""Used in training only; behind the encoder's last state."""
+
+
+def load(source: str, *, revision: str | None, device: str, precision: str) -> Encoder:
+    """The encoder of a local folder or hub id.
+
+    Raises EncoderError where the checkpoint cannot be had, is corrupt or of another kind.
+    """
+    from sercache.encoders._arguments import placement
+    from sercache.encoders.hf_speech._encoder import SpeechEncoder
+
+    place, dtype = placement(device, precision)
+    checkpoint = _checkpoint.locate(source, revision)
+    preprocessing = _preprocessing(checkpoint)
+    model = _checkpoint.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
+    record = _checkpoint.identity(checkpoint, "hf-speech", preprocessing)
+    return SpeechEncoder(
+        model,
+        name=source,
+        identity=_checkpoint.with_precision(record, precision),
+        sample_rate=preprocessing["sample_rate"],
+        do_normalize=preprocessing["do_normalize"],
+        device=place,
+        dtype=dtype,
+    )
+
+
+def identify(source: str, *, revision: str | None) -> dict[str, Any]:
+    """Identity in float32 of what ``load`` gives. Raises EncoderError."""
+    checkpoint = _checkpoint.locate(source, revision)
+    return _checkpoint.identity(checkpoint, "hf-speech", _preprocessing(checkpoint))
+
+
+def _preprocessing(checkpoint: _checkpoint.Checkpoint) -> dict[str, Any]:
+    settings = _checkpoint.preprocessor(checkpoint)
+    return {
+        "sample_rate": int(settings.get("sampling_rate", _RATE)),
+        "do_normalize": bool(settings.get("do_normalize", True)),
+        "from": "checkpoint" if settings else "default of Wav2Vec2FeatureExtractor, the checkpoint has none",
+    }
+
+
+def _build(checkpoint: _checkpoint.Checkpoint) -> tuple[Any, list[str]]:
+    import torch
+    from transformers import AutoModel
+
+    model, report = AutoModel.from_pretrained(
+        checkpoint.folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+    )
+    return model, sorted(report["missing_keys"])

@@ -1,0 +1,109 @@
+"""The Encoder of the wav2vec 2.0 kin: packed where every part is known, else the stock module."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sercache.encoders._arguments import check_waves, wanted
+from sercache.encoders.hf_speech import _packed
+from sercache.encoders.hf_speech._packed import Packed
+from sercache.encoders.hf_speech._stock import Stock
+
+_PACK_FRAMES = 1000
+_PACK_FRAMES_CUDA = 16_000
+_PROBE_FRAMES = 12
+_TOLERANCE = 1e-3
+"""Largest difference, relative to a state's RMS, by which the packed path may miss the stock module's
+values on the probe. Rounding is a hundredth of it; a part that works otherwise is far above."""
+
+
+class SpeechEncoder:
+    """A frozen wav2vec 2.0, HuBERT, WavLM or data2vec-audio encoder."""
+
+    max_samples: int | None = None
+    dims: Mapping[str, int]
+    states: tuple[str, ...]
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        name: str,
+        identity: Mapping[str, Any],
+        sample_rate: int,
+        do_normalize: bool,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        """``model``: the stock module in float32 on the CPU; it is taken over and changed."""
+        config = model.config
+        self.name, self.identity = name, identity
+        self.sample_rate, self.do_normalize = sample_rate, do_normalize
+        self._convolutions = list(zip(config.conv_kernel, config.conv_stride, strict=True))
+        self.hop = math.prod(config.conv_stride)
+        self.min_samples = self._samples(1)
+        blocks = [str(number) for number in range(1, len(model.encoder.layers) + 1)]
+        closing = ["final"] if type(model.encoder).__name__.endswith("StableLayerNorm") else []
+        self.states = ("conv", "projection", "input", *blocks, *closing)
+        self.dims = dict.fromkeys(self.states, config.hidden_size) | {"conv": config.conv_dim[-1]}
+        self.pack_frames = _PACK_FRAMES_CUDA if device.type == "cuda" else _PACK_FRAMES
+        self.device = device
+        self.why_stock = _packed.fault(model) or self._disagreement(model)
+        """Why the stock module is run, one utterance at a time; None: the packed path is."""
+        model.to(device=device, dtype=dtype)
+        self._forward = Stock(model) if self.why_stock else Packed(model)
+
+    def n_frames(self, n_samples: int) -> int:
+        """Frames T that ``n_samples`` give."""
+        for kernel, stride in self._convolutions:
+            n_samples = (n_samples - kernel) // stride + 1
+        return max(n_samples, 0)
+
+    def encode(
+        self, waves: Sequence[np.ndarray], states: Sequence[str] | None = None
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Yield (state, (F, D)) in the order of ``self.states``, in the dtype of the weights.
+
+        Raises UnknownNameError for a state that is not on offer, AudioError for waves too short for a frame.
+        """
+        chosen = wanted(self.states, states)
+        check_waves(waves, self.name, self.sample_rate, self.min_samples, None)
+        if not waves or not chosen:
+            return iter(())
+        return self._forward([self._prepared(wave) for wave in waves], chosen)
+
+    def _prepared(self, wave: np.ndarray) -> Tensor:
+        """(N,) float32 on the device, normalised as Wav2Vec2FeatureExtractor does where the checkpoint asks."""
+        wave = np.asarray(wave, dtype=np.float32)
+        if self.do_normalize:
+            wave = (wave - wave.mean()) / np.sqrt(wave.var() + 1e-7)
+        return torch.tensor(wave, device=self.device)
+
+    def _samples(self, n_frames: int) -> int:
+        """Fewest samples that give ``n_frames``."""
+        for kernel, stride in reversed(self._convolutions):
+            n_frames = (n_frames - 1) * stride + kernel
+        return n_frames
+
+    def _disagreement(self, model: Any) -> str | None:
+        """In which state the packed path misses the stock module, or None.
+
+        Releases of transformers may change a part without renaming it; a probe of two short waves tells.
+        """
+        noise = np.random.default_rng(0)
+        waves = [
+            torch.from_numpy(noise.normal(size=self._samples(n_frames)).astype(np.float32))
+            for n_frames in (_PROBE_FRAMES, 1)
+        ]
+        stock = Stock(model)(waves, self.states)
+        for (name, expected), (_, got) in zip(stock, Packed(model)(waves, self.states), strict=True):
+            worst = (got - expected).abs().max() / expected.square().mean().sqrt()
+            if not worst <= _TOLERANCE:
+                return f"the packed path misses state {name} by {worst:.1e} of its RMS"
+        return None

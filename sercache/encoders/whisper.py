@@ -1,0 +1,71 @@
+"""Encoders of Whisper checkpoints (Radford et al., 2022).
+
+A recording is padded with silence to the 30 s window that Whisper was trained on, and its features are
+the first ceil(N / 320) of the 1500 frames (20 ms each). States: ``input`` (of block 1, positions added),
+``1`` … ``L`` (raw block outputs), ``final`` (after the closing LayerNorm). Only the encoder's weights are
+loaded, and arithmetic is float32 whatever the checkpoint stores.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sercache.encoders import Encoder, _checkpoint
+
+SHORT_NAMES = {
+    "whisper-tiny": "openai/whisper-tiny",
+    "whisper-tiny.en": "openai/whisper-tiny.en",
+    "whisper-base": "openai/whisper-base",
+    "whisper-base.en": "openai/whisper-base.en",
+    "whisper-small": "openai/whisper-small",
+    "whisper-small.en": "openai/whisper-small.en",
+    "whisper-medium": "openai/whisper-medium",
+    "whisper-medium.en": "openai/whisper-medium.en",
+    "whisper-large": "openai/whisper-large",
+    "whisper-large-v2": "openai/whisper-large-v2",
+    "whisper-large-v3": "openai/whisper-large-v3",
+    "whisper-large-v3-turbo": "openai/whisper-large-v3-turbo",
+}
+MODEL_TYPES = ("whisper",)
+
+_SETTINGS = {"sampling_rate": 16_000, "n_fft": 400, "hop_length": 160}
+"""Hz and samples; of every published checkpoint, and the defaults of WhisperFeatureExtractor."""
+
+
+def load(source: str, *, revision: str | None, device: str, precision: str) -> Encoder:
+    """The encoder of a local folder or hub id.
+
+    Raises EncoderError where the checkpoint cannot be had, is corrupt or of another kind.
+    """
+    from sercache.encoders._arguments import placement
+    from sercache.encoders._whisper import WhisperStates, build
+
+    place, dtype = placement(device, precision)
+    checkpoint = _checkpoint.locate(source, revision)
+    preprocessing = _preprocessing(checkpoint)
+    model = _checkpoint.load_whole(checkpoint, lambda: build(checkpoint))
+    record = _checkpoint.identity(checkpoint, "whisper", preprocessing)
+    return WhisperStates(
+        model,
+        name=source,
+        identity=_checkpoint.with_precision(record, precision),
+        preprocessing=preprocessing,
+        device=place,
+        dtype=dtype,
+    )
+
+
+def identify(source: str, *, revision: str | None) -> dict[str, Any]:
+    """Identity in float32 of what ``load`` gives. Raises EncoderError."""
+    checkpoint = _checkpoint.locate(source, revision)
+    return _checkpoint.identity(checkpoint, "whisper", _preprocessing(checkpoint))
+
+
+def _preprocessing(checkpoint: _checkpoint.Checkpoint) -> dict[str, Any]:
+    settings = _checkpoint.preprocessor(checkpoint)
+    n_mels = int(settings.get("feature_size", checkpoint.config.get("num_mel_bins", 80)))
+    return {
+        **{name: int(settings.get(name, usual)) for name, usual in _SETTINGS.items()},
+        "n_mels": n_mels,
+        "from": "checkpoint" if settings else "defaults of WhisperFeatureExtractor, the checkpoint has none",
+    }
