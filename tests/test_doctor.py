@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import corpus_trees
@@ -58,10 +58,10 @@ INFO = CorpusInfo(
 )
 
 
-def corpus(root: Path) -> Corpus:
-    """Twelve whole recordings of three speakers, as published."""
+def corpus(root: Path, seeds: Sequence[int] = range(len(IDS))) -> Corpus:
+    """Twelve whole recordings of three speakers, as published; equal seeds give equal sound."""
     utterances = []
-    for seed, name in enumerate(IDS):
+    for seed, name in zip(seeds, IDS, strict=True):
         path = root / f"{name}.wav"
         soundfile.write(path, sound(seed), RATE)
         utterances.append(Utterance(name, path, name[1], name[0], group=f"g{name[0]}"))
@@ -216,16 +216,15 @@ def test_equal_ends_are_not_enough(tmp_path: Path) -> None:
     assert told(doctor.check_up(copy)) == []
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=12, max_size=12), st.booleans())
 def test_copies_are_those_of_equal_content(
     tmp_path_factory: pytest.TempPathFactory, contents: list[int], deep: bool
 ) -> None:
     root = tmp_path_factory.mktemp("copies")
-    copy = corpus(root)
+    copy = corpus(root, contents)
     expected: dict[int, list[str]] = {}
     for name, content in zip(IDS, contents, strict=True):
-        soundfile.write(root / f"{name}.wav", sound(content), RATE)
         expected.setdefault(content, []).append(name)
     found = {f.ids for f in doctor.check_up(copy, deep=deep).findings}
     assert found == {tuple(ids) for ids in expected.values() if len(ids) > 1}

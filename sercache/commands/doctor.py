@@ -19,7 +19,7 @@ _WIDTH = 100
 _ROWS = 20
 """Rows of a table of counts."""
 _CELLS = 24
-"""Speakers or groups that are told one by one."""
+"""Speakers, groups or partitions that are told one by one."""
 _SHOWN = 5
 """Findings of a kind that are told one by one."""
 _IDS = 4
@@ -74,7 +74,7 @@ def _sections(found: CheckUp) -> Iterator[str]:
         if name == "class" and _one_to_one(found.counts["label"]):
             continue
         yield ""
-        yield from _cells(name, rows) if name in ("speaker", "group") else _table(name, rows)
+        yield from _table(name, rows) if name in ("label", "class") else _cells(name, rows)
     yield from _histogram(found)
     yield from _findings("problems: to be mended before numbers are trusted", found.problems)
     yield from _findings("notes: good to know, nothing to mend", found.notes)
@@ -152,7 +152,7 @@ def _table(name: str, counts: Sequence[Count]) -> Iterator[str]:
 
 
 def _cells(name: str, counts: Sequence[Count]) -> Iterator[str]:
-    """Speakers or groups, many to a line."""
+    """Speakers, groups or partitions, many to a line."""
     chosen = _chosen(counts, _CELLS)
     cells = [
         f"{each.value or '(none)'} {each.here}"
@@ -224,7 +224,7 @@ def _told(finding: Finding) -> str:
 
 
 def _wrapped(label: str, text: str) -> list[str]:
-    return _lines(text, f"{label:<10}", " " * 10)
+    return _lines(text, f"{label:<9} ", " " * 10)
 
 
 def _lines(text: str, first: str, rest: str) -> list[str]:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from sercache.datasets import Check, Corpus, CorpusInfo, Published, check
-from sercache.doctor._records import Count, Finding
+from sercache.doctor._records import Count, Finding, some
 from sercache.errors import CorpusError
 
 
@@ -90,7 +90,7 @@ def _judged(corpus: Corpus, comparisons: Sequence[Check], reference: int) -> lis
 def _difference(corpus: Corpus, found: Check) -> str:
     of_task = f" of {found.task}" if found.task else ""
     missing = corpus.missing_classes(found.task or None)
-    absent = [f"no utterance of {', '.join(missing)}"] if missing else []
+    absent = [f"no utterance of {some(missing)}"] if missing else []
     head = f"{found.rows} of {found.expected_rows} published utterances{of_task}"
     if found.rows == found.expected_rows:
         head = f"as many utterances{of_task} as published ({found.rows}), but not the same"
@@ -108,7 +108,7 @@ def _without_list(corpus: Corpus) -> list[Finding]:
         for label in sorted({*expected, *found})
         if found[label] != expected.get(label, 0)
     ]
-    return [Finding("incomplete", f"label: {', '.join(wrong)}")] if wrong else []
+    return [Finding("incomplete", f"label: {some(wrong)}")] if wrong else []
 
 
 def _own_warnings(corpus: Corpus, comparisons: Sequence[Check]) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ def _speakers(corpus: Corpus) -> list[Finding]:
 
 
 def counts(corpus: Corpus, reference: int | None) -> dict[str, tuple[Count, ...]]:
-    """Utterances by label, class, speaker and group, beside the list that the copy is judged by."""
+    """Utterances by label, class, speaker, group and partition, beside the list that the copy is judged by."""
     task = corpus.info.default_task
     names = _names(corpus, task)
     published = {} if reference is None else corpus.info.published[reference].counts
@@ -142,7 +142,7 @@ def counts(corpus: Corpus, reference: int | None) -> dict[str, tuple[Count, ...]
         "label": _counted(Counter(u.raw_label for u in corpus.utterances), raw, names),
         "class": _counted(Counter(corpus.labels(task).values()), _by_class(raw, names), {}),
     }
-    for field in ("speaker", "group"):
+    for field in ("speaker", "group", "partition"):
         here = Counter(getattr(u, field) for u in corpus.utterances)
         if any(here) or field in published:
             found[field] = _counted(here, published.get(field, {}), {})

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from sercache.doctor._files import Examined, Stretch, shown
 from sercache.doctor._parallel import spread
-from sercache.doctor._records import Finding
+from sercache.doctor._records import Finding, some
 
 _EDGE = 4096
 """Bytes at either end of a file that are compared before all of it is."""
@@ -107,4 +107,4 @@ def _finding(group: Sequence[Stretch]) -> Finding:
     }
     if not crossed:
         return Finding("duplicate", f"{len(ids)} ids, {group[0].seconds:.2f} s", ids)
-    return Finding("leak", "; ".join(f"{name} {', '.join(v)}" for name, v in crossed.items()), ids)
+    return Finding("leak", "; ".join(f"{name} {some(v)}" for name, v in crossed.items()), ids)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,10 +29,20 @@ KINDS: Mapping[str, tuple[Severity, str]] = {
     "part": ("note", "the copy is a part of the corpus"),
     "skipped": ("note", "left out by the reader"),
     "unlisted": ("note", "completeness cannot be checked"),
-    "speakers": ("note", "speakers"),
+    "speakers": ("note", "other speakers than published, or none known"),
     "reader": ("note", "said by the reader"),
 }
 """Every kind of finding: whether it is a problem, and what it says; in the order of reports."""
+
+
+_NAMED = 8
+"""Names that the text of a finding holds."""
+
+
+def some(names: Sequence[str]) -> str:
+    """Names for a line of text: the first ones, and how many more there are."""
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +122,7 @@ class CheckUp:
     reference: int | None
     """Index of the comparison that the copy is judged by."""
     counts: Mapping[str, tuple[Count, ...]]
-    """By ``label``, ``class``, ``speaker`` and ``group``, where the corpus has them."""
+    """By ``label``, ``class``, ``speaker``, ``group`` and ``partition``, where the corpus has them."""
     known: Mapping[str, int]
     """Field of Utterance -> utterances that have it."""
     n_speakers_published: int | None
@@ -140,7 +150,7 @@ class CheckUp:
         ``channels`` {channels: files}.
         ``comparisons``: [{``task``, ``rows``, ``expected_rows``, ``digest`` (match, differs, unknown),
         ``differences`` [text]}]; ``reference``: index of the one that counts, or null.
-        ``counts``: {``label`` | ``class`` | ``speaker`` | ``group``: [{``value``, ``here``,
+        ``counts``: {``label`` | ``class`` | ``speaker`` | ``group`` | ``partition``: [{``value``, ``here``,
         ``published`` (or null), ``name``}]}. ``known``: {field: utterances that have it}.
         ``skipped``: [{``what``, ``reason``}].
         ``findings``: [{``kind`` (a key of KINDS), ``severity`` (problem, note), ``detail``, ``ids``,
