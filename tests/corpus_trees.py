@@ -6,6 +6,7 @@ hold (hidden files, nested copies, odd encodings) are part of the trees.
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -409,9 +410,131 @@ def hume_prosody(root: Path) -> Path:
     return root
 
 
+def nemo(root: Path) -> Path:
+    emotions = ("anger", "fear", "happiness", "neutral", "sadness", "surprised")
+    stems = [f"{who}_{emotion}_{n}" for who in ("EB0", "WR0") for emotion in emotions for n in (1, 90)]
+    flat(root / "samples", stems)
+    rows = ["file_id\temotion\traw_text\tnormalized_text\tspeaker_id\tgender\tage"]
+    rows += [
+        f"{stem}.wav\t{stem.split('_')[1]}\tLubię czytać.\tlubię czytać\t        EB0\tfemale\t27"
+        for stem in stems
+    ]
+    write_text(root / "data.tsv", "\n".join(rows) + "\n")
+    return root
+
+
+def urdu(root: Path) -> Path:
+    for folder in ("Angry", "Happy", "Neutral", "Sad"):
+        flat(root / folder, [f"{who}_F1_{folder[0]}0{n}" for n, who in enumerate(("SM1", "SM5", "SF10"))])
+    return root
+
+
+def turev(root: Path) -> Path:
+    """The sounds and, beside them, the filtered copies of the repository with the same names."""
+    for folder, code in (("Angry", "kz"), ("Calm", "sk"), ("Happy", "mt"), ("Sad", "hl")):
+        stems = [f"{speaker}_{code}_{word}" for speaker in (1157, 7895) for word in ("beste", "okul")]
+        flat(root / "Sound Source" / folder, stems, rate=44_100)
+        flat(root / "Model Output for Test Data" / "testEmotions500HighPass" / "sound" / folder, stems[:1])
+    return root
+
+
+def casia(root: Path) -> Path:
+    emotions = ("angry", "fear", "happy", "neutral", "sad", "surprise")
+    speakers = ("liuchanhg", "wangzhe", "zhaoquanyin", "ZhaoZuoxiang")
+    return flat(
+        root, [f"{who}/{emotion}/{n}" for who in speakers for emotion in emotions for n in (201, 250)]
+    )
+
+
+MOSEI_NAMES = ["sentiment", "happy", "sad", "anger", "surprise", "disgust", "fear"]
+
+
+def cmu_mosei(root: Path) -> Path:
+    """Two videos; every emotion once, one segment without any, one tie, one with a start below zero."""
+    import h5py
+
+    features = np.zeros((8, 7), dtype=np.float32)
+    for k in range(6):
+        features[k, 0], features[k, k + 1] = k - 3, 2.0
+    features[7, 1:3] = 1.0
+    spans = np.array([[k - 0.5, k + 0.25] for k in range(8)])
+    names = np.array([json.dumps(MOSEI_NAMES).encode()], dtype=object)
+    with h5py.File(root / "CMU_MOSEI_Labels.csd", "w") as file:
+        top = file.create_group("All Labels")
+        top.create_dataset("metadata/dimension names", data=names, dtype=h5py.string_dtype())
+        for video in ("-3g5yACwYnA", "0h-zjBukYpk"):
+            top.create_dataset(f"data/{video}/features", data=features)
+            top.create_dataset(f"data/{video}/intervals", data=spans)
+            write_wav(root / "Raw" / "Audio" / "Full" / "WAV_16000" / f"{video}.wav", seconds=8.0)
+            lines = [
+                f"{video}___{k}___{a}___{b}___text {k}____and more" for k, (a, b) in enumerate(spans.tolist())
+            ]
+            folder = root / "Raw" / "Transcript" / "Segmented" / "Combined"
+            write_text(folder / f"{video}.txt", "\n".join([*lines, "1 2 3", "\x00\x01"]) + "\n", "latin-1")
+    return root
+
+
+AUDFORMAT_YAML = """name: toy
+source: none
+usage: unrestricted
+languages: [deu]
+description: Two tables and a list of speakers.
+schemes:
+  emotion:
+    dtype: str
+    labels: [anger, happiness, neutral]
+  speaker:
+    dtype: int
+    labels:
+      3: {gender: male}
+      8: {gender: female}
+  transcription:
+    dtype: str
+    labels: {a01: Der Lappen liegt auf dem Eisschrank.}
+tables:
+  emotion.train.gold_standard:
+    type: filewise
+    columns:
+      emotion: {scheme_id: emotion}
+  emotion.test.gold_standard:
+    type: filewise
+    columns:
+      emotion: {scheme_id: emotion}
+  emotion.desired:
+    type: filewise
+    columns:
+      emotion: {scheme_id: emotion}
+  files:
+    type: filewise
+    columns:
+      speaker: {scheme_id: speaker}
+      transcription: {scheme_id: transcription}
+"""
+
+
+def audformat(root: Path) -> Path:
+    write_text(root / "db.yaml", AUDFORMAT_YAML)
+    rows = {"wav/03a.wav": (3, "anger"), "wav/03b.wav": (3, "neutral"), "wav/08a.wav": (8, "happiness")}
+    for file in rows:
+        write_wav(root / file)
+    for part, files in (("train", ["wav/03a.wav", "wav/03b.wav"]), ("test", ["wav/08a.wav"])):
+        table = "file,emotion\n" + "".join(f"{file},{rows[file][1]}\n" for file in files)
+        write_text(root / f"db.emotion.{part}.gold_standard.csv", table)
+    # The acted emotion differs from what listeners heard; it must not count.
+    write_text(
+        root / "db.emotion.desired.csv", "file,emotion\n" + "".join(f"{file},anger\n" for file in rows)
+    )
+    speakers = "".join(f"{file},{speaker},a01\n" for file, (speaker, _) in rows.items())
+    write_text(root / "db.files.csv", "file,speaker,transcription\n" + speakers)
+    return root
+
+
 TREES: dict[str, Callable[[Path], Path]] = {
     "aesdd": aesdd,
+    "audformat": audformat,
     "cafe": cafe,
+    "casia": casia,
+    "cmu-mosei": cmu_mosei,
     "cremad": cremad,
     "demo": demo,
     "emodb": emodb,
@@ -424,9 +547,12 @@ TREES: dict[str, Callable[[Path], Path]] = {
     "mesd": mesd,
     "msp-improv": msp_improv,
     "msp-podcast": msp_podcast,
+    "nemo": nemo,
     "ravdess": ravdess,
     "savee": savee,
     "shemo": shemo,
     "tess": tess,
+    "turev": turev,
+    "urdu": urdu,
     "voxceleb1": voxceleb1,
 }

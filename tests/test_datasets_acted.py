@@ -7,11 +7,27 @@ from collections import Counter
 import corpus_trees
 import pytest
 
-from sercache.datasets import Corpus, aesdd, cafe, check, cremad, emovo, esd, mesd, savee, shemo, tess
+from sercache.datasets import (
+    Corpus,
+    aesdd,
+    cafe,
+    casia,
+    check,
+    cremad,
+    emovo,
+    esd,
+    mesd,
+    nemo,
+    savee,
+    shemo,
+    tess,
+    turev,
+    urdu,
+)
 from sercache.protocols import make_folds
 
 
-@pytest.mark.parametrize("module", [cafe, emovo, esd, savee])
+@pytest.mark.parametrize("module", [cafe, casia, emovo, esd, savee])
 def test_full_lists_made_by_rule_match_the_published_digest(module, tmp_path):
     """Ids and labels of all utterances, without files: the digest decides."""
     (published,) = module.INFO.published
@@ -121,3 +137,39 @@ def test_esd_layouts_and_encodings(tmp_path, parts):
     assert {u.partition for u in corpus.utterances} == ({"train", "dev", "test"} if parts else {""})
     assert len(corpus.labels("5class@english")) == 45
     assert corpus.by_id()["0012_000001"].sex == "M"
+
+
+def test_nemo(tmp_path):
+    corpus = nemo.read(corpus_trees.nemo(tmp_path))
+    u = corpus.by_id()["WR0_surprised_90"]
+    assert (u.raw_label, u.speaker, u.sex, u.transcript, u.sentence) == (
+        "surprised",
+        "WR0",
+        "M",
+        "Lubię czytać.",
+        "90",
+    )
+    assert corpus.labels()[u.id] == "surprise"
+
+
+def test_urdu(tmp_path):
+    corpus = urdu.read(corpus_trees.urdu(tmp_path))
+    assert (corpus.by_id()["SF10_F1_S02"].speaker, corpus.by_id()["SF10_F1_S02"].sex) == ("SF10", "F")
+    assert corpus.labels()["SF10_F1_S02"] == "sadness"
+
+
+def test_turev_leaves_the_filtered_copies_out(tmp_path):
+    corpus = turev.read(corpus_trees.turev(tmp_path))
+    assert len(corpus.utterances) == 16
+    assert all("Sound Source" in u.path.parts for u in corpus.utterances)
+    assert {s.reason for s in corpus.skipped} == {"filtered copy"}
+    assert corpus.labels()["1157_hl_okul"] == "sadness"
+    assert corpus.classes("4class") == ["anger", "happiness", "sadness"]
+
+
+def test_casia_reads_folders(tmp_path):
+    root = corpus_trees.casia(tmp_path)
+    corpus_trees.write_wav(root / "someone" / "angry" / "201.wav")
+    corpus = casia.read(root)
+    assert corpus.labels()["zhaozuoxiang/happy/250"] == "happiness"
+    assert [s.what for s in corpus.skipped] == ["someone/angry/201.wav"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import pickle
+import random
 from pathlib import Path
 
 import corpus_trees
@@ -12,7 +13,7 @@ import pytest
 
 from sercache import catalog
 from sercache.datasets import Corpus, CorpusInfo, check
-from sercache.errors import CorpusError
+from sercache.errors import CorpusError, SercacheError
 
 NAMES = catalog.names("sercache.datasets")
 
@@ -27,8 +28,9 @@ def roots(tmp_path_factory):
     built: dict[str, Path] = {}
 
     def root(name: str) -> Path:
-        if name == "demo" and importlib.util.find_spec("espeakng_loader") is None:
-            pytest.skip("the extra `demo` is not installed")
+        needed = {"demo": "espeakng_loader", "audformat": "audformat"}.get(name)
+        if needed and importlib.util.find_spec(needed) is None:
+            pytest.skip(f"the package {needed} is not installed")
         if name not in built:
             built[name] = corpus_trees.TREES[name](tmp_path_factory.mktemp(name.replace("-", "_")))
         return built[name]
@@ -148,6 +150,58 @@ def test_a_root_that_is_not_the_corpus_is_refused_in_one_line(name, fault, tmp_p
     message = str(caught.value)
     assert str(root) in message
     assert "\n" not in message
+
+
+def read_or_message(name: str, root: Path) -> Corpus | str:
+    """The corpus, or the line that refuses it."""
+    try:
+        return module(name).read(root)
+    except SercacheError as error:
+        return str(error)
+
+
+TEXTS = {".txt", ".csv", ".tsv", ".jsonl", ".json", ".ort", ".wdseg", ".yaml", ".csd"}
+
+
+def damages(content: bytes) -> list[bytes]:
+    """What may become of a label file: emptied, cut off, turned into other bytes, joined to one line."""
+    draw = random.Random(len(content))
+    junk = draw.randbytes(200)
+    return [
+        b"",
+        content[: len(content) // 2],
+        content[: len(content) - 3],
+        junk,
+        content + junk,
+        content.replace(b"\n", b"\x00"),
+        b'"' + content,
+        b"\xff\xfe" + content,
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_damaged_label_files_give_a_refusal_or_fewer_labels_never_others(name, roots):
+    """Every kind of text file of the tree is damaged in every way; audio files are left alone."""
+    root = roots(name)
+    truth = {u.id: u.raw_label for u in module(name).read(root).utterances}
+    kinds = {
+        (p.suffix, p.parent.name): p
+        for p in sorted(root.rglob("*"))
+        if p.suffix in TEXTS and p.name[0] != "."
+    }
+    for path in kinds.values():
+        content = path.read_bytes()
+        try:
+            for damaged in damages(content):
+                path.write_bytes(damaged)
+                corpus = read_or_message(name, root)
+                if isinstance(corpus, str):
+                    assert "\n" not in corpus, (path, corpus)
+                    continue
+                for u in corpus.utterances:
+                    assert u.raw_label in ("", truth.get(u.id)), (path, damaged[:80], u.id)
+        finally:
+            path.write_bytes(content)
 
 
 @pytest.mark.parametrize("name", NAMES)

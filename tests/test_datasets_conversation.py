@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sercache.datasets import _msp_podcast_text, hume_prosody, meld, msp_improv, msp_podcast, voxceleb1
+from sercache.datasets import (
+    _msp_podcast_text,
+    audformat,
+    cmu_mosei,
+    hume_prosody,
+    meld,
+    msp_improv,
+    msp_podcast,
+    voxceleb1,
+)
 from sercache.errors import CorpusError
 from sercache.protocols import make_folds
 
@@ -167,3 +176,54 @@ def test_hume_prosody_rows_that_cannot_be_used(tmp_path):
         "expected filename and 9 shares",
         "no clip 99999.wav",
     ]
+
+
+def test_cmu_mosei(tmp_path):
+    corpus = cmu_mosei.read(corpus_trees.cmu_mosei(tmp_path))
+    assert len(corpus.utterances) == 16
+    by_id = corpus.by_id()
+    first = by_id["-3g5yACwYnA[0]"]
+    assert (first.raw_label, first.start, first.end, first.group) == ("happy", 0.0, 0.25, "-3g5yACwYnA")
+    assert first.transcript == "text 0____and more"
+    assert first.attributes["sentiment"] == -3.0
+    assert [by_id[f"0h-zjBukYpk[{k}]"].raw_label for k in (5, 6, 7)] == ["fear", "none", "tie"]
+    assert len(corpus.labels()) == 12
+    assert corpus.classes("4class") == ["anger", "happiness", "sadness"]
+
+
+def test_cmu_mosei_damaged_labels_and_missing_sound(tmp_path):
+    root = corpus_trees.cmu_mosei(tmp_path)
+    (root / "Raw" / "Audio" / "Full" / "WAV_16000" / "-3g5yACwYnA.wav").unlink()
+    corpus = cmu_mosei.read(root)
+    assert corpus.skipped[0].reason == "no sound -3g5yACwYnA.wav; 8 segments left out"
+    data = (root / "CMU_MOSEI_Labels.csd").read_bytes()
+    for content in (b"", b"x" * 100, data[: len(data) // 2]):
+        (root / "CMU_MOSEI_Labels.csd").write_bytes(content)
+        with pytest.raises(CorpusError, match=r"cannot read .*CMU_MOSEI_Labels\.csd"):
+            cmu_mosei.read(root)
+
+
+def test_audformat(tmp_path):
+    pytest.importorskip("audformat")
+    corpus = audformat.read(corpus_trees.audformat(tmp_path))
+    u = corpus.by_id()["wav/08a"]
+    assert (u.raw_label, u.speaker, u.sex, u.partition, u.language) == ("happiness", "8", "F", "test", "deu")
+    assert u.transcript == "Der Lappen liegt auf dem Eisschrank."
+    assert corpus.classes("4class") == ["anger", "happiness", "neutral"]
+
+
+def test_audformat_tables_that_disagree_and_damaged_headers(tmp_path):
+    pytest.importorskip("audformat")
+    root = corpus_trees.audformat(tmp_path)
+    header = root / "db.yaml"
+    header.write_text(header.read_text().replace("gold_standard", "heard"))
+    for path in root.glob("*gold_standard.csv"):
+        path.rename(root / path.name.replace("gold_standard", "heard"))
+    with pytest.raises(
+        CorpusError, match=r"wav/08a\.wav is anger and happiness|wav/03b\.wav is anger and neutral"
+    ):
+        audformat.read(root)
+    for content in ("{", "name: [", "- 1\n"):
+        header.write_text(content)
+        with pytest.raises(CorpusError, match="cannot load"):
+            audformat.read(root)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from sercache.datasets._records import Skipped
-from sercache.datasets._text import read_lines, read_text
+from sercache.datasets._text import read_lines, read_table
 from sercache.errors import CorpusError
 
 _CODES = frozenset("ASHUFDCNOX")
@@ -56,16 +54,15 @@ def read_rows(labels: Path, lists: list[Path], skipped: list[Skipped]) -> list[R
 
 
 def _table(path: Path, skipped: list[Skipped]) -> list[Row]:
-    reader = csv.DictReader(io.StringIO(read_text(path)))
-    missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
+    header, table = read_table(path)
+    missing = [name for name in _COLUMNS if name not in header]
     if missing:
         raise CorpusError(f"msp-podcast: {path} has no column {missing[0]}")
     rows = []
-    for number, row in enumerate(reader, start=2):
-        cells = {name: str(value or "").strip() for name, value in row.items() if name}
+    for number, cells in table:
         name = cells["FileName"].removesuffix(".wav")
         if not _ID.fullmatch(name) or cells["EmoClass"] not in _CODES:
-            skipped.append(Skipped(f"{path.name}: row {number}", "no file name or no known label"))
+            skipped.append(Skipped(f"{path.name}: line {number}", "no file name or no known label"))
             continue
         extra = (cells.get("SpkrID", ""), cells.get("Gender", ""), cells.get("Split_Set", ""))
         rows.append(Row(name, cells["EmoClass"], _scores([cells[c] for c in _COLUMNS[2:]]), *extra))

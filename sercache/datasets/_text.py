@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import csv
+import io
 from pathlib import Path
 
 from sercache.errors import CorpusError
@@ -48,3 +50,25 @@ def read_lines(path: Path, fallback: str = "cp1252") -> list[str]:
     # Not splitlines(): it also cuts at U+0085 and U+2028, which occur inside transcripts.
     text = read_text(path, fallback).replace("\r\n", "\n").replace("\r", "\n")
     return text.removesuffix("\n").split("\n")
+
+
+def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Column names of a CSV file, and its rows as (line number, cells by column), cells stripped.
+
+    Missing cells are empty, superfluous ones are left out. Raises CorpusError where it is no CSV.
+    """
+    text = read_text(path).replace("\r\n", "\n").replace("\r", "\n")
+    reader = csv.reader(io.StringIO(text, newline=""))
+    rows: list[tuple[int, dict[str, str]]] = []
+    header: list[str] = []
+    try:
+        for cells in reader:
+            values = [cell.strip() for cell in cells]
+            if not header:
+                header = values
+            elif any(values):
+                values += [""] * (len(header) - len(values))
+                rows.append((reader.line_num, dict(zip(header, values, strict=False))))
+    except csv.Error as error:
+        raise CorpusError(f"cannot read {path}, line {reader.line_num}: {error}") from None
+    return header, rows

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import re
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from sercache.datasets._files import child
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Rating, Subset, Utterance
-from sercache.datasets._text import read_text
+from sercache.datasets._text import read_table
 
 _CLASSES = {
     "ANG": "anger",
@@ -119,11 +117,11 @@ def _votes(root: Path) -> dict[str, tuple[Rating, ...]]:
     if table is None:
         return {}
     found: dict[str, tuple[Rating, ...]] = {}
-    for row in csv.DictReader(io.StringIO(read_text(table))):
+    for _, row in read_table(table)[1]:
         ratings = []
         for column in ("VoiceVote", "FaceVote", "MultiModalVote"):
-            letters = (row.get(column) or "").split(":")
+            letters = row.get(column, "").split(":")
             if all(letter in _VOTES for letter in letters):
                 ratings.append(Rating(column, tuple(_VOTES[letter] for letter in letters)))
-        found[row.get("FileName") or ""] = tuple(ratings)
+        found[row.get("FileName", "")] = tuple(ratings)
     return found

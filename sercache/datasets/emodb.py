@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from pathlib import Path
 
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Utterance
-from sercache.datasets._text import read_text
+from sercache.datasets._text import read_table
 from sercache.errors import CorpusError
 
 _CLASSES = {
@@ -109,8 +107,7 @@ def _gold_standard(root: Path) -> set[str] | None:
     tables = sorted(root.glob("*.emotion.categories.*.gold_standard.csv"))
     stems = set()
     for table in tables:
-        rows = csv.DictReader(io.StringIO(read_text(table)))
-        stems |= {Path(row["file"]).stem for row in rows if row.get("file")}
+        stems |= {Path(row["file"]).stem for _, row in read_table(table)[1] if row.get("file")}
     if not stems:
         raise CorpusError(
             f"emodb: {root} is release 2.0 but has no table db.emotion.categories.*.gold_standard.csv, "

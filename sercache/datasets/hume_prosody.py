@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from math import isfinite
 from pathlib import Path
 
 from sercache.datasets._check import assemble
 from sercache.datasets._files import child, find_root, shown, walk
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Utterance
-from sercache.datasets._text import read_text
+from sercache.datasets._text import read_table
 
 EMOTIONS = (
     "Anger",
@@ -64,20 +62,20 @@ def read(root: Path) -> Corpus:
         if table is None:
             skipped.append(Skipped(f"lab/{name}", "no such table"))
             continue
-        for number, row in enumerate(csv.DictReader(io.StringIO(read_text(table))), start=2):
+        for number, row in read_table(table)[1]:
             made = _utterance(row, part, clips)
             if isinstance(made, str) or made.id in utterances:
                 why = made if isinstance(made, str) else f"{made.id} occurs twice"
-                skipped.append(Skipped(f"{shown(table, folder)}: row {number}", why))
+                skipped.append(Skipped(f"{shown(table, folder)}: line {number}", why))
             else:
                 utterances[made.id] = made
     return assemble("hume-prosody", folder, INFO, utterances.values(), skipped, release="compare-2023")
 
 
-def _utterance(row: dict[str, str | None], part: str, clips: dict[str, Path]) -> Utterance | str:
+def _utterance(row: dict[str, str], part: str, clips: dict[str, Path]) -> Utterance | str:
     """The utterance of a row, or why there is none. Shares written ``?`` are not known."""
-    name = Path((row.get("filename") or "").strip()).stem
-    cells = [(row.get(emotion) or "").strip() for emotion in EMOTIONS]
+    name = Path(row.get("filename", "")).stem
+    cells = [row.get(emotion, "") for emotion in EMOTIONS]
     if not name or not all(cells):
         return f"expected filename and {len(EMOTIONS)} shares"
     if name not in clips:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from pathlib import Path
 
@@ -11,7 +9,7 @@ from sercache.datasets._check import assemble
 from sercache.datasets._files import find_root, walk
 from sercache.datasets._labels import four_class
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Utterance
-from sercache.datasets._text import read_text
+from sercache.datasets._text import read_table
 
 _CLASSES = {
     "anger": "anger",
@@ -80,12 +78,12 @@ def read(root: Path) -> Corpus:
         if not table.is_file():
             skipped.append(Skipped(table.name, "no such table"))
             continue
-        for number, row in enumerate(csv.DictReader(io.StringIO(read_text(table))), start=2):
+        for number, row in read_table(table)[1]:
             made = _utterance(row, part, clips)
             if isinstance(made, Utterance):
                 utterances.append(made)
             else:
-                skipped.append(Skipped(f"{table.name}: row {number}", made))
+                skipped.append(Skipped(f"{table.name}: line {number}", made))
     films = sum(u.path.suffix.lower() == ".mp4" for u in utterances)
     warnings = [f"{films} clips are mp4 films, which cannot be read; {INFO.notes[0]}"] if films else []
     return assemble("meld", root, INFO, utterances, skipped, release="1.0", warnings=warnings)
@@ -102,11 +100,11 @@ def _clips(root: Path) -> dict[str, Path]:
     return found
 
 
-def _utterance(row: dict[str, str | None], part: str, clips: dict[str, Path]) -> Utterance | str:
+def _utterance(row: dict[str, str], part: str, clips: dict[str, Path]) -> Utterance | str:
     """The utterance of a row, or why there is none."""
-    dialogue, number = (row.get("Dialogue_ID") or "").strip(), (row.get("Utterance_ID") or "").strip()
+    dialogue, number = row.get("Dialogue_ID", ""), row.get("Utterance_ID", "")
     name = f"{part}_dia{dialogue}_utt{number}"
-    label = (row.get("Emotion") or "").strip()
+    label = row.get("Emotion", "")
     if label not in _CLASSES or _CLIP.fullmatch(f"dia{dialogue}_utt{number}") is None:
         return f"{name}: no dialogue, number or known emotion"
     if name not in clips:
@@ -115,9 +113,9 @@ def _utterance(row: dict[str, str | None], part: str, clips: dict[str, Path]) ->
         id=name,
         path=clips[name],
         raw_label=label,
-        speaker=(row.get("Speaker") or "").strip(),
+        speaker=row.get("Speaker", ""),
         group=f"{part}_dia{dialogue}",
         partition=part,
-        transcript=(row.get("Utterance") or "").strip() or None,
+        transcript=row.get("Utterance") or None,
         language="en",
     )

@@ -1,0 +1,172 @@
+"""Any database in audformat (audEERING): a folder with ``db.yaml`` and tables with a column ``emotion``."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sercache.datasets._check import assemble
+from sercache.datasets._files import find_root
+from sercache.datasets._labels import FOUR, canonical
+from sercache.datasets._records import Corpus, CorpusInfo, Skipped, Utterance
+from sercache.errors import CorpusError, MissingExtraError
+
+_COLUMN = "emotion"
+_PARTS = {"train": "train", "dev": "dev", "devel": "dev", "test": "test"}
+
+INFO = CorpusInfo(
+    title="A database in audformat",
+    language="any",
+    n_speakers=None,
+    hours=None,
+    licence="as the database",
+    access="https://audeering.github.io/audformat/",
+    tree="<root>/db.yaml, db.<table>.csv or .parquet, and the recordings",
+    tasks={"emotion": {}},
+    default_task="emotion",
+    notes=(
+        "Labels come from the columns called emotion; of several tables those called gold_standard count.",
+        "Parts come from table names that hold train, dev or test; speakers from a column speaker.",
+        "Needs the package audformat, which comes with the extra opensmile.",
+    ),
+)
+
+Key = tuple[str, float | None, float | None]
+"""File, start (s), end (s)."""
+
+
+def read(root: Path) -> Corpus:
+    """The labelled files or segments of the database at ``root``.
+
+    Raises MissingExtraError without the package, CorpusError where there is no database, no column
+    emotion, or where two tables label one file differently.
+    """
+    folder = find_root(root, "audformat", "a file db.yaml", lambda p: (p / "db.yaml").is_file())
+    database = _load(folder)
+    labels, parts = _labels(database, folder)
+    speakers = _column(database, "speaker")
+    texts = _column(database, "transcription")
+    languages = list(database.languages)
+    utterances: list[Utterance] = []
+    skipped: list[Skipped] = []
+    for key, label in labels.items():
+        file, start, end = key
+        path = folder / file
+        if not path.is_file():
+            skipped.append(Skipped(file, "no such file"))
+            continue
+        speaker = speakers.get(key) or speakers.get((file, None, None), "")
+        utterances.append(
+            Utterance(
+                id=_name(key),
+                path=path,
+                raw_label=label,
+                speaker=speaker,
+                start=start,
+                end=end,
+                partition=parts.get(key, ""),
+                transcript=texts.get(key) or texts.get((file, None, None)),
+                language=str(languages[0]) if len(languages) == 1 else "",
+                sex=_sex(database, speaker),
+            )
+        )
+    digest = hashlib.sha256((folder / "db.yaml").read_bytes()).hexdigest()[:12]
+    info = dataclasses.replace(INFO, tasks=_tasks(labels))
+    return assemble("audformat", folder, info, utterances, skipped, release=f"{database.name}-{digest}")
+
+
+def _load(folder: Path) -> Any:
+    try:
+        import audformat  # type: ignore[import-untyped]
+    except ImportError:
+        raise MissingExtraError(
+            "reading audformat databases needs: pip install 'sercache[opensmile]'"
+        ) from None
+    try:
+        return audformat.Database.load(str(folder), load_data=True, num_workers=1, verbose=False)
+    # The package and the YAML reader below it raise many kinds for a damaged header.
+    except Exception as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CorpusError(f"audformat: cannot load {folder}: {first}") from None
+
+
+def _labels(database: Any, folder: Path) -> tuple[dict[Key, str], dict[Key, str]]:
+    """Label and part of each file or segment."""
+    names = [name for name, table in sorted(database.tables.items()) if _COLUMN in table.df.columns]
+    if not names:
+        columns = sorted({c for table in database.tables.values() for c in table.df.columns})
+        raise CorpusError(
+            f"audformat: no table of {folder} has a column {_COLUMN}; columns: {', '.join(columns)}"
+        )
+    names = [name for name in names if "gold_standard" in name.split(".")] or names
+    labels: dict[Key, str] = {}
+    parts: dict[Key, str] = {}
+    for name in names:
+        part = next((_PARTS[word] for word in name.split(".") if word in _PARTS), "")
+        for key, label in _values(database.tables[name].df[_COLUMN]).items():
+            if labels.setdefault(key, label) != label:
+                raise CorpusError(
+                    f"audformat: {key[0]} is {labels[key]} and {label} in the tables {', '.join(names)}; "
+                    "write a manifest from the table that you mean"
+                )
+            parts[key] = part or parts.get(key, "")
+    return labels, parts
+
+
+def _column(database: Any, column: str) -> dict[Key, str]:
+    """Values of a column over all tables that have it; the first table counts."""
+    found: dict[Key, str] = {}
+    for _, table in sorted(database.tables.items()):
+        if column in table.df.columns:
+            scheme = database.schemes.get(table.columns[column].scheme_id)
+            known = scheme.labels if scheme is not None and isinstance(scheme.labels, dict) else {}
+            for key, value in _values(table.df[column]).items():
+                # Transcriptions are often codes whose words stand in the scheme.
+                words = known.get(value)
+                found.setdefault(key, words if isinstance(words, str) else value)
+    return found
+
+
+def _values(series: Any) -> dict[Key, str]:
+    """Values of a column by file and span, without those that are missing."""
+    found: dict[Key, str] = {}
+    for index, value in series.dropna().items():
+        if isinstance(index, tuple):
+            file, start, end = index
+            found[str(file), _seconds(start), _seconds(end)] = str(value)
+        else:
+            found[str(index), None, None] = str(value)
+    return found
+
+
+def _seconds(time: Any) -> float | None:
+    """Seconds of a pandas Timedelta; None for not a time."""
+    seconds = float(time.total_seconds())
+    return None if seconds != seconds else seconds
+
+
+def _name(key: Key) -> str:
+    file, start, end = key
+    stem = Path(file).with_suffix("").as_posix()
+    if start is None and end is None:
+        return stem
+    return f"{stem}[{start or 0.0:.3f}-{'' if end is None else f'{end:.3f}'}]"
+
+
+def _sex(database: Any, speaker: str) -> str:
+    """Sex from the labels of the scheme ``speaker``, where it lists them."""
+    scheme = database.schemes.get("speaker")
+    known = scheme.labels if scheme is not None and isinstance(scheme.labels, dict) else {}
+    facts = next((v for k, v in known.items() if str(k) == speaker), None)
+    word = (facts.get("gender") or facts.get("sex") or "") if isinstance(facts, Mapping) else ""
+    return {"female": "F", "male": "M"}.get(str(word).lower(), "")
+
+
+def _tasks(labels: dict[Key, str]) -> dict[str, dict[str, str]]:
+    """``emotion``: the labels as written; ``4class``: those that are common words."""
+    names = sorted(set(labels.values()))
+    four = {raw: name for raw in names if (name := canonical(raw)) in FOUR and name}
+    return {"emotion": {name: name for name in names}} | ({"4class": four} if four else {})
