@@ -10,7 +10,8 @@ from sercache.errors import SettingsError
 from sercache.views.source import Source
 from sercache.views.view import FeatureView, Scaling
 
-_CHUNK_BYTES = 1 << 25
+_CHUNK_BYTES = 1 << 21
+"""Of a float64 copy: small enough for a processor's cache."""
 
 
 def statistics(*views: FeatureView) -> tuple[np.ndarray, np.ndarray]:
@@ -21,17 +22,18 @@ def statistics(*views: FeatureView) -> tuple[np.ndarray, np.ndarray]:
     parts = [part for view in views for part in _chunks(view)]
     if not parts:
         raise SettingsError("normalisation statistics need at least one utterance, got none")
-    total = sum(weights.sum() for _, _, weights in parts)
-    mean = np.zeros((views[0].n_layers, views[0].dim))
+    # One pass, about the first item's means: nothing is lost to cancellation in float64.
+    source, rows, _ = parts[0]
+    centre = source.mean[rows[0]].astype(np.float64)
+    total, first, second = 0.0, np.zeros_like(centre), np.zeros_like(centre)
     for source, rows, weights in parts:
-        mean += np.tensordot(weights, source.mean[rows].astype(np.float64), 1)
-    mean /= total
-    variance = np.zeros_like(mean)
-    for source, rows, weights in parts:
-        spread = source.std[rows].astype(np.float64) ** 2
-        spread += (source.mean[rows] - mean) ** 2
-        variance += np.tensordot(weights, spread, 1)
-    return mean, np.sqrt(variance / total)
+        shift = source.mean[rows] - centre
+        spread = source.std[rows].astype(np.float64)
+        total += weights.sum()
+        first += np.tensordot(weights, shift, 1)
+        second += np.tensordot(weights, np.square(spread, out=spread) + np.square(shift, out=shift), 1)
+    first /= total
+    return centre + first, np.sqrt(np.maximum(second / total - first**2, 0))
 
 
 def _chunks(view: FeatureView) -> list[tuple[Source, np.ndarray, np.ndarray]]:
