@@ -14,7 +14,7 @@ from sercache.errors import CorpusError
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory):
-    return corpus_trees.iemocap(tmp_path_factory.mktemp("iemocap"))
+    return corpus_trees.iemocap(tmp_path_factory.mktemp("iemocap") / "data")
 
 
 @pytest.fixture(scope="module")

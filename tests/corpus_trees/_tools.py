@@ -1,0 +1,50 @@
+"""Recordings and files that trees are made of."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+
+
+@cache
+def _noise(n_samples: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(0.0, 0.05, n_samples)
+
+
+def write_wav(path: Path, seconds: float = 0.3, rate: int = 16_000) -> Path:
+    """A tone with noise whose pitch depends on the file name, 16-bit mono."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    times = np.arange(round(seconds * rate)) / rate
+    pitch = 100 + zlib.crc32(path.name.encode()) % 300
+    wave = 0.3 * np.sin(2 * np.pi * pitch * times) + _noise(len(times))
+    soundfile.write(path, wave, rate, subtype="PCM_16", format="WAV")
+    return path
+
+
+def write_text(path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def touch(path: Path, content: bytes = b"") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def flat(folder: Path, stems: Iterable[str], suffix: str = ".wav", rate: int = 16_000) -> Path:
+    """Recordings with these stems, and an AppleDouble file for the first."""
+    names = [f"{stem}{suffix}" for stem in stems]
+    for name in names:
+        write_wav(folder / name, rate=rate)
+    touch((folder / names[0]).with_name("._" + Path(names[0]).name), APPLE_DOUBLE)
+    return folder
