@@ -60,7 +60,7 @@ def test_info_is_complete(name):
         assert set(subsets) <= set(info.subsets)
     for groups in info.folds.values():
         speakers = [s for fold in groups.values() for s in fold]
-        assert len(speakers) == len(set(speakers))
+        assert len(speakers) == len(set(speakers)) == info.n_speakers
     if "4class" in info.tasks:
         assert set(info.tasks["4class"].values()) <= {"anger", "happiness", "neutral", "sadness"}
 

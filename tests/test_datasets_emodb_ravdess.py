@@ -41,6 +41,7 @@ def test_emodb_warns_once_about_missing_classes(tmp_path):
 
 
 def test_emodb_release_2_keeps_the_classic_utterances(tmp_path):
+    tmp_path = tmp_path / "emodb"
     corpus_trees.emodb(tmp_path)
     corpus_trees.write_text(tmp_path / "db.yaml", "name: emodb\n")
     with pytest.raises(CorpusError, match="gold_standard"):
@@ -54,6 +55,7 @@ def test_emodb_release_2_keeps_the_classic_utterances(tmp_path):
     assert [u.id for u in corpus.utterances] == ["03a01Wa", "08a01Tb"]
     assert corpus.release == "2.0"
     assert len(corpus.skipped) == 68
+    assert len(emodb.read(tmp_path.parent).utterances) == 2, "also from the folder above"
 
 
 def test_emodb_hints_at_what_was_found(tmp_path):

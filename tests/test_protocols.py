@@ -54,7 +54,14 @@ def groups(corpus: Corpus, ids: tuple[str, ...]) -> set[str]:
     return {corpus.by_id()[i].group for i in ids}
 
 
-COVERING = ("leave-one-session-out", "leave-one-speaker-out", "kfold:5", "speaker-kfold:3", "folds:fives")
+COVERING = (
+    "leave-one-session-out",
+    "leave-one-speaker-out",
+    "kfold:5",
+    "speaker-kfold:3",
+    "group-kfold:3",
+    "folds:fives",
+)
 
 
 @pytest.mark.parametrize("protocol", COVERING)
@@ -123,6 +130,15 @@ def test_kfold_spreads_classes_and_sizes():
         for c in "abc":
             share = sum(label == c for label in labels.values()) / 5
             assert abs(sum(labels[i] == c for i in fold.test) - share) < 1
+
+
+def test_group_kfold_keeps_sessions_whole_and_sizes_even():
+    corpus = toy()
+    made = folds(corpus, "group-kfold:2", seed=5)
+    assert sorted(len(fold.test) for fold in made) == [24, 36]
+    assert groups(corpus, made[0].test).isdisjoint(groups(corpus, made[1].test))
+    with pytest.raises(ProtocolError, match="at least 6 groups, there are 5"):
+        folds(corpus, "group-kfold:6")
 
 
 def test_fixed_splits():

@@ -59,8 +59,9 @@ def walk(root: Path, suffixes: frozenset[str] = AUDIO) -> list[Path]:
 
 
 def shown(path: Path, root: Path) -> str:
-    """A path as reports show it: relative to the root."""
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    """A path as reports show it: relative to the root, bytes that are no text replaced."""
+    text = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    return text.encode("utf-8", "replace").decode()
 
 
 def check_folder(root: Path, corpus: str) -> Path:
@@ -69,6 +70,8 @@ def check_folder(root: Path, corpus: str) -> Path:
         raise CorpusError(f"{corpus}: there is no folder {root}; point --root at the unpacked corpus")
     if not root.is_dir():
         raise CorpusError(f"{corpus}: {root} is a file; --root must be the folder of the unpacked corpus")
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise CorpusError(f"{corpus}: no permission to read {root}")
     return root
 
 

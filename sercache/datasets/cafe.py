@@ -61,6 +61,13 @@ INFO = CorpusInfo(
     tasks={"7class": _CLASSES, "4class": four_class(_CLASSES)},
     default_task="7class",
     expected_counts=_COUNTS,
+    folds={
+        "emobox": {
+            "1": ["01", "07", "08", "10"],
+            "2": ["02", "04", "09", "12"],
+            "3": ["03", "05", "06", "11"],
+        }
+    },
     subsets={
         "mild": Subset("intensity 1 (Faible) and neutral", _mild),
         "strong": Subset("intensity 2 (Fort)", _strong),

@@ -31,13 +31,15 @@ INFO = CorpusInfo(
     language="zh",
     n_speakers=4,
     hours=0.6,
-    licence="research; terms of the owners, no redistribution",
+    licence="research only (not confirmed); terms of the owners",
     access="http://www.chineseldc.org",
     tree="<root>/liuchanhg/angry/201.wav ... (spellings of the folders matter)",
     tasks={"6class": _CLASSES, "4class": four_class(_CLASSES)},
     default_task="6class",
     expected_counts=_COUNTS,
-    folds={"emobox": {str(n): [speaker] for n, speaker in enumerate(_SPEAKERS, start=1)}},
+    folds={
+        "emobox": {"1": ["wangzhe"], "2": ["zhaozuoxiang"], "3": ["liuchanhg"], "4": ["zhaoquanyin"]},
+    },
     notes=(
         "1200 of the 9600 recordings of the full corpus are in circulation.",
         "File names are numbers: speaker and emotion come from the folders.",

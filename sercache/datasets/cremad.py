@@ -65,6 +65,12 @@ INFO = CorpusInfo(
     tasks={"6class": _CLASSES, "4class": four_class(_CLASSES)},
     default_task="6class",
     expected_counts=_COUNTS,
+    folds={
+        # Blocks of eighteen actors; the dev part is the next block, --dev next.
+        "emo-superb": {
+            str(k + 1): [str(n) for n in range(1001 + 18 * k, 1019 + 18 * k + (k == 4))] for k in range(5)
+        }
+    },
     subsets={"voice-agreed": Subset("listeners of the voice named the acted emotion, no tie", _voice_agreed)},
     notes=(
         "Labels are the acted emotions; the votes of the listeners are kept as ratings.",

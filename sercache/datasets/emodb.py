@@ -102,9 +102,10 @@ def _utterance(path: Path, classic: set[str] | None) -> Utterance | str | None:
 
 def _gold_standard(root: Path) -> set[str] | None:
     """Stems in the gold-standard tables of the audformat release; None where ``root`` is not that release."""
-    if not (root / "db.yaml").is_file():
+    header = next((p for p in (root / "db.yaml", *sorted(root.glob("*/db.yaml"))) if p.is_file()), None)
+    if header is None:
         return None
-    tables = sorted(root.glob("*.emotion.categories.*.gold_standard.csv"))
+    tables = sorted(header.parent.glob("*.emotion.categories.*.gold_standard.csv"))
     stems = set()
     for table in tables:
         stems |= {Path(row["file"]).stem for _, row in read_table(table)[1] if row.get("file")}

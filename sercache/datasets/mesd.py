@@ -19,7 +19,7 @@ _CLASSES = {
 }
 _COUNTS = {name: 143 if name in ("Anger", "Neutral") else 144 for name in _CLASSES}
 # Words may hold an underscore (abajo_arriba): they come last.
-_NAME = re.compile(rf"(?P<emotion>{'|'.join(_CLASSES)})_(?P<voice>[FMC])_(?P<corpus>[AB])_(?P<word>.+)")
+_NAME = re.compile(rf"(?P<emotion>{'|'.join(_CLASSES)})_(?P<voice>[FMC])_(?P<corpus>[AB])_(?P<word>\w+)")
 
 
 def _same_words(utterance: Utterance) -> bool:

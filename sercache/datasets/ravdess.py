@@ -130,7 +130,7 @@ INFO = CorpusInfo(
         "7class merges calm into neutral (Pepino et al.); 4class leaves calm out.",
         "EmoBox's folds are of speech only: ask for the task 8class@speech.",
         "Six recordings are stereo; 03-01-03-01-02-01-07 and 03-01-03-01-02-02-07 hold the same bytes.",
-        "Two texts, spoken with every emotion.",
+        "Two texts, spoken with every emotion. Hours are estimated.",
     ),
     published=(_WHOLE, _SPEECH_LIST, _SONG_LIST),
 )

@@ -45,6 +45,7 @@ INFO = CorpusInfo(
     tasks={"7class": _CLASSES, "4class": four_class(_CLASSES)},
     default_task="7class",
     expected_counts=_COUNTS,
+    folds={"emobox": {"1": ["JE"], "2": ["KL"], "3": ["DC"], "4": ["JK"]}},
     notes=(
         "File names repeat from speaker to speaker: ids carry the speaker, DC_a01.",
         "Four men only. Hours are estimated.",

@@ -15,6 +15,7 @@ PROTOCOLS: Mapping[str, str] = {
     "leave-one-speaker-out": "each speaker is the test part once",
     "kfold:<k>": "k random parts, stratified by class; speakers are in several parts",
     "speaker-kfold:<k>": "k random groups of whole speakers",
+    "group-kfold:<k>": "k random groups of whole sessions or dialogues (Utterance.group)",
     "folds:<name>": "published groups of test speakers that the corpus names",
     "fixed:<name>": "one published split that the corpus names; fixed:official is that of its files",
 }
@@ -38,9 +39,10 @@ def make_units(
     }
     with_argument: dict[str, Callable[[], Units]] = {
         "kfold": lambda: _random_units(utterances, labels, _count(kind, argument), seed),
-        "speaker-kfold": lambda: _speaker_units(
-            _by(utterances, "speaker", corpus.name), _count(kind, argument), seed
+        "speaker-kfold": lambda: _grouped_units(
+            utterances, "speaker", corpus.name, _count(kind, argument), seed
         ),
+        "group-kfold": lambda: _grouped_units(utterances, "group", corpus.name, _count(kind, argument), seed),
         "folds": lambda: _named_units(corpus, utterances, argument),
     }
     make = (with_argument if argument else plain).get(kind)
@@ -98,16 +100,17 @@ def _random_units(utterances: dict[str, Utterance], labels: Mapping[str, str], k
     return {str(n + 1): tuple(sorted(dealt[n::k])) for n in range(k)}
 
 
-def _speaker_units(speakers: Units, k: int, seed: int) -> Units:
-    """k groups of speakers; each speaker goes, longest first, to the group with the fewest utterances."""
-    if k > len(speakers):
-        raise ProtocolError(f"speaker-kfold:{k} needs at least {k} speakers, there are {len(speakers)}")
-    names = list(speakers)
+def _grouped_units(utterances: dict[str, Utterance], field: str, corpus: str, k: int, seed: int) -> Units:
+    """k parts of whole speakers or groups, dealt largest first to the part with the fewest utterances."""
+    whole = _by(utterances, field, corpus)
+    if k > len(whole):
+        raise ProtocolError(f"{field}-kfold:{k} needs at least {k} {field}s, there are {len(whole)}")
+    names = list(whole)
     random.Random(seed).shuffle(names)
-    groups: list[list[str]] = [[] for _ in range(k)]
-    for name in sorted(names, key=lambda n: -len(speakers[n])):
-        min(groups, key=len).extend(speakers[name])
-    return {str(n + 1): tuple(sorted(ids)) for n, ids in enumerate(groups)}
+    parts: list[list[str]] = [[] for _ in range(k)]
+    for name in sorted(names, key=lambda n: -len(whole[n])):
+        min(parts, key=len).extend(whole[name])
+    return {str(n + 1): tuple(sorted(ids)) for n, ids in enumerate(parts)}
 
 
 def _named_units(corpus: Corpus, utterances: dict[str, Utterance], name: str) -> Units:
