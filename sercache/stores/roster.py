@@ -13,7 +13,7 @@ import platform
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -130,7 +130,7 @@ def clear_up(ledger: Ledger, files_of: Callable[[int], Iterable[Path]]) -> None:
 
     ``files_of`` names the files that a shard number may have.
     """
-    claims = {number: _owner(_claim_path(ledger.folder, number)) for number in _claims(ledger.folder)}
+    claims = {number: _owner(ledger.folder, number) for number in _claims(ledger.folder)}
     living = _living(ledger.folder / "writers")
     # Read after the dead are known: they commit nothing any more.
     ledger.refresh()
@@ -138,10 +138,11 @@ def clear_up(ledger: Ledger, files_of: Callable[[int], Iterable[Path]]) -> None:
     for number, owner in claims.items():
         if owner is None or owner in living:
             continue
-        if number not in committed:
+        # A claim without a name is so young that nothing was written under it, by a dead writer or a living.
+        if owner and number not in committed:
             for path in files_of(number):
                 path.unlink(missing_ok=True)
-        # The highest claim stays, or its number would be free again.
+        # Above the records a claim stays, or its number would be free again.
         if number <= _highest_record(ledger.folder):
             _claim_path(ledger.folder, number).unlink(missing_ok=True)
     for path in (ledger.folder / "writers").iterdir():
@@ -153,13 +154,12 @@ def _claims(ledger: Path) -> list[int]:
     return commits.numbers(ledger / "claims")
 
 
-def _owner(claim: Path) -> str | None:
-    """Writer that holds a claim, or None where that cannot be told yet."""
-    with suppress(FileNotFoundError):
-        owner = claim.read_text()
-        if owner or time.time() - claim.stat().st_mtime > STALE_SECONDS:
-            return owner
-    return None
+def _owner(ledger: Path, number: int) -> str | None:
+    """Name of the writer that holds a claim, empty where it is not written yet; None where it is released."""
+    try:
+        return _claim_path(ledger, number).read_text()
+    except FileNotFoundError:
+        return None
 
 
 def _living(writers: Path) -> set[str]:

@@ -32,7 +32,7 @@ class Writer:
         self._pending: dict[str, Item] = {}
         self._closed = False
         with write_faults_named(layout.path), roster.short_lock(layout.ledger):
-            roster.clear_up(self._ledger, lambda number: self._format.files_of(layout, number))
+            self._clear_up()
             self._registration = Registration(layout.ledger)
             self._format.make_folders(layout)
             self._format.refresh(layout, self._ledger, self._registration)
@@ -135,6 +135,9 @@ class Writer:
                     path.unlink(missing_ok=True)
         self._registration.release()
 
+    def _clear_up(self) -> None:
+        roster.clear_up(self._ledger, lambda number: self._format.files_of(self._layout, number))
+
     def _refresh(self) -> None:
         if self._ledger.refresh():
             self._committed = self._ledger.visible()
@@ -146,6 +149,7 @@ class Writer:
         try:
             self.seal()
             with write_faults_named(self.path), roster.short_lock(self._layout.ledger):
+                self._clear_up()
                 self._refresh()
                 self._format.refresh(self._layout, self._ledger, self._registration)
         finally:
