@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -11,29 +12,7 @@ import pytest
 
 import cli
 
-
-def sercache(*arguments: str | Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    """Run the command in this process: (exit code, standard output, standard error)."""
-    before = sys.argv
-    sys.argv = ["sercache", *map(str, arguments)]
-    try:
-        cli.main()
-        code = 0
-    except SystemExit as end:
-        code = int(end.code or 0)
-    finally:
-        sys.argv = before
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
-@pytest.fixture(autouse=True)
-def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the user who runs the tests may reach them."""
-    monkeypatch.setenv("SERCACHE_CONFIG", str(tmp_path / "config.toml"))
-    monkeypatch.setenv("SERCACHE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("SERCACHE_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+Sercache = Callable[..., tuple[int, str, str]]
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -78,25 +57,23 @@ def test_every_command_shows_an_example(name: str) -> None:
         (["reproduce", "ioannides", "table9"], "there is: table2"),
     ],
 )
-def test_mistakes_are_one_line_and_exit_2(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, _, err = sercache(*arguments, capsys=capsys)
+def test_mistakes_are_one_line_and_exit_2(arguments: list[str], message: str, sercache: Sercache) -> None:
+    code, _, err = sercache(*arguments)
     assert code == 2, err
     assert message in err
     assert "Traceback" not in err
 
 
-def test_config_is_written_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = sercache("config", "device=cpu", f"roots.iemocap={tmp_path}", capsys=capsys)
+def test_config_is_written_and_told(tmp_path: Path, sercache: Sercache) -> None:
+    code, out, _ = sercache("config", "device=cpu", f"roots.iemocap={tmp_path}")
     assert code == 0
     assert "SERCACHE_CACHE" in out  # the environment stands above the file, and says so
-    code, out, _ = sercache("config", capsys=capsys)
+    code, out, _ = sercache("config")
     assert f"roots.iemocap  {tmp_path}" in out.replace("   ", "  ")
 
 
 @pytest.mark.parametrize("kind", ["datasets", "encoders", "heads"])
-def test_lists_name_everything(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lists_name_everything(kind: str, sercache: Sercache) -> None:
     from sercache import catalog, encoders
 
     names = {
@@ -104,16 +81,16 @@ def test_lists_name_everything(kind: str, capsys: pytest.CaptureFixture[str]) ->
         "encoders": sorted(encoders.short_names()),
         "heads": catalog.names("heads"),
     }[kind]
-    code, out, _ = sercache(kind, capsys=capsys)
+    code, out, _ = sercache(kind)
     assert code == 0
     for name in names:
         assert name in out
-        code, shown, _ = sercache(kind, name, capsys=capsys)
+        code, shown, _ = sercache(kind, name)
         assert code == 0
         assert name in shown
 
 
-def test_an_empty_cache_says_how_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = sercache("info", capsys=capsys)
+def test_an_empty_cache_says_how_to_begin(sercache: Sercache) -> None:
+    code, out, _ = sercache("info")
     assert code == 0
     assert "sercache extract" in out

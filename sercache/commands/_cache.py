@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,29 @@ def read_origin(folder: Path) -> dict[str, Any]:
     """What ``write_origin`` wrote; empty where nothing was."""
     path = stores.notes_folder(folder) / _ORIGIN
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def extract_command(folder: Path) -> str:
+    """The command that continues the store at ``folder``, as it was first called."""
+    origin = read_origin(folder)
+    parts = ["sercache extract"]
+    for key, flag in _FLAGS.items():
+        if key in origin:
+            parts.append(f"{flag} {shlex.quote(str(origin[key]))}")
+    parts += ["--pooled-only"] if origin.get("pooled_only") else []
+    return " ".join(parts)
+
+
+_FLAGS = {
+    "encoder": "--encoder",
+    "dataset": "--dataset",
+    "root": "--root",
+    "revision": "--revision",
+    "states": "--states",
+    "clip": "--clip",
+    "task": "--task",
+    "language": "--language",
+}
 
 
 def corpus_root(name: str, flag: Path | None, known: Settings, cache: Path) -> Setting:

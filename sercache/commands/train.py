@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
 from sercache import catalog, settings, stores
-from sercache.commands._cache import read_corpus
+from sercache.commands._cache import extract_command, read_corpus
 from sercache.commands._console import bar, used, warn
 from sercache.commands._find import Found, check_store, find_store
 from sercache.commands._outcome import finish
@@ -121,6 +121,7 @@ def train(
             device=device,
             published=published,
             published_recipe=module.RECIPE,
+            remedy=f"run: {extract_command(folder)}",
             also_train=also_train,
             on_plan=lambda plan: used("reading", str(plan)),
             progress=advance,

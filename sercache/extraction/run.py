@@ -130,9 +130,10 @@ class _Line:
 
     def _copy(self, item: _Decoded) -> None:
         first = self.first[item.digest]
-        self.writer.seal()
-        self.store.refresh()
-        frames = self.store.read(first)[:] if self.plan.spec.frames else None
+        if first not in self.store.entries():
+            self.writer.seal()
+            self.store.refresh()
+        frames = self.store.read(first) if self.plan.spec.frames else None
         mean, std = self.store.pooled([first])[0], self.store.pooled([first], what="std")[0]
         self._append(item, _Features(mean, std, frames))
         self.n_copied += 1

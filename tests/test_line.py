@@ -1,0 +1,376 @@
+"""The whole line through the command line: extract, train, report, verify, reproduce."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from corpus_trees import TREES
+from encoder_helpers import save, tiny_model
+
+from sercache import stores
+from sercache.report import runs as run_folders
+
+Sercache = Callable[..., tuple[int, str, str]]
+QUICK = ["--set", "max-epochs=2", "--seeds", "1"]
+
+
+def give_voices(root: Path) -> None:
+    """Put sound of its own into every recording: equal ones would be computed once and copied."""
+    for path in root.rglob("*.wav"):
+        if not path.name.startswith("."):
+            chance = np.random.default_rng(zlib.crc32(path.name.encode()))
+            soundfile.write(path, chance.normal(0, 0.1, int(16000 * chance.uniform(0.2, 0.5))), 16000)
+
+
+@pytest.fixture(scope="session")
+def iemocap(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = TREES["iemocap"](tmp_path_factory.mktemp("iemocap"))
+    give_voices(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def esd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = TREES["esd"](tmp_path_factory.mktemp("esd"))
+    give_voices(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A local hub cache as huggingface_hub lays it out, with tiny checkpoints under the real ids."""
+    home = tmp_path_factory.mktemp("hub")
+    ids = {
+        "microsoft/wavlm-large": "wavlm-large",
+        "facebook/hubert-base-ls960": "hubert-base",
+        "facebook/hubert-large-ll60k": "hubert-large",
+    }
+    for number, (hub_id, kind) in enumerate(ids.items()):
+        commit = f"{number + 1:040x}"
+        folder = home / "hub" / f"models--{hub_id.replace('/', '--')}"
+        save(tiny_model(kind, seed=number), folder / "snapshots" / commit)
+        (folder / "refs").mkdir()
+        (folder / "refs" / "main").write_text(commit)
+    return home
+
+
+@pytest.fixture
+def in_hub(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(hub))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(hub / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """Twenty-four recordings of four speakers and two classes that loudness tells apart."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    rows = ["id,path,label,speaker"]
+    for k in range(24):
+        chance = np.random.default_rng(k)
+        label = "loud" if k % 2 else "soft"
+        wave = chance.normal(0, 0.3 if k % 2 else 0.03, int(16000 * chance.uniform(0.2, 0.4)))
+        soundfile.write(folder / f"{k}.wav", wave, 16000)
+        rows.append(f"u{k},{k}.wav,{label},s{k // 2 % 4}")
+    (folder / "list.csv").write_text("\n".join(rows) + "\n")
+    return folder / "list.csv"
+
+
+def only_store(cache: Path) -> stores.FeatureStore:
+    [(folder, _)] = stores.find(cache)
+    return stores.open(folder)
+
+
+def test_extract_train_report(sercache: Sercache, manifest: Path, tmp_path: Path) -> None:
+    code, out, err = sercache("extract", "--encoder", "logmel", "--dataset", "manifest", "--root", manifest)
+    assert code == 0, err
+    for part in ("plan      24 entries", "on disk", "done: 24 entries encoded", "x real time"):
+        assert part in out
+    code, out, err = sercache("extract", "--encoder", "logmel", "--dataset", "manifest", "--root", manifest)
+    assert code == 0
+    assert "nothing to do: all 24" in out
+    # The corpus' folder is remembered; the head's published states mean log-mel's own.
+    train = ["train", "--head", "linear", "--encoder", "logmel", "--dataset", "manifest", "--set", "lr=0.05"]
+    code, out, err = sercache(*train, "--seeds", 2, "--set", "max-epochs=30", "--name", "first")
+    assert code == 0, err
+    assert "as last extracted" in out
+    report = run_folders.load(tmp_path / "runs" / "first")
+    assert report.summary["ua"].seeds.mean > 0.9, "loudness tells these classes apart"
+    assert len(report.runs) == 4 * 2
+    assert all(fold.speakers_disjoint for fold in report.folds)
+    with (tmp_path / "runs" / "first" / "predictions.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 24 * 2
+    pictures = {path.name for path in (tmp_path / "runs" / "first" / "plots").iterdir()}
+    assert {"confusion.png", "confusion.svg", "learning_curves.png"} <= pictures
+    code, _, _ = sercache(*train, *QUICK)
+    code, _, _ = sercache(*train, *QUICK)
+    assert (tmp_path / "runs" / "linear-logmel-manifest-2").is_dir(), "a run never overwrites another"
+    code, out, _ = sercache("report", "--format", "markdown")
+    assert code == 0
+    assert out.count("| ") > 3
+    code, out, _ = sercache("info")
+    assert "manifest" in out
+    assert "logmel" in out
+    code, out, _ = sercache("verify")
+    assert (code, "whole:" in out) == (0, True)
+
+
+def test_the_same_numbers_again(sercache: Sercache, manifest: Path, tmp_path: Path) -> None:
+    sercache("extract", "--encoder", "logmel", "--dataset", "manifest", "--root", manifest)
+    train = ["train", "--head", "mlp", "--encoder", "logmel", "--dataset", "manifest", *QUICK]
+    for name in ("a", "b"):
+        code, _, err = sercache(*train, "--name", name)
+        assert code == 0, err
+    a, b = (run_folders.load(tmp_path / "runs" / name) for name in ("a", "b"))
+    assert a.predictions == b.predictions
+    assert [run.weights_sha256 for run in a.runs] == [run.weights_sha256 for run in b.runs]
+
+
+@pytest.mark.usefixtures("in_hub")
+def test_a_published_head_finds_its_cache(sercache: Sercache, iemocap: Path, tmp_path: Path) -> None:
+    code, _, err = sercache("train", "--head", "layer-attention", "--root", iemocap)
+    assert code == 2
+    assert "run: sercache extract --encoder wavlm-large --dataset iemocap --for layer-attention" in err
+    extract = ["extract", "--encoder", "wavlm-large", "--dataset", "iemocap", "--root", iemocap]
+    code, out, err = sercache(*extract)
+    assert code == 0, err
+    spec = only_store(tmp_path / "cache").spec
+    assert spec.identity["revision"] == f"{1:040x}"
+    assert spec.states[-1] == "final"
+    code, out, err = sercache("train", "--head", "layer-attention", *QUICK)
+    assert code == 0, err
+    assert "clip rule none, not split:5" in err
+    assert "0.7376" in out, "the printed number stands beside ours"
+    code, out, err = sercache("train", "--head", "layer-attention", "--clip", "split:5", *QUICK)
+    assert code == 2, "a clip rule that was asked for is not replaced"
+    code, _, err = sercache(*extract, "--for", "layer-attention")
+    assert code == 0, err
+    assert len(stores.find(tmp_path / "cache")) == 2
+    code, _, err = sercache("train", "--head", "layer-attention", "--name", "exact", *QUICK)
+    assert code == 0, err
+    report = run_folders.load(tmp_path / "runs" / "exact")
+    assert [fold.name for fold in report.folds] == [f"Ses0{k}" for k in range(1, 6)]
+    assert not [line for line in report.deviations if "clip" in line]
+
+
+@pytest.mark.usefixtures("in_hub")
+def test_revision_takes_a_commit(sercache: Sercache, iemocap: Path) -> None:
+    call = ["extract", "--encoder", "wavlm-large", "--dataset", "iemocap", "--root", iemocap, "--dry-run"]
+    code, out, err = sercache(*call, "--revision", f"{1:040x}")
+    assert code == 0, err
+    assert "@ 000000000000" in out
+    code, _, err = sercache(*call, "--revision", "f" * 40)
+    assert code == 2
+    assert "Traceback" not in err
+
+
+@pytest.mark.usefixtures("in_hub")
+def test_reproduce_table2(
+    sercache: Sercache, iemocap: Path, esd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, err = sercache("reproduce", "ioannides", "table2")
+    assert code == 0, err
+    for number in (
+        "0.6412",
+        "0.6492",
+        "0.6625",
+        "0.6762",
+        "0.6865",
+        "0.7062",
+        "0.6578",
+        "0.7291",
+        "0.7376",
+        "0.7432",
+    ):
+        assert number in out
+    assert out.count("missing: ") == 1, "IEMOCAP is named once, not once for each row"
+    assert "sercache config roots.iemocap=FOLDER" in out
+
+    monkeypatch.setenv("SERCACHE_ROOT_IEMOCAP", str(iemocap))
+    import heads.layer_attention as head
+    from sercache.recipe import override
+
+    monkeypatch.setattr(head, "RECIPE", override(head.RECIPE, ["max_epochs=1"]))
+    monkeypatch.setattr(head, "SETUP", head.SETUP.__class__(**{**vars(head.SETUP), "seeds": (0,)}))
+    code, out, err = sercache("reproduce", "ioannides", "table2")
+    assert code == 0, err
+    assert "sercache config roots.esd=FOLDER" in out
+    folders = {path.name for path in (tmp_path / "runs" / "ioannides-table2").iterdir() if path.is_dir()}
+    assert len(folders) == 3
+    monkeypatch.setenv("SERCACHE_ROOT_ESD", str(esd))
+    code, out, err = sercache("reproduce", "ioannides", "table2")
+    assert code == 0, err
+    assert out.count("kept ") == 3, "finished rows are never computed again"
+    assert "missing: " not in out
+    v2 = run_folders.load(tmp_path / "runs" / "ioannides-table2" / "attention-guided-wavlm-large-v2")
+    assert v2.also_trained[0]["name"] == "esd"
+    for suffix in (".md", ".csv", ".tex"):
+        assert (tmp_path / "runs" / "ioannides-table2" / f"table2{suffix}").exists()
+
+
+def test_bad_recordings_are_listed_and_left_out(sercache: Sercache, manifest: Path, tmp_path: Path) -> None:
+    (manifest.parent / "3.wav").write_bytes(b"not sound")
+    soundfile.write(manifest.parent / "4.wav", np.zeros(4000), 16000)
+    call = ["extract", "--encoder", "logmel", "--dataset", "manifest", "--root", manifest]
+    for _ in range(2):
+        code, _, err = sercache(*call)
+        assert code == 2, "a script must notice"
+        assert "skipped u3" in err
+        assert "skipped u4" in err
+        assert "2 of 24 recordings could not be encoded; the rest is stored" in err
+    assert len(only_store(tmp_path / "cache").ids()) == 22
+    code, _, err = sercache(
+        "train", "--head", "linear", "--encoder", "logmel", "--dataset", "manifest", *QUICK, "--name", "r"
+    )
+    assert code == 0, err
+    report = run_folders.load(tmp_path / "runs" / "r")
+    assert len(report.predictions) == 22
+    assert {"u3", "u4"} <= set(report.corpus["left_out"])
+
+
+def test_missing_utterances_are_named(sercache: Sercache, manifest: Path) -> None:
+    call = ["extract", "--encoder", "logmel", "--dataset", "manifest", "--root", manifest]
+    assert sercache(*call, "--limit", 10)[0] == 0
+    code, _, err = sercache(
+        "train", "--head", "linear", "--encoder", "logmel", "--dataset", "manifest", *QUICK
+    )
+    assert code == 2
+    assert "14 of 24 utterances have no features, first: " in err
+    assert "sercache extract" in err
+
+
+def test_a_cache_from_other_weights(sercache: Sercache, manifest: Path, tmp_path: Path) -> None:
+    folder = save(tiny_model("wavlm-base", seed=1), tmp_path / "mine")
+    call = ["--encoder", folder, "--dataset", "manifest"]
+    code, _, err = sercache("extract", *call, "--root", manifest)
+    assert code == 0, err
+    assert sercache("train", "--head", "linear", *call, *QUICK)[0] == 0
+    shutil.rmtree(folder)
+    save(tiny_model("wavlm-base", seed=2), folder)
+    code, _, err = sercache("train", "--head", "linear", *call, *QUICK)
+    assert code == 2
+    assert "sercache extract" in err
+    assert sercache("extract", *call)[0] == 0
+    assert len(stores.find(tmp_path / "cache")) == 2, "other weights, another store"
+
+
+def test_damage_is_found_and_repaired(sercache: Sercache, manifest: Path, tmp_path: Path) -> None:
+    call = [
+        "extract",
+        "--encoder",
+        "demo-wavlm",
+        "--dataset",
+        "manifest",
+        "--root",
+        manifest,
+        "--seal-every",
+        0,
+    ]
+    assert sercache(*call)[0] == 0
+    store = only_store(tmp_path / "cache")
+    before = {id: store.read(id) for id in store.ids()}
+    shard = max((store.path / "frames").rglob("0"), key=lambda path: path.stat().st_size)
+    content = bytearray(shard.read_bytes())
+    content[1000] ^= 255
+    shard.write_bytes(content)
+    code, out, err = sercache("verify")
+    assert code == 2
+    assert "damaged: " in out
+    assert "note: u" in err
+    code, out, err = sercache("verify", "--repair")
+    assert code == 0, err
+    assert sercache("verify")[0] == 0
+    after = only_store(tmp_path / "cache")
+    assert sorted(after.ids()) == sorted(before)
+    for id, frames in before.items():
+        np.testing.assert_array_equal(after.read(id), frames)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "root", "message"),
+    [("iemocap", "list.csv", "iemocap"), ("ravdess", ".", "ravdess"), ("emodb", "nowhere", "nowhere")],
+)
+def test_a_root_that_is_not_the_corpus(
+    sercache: Sercache, manifest: Path, tmp_path: Path, dataset: str, root: str, message: str
+) -> None:
+    call = ["extract", "--encoder", "logmel", "--dataset", dataset, "--root", manifest.parent / root]
+    code, _, err = sercache(*call)
+    assert code == 2
+    assert err.count("error:") == 1
+    assert message in err
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_corrupt_checkpoint(sercache: Sercache, manifest: Path, tmp_path: Path) -> None:
+    folder = save(tiny_model("hubert-base"), tmp_path / "mine")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    code, _, err = sercache("extract", "--encoder", folder, "--dataset", "manifest", "--root", manifest)
+    assert code == 2
+    assert "model.safetensors" in err
+    assert not stores.find(tmp_path / "cache")
+
+
+def test_interrupting_keeps_what_is_done(manifest: Path, own_settings: Path) -> None:
+    arguments = [
+        "--encoder",
+        "demo-wavlm",
+        "--dataset",
+        "manifest",
+        "--root",
+        str(manifest),
+        "--seal-every",
+        "0",
+    ]
+    # A second corpus' worth of sound, so that there is something to interrupt.
+    chance = np.random.default_rng(0)
+    rows = manifest.read_text().splitlines()
+    for k in range(24, 48):
+        soundfile.write(manifest.parent / f"{k}.wav", chance.normal(0, 0.1, 16000 * 8), 16000)
+        rows.append(f"u{k},{k}.wav,soft,s{k % 4}")
+    manifest.write_text("\n".join(rows) + "\n")
+    running = subprocess.Popen(
+        [sys.executable, "-m", "cli", "extract", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ.copy(),
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not any(
+        stores.open(f).ids() for f, _ in stores.find(own_settings / "cache")
+    ):
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=120)
+    assert running.returncode == 130, (out, err)
+    assert "Traceback" not in err
+    assert "run the same command to go on" in out
+    kept = only_store(own_settings / "cache").ids()
+    assert f"{len(kept)} of 48 entries are safe" in out
+    assert 0 < len(kept) < 48
+
+
+def test_every_run_says_what_it_rests_on(sercache: Sercache, manifest: Path, tmp_path: Path) -> None:
+    sercache("extract", "--encoder", "demo-wavlm", "--dataset", "manifest", "--root", manifest)
+    call = ["train", "--head", "weighted-dense", "--encoder", "demo-wavlm", "--dataset", "manifest", *QUICK]
+    code, out, err = sercache(*call, "--name", "r", "--normalise", "speaker")
+    assert code == 0, err
+    record = json.loads((tmp_path / "runs" / "r" / "report.json").read_text())
+    assert record["features"]["spec"]["identity"]["weights_sha256"]
+    assert "random weights" in json.dumps(record["features"])
+    assert "test part included" in record["normalisation"]
+    assert record["environment"]["packages"]["torch"]
+    assert "protocol leave-one-speaker-out" in " ".join(record["deviations"])
+    assert "within" not in out, "no printed number belongs to this corpus"
