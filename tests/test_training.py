@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -326,3 +329,28 @@ def test_predictions_come_in_the_order_of_the_view() -> None:
     alone = torch.cat([head.eval()(*view.batch(np.array([k]))) for k in range(11)])
     np.testing.assert_allclose(logits, alone.numpy(), rtol=1e-5, atol=1e-6)
     assert logits.dtype == np.float32
+
+
+def test_pooled_views_are_read_once_and_sequences_batch_by_batch() -> None:
+    for frames, n_reads in (((1, 1), 2), ((2, 5), 1 + QUICK.max_epochs * 2)):
+        view = random_view(16, frames=frames)
+        reads: list[int] = []
+        counted = CountedView(view.items, view.labels, reads)
+        fit(build(linear.Head, view, 4, 0), counted, None, QUICK, seed=0)
+        assert len(reads) == n_reads  # one of them a first look at a single item
+
+
+@dataclass(frozen=True)
+class CountedView(ArrayView):
+    reads: list[int]
+
+    def batch(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
+        self.reads.append(len(indices))
+        return super().batch(indices)
+
+
+def test_freed_memory_is_kept_in_a_process_that_only_trains() -> None:
+    """In a process of its own: the setting cannot be taken back."""
+    code = "from sercache.training.memory import keep_freed_memory as keep; print(keep())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(platform.libc_ver()[0] == "glibc")

@@ -22,6 +22,7 @@ from sercache.catalog import unknown
 from sercache.errors import RecipeError, TrainingError
 from sercache.nn import cross_entropy, focal_loss
 from sercache.recipe import Recipe
+from sercache.training.memory import Resident
 from sercache.training.plan import (
     Epoch,
     batches,
@@ -112,6 +113,7 @@ def fit(
     place = torch.device(device)
     n_outputs = _check(head.to(place), train, dev, recipe)
     started = time.perf_counter()
+    train, dev = _resident(train, place), None if dev is None else _resident(dev, place)
     weights = class_weights(recipe, train.labels, n_outputs)
     loss_of = _loss(recipe, None if weights is None else torch.from_numpy(weights).to(place))
     optimiser = _optimiser(head, recipe)
@@ -283,23 +285,25 @@ def _optimiser(head: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     )
 
 
+def _resident(view: View, device: torch.device) -> View:
+    """``view`` with its features read once and kept on ``device``, where it is pooled; else itself."""
+    if int(view.n_frames.max()) > 1:
+        return view
+    x, mask = view.batch(np.arange(len(view)))
+    if not mask.all():  # an item without frames: its mean is zero
+        x = torch.where(mask[:, None, :, None], x, 0.0)
+    return Resident(x.to(device), view.labels, view.n_frames)
+
+
 def _feed(view: View, device: torch.device) -> _Feed:
-    """Batches (x, mask, labels) of ``view`` on ``device``; pooled features move to a GPU once, whole."""
-    labels = torch.tensor(view.labels, device=device)  # a copy: the view may be read-only
-    if device.type == "cpu" or int(view.n_frames.max()) > 1:
+    """Batches (x, mask, labels) of ``view`` on ``device``."""
+    labels = torch.tensor(view.labels)  # a copy: the view may be read-only
 
-        def read(rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-            x, mask = view.batch(rows)
-            return x.to(device), mask.to(device), labels[torch.from_numpy(rows).to(device)]
+    def read(rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        x, mask = view.batch(rows)
+        return x.to(device), mask.to(device), labels[rows].to(device)
 
-        return read
-    x, mask = (part.to(device) for part in view.batch(np.arange(len(view))))
-
-    def pick(rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-        index = torch.from_numpy(rows).to(device)
-        return x[index], mask[index], labels[index]
-
-    return pick
+    return read
 
 
 def _notes(recipe: Recipe, device: torch.device) -> tuple[str, ...]:
