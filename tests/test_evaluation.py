@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from scipy.special import softmax
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
 
 from heads import layer_attention, linear
+from sercache import stores
 from sercache.errors import (
     MissingFeaturesError,
     ProtocolError,
@@ -23,6 +25,7 @@ from sercache.evaluation import Extra, Progress, evaluate, gather
 from sercache.evaluation.material import fold_views
 from sercache.evaluation.scores import layer_weights, merge_clips, run_record, summarise
 from sercache.recipe import Recipe, Setup
+from sercache.report import runs
 from sercache.report.record import Prediction, Report, Run
 
 SETUP = Setup(encoder="tiny", dataset="talk", protocol="leave-one-speaker-out", states="blocks", frames=False)
@@ -245,19 +248,20 @@ def test_progress_tells_every_epoch_and_heads_can_be_kept() -> None:
     assert plans[0].n_utterances == 24
 
 
-def test_speaker_statistics_include_the_test_speaker_and_global_ones_do_not() -> None:
+@pytest.mark.parametrize(
+    ("normalise", "centred"), [("none", set()), ("global", {"train"}), ("speaker", {"train", "dev", "test"})]
+)
+def test_which_parts_of_a_fold_the_statistics_see(normalise: str, centred: set[str]) -> None:
     corpus, store = make_talk(n_speakers=3)
-    views = {}
-    for scope in ("global", "speaker"):
-        setup = dataclasses.replace(SETUP, normalise=scope)  # type: ignore[arg-type]
-        material = gather(corpus, store, setup)
-        views[scope] = fold_views(material, material.folds[0], setup.normalise)
-    for scope, scaled in views.items():
-        frames = sum(store.frames[id].shape[1] for id in scaled.test.entry_ids)
-        x = scaled.test.batch(np.arange(len(scaled.test)))[0].double()
-        weights = torch.tensor([store.frames[id].shape[1] / frames for id in scaled.test.entry_ids])
-        mean = torch.einsum("u,ulod->ld", weights.double(), x)
-        assert (mean.abs().max() < 1e-5) == (scope == "speaker")
+    setup = dataclasses.replace(SETUP, normalise=normalise, dev="next")  # type: ignore[arg-type]
+    material = gather(corpus, store, setup)
+    views = fold_views(material, material.folds[0], setup.normalise)
+    for part in ("train", "dev", "test"):
+        view = getattr(views, part)
+        weights = np.array([store.frames[id].shape[1] for id in view.entry_ids], float)
+        x = view.batch(np.arange(len(view)))[0][:, :, 0].double().numpy()
+        mean = np.average(x, axis=0, weights=weights)
+        assert (np.abs(mean).max() < 1e-5) == (part in centred), part
 
 
 def test_only_utterances_of_the_folds_need_features() -> None:
@@ -310,6 +314,17 @@ def test_an_added_corpus_must_fit() -> None:
         run(corpus, store, also_train=[Extra(other, other_store, language="zh")])
 
 
+def test_added_corpora_share_one_memory_budget() -> None:
+    corpus, store = make_talk(n_speakers=3)
+    other = dataclasses.replace(corpus, name="more")
+    setup = dataclasses.replace(SETUP, frames=True)
+    size = gather(corpus, store, setup).main.view.plan.bytes
+    for budget, fits in ((2 * size, True), (2 * size - 1, False)):
+        material = gather(corpus, store, setup, also_train=[Extra(other, store)], budget=budget)
+        assert material.main.view.plan.in_memory
+        assert material.also[0][1].view.plan.in_memory == fits
+
+
 def test_what_cannot_be_trained_is_refused_before_training() -> None:
     seen: list[Progress] = []
     for fault, match, options in (
@@ -318,6 +333,7 @@ def test_what_cannot_be_trained_is_refused_before_training() -> None:
         (RecipeError, "at least one", {"seeds": ()}),
         (RecipeError, "whole numbers from 0", {"seeds": (-1,)}),
         (RecipeError, "'hiden'", {"head_options": {"hiden": 3}}),
+        (RecipeError, "not JSON serializable", {"head_options": {"hidden": {1}}}),
         (UnknownNameError, "leave-one-out", {"protocol": "leave-one-out"}),
         (UnknownNameError, "5class", {"task": "5class"}),
         (UnknownNameError, "state", {"states": "9"}),
@@ -381,3 +397,22 @@ def test_intervals_need_speakers() -> None:
     runs = [Run("0", 0, {"wa": 1.0, "ua": 1.0, "macro_f1": 1.0}, 1, False, 1, ())]
     assert summarise(runs, nameless)["ua"].interval is None
     assert summarise(runs, nameless)["ua"].folds.std is None
+
+
+@pytest.mark.parametrize("format", ["zarr", "hdf5"])
+@pytest.mark.parametrize("frames", [False, True])
+def test_a_real_store_gives_the_same_report_as_the_fake(tmp_path: Path, format: str, frames: bool) -> None:
+    corpus, fake = make_talk(n_speakers=3, n_clips=2)
+    writer = stores.create(tmp_path / "store", fake.spec, format)
+    for id, x in fake.frames.items():
+        mean, std = (
+            getattr(x.astype(np.float64), what)(axis=1).astype(np.float32) for what in ("mean", "std")
+        )
+        n = x.shape[1]
+        writer.append(id, mean, std, x, n_frames=n, n_samples=320 * n, audio_digest=id)
+    writer.close()
+    options = {"frames": frames, "normalise": "speaker", "seeds": (1,)}
+    expected = run(corpus, fake, **options)
+    report = run(corpus, stores.open(tmp_path / "store"), **options)
+    assert report == expected
+    assert runs.load(runs.save(report, tmp_path / "run")) == expected

@@ -6,6 +6,7 @@ speakers, head options.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -166,6 +167,7 @@ def check(
     if len(set(setup.seeds)) < len(setup.seeds) or not setup.seeds or min(setup.seeds) < 0:
         raise RecipeError(f"seeds must be different whole numbers from 0, at least one, got {setup.seeds}")
     try:
+        json.dumps(dict(options))
         return build(head_class, material.main.view, len(material.classes), setup.seeds[0], **options)
     except (TypeError, ValueError) as fault:  # the head's own words for options or shapes it cannot take
         raise RecipeError(f"this head cannot be built: {fault}") from fault

@@ -14,8 +14,10 @@ from sercache.recipe import Setup
 from sercache.stores import FeatureStore
 from sercache.training import View
 from sercache.views import (
+    MEMORY_SHARE,
     FeatureView,
     JoinedView,
+    free_memory,
     global_scaling,
     open_view,
     speaker_scaling,
@@ -88,9 +90,15 @@ def gather(
     needed = {id for fold in folds for part in (fold.train, fold.dev, fold.test) for id in part}
     used = {id: label for id, label in labels.items() if id in needed}
     classes = tuple(sorted(set(used.values())))
-    part = _part(corpus, store, setup, setup.task, used, left_out, classes, budget, remedy)
-    also = tuple((extra, _extra(extra, store, setup, classes, budget)) for extra in also_train)
-    return Material(part, classes, folds, also)
+    budget = int(MEMORY_SHARE * free_memory()) if budget is None else budget
+    main = _part(corpus, store, setup, setup.task, used, left_out, classes, budget, remedy)
+    also: list[tuple[Extra, Part]] = []
+    for extra in also_train:
+        # All corpora share one budget: what the earlier ones keep is not there for the next.
+        taken = [part.view.plan for part in (main, *(part for _, part in also))]
+        left = budget - sum(plan.bytes for plan in taken if plan.in_memory)
+        also.append((extra, _extra(extra, store, setup, classes, left)))
+    return Material(main, classes, folds, tuple(also))
 
 
 def fold_views(material: Material, fold: Fold, normalise: Literal["none", "global", "speaker"]) -> FoldViews:
@@ -132,7 +140,7 @@ def _part(
     labels: Mapping[str, str],
     left_out: Mapping[str, str],
     classes: Sequence[str],
-    budget: int | None,
+    budget: int,
     remedy: str | None,
 ) -> Part:
     """The features of some utterances; speaker statistics are taken here, over all of them."""
@@ -152,9 +160,7 @@ def _part(
     return Part(view, labels, speakers, task or corpus.info.default_task, left_out)
 
 
-def _extra(
-    extra: Extra, store: FeatureStore, setup: Setup, classes: Sequence[str], budget: int | None
-) -> Part:
+def _extra(extra: Extra, store: FeatureStore, setup: Setup, classes: Sequence[str], budget: int) -> Part:
     """Features of an added corpus, from the same encoder, labelled by the same classes."""
     name = extra.corpus.name
     if dict(extra.store.spec.identity) != dict(store.spec.identity):

@@ -230,6 +230,7 @@ def _provenance(report: Report) -> list[str]:
         f"normalisation {report.normalisation}",
         f"epoch: {report.selection}",
         *_speaker_notes([report]),
+        *_class_notes(report),
     ]
     if corpus["left_out"]:
         first = next(iter(corpus["left_out"].items()))
@@ -260,6 +261,20 @@ def _speaker_notes(reports: Sequence[Report]) -> list[str]:
         return ["no test speaker talks in a training or dev part (checked)"] if reports else []
     which = "" if len(reports) == 1 else ": " + ", ".join(dict.fromkeys(r.title for r in shared))
     return [f"test speakers also talk in training or dev parts, or are not known{which}"]
+
+
+def _class_notes(report: Report) -> list[str]:
+    """Folds whose test part lacks a class: their UA is a mean over fewer classes."""
+    held: dict[str, set[int]] = {}
+    for prediction in report.predictions:
+        held.setdefault(prediction.fold, set()).add(prediction.true)
+    partial = [fold for fold, classes in held.items() if len(classes) < len(report.classes)]
+    if not partial:
+        return []
+    return [
+        f"{len(partial)} of {len(held)} test parts lack a class (first: {partial[0]}); a fold's UA is the mean "
+        "over the classes that it holds, pooled UA is over all"
+    ]
 
 
 def _rows(rows: Sequence[Sequence[Cell]]) -> tuple[tuple[Cell, ...], ...]:
