@@ -83,7 +83,8 @@ def cli() -> None:
     help="Of the encoder's arithmetic; float32 is exact.",
 )
 @click.option(
-    "--task", help="Only utterances that this task labels; all for every one.  [default: the corpus']"
+    "--task",
+    help="Only utterances that this task labels (4class, 4class@improvised, …), or all.  [default: the corpus']",
 )
 @click.option("--language", help="Only utterances in this language: en, zh, …")
 @click.option("--limit", type=click.IntRange(1), help="Only the first utterances, to try things out.")
@@ -189,6 +190,25 @@ def verify(stores: tuple[Path, ...], **options: Any) -> None:
 
 
 @cli.command()
+@click.option("--dataset", required=True, help="Corpus name (sercache datasets).")
+@_root
+@click.option("--task", help="The copy is meant to hold only what this task labels: check just that.")
+@click.option("--deep", is_flag=True, help="Decode every utterance: silence, damage, equal sound.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def doctor(dataset: str, root: Path | None, task: str | None, deep: bool, as_json: bool) -> None:
+    """Check up a copy of a corpus: completeness, broken files, equal sound. Exit code 1 on problems.
+
+    \b
+    Examples:
+      sercache doctor --dataset iemocap --root /data/IEMOCAP_full_release
+      sercache doctor --dataset emodb --task 4class --deep --json
+    """
+    from sercache.commands.doctor import Request, run
+
+    sys.exit(run(Request(dataset, root, task, deep, as_json)))
+
+
+@cli.command()
 @click.argument("name", required=False)
 def datasets(name: str | None) -> None:
     """List the corpora that can be read, or show one: expected tree, tasks, splits, licence.
@@ -252,7 +272,7 @@ def config(settings: tuple[str, ...]) -> None:
 @click.option(
     "--format", "table_format", type=click.Choice(["text", "markdown", "csv", "latex"]), default="text"
 )
-def report(runs: tuple[Path, ...], table_format: str) -> None:
+def report(runs: tuple[Path, ...], table_format: Any) -> None:
     """Print runs side by side as one table; without names, all in the runs folder.
 
     \b

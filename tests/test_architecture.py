@@ -24,6 +24,7 @@ FLOORS = {
     "sercache.datasets": 2,
     "sercache.extraction": 3,
     "sercache.views": 3,
+    "sercache.doctor": 3,
     "sercache.protocols": 3,
     "sercache.training": 4,
     "sercache.evaluation": 5,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sercache import encoders, states, stores
 from sercache.datasets import Corpus
@@ -41,10 +40,11 @@ def find_store(
     named. Raises MissingFeaturesError with the command that makes the store, StoreError where stores of
     different weights fit.
     """
+    is_encoder = _encoder_test(setup.encoder, revision)
     fitting = [
         (folder, spec)
         for folder, spec in stores.find(cache)
-        if spec.corpus == corpus.name and _is_encoder(spec, setup.encoder, revision) and serves(spec, setup)
+        if spec.corpus == corpus.name and is_encoder(spec) and serves(spec, setup)
     ]
     current = [pair for pair in fitting if pair[1].release == corpus.release]
     exact = [pair for pair in current if pair[1].clip == setup.clip]
@@ -85,23 +85,19 @@ def serves(spec: FeatureSpec, setup: Setup) -> bool:
     return set(wanted) <= set(spec.states)
 
 
-def _is_encoder(spec: FeatureSpec, name: str, revision: str | None) -> bool:
+def _encoder_test(name: str, revision: str | None) -> Callable[[FeatureSpec], bool]:
+    """Whether a store is of this encoder; a folder's weights are hashed once, here."""
     if Path(name).expanduser().is_dir():
-        return spec.identity == _identity(name, revision)
+        identity = encoders.identify(name, revision=revision)
+        return lambda spec: spec.identity == identity
     known = encoders.short_names()
     source = known[name][1] if name in known else name
-    same = spec.encoder == name or spec.identity.get("source") == source
-    return same and (revision is None or str(spec.identity.get("revision", "")).startswith(revision))
 
+    def test(spec: FeatureSpec) -> bool:
+        same = spec.encoder == name or spec.identity.get("source") == source
+        return same and (revision is None or str(spec.identity.get("revision", "")).startswith(revision))
 
-_identities: dict[tuple[str, str | None], Mapping[str, Any]] = {}
-
-
-def _identity(name: str, revision: str | None) -> Mapping[str, Any]:
-    # Hashing the weights takes seconds; the stores of a cache are all compared with one answer.
-    if (name, revision) not in _identities:
-        _identities[name, revision] = encoders.identify(name, revision=revision)
-    return _identities[name, revision]
+    return test
 
 
 def _one_set_of_weights(usable: list[tuple[Path, FeatureSpec]]) -> None:

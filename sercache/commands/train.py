@@ -89,7 +89,7 @@ def train(
     folder: Path,
     *,
     setup: Setup,
-    published: Setup | None,
+    published: Setup,
     recipe: Recipe,
     options: Mapping[str, Any],
     device: str,
@@ -135,18 +135,18 @@ def train(
 _BAR = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} epochs [{elapsed}<{remaining}{postfix}]"
 
 
-def chosen_setup(module: ModuleType, request: Request, corpus: Corpus) -> tuple[Setup, Setup | None]:
-    """What to do, and what the paper did on this corpus (None where it did not use it).
+def chosen_setup(module: ModuleType, request: Request, corpus: Corpus) -> tuple[Setup, Setup]:
+    """What to do, and what the paper did: on this corpus where it used it, else on its own.
 
     On a corpus that the head was not published with, the corpus' own task and protocol take the place of
     those of the paper.
     """
-    setup: Setup = module.SETUP
-    published: Setup | None = setup
+    setup = published = module.SETUP
     if corpus.name != setup.dataset:
-        published = getattr(module, "SETUPS", {}).get(corpus.name)
+        on_this = getattr(module, "SETUPS", {}).get(corpus.name)
+        published = on_this or published
         protocol = corpus.info.default_protocol
-        setup = published or dataclasses.replace(
+        setup = on_this or dataclasses.replace(
             setup, dataset=corpus.name, task=None, protocol=protocol, dev=_dev(setup, protocol)
         )
     names = {field.name for field in dataclasses.fields(Setup)} - {"seeds", "dataset"}
