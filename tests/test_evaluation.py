@@ -202,7 +202,7 @@ def test_the_report_says_what_was_done() -> None:
     assert report.normalisation.startswith("global: mean and standard deviation")
     assert "lowest dev loss" in report.selection
     assert "dev part: next" in report.selection
-    assert report.setup["clip"] == "split:5"
+    assert (report.setup["clip"], report.setup["fold_seed"]) == ("split:5", 0)
     assert report.corpus["class_counts"] == dict.fromkeys(CLASSES, 6)
     assert (report.corpus["n_utterances"], report.corpus["n_speakers"]) == (24, 3)
     assert report.features["n_items"] == 48

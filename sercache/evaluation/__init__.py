@@ -17,16 +17,7 @@ from torch import nn
 
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError
-from sercache.evaluation.describe import (
-    describe_corpus,
-    describe_features,
-    describe_fold,
-    deviations,
-    environment,
-    normalisation_sentence,
-    selection_sentence,
-    setup_as_used,
-)
+from sercache.evaluation.describe import deviations, environment, provenance, setup_as_used
 from sercache.evaluation.material import Extra, FoldViews, Material, fold_views, gather
 from sercache.evaluation.scores import (
     confusion,
@@ -113,31 +104,24 @@ def evaluate(
     if on_plan:
         on_plan(material.main.view.plan)
     trained = _train_all(head_class, material, used, recipe, options, device, progress, keep)
-    head_notes = tuple(getattr(head, "notes", ()))
     return Report(
         head=head_name,
         options=options,
         n_parameters=sum(p.numel() for p in head.parameters()),
         recipe=_plain(recipe),
-        setup=_plain(used),
+        setup={**_plain(used), "fold_seed": fold_seed},
         deviations=(
             *deviations(published, used, published_recipe, recipe, options, also_train),
-            *head_notes,
+            *getattr(head, "notes", ()),
             *trained.notes,
         ),
-        corpus=describe_corpus(corpus, material.main),
-        classes=material.classes,
-        features=describe_features(store, material),
-        folds=tuple(describe_fold(fold) for fold in material.folds),
-        normalisation=normalisation_sentence(used, material),
-        selection=selection_sentence(used, recipe, material),
         seeds=used.seeds,
         runs=trained.runs,
         predictions=trained.predictions,
         summary=summarise(trained.runs, trained.predictions),
         confusion=confusion(trained.predictions, len(material.classes)),
         layer_weights_are=meaning_of(head),
-        also_trained=tuple(describe_corpus(extra.corpus, part) for extra, part in material.also),
+        **provenance(corpus, store, material, used, recipe),
         environment=environment(device),
         timing={
             "started": started.isoformat(timespec="seconds"),

@@ -89,6 +89,21 @@ def _text(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
+def provenance(
+    corpus: Corpus, store: FeatureStore, material: Material, setup: Setup, recipe: Recipe
+) -> dict[str, Any]:
+    """The fields of a Report that say what was read and how it was judged."""
+    return {
+        "corpus": describe_corpus(corpus, material.main),
+        "classes": material.classes,
+        "features": describe_features(store, material),
+        "folds": tuple(describe_fold(fold) for fold in material.folds),
+        "normalisation": normalisation_sentence(setup, material),
+        "selection": selection_sentence(setup, recipe, material),
+        "also_trained": tuple(describe_corpus(extra.corpus, part) for extra, part in material.also),
+    }
+
+
 def describe_corpus(corpus: Corpus, part: Part) -> dict[str, Any]:
     """Name, release and counts of what was used of a corpus."""
     counts = Counter(part.labels.values())
