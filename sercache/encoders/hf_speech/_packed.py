@@ -26,15 +26,15 @@ intermediate result stays small."""
 
 def fault(model: Any) -> str | None:
     """Why this module cannot be run packed, or None where every part is one that is known."""
-    encoder, block = model.encoder, model.encoder.layers[0]
+    encoder = model.encoder
     parts: list[tuple[nn.Module, tuple[str, ...]]] = [
         (encoder, ("Encoder", "EncoderStableLayerNorm")),
         (model.feature_projection, ("FeatureProjection",)),
         (encoder.pos_conv_embed, ("PositionalConvEmbedding",)),
-        (block.attention, ("Attention",)),
-        (block.feed_forward, ("FeedForward",)),
+        *((block, ("EncoderLayer", "EncoderLayerStableLayerNorm")) for block in encoder.layers),
+        *((block.attention, ("Attention",)) for block in encoder.layers),
+        *((block.feed_forward, ("FeedForward",)) for block in encoder.layers),
         *((layer, _CONVOLUTIONS) for layer in model.feature_extractor.conv_layers),
-        *((layer, ("EncoderLayer", "EncoderLayerStableLayerNorm")) for layer in encoder.layers),
     ]
     for part, known in parts:
         name = type(part).__name__

@@ -1,0 +1,181 @@
+"""One contract for every encoder family: alone or in any company, the features are the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import encoder_helpers as tiny
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sercache import catalog, encoders
+from sercache.errors import AudioError, EncoderError, UnknownNameError
+
+BOUND = 2e-5
+OTHERS = ("whisper", "logmel", "egemaps", "demo-wavlm")
+
+_loaded: dict[str, Any] = {}
+
+
+@pytest.fixture(params=[*tiny.CONFIGS, *OTHERS])
+def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    name = request.param
+    if name not in _loaded:
+        _loaded[name] = encoders.load(source(name, tmp_path_factory))
+    return _loaded[name]
+
+
+def source(name: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    if name in tiny.CONFIGS:
+        return str(tiny.save(tiny.tiny_model(name), tmp_path_factory.mktemp(name)))
+    if name == "whisper":
+        return str(tiny.tiny_whisper(tmp_path_factory.mktemp(name)))
+    if name == "egemaps":
+        pytest.importorskip("opensmile", reason="the extra sercache[opensmile] is not installed")
+    return name
+
+
+def test_the_contract_is_held_by_every_family() -> None:
+    families = {short: family for short, (family, _) in encoders.short_names().items()}
+    tested = {"hf-speech", "whisper"} | {families[name] for name in OTHERS if name in families}
+    assert tested == set(catalog.names("sercache.encoders"))
+
+
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)  # fmt: skip
+@given(data=st.data())
+def test_company_changes_nothing(encoder: Any, data: st.DataObject) -> None:
+    longest = min(encoder.max_samples or 24_000, 24_000)
+    lengths = data.draw(
+        st.lists(
+            st.one_of(st.just(encoder.min_samples), st.integers(encoder.min_samples, longest)),
+            min_size=2,
+            max_size=4,
+        )
+    )
+    waves = [tiny.noise(n, seed) for seed, n in enumerate(lengths)]
+    together = tiny.encode(encoder, waves)
+    n_frames = [encoder.n_frames(n) for n in lengths]
+    for wave, k in zip(waves, range(len(waves)), strict=True):
+        for name, alone in tiny.encode(encoder, [wave]).items():
+            company = together[name].split(n_frames)[k]
+            assert tiny.error(company, alone) <= BOUND, (name, lengths, k)
+
+
+def test_states_come_once_in_order_in_the_shape_that_is_promised(encoder: Any) -> None:
+    waves = [tiny.noise(encoder.min_samples), tiny.noise(7_000)]
+    n_frames = sum(encoder.n_frames(len(wave)) for wave in waves)
+    names = []
+    for name, packed in encoder.encode(waves):
+        names.append(name)
+        assert packed.shape == (n_frames, encoder.dims[name])
+        assert packed.dtype == torch.float32
+        assert bool(packed.isfinite().all())
+        assert not packed.requires_grad
+    assert tuple(names) == encoder.states == tuple(encoder.dims)
+
+
+def test_a_choice_of_states_keeps_their_values_and_order(encoder: Any) -> None:
+    wave = tiny.noise(9_000)
+    whole = tiny.encode(encoder, [wave])
+    for chosen in ([encoder.states[-1]], [encoder.states[0]], list(encoder.states)[::-2]):
+        some = tiny.encode(encoder, [wave], chosen)
+        assert list(some) == [name for name in encoder.states if name in chosen]
+        for name, packed in some.items():
+            assert torch.equal(packed, whole[name])
+    assert tiny.encode(encoder, [wave], []) == {}
+    assert tiny.encode(encoder, []) == {}
+
+
+def test_frames_are_counted_before_they_are_made(encoder: Any) -> None:
+    longest = min(encoder.max_samples or 20_000, 20_000)
+    lengths = [*range(encoder.min_samples, encoder.min_samples + 3 * encoder.hop, 77), longest - 1, longest]
+    assert encoder.n_frames(encoder.min_samples) >= 1
+    got = tiny.encode(encoder, [tiny.noise(n) for n in lengths], [encoder.states[0]])[encoder.states[0]]
+    assert len(got) == sum(encoder.n_frames(n) for n in lengths)
+    for n in lengths:
+        assert len(tiny.encode(encoder, [tiny.noise(n)], [encoder.states[0]])[encoder.states[0]]) == (
+            encoder.n_frames(n)
+        )
+
+
+def test_waves_and_states_that_do_not_fit_are_refused_at_once(encoder: Any) -> None:
+    with pytest.raises(UnknownNameError, match="unknown state 'nosuch'"):
+        encoder.encode([tiny.noise(5_000)], ["nosuch"])
+    with pytest.raises(AudioError, match="takes"):
+        encoder.encode([np.zeros((2, 5_000), np.float32)])
+    if encoder.min_samples > 1:
+        with pytest.raises(AudioError, match=rf"needs {encoder.min_samples} "):
+            encoder.encode([tiny.noise(5_000), tiny.noise(encoder.min_samples - 1)])
+    if encoder.max_samples is not None:
+        with pytest.raises(AudioError, match="--clip split:"):
+            encoder.encode([tiny.noise(encoder.max_samples + 1)])
+
+
+def test_waves_are_left_as_they_were(encoder: Any) -> None:
+    wave = tiny.noise(6_000)
+    kept = wave.copy()
+    wave.flags.writeable = False
+    tiny.encode(encoder, [wave])
+    np.testing.assert_array_equal(wave, kept)
+
+
+def test_a_state_outlives_the_next_one(encoder: Any) -> None:
+    waves = [tiny.noise(6_000)]
+    kept = list(encoder.encode(waves))
+    for (_, late), early in zip(kept, tiny.encode(encoder, waves).values(), strict=True):
+        assert torch.equal(late, early)
+
+
+def test_features_do_not_change_from_call_to_call(encoder: Any) -> None:
+    waves = [tiny.noise(6_000), tiny.noise(3_000)]
+    first, second = tiny.encode(encoder, waves), tiny.encode(encoder, waves)
+    assert all(torch.equal(first[name], second[name]) for name in encoder.states)
+
+
+def test_an_identity_is_plain_json_and_is_known_without_the_weights(
+    encoder: Any, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> None:
+    assert json.loads(json.dumps(encoder.identity)) == encoder.identity
+    name = request.node.callspec.params["encoder"]
+    if name in ("logmel", "egemaps", "demo-wavlm"):
+        assert encoders.identify(name) == encoder.identity
+    else:
+        again = source(name, tmp_path_factory)
+        found = encoders.identify(again)
+        assert found["weights_sha256"] == encoder.identity["weights_sha256"]
+        assert found == {**encoder.identity, "source": f"local: {Path(again).name}"}
+    assert encoder.identity["family"] in catalog.names("sercache.encoders")
+    assert encoder.identity["revision"] is None
+
+
+@pytest.mark.parametrize("name", ["logmel", "demo-wavlm"])
+def test_loading_leaves_the_random_state_alone(name: str) -> None:
+    torch.manual_seed(3)
+    np.random.seed(3)  # noqa: NPY002 - it is the global state that is watched
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    encoders.load(name)
+    encoders.identify(name)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"precision": "float8"}, "unknown precision 'float8'"),
+        ({"device": "cuda:99"}, "cannot be used"),
+        ({"device": "tpu"}, "cannot be used"),
+        ({"revision": "main"}, "no --revision"),
+    ],
+)
+def test_options_that_cannot_be_had_are_refused(options: dict[str, str], says: str) -> None:
+    with pytest.raises(EncoderError, match=says) as caught:
+        encoders.load("demo-wavlm", **options)
+    assert "\n" not in str(caught.value)
