@@ -88,7 +88,8 @@ def _draw(model: Any) -> None:
             values = random.standard_normal(tensor.shape) * (gain / fan_in) ** 0.5
         tensor.copy_(torch.from_numpy(values.astype(np.float32)))
     weights = model.encoder.pos_conv_embed.conv.parametrizations.weight
-    weights.original0.copy_(weights.original1.norm(dim=(0, 1), keepdim=True))
+    # In float64, so that the last bits do not depend on the order in which a processor sums.
+    weights.original0.copy_(weights.original1.double().square().sum(dim=(0, 1), keepdim=True).sqrt())
 
 
 def _identity(model: Any) -> dict[str, Any]:
