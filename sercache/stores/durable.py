@@ -103,33 +103,45 @@ def write_faults_named(folder: Path) -> Iterator[None]:
         raise
 
 
-def read_into(descriptor: int, out: np.ndarray, offset: int, path: Path) -> None:
-    """Fill the C-contiguous ``out`` from the file's bytes at ``offset``.
+class Opened:
+    """A committed file, open for reading by byte ranges; a context manager.
 
-    Raises DamagedStoreError where the file ends before that; ``path`` names it.
+    Files are opened for each read: nothing is shared between threads or forked processes, and a failing
+    disk is an OSError, where a memory map would end the process. Raises DamagedStoreError where the file
+    is missing.
     """
-    view = out.reshape(-1).view(np.uint8).data
-    done = 0
-    while done < len(view):  # one call gives at most 2 GiB
-        got = os.preadv(descriptor, [view[done:]], offset + done)
-        if got == 0:
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError as fault:
             raise DamagedStoreError(
-                f"{path} ends at byte {offset + done}, expected {offset + len(view)}; run sercache verify --repair"
-            )
-        done += got
+                f"{path} is committed and missing; run sercache verify --repair"
+            ) from fault
 
+    def __enter__(self) -> Opened:
+        return self
 
-@contextmanager
-def opened(path: Path) -> Iterator[int]:
-    """Descriptor of a committed file for reading. Raises DamagedStoreError where the file is missing.
+    def __exit__(self, *fault: object) -> None:
+        os.close(self._descriptor)
 
-    Files are opened for each read: no state is shared between threads or forked processes.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError as fault:
-        raise DamagedStoreError(f"{path} is committed and missing; run sercache verify --repair") from fault
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    def size(self) -> int:
+        """Bytes of the file."""
+        return os.fstat(self._descriptor).st_size
+
+    def read_into(self, out: np.ndarray, offset: int) -> None:
+        """Fill the C-contiguous ``out`` from the bytes at ``offset``.
+
+        Raises DamagedStoreError where the file ends before that.
+        """
+        view = out.reshape(-1).view(np.uint8).data
+        done = 0
+        while done < len(view):  # one call gives at most 2 GiB
+            got = os.preadv(self._descriptor, [view[done:]], offset + done)
+            if got == 0:
+                raise DamagedStoreError(
+                    f"{self._path} ends at byte {offset + done}, expected {offset + len(view)}; "
+                    "run sercache verify --repair"
+                )
+            done += got

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from sercache.errors import MissingFeaturesError
 from sercache.stores.commits import File, Record, Table, file_names
 from sercache.stores.dtypes import STORED
-from sercache.stores.durable import crc32c, opened, read_into
+from sercache.stores.durable import Opened, crc32c
 from sercache.stores.layout import Layout
 
 Place = tuple[Record, int]
@@ -30,16 +29,14 @@ def read_frames(layout: Layout, place: Place, states: Sequence[int]) -> np.ndarr
         )
     out = np.empty((len(states), record.n_frames[row], layout.spec.dim), STORED[layout.spec.dtype])
     low = record.first_frame[row] - record.first_frame[0]
-    high, at = low + record.n_frames[row], 0
+    high, at, frame_bytes = low + record.n_frames[row], 0, layout.frame_bytes
     for block in record.blocks:
         start, stop = max(low - at, 0), min(high - at, block.n_frames)
         if start < stop:
-            path = layout.path / block.file
             into = out[:, at + start - low : at + stop - low]
-            with opened(path) as file:
+            with Opened(f"{layout.path}/{block.file}") as file:
                 for k, state in enumerate(states):
-                    offset = block.offset + (state * block.stride + start) * layout.frame_bytes
-                    read_into(file, into[k], offset, path)
+                    file.read_into(into[k], block.offset + (state * block.stride + start) * frame_bytes)
         at += block.n_frames
     return out
 
@@ -55,19 +52,19 @@ def read_rows(
 
     Neighbouring rows and states are read at once: a whole table is one read. Raises DamagedStoreError.
     """
-    path, n_states = layout.path / table.file, len(layout.spec.states)
+    n_states = len(layout.spec.states)
     state_bytes = layout.spec.dim * 4
     row_bytes = n_states * state_bytes
-    with opened(path) as file:
+    with Opened(f"{layout.path}/{table.file}") as file:
         if list(states) == list(range(n_states)):
             for row, into, count in _runs(wanted):
-                read_into(file, out[into : into + count], table.offset + row * row_bytes, path)
+                file.read_into(out[into : into + count], table.offset + row * row_bytes)
             return
         runs = list(_runs([(state, k) for k, state in enumerate(states)]))
         for row, into in wanted:
             for state, k, count in runs:
                 offset = table.offset + row * row_bytes + state * state_bytes
-                read_into(file, out[into, k : k + count], offset, path)
+                file.read_into(out[into, k : k + count], offset)
 
 
 def measure_files(layout: Layout, record: Record) -> list[File]:
@@ -80,12 +77,12 @@ def measure_files(layout: Layout, record: Record) -> list[File]:
 
 def rest_crc(layout: Layout, record: Record, name: str) -> str:
     """CRC-32C, 8 hex digits, of the bytes of a file that are no utterance's."""
-    path, crc, at = layout.path / name, 0, 0
-    with opened(path) as file:
-        size = os.fstat(file).st_size
+    crc, at = 0, 0
+    with Opened(f"{layout.path}/{name}") as file:
+        size = file.size()
         for start, stop in [*sorted(_feature_bytes(layout, record, name)), (size, size)]:
             gap = np.empty(max(0, start - at), np.uint8)
-            read_into(file, gap, at, path)
+            file.read_into(gap, at)
             crc, at = crc32c(gap, crc), stop
     return f"{crc:08x}"
 

@@ -1,0 +1,210 @@
+"""How fast the store is, as ratios to raw files measured in the same run.
+
+    python benchmarks/store.py [--folder FOLDER] [--utterances 96] [--repeats 5]
+
+Writing: against one sequential write and fsync of the same bytes. Reading: against copies out of a raw
+np.memmap in which every utterance lies by itself, and against zarr-python on the very files of the store;
+from the page cache (warm) and from the disk (cold: the kernel is asked to forget the files before each run).
+Runs of the things compared alternate, so that a busy machine slows all of them; medians are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import zarr
+
+from sercache import stores
+from sercache.stores import FeatureSpec
+
+STATES, DIM, MEAN_FRAMES = 24, 1024, 225  # WavLM-Large over IEMOCAP: 24 blocks, 4.5 s an utterance
+
+
+def make_spec(dtype: str = "float16", frames: bool = True) -> FeatureSpec:
+    return FeatureSpec(
+        encoder="benchmark",
+        identity={},
+        sample_rate=16000,
+        hop=320,
+        corpus="noise",
+        release="",
+        states=tuple(str(k + 1) for k in range(STATES)),
+        dim=DIM,
+        dtype=dtype,  # type: ignore[arg-type]
+        frames=frames,
+    )
+
+
+def seconds(job: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    job()
+    return time.perf_counter() - began
+
+
+def forget(folder: Path) -> None:
+    """Drop the files of a folder from the page cache."""
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def compare(
+    title: str,
+    n_bytes: int,
+    repeats: int,
+    jobs: Mapping[str, Callable[[], object]],
+    before: Callable[[], object] = lambda: None,
+) -> None:
+    """Print the median rate of each job, and its ratio to the first."""
+    for job in jobs.values():
+        job()
+    taken: dict[str, list[float]] = {name: [] for name in jobs}
+    for _ in range(repeats):
+        for name, job in jobs.items():
+            before()
+            taken[name].append(seconds(job))
+    first = median(next(iter(taken.values())))
+    print(title)
+    for name, each in taken.items():
+        spent = median(each)
+        print(f"  {name:<28}{n_bytes / spent / 1e9:7.2f} GB/s   {first / spent:5.2f} x")
+
+
+def make_features(n: int) -> dict[str, np.ndarray]:
+    """Utterances (L, T, D) float16 of about MEAN_FRAMES frames."""
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((STATES, 4 * MEAN_FRAMES, DIM), dtype=np.float32).astype(np.float16)
+    lengths = rng.gamma(4, MEAN_FRAMES / 4, n).clip(20, 4 * MEAN_FRAMES).astype(int)
+    return {f"u{k:04}": np.ascontiguousarray(noise[:, :n_frames]) for k, n_frames in enumerate(lengths)}
+
+
+def write_store(path: Path, features: dict[str, np.ndarray], format: str) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    row = np.zeros((STATES, DIM), np.float32)
+    with stores.create(path, make_spec(), format) as writer:
+        for id, frames in features.items():
+            n_frames = frames.shape[1]
+            writer.append(id, row, row, frames, n_frames=n_frames, n_samples=n_frames * 320, audio_digest="")
+
+
+def write_raw(path: Path, features: dict[str, np.ndarray]) -> None:
+    path.unlink(missing_ok=True)
+    with path.open("wb") as file:
+        for frames in features.values():
+            file.write(frames.data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def bench_frames(folder: Path, features: dict[str, np.ndarray], repeats: int) -> None:
+    n_bytes = sum(frames.nbytes for frames in features.values())
+    compare(
+        f"write {n_bytes / 1e9:.2f} GB of frames, float16, durably",
+        n_bytes,
+        repeats,
+        {"raw write + fsync": lambda: write_raw(folder / "raw", features)}
+        | {f"sercache {f}": lambda f=f: write_store(folder / f, features, f) for f in stores.FORMATS},
+    )
+
+    def mapped() -> np.ndarray:
+        return np.memmap(folder / "raw", np.float16, "r").reshape(-1, DIM)
+
+    starts = np.cumsum([0, *(frames.shape[1] * STATES for frames in features.values())])
+    order = np.random.default_rng(1).permutation(len(features))
+    ids, counts = list(features), [frames.shape[1] for frames in features.values()]
+    ours = {f"sercache {f}": stores.open(folder / f) for f in stores.FORMATS}
+    stock = zarr.open_group(folder / "zarr", mode="r")
+    array, slots = stock["frames"], {id: k for k, id in enumerate(stock["utterance"][:]) if id}
+    firsts = stock["frame_start"][:]
+
+    def by_memmap(raw: np.ndarray, k: int, states: slice) -> np.ndarray:
+        whole = raw[starts[k] : starts[k + 1]].reshape(STATES, counts[k], DIM)
+        return np.array(whole[states])
+
+    def by_zarr(k: int, states: slice) -> np.ndarray:
+        first = firsts[slots[ids[k]]]
+        return array[states, first : first + counts[k]]
+
+    memmap = "raw np.memmap"
+    for title, states in (("all states", slice(None)), ("one state", slice(11, 12))):
+        names = make_spec().states[states]
+        np.testing.assert_array_equal(
+            by_memmap(mapped(), 3, states), ours["sercache zarr"].read(ids[3], names)
+        )
+        np.testing.assert_array_equal(by_memmap(mapped(), 3, states), by_zarr(3, states))
+        warm = mapped()  # stays mapped from run to run, as in a training process
+        others = {
+            name: lambda store=store, names=names: [store.read(ids[k], names) for k in order]
+            for name, store in ours.items()
+        } | {"zarr-python": lambda states=states: [by_zarr(k, states) for k in order]}
+
+        def all_by_memmap(raw: np.ndarray, states: slice = states) -> None:
+            for k in order:
+                by_memmap(raw, k, states)
+
+        n_read = n_bytes * len(names) // STATES
+        compare(
+            f"read {title} of random utterances, warm",
+            n_read,
+            repeats,
+            {memmap: lambda raw=warm: all_by_memmap(raw)} | others,
+        )
+        del warm  # a page that is mapped is not forgotten
+        cold = {memmap: lambda: all_by_memmap(mapped())} | others
+        compare(
+            f"read {title} of random utterances, cold",
+            n_read,
+            repeats,
+            cold,
+            lambda: forget(folder),
+        )
+
+
+def bench_pooled(folder: Path, repeats: int, n: int = 5531) -> None:
+    """IEMOCAP's means: as many commits as its frames make, eleven utterances each."""
+    path, row = folder / "pooled", np.random.default_rng(0).standard_normal((STATES, DIM), np.float32)
+    with stores.create(path, make_spec(frames=False), shard_utterances=11) as writer:
+        for k in range(n):
+            writer.append(f"u{k}", row, row, None, n_frames=1, n_samples=320, audio_digest=f"{k:064x}")
+    store = stores.open(path)
+    raw = folder / "means"
+    store.pooled().tofile(raw)
+    compare(
+        f"means of {n} utterances ({raw.stat().st_size / 1e9:.2f} GB, {n // 11} commits)",
+        raw.stat().st_size,
+        repeats,
+        {"raw np.fromfile": lambda: np.fromfile(raw, np.float32), "sercache zarr": store.pooled},
+    )
+    print(f"open {n // 11} commits, {n} utterances: {seconds(lambda: stores.open(path)) * 1e3:.0f} ms")
+    spent = seconds(lambda: stores.verify(path))
+    print(f"verify them: {2 * raw.stat().st_size / spent / 1e9:.2f} GB/s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, help="on the disk to measure; default: the temporary folder")
+    parser.add_argument("--utterances", type=int, default=96, help="default: 96, 1 GB")
+    parser.add_argument("--repeats", type=int, default=5)
+    given = parser.parse_args()
+    print("command: python", *sys.argv)
+    print(f"machine: {platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}")
+    print(f"python {platform.python_version()}, numpy {np.__version__}, zarr {zarr.__version__}")
+    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+        bench_frames(Path(folder), make_features(given.utterances), given.repeats)
+        bench_pooled(Path(folder), given.repeats)
+
+
+if __name__ == "__main__":
+    main()
