@@ -246,6 +246,30 @@ def test_what_is_no_store_is_left_alone(tmp_path: Path, format: str) -> None:
     assert [p.name for p in (tmp_path / "folder").iterdir()] == ["file"]
 
 
+def test_a_cache_folder_that_is_a_file_is_refused(tmp_path: Path, format: str) -> None:
+    (tmp_path / "cache").write_text("mine")
+    with pytest.raises(StoreError, match=r"cannot be written.*choose another --cache"):
+        stores.create(stores.store_path(tmp_path / "cache", make_spec(), format), make_spec(), format)
+
+
+def test_empty_folders_may_get_lost_in_a_copy(path: Path, format: str) -> None:
+    stores.create(path, make_spec(), format, **SIZES).close()
+    for name in ("commits", "claims", "writers"):
+        (path / "ledger" / name).rmdir()
+    assert stores.open(path).ids() == []
+    assert stores.verify(path) == []
+    content = fill(path, {"a": 3}, format)
+    assert_holds(stores.open(path), content)
+
+
+def test_a_writer_whose_store_was_removed_says_so(path: Path, format: str) -> None:
+    writer = stores.create(path, make_spec(), format)
+    append(writer, "a", features("a", 3, make_spec()))
+    shutil.rmtree(path)
+    with pytest.raises(StoreError, match="the store was removed"):
+        writer.close()
+
+
 def test_stores_are_found_among_foreign_folders(tmp_path: Path) -> None:
     specs = [make_spec(), make_spec(corpus="other", encoder="/odd/../name")]
     made = []

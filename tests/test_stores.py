@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import re
@@ -384,7 +385,7 @@ def test_a_full_disk_leaves_nothing_behind(
             append(writer, "b", content["b"])
         except DiskSpaceError as fault:
             refused = str(fault)
-    assert refused is None or re.search("is full.*run the same command", refused)
+    assert refused is None or re.search(r"is full.*run the same command", refused)
     assert refused is not None or n_calls <= step
     visible = stores.open(path).ids()
     if visible == ["a"]:
@@ -393,6 +394,32 @@ def test_a_full_disk_leaves_nothing_behind(
         assert_holds(stores.open(path), {"a": content["a"]})
     writer.close()
     assert_holds(stores.open(path), content, order=["a", "b"])
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_an_interrupt_at_any_step_keeps_what_was_finished(
+    path: Path, format: str, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the middle of a commit: sealing again afterwards, as extraction does, gives all, once."""
+    content = {id: features(id, 20, make_spec()) for id in "ab"}
+    writer = stores.create(path, make_spec(), format)
+    for id, frames in content.items():
+        append(writer, id, frames)
+    steps = iter(range(step))
+
+    def interrupted(descriptor: int) -> None:
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sercache.stores.durable.os.fsync", interrupted)
+        with contextlib.suppress(KeyboardInterrupt):
+            writer.seal()
+    assert stores.open(path).ids() in ([], ["a", "b"])
+    writer.seal()
+    assert_holds(stores.open(path), content, order="ab")
+    writer.close()
+    assert len(list((path / "ledger/commits").iterdir())) == 1
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full, /dev/full")

@@ -141,19 +141,20 @@ class Ledger:
 
         Raises DamagedStoreError for a damaged record; with ``damaged``, its path is put there instead.
         """
-        stamp, now = (self.folder / "commits").stat().st_mtime_ns, time.monotonic()
+        folder, now = self.folder / "commits", time.monotonic()
+        if not folder.is_dir():  # a copy of an empty store may lack empty folders
+            return False
+        stamp = folder.stat().st_mtime_ns
         if stamp == self._stamp and self._settled:
             return False
-        new = [self._read(number, damaged) for number in sorted(self._unread())]
+        unread = set(numbers(folder)).difference(self.records)
+        new = [self._read(number, damaged) for number in sorted(unread)]
         # The folder's time stamp spares listing thousands of names, but two commits may bear the same one:
         # it is believed only once a listing was made when the stamp was old.
         self._settled = stamp == self._stamp and now - self._since > _SETTLED_SECONDS
         if stamp != self._stamp:
             self._stamp, self._since = stamp, now
         return any(new)
-
-    def _unread(self) -> set[int]:
-        return set(numbers(self.folder / "commits")).difference(self.records)
 
     def _read(self, number: int, damaged: list[Path] | None) -> bool:
         path = record_path(self.folder, number)

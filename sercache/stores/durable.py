@@ -18,7 +18,7 @@ Piece = bytes | np.ndarray
 """Bytes, or a C-contiguous array that is written as it lies in memory."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 
 def crc32c(data: Piece, start: int = 0) -> int:

@@ -79,7 +79,7 @@ def _make_file(path: Path, layout: Layout, items: Sequence[Item]) -> dict[str, i
     }
     if spec.frames:
         shapes["frames"] = ((len(spec.states), sum(counts), spec.dim), STORED[spec.dtype])
-    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+    with h5py.File(path, "w") as file:
         file.attrs["states"] = list(spec.states)
         file.attrs["encoder"], file.attrs["spec_digest"] = spec.encoder, spec.digest
         ids = [item.id.encode("utf-8", "backslashreplace") for item in items]

@@ -70,7 +70,7 @@ class Registration:
 
     def claim(self, count: int) -> range:
         """Reserve ``count`` consecutive numbers above all that were ever used."""
-        os.utime(self._file("json"))
+        self._show_life()
         while True:
             first = highest(self._ledger) + 1
             claimed = range(first, first + count)
@@ -78,6 +78,15 @@ class Registration:
             if all(map(self._take, claimed)) and _highest_record(self._ledger) < first:
                 return claimed
             self.release()
+
+    def _show_life(self) -> None:
+        try:
+            os.utime(self._file("json"))
+        except FileNotFoundError as fault:
+            raise StoreError(
+                f"{self._file('json')} is gone: another host took this writer for dead, or the store was removed; "
+                "run the same command to go on"
+            ) from fault
 
     def _take(self, number: int) -> bool:
         try:
@@ -171,7 +180,7 @@ def _is_free(lock: Path) -> bool:
     probe = FileLock(lock, thread_local=False)
     try:
         probe.acquire(blocking=False)
-    except Timeout:
+    except (Timeout, PermissionError):  # another user's lock cannot be tried
         return False
     probe.release()
     return True
