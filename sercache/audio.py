@@ -59,7 +59,8 @@ def read(path: Path, rate: int, start: float | None = None, end: float | None = 
     if len(samples) < last - first:
         got, expected = (n / own_rate for n in (len(samples), last - first))
         raise AudioError(
-            f"{path}: holds {got:.2f} s where its header says {expected:.2f} s; get a whole copy"
+            f"{path}: holds {got:.2f} s where its header says {expected:.2f} s; get a whole copy",
+            "truncated",
         )
     wave = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
     return _checked(path, _resampled(wave, own_rate, rate))
@@ -86,7 +87,8 @@ def _opened(path: Path) -> Iterator:
             _refuse_cut_short(path, file.extra_info)
             yield file
     except (soundfile.SoundFileError, OSError) as fault:
-        raise AudioError(f"{path}: {_why_unreadable(path, fault)}") from fault
+        reason, kind = _why_unreadable(path, fault)
+        raise AudioError(f"{path}: {reason}", kind) from fault
 
 
 def _refuse_cut_short(path: Path, log: str) -> None:
@@ -97,21 +99,23 @@ def _refuse_cut_short(path: Path, log: str) -> None:
     declared, held = int(found[1]), int(found[2])
     if held < 0.99 * declared and declared < _STREAMED:
         raise AudioError(
-            f"{path}: is cut short, {held} of {declared} bytes of samples are there; get a whole copy"
+            f"{path}: is cut short, {held} of {declared} bytes of samples are there; get a whole copy",
+            "truncated",
         )
 
 
-def _why_unreadable(path: Path, fault: Exception) -> str:
+def _why_unreadable(path: Path, fault: Exception) -> tuple[str, str]:
+    """What is wrong with a file that libsndfile refuses, in words and as a kind of AudioError."""
     try:
         with path.open("rb") as file:
             head = file.read(len(_LFS))
     except OSError as denied:
-        return f"cannot be read ({denied.strerror})"
+        return f"cannot be read ({denied.strerror})", "unreadable"
     if head == _LFS:
-        return "is a git-LFS pointer, not audio; run `git lfs pull` in its repository"
+        return "is a git-LFS pointer, not audio; run `git lfs pull` in its repository", "lfs-pointer"
     if not head:
-        return "is an empty file"
-    return f"cannot be read as audio ({str(fault).rpartition(': ')[2].rstrip('.')})"
+        return "is an empty file", "unreadable"
+    return f"cannot be read as audio ({str(fault).rpartition(': ')[2].rstrip('.')})", "unreadable"
 
 
 def _span(path: Path, rate: int, n_samples: int, start: float | None, end: float | None) -> tuple[int, int]:
@@ -120,10 +124,12 @@ def _span(path: Path, rate: int, n_samples: int, start: float | None, end: float
     begin = 0.0 if start is None else start
     stop = length if end is None else end
     if not 0 <= begin < stop <= length + _SLACK or round(begin * rate) >= n_samples:
-        raise AudioError(f"{path}: {begin:g}-{stop:g} s lies outside the recording of {length:.3f} s")
+        raise AudioError(
+            f"{path}: {begin:g}-{stop:g} s lies outside the recording of {length:.3f} s", "outside"
+        )
     first, last = round(begin * rate), min(round(stop * rate), n_samples)
     if first == last:
-        raise AudioError(f"{path}: {begin:g}-{stop:g} s is shorter than one sample")
+        raise AudioError(f"{path}: {begin:g}-{stop:g} s is shorter than one sample", "too-short")
     return first, last
 
 
@@ -137,9 +143,9 @@ def _resampled(wave: np.ndarray, own_rate: int, rate: int) -> np.ndarray:
 
 def _checked(path: Path, wave: np.ndarray) -> np.ndarray:
     if not len(wave):
-        raise AudioError(f"{path}: is too short to give a sample at the encoder's rate")
+        raise AudioError(f"{path}: is too short to give a sample at the encoder's rate", "too-short")
     if not np.isfinite(wave).all():
-        raise AudioError(f"{path}: holds values that are not finite (NaN or infinity)")
+        raise AudioError(f"{path}: holds values that are not finite (NaN or infinity)", "not-finite")
     if not wave.any():
-        raise AudioError(f"{path}: is silent (every sample is zero)")
+        raise AudioError(f"{path}: is silent (every sample is zero)", "silent")
     return np.ascontiguousarray(wave, dtype=np.float32)

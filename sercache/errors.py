@@ -26,6 +26,11 @@ class MissingExtraError(SercacheError):
 class AudioError(SercacheError):
     """A recording that cannot be used: unreadable, empty, silent, too short."""
 
+    def __init__(self, message: str, kind: str = "unreadable") -> None:
+        super().__init__(message)
+        self.kind = kind
+        """unreadable, lfs-pointer, truncated, outside, silent, not-finite, too-short or too-long."""
+
 
 class CorpusError(SercacheError):
     """A folder that is not the corpus it is said to be, or labels that cannot be read."""

@@ -23,17 +23,6 @@ _SILENCE = 2e-4
 """Least range of samples that is sound: -80 dB of full scale, the dither of a 16-bit recording."""
 _SLACK = 0.01
 """Seconds that a stretch may reach past the end of its file, as when it is read."""
-_PHRASES = (
-    ("git-LFS pointer", "lfs-pointer"),
-    ("cut short", "truncated"),
-    ("where its header says", "truncated"),
-    ("lies outside", "outside"),
-    ("is silent", "silent"),
-    ("not finite", "not-finite"),
-    ("too short", "too-short"),
-    ("shorter than one sample", "too-short"),
-)
-"""How sercache.audio words a refusal -> kind of finding; any other is ``unreadable``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +101,7 @@ def _examine_stretch(
 def _refused(fault: AudioError, path: Path, ids: tuple[str, ...], root: Path) -> Finding:
     """A refusal of sercache.audio as a finding. The path is cut off first: it may hold any words."""
     reason = str(fault).removeprefix(f"{path}: ")
-    kind = next((kind for phrase, kind in _PHRASES if phrase in reason), "unreadable")
-    return Finding(kind, reason, ids, shown(path, root))
+    return Finding(fault.kind, reason, ids, shown(path, root))
 
 
 def odd_ones(examined: Sequence[Examined], root: Path) -> list[Finding]:
