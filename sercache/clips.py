@@ -1,7 +1,11 @@
-"""Clip rules: how long recordings are cut before they are encoded.
+"""Clip rules: how long recordings are cut, and short ones repeated, before they are encoded.
 
-A rule is written ``none``, ``trim:<seconds>`` (keep the beginning) or ``split:<seconds>`` (consecutive
-pieces, the remainder a piece of its own). It decides the features, so it is part of the FeatureSpec.
+A rule is written ``none``, ``trim:<seconds>`` (keep the beginning), ``split:<seconds>`` (consecutive
+pieces, the remainder a piece of its own), ``repeat:<seconds>`` (a shorter recording is repeated whole, as
+often as it takes to last that long: Park et al.), or ``repeat`` and a cut, ``repeat:3+trim:15``. Recordings
+are repeated as decoded, at the encoder's rate; one that is repeated is never cut, so the seconds of the
+cut must be at least twice those of the repetition. The rule decides the features, so it is part of the
+FeatureSpec.
 """
 
 from __future__ import annotations
@@ -12,40 +16,63 @@ from typing import Literal
 from sercache.errors import SettingsError
 
 _SEPARATOR = "#"
+_FORMS = "none, trim:<seconds>, split:<seconds>, repeat:<seconds> or repeat:<seconds>+trim:<seconds>"
 
 
 @dataclass(frozen=True)
 class ClipRule:
-    """What happens to recordings longer than ``seconds``."""
+    """What happens to recordings longer than ``seconds`` and to those shorter than ``repeat`` seconds."""
 
     kind: Literal["none", "trim", "split"]
     seconds: float = 0.0
+    repeat: float = 0.0
+    """0: short recordings are left as they are."""
 
     def __str__(self) -> str:
-        return self.kind if self.kind == "none" else f"{self.kind}:{self.seconds:g}"
+        cutting = [] if self.kind == "none" else [f"{self.kind}:{self.seconds:g}"]
+        repeating = [f"repeat:{self.repeat:g}"] if self.repeat else []
+        return "+".join(repeating + cutting) or "none"
 
 
 def parse(text: str) -> ClipRule:
-    """The rule that ``text`` writes.
+    """The rule that ``text`` writes. Raises SettingsError for anything that is none."""
+    steps = [step.strip().partition(":") for step in text.split("+")]
+    if [kind for kind, _, seconds in steps if not seconds] == ["none"] and len(steps) == 1:
+        return ClipRule("none")
+    found: dict[str, float] = {kind: _positive(seconds) for kind, _, seconds in steps}
+    cuts: list[Literal["trim", "split"]] = [kind for kind in ("trim", "split") if kind in found]
+    strange = found.keys() - {"trim", "split", "repeat"}
+    if strange or len(cuts) > 1 or len(found) < len(steps) or not all(found.values()):
+        raise SettingsError(f"a clip rule is {_FORMS}, got {text!r}")
+    repeat = found.get("repeat", 0.0)
+    if not cuts:
+        return ClipRule("none", repeat=repeat)
+    if found[cuts[0]] < 2 * repeat:
+        raise SettingsError(
+            f"clip rule {text!r}: a repeated recording can last {2 * repeat:g} s; cut at that or more"
+        )
+    return ClipRule(cuts[0], found[cuts[0]], repeat)
 
-    Raises SettingsError for anything but ``none``, ``trim:<s>``, ``split:<s>`` with s > 0.
-    """
-    kind, _, seconds = text.strip().partition(":")
+
+def _positive(text: str) -> float:
+    """Seconds above 0, or 0 where ``text`` is no such number."""
     try:
-        if kind == "none" and not seconds:
-            return ClipRule("none")
-        if kind in ("trim", "split") and 0 < float(seconds.removesuffix("s")) < float("inf"):
-            return ClipRule(kind, float(seconds.removesuffix("s")))  # type: ignore[arg-type]
+        seconds = float(text.removesuffix("s"))
     except ValueError:
-        pass
-    raise SettingsError(f"a clip rule is none, trim:<seconds> or split:<seconds>, got {text!r}")
+        return 0.0
+    return seconds if 0 < seconds < float("inf") else 0.0
+
+
+def copies(n_samples: int, rate: int, rule: ClipRule) -> int:
+    """How often a recording of ``n_samples`` at ``rate`` Hz is played one after another; 1: as it is."""
+    return max(1, -(-round(rule.repeat * rate) // max(1, n_samples)))
 
 
 def cut(n_samples: int, rate: int, rule: ClipRule, min_samples: int) -> list[tuple[int, int]]:
     """(start, stop) in samples of each piece of a recording of ``n_samples`` at ``rate`` Hz.
 
     A remainder shorter than ``min_samples`` (too short for a frame) or than 0.1 s is dropped, unless it
-    is all there is.
+    is all there is. Repetition is none of this: see ``copies``.
     """
     length = round(rule.seconds * rate)
     if rule.kind == "none" or n_samples <= length:

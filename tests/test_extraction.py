@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -261,3 +262,18 @@ def test_batches_do_not_depend_on_what_is_done(corpus: Corpus, tmp_path: Path) -
     assert fresh.batches == later.batches
     assert all(sum(p.n_frames for p in b) <= encoder.pack_frames or len(b) == 1 for b in fresh.batches)
     assert dataclasses.replace(later, done=frozenset()).n_bytes == fresh.n_bytes
+
+
+def test_short_recordings_are_repeated_as_decoded(corpus: Corpus, tmp_path: Path) -> None:
+    from sercache import audio
+
+    store, _, encoder = run(corpus, tmp_path / "store", dtype="float32", clip="repeat:1+trim:2.5")
+    assert store.spec.clip == "repeat:1+trim:2.5"
+    for u in corpus.utterances:
+        wave = audio.read(u.path, RATE)
+        if len(wave) < RATE:
+            wave = np.concatenate([wave] * math.ceil(RATE / len(wave)))
+            assert len(wave) >= RATE
+        assert store.entries()[u.id].n_samples == len(wave)
+        alone = np.stack([x.numpy() for _, x in encoder.encode([wave], ("1", "2"))])
+        np.testing.assert_array_equal(store.read(u.id), alone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -87,6 +88,39 @@ def test_clip_ids_lead_back_to_their_utterance() -> None:
     assert ids == ["a#b#0", "a#b#1"]
     assert {clips.utterance_id(entry, rule) for entry in ids} == {"a#b"}
     assert clips.utterance_id("a#b", clips.parse("none")) == "a#b"
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [("none", "none"), (" repeat:3 ", "repeat:3"), ("trim:15+repeat:3s", "repeat:3+trim:15")],
+)
+def test_clip_rules_have_one_spelling(text: str, written: str) -> None:
+    assert str(clips.parse(text)) == written
+    assert clips.parse(written) == clips.parse(text)
+
+
+@given(n_samples=st.integers(1, 300_000), rate=st.sampled_from([8000, 16000, 44100]))
+def test_short_recordings_are_repeated_whole_and_never_cut(n_samples: int, rate: int) -> None:
+    rule = clips.parse("repeat:3+trim:15")
+    n = clips.copies(n_samples, rate, rule)
+    assert n == (1 if n_samples >= 3 * rate else math.ceil(3 * rate / n_samples))
+    assert clips.copies(n_samples, rate, clips.parse("trim:15")) == 1
+    if n > 1:
+        assert 3 * rate <= n * n_samples < 6 * rate
+        assert clips.cut(n_samples, rate, rule, 400) == [(0, n_samples)]
+
+
+def test_a_repeated_recording_must_not_be_cut() -> None:
+    with pytest.raises(SettingsError, match="can last 6 s; cut at that or more"):
+        clips.parse("repeat:3+split:5")
+
+
+@pytest.mark.parametrize(
+    "text", ["repeat", "repeat:0", "none+trim:3", "trim:3+split:3", "repeat:1+repeat:1", "+"]
+)
+def test_repetitions_that_cannot_be_read(text: str) -> None:
+    with pytest.raises(SettingsError, match="repeat:<seconds>"):
+        clips.parse(text)
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,10 @@ class Piece:
     """Seconds into the file; None: from its beginning."""
     end: float | None
     n_samples: int
-    """Expected at the encoder's rate, from the file's header."""
+    """Expected at the encoder's rate, from the file's header, repetitions included."""
     n_frames: int
+    copies: int = 1
+    """How often the stretch is played one after another."""
 
 
 @dataclass(frozen=True)
@@ -142,12 +144,13 @@ def _pieces(encoder: Encoder, utterance: Utterance, rule: clips.ClipRule) -> lis
         stop = utterance.end if utterance.end is not None else info.n_samples / info.rate
         length = min(round(stop * info.rate), info.n_samples) - round(begin * info.rate)
         if length <= 0:
-            raise AudioError(f"{utterance.path}: {begin:g}-{stop:g} s lies outside the recording")
+            raise AudioError(f"{utterance.path}: {begin:g}-{stop:g} s lies outside the recording", "outside")
         scale = encoder.sample_rate / info.rate
         shortest = round(encoder.min_samples / scale)
         cuts = clips.cut(length, info.rate, rule, shortest)
         ids = clips.entry_ids(utterance.id, len(cuts), rule)
         whole = len(cuts) == 1 and cuts[0] == (0, length)
+        copies = clips.copies(length, info.rate, rule)
         return [
             _piece(
                 encoder,
@@ -155,6 +158,7 @@ def _pieces(encoder: Encoder, utterance: Utterance, rule: clips.ClipRule) -> lis
                 utterance.path,
                 (utterance.start, utterance.end) if whole else (begin + a / info.rate, begin + b / info.rate),
                 round((b - a) * scale),
+                copies,
             )
             for entry_id, (a, b) in zip(ids, cuts, strict=True)
         ]
@@ -163,12 +167,18 @@ def _pieces(encoder: Encoder, utterance: Utterance, rule: clips.ClipRule) -> lis
 
 
 def _piece(
-    encoder: Encoder, entry_id: str, path: Path, span: tuple[float | None, float | None], n_samples: int
+    encoder: Encoder,
+    entry_id: str,
+    path: Path,
+    span: tuple[float | None, float | None],
+    n_samples: int,
+    copies: int,
 ) -> Piece:
-    too_long = length_fault(encoder, path, n_samples)
-    if too_long:
-        raise AudioError(too_long)
-    return Piece(entry_id, path, *span, n_samples, encoder.n_frames(n_samples))
+    n_samples *= copies
+    unfit = length_fault(encoder, path, n_samples)
+    if unfit:
+        raise AudioError(unfit, "too-short" if n_samples < encoder.min_samples else "too-long")
+    return Piece(entry_id, path, *span, n_samples, encoder.n_frames(n_samples), copies)
 
 
 def length_fault(encoder: Encoder, path: Path, n_samples: int) -> str | None:

@@ -197,7 +197,7 @@ def _decoded(plan: Plan, encoder: Encoder, workers: int) -> Iterator[list[_Decod
 
 def _decode(piece: Piece, encoder: Encoder) -> _Decoded | Skipped:
     try:
-        wave = audio.read(piece.path, encoder.sample_rate, piece.start, piece.end)
+        wave = np.tile(audio.read(piece.path, encoder.sample_rate, piece.start, piece.end), piece.copies)
     except AudioError as fault:
         return Skipped(piece.entry_id, str(fault))
     # The header may promise more than the file holds.
