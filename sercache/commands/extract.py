@@ -163,14 +163,14 @@ def _as_published(request: Request) -> Request:
 def chosen_utterances(
     corpus: Corpus, task: str | None, language: str | None = None, limit: int | None = None
 ) -> list[Utterance]:
-    """Utterances that ``task`` labels (``all``: every one), in corpus order, at most ``limit``.
+    """Utterances with a class or numbers for ``task`` (``all``: every one), in corpus order, at most ``limit``.
 
     ``language`` (``zh``) keeps those in it, whatever the region.
 
     Says how many of the corpus they are. Raises SettingsError where none is left.
     """
-    labels = {} if task == "all" else corpus.labels(task)
-    chosen = [u for u in corpus.utterances if task == "all" or u.id in labels]
+    members = set() if task == "all" else set(corpus.members(task))
+    chosen = [u for u in corpus.utterances if task == "all" or u.id in members]
     if not chosen and task is None:  # a corpus without labels is still worth its features
         chosen = list(corpus.utterances)
     chosen = [u for u in chosen if language in (None, u.language.split("-")[0])]

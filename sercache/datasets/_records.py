@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sercache.catalog import unknown
+from sercache.datasets._tasks import AVD, NUMERIC, Expression, parse, read_label_map, scaled
 from sercache.errors import CorpusError, UnknownNameError
 
 
@@ -121,7 +122,9 @@ class CorpusInfo:
     default_protocol: str = "leave-one-speaker-out"
     """How a head is judged on this corpus where its own paper does not say."""
     attribute_range: tuple[float, float] | None = None
-    """Least and greatest value of ``Utterance.attributes``."""
+    """Ends of the scale of arousal, valence and dominance; the task ``avd`` needs it."""
+    shares: str = ""
+    """What ``Utterance.soft_label`` is; empty where the corpus has none. For the task ``shares``."""
     generated: bool = False
     """True: ``read`` makes the corpus in ``root`` where there is nothing yet."""
 
@@ -151,16 +154,62 @@ class Corpus:
     def labels(self, task: str | None = None) -> dict[str, str]:
         """Class of each utterance that ``task`` labels: id -> class, in corpus order.
 
-        ``task`` is a label map (``4class``), a label map and subsets (``4class@improvised``) or a setup.
-        Raises UnknownNameError for a task, subset or setup that the corpus does not have.
+        ``task`` is a label map (``4class``), a label map and subsets (``4class@improvised``), a setup, or
+        the path of a TOML file with a table ``[labels]``: ``raw label = "class"``.
+        Raises UnknownNameError for a task, subset or setup that the corpus does not have, for a task that
+        gives numbers, for a file that is not there; CorpusError for a file that is no label map.
         """
-        name, subsets = self._resolve(task)
-        label_map = self.info.tasks[name]
+        label_map = self.label_map(task)
+        return {u.id: label_map[u.raw_label] for u in self._chosen(task) if u.raw_label in label_map}
+
+    def targets(self, task: str) -> dict[str, tuple[float, ...]]:
+        """Numbers of each utterance for ``avd`` or ``shares`` (and subsets): id -> values, in corpus order.
+
+        ``avd``: arousal, valence, dominance, each from 0 to 1, where ``Utterance.attributes`` has all three
+        (that keeps them as published; a value beyond an end of the scale counts as the end). ``shares``: the
+        shares of ``target_names``, as published. Raises UnknownNameError where the corpus has none.
+        """
+        names = self.target_names(task)
+        if self._parsed(task).name == "shares":
+            return {
+                u.id: tuple(u.soft_label.get(name, 0.0) for name in names)
+                for u in self._chosen(task)
+                if u.soft_label
+            }
+        low, high = self.info.attribute_range or (0.0, 1.0)
         return {
-            u.id: label_map[u.raw_label]
-            for u in self.utterances
-            if u.raw_label in label_map and all(s.holds(u) for s in subsets)
+            u.id: tuple(scaled(u.attributes[name], low, high) for name in names)
+            for u in self._chosen(task)
+            if u.attributes and all(name in u.attributes for name in names)
         }
+
+    def target_names(self, task: str) -> tuple[str, ...]:
+        """What each value of ``targets(task)`` is: the attributes, or the classes with shares, alphabetical.
+
+        Raises UnknownNameError for a task without numbers, or numbers that the corpus does not publish.
+        """
+        name = self._parsed(task).name
+        if name == "avd" and self.info.attribute_range is not None:
+            return AVD
+        if name == "shares":
+            found = sorted({each for u in self.utterances for each in u.soft_label or ()})
+            if found:
+                return tuple(found)
+        missing = {"avd": "arousal, valence and dominance on a known scale", "shares": "shares of raters"}
+        if name in missing:
+            raise UnknownNameError(
+                f"unknown task {name!r} of {self.name}: this copy has no {missing[name]} "
+                f"(there is: {', '.join(self.info.tasks)})"
+            )
+        raise UnknownNameError(
+            f"task {name!r} of {self.name} gives classes, not numbers: {', '.join(NUMERIC)} do"
+        )
+
+    def members(self, task: str | None = None) -> list[str]:
+        """Ids of the utterances that have a class or numbers for ``task``, in corpus order."""
+        if task is not None and self._parsed(task).name in NUMERIC:
+            return list(self.targets(task))
+        return list(self.labels(task))
 
     def classes(self, task: str | None = None) -> list[str]:
         """Class names of ``task`` that occur in this copy, alphabetical; a head's output k is class k."""
@@ -168,22 +217,51 @@ class Corpus:
 
     def missing_classes(self, task: str | None = None) -> list[str]:
         """Class names of ``task`` that no utterance of this copy has, alphabetical."""
-        name, _ = self._resolve(task)
-        return sorted(set(self.info.tasks[name].values()) - set(self.classes(task)))
+        return sorted(set(self.label_map(task).values()) - set(self.classes(task)))
+
+    def label_map(self, task: str | None = None) -> Mapping[str, str]:
+        """Raw label -> class, as ``task`` maps them. Raises as ``labels`` does."""
+        return self._mapped(task)[0]
+
+    def task_name(self, task: str | None = None) -> str:
+        """``task`` as it is to be recorded: the default by its name, a file with a digest of its content.
+
+        ``labels`` takes it back, and refuses it once the file has another content.
+        """
+        asked = self._parsed(task)
+        digest = self._mapped(task)[1] if asked.is_file else ""
+        if not digest:
+            return task or self.info.default_task
+        return "@".join([f"{asked.name}#{digest}", *asked.subsets])
 
     def by_id(self) -> dict[str, Utterance]:
         """Utterances by id."""
         return {u.id: u for u in self.utterances}
 
-    def _resolve(self, task: str | None) -> tuple[str, list[Subset]]:
-        """Name of the label map and the subsets that a task expression asks for."""
-        info = self.info
-        expression = task or info.default_task
-        name, *wanted = info.setups.get(expression, expression).split("@")
-        if name not in info.tasks:
-            on_offer = [*info.tasks, *(s for s in info.setups if s not in info.tasks)]
-            raise UnknownNameError(unknown(f"task of {self.name}", name, on_offer))
+    def _parsed(self, task: str | None) -> Expression:
+        return parse(task or self.info.default_task, self.info.setups)
+
+    def _mapped(self, task: str | None) -> tuple[Mapping[str, str], str]:
+        """The label map that a task expression asks for, and the digest of its file, if it is one."""
+        asked, tasks = self._parsed(task), self.info.tasks
+        if asked.is_file:
+            known = {u.raw_label for u in self.utterances}.union(*tasks.values(), self.info.expected_counts)
+            return read_label_map(asked, self.name, known - {""})
+        if asked.name in tasks:
+            return tasks[asked.name], ""
+        if asked.name in NUMERIC:
+            self.target_names(asked.name)  # a corpus without these numbers says so
+            raise UnknownNameError(
+                f"task {asked.name!r} of {self.name} gives numbers, not classes; choose one of {', '.join(tasks)}"
+            )
+        on_offer = [*tasks, *(s for s in self.info.setups if s not in tasks)]
+        raise UnknownNameError(unknown(f"task of {self.name}", asked.name, on_offer))
+
+    def _chosen(self, task: str | None) -> list[Utterance]:
+        """Utterances of the subsets that a task expression asks for."""
+        subsets = self.info.subsets
+        wanted = self._parsed(task).subsets
         for subset in wanted:
-            if subset not in info.subsets:
-                raise UnknownNameError(unknown(f"subset of {self.name}", subset, sorted(info.subsets)))
-        return name, [info.subsets[subset] for subset in wanted]
+            if subset not in subsets:
+                raise UnknownNameError(unknown(f"subset of {self.name}", subset, sorted(subsets)))
+        return [u for u in self.utterances if all(subsets[s].holds(u) for s in wanted)]

@@ -35,14 +35,16 @@ INFO = CorpusInfo(
     tree="<root>/[data/]lab/{train,devel,test}.csv\n<root>/[data/]wav/00001.wav ... (or raw/wav)",
     tasks={"9class": {name: name.lower() for name in EMOTIONS}},
     default_task="9class",
+    default_protocol="group-kfold:5",
     notes=(
         "soft_label holds the nine shares as published (the greatest is 1, they do not sum to 1).",
         "The task 9class takes the emotion with the greatest share, the first of equals.",
         "Clips that imitate one seed have equal shares: group is a key of them, never split randomly.",
-        "Labels of the test part are held back by the organisers. Speakers are not published.",
+        "Labels of the test part are held back by the organisers (fixed:official needs them). "
+        "Speakers are not published.",
     ),
     published=(Published(rows=51813, counts={"partition": {"train": 31745, "dev": 9925, "test": 10143}}),),
-    attribute_range=None,
+    shares="nine shares as published: the greatest is 1, they do not sum to 1",
 )
 
 

@@ -92,6 +92,9 @@ INFO = CorpusInfo(
         "4class merges excited into happiness (5531 turns); 4class-no-exc drops it (4490).",
         "Ses03M_impro05a and the like: the letter names who wears the markers, not who talks.",
         "The texts of scripted scenes are shared by all sessions.",
+        "SUPERB: leave-one-session-out with --dev superb20; its own dev part needs its list order, "
+        "--dev superb20:<folder meta_data of s3prl's downstream/emotion>.",
+        "EMO-SUPERB: leave-one-session-out with --dev next. Pepino et al. after Issa: --dev drawn.",
         "Published counts of oth and dis are not confirmed.",
     ),
     subsets={
@@ -146,6 +149,7 @@ INFO = CorpusInfo(
         ),
     ),
     attribute_range=(1.0, 5.0),
+    shares="share of the external raters per category; a rater of several is divided equally",
 )
 
 

@@ -58,6 +58,7 @@ INFO = CorpusInfo(
     ),
     tasks={"4class": four_class(_CLASSES), "5class": _CLASSES},
     default_task="4class",
+    default_protocol="leave-one-session-out",
     expected_counts=_COUNTS,
     subsets=_SUBSETS,
     notes=(
@@ -87,6 +88,7 @@ INFO = CorpusInfo(
         ),
     ),
     attribute_range=(1.0, 5.0),
+    shares="share of the raters per primary emotion",
 )  # fmt: skip
 
 

@@ -30,19 +30,23 @@ def part(corpus: Corpus, task: str) -> Corpus:
     return dataclasses.replace(
         corpus,
         utterances=tuple(u for u in corpus.utterances if u.id in labels),
-        info=dataclasses.replace(corpus.info, default_task=task, published=_lists(corpus.info, task)),
+        info=dataclasses.replace(
+            corpus.info, default_task=corpus.task_name(task), published=_lists(corpus, task)
+        ),
         warnings=_own_warnings(corpus, check(corpus)),
     )
 
 
-def _lists(info: CorpusInfo, task: str) -> tuple[Published, ...]:
+def _lists(corpus: Corpus, task: str) -> tuple[Published, ...]:
     """The lists that are published of ``task``; else what the counts of the whole say of its labels."""
+    info = corpus.info
     meant = info.setups.get(task, task)
     exact = tuple(p for p in info.published if p.task and info.setups.get(p.task, p.task) == meant)
     known = _published_labels(info)
-    if exact or not known or meant not in info.tasks:
+    if exact or not known or "@" in meant:
         return exact
-    labels = {raw: n for raw, n in known.items() if raw in info.tasks[meant]}
+    label_map = corpus.label_map(task)
+    labels = {raw: n for raw, n in known.items() if raw in label_map}
     return (Published(sum(labels.values()), task, {"raw_label": labels}),)
 
 
@@ -135,7 +139,7 @@ def _speakers(corpus: Corpus) -> list[Finding]:
 def counts(corpus: Corpus, reference: int | None) -> dict[str, tuple[Count, ...]]:
     """Utterances by label, class, speaker, group and partition, beside the list that the copy is judged by."""
     task = corpus.info.default_task
-    names = _names(corpus, task)
+    names = corpus.label_map(task)
     published = {} if reference is None else corpus.info.published[reference].counts
     raw = published.get("raw_label") or (_published_labels(corpus.info) if not reference else {})
     found = {
@@ -147,11 +151,6 @@ def counts(corpus: Corpus, reference: int | None) -> dict[str, tuple[Count, ...]
         if any(here) or field in published:
             found[field] = _counted(here, published.get(field, {}), {})
     return found
-
-
-def _names(corpus: Corpus, task: str) -> Mapping[str, str]:
-    """Class of each raw label in the label map that a task expression begins with."""
-    return corpus.info.tasks[corpus.info.setups.get(task, task).partition("@")[0]]
 
 
 def _by_class(raw: Mapping[str, int], names: Mapping[str, str]) -> dict[str, int]:
