@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,14 +64,15 @@ COVERING = (
     "speaker-kfold:3",
     "group-kfold:3",
     "folds:fives",
+    "drawn-kfold:4",
 )
 
 
 @pytest.mark.parametrize("protocol", COVERING)
-@pytest.mark.parametrize("dev", ["none", "next", "previous", "last", "random20"])
+@pytest.mark.parametrize("dev", ["none", "next", "previous", "last", "random20", "superb20", "drawn"])
 def test_every_utterance_is_tested_once_and_none_is_lost(protocol, dev):
     corpus = toy()
-    if protocol == "folds:fives" and dev in ("next", "previous", "last"):
+    if protocol == "folds:fives" and dev in ("next", "previous", "last", "drawn"):
         with pytest.raises(ProtocolError, match="the train part is empty"):
             folds(corpus, protocol, dev=dev)
         return
@@ -79,7 +83,9 @@ def test_every_utterance_is_tested_once_and_none_is_lost(protocol, dev):
         assert sorted(fold.train + fold.dev + fold.test) == sorted(corpus.labels())
         assert bool(fold.dev) == (dev != "none")
         train, test = speakers(corpus, fold.train + fold.dev), speakers(corpus, fold.test)
-        assert fold.speakers_disjoint == train.isdisjoint(test) == (protocol != "kfold:5")
+        assert (
+            fold.speakers_disjoint == train.isdisjoint(test) == (protocol not in ("kfold:5", "drawn-kfold:4"))
+        )
         assert fold.dev_speakers_disjoint == (
             None if dev == "none" else speakers(corpus, fold.dev).isdisjoint(speakers(corpus, fold.train))
         )
@@ -242,7 +248,7 @@ def test_speakers_sort_as_numbers():
 
 def test_names_on_offer_are_described():
     assert all(PROTOCOLS.values())
-    assert set(DEVS) == {"none", "next", "previous", "last", "random20", "other-speaker"}
+    assert set(DEVS) == {"none", "next", "previous", "last", "random20", "superb20", "drawn", "other-speaker"}
 
 
 @given(st.randoms(use_true_random=False), st.sampled_from(COVERING), st.integers(0, 3))
@@ -277,3 +283,118 @@ def test_any_corpus_gives_sound_folds_or_a_refusal(rows, protocol, dev):
         assert {labels[i] for i in fold.train} == set(labels.values())
         if protocol != "kfold:2" and protocol != "leave-one-session-out" and dev != "none":
             assert speakers(corpus, fold.test).isdisjoint(speakers(corpus, fold.train))
+
+
+def superb_dev(ids: list[str]) -> set[str]:
+    """The dev part as s3prl's downstream/emotion draws it from a list."""
+    n = int((1 - 0.2) * len(ids))
+    torch.manual_seed(0)
+    return set(torch.utils.data.random_split(ids, [n, len(ids) - n])[1])
+
+
+def test_superb_dev_follows_the_order_of_a_list(tmp_path):
+    corpus = toy()
+    ids = sorted(corpus.labels())
+    for fold in folds(corpus, "leave-one-session-out", dev="superb20"):
+        assert set(fold.dev) == superb_dev([i for i in ids if i not in fold.test])
+    random.Random(3).shuffle(ids)
+    listed = tmp_path / "order.txt"
+    listed.write_text("".join(f"Session1/wav/{i}.wav\n" for i in ids))
+    for session in "12345":
+        folder = tmp_path / f"Session{session}"
+        folder.mkdir()
+        entries = [{"path": f"{i}.wav", "label": "hap"} for i in ids if i[1] == session]
+        (folder / "test_meta_data.json").write_text(json.dumps({"meta_data": entries}))
+    for fold in folds(corpus, "leave-one-session-out", dev=f"superb20:{listed}"):
+        assert set(fold.dev) == superb_dev([i for i in ids if i not in fold.test])
+    by_session = sorted(ids, key=lambda i: i[1])
+    for fold in folds(corpus, "leave-one-session-out", dev=f"superb20:{tmp_path}"):
+        assert set(fold.dev) == superb_dev([i for i in by_session if i not in fold.test])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "cannot read the list"), ("S2F_0\n", "lacks 47 of 48"), (b"\xff\xfe", "not UTF-8")],
+)
+def test_orders_that_cannot_be_used(tmp_path, content, message):
+    path = tmp_path / "order.txt"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ProtocolError, match=message):
+        folds(toy(), "leave-one-session-out", dev=f"superb20:{path}")
+    with pytest.raises(ProtocolError, match=r"not an s3prl list|cannot read"):
+        folds(toy(), "leave-one-session-out", dev=f"superb20:{path}.json")
+    with pytest.raises(ProtocolError, match="has no files Session1"):
+        folds(toy(), "leave-one-session-out", dev=f"superb20:{tmp_path}")
+
+
+@pytest.mark.parametrize("dev", ["superb20:", "random20:x", "superb", "none:"])
+def test_dev_rules_that_do_not_exist(dev):
+    with pytest.raises(UnknownNameError, match="dev rule"):
+        folds(toy(), "leave-one-session-out", dev=dev)
+
+
+def test_drawn_parts_are_those_of_the_published_draw():
+    """numpy's own functions, as the authors call them: np.random.seed(1234), np.random.choice."""
+    corpus = toy()
+    ids = sorted(corpus.labels())
+    made = folds(corpus, "drawn-kfold:4", dev="drawn")
+    left = ids
+    for fold in made[:3]:
+        np.random.seed(1234)  # noqa: NPY002
+        chosen = {left[k] for k in np.random.choice(len(left), size=15, replace=False)}  # noqa: NPY002
+        assert set(fold.test) == chosen
+        left = [i for i in left if i not in chosen]
+    for fold in made:
+        fold_of = {i: other.name for other in made for i in other.test}
+        met = list(dict.fromkeys(fold_of[i] for i in ids if i not in fold.test))
+        np.random.seed(1234)  # noqa: NPY002
+        train = set(np.random.choice(met, size=2, replace=False))  # noqa: NPY002
+        assert {fold_of[i] for i in fold.train} == train
+        assert len({fold_of[i] for i in fold.dev}) == 1
+
+
+def test_drawn_dev_of_many_units_is_a_tenth():
+    fold = folds(toy(), "leave-one-speaker-out", dev="drawn")[0]
+    assert len(speakers(toy(), fold.dev)) == 1
+    assert len(speakers(toy(), fold.train)) == 8
+
+
+def test_a_split_of_the_users_own(tmp_path):
+    corpus = toy()
+    path = tmp_path / "mine.tsv"
+    path.write_text("# a comment\nS1\ttrain\nS2F\tTRAIN\nS3\tvalid\nS4\ttest\nS5F_0,test\nelsewhere\ttest\n")
+    (fold,) = folds(corpus, f"fixed:{path}")
+    assert fold.name == "mine"
+    assert speakers(corpus, fold.train) == {"S1F", "S1M", "S2F"}
+    assert groups(corpus, fold.dev) == {"S3"}
+    assert [i for i in fold.test if not i.startswith("S4")] == ["S5F_0"]
+    assert fold.speakers_disjoint
+    assert fold.dev_speakers_disjoint
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("S1\ttrain\nS2 test\n", "line 2: expected a name"),
+        ("S1\ttrain\nS2\tother\n", "line 2: expected a name"),
+        ("S1\ttrain\nS1F\ttest\n", "line 2: S1F_0 is in the part train already"),
+        ("nobody\ttrain\n", "names no utterance, session or speaker of toy; an id is like S1F_0"),
+        ("S1\ttrain\n", "the test part is empty"),
+    ],
+)
+def test_splits_that_cannot_be_used(tmp_path, text, message):
+    path = tmp_path / "mine.csv"
+    path.write_text(text)
+    with pytest.raises(ProtocolError, match=message):
+        folds(toy(), f"fixed:{path}")
+
+
+@given(st.binary(max_size=120))
+@settings(max_examples=60, deadline=None)
+def test_any_file_is_a_split_or_a_refusal(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "any.tsv"
+    path.write_bytes(data)
+    for protocol, dev in ((f"fixed:{path}", "none"), ("leave-one-session-out", f"superb20:{path}")):
+        with pytest.raises(ProtocolError):
+            folds(toy(), protocol, dev=dev)

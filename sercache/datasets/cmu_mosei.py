@@ -32,12 +32,14 @@ INFO = CorpusInfo(
     ),
     tasks={"6class": _CLASSES, "4class": four_class(_CLASSES)},
     default_task="6class",
+    default_protocol="group-kfold:5",
     notes=(
         "attributes holds sentiment (-3 to 3) and the six emotions (0 to 3) as published.",
         "The label is the strictly greatest emotion; none above 0 gives the label none, a tie none either, "
         "tie; both belong to no task. There is no neutral.",
         "Speakers are not published: group is the video, and speaker is taken to be it.",
-        "The standard folds are lists of videos in the SDK and not part of the corpus.",
+        "The standard folds are lists of videos in the SDK, not in the corpus: write them as lines "
+        "video<TAB>train, dev or test, and ask for fixed:<that file>.",
         "Hours are estimated.",
     ),
     published=(

@@ -129,6 +129,7 @@ INFO = CorpusInfo(
     notes=(
         "7class merges calm into neutral (Pepino et al.); 4class leaves calm out.",
         "EmoBox's folds are of speech only: ask for the task 8class@speech.",
+        "Pepino et al. after Issa: drawn-kfold:5 with --dev drawn, speech and song; speakers are shared.",
         "Six recordings are stereo; 03-01-03-01-02-01-07 and 03-01-03-01-02-02-07 hold the same bytes.",
         "Two texts, spoken with every emotion. Hours are estimated.",
     ),

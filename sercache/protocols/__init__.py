@@ -7,12 +7,14 @@ depends on the ids, the protocol and the seed only, never on the order in which 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from sercache.catalog import unknown
 from sercache.datasets import Corpus, Utterance
 from sercache.errors import ProtocolError, UnknownNameError
-from sercache.protocols._dev import DEVS, dev_part, random_share
+from sercache.protocols._dev import DEVS, check_rule, dev_part, random_share
 from sercache.protocols._fold import Fold, build_fold
+from sercache.protocols._lists import is_list, read_split
 from sercache.protocols._units import PROTOCOLS, make_units
 
 __all__ = ["DEVS", "PROTOCOLS", "Fold", "make_folds"]
@@ -31,14 +33,14 @@ def make_folds(
     """
     utterances = _restrict(corpus, labels)
     kind, _, argument = protocol.partition(":")
-    if dev not in DEVS:
-        raise UnknownNameError(unknown("dev rule", dev, list(DEVS)))
+    check_rule(dev)
     if dev == "other-speaker" and kind != "leave-one-speaker-out":
         raise ProtocolError(f"--dev other-speaker goes with leave-one-speaker-out, not with {protocol}")
     if kind == "fixed":
         parts = _fixed_parts(corpus, utterances, argument)
         _add_dev(parts, argument, dev, labels, seed)
-        return [build_fold(argument, parts, utterances, labels)]
+        name = Path(argument).stem if is_list(argument) else argument
+        return [build_fold(name, parts, utterances, labels)]
     units = make_units(corpus, utterances, labels, kind, argument, seed)
     folds = []
     for name, test in units.items():
@@ -73,6 +75,8 @@ def _fixed_parts(corpus: Corpus, utterances: Mapping[str, Utterance], name: str)
         *(["official"] if official else []),
         *sorted(p for p in official if p[4:] and p.startswith("test")),
     ]
+    if name not in on_offer and is_list(name):
+        return read_split(Path(name).expanduser(), corpus.name, utterances)
     if name not in on_offer:
         raise UnknownNameError(unknown(f"fixed split of {corpus.name}", name, on_offer))
     if name in splits:

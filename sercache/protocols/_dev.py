@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+from sercache.catalog import unknown
 from sercache.datasets import Utterance
-from sercache.errors import ProtocolError
-from sercache.protocols._units import Units, by_class
+from sercache.errors import ProtocolError, UnknownNameError
+from sercache.protocols._lists import read_order
+from sercache.protocols._units import PEPINO_SEED, Units, by_class
 
 DEVS: Mapping[str, str] = {
     "none": "no dev part (a fixed split keeps its own)",
@@ -15,6 +18,9 @@ DEVS: Mapping[str, str] = {
     "previous": "the unit before the test unit, cyclic",
     "last": "the last of the remaining units",
     "random20": "a random 20 % of each class of the training part; shares speakers with it",
+    "drawn": "units drawn as Pepino et al. draw them: nine tenths of the remaining ones train, the others are dev",
+    "superb20": "SUPERB's 20 % of the training part, drawn in the order of the ids; superb20:<file> gives another "
+    "order: ids, one a line, or s3prl's folder meta_data, for SUPERB's own dev part",
     "other-speaker": "the other speakers of the test speaker's session; leave-one-speaker-out only",
 }
 _SHARE = 0.2
@@ -37,12 +43,23 @@ def dev_part(
         return units[names[place - 1]]
     if rule == "last":
         return units[names[-1] if place < len(names) - 1 else names[-2]]
+    kind, _, argument = rule.partition(":")
+    if kind in ("random20", "superb20"):
+        test = set(units[unit])
+        rest = [i for i in utterances if i not in test]
+        return random_share(rest, labels, seed) if kind == "random20" else _superb_share(rest, argument, seed)
+    if rule == "drawn":
+        return _drawn([name for name in names if name != unit], units, seed)
     if rule == "other-speaker":
         return _same_session(unit, units[unit], utterances)
-    if rule == "random20":
-        test = set(units[unit])
-        return random_share([i for i in utterances if i not in test], labels, seed)
     return ()
+
+
+def check_rule(rule: str) -> None:
+    """Raises UnknownNameError for a rule that is not one of DEVS."""
+    kind, colon, argument = rule.partition(":")
+    if kind not in DEVS or (colon and not (kind == "superb20" and argument)):
+        raise UnknownNameError(unknown("dev rule", rule, list(DEVS)))
 
 
 def random_share(ids: list[str], labels: Mapping[str, str], seed: int) -> tuple[str, ...]:
@@ -66,3 +83,37 @@ def _same_session(
             f"speaker {speaker} has no session with another speaker; choose another --dev, for example next"
         )
     return found
+
+
+def _superb_share(ids: Iterable[str], order: str, seed: int) -> tuple[str, ...]:
+    """What ``torch.manual_seed(0)`` and ``random_split`` leave of 80 % of a list (s3prl, downstream/emotion).
+
+    The list is that of the sorted ids, or in the order of the file or folder ``order``.
+    """
+    import torch
+
+    listed = sorted(ids)
+    if order:
+        place = {i: k for k, i in enumerate(read_order(Path(order).expanduser()))}
+        missing = [i for i in listed if i not in place]
+        if missing:
+            raise ProtocolError(
+                f"{order} lacks {len(missing)} of {len(listed)} utterances, first: {missing[0]}; it must list all"
+            )
+        listed.sort(key=place.__getitem__)
+    drawn = torch.randperm(len(listed), generator=torch.Generator().manual_seed(seed)).tolist()
+    return tuple(sorted(listed[k] for k in drawn[int((1 - _SHARE) * len(listed)) :]))
+
+
+def _drawn(names: list[str], units: Units, seed: int) -> tuple[str, ...]:
+    """The tenth of the units, at least one, that Pepino et al.'s GroupSplit does not draw for training.
+
+    It draws from the units in the order in which the list of utterances, here sorted, meets them.
+    """
+    import numpy as np
+
+    met = sorted(names, key=lambda name: units[name][:1])
+    # The legacy generator: the published draw was made with np.random.seed and np.random.choice.
+    draw = np.random.RandomState(PEPINO_SEED + seed)
+    train = set(draw.choice(len(met), size=int(0.9 * len(met)), replace=False).tolist())
+    return tuple(i for k, name in enumerate(met) if k not in train for i in units[name])

@@ -14,11 +14,15 @@ PROTOCOLS: Mapping[str, str] = {
     "leave-one-session-out": "each session (Utterance.group) is the test part once",
     "leave-one-speaker-out": "each speaker is the test part once",
     "kfold:<k>": "k random parts, stratified by class; speakers are in several parts",
+    "drawn-kfold:<k>": "k random parts as Pepino et al. draw them for the setup of Issa et al.; not stratified",
     "speaker-kfold:<k>": "k random groups of whole speakers",
     "group-kfold:<k>": "k random groups of whole sessions or dialogues (Utterance.group)",
     "folds:<name>": "published groups of test speakers that the corpus names",
     "fixed:<name>": "one published split that the corpus names; fixed:official is that of its files",
+    "fixed:<file>": "your own split: lines of an id, session or speaker, a tab, and train, dev or test",
 }
+PEPINO_SEED = 1234
+"""Of the draws of Pepino et al. (github.com/habla-liaa/ser-with-w2v2); the fold seed is added to it."""
 
 Units = dict[str, tuple[str, ...]]
 """Test ids by the name of what is left out, in order."""
@@ -39,6 +43,7 @@ def make_units(
     }
     with_argument: dict[str, Callable[[], Units]] = {
         "kfold": lambda: _random_units(utterances, labels, _count(kind, argument), seed),
+        "drawn-kfold": lambda: _drawn_units(list(utterances), _count(kind, argument), seed),
         "speaker-kfold": lambda: _grouped_units(
             utterances, "speaker", corpus.name, _count(kind, argument), seed
         ),
@@ -98,6 +103,24 @@ def _random_units(utterances: dict[str, Utterance], labels: Mapping[str, str], k
         draw.shuffle(ids)
         dealt += ids
     return {str(n + 1): tuple(sorted(dealt[n::k])) for n in range(k)}
+
+
+def _drawn_units(ids: list[str], k: int, seed: int) -> Units:
+    """k parts of which each but the last is drawn by the same seed from what the ones before left."""
+    import numpy as np
+
+    if k > len(ids):
+        raise ProtocolError(f"drawn-kfold:{k} needs at least {k} utterances, there are {len(ids)}")
+    left, size = sorted(ids), int(1 / k * len(ids))
+    units: Units = {}
+    for n in range(k - 1):
+        # As pandas.DataFrame.sample draws with an integer as its random_state.
+        draw = np.random.RandomState(PEPINO_SEED + seed)
+        chosen = set(draw.choice(len(left), size=size, replace=False).tolist())
+        units[str(n + 1)] = tuple(i for place, i in enumerate(left) if place in chosen)
+        left = [i for place, i in enumerate(left) if place not in chosen]
+    units[str(k)] = tuple(left)
+    return units
 
 
 def _grouped_units(utterances: dict[str, Utterance], field: str, corpus: str, k: int, seed: int) -> Units:
