@@ -64,6 +64,7 @@ INFO = CorpusInfo(
     tree="<root>/AudioWAV/1001_IEO_ANG_HI.wav ...\n<root>/processedResults/summaryTable.csv (for @voice-agreed)",
     tasks={"6class": _CLASSES, "4class": four_class(_CLASSES)},
     default_task="6class",
+    default_protocol="folds:emo-superb",
     expected_counts=_COUNTS,
     folds={
         # Blocks of eighteen actors; the dev part is the next block, --dev next.

@@ -42,6 +42,7 @@ INFO = CorpusInfo(
     ),
     tasks={"7class": _CLASSES, "4class": four_class(_CLASSES)},
     default_task="7class",
+    default_protocol="fixed:official",
     expected_counts=_COUNTS,
     notes=(
         "The clips are mp4 films: take out the sound first, "

@@ -40,6 +40,7 @@ INFO = CorpusInfo(
     tree="<root>/Anger_F_A_tarde.wav ...",
     tasks={"6class": _CLASSES, "4class": four_class(_CLASSES)},
     default_task="6class",
+    default_protocol="kfold:5",
     expected_counts=_COUNTS,
     subsets={
         "same-words": Subset("corpus A: the same words in every emotion", _same_words),

@@ -39,6 +39,7 @@ INFO = CorpusInfo(
         "4class": four_class(_CLASSES),
     },
     default_task="6class",
+    default_protocol="speaker-kfold:5",
     expected_counts=_COUNTS,
     notes=(
         "Fear has 38 utterances; 5class leaves it out, as most studies do.",

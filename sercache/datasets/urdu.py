@@ -22,6 +22,7 @@ INFO = CorpusInfo(
     tree="<root>/{Angry,Happy,Neutral,Sad}/SM1_F1_A01.wav ... (folder names are not read)",
     tasks={"4class": _CLASSES},
     default_task="4class",
+    default_protocol="speaker-kfold:5",
     expected_counts=_COUNTS,
     notes=(
         "The paper says 38 speakers (27 men, 11 women); the file names carry 29.",

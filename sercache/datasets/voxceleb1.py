@@ -29,6 +29,7 @@ INFO = CorpusInfo(
     ),
     tasks={"speaker": _SPEAKERS},
     default_task="speaker",
+    default_protocol="fixed:official",
     notes=(
         "No emotion labels: it trains speaker encoders. The three parts hold the same speakers.",
         "Use fixed:official.",
