@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,7 +37,7 @@ from sercache.errors import (
     StoreError,
     UnknownNameError,
 )
-from sercache.stores import roster
+from sercache.stores import commits, roster
 
 LENGTHS = {"a": 3, "b": 9, "c": 1, "long": 40, "d": 5, "e": 5, "f": 5, "whole": 16, "g": 2}
 """Frames of each utterance: commits of one and of several, one longer than two shards, one as long as one."""
@@ -74,7 +75,7 @@ def test_round_trip(path: Path, format: str, dtype: str, frames: bool) -> None:
             store.read("a")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     sessions=st.lists(st.lists(st.integers(1, 70), max_size=6), min_size=1, max_size=3),
     chunk=st.integers(1, 5),
@@ -319,6 +320,36 @@ def test_an_id_is_taken_once(path: Path, format: str) -> None:
     two.close()
     with stores.create(path, make_spec(), format) as writer, pytest.raises(StoreError, match="already"):
         append(writer, "a", frames)
+
+
+def test_a_rivals_commit_is_seen_though_listings_are_spared(
+    path: Path, format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Appending lists the records only where the folder's time stamp is new."""
+    monkeypatch.setattr(commits, "_SETTLED_SECONDS", 0.05)
+    one, two = (stores.create(path, make_spec(), format, **SIZES) for _ in range(2))
+    listed = 0
+    plain = commits.numbers
+
+    def counted(folder: Path) -> list[int]:
+        nonlocal listed
+        listed += folder.name == "commits"
+        return plain(folder)
+
+    append(one, "a", features("a", 16, make_spec()))
+    for _ in range(3):
+        time.sleep(0.06)
+        with pytest.raises(StoreError, match="already"):
+            append(one, "a", features("a", 1, make_spec()))
+    monkeypatch.setattr(commits, "numbers", counted)
+    for id in "bc":
+        append(one, id, features(id, 1, make_spec()))
+    assert listed == 0
+    append(two, "d", features("d", 16, make_spec()))
+    with pytest.raises(StoreError, match="'d' is in the store already"):
+        append(one, "d", features("d", 1, make_spec()))
+    one.close()
+    two.close()
 
 
 # --- several writers ---

@@ -136,21 +136,21 @@ class Ledger:
     _since: float = 0.0
     _settled: bool = False
 
-    def refresh(self, damaged: list[Path] | None = None) -> bool:
+    def refresh(self, damaged: list[Path] | None = None, *, quick: bool = False) -> bool:
         """Read records that appeared since; true where there were any.
 
-        Raises DamagedStoreError for a damaged record; with ``damaged``, its path is put there instead.
+        ``quick`` believes the folder's time stamp where that spares listing thousands of names. Raises
+        DamagedStoreError for a damaged record; with ``damaged``, its path is put there instead.
         """
         folder, now = self.folder / "commits", time.monotonic()
         if not folder.is_dir():  # a copy of an empty store may lack empty folders
             return False
         stamp = folder.stat().st_mtime_ns
-        if stamp == self._stamp and self._settled:
+        if quick and stamp == self._stamp and self._settled:
             return False
         unread = set(numbers(folder)).difference(self.records)
         new = [self._read(number, damaged) for number in sorted(unread)]
-        # The folder's time stamp spares listing thousands of names, but two commits may bear the same one:
-        # it is believed only once a listing was made when the stamp was old.
+        # Two commits may bear the same stamp: it is believed once a listing was made when it was old.
         self._settled = stamp == self._stamp and now - self._since > _SETTLED_SECONDS
         if stamp != self._stamp:
             self._stamp, self._since = stamp, now

@@ -79,7 +79,7 @@ def _make_file(path: Path, layout: Layout, items: Sequence[Item]) -> dict[str, i
     }
     if spec.frames:
         shapes["frames"] = ((len(spec.states), sum(counts), spec.dim), STORED[spec.dtype])
-    with h5py.File(path, "w") as file:
+    with h5py.File(path, "w", locking=False) as file:  # nobody else knows the name yet
         file.attrs["states"] = list(spec.states)
         file.attrs["encoder"], file.attrs["spec_digest"] = spec.encoder, spec.digest
         ids = [item.id.encode("utf-8", "backslashreplace") for item in items]
@@ -91,7 +91,7 @@ def _make_file(path: Path, layout: Layout, items: Sequence[Item]) -> dict[str, i
         if spec.frames and spec.dtype == "bfloat16":
             file["frames"].attrs["encoding"] = "bfloat16 bit patterns"
     # Asked of the closed file: nothing moves from here on.
-    with h5py.File(path, "r") as file:
+    with h5py.File(path, "r", locking=False) as file:
         return {name: file[name].id.get_offset() for name in shapes}
 
 

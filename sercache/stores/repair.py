@@ -31,16 +31,17 @@ def drop(path: Path, damage: Iterable[Damage]) -> list[str]:
     along. Bytes stay on disk.
     """
     opened, found = layout.load(path), list(damage)
-    files = {fault.path for fault in found if not fault.id}
+    root = opened.path.resolve()
+    files = {fault.path.resolve() for fault in found if not fault.id}
     for file in sorted(files):
-        if file.parent == opened.ledger / "commits" and file.exists():
+        if file.parent == root / "ledger/commits" and file.exists():
             _set_aside(file)
     ledger, _ = _ledger(opened)
     named = {fault.id for fault in found if fault.id}
     drops = [
         (record.number, id)
         for id, (record, _) in ledger.visible().items()
-        if id in named or any(opened.path / file.name in files for file in record.files)
+        if id in named or any(root / file.name in files for file in record.files)
     ]
     gone = {id for _, id in drops}
     # Other commits of the same ids would come to light unchecked: they go as well.
@@ -72,5 +73,4 @@ def _commit_drops(opened: Layout, drops: list[tuple[int, str]]) -> None:
             (number,) = registration.claim(1)
             commits.publish(opened.ledger, Record(number, drops=drops), registration.temporary())
         finally:
-            registration.release()
             registration.close()

@@ -72,7 +72,7 @@ class Registration:
         """Reserve ``count`` consecutive numbers above all that were ever used."""
         self._show_life()
         while True:
-            first = highest(self._ledger) + 1
+            first = _highest(self._ledger) + 1
             claimed = range(first, first + count)
             # A rival may have claimed, committed and released these since they were found free.
             if all(map(self._take, claimed)) and _highest_record(self._ledger) < first:
@@ -95,7 +95,7 @@ class Registration:
             return False
         self._claimed.append(number)
         with file:
-            file.write(self._name)
+            json.dump(self._name, file)
         return True
 
     def release(self) -> None:
@@ -106,6 +106,7 @@ class Registration:
 
     def close(self) -> None:
         """Leave the store. The lock goes last, so that nothing of a living writer looks ownerless."""
+        self.release()
         for path in (self._ledger / "writers").glob(f"{self._name}.*.tmp"):
             path.unlink(missing_ok=True)
         self._file("json").unlink(missing_ok=True)
@@ -129,7 +130,7 @@ def _highest_record(ledger: Path) -> int:
     return max(found, default=-1)
 
 
-def highest(ledger: Path) -> int:
+def _highest(ledger: Path) -> int:
     """The highest number that a record, set-aside record or claim bears; -1 where there is none."""
     return max([_highest_record(ledger), *_claims(ledger)])
 
@@ -144,6 +145,7 @@ def clear_up(ledger: Ledger, files_of: Callable[[int], Iterable[Path]]) -> None:
     # Read after the dead are known: they commit nothing any more.
     ledger.refresh()
     committed = {number for record in ledger.records.values() for number in record.numbers}
+    highest_record = _highest_record(ledger.folder)
     for number, owner in claims.items():
         if owner is None or owner in living:
             continue
@@ -152,7 +154,7 @@ def clear_up(ledger: Ledger, files_of: Callable[[int], Iterable[Path]]) -> None:
             for path in files_of(number):
                 path.unlink(missing_ok=True)
         # Above the records a claim stays, or its number would be free again.
-        if number <= _highest_record(ledger.folder):
+        if number <= highest_record:
             _claim_path(ledger.folder, number).unlink(missing_ok=True)
     for path in (ledger.folder / "writers").iterdir():
         if path.name.partition(".")[0] not in living:
@@ -166,7 +168,8 @@ def _claims(ledger: Path) -> list[int]:
 def _owner(ledger: Path, number: int) -> str | None:
     """Name of the writer that holds a claim, empty where it is not written yet; None where it is released."""
     try:
-        return _claim_path(ledger, number).read_text()
+        text = _claim_path(ledger, number).read_text()
+        return json.loads(text) if text else ""
     except FileNotFoundError:
         return None
 

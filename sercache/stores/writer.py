@@ -56,7 +56,7 @@ class Writer:
         not finite or do not fit the dtype; the utterance is not taken then. Raises DiskSpaceError.
         """
         self._check_open()
-        self._refresh()
+        self._refresh(quick=True)
         if not id or id in self._pending or id in self._committed:
             reason = "is in the store already" if id else "is empty"
             raise StoreError(f"utterance id {id!r} {reason}; give every utterance an id of its own, once")
@@ -138,8 +138,8 @@ class Writer:
     def _clear_up(self) -> None:
         roster.clear_up(self._ledger, lambda number: self._format.files_of(self._layout, number))
 
-    def _refresh(self) -> None:
-        if self._ledger.refresh():
+    def _refresh(self, quick: bool = False) -> None:
+        if self._ledger.refresh(quick=quick):
             self._committed = self._ledger.visible()
 
     def close(self) -> None:
