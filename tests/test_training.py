@@ -354,3 +354,23 @@ def test_freed_memory_is_kept_in_a_process_that_only_trains() -> None:
     code = "from sercache.training.memory import keep_freed_memory as keep; print(keep())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(platform.libc_ver()[0] == "glibc")
+
+
+def test_small_heads_train_on_one_thread_and_leave_the_number_as_it_was() -> None:
+    import torch
+
+    from sercache.training.threads import SMALL, fitting_threads
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with fitting_threads(torch.device("cpu"), SMALL / 2):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+        with fitting_threads(torch.device("cpu"), SMALL * 2):
+            assert torch.get_num_threads() == 2
+        with pytest.raises(KeyboardInterrupt), fitting_threads(torch.device("cpu"), 1):
+            raise KeyboardInterrupt
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

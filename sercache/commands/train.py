@@ -19,6 +19,7 @@ from sercache.errors import RecipeError
 from sercache.evaluation import Extra, Progress, evaluate
 from sercache.recipe import Recipe, Setup, override, read_value
 from sercache.report.record import Report
+from sercache.training.memory import keep_freed_memory
 
 Weights = dict[tuple[str, int], Mapping[str, Any]]
 
@@ -51,6 +52,7 @@ class Request:
 
 def run(request: Request) -> None:
     """Train as asked, write the run folder, print the table. Raises SercacheError."""
+    keep_freed_memory()
     module = catalog.load("heads", request.head)
     recipe = override(module.RECIPE, request.settings)
     options = head_options(module, request.head_options)

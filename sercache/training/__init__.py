@@ -34,6 +34,7 @@ from sercache.training.plan import (
     update_groups,
 )
 from sercache.training.streams import own_randomness, stream
+from sercache.training.threads import fitting_threads, products
 
 __all__ = ["Epoch", "Fit", "View", "build", "fit", "predict"]
 
@@ -120,7 +121,8 @@ def fit(
     history: list[Epoch] = []
     kept: dict[str, Tensor] = {}
     n_updates, feed = 0, _feed(train, place)
-    with own_randomness(place) as reseed:
+    work = products(head, recipe.batch_size, train.n_layers, float(train.n_frames.mean()))
+    with own_randomness(place) as reseed, fitting_threads(place, work):
         for number in range(1, recipe.max_epochs + 1):
             epoch_started = time.perf_counter()
             reseed(stream(seed, number, "dropout"))
@@ -171,7 +173,8 @@ def predict(head: nn.Module, view: View, *, device: str = "cpu", batch_size: int
     head.to(place).eval()
     parts = []
     try:
-        with torch.inference_mode():
+        work = products(head, batch_size, view.n_layers, float(view.n_frames.mean()))
+        with torch.inference_mode(), fitting_threads(place, work):
             for start in range(0, len(order), batch_size):
                 x, mask = view.batch(order[start : start + batch_size])
                 parts.append(head(x.to(place), mask.to(place)).float().cpu())
