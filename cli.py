@@ -67,7 +67,7 @@ def cli() -> None:
     "--for", "for_head", metavar="HEAD", help="Take states, clip rule and kind from a head's paper."
 )
 @click.option("--states", help="all, blocks, projection+blocks, 1-12, final, …  [default: all]")
-@click.option("--clip", help="none, trim:15 or split:5 (seconds).  [default: none]")
+@click.option("--clip", help="none, trim:15, split:5, repeat:3, repeat:3+trim:15 (seconds).  [default: none]")
 @click.option("--pooled-only", is_flag=True, help="Keep means and deviations over time, no sequences.")
 @click.option(
     "--dtype", type=click.Choice(["float16", "bfloat16", "float32"]), default="float16", show_default=True
@@ -84,7 +84,8 @@ def cli() -> None:
 )
 @click.option(
     "--task",
-    help="Only utterances that this task labels (4class, 4class@improvised, …), or all.  [default: the corpus']",
+    help="Only utterances that this task labels (4class, 4class@improvised, avd, map.toml, …), or all.  "
+    "[default: the corpus']",
 )
 @click.option("--language", help="Only utterances in this language: en, zh, …")
 @click.option("--limit", type=click.IntRange(1), help="Only the first utterances, to try things out.")
@@ -121,11 +122,15 @@ def extract(**options: Any) -> None:
 @_where
 @_runs
 @click.option("--store", type=_FOLDER, help="A store folder, where several would fit.")
-@click.option("--task", help="Label map of the corpus (sercache datasets NAME).")
-@click.option("--protocol", help="leave-one-session-out, leave-one-speaker-out, kfold:5, fixed:NAME, …")
-@click.option("--dev", help="Where the dev part comes from: none, next, previous, last, random20, …")
+@click.option("--task", help="Label map of the corpus (sercache datasets NAME), or a .toml file of yours.")
+@click.option(
+    "--protocol", help="leave-one-session-out, leave-one-speaker-out, kfold:5, fixed:NAME, fixed:FILE, …"
+)
+@click.option(
+    "--dev", help="Where the dev part comes from: none, next, previous, last, random20, superb20, …"
+)
 @click.option("--states", help="all, blocks, projection+blocks, 1-12, final, …")
-@click.option("--clip", help="Clip rule of the cache: none, trim:15, split:5.")
+@click.option("--clip", help="Clip rule of the cache: none, trim:15, split:5, repeat:3+trim:15.")
 @click.option("--frames/--pooled", default=None, help="Read full sequences, or means over time.")
 @click.option(
     "--normalise", type=click.Choice(["none", "global", "speaker"]), help="Scope of mean and variance."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import pickle
 import random
@@ -10,10 +11,13 @@ from pathlib import Path
 
 import corpus_trees
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sercache import catalog
 from sercache.datasets import Corpus, CorpusInfo, check
-from sercache.errors import CorpusError, SercacheError
+from sercache.errors import CorpusError, SercacheError, UnknownNameError
+from sercache.protocols import PROTOCOLS
 
 NAMES = catalog.names("sercache.datasets")
 
@@ -36,6 +40,19 @@ def roots(tmp_path_factory):
         return built[name]
 
     return root
+
+
+@pytest.fixture(scope="module")
+def truths(roots):
+    """Raw labels of each tree by id, read at first use."""
+    known: dict[str, dict[str, str]] = {}
+
+    def truth(name: str) -> dict[str, str]:
+        if name not in known:
+            known[name] = {u.id: u.raw_label for u in module(name).read(roots(name)).utterances}
+        return known[name]
+
+    return truth
 
 
 def test_every_corpus_has_a_tree():
@@ -61,6 +78,10 @@ def test_info_is_complete(name):
     for groups in info.folds.values():
         speakers = [s for fold in groups.values() for s in fold]
         assert len(speakers) == len(set(speakers)) == info.n_speakers
+    kind, _, argument = info.default_protocol.partition(":")
+    assert kind in {protocol.partition(":")[0] for protocol in PROTOCOLS}
+    assert kind != "folds" or argument in info.folds
+    assert kind != "fixed" or argument in info.splits or (argument == "official" and info.official)
     if "4class" in info.tasks:
         assert set(info.tasks["4class"].values()) <= {"anger", "happiness", "neutral", "sadness"}
 
@@ -93,8 +114,36 @@ def test_reads_its_tree(name, roots):
             u.soft_label is None or sum(u.soft_label.values()) == pytest.approx(1) or name.startswith("hume")
         )
     assert [u.id for u in corpus.utterances] == sorted(u.id for u in corpus.utterances)
+    assert corpus.info.official or not any(u.partition for u in corpus.utterances)
+    assert bool(corpus.info.shares) == any(u.soft_label for u in corpus.utterances)
     for subset in corpus.info.subsets.values():
         assert all(isinstance(subset.holds(u), bool) for u in corpus.utterances[:20])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_are_given_where_they_are_promised(name, roots):
+    corpus = module(name).read(roots(name))
+    for task, promised in (("avd", corpus.info.attribute_range), ("shares", corpus.info.shares)):
+        if promised:
+            found = corpus.targets(task)
+            assert found
+            assert {len(values) for values in found.values()} == {len(corpus.target_names(task))}
+            assert all(0 <= value <= 1 for values in found.values() for value in values)
+        else:
+            with pytest.raises(UnknownNameError, match=f"'{task}' of {name}"):
+                corpus.targets(task)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_label_map_of_the_users_own_gives_the_same_as_the_corpus(name, roots, tmp_path):
+    corpus = module(name).read(roots(name))
+    used = {
+        raw: c for raw, c in corpus.label_map().items() if raw in {u.raw_label for u in corpus.utterances}
+    }
+    path = tmp_path / "map.toml"
+    path.write_text("[labels]\n" + "".join(f"{json.dumps(k)} = {json.dumps(v)}\n" for k, v in used.items()))
+    assert corpus.labels(str(path)) == corpus.labels()
+    assert corpus.labels(corpus.task_name(str(path))) == corpus.labels()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -202,6 +251,52 @@ def test_damaged_label_files_give_a_refusal_or_fewer_labels_never_others(name, r
                     assert u.raw_label in ("", truth.get(u.id)), (path, damaged[:80], u.id)
         finally:
             path.write_bytes(content)
+
+
+OWN_LABELS = {"manifest", "audformat"}
+"""Corpora whose labels are any words, so that changed bytes may well be another label."""
+
+
+def text_files(root: Path) -> list[Path]:
+    """One file of each kind that a reader may parse, by suffix and folder."""
+    found = sorted(p for p in root.rglob("*") if p.suffix in TEXTS and p.name[0] != ".")
+    return sorted({(p.suffix, p.parent.name): p for p in found}.values())
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in OWN_LABELS])
+@given(data=st.data())
+@settings(
+    max_examples=8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_any_bytes_give_a_refusal_or_fewer_labels_never_others(name, roots, truths, data):
+    """A label file is replaced by any bytes, cut off anywhere, or gets bytes that are no text anywhere."""
+    root = roots(name)
+    files = text_files(root)
+    if not files:
+        return
+    path = data.draw(st.sampled_from(files))
+    content = path.read_bytes()
+    place = data.draw(st.integers(0, len(content)))
+    high = st.binary(min_size=1, max_size=4).map(lambda b: bytes(128 | c for c in b))
+    damaged = data.draw(
+        st.one_of(
+            st.binary(max_size=200),
+            st.just(content[:place]),
+            high.map(lambda junk: content[:place] + junk + content[place:]),
+        )
+    )
+    try:
+        path.write_bytes(damaged)
+        corpus = read_or_message(name, root)
+    finally:
+        path.write_bytes(content)
+    if isinstance(corpus, str):
+        assert "\n" not in corpus
+        return
+    for u in corpus.utterances:
+        assert u.raw_label in ("", truths(name).get(u.id)), (path, u.id)
 
 
 @pytest.mark.parametrize("name", NAMES)

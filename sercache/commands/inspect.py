@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sercache import catalog, settings, stores
 from sercache import encoders as encoder_room
 from sercache.commands._cache import read_origin
 from sercache.commands._console import columns, duration, say, size, used
+from sercache.datasets import CorpusInfo
 from sercache.errors import UnknownNameError
 from sercache.extraction import skips
+from sercache.protocols import DEVS, PROTOCOLS
 from sercache.recipe import Recipe
+
+_WIDTH = 100
+_LABEL = 10
+"""Columns that the words before each line take."""
+_CLASSES = 12
+"""Classes of a task that are named."""
 
 
 def info(folders: Sequence[Path], cache_flag: Path | None) -> None:
@@ -84,20 +92,14 @@ def _describe_store(folder: Path) -> None:
 def datasets(name: str | None) -> None:
     """List the corpora, or describe one. Raises UnknownNameError."""
     if name is None:
-        rows: list[tuple[object, ...]] = [("name", "corpus", "language", "speakers", "hours", "licence")]
+        heading = ("name", "language", "speakers", "hours", "classes", "corpus", "licence", "access")
+        rows: list[tuple[object, ...]] = [heading]
         for each in catalog.names("sercache.datasets"):
-            about = catalog.load("sercache.datasets", each).INFO
-            rows.append(
-                (
-                    each,
-                    about.title,
-                    about.language,
-                    _or_dash(about.n_speakers),
-                    _or_dash(about.hours),
-                    about.licence,
-                )
-            )
-        for line in columns(rows, right=(3, 4)):
+            about: CorpusInfo = catalog.load("sercache.datasets", each).INFO
+            n_classes = len(set(about.tasks[about.default_task].values())) or "-"
+            known = (about.language, _or_dash(about.n_speakers), _or_dash(about.hours), n_classes)
+            rows.append((each, *known, about.title, about.licence, about.access))
+        for line in columns(rows, right=(2, 3, 4)):
             say(line)
         return
     about = catalog.load("sercache.datasets", name).INFO
@@ -109,19 +111,62 @@ def datasets(name: str | None) -> None:
         ("licence", about.licence),
         ("access", about.access),
     ):
-        used(label, str(value))
+        _entry(label, str(value))
     say("expected tree:")
     say(textwrap.indent(textwrap.dedent(about.tree).strip("\n"), "  "))
+    for section in (_tasks(about), _protocols(about), [("note", note) for note in about.notes]):
+        say()
+        for label, text in section:
+            _entry(label, text)
+
+
+def _tasks(about: CorpusInfo) -> Iterator[tuple[str, str]]:
+    """What ``--task`` takes for a corpus."""
     for task, label_map in about.tasks.items():
-        mark = "  (default)" if task == about.default_task else ""
-        used("task", f"{task}: {', '.join(sorted(set(label_map.values())))}{mark}")
+        mark = " (default)" if task == about.default_task else ""
+        names = sorted(set(label_map.values()))
+        shown = ", ".join(names[:_CLASSES]) + (f" and {len(names) - _CLASSES} more" * (len(names) > _CLASSES))
+        yield "task", f"{task}{mark}: {shown or 'the labels of the copy'}"
+    if about.attribute_range is not None:
+        low, high = about.attribute_range
+        yield "task", f"avd: arousal, valence, dominance from 0 to 1; published from {low:g} to {high:g}"
+    if about.shares:
+        yield "task", f"shares: {about.shares}"
+    yield "task", "<file>.toml: your own label map, a table [labels] of raw label = class"
+    for subset, each in about.subsets.items():
+        yield "subset", f"<task>@{subset}: {each.description}"
+    rows = {each.task: each.rows for each in about.published}
+    for setup, task in about.setups.items():
+        yield "setup", f"{setup}: {task}" + (f", {rows[task]} utterances" if task in rows else "")
+
+
+def _protocols(about: CorpusInfo) -> Iterator[tuple[str, str]]:
+    """What ``--protocol`` and ``--dev`` take for a corpus."""
+    named: dict[str, str] = {}
+    for folds, groups in about.folds.items():
+        sizes = sorted({len(who) for who in groups.values()})
+        each = "-".join(str(n) for n in dict.fromkeys((sizes[0], sizes[-1])))
+        named[f"folds:{folds}"] = f": {len(groups)} folds, {each} test speakers each"
     for split, parts in about.splits.items():
-        used(
-            "split",
-            f"fixed:{split}: " + ", ".join(f"{part} {len(who)} speakers" for part, who in parts.items()),
+        named[f"fixed:{split}"] = ": " + ", ".join(
+            f"{part} {len(who)} speakers" for part, who in parts.items()
         )
-    for note in about.notes:
-        used("note", note)
+    if about.official:
+        named["fixed:official"] = f": {about.official}"
+    for protocol, text in ({about.default_protocol: ""} | named).items():
+        mark = " (default)" if protocol == about.default_protocol else ""
+        yield "protocol", protocol + mark + text
+    yield "others", ", ".join(p for p in PROTOCOLS if not p.startswith(("folds", "fixed:<name>")))
+    yield "dev", ", ".join(DEVS)
+
+
+def _entry(label: str, text: str) -> None:
+    """One thing to know about a corpus, over as many lines as it takes."""
+    indent = " " * _LABEL
+    for line in textwrap.wrap(
+        text, _WIDTH, initial_indent=f"{label:<{_LABEL}}", subsequent_indent=indent, break_on_hyphens=False
+    ):
+        say(line)
 
 
 def _or_dash(value: object) -> object:

@@ -125,6 +125,8 @@ class CorpusInfo:
     """Ends of the scale of arousal, valence and dominance; the task ``avd`` needs it."""
     shares: str = ""
     """What ``Utterance.soft_label`` is; empty where the corpus has none. For the task ``shares``."""
+    official: str = ""
+    """What ``fixed:official`` and its like are, where ``Utterance.partition`` is set."""
     generated: bool = False
     """True: ``read`` makes the corpus in ``root`` where there is nothing yet."""
 

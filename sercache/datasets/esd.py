@@ -51,6 +51,7 @@ INFO = CorpusInfo(
     tree="<root>/0001/0001.txt\n<root>/0001/Angry/[train/]0001_000351.wav ... (with or without parts)",
     tasks={"5class": _CLASSES, "4class": four_class(_CLASSES)},
     default_task="5class",
+    official="train, evaluation (dev) and test of the older layout, which shares all speakers",
     expected_counts=_COUNTS,
     folds={
         "emobox": {

@@ -36,6 +36,7 @@ INFO = CorpusInfo(
     tasks={"9class": {name: name.lower() for name in EMOTIONS}},
     default_task="9class",
     default_protocol="group-kfold:5",
+    official="train, devel, test; the labels of test are held back by the organisers",
     notes=(
         "soft_label holds the nine shares as published (the greatest is 1, they do not sum to 1).",
         "The task 9class takes the emotion with the greatest share, the first of equals.",

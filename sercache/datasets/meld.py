@@ -43,6 +43,7 @@ INFO = CorpusInfo(
     tasks={"7class": _CLASSES, "4class": four_class(_CLASSES)},
     default_task="7class",
     default_protocol="fixed:official",
+    official="train, dev, test; main characters talk in all",
     expected_counts=_COUNTS,
     notes=(
         "The clips are mp4 films: take out the sound first, "

@@ -49,6 +49,7 @@ INFO = CorpusInfo(
     tasks={"8class": _EIGHT, "9class": _CLASSES, "4class": four_class(_CLASSES)},
     default_task="8class",
     default_protocol="fixed:official",
+    official="Train, Development (1.8: Validation), Test1; fixed:test2 tests on Test2",
     notes=(
         "Labels change from release to release: the release is part of the corpus' identity.",
         "fixed:official tests on Test1, fixed:test2 on Test2; some of their speakers are the same.",

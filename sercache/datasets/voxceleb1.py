@@ -30,6 +30,7 @@ INFO = CorpusInfo(
     tasks={"speaker": _SPEAKERS},
     default_task="speaker",
     default_protocol="fixed:official",
+    official="the identification split of iden_split.txt: all speakers in every part",
     notes=(
         "No emotion labels: it trains speaker encoders. The three parts hold the same speakers.",
         "Use fixed:official.",
