@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sercache.datasets import manifest
-from sercache.errors import CorpusError, SercacheError
+from sercache.errors import CorpusError, SercacheError, UnknownNameError
 
 
 @pytest.fixture
@@ -150,3 +150,24 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, rows):
         return
     read = [(u.raw_label, u.transcript or "") for u in manifest.read(path).utterances]
     assert read == [(x.strip(), y.strip()) for x, y in rows]
+
+
+def test_attributes_need_the_ends_of_their_scale(folder):
+    header = "path,label,arousal,valence,dominance,scale\n"
+    corpus = manifest.read(table(folder, f"{header}wav/a.wav,x,7,4,1,1..7\nwav/b.wav,y,1,1,,\n"))
+    assert corpus.targets("avd") == {"wav/a": (1.0, 0.5, 0.0)}
+    corpus = manifest.read(table(folder, f"{header}wav/a.wav,x,0,1,-1,-1..1\n"))
+    assert corpus.targets("avd") == {"wav/a": (0.5, 1.0, 0.0)}
+    with pytest.raises(UnknownNameError, match="on a known scale"):
+        manifest.read(table(folder, f"{header}wav/a.wav,x,0,1,-1,\n")).targets("avd")
+
+
+@pytest.mark.parametrize("scale", ["1-7", "7..1", "1..", "..", "1..nan", "a..b"])
+def test_scales_that_cannot_be_read(folder, scale):
+    with pytest.raises(CorpusError, match="line 2: scale"):
+        manifest.read(table(folder, f"path,scale\nwav/a.wav,{scale}\n"))
+
+
+def test_two_scales_are_refused(folder):
+    with pytest.raises(CorpusError, match="line 3: another scale than in line 2"):
+        manifest.read(table(folder, "path,scale\nwav/a.wav,1..5\nwav/b.wav,1..7\n"))

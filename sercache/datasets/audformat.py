@@ -27,10 +27,11 @@ INFO = CorpusInfo(
     tree="<root>/db.yaml, db.<table>.csv or .parquet, and the recordings",
     tasks={"emotion": {}},
     default_task="emotion",
+    official="the table names that hold train, dev or test",
     notes=(
         "Labels come from the columns called emotion; of several tables those called gold_standard count.",
         "Parts come from table names that hold train, dev or test; speakers from a column speaker.",
-        "Needs the package audformat, which comes with the extra opensmile.",
+        "Needs the package audformat: pip install 'sercache[corpora]'.",
     ),
 )
 
@@ -80,10 +81,10 @@ def read(root: Path) -> Corpus:
 
 def _load(folder: Path) -> Any:
     try:
-        import audformat  # type: ignore[import-untyped]
+        import audformat
     except ImportError:
         raise MissingExtraError(
-            "reading audformat databases needs: pip install 'sercache[opensmile]'"
+            "reading audformat databases needs: pip install 'sercache[corpora]'"
         ) from None
     try:
         return audformat.Database.load(str(folder), load_data=True, num_workers=1, verbose=False)

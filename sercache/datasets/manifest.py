@@ -22,7 +22,7 @@ from sercache.errors import CorpusError
 _TEXT = ("id", "path", "label", "speaker", "group", "transcript", "language", "partition", "sex", "sentence")
 _TIMES = ("start", "end")
 _ATTRIBUTES = ("arousal", "valence", "dominance")
-_COLUMNS = (*_TEXT, *_TIMES, *_ATTRIBUTES)
+_COLUMNS = (*_TEXT, *_TIMES, *_ATTRIBUTES, "scale")
 _SUFFIXES = (".csv", ".tsv", ".jsonl")
 _PARTS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -45,10 +45,12 @@ INFO = CorpusInfo(
     tree=(
         "<root>/manifest.csv | .tsv | .jsonl (or --root <that file>)\n"
         f"columns: {', '.join(_COLUMNS)}\n"
-        "path is needed, relative to the table; id defaults to the path without its suffix"
+        "path is needed, relative to the table; id defaults to the path without its suffix;\n"
+        "scale holds the ends of the attributes' scale, for example 1..7, in one row or all"
     ),
     tasks={"label": {}},
     default_task="label",
+    official="the column partition",
     notes=(
         "The task label has the classes of the table; 4class has those that are written as common words.",
         "The release is a digest of the table: a changed table is another corpus to the cache.",
@@ -82,7 +84,9 @@ def read(root: Path) -> Corpus:
     return assemble(
         "manifest",
         table.parent,
-        dataclasses.replace(INFO, tasks=_tasks(list(utterances.values()))),
+        dataclasses.replace(
+            INFO, tasks=_tasks(list(utterances.values())), attribute_range=_scale(rows, table)
+        ),
         utterances.values(),
         skipped,
         release=hashlib.sha256(data).hexdigest()[:16],
@@ -225,6 +229,26 @@ def _choice(text: str, choices: dict[str, str], name: str, table: Path, line: in
         known = ", ".join(sorted({value for value in choices.values() if value}))
         raise CorpusError(f"{table} line {line}: {name} must be one of {known} or empty, got {text[:60]!r}")
     return choices[text.lower()]
+
+
+def _scale(rows: list[Row], table: Path) -> tuple[float, float] | None:
+    """Ends of the attributes' scale, which all rows that name one must share; None where none does."""
+    found: dict[tuple[float, float], int] = {}
+    for line, row in rows:
+        text = _string(row.get("scale"), "scale", table, line)
+        if text:
+            low, _, high = text.partition("..")
+            ends = _number(low, "scale", table, line), _number(high, "scale", table, line)
+            if ends[0] is None or ends[1] is None or not ends[0] < ends[1]:
+                raise CorpusError(
+                    f"{table} line {line}: scale is written <least>..<greatest>, for example 1..7, got {text[:60]!r}"
+                )
+            found.setdefault((ends[0], ends[1]), line)
+    if len(found) > 1:
+        raise CorpusError(
+            f"{table} line {list(found.values())[1]}: another scale than in line {min(found.values())}"
+        )
+    return next(iter(found), None)
 
 
 def _tasks(utterances: list[Utterance]) -> dict[str, dict[str, str]]:
