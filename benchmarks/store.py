@@ -58,6 +58,13 @@ def forget(folder: Path) -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
+def remove(path: Path) -> None:
+    """Remove what was written before, so that its removal is not measured."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+
+
 def compare(
     title: str,
     n_bytes: int,
@@ -67,6 +74,7 @@ def compare(
 ) -> None:
     """Print the median rate of each job, and its ratio to the first."""
     for job in jobs.values():
+        before()
         job()
     taken: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(repeats):
@@ -89,7 +97,6 @@ def make_features(n: int) -> dict[str, np.ndarray]:
 
 
 def write_store(path: Path, features: dict[str, np.ndarray], format: str) -> None:
-    shutil.rmtree(path, ignore_errors=True)
     row = np.zeros((STATES, DIM), np.float32)
     with stores.create(path, make_spec(), format) as writer:
         for id, frames in features.items():
@@ -98,7 +105,6 @@ def write_store(path: Path, features: dict[str, np.ndarray], format: str) -> Non
 
 
 def write_raw(path: Path, features: dict[str, np.ndarray]) -> None:
-    path.unlink(missing_ok=True)
     with path.open("wb") as file:
         for frames in features.values():
             file.write(frames.data)
@@ -107,14 +113,19 @@ def write_raw(path: Path, features: dict[str, np.ndarray]) -> None:
 
 
 def bench_frames(folder: Path, features: dict[str, np.ndarray], repeats: int) -> None:
-    n_bytes = sum(frames.nbytes for frames in features.values())
+    n_bytes, scratch = sum(frames.nbytes for frames in features.values()), folder / "scratch"
     compare(
         f"write {n_bytes / 1e9:.2f} GB of frames, float16, durably",
         n_bytes,
         repeats,
-        {"raw write + fsync": lambda: write_raw(folder / "raw", features)}
-        | {f"sercache {f}": lambda f=f: write_store(folder / f, features, f) for f in stores.FORMATS},
+        {"raw write + fsync": lambda: write_raw(scratch, features)}
+        | {f"sercache {f}": lambda f=f: write_store(scratch, features, f) for f in stores.FORMATS},
+        lambda: remove(scratch),
     )
+    remove(scratch)
+    write_raw(folder / "raw", features)
+    for format in stores.FORMATS:
+        write_store(folder / format, features, format)
 
     def mapped() -> np.ndarray:
         return np.memmap(folder / "raw", np.float16, "r").reshape(-1, DIM)
@@ -143,14 +154,19 @@ def bench_frames(folder: Path, features: dict[str, np.ndarray], repeats: int) ->
         )
         np.testing.assert_array_equal(by_memmap(mapped(), 3, states), by_zarr(3, states))
         warm = mapped()  # stays mapped from run to run, as in a training process
-        others = {
-            name: lambda store=store, names=names: [store.read(ids[k], names) for k in order]
-            for name, store in ours.items()
-        } | {"zarr-python": lambda states=states: [by_zarr(k, states) for k in order]}
+
+        def each(read: Callable[[int], object]) -> None:
+            for k in order:
+                read(k)
 
         def all_by_memmap(raw: np.ndarray, states: slice = states) -> None:
-            for k in order:
-                by_memmap(raw, k, states)
+            each(lambda k: by_memmap(raw, k, states))
+
+        others: dict[str, Callable[[], object]] = {
+            name: lambda store=store, names=names: each(lambda k: store.read(ids[k], names))
+            for name, store in ours.items()
+        }
+        others["zarr-python"] = lambda states=states: each(lambda k: by_zarr(k, states))
 
         n_read = n_bytes * len(names) // STATES
         compare(
