@@ -204,10 +204,12 @@ def test_continuing_keeps_company_and_bits(corpus: Corpus, tmp_path: Path) -> No
     with pytest.raises(KeyboardInterrupt):
         extraction.extract(plan, first, writer, stores.open(folder))
     kept = stores.open(folder).ids()
+    assert not extraction.is_finished(folder)
     assert 0 < len(kept) < 12, "an interruption must keep what was finished"
     del writer
     continued, result, second = run(corpus, folder)
     assert result.n_encoded == 12 - len(kept)
+    assert extraction.is_finished(folder)
     assert first.calls + second.calls == undisturbed.calls
     assert sorted(continued.ids()) == sorted(whole.ids())
     for id in whole.ids():

@@ -165,6 +165,13 @@ def test_a_published_head_finds_its_cache(sercache: Sercache, iemocap: Path, tmp
     report = run_folders.load(tmp_path / "runs" / "exact")
     assert [fold.name for fold in report.folds] == [f"Ses0{k}" for k in range(1, 6)]
     assert not [line for line in report.deviations if "clip" in line]
+    [cut] = [folder for folder, spec in stores.find(tmp_path / "cache") if spec.clip != "none"]
+    (stores.notes_folder(cut) / "unfinished").touch()  # as a killed extraction leaves it
+    code, _, err = sercache("train", "--head", "layer-attention", *QUICK)
+    assert code == 2
+    assert "was cut off and must be finished first; run: sercache extract" in err
+    assert sercache(*extract, "--for", "layer-attention")[0] == 0
+    assert sercache("train", "--head", "layer-attention", *QUICK)[0] == 0
 
 
 @pytest.mark.usefixtures("in_hub")

@@ -100,6 +100,7 @@ def work(
         skipped = result.skipped
     else:
         say(f"nothing to do: all {len(plan.done)} entries are in {folder}")
+        extraction.mark_finished(folder)
         skipped = plan.skipped
     extraction.record_skips(folder, skipped)
     _complain(skipped, len(utterances))

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sercache import clips
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, ProtocolError, SettingsError, StoreError
-from sercache.extraction import skips
+from sercache.extraction import is_finished, skips
 from sercache.protocols import Fold, make_folds
 from sercache.recipe import Setup
 from sercache.stores import FeatureStore
@@ -144,6 +145,11 @@ def _part(
     remedy: str | None,
 ) -> Part:
     """The features of some utterances; speaker statistics are taken here, over all of them."""
+    if clips.parse(store.spec.clip).kind == "split" and not is_finished(store.path):
+        how = remedy or "run the same sercache extract again"
+        raise MissingFeaturesError(
+            f"the extraction into {store.path} was cut off and must be finished first; {how}"
+        )
     view = open_view(
         store,
         {id: classes.index(label) for id, label in labels.items()},

@@ -4,7 +4,15 @@
 """
 
 from sercache.extraction.plan import Piece, Plan, feature_spec, make_plan
-from sercache.extraction.run import Extraction, extract, real_time_factor, record_skips, skips
+from sercache.extraction.run import (
+    Extraction,
+    extract,
+    is_finished,
+    mark_finished,
+    real_time_factor,
+    record_skips,
+    skips,
+)
 
 __all__ = [
     "Extraction",
@@ -12,7 +20,9 @@ __all__ = [
     "Plan",
     "extract",
     "feature_spec",
+    "is_finished",
     "make_plan",
+    "mark_finished",
     "real_time_factor",
     "record_skips",
     "skips",

@@ -20,6 +20,7 @@ from sercache.extraction.plan import Piece, Plan, length_fault
 from sercache.stores import FeatureStore, FeatureWriter, encode_frames, notes_folder
 
 _SKIPS = "skipped.json"
+_UNFINISHED = "unfinished"
 _LOOKAHEAD = 2
 """Batches decoded ahead of the encoder: enough to hide the disk, little enough to hold."""
 
@@ -68,6 +69,7 @@ def extract(
     is finished and go on up.
     """
     began = time.monotonic()
+    (notes_folder(store.path) / _UNFINISHED).touch()
     line = _Line(plan, encoder, writer, store)
     try:
         sealed = began
@@ -80,6 +82,7 @@ def extract(
         writer.seal()
         raise
     writer.close()
+    mark_finished(store.path)
     return Extraction(
         line.n_encoded,
         line.n_copied,
@@ -214,6 +217,19 @@ def real_time_factor(encoder: Encoder, states: Sequence[str], seconds: float = 2
         for _, packed in encoder.encode([wave], states):
             packed.float().cpu().sum().item()
     return len(noise) / encoder.sample_rate / (time.monotonic() - began)
+
+
+def mark_finished(folder: Path) -> None:
+    """Say that everything asked for is in the store; an extraction that has nothing to do says so too."""
+    (notes_folder(folder) / _UNFINISHED).unlink(missing_ok=True)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the last extraction into ``folder`` came to its end.
+
+    Without that, a recording that is split may lack its last pieces, which nothing else would tell.
+    """
+    return not (notes_folder(folder) / _UNFINISHED).exists()
 
 
 def record_skips(folder: Path, skipped: Sequence[Skipped]) -> None:
