@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -88,6 +89,48 @@ def test_lists_name_everything(kind: str, sercache: Sercache) -> None:
         code, shown, _ = sercache(kind, name)
         assert code == 0
         assert name in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        (
+            "iemocap",
+            [
+                "task      4class (default): anger, happiness, neutral, sadness",
+                "task      avd: arousal, valence, dominance from 0 to 1; published from 1 to 5",
+                "subset    <task>@improvised: improvised scenes",
+                "setup     4class-2943: 4class@improvised, 2943 utterances",
+                "protocol  leave-one-session-out (default)",
+                "note      The texts of scripted scenes are shared by all sessions.",
+            ],
+        ),
+        (
+            "ravdess",
+            [
+                "subset    <task>@speech: spoken recordings (1440)",
+                "protocol  folds:emobox (default): 6 folds, 4 test speakers each",
+                "protocol  fixed:pepino: train 20 speakers, dev 2 speakers, test 2 speakers",
+            ],
+        ),
+        ("msp-podcast", ["Test1; fixed:test2 tests on Test2"]),
+        ("voxceleb1", ["id10012 and 1239 more"]),
+    ],
+)
+def test_a_corpus_is_shown_with_all_that_can_be_asked_of_it(
+    name: str, lines: list[str], sercache: Sercache
+) -> None:
+    _, out, _ = sercache("datasets", name)
+    for line in lines:
+        assert " ".join(line.split()) in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 110
+
+
+def test_all_corpora_are_listed_with_what_one_asks_first(sercache: Sercache) -> None:
+    _, out, _ = sercache("datasets")
+    (line,) = [line for line in out.splitlines() if line.startswith("iemocap ")]
+    assert re.split(r"  +", line)[:5] == ["iemocap", "en", "10", "12.4", "4"]
+    assert line.endswith("https://sail.usc.edu/iemocap/")
 
 
 def test_an_empty_cache_says_how_to_begin(sercache: Sercache) -> None:

@@ -171,3 +171,13 @@ def test_a_check_up_takes_a_label_map(tmp_path):
     assert found.n_utterances == len(corpus.labels(path))
     assert {c.rows for c in found.comparisons} == {found.n_utterances}
     assert {c.expected_rows for c in found.comparisons} == {1103 + 1084 + 1708}
+
+
+def test_extraction_takes_what_a_task_gives(tmp_path, capsys):
+    from sercache.commands.extract import chosen_utterances
+
+    corpus = toy()
+    path = write(tmp_path, '[labels]\nxxx = "unclear"\nsad = "sad"\n')
+    for task, ids in (("avd", "ab"), ("shares", "ab"), (f"{path}@late", "bd"), ("all", "abcd")):
+        assert [u.id for u in chosen_utterances(corpus, task)] == list(ids)
+    capsys.readouterr()

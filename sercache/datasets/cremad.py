@@ -77,6 +77,7 @@ INFO = CorpusInfo(
         "Labels are the acted emotions; the votes of the listeners are kept as ratings.",
         "1076_MTI_SAD_XX has no signal. Only IEO is acted in three intensities.",
         "Twelve texts, spoken with every emotion.",
+        "EMO-SUPERB: folds:emo-superb with --dev next.",
     ),
     published=(
         Published(

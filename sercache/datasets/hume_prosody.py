@@ -33,13 +33,17 @@ INFO = CorpusInfo(
     licence="end-user agreement of the challenge; research only, no redistribution",
     access="http://www.compare.openaudio.eu",
     tree="<root>/[data/]lab/{train,devel,test}.csv\n<root>/[data/]wav/00001.wav ... (or raw/wav)",
-    tasks={"9class": {name: name.lower() for name in EMOTIONS}},
+    tasks={
+        "9class": {name: name.lower() for name in EMOTIONS},
+        "4class": {"Anger": "anger", "Excitement": "happiness", "Sadness": "sadness"},
+    },
     default_task="9class",
     default_protocol="group-kfold:5",
     official="train, devel, test; the labels of test are held back by the organisers",
     notes=(
         "soft_label holds the nine shares as published (the greatest is 1, they do not sum to 1).",
-        "The task 9class takes the emotion with the greatest share, the first of equals.",
+        "The task 9class takes the emotion with the greatest share, the first of equals; 4class counts "
+        "excitement as happiness and has no neutral.",
         "Clips that imitate one seed have equal shares: group is a key of them, never split randomly.",
         "Labels of the test part are held back by the organisers (fixed:official needs them). "
         "Speakers are not published.",

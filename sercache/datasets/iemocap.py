@@ -94,7 +94,8 @@ INFO = CorpusInfo(
         "The texts of scripted scenes are shared by all sessions.",
         "SUPERB: leave-one-session-out with --dev superb20; its own dev part needs its list order, "
         "--dev superb20:<folder meta_data of s3prl's downstream/emotion>.",
-        "EMO-SUPERB: leave-one-session-out with --dev next. Pepino et al. after Issa: --dev drawn.",
+        "EMO-SUPERB: leave-one-session-out with --dev next. Pepino et al. after Issa: --dev drawn. "
+        "EmoBox: --dev random20. Ten speakers: leave-one-speaker-out with --dev other-speaker.",
         "Published counts of oth and dis are not confirmed.",
     ),
     subsets={

@@ -65,6 +65,7 @@ INFO = CorpusInfo(
         "Activation is published inverted (1 very active, 5 calm): arousal is 6 minus it, "
         "activation_as_published keeps it.",
         "Twenty target texts are shared by the four emotions in the target scenarios.",
+        "EMO-SUPERB: leave-one-session-out with --dev previous.",
         "No transcripts in the release. Hours are estimated.",
     ),
     published=(
