@@ -132,7 +132,11 @@ def _tasks(about: CorpusInfo) -> Iterator[tuple[str, str]]:
         yield "task", f"avd: arousal, valence, dominance from 0 to 1; published from {low:g} to {high:g}"
     if about.shares:
         yield "task", f"shares: {about.shares}"
-    yield "task", "<file>.toml: your own label map, a table [labels] of raw label = class"
+    yield "task", "<file>.toml: your own label map, a table [labels] with lines raw label = class"
+    widest = max(about.tasks.values(), key=len)
+    raw = {**dict.fromkeys(about.expected_counts, "in no class"), **widest}
+    if 0 < len(raw) <= 2 * _CLASSES:
+        yield "labels", "raw labels: " + ", ".join(f"{label} ({name})" for label, name in sorted(raw.items()))
     for subset, each in about.subsets.items():
         yield "subset", f"<task>@{subset}: {each.description}"
     rows = {each.task: each.rows for each in about.published}
