@@ -125,12 +125,12 @@ def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
             raise RecipeError(f"a recipe setting is written name=value, got {setting!r}")
         if name not in hints:
             raise RecipeError(unknown("recipe field", name, sorted(hints)))
-        changes[name] = _read(name, text.strip(), hints[name])
+        changes[name] = read_value(name, text.strip(), hints[name])
     return dataclasses.replace(recipe, **changes)
 
 
-def _read(name: str, text: str, hint: Any) -> Any:
-    """``text`` as a value of the field's type."""
+def read_value(name: str, text: str, hint: Any) -> Any:
+    """``text`` as a value of the type ``hint``, for the setting ``name``. Raises RecipeError."""
     options = get_args(hint)
     if type(None) in options and text.lower() == "none":
         return None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sercache import encoders, states, stores
+from sercache import clips, encoders, states, stores
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, StoreError, UnknownNameError
 from sercache.recipe import Setup
@@ -47,7 +47,7 @@ def find_store(
         if spec.corpus == corpus.name and is_encoder(spec) and serves(spec, setup)
     ]
     current = [pair for pair in fitting if pair[1].release == corpus.release]
-    exact = [pair for pair in current if pair[1].clip == setup.clip]
+    exact = [pair for pair in current if _same_clip(pair[1], setup)]
     usable = exact or ([] if clip_is_chosen else current)
     if not usable:
         raise MissingFeaturesError(_missing(cache, corpus, setup, head_name, fitting))
@@ -64,12 +64,16 @@ def check_store(folder: Path, corpus: Corpus, setup: Setup, clip_is_chosen: bool
             f"{folder} holds {spec.corpus} {spec.release}, asked for {corpus.name} {corpus.release}; "
             "name the corpus with --dataset and --root"
         )
-    if not serves(spec, setup) or (clip_is_chosen and spec.clip != setup.clip):
+    if not serves(spec, setup) or (clip_is_chosen and not _same_clip(spec, setup)):
         raise MissingFeaturesError(
             f"{folder} holds states {' '.join(spec.states)} ({'frames' if spec.frames else 'pooled only'}, "
             f"clip {spec.clip}), asked for {setup.states} ({'frames' if setup.frames else 'pooled'}, clip {setup.clip})"
         )
     return Found(folder, spec, _differences(spec, setup))
+
+
+def _same_clip(spec: FeatureSpec, setup: Setup) -> bool:
+    return spec.clip == str(clips.parse(setup.clip))  # trim:15s is trim:15
 
 
 def serves(spec: FeatureSpec, setup: Setup) -> bool:
@@ -111,7 +115,7 @@ def _one_set_of_weights(usable: list[tuple[Path, FeatureSpec]]) -> None:
 
 
 def _differences(spec: FeatureSpec, setup: Setup) -> tuple[str, ...]:
-    if spec.clip == setup.clip:
+    if _same_clip(spec, setup):
         return ()
     return (f"features are cut by clip rule {spec.clip}, not {setup.clip}",)
 

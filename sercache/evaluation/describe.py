@@ -52,7 +52,7 @@ def setup_as_used(
         encoder=store.spec.encoder,
         dataset=corpus.name,
         clip=store.spec.clip,
-        task=task or setup.task or corpus.info.default_task,
+        task=corpus.task_name(task or setup.task),
         seeds=tuple(seeds) if seeds is not None else setup.seeds,
     )
 

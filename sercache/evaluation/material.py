@@ -163,7 +163,7 @@ def _part(
     speakers = {u.id: u.speaker for u in corpus.utterances if u.id in labels}
     if setup.normalise == "speaker":
         view = view.scaled(speaker_scaling(view, speakers))
-    return Part(view, labels, speakers, task or corpus.info.default_task, left_out)
+    return Part(view, labels, speakers, corpus.task_name(task), left_out)
 
 
 def _extra(extra: Extra, store: FeatureStore, setup: Setup, classes: Sequence[str], budget: int) -> Part:
