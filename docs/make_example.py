@@ -75,6 +75,8 @@ def main() -> None:
     book.metadata = {"language_info": {"name": "python"}}
     for cell in book.cells:
         cell.get("metadata", {}).pop("execution", None)
+        if cell.cell_type == "code":  # progress bars and warnings name folders of this machine
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     nbformat.write(book, Path(__file__).with_name("example.ipynb"))
 
 

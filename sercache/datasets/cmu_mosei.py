@@ -107,7 +107,7 @@ def _labels(path: Path) -> dict[str, list[Row]]:
             (top,) = file.values()
             names = [str(name) for name in json.loads(top["metadata/dimension names"][0])]
             return {video: _rows(item, names) for video, item in sorted(top["data"].items())}
-    except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise CorpusError(f"cmu-mosei: cannot read {path}: {error}") from None
 
 
