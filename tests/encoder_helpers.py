@@ -23,6 +23,7 @@ _SMALL = {
     "vocab_size": 11,
 }
 _LARGE = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
+_LONG_POSITIONS = {"num_conv_pos_embeddings": 40}
 _GATED = {"num_buckets": 24, "max_bucket_distance": 60}
 _OTHER_FRONT = {"conv_dim": (10, 14, 18), "conv_kernel": (9, 4, 2), "conv_stride": (4, 3, 3)}
 
@@ -30,14 +31,18 @@ _OTHER_FRONT = {"conv_dim": (10, 14, 18), "conv_kernel": (9, 4, 2), "conv_stride
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "wav2vec2-base": ("Wav2Vec2Config", {}),
     "wav2vec2-large": ("Wav2Vec2Config", _LARGE),
-    "hubert-base": ("HubertConfig", {}),
+    "hubert-base": ("HubertConfig", _LONG_POSITIONS),
     "hubert-large": ("HubertConfig", _LARGE),
     "wavlm-base": ("WavLMConfig", _GATED),
     "wavlm-large": ("WavLMConfig", _LARGE | _GATED | {"conv_bias": False}),
     "data2vec-audio": ("Data2VecAudioConfig", {"num_conv_pos_embeddings": 3, "conv_pos_kernel_size": 7}),
     "group-norm-with-bias-pre-norm": ("Wav2Vec2Config", {"conv_bias": True, "do_stable_layer_norm": True}),
     "odd-positions-relu": ("Wav2Vec2Config", {"num_conv_pos_embeddings": 9, "hidden_act": "relu"}),
-    "hubert-batch-norm": ("HubertConfig", {"conv_pos_batch_norm": True, "feat_proj_layer_norm": False}),
+    "long-odd-positions": ("WavLMConfig", _LARGE | _GATED | {"num_conv_pos_embeddings": 33}),
+    "hubert-batch-norm": (
+        "HubertConfig",
+        _LONG_POSITIONS | {"conv_pos_batch_norm": True, "feat_proj_layer_norm": False},
+    ),
     "adapters": (
         "Wav2Vec2Config",
         _LARGE | {"adapter_attn_dim": 6, "add_adapter": True, "output_hidden_size": 32},
@@ -60,7 +65,7 @@ def shake(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
             if not tensor.is_floating_point():
                 continue
             noise = torch.randn(tensor.shape, generator=random)
-            if name.endswith("running_var") or name.endswith("original0"):
+            if name.endswith(("running_var", "original0")):
                 tensor.copy_(0.5 + noise.abs())
             elif tensor.dim() == 1:
                 tensor.copy_(0.3 * noise + float(name.endswith("weight")))

@@ -172,6 +172,7 @@ def test_loading_leaves_the_random_state_alone(name: str) -> None:
         ({"precision": "float8"}, "unknown precision 'float8'"),
         ({"device": "cuda:99"}, "cannot be used"),
         ({"device": "tpu"}, "cannot be used"),
+        ({"device": "mps"}, "run on cpu or cuda"),
         ({"revision": "main"}, "no --revision"),
     ],
 )

@@ -85,6 +85,10 @@ def test_a_path_that_is_not_there_is_not_taken_for_a_hub_id(name: str) -> None:
     assert "no such folder" in refused(name)
 
 
+def test_a_file_is_not_taken_for_its_folder(folder: Path) -> None:
+    assert "give the folder" in refused(folder / "model.safetensors")
+
+
 def test_a_folder_goes_by_its_own_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     encoder = encoders.load(".")
@@ -205,6 +209,11 @@ def test_a_missing_shard_is_named(folder: Path) -> None:
     shards = sorted(folder.glob("model-*.safetensors"))
     assert len(shards) > 2
     assert encoders.load(str(folder)).states[-1] == "3"
+    index = folder / "model.safetensors.index.json"
+    kept = index.read_text()
+    index.write_text('{"weight_map": {}}')
+    assert "names no weight files" in refused(folder)
+    index.write_text(kept)
     shards[1].unlink()
     assert f"{shards[1].name} is missing" in refused(folder)
 

@@ -113,6 +113,13 @@ def test_a_checkpoint_without_preprocessor_takes_the_usual_settings(tmp_path: Pa
     assert torch.equal(tiny.encode(encoder, [tiny.noise(5_000)])["final"], expected["final"])
 
 
+def test_a_preprocessor_of_another_size_is_refused(tmp_path: Path) -> None:
+    folder = tiny.tiny_whisper(tmp_path)
+    transformers.WhisperFeatureExtractor(feature_size=80).save_pretrained(folder)
+    with pytest.raises(EncoderError, match=r"makes 80 mel bins, config\.json takes 12"):
+        encoders.load(str(folder))
+
+
 @pytest.fixture(scope="module")
 def tiny_en() -> Any:
     root = os.environ.get("SERCACHE_REAL_DATA")

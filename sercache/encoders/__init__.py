@@ -118,6 +118,8 @@ def _resolve(name: str, revision: str | None) -> tuple[ModuleType, str, str]:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _family_of(name, None, families), str(folder), folder.resolve().name
+    if folder.is_file():
+        raise EncoderError(f"{name} is a file; give the folder that holds config.json and the weights")
     if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise EncoderError(f"{name}: there is no such folder; give one with config.json and weights")
     if name.count("/") == 1:

@@ -55,6 +55,8 @@ def placement(device: str, precision: str) -> tuple[torch.device, torch.dtype]:
         raise EncoderError(unknown("precision", precision, PRECISIONS))
     try:
         place = torch.device(device)
+        if place.type not in ("cpu", "cuda"):
+            raise EncoderError(f"encoders run on cpu or cuda, got --device {device}")
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError, NotImplementedError) as fault:
         reason = str(fault).splitlines()[0]

@@ -122,8 +122,10 @@ def weight_files(folder: Path) -> list[Path]:
         if (folder / single).exists():
             files = [folder / single]
         elif (folder / index).exists():
-            shards = read_json(folder / index).get("weight_map", {})
-            files = [folder / name for name in sorted(set(shards.values()))]
+            shards = read_json(folder / index).get("weight_map")
+            if not isinstance(shards, dict) or not shards:
+                raise EncoderError(f"{folder / index} names no weight files; download the whole checkpoint")
+            files = [folder / str(name) for name in sorted(set(shards.values()))]
         else:
             continue
         for path in files:

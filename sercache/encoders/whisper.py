@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from sercache.encoders import Encoder, _checkpoint
+from sercache.errors import EncoderError
 
 SHORT_NAMES = {
     "whisper-tiny": "openai/whisper-tiny",
@@ -63,7 +64,12 @@ def identify(source: str, *, revision: str | None) -> dict[str, Any]:
 
 def _preprocessing(checkpoint: _checkpoint.Checkpoint) -> dict[str, Any]:
     settings = _checkpoint.preprocessor(checkpoint)
-    n_mels = int(settings.get("feature_size", checkpoint.config.get("num_mel_bins", 80)))
+    n_mels = int(checkpoint.config.get("num_mel_bins", 80))
+    if settings.get("feature_size", n_mels) != n_mels:
+        raise EncoderError(
+            f"{checkpoint.folder}: preprocessor_config.json makes {settings['feature_size']} mel bins, config.json "
+            f"takes {n_mels}; get both files of one checkpoint"
+        )
     return {
         **{name: int(settings.get(name, usual)) for name, usual in _SETTINGS.items()},
         "n_mels": n_mels,

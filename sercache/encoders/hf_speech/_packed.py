@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
-from sercache.encoders.hf_speech._attention import Attention, Gated, plain, spans
+from sercache.encoders.hf_speech._attention import Attention, Gated, plain
 from sercache.encoders.hf_speech._convolutions import FrontEnd
+from sercache.encoders.hf_speech._positions import Positions
 
 _FAMILIES = ("Wav2Vec2", "Hubert", "WavLM", "Data2VecAudio")
 _CONVOLUTIONS = ("NoLayerNormConvLayer", "LayerNormConvLayer", "GroupNormConvLayer", "ConvLayer")
@@ -55,7 +55,7 @@ class Packed:
         self.model = model
         self.front = FrontEnd(model.feature_extractor)
         self.pre_norm = type(model.encoder).__name__.endswith("StableLayerNorm")
-        _fold_weight_norm(model.encoder.pos_conv_embed)
+        self.positions = Positions(model.encoder.pos_conv_embed)
 
     @torch.no_grad()
     def __call__(self, waves: Sequence[Tensor], states: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
@@ -78,7 +78,7 @@ class Packed:
         x = projected[0] if isinstance(projected, tuple) else projected
         del projected
         yield "projection", x
-        x = x + torch.cat([encoder.pos_conv_embed(x[None, rows])[0] for rows in spans(lengths)])
+        x = x + self.positions(x, lengths)
         if not self.pre_norm:
             x = encoder.layer_norm(x)
         yield "input", x
@@ -90,28 +90,6 @@ class Packed:
             yield str(number), x
         if self.pre_norm:
             yield "final", encoder.layer_norm(x)
-
-
-def _fold_weight_norm(parent: nn.Module) -> None:
-    """Put a plain convolution in the place of each weight-normed one: the stock module computes its weight
-    anew in every pass.
-    """
-    for name, conv in list(parent.named_children()):
-        if not parametrize.is_parametrized(conv, "weight"):
-            continue
-        assert isinstance(conv, nn.Conv1d)
-        plain_conv = nn.Conv1d(
-            conv.in_channels,
-            conv.out_channels,
-            conv.kernel_size[0],
-            conv.stride[0],
-            conv.padding,  # type: ignore[arg-type]
-            groups=conv.groups,
-            device="meta",
-        )
-        plain_conv.weight = nn.Parameter(conv.weight.detach(), requires_grad=False)
-        plain_conv.bias = conv.bias
-        setattr(parent, name, plain_conv)
 
 
 def _post_norm_block(block: Any, x: Tensor, attend: Attention, lengths: Sequence[int]) -> Tensor:
