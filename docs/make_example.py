@@ -52,7 +52,10 @@ CELLS = [
         'group = zarr.open(str(store.path), mode="r")\n'
         "print(sorted(name for name, _ in group.arrays()))\n"
         'frames = group["frames"]\n'
-        'print(frames.metadata.dimension_names, frames.shape, frames.dtype, "shards", frames.shards)',
+        'print(frames.metadata.dimension_names, frames.shape, frames.dtype, "shards", frames.shards)\n'
+        'start, n = group["frame_start"][0], group["n_frames"][0]\n'
+        "first = frames[:, start : start + n]\n"
+        'print("equal to ours:", np.array_equal(first, store.read(store.ids()[0])))',
     ),
     ("markdown", "## What the result rests on"),
     (
