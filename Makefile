@@ -28,16 +28,17 @@ demo: $(VENV)/.installed-demo
 	$(SERCACHE) extract --encoder demo-wavlm --dataset demo
 	$(SERCACHE) info
 	$(SERCACHE) train --head superb --encoder logmel --dataset demo --protocol leave-one-speaker-out --seeds 1 \
-	    --set max-epochs=15 --set lr=1e-3 --name superb-logmel
+	    --normalise global --set max-epochs=15 --set lr=1e-3 --name superb-logmel
 	$(SERCACHE) train --head layer-attention --encoder demo-wavlm --dataset demo --protocol leave-one-speaker-out \
-	    --clip none --seeds 1 --name layer-attention-demo-wavlm
+	    --normalise global --seeds 1 --name layer-attention-demo-wavlm
 	$(SERCACHE) report
 
+# One thread in each of the test processes, as many processes as there are cores.
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m "not slow"
 
 test-slow: $(VENV)/.installed-dev
-	$(BIN)/pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

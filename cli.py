@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -311,6 +312,8 @@ def reproduce(paper: str, table: str, **options: Any) -> None:
 
 def main() -> None:
     """Entry point: one line per mistake, exit code 2 for the user's, 1 for ours, 130 when interrupted."""
+    # Before torch is loaded: threads that wait sleep instead of spinning (docs/decisions/0005).
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         cli.main(prog_name="sercache", standalone_mode=False)
     except click.exceptions.Abort:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+# As the command line does, before any test loads torch (docs/decisions/0005).
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 class Outcome(NamedTuple):
