@@ -22,6 +22,7 @@ import os
 import platform
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,6 +206,8 @@ def main() -> None:
     chosen = parser.parse_args()
     print(" ".join(["python", *sys.argv]))
     print(machine())
+    # The stock WavLM's own call, when it is given a mask.
+    warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")
     torch.set_num_threads(chosen.threads)
     clock = time.process_time if chosen.threads == 1 else time.perf_counter
     stock, encoder = build(chosen.model, chosen.small)

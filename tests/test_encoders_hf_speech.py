@@ -85,6 +85,7 @@ def test_waves_are_normalised_as_the_checkpoint_says(tmp_path: Path, do_normaliz
 def test_cutting_the_work_into_pieces_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_convolutions, "_CHUNK", 7)
     monkeypatch.setattr(_attention, "_BIAS_BYTES", 1)
+    monkeypatch.setattr(_attention, "_SMALLEST_BLOCK", 11)
     monkeypatch.setattr(_packed, "_ROWS", 13)
     model = tiny.tiny_model(name)
     worst = compare(speech_encoder(model), model, [tiny.noise(n, n) for n in LENGTHS])

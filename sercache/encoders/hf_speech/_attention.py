@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_BIAS_BYTES = 32 * 2**20
+_BIAS_BYTES = 64 * 2**20
 """Largest position bias (H, query block, T) that is laid out at a time: long recordings stay in memory."""
+_SMALLEST_BLOCK = 64
+"""Queries; the attention kernels lose half their speed on fewer."""
 
 Attention = Callable[[Any, Tensor, Sequence[int]], Tensor]
 """(attention module, packed frames (F, D), lengths) to (F, D)."""
@@ -44,6 +46,10 @@ class Gated:
         table: nn.Embedding = attention.rel_attn_embed
         self.by_distance = table(buckets.to(table.weight.device)).T.contiguous()
         """(H, 2 longest - 1): bias of a key ``longest - 1`` frames ahead first."""
+        per_query = attention.num_heads * self.longest * self.by_distance.element_size()
+        self.block = min(self.longest, max(_SMALLEST_BLOCK, _BIAS_BYTES // per_query))
+        # One buffer for all blocks and layers: fresh memory would cost more than what is written into it.
+        self.buffer = self.by_distance.new_empty(attention.num_heads * self.block * self.longest)
 
     def __call__(self, attention: Any, x: Tensor, lengths: Sequence[int]) -> Tensor:
         """Gated attention within each utterance; signature of ``Attention``."""
@@ -54,9 +60,8 @@ class Gated:
             n_frames = rows.stop - rows.start
             keys = _heads(key[rows].flip(0), attention.num_heads)
             values = _heads(value[rows].flip(0), attention.num_heads)
-            block = max(16, _BIAS_BYTES // (gate.shape[1] * n_frames * gate.element_size()))
-            for start in range(0, n_frames, block):
-                part = slice(start, min(start + block, n_frames))
+            for start in range(0, n_frames, self.block):
+                part = slice(start, min(start + self.block, n_frames))
                 here = slice(rows.start + part.start, rows.start + part.stop)
                 out = F.scaled_dot_product_attention(
                     _heads(query[here], attention.num_heads),
@@ -73,7 +78,8 @@ class Gated:
         first = self.longest - n_frames
         row = self.by_distance[:, first : first + 2 * n_frames - 1]
         windows = row.unfold(1, n_frames, 1)[:, queries]  # (H, queries, T), a view
-        return (gate.T[:, :, None] * windows)[None]
+        bias = self.buffer[: windows.numel()].view(windows.shape)
+        return torch.mul(gate.T[:, :, None], windows, out=bias)[None]
 
 
 def _gate(attention: Any, x: Tensor) -> Tensor:
