@@ -17,13 +17,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from conftest import Outcome
 from corpus_trees import TREES
 from encoder_helpers import save, tiny_model
 
 from sercache import stores
 from sercache.report import runs as run_folders
 
-Sercache = Callable[..., tuple[int, str, str]]
+Sercache = Callable[..., Outcome]
 QUICK = ["--set", "max-epochs=2", "--seeds", "1"]
 
 
@@ -380,4 +381,10 @@ def test_every_run_says_what_it_rests_on(sercache: Sercache, manifest: Path, tmp
     assert "test part included" in record["normalisation"]
     assert record["environment"]["packages"]["torch"]
     assert "protocol leave-one-speaker-out instead of leave-one-session-out" in record["deviations"]
+    assert "weighted-dense on demo-wavlm (random weights)" in out
+    assert (
+        "demo-wavlm (random weights)"
+        in sercache("report", tmp_path / "runs" / "r", "--format", "markdown").out
+    )
+    assert "demo-wavlm (random weights)" in sercache("info").out
     assert "within" not in out, "no printed number belongs to this corpus"

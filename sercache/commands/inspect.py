@@ -41,7 +41,7 @@ def info(folders: Sequence[Path], cache_flag: Path | None) -> None:
         rows.append(
             (
                 spec.corpus,
-                spec.encoder,
+                spec.shown,
                 shape,
                 kind,
                 spec.clip,
@@ -72,7 +72,7 @@ def _describe_store(folder: Path) -> None:
     used("store", str(folder))
     used("digest", spec.digest)
     used("corpus", f"{spec.corpus} {spec.release}".rstrip())
-    used("encoder", spec.encoder)
+    used("encoder", spec.shown)
     for key, value in spec.identity.items():
         used("", f"{key}: {value}")
     used("states", " ".join(spec.states))

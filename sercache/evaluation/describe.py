@@ -49,7 +49,7 @@ def setup_as_used(
     """``setup`` with what the corpus and the store really are."""
     return replace(
         setup,
-        encoder=store.spec.encoder,
+        encoder=store.spec.shown,
         dataset=corpus.name,
         clip=store.spec.clip,
         task=corpus.task_name(task or setup.task),

@@ -53,6 +53,12 @@ class FeatureSpec:
         return cls(**{**fields, **tuples})
 
     @property
+    def shown(self) -> str:
+        """The encoder's name for tables and plots; one with random weights is called that everywhere."""
+        random = "random weights" in str(self.identity.get("source", ""))
+        return f"{self.encoder} (random weights)" if random else self.encoder
+
+    @property
     def digest(self) -> str:
         """First 16 hex digits of the sha256 of the spec's canonical JSON."""
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
