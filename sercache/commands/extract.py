@@ -230,6 +230,8 @@ def _complain(skipped: tuple[Skipped, ...], n_utterances: int) -> None:
         warn(f"skipped {item.what}: {item.reason}")
     if len(skipped) > 20:
         warn(f"and {len(skipped) - 20} more")
+    if len(skipped) >= n_utterances:
+        raise AudioError(f"none of {n_utterances} recordings could be encoded")
     if skipped:
         raise AudioError(
             f"{len(skipped)} of {n_utterances} recordings could not be encoded; the rest is stored"
