@@ -117,6 +117,7 @@ def test_extract_train_report(sercache: Sercache, manifest: Path, tmp_path: Path
         assert len(list(csv.DictReader(file))) == 24 * 2
     pictures = {path.name for path in (tmp_path / "runs" / "first" / "plots").iterdir()}
     assert {"confusion.png", "confusion.svg", "learning-curves.png"} <= pictures
+    assert "data:image/svg+xml" in (tmp_path / "runs" / "first" / "report.html").read_text()
     code, _, _ = sercache(*train, *QUICK)
     code, _, _ = sercache(*train, *QUICK)
     assert (tmp_path / "runs" / "linear-logmel-manifest-2").is_dir(), "a run never overwrites another"

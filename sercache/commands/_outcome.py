@@ -10,7 +10,7 @@ from sercache import catalog
 from sercache.commands._console import say, used, warn
 from sercache.errors import MissingExtraError
 from sercache.papers import Printed
-from sercache.report import plots, runs, tables
+from sercache.report import page, plots, runs, tables
 from sercache.report.record import Report
 
 
@@ -26,13 +26,15 @@ def finish(report: Report, weights: Mapping[tuple[str, int], Mapping[str, Any]],
 
 
 def draw(report: Report, folder: Path) -> None:
-    """Layer weights, confusion matrix and learning curves as PNG and SVG, or one line why there are none."""
+    """Plots as PNG and SVG and a page with all of the run, or one line why there are none."""
     try:
         drawn = plots.draw(report, folder / "plots")
     except MissingExtraError as fault:
         warn(str(fault))
         return
     used("plots", ", ".join(path.name for path in drawn if path.suffix == ".png") + f" in {folder / 'plots'}")
+    page.write(report, folder / "report.html", printed=printed(report))
+    used("page", str(folder / "report.html"))
 
 
 def printed(report: Report) -> Mapping[str, Printed]:
