@@ -345,11 +345,11 @@ def test_interrupting_keeps_what_is_done(manifest: Path, own_settings: Path) -> 
         "--seal-every",
         "0",
     ]
-    # A second corpus' worth of sound, so that there is something to interrupt.
+    # Minutes of sound, one recording a batch, so that there is something left to interrupt.
     chance = np.random.default_rng(0)
     rows = manifest.read_text().splitlines()
     for k in range(24, 48):
-        soundfile.write(manifest.parent / f"{k}.wav", chance.normal(0, 0.1, 16000 * 8), 16000)
+        soundfile.write(manifest.parent / f"{k}.wav", chance.normal(0, 0.1, 16000 * 40), 16000)
         rows.append(f"u{k},{k}.wav,soft,s{k % 4}")
     manifest.write_text("\n".join(rows) + "\n")
     running = subprocess.Popen(
