@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sercache.papers import AlsoTrain, Printed, Row, Table, Trial
 
-CITATION = "Ioannides et al., attention-guided speech emotion recognition (layer attention + 2-D CNN)"
+CITATION = "Ioannides et al. 2023, Towards Paralinguistic-Only Speech Representations for End-to-End SER"
 
 _HEAD = "layer-attention"
 _MANDARIN = AlsoTrain("esd", "4class", language="zh")
