@@ -176,6 +176,22 @@ def test_a_published_head_finds_its_cache(sercache: Sercache, iemocap: Path, tmp
     assert sercache("train", "--head", "layer-attention", *QUICK)[0] == 0
 
 
+def test_a_head_has_a_setup_for_each_corpus_of_its_paper(tmp_path: Path) -> None:
+    from heads import weighted_dense
+    from sercache.commands.train import Request, chosen_setup
+    from sercache.datasets import ravdess
+    from sercache.protocols import make_folds
+
+    corpus = ravdess.read(TREES["ravdess"](tmp_path))
+    request = Request(head="weighted-dense", dataset="ravdess", seeds=5)
+    setup, published = chosen_setup(weighted_dense, request, corpus)
+    assert (setup.protocol, setup.task, setup.max_frames) == ("fixed:pepino", "7class", 250)
+    assert setup == published
+    [fold] = make_folds(corpus, corpus.labels(setup.task), setup.protocol, dev=setup.dev)
+    assert fold.dev, "early stopping needs the split's own dev actors"
+    assert fold.speakers_disjoint
+
+
 @pytest.mark.usefixtures("in_hub")
 def test_revision_takes_a_commit(sercache: Sercache, iemocap: Path) -> None:
     call = ["extract", "--encoder", "wavlm-large", "--dataset", "iemocap", "--root", iemocap, "--dry-run"]
