@@ -371,6 +371,7 @@ def test_interrupting_keeps_what_is_done(manifest: Path, own_settings: Path) -> 
     running = subprocess.Popen(
         [sys.executable, "-m", "cli", "extract", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ.copy(),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores it
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not any(

@@ -74,7 +74,7 @@ def stock_view(path: Path) -> dict[str, bytes] | None:
                 frames = arrays["frames"][:, starts[slot] : starts[slot] + counts[slot]]
                 rows = (arrays["pooled_mean"][slot], arrays["pooled_std"][slot])
                 seen[id] = b"".join(x.tobytes() for x in (frames, *rows))
-    except (ValueError, OSError, KeyError, RuntimeError):
+    except (ValueError, OSError, LookupError, RuntimeError, TypeError):
         return None
     return seen
 
