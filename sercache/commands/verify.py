@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from sercache import encoders, extraction, settings, stores
+from sercache import clips, encoders, extraction, settings, stores
 from sercache.commands import extract
 from sercache.commands._cache import read_corpus, read_origin
 from sercache.commands._console import bar, say, used, warn
@@ -91,6 +91,10 @@ def _repair(
             f"{folder} cannot be repaired: {origin['encoder']} or {where.value} is no longer what the store was "
             "made from; extract into a new store instead"
         )
-    stores.drop(folder, damage)
-    utterances = extract.chosen_utterances(corpus, request.task, request.language, request.limit)
+    dropped = stores.drop(folder, damage)
+    # What any earlier call put there, not only the last one; a damaged record no longer tells its ids.
+    rule = clips.parse(spec.clip)
+    wanted = {clips.utterance_id(entry, rule) for entry in (*dropped, *stores.open(folder).ids())}
+    wanted |= {u.id for u in extract.chosen_utterances(corpus, request.task, request.language, request.limit)}
+    utterances = [u for u in corpus.utterances if u.id in wanted]
     extract.work(request, where.value, encoder, utterances, spec, folder)
