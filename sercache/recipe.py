@@ -10,11 +10,12 @@ from typing import Any, Literal, get_args, get_type_hints
 from sercache.catalog import unknown
 from sercache.errors import RecipeError
 
-Loss = Literal["cross-entropy", "focal"]
+Loss = Literal["cross-entropy", "focal", "arcface", "mse", "ccc"]
 Optimiser = Literal["adam", "adamw", "sgd"]
-Schedule = Literal["constant", "cosine", "halve-on-plateau"]
+Schedule = Literal["constant", "cosine", "exponential", "halve-on-plateau"]
 Balance = Literal["none", "class-weights", "undersample"]
-SelectOn = Literal["last-epoch", "dev-loss", "dev-ua", "dev-wa"]
+SelectOn = Literal["last-epoch", "dev-loss", "dev-ua", "dev-wa", "dev-rho", "dev-ccc"]
+StopOn = Literal["selected", "dev-loss"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,12 @@ class Recipe:
     loss: Loss = "cross-entropy"
     focal_gamma: float = 2.0
     label_smoothing: float = 0.0
+    arc_scale: float = 30.0
+    """ArcFace: what the cosines are multiplied by in training (Deng et al. 2019, s)."""
+    arc_margin: float = 0.3
+    """ArcFace: radians added to the angle of the true class in training (Deng et al. 2019, m)."""
+    second_weight: float = 0.0
+    """Share of a second target's loss (beta of Park et al.); 0: the second target is not trained."""
     optimiser: Optimiser = "adam"
     lr: float = 1e-3
     weight_decay: float = 0.0
@@ -31,7 +38,9 @@ class Recipe:
     beta2: float = 0.999
     eps: float = 1e-8
     schedule: Schedule = "constant"
-    """``cosine``: down to zero at ``max_epochs``; ``halve-on-plateau``: see ``plateau_patience``."""
+    """``cosine``: down to zero at ``max_epochs``; ``exponential``: times ``decay`` after each epoch;
+    ``halve-on-plateau``: see ``plateau_patience``."""
+    decay: float = 0.98
     plateau_patience: int = 10
     """Epochs without a lower dev loss that are borne before the lr is halved."""
     batch_size: int = 32
@@ -44,6 +53,10 @@ class Recipe:
     """Which epoch's weights are kept. ``last-epoch`` needs no dev set; the test set never selects."""
     patience: int | None = None
     """Epochs without a better dev score after which training stops; None: never."""
+    patience_from: int = 1
+    """First epoch that counts towards ``patience``."""
+    stop_on: StopOn = "selected"
+    """Whose lack of progress stops training: the score of ``select``, or the dev loss."""
     clip_value: float | None = None
     """Largest absolute value of a gradient element (Keras ``clipvalue``)."""
     clip_norm: float | None = None
@@ -52,13 +65,23 @@ class Recipe:
     """bfloat16 autocast on CUDA; ignored, and said so in the run, elsewhere."""
 
     def __post_init__(self) -> None:
-        for name, kind in _choices().items():
-            if getattr(self, name) not in kind:
-                raise RecipeError(unknown(name, str(getattr(self, name)), list(kind)))
-        for name in ("lr", "eps", "batch_size", "accumulate", "bucket", "max_epochs"):
+        for name, choices in _choices().items():
+            if getattr(self, name) not in choices:
+                raise RecipeError(unknown(name, str(getattr(self, name)), list(choices)))
+        for name in (
+            "lr",
+            "eps",
+            "batch_size",
+            "accumulate",
+            "bucket",
+            "max_epochs",
+            "decay",
+            "arc_scale",
+            "patience_from",
+        ):
             if not getattr(self, name) > 0:
                 raise RecipeError(f"recipe field {name} must be above 0, got {getattr(self, name)}")
-        for name in ("weight_decay", "focal_gamma", "plateau_patience"):
+        for name in ("weight_decay", "focal_gamma", "plateau_patience", "arc_margin", "second_weight"):
             if not getattr(self, name) >= 0:
                 raise RecipeError(f"recipe field {name} must not be negative, got {getattr(self, name)}")
         for name in ("beta1", "beta2", "label_smoothing"):
@@ -67,8 +90,14 @@ class Recipe:
         for name in ("patience", "clip_value", "clip_norm"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise RecipeError(f"recipe field {name} must be above 0 or none, got {getattr(self, name)}")
-        if self.loss == "focal" and self.label_smoothing:
-            raise RecipeError("label_smoothing goes with loss=cross-entropy, got loss=focal; set one of them")
+        if self.loss != "cross-entropy" and self.label_smoothing:
+            raise RecipeError(
+                f"label_smoothing goes with loss=cross-entropy, got loss={self.loss}; set one of them"
+            )
+        numeric = self.loss in ("mse", "ccc")
+        if self.select in (("dev-ua", "dev-wa") if numeric else ("dev-rho", "dev-ccc")):
+            kind = "numbers" if numeric else "classes"
+            raise RecipeError(f"loss={self.loss} trains {kind}, which have no {self.select}; set select too")
         if self.patience is not None and self.select == "last-epoch":
             raise RecipeError("patience needs a dev score, got select=last-epoch; set patience=none too")
 
@@ -101,6 +130,14 @@ class Setup:
     dev: str = "none"
     """Where the dev part of a fold comes from (see sercache.protocols)."""
     seeds: tuple[int, ...] = (0,)
+    beside: tuple[str, ...] = ()
+    """Further encoders that a head with several inputs reads: ``ENCODER[:STATES[:pooled|frames]]`` each."""
+    target: str | None = None
+    """Of a task that gives numbers, the one to train; None: all at once."""
+    test_on: tuple[str, ...] = ()
+    """Other corpora that every trained head is tested on too: ``DATASET[:TASK]`` each."""
+    finetune_from: str | None = None
+    """State from which the encoder's blocks are trained with the head; None: the encoder stays frozen."""
 
 
 def _choices() -> dict[str, tuple[str, ...]]:
@@ -108,7 +145,7 @@ def _choices() -> dict[str, tuple[str, ...]]:
     return {name: get_args(hint) for name, hint in hints.items() if hint in _LITERALS}
 
 
-_LITERALS = (Loss, Optimiser, Schedule, Balance, SelectOn)
+_LITERALS = (Loss, Optimiser, Schedule, Balance, SelectOn, StopOn)
 
 
 def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:

@@ -45,6 +45,10 @@ class Request:
     normalise: str | None = None
     max_frames: int | None = None
     seeds: int | None = None
+    beside: Sequence[str] | None = None
+    target: str | None = None
+    test_on: Sequence[str] | None = None
+    finetune_from: str | None = None
     settings: Sequence[str] = ()
     head_options: Sequence[str] = ()
     name: str | None = None

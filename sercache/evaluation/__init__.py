@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ from torch import nn
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError
 from sercache.evaluation.describe import deviations, environment, provenance, setup_as_used
-from sercache.evaluation.material import Extra, FoldViews, Material, fold_views, gather
+from sercache.evaluation.material import Extra, Material, gather
 from sercache.evaluation.scores import (
     confusion,
     layer_weights,
@@ -27,27 +27,14 @@ from sercache.evaluation.scores import (
     run_record,
     summarise,
 )
-from sercache.protocols import Fold
+from sercache.evaluation.trainings import Progress, trainings
 from sercache.recipe import Recipe, Setup
 from sercache.report.record import Prediction, Report, Run
 from sercache.stores import FeatureStore
-from sercache.training import Epoch, Fit, build, fit, predict
+from sercache.training import build, predict
 from sercache.views import ViewPlan
 
 __all__ = ["Extra", "Material", "Progress", "check", "evaluate", "gather"]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where an evaluation stands, after each epoch."""
-
-    fold: str
-    seed: int
-    run: int
-    """From 1."""
-    n_runs: int
-    epoch: Epoch
-    max_epochs: int
 
 
 Keep = Callable[[str, int, nn.Module], None]
@@ -167,45 +154,23 @@ def _train_all(
     progress: Callable[[Progress], None] | None,
     keep: Keep | None,
 ) -> _Trained:
+    """Train every member, test it, and record what it was."""
     runs: list[Run] = []
     predictions: list[Prediction] = []
     seconds: list[float] = []
     notes: dict[str, None] = {}
-    n_runs = len(material.folds) * len(setup.seeds)
-    for number, (fold, seed, views) in enumerate(_jobs(material, setup), start=1):
-        hear = _listener(progress, fold.name, seed, number, n_runs, recipe.max_epochs)
-        head = build(head_class, views.train, len(material.classes), seed, **options)
-        done = fit(head, views.train, views.dev, recipe, seed=seed, device=device, progress=hear)
-        found = _test(done, views, material, fold, seed, device)
-        runs.append(run_record(fold.name, seed, done, found, layer_weights(done.head, views.test, device)))
+    for at in trainings(head_class, material, setup, recipe, options, device=device, progress=progress):
+        done, test, fold = at.done, at.views.test, at.fold.name
+        found = predictions_of(
+            predict(done.head, test, device=device), test, fold, at.seed, material.main.speakers
+        )
+        runs.append(run_record(fold, at.seed, done, found, layer_weights(done.head, test, device)))
         predictions += found
         seconds.append(done.seconds)
         notes.update(dict.fromkeys(done.notes))
         if keep:
-            keep(fold.name, seed, done.head)
+            keep(fold, at.seed, done.head)
     return _Trained(tuple(runs), tuple(predictions), tuple(seconds), tuple(notes))
-
-
-def _jobs(material: Material, setup: Setup) -> Iterator[tuple[Fold, int, FoldViews]]:
-    for fold in material.folds:
-        views = fold_views(material, fold, setup.normalise)
-        for seed in setup.seeds:
-            yield fold, seed, views
-
-
-def _test(
-    done: Fit, views: FoldViews, material: Material, fold: Fold, seed: int, device: str
-) -> list[Prediction]:
-    logits = predict(done.head, views.test, device=device)
-    return predictions_of(logits, views.test, fold.name, seed, material.main.speakers)
-
-
-def _listener(
-    progress: Callable[[Progress], None] | None, fold: str, seed: int, run: int, n_runs: int, max_epochs: int
-) -> Callable[[Epoch], None] | None:
-    if progress is None:
-        return None
-    return lambda epoch: progress(Progress(fold, seed, run, n_runs, epoch, max_epochs))
 
 
 def _plain(record: Recipe | Setup) -> dict[str, Any]:
