@@ -139,6 +139,43 @@ class Setup:
     finetune_from: str | None = None
     """State from which the encoder's blocks are trained with the head; None: the encoder stays frozen."""
 
+    def __post_init__(self) -> None:
+        if self.finetune_from is not None and self.normalise != "none":
+            raise RecipeError(
+                f"the encoder is trained from state {self.finetune_from} as it was cached, got "
+                f"normalise={self.normalise}; set normalise=none, or leave the encoder frozen"
+            )
+
+    @property
+    def cached_states(self) -> str:
+        """Selection of the states that are read from the cache."""
+        return self.finetune_from or self.states
+
+    @property
+    def cached_frames(self) -> bool:
+        """Whether sequences are read from the cache; what is trained above them may still be pooled."""
+        return self.frames or self.finetune_from is not None
+
+
+def inputs(setup: Setup) -> tuple[Setup, ...]:
+    """What each input of a head reads: ``setup`` itself, then one for each entry of ``beside``.
+
+    An entry that names no states means all, one that names no kind that of ``setup``. Raises RecipeError.
+    """
+    found = [setup]
+    for text in setup.beside:
+        encoder, _, rest = text.partition(":")
+        states, _, kind = rest.partition(":")
+        if not encoder or kind not in ("", "pooled", "frames"):
+            raise RecipeError(
+                f"a further input is written ENCODER[:STATES[:pooled|frames]], got {text!r}; "
+                "for example egemaps:all:frames"
+            )
+        frames = setup.frames if not kind else kind == "frames"
+        own = dataclasses.replace(setup, encoder=encoder, states=states or "all", frames=frames, beside=())
+        found.append(own)
+    return tuple(found)
+
 
 def _choices() -> dict[str, tuple[str, ...]]:
     hints = get_type_hints(Recipe)

@@ -67,7 +67,7 @@ def check_store(folder: Path, corpus: Corpus, setup: Setup, clip_is_chosen: bool
     if not serves(spec, setup) or (clip_is_chosen and not _same_clip(spec, setup)):
         raise MissingFeaturesError(
             f"{folder} holds states {' '.join(spec.states)} ({'frames' if spec.frames else 'pooled only'}, "
-            f"clip {spec.clip}), asked for {setup.states} ({'frames' if setup.frames else 'pooled'}, clip {setup.clip})"
+            f"clip {spec.clip}), asked for {setup.cached_states} ({'frames' if setup.cached_frames else 'pooled'}, clip {setup.clip})"
         )
     return Found(folder, spec, _differences(spec, setup))
 
@@ -78,13 +78,13 @@ def _same_clip(spec: FeatureSpec, setup: Setup) -> bool:
 
 def serves(spec: FeatureSpec, setup: Setup) -> bool:
     """Whether a store has the states, and the frames if they are needed."""
-    if setup.frames and not spec.frames:
+    if setup.cached_frames and not spec.frames:
         return False
     try:
-        wanted = states.select(spec.encoder_states or spec.states, setup.states)
+        wanted = states.select(spec.encoder_states or spec.states, setup.cached_states)
     except UnknownNameError:
         return False
-    if setup.states == "all":
+    if setup.cached_states == "all":
         return True
     return set(wanted) <= set(spec.states)
 
@@ -134,8 +134,8 @@ def _missing(
         )
     here = [spec for _, spec in stores.find(cache) if spec.corpus == corpus.name]
     about = f" (there is: {', '.join(sorted({spec.encoder for spec in here}))})" if here else ""
-    kind = "frames" if setup.frames else "means"
+    kind = "frames" if setup.cached_frames else "means"
     return (
-        f"the cache {cache} has no {kind} of states {setup.states} of {setup.encoder} x {corpus.name}{about}; "
+        f"the cache {cache} has no {kind} of states {setup.cached_states} of {setup.encoder} x {corpus.name}{about}; "
         f"run: {command}"
     )

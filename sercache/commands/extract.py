@@ -155,9 +155,9 @@ def _as_published(request: Request) -> Request:
     setup = catalog.load("heads", request.for_head).SETUP
     return replace(
         request,
-        states=request.states or setup.states,
+        states=request.states or setup.cached_states,
         clip=request.clip or setup.clip,
-        pooled_only=request.pooled_only or not setup.frames,
+        pooled_only=request.pooled_only or not setup.cached_frames,
     )
 
 

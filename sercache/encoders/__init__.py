@@ -11,6 +11,11 @@ A module ``<family>.py`` defines
 ``identify(source: str, *, revision: str | None) -> dict[str, Any]``
     its identity without loading weights into memory (files are hashed), to find a cache.
 
+A family whose blocks can be trained from a cached state also defines
+
+``tail(source: str, *, revision: str | None, boundary: str, states: Sequence[str]) -> nn.Module``
+    what lies above ``boundary``, from (B, 1, T, D) and mask (B, T) to (B, L, T, D').
+
 ``source`` is a hub id or a folder for families with MODEL_TYPES, the short name itself for others. A module
 may define ``NOTE: str`` and ``LICENCE: str``, which the command line shows wherever its encoders are chosen.
 """
@@ -30,6 +35,7 @@ from sercache.errors import EncoderError, UnknownNameError
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 
 class Encoder(Protocol):
@@ -94,6 +100,22 @@ def identify(name: str, *, revision: str | None = None) -> dict[str, Any]:
     family, source, _ = _resolve(name, revision)
     record: dict[str, Any] = family.identify(source, revision=revision)
     return record
+
+
+def load_tail(name: str, boundary: str, states: Sequence[str], *, revision: str | None = None) -> nn.Module:
+    """What lies above a cached state of ``load(name)``, to be trained: (B, 1, T, D) and mask to (B, L, T, D').
+
+    Raises as ``load`` does; EncoderError for families whose states cannot be trained from a cache.
+    """
+    family, source, shown = _resolve(name, revision)
+    if not hasattr(family, "tail"):
+        able = [each for each, module in _families().items() if hasattr(module, "tail")]
+        raise EncoderError(
+            f"{shown} ({family.__name__.rpartition('.')[2]}) cannot be trained from a cached state; families that "
+            f"can: {', '.join(able)}"
+        )
+    module: nn.Module = family.tail(source, revision=revision, boundary=boundary, states=states)
+    return module
 
 
 def short_names() -> dict[str, tuple[str, str]]:

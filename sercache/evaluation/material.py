@@ -153,8 +153,8 @@ def _part(
     view = open_view(
         store,
         {id: classes.index(label) for id, label in labels.items()},
-        states=setup.states,
-        frames=setup.frames,
+        states=setup.cached_states,
+        frames=setup.cached_frames,
         max_frames=setup.max_frames,
         skipped=skips(store.path),
         budget=budget,

@@ -8,9 +8,13 @@ classification) give their encoder.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from sercache.encoders import Encoder, _checkpoint
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SHORT_NAMES = {
     "wav2vec2-base": "facebook/wav2vec2-base",
@@ -71,6 +75,18 @@ def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity in float32 of what ``load`` gives. Raises EncoderError."""
     checkpoint = _checkpoint.locate(source, revision)
     return _checkpoint.identity(checkpoint, "hf-speech", _preprocessing(checkpoint))
+
+
+def tail(source: str, *, revision: str | None, boundary: str, states: Sequence[str]) -> nn.Module:
+    """The blocks above the cached state ``boundary`` up to ``states``, to be trained with a head.
+
+    Raises EncoderError as ``load`` does, UnknownNameError for states that do not lie above the boundary.
+    """
+    from sercache.encoders.hf_speech._tail import Tail
+
+    checkpoint = _checkpoint.locate(source, revision)
+    model = _checkpoint.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
+    return Tail(model, boundary, states)
 
 
 def _preprocessing(checkpoint: _checkpoint.Checkpoint) -> dict[str, Any]:
