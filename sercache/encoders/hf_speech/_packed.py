@@ -17,7 +17,7 @@ from sercache.encoders.hf_speech._attention import Attention, Gated, plain
 from sercache.encoders.hf_speech._convolutions import FrontEnd
 from sercache.encoders.hf_speech._positions import Positions
 
-_FAMILIES = ("Wav2Vec2", "Hubert", "WavLM", "Data2VecAudio")
+_FAMILIES = ("Wav2Vec2", "Hubert", "WavLM", "Data2VecAudio", "UniSpeechSat", "UniSpeech")
 _CONVOLUTIONS = ("NoLayerNormConvLayer", "LayerNormConvLayer", "GroupNormConvLayer", "ConvLayer")
 _ROWS = 1024
 """Frames that pass a feed-forward layer at a time: the product is as fast as over all, and its wide
