@@ -137,6 +137,11 @@ def extract(**options: Any) -> None:
     "--normalise", type=click.Choice(["none", "global", "speaker"]), help="Scope of mean and variance."
 )
 @click.option("--max-frames", type=click.IntRange(1), help="Keep the first frames of each utterance.")
+@click.option(
+    "--finetune-from",
+    metavar="STATE",
+    help="Train the encoder's blocks above this cached state (conv, 6, …) with the head.",
+)
 @click.option("--seeds", type=click.IntRange(1), help="How many seeds.  [default: as published]")
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a recipe field: lr=1e-3."

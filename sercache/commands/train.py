@@ -9,16 +9,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
-from sercache import catalog, settings, stores
+from sercache import catalog, encoders, settings, stores
 from sercache.commands._cache import extract_command, read_corpus
 from sercache.commands._console import bar, used, warn
 from sercache.commands._find import Found, check_store, find_store
 from sercache.commands._outcome import finish
 from sercache.datasets import Corpus
-from sercache.errors import RecipeError
+from sercache.errors import RecipeError, StoreError
 from sercache.evaluation import Extra, Progress, evaluate
 from sercache.recipe import Recipe, Setup, override, read_value
 from sercache.report.record import Report
+from sercache.states import select
+from sercache.stores.spec import FeatureSpec
+from sercache.training.finetune import finetuned
 from sercache.training.memory import keep_freed_memory
 
 Weights = dict[tuple[str, int], Mapping[str, Any]]
@@ -116,10 +119,11 @@ def train(
         epochs.update()
 
     try:
+        store = stores.open(folder)
         report = evaluate(
-            module.Head,
+            _head_class(module, setup, store.spec),
             corpus,
-            stores.open(folder),
+            store,
             setup=setup,
             recipe=recipe,
             head_name=head_name,
@@ -139,6 +143,25 @@ def train(
 
 
 _BAR = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} epochs [{elapsed}<{remaining}{postfix}]"
+
+
+def _head_class(module: ModuleType, setup: Setup, spec: FeatureSpec) -> Any:
+    """The head, on top of encoder blocks that are trained with it where the set-up asks for that.
+
+    Raises EncoderError, UnknownNameError, StoreError where the weights are not those of the cache.
+    """
+    if setup.finetune_from is None:
+        return module.Head
+    encoder, revision = str(setup.encoder), spec.identity.get("revision")
+    cached = {name: value for name, value in spec.identity.items() if name != "precision"}
+    if dict(encoders.identify(encoder, revision=revision)) != cached:
+        raise StoreError(
+            f"{encoder} has other weights or settings than those that made {spec.shown}; name the checkpoint "
+            "that was extracted with --encoder"
+        )
+    states = select(spec.encoder_states or spec.states, setup.states)
+    tail = encoders.load_tail(encoder, setup.finetune_from, states, revision=revision)
+    return finetuned(module.Head, tail, frames=setup.frames)
 
 
 def chosen_setup(module: ModuleType, request: Request, corpus: Corpus) -> tuple[Setup, Setup]:

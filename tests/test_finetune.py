@@ -1,0 +1,116 @@
+"""Training an encoder's blocks with a head from a cached state, through the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from conftest import Outcome
+from encoder_helpers import noise, save, tiny_model
+
+from heads import mlp, superb
+from sercache import encoders
+from sercache.encoders.hf_speech._tail import Tail
+from sercache.report import runs as run_folders
+from sercache.training import build, predict
+from sercache.training.finetune import finetuned
+
+Sercache = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixteen recordings of four speakers; two classes that pitch tells apart."""
+    folder = tmp_path_factory.mktemp("corpus")
+    rows = ["id,path,label,speaker"]
+    for k in range(16):
+        chance = np.random.default_rng(k)
+        seconds = np.arange(int(16000 * chance.uniform(0.15, 0.3))) / 16000
+        wave = 0.3 * np.sin(2 * np.pi * (900 if k % 2 else 200) * seconds)
+        soundfile.write(folder / f"{k}.wav", wave + chance.normal(0, 0.02, len(wave)), 16000)
+        rows.append(f"u{k},{k}.wav,{'high' if k % 2 else 'low'},s{k // 2 % 4}")
+    (folder / "list.csv").write_text("\n".join(rows) + "\n")
+    return folder / "list.csv"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tiny_model("wavlm-base"), tmp_path_factory.mktemp("wavlm-tiny"))
+
+
+@pytest.mark.parametrize(("boundary", "head"), [("conv", "superb"), ("1", "mlp")])
+def test_trains_the_blocks_with_the_head(
+    sercache: Sercache, corpus: Path, checkpoint: Path, tmp_path: Path, boundary: str, head: str
+) -> None:
+    where = ["--encoder", checkpoint, "--dataset", "manifest"]
+    code, out, err = sercache("extract", *where, "--root", corpus, "--states", boundary)
+    assert code == 0, err
+    train = ["train", "--head", head, *where, "--states", "3", "--finetune-from", boundary, "--seeds", "1"]
+    train += ["--protocol", "leave-one-speaker-out", "--normalise", "none"]
+    code, _, err = sercache(*train, "--set", "max-epochs=3", "--set", "lr=1e-3", "--name", "tuned")
+    assert code == 0, err
+    report = run_folders.load(tmp_path / "runs" / "tuned")
+    module = {"superb": superb, "mlp": mlp}[head]
+    tail = encoders.load_tail(str(checkpoint), boundary, ["3"])
+    own = sum(p.numel() for p in module.Head(1, 32, 2).parameters())
+    assert report.n_parameters == own + sum(p.numel() for p in tail.parameters())
+    assert any("parameters of the encoder are trained" in line for line in report.deviations)
+    losses = [epoch["train_loss"] for epoch in report.runs[0].history]
+    assert losses[-1] < losses[0]
+
+
+def test_refuses_other_weights_and_normalisation(
+    sercache: Sercache, corpus: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    where = ["--encoder", checkpoint, "--dataset", "manifest"]
+    assert sercache("extract", *where, "--root", corpus, "--states", "conv").code == 0
+    tuned = ["train", "--head", "superb", "--dataset", "manifest", "--states", "3", "--finetune-from", "conv"]
+    code, _, err = sercache(*tuned, "--encoder", checkpoint, "--normalise", "global")
+    assert code == 2
+    assert "normalise" in err
+    code, _, err = sercache(*tuned[:-2], "--finetune-from", "nothing", "--encoder", checkpoint)
+    assert code == 2
+    assert "nothing" in err
+
+
+def test_outputs_from_the_cache_are_those_from_audio() -> None:
+    model = tiny_model("wav2vec2-base")
+    waves = [noise(n) for n in (5000, 3000, 7000)]
+
+    class Conv:
+        """A view of the cached ``conv`` states."""
+
+        n_layers, dim, labels = 1, 24, np.array([0, 1, 0])
+
+        def __init__(self) -> None:
+            with torch.no_grad():
+                normal = [torch.from_numpy((w - w.mean()) / np.sqrt(w.var() + 1e-7)) for w in waves]
+                self.parts = [model.feature_extractor(w[None])[0].T for w in normal]
+            self.n_frames = np.array([len(part) for part in self.parts])
+
+        def __len__(self) -> int:
+            return 3
+
+        def batch(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+            x = torch.zeros(len(rows), 1, int(self.n_frames[rows].max()), 24)
+            mask = torch.zeros(len(rows), x.shape[2], dtype=torch.bool)
+            for k, row in enumerate(rows):
+                n = self.n_frames[row]
+                x[k, 0, :n], mask[k, :n] = self.parts[row], True
+            return x, mask
+
+    view = Conv()
+    head_class = finetuned(superb.Head, Tail(model, "conv", ["2", "3"]), frames=True)
+    head = build(head_class, view, 4, seed=0).eval()
+    from_cache = predict(head, view)
+    for k, wave in enumerate(waves):
+        normal = torch.from_numpy((wave - wave.mean()) / np.sqrt(wave.var() + 1e-7))[None]
+        with torch.no_grad():
+            states = model(normal, output_hidden_states=True).hidden_states
+            x = torch.stack([states[2], states[3]], 1)
+            alone = head.head(x, torch.ones(1, x.shape[2], dtype=torch.bool))
+        np.testing.assert_allclose(from_cache[k], alone[0].numpy(), rtol=1e-4, atol=1e-5)
