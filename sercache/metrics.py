@@ -64,20 +64,46 @@ def bootstrap(
     Utterances of one speaker are alike, so drawing utterances would make the interval too narrow. With
     one speaker nothing can be said: (NaN, NaN).
     """
+    low, high = bootstrap_many(
+        lambda *pair: np.array(metric(*pair)),
+        truth,
+        predicted,
+        speakers,
+        n_draws=n_draws,
+        level=level,
+        seed=seed,
+    )
+    return float(low), float(high)
+
+
+def bootstrap_many(
+    metric: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    speakers: Sequence[str] | np.ndarray,
+    *,
+    n_draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """As ``bootstrap``, for a metric that gives several numbers of the same draw: arrays (low, high).
+
+    Rows of ``truth`` and ``predicted`` are utterances; they may have columns.
+    """
     truth, predicted = np.asarray(truth), np.asarray(predicted)
     _, owner = np.unique(np.asarray(speakers), return_inverse=True)
-    if owner.shape != truth.shape:
+    if len(owner) != len(truth):
         raise ValueError(f"{len(owner)} speakers for {len(truth)} utterances")
     places = [np.flatnonzero(owner == k) for k in range(int(owner.max(initial=-1)) + 1)]
     if len(places) < 2:
-        return float("nan"), float("nan")
+        return np.array(np.nan), np.array(np.nan)
     draws = np.random.default_rng(seed).integers(len(places), size=(n_draws, len(places)))
-    values = np.empty(n_draws)
-    for k, draw in enumerate(draws):
+    values = []
+    for draw in draws:
         rows = np.concatenate([places[speaker] for speaker in draw])
-        values[k] = metric(truth[rows], predicted[rows])
-    low, high = np.nanpercentile(values, [50 * (1 - level), 50 * (1 + level)])
-    return float(low), float(high)
+        values.append(metric(truth[rows], predicted[rows]))
+    low, high = np.nanpercentile(values, [50 * (1 - level), 50 * (1 + level)], axis=0)
+    return low, high
 
 
 def spearman(truth: np.ndarray, predicted: np.ndarray) -> float:
@@ -98,6 +124,12 @@ def ccc(truth: np.ndarray, predicted: np.ndarray) -> float:
     gap = float(np.mean(np.asarray(truth, float)) - np.mean(np.asarray(predicted, float)))
     scale = float(x @ x + y @ y) + len(x) * gap**2
     return 2 * float(x @ y) / scale if scale > 0 else float("nan")
+
+
+def mse(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """Mean squared error. NaN without utterances."""
+    gap = np.asarray(predicted, np.float64) - np.asarray(truth, np.float64)
+    return float(np.mean(gap**2)) if gap.size else float("nan")
 
 
 def _pair(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

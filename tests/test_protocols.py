@@ -398,3 +398,24 @@ def test_any_file_is_a_split_or_a_refusal(tmp_path_factory, data):
     for protocol, dev in ((f"fixed:{path}", "none"), ("leave-one-session-out", f"superb20:{path}")):
         with pytest.raises(ProtocolError):
             folds(toy(), protocol, dev=dev)
+
+
+def test_everything_trains_and_nothing_is_tested():
+    [fold] = folds(toy(), "all")
+    assert (fold.name, fold.dev, fold.test) == ("all", (), ())
+    assert set(fold.train) == set(toy().labels())
+    [fold] = folds(toy(), "all", dev="random20")
+    assert 0.15 < len(fold.dev) / (len(fold.train) + len(fold.dev)) < 0.25
+    assert set(fold.train) | set(fold.dev) == set(toy().labels())
+    with pytest.raises(ProtocolError, match="all has one train part: --dev is none or random20, got next"):
+        folds(toy(), "all", dev="next")
+
+
+def test_a_task_of_numbers_needs_no_classes():
+    corpus = toy()
+    one = dict.fromkeys(corpus.labels(), "")
+    with pytest.raises(ProtocolError, match="has 1 classes"):
+        make_folds(corpus, one, "leave-one-speaker-out")
+    made = make_folds(corpus, one, "leave-one-speaker-out", dev="random20", numeric=True)
+    assert {id for fold in made for id in fold.test} == set(one)
+    assert all(fold.dev for fold in made)

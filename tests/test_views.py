@@ -12,6 +12,7 @@ from sercache.views import (
     FeatureView,
     JoinedView,
     Scaling,
+    beside,
     free_memory,
     global_scaling,
     open_view,
@@ -291,3 +292,33 @@ def test_statistics_do_not_depend_on_the_size_of_their_chunks(monkeypatch: pytes
 
 def test_free_memory_is_a_plausible_number() -> None:
     assert 2**20 < free_memory() < 2**50
+
+
+def test_numbers_go_with_their_items() -> None:
+    store = random_store([3, 4, 5])
+    ids = store.ids()
+    numbers = {id: (k / 4, 1.0) for k, id in enumerate(ids)}
+    view = view_of(store, targets=numbers)
+    assert view.targets is not None
+    assert view.targets.dtype == np.float32
+    swapped = view.subset([ids[2], ids[0]])
+    np.testing.assert_array_equal(swapped.targets, [[0.5, 1], [0, 1]])
+    np.testing.assert_array_equal(JoinedView((swapped, view)).targets, [[0.5, 1], [0, 1], *view.targets])
+    with pytest.raises(SettingsError, match="the same targets, or classes"):
+        JoinedView((view, view_of(store)))
+
+
+def test_inputs_lie_side_by_side() -> None:
+    one = view_of(random_store([3, 4, 5]), frames=True)
+    two = view_of(random_store([2, 9, 1], n_layers=1, dim=5), frames=True)
+    assert beside([one]) is one
+    both = beside([one, two])
+    assert (both.n_layers, both.dim) == ((one.n_layers, 1), (one.dim, 5))
+    np.testing.assert_array_equal(both.n_frames, [3, 9, 5])
+    (x1, x2), (mask1, mask2) = both.batch(np.array([1, 0]))
+    torch.testing.assert_close(x1, one.batch([1, 0])[0])
+    torch.testing.assert_close(x2, two.batch([1, 0])[0])
+    assert (mask1.sum(1).tolist(), mask2.sum(1).tolist()) == ([4, 3], [9, 2])
+    np.testing.assert_array_equal(both.labels, one.labels)
+    with pytest.raises(SettingsError, match="input 2 has 2 items and the first has 3"):
+        beside([one, two.subset(two.utterance_ids[:2])])

@@ -207,10 +207,14 @@ class Corpus:
             f"task {name!r} of {self.name} gives classes, not numbers: {', '.join(NUMERIC)} do"
         )
 
+    def is_numeric(self, task: str | None = None) -> bool:
+        """Whether ``task`` gives numbers instead of classes."""
+        return self._parsed(task).name in NUMERIC
+
     def members(self, task: str | None = None) -> list[str]:
         """Ids of the utterances that have a class or numbers for ``task``, in corpus order."""
-        if task is not None and self._parsed(task).name in NUMERIC:
-            return list(self.targets(task))
+        if self.is_numeric(task):
+            return list(self.targets(task or self.info.default_task))
         return list(self.labels(task))
 
     def classes(self, task: str | None = None) -> list[str]:

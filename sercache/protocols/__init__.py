@@ -13,32 +13,43 @@ from sercache.catalog import unknown
 from sercache.datasets import Corpus, Utterance
 from sercache.errors import ProtocolError, UnknownNameError
 from sercache.protocols._dev import DEVS, check_rule, dev_part, random_share
-from sercache.protocols._fold import Fold, build_fold
+from sercache.protocols._fold import ALL, Fold, build_fold
 from sercache.protocols._lists import is_list, read_split
 from sercache.protocols._units import PROTOCOLS, make_units
 
-__all__ = ["DEVS", "PROTOCOLS", "Fold", "make_folds"]
+__all__ = ["ALL", "DEVS", "PROTOCOLS", "Fold", "make_folds"]
 
 _PARTS = ("train", "dev", "test")
 
 
 def make_folds(
-    corpus: Corpus, labels: Mapping[str, str], protocol: str, *, dev: str = "none", seed: int = 0
+    corpus: Corpus,
+    labels: Mapping[str, str],
+    protocol: str,
+    *,
+    dev: str = "none",
+    seed: int = 0,
+    numeric: bool = False,
 ) -> list[Fold]:
     """The folds of ``protocol`` over the utterances that ``labels`` (id -> class) names.
 
-    ``dev`` says where each fold's dev part comes from (see DEVS); ``seed`` decides random parts only.
+    ``numeric`` says that the task gives numbers: then there may be one class, and only ids count. ``dev``
+    says where each fold's dev part comes from (see DEVS); ``seed`` decides random parts only.
     Raises UnknownNameError for names that do not exist, ProtocolError where the corpus lacks what the
     protocol needs or a fold cannot be used.
     """
-    utterances = _restrict(corpus, labels)
+    utterances = _restrict(corpus, labels, 1 if numeric else 2)
     kind, _, argument = protocol.partition(":")
     check_rule(dev)
     if dev == "other-speaker" and kind != "leave-one-speaker-out":
         raise ProtocolError(f"--dev other-speaker goes with leave-one-speaker-out, not with {protocol}")
+    if protocol == ALL:
+        parts = {"train": list(utterances), "dev": [], "test": []}
+        _add_dev(parts, protocol, dev, labels, seed)
+        return [build_fold(ALL, parts, utterances, labels)]
     if kind == "fixed":
         parts = _fixed_parts(corpus, utterances, argument)
-        _add_dev(parts, argument, dev, labels, seed)
+        _add_dev(parts, protocol, dev, labels, seed)
         name = Path(argument).stem if is_list(argument) else argument
         return [build_fold(name, parts, utterances, labels)]
     units = make_units(corpus, utterances, labels, kind, argument, seed)
@@ -51,16 +62,16 @@ def make_folds(
     return folds
 
 
-def _restrict(corpus: Corpus, labels: Mapping[str, str]) -> dict[str, Utterance]:
+def _restrict(corpus: Corpus, labels: Mapping[str, str], least: int) -> dict[str, Utterance]:
     """Utterances of the task by id, sorted."""
     known = corpus.by_id()
     strange = sorted(set(labels) - set(known))
     if strange:
         raise ProtocolError(f"{corpus.name} has no utterance {strange[0]}, which is labelled")
     n_classes = len(set(labels.values()))
-    if n_classes < 2:
+    if n_classes < least:
         raise ProtocolError(
-            f"{corpus.name}: the task has {n_classes} classes with utterances, expected 2 or more; "
+            f"{corpus.name}: the task has {n_classes} classes with utterances, expected {least} or more; "
             "choose another task or complete the corpus"
         )
     return {i: known[i] for i in sorted(labels)}
@@ -89,14 +100,16 @@ def _fixed_parts(corpus: Corpus, utterances: Mapping[str, Utterance], name: str)
     return {part: [i for i, p in place.items() if p == part] for part in _PARTS}
 
 
-def _add_dev(parts: dict[str, list[str]], name: str, dev: str, labels: Mapping[str, str], seed: int) -> None:
+def _add_dev(
+    parts: dict[str, list[str]], protocol: str, dev: str, labels: Mapping[str, str], seed: int
+) -> None:
     """Moves a random dev part out of the train part, where the rule asks for one."""
     if dev == "none":
         return
     if parts["dev"]:
-        raise ProtocolError(f"fixed:{name} brings its own dev part; leave --dev {dev} out")
+        raise ProtocolError(f"{protocol} brings its own dev part; leave --dev {dev} out")
     if dev != "random20":
-        raise ProtocolError(f"fixed:{name} has one train part: --dev is none or random20, got {dev}")
+        raise ProtocolError(f"{protocol} has one train part: --dev is none or random20, got {dev}")
     parts["dev"] = list(random_share(parts["train"], labels, seed))
     chosen = set(parts["dev"])
     parts["train"] = [i for i in parts["train"] if i not in chosen]

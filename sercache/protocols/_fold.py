@@ -8,10 +8,16 @@ from dataclasses import dataclass
 from sercache.datasets import Utterance
 from sercache.errors import ProtocolError
 
+ALL = "all"
+"""Name of the protocol, and of its only fold, in which everything trains."""
+
 
 @dataclass(frozen=True)
 class Fold:
-    """Ids of the train, dev and test parts of one fold. Parts are disjoint; ``dev`` may be empty."""
+    """Ids of the train, dev and test parts of one fold. Parts are disjoint; ``dev`` may be empty.
+
+    ``test`` is empty in the fold of the protocol ``all``, and nowhere else.
+    """
 
     name: str
     train: tuple[str, ...]
@@ -33,7 +39,7 @@ class Fold:
                     f"fold {self.name}: {len(shared)} utterances are in {first} and {second}, "
                     f"first: {shared[0]}; parts must be disjoint"
                 )
-        for part in ("train", "test"):
+        for part in ("train",) if self.name == ALL else ("train", "test"):
             if not parts[part]:
                 raise ProtocolError(
                     f"fold {self.name}: the {part} part is empty; choose another protocol or task"

@@ -19,6 +19,7 @@ PROTOCOLS: Mapping[str, str] = {
     "group-kfold:<k>": "k random groups of whole sessions or dialogues (Utterance.group)",
     "folds:<name>": "published groups of test speakers that the corpus names",
     "fixed:<name>": "one published split that the corpus names; fixed:official is that of its files",
+    "all": "no test part: everything trains, to test on other corpora (--test-on) or to make a model",
     "fixed:<file>": "your own split: lines of an id, session or speaker, a tab, and train, dev or test",
 }
 PEPINO_SEED = 1234

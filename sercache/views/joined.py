@@ -23,6 +23,9 @@ class JoinedView:
         if len(shapes) != 1:
             found = "; ".join(f"{len(states)} states of {dim}" for states, dim in sorted(shapes))
             raise SettingsError(f"views that are joined need the same states and size, got {found}")
+        widths = {None if part.targets is None else part.targets.shape[1] for part in self.parts}
+        if len(widths) != 1:
+            raise SettingsError("views that are joined need the same targets, or classes, in each")
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)
@@ -41,6 +44,17 @@ class JoinedView:
     def labels(self) -> np.ndarray:
         """(U,) int64 class of each item."""
         return np.concatenate([part.labels for part in self.parts])
+
+    @property
+    def targets(self) -> np.ndarray | None:
+        """(U, C) float32 numbers of each item; None where the task gives classes."""
+        found = [part.targets for part in self.parts if part.targets is not None]
+        return np.concatenate(found) if found else None
+
+    @property
+    def utterance_ids(self) -> list[str]:
+        """Utterance of each item."""
+        return [id for part in self.parts for id in part.utterance_ids]
 
     @property
     def n_frames(self) -> np.ndarray:

@@ -47,7 +47,9 @@ class FeatureView:
     rows: np.ndarray
     """(U,) int64 rows of the source."""
     labels: np.ndarray
-    """(U,) int64 class of each item."""
+    """(U,) int64 class of each item; zeros where the task gives numbers."""
+    targets: np.ndarray | None = field(default=None, repr=False)
+    """(U, C) float32 numbers of each item; None where the task gives classes."""
     shift: np.ndarray | None = field(default=None, repr=False)
     """(G, L, D) float32, taken off before scaling."""
     scale: np.ndarray | None = field(default=None, repr=False)
@@ -122,7 +124,8 @@ class FeatureView:
             )
         keep = np.array([place for id in utterance_ids for place in places[id]], np.int64)
         group = None if self.group is None else self.group[keep]
-        return replace(self, rows=self.rows[keep], labels=self.labels[keep], group=group)
+        targets = None if self.targets is None else self.targets[keep]
+        return replace(self, rows=self.rows[keep], labels=self.labels[keep], targets=targets, group=group)
 
     def scaled(self, scaling: Scaling) -> FeatureView:
         """This view normalised by ``scaling``, in place of any earlier normalisation."""
@@ -146,13 +149,15 @@ def open_view(
     skipped: Collection[str] = (),
     budget: int | None = None,
     remedy: str | None = None,
+    targets: Mapping[str, Sequence[float]] | None = None,
 ) -> FeatureView:
     """Features of the utterances that ``labels`` names (id -> class), in its order.
 
-    ``states`` is a selection as in ``--states``; ``frames`` chooses sequences, cut to ``max_frames``,
-    instead of means over time; ``skipped`` names entries that extraction could not encode, so that a clip
-    may be missing; ``budget`` (bytes, default: MEMORY_SHARE of free memory) decides whether
-    frames stay in memory; ``remedy`` ends the message of a MissingFeaturesError.
+    ``targets`` are numbers (C,) for each of them, where the task gives numbers. ``states`` is a selection
+    as in ``--states``; ``frames`` chooses sequences, cut to ``max_frames``, instead of means over time;
+    ``skipped`` names entries that extraction could not encode, so that a clip may be missing; ``budget``
+    (bytes, default: MEMORY_SHARE of free memory) decides whether frames stay in memory; ``remedy`` ends
+    the message of a MissingFeaturesError.
     Raises MissingFeaturesError, UnknownNameError (states) and SettingsError.
     """
     if frames and not store.spec.frames:
@@ -167,7 +172,8 @@ def open_view(
     budget = int(MEMORY_SHARE * free_memory()) if budget is None else budget
     source = Source(store, entries, owners, chosen, frames=frames, max_frames=max_frames, budget=budget)
     classes = np.array([labels[owner] for owner in owners], np.int64)
-    return FeatureView(source, np.arange(len(entries)), classes)
+    numbers = None if targets is None else np.array([targets[owner] for owner in owners], np.float32)
+    return FeatureView(source, np.arange(len(entries)), classes, numbers)
 
 
 def _states(store: FeatureStore, selection: str) -> tuple[str, ...]:
