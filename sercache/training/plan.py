@@ -23,11 +23,16 @@ class Epoch:
     """From 1."""
     train_loss: float
     dev_loss: float | None
-    """By the recipe's loss without class weights; None without a dev set, as the next two."""
+    """By the recipe's loss without class weights; None without a dev set, as all dev scores."""
     dev_wa: float | None
     dev_ua: float | None
+    """Of classes, as ``dev_wa``; None for numbers."""
     lr: float
     seconds: float
+    dev_rho: float | None = None
+    """Spearman's rho, mean over targets; None for classes, 0 where it is not defined."""
+    dev_ccc: float | None = None
+    """Concordance correlation, mean over targets; None for classes, 0 where it is not defined."""
 
 
 def batches(
@@ -57,6 +62,8 @@ def learning_rate(recipe: Recipe, epoch: int, dev_losses: Sequence[float | None]
 
     ``halve-on-plateau``: halved after more than ``plateau_patience`` epochs in a row without a new lowest.
     """
+    if recipe.schedule == "exponential":
+        return float(recipe.lr * recipe.decay ** (epoch - 1))
     if recipe.schedule == "cosine":
         return recipe.lr * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / recipe.max_epochs))
     lr, lowest, waited = recipe.lr, math.inf, 0
@@ -81,9 +88,17 @@ def score(recipe: Recipe, epoch: Epoch) -> float:
     """What ``select`` looks at, higher is better; 0 for ``last-epoch``."""
     if recipe.select == "last-epoch":
         return 0.0
-    value = {"dev-loss": epoch.dev_loss, "dev-ua": epoch.dev_ua, "dev-wa": epoch.dev_wa}[recipe.select]
+    value = getattr(epoch, recipe.select.replace("-", "_"))
     assert value is not None  # fit refuses to start without a dev set
-    return -value if recipe.select == "dev-loss" else value
+    return float(-value if recipe.select == "dev-loss" else value)
+
+
+def progress_score(recipe: Recipe, epoch: Epoch) -> float:
+    """What ``stop_on`` looks at, higher is better."""
+    if recipe.stop_on == "selected" or recipe.patience is None:
+        return score(recipe, epoch)
+    assert epoch.dev_loss is not None  # fit refuses to start without a dev set
+    return -epoch.dev_loss
 
 
 def is_best(scores: Sequence[float]) -> bool:
@@ -91,9 +106,10 @@ def is_best(scores: Sequence[float]) -> bool:
     return all(scores[-1] > earlier for earlier in scores[:-1])
 
 
-def is_over(scores: Sequence[float], patience: int | None) -> bool:
-    """Whether ``patience`` epochs have passed since the first best score."""
-    return patience is not None and len(scores) - 1 - int(np.argmax(scores)) >= patience
+def is_over(scores: Sequence[float], patience: int | None, patience_from: int = 1) -> bool:
+    """Whether ``patience`` epochs have passed since the first best score, from ``patience_from`` on."""
+    best = int(np.argmax(scores)) + 1
+    return patience is not None and len(scores) - max(best, patience_from - 1) >= patience
 
 
 def update_groups(parts: list[np.ndarray], accumulate: int) -> list[list[np.ndarray]]:

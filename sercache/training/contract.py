@@ -1,0 +1,90 @@
+"""View: what training reads, with one input or several side by side; and what became of a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sercache.training.plan import Epoch
+
+Inputs = Tensor | tuple[Tensor, ...]
+"""One tensor, or one for each input of a head that reads several."""
+
+
+class View(Protocol):
+    """What training reads: U items of L layers and D dims with labels. Pooled views have T = 1.
+
+    Two more attributes are read where a view has them: ``targets`` (U, C) float32, for tasks that give
+    numbers, and ``second`` (U,) int64, classes of a second target (-1: none).
+    """
+
+    @property
+    def n_layers(self) -> int | tuple[int, ...]:
+        """L; one for each input where there are several."""
+
+    @property
+    def dim(self) -> int | tuple[int, ...]:
+        """D; one for each input where there are several."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class (U,) of each item, int64."""
+
+    @property
+    def n_frames(self) -> np.ndarray:
+        """Real frames (U,) of each item, int64; of its longest input where there are several."""
+
+    def __len__(self) -> int:
+        """U."""
+
+    def batch(self, indices: np.ndarray) -> tuple[Inputs, Inputs]:
+        """Features (B, L, T, D) float32 and mask (B, T) bool, or tuples of them; padding is finite."""
+
+
+def targets_of(view: View) -> np.ndarray | None:
+    """Numbers (U, C) that a view is to be trained on; None where it has classes."""
+    targets: np.ndarray | None = getattr(view, "targets", None)
+    return targets
+
+
+def second_of(view: View) -> np.ndarray | None:
+    """Classes (U,) of a view's second target, -1 where an item has none; None without one."""
+    second: np.ndarray | None = getattr(view, "second", None)
+    return second
+
+
+def moved(x: Inputs, device: torch.device) -> Inputs:
+    """Features or masks on ``device``."""
+    return tuple(part.to(device) for part in x) if isinstance(x, tuple) else x.to(device)
+
+
+def parts_of(x: Inputs) -> tuple[Tensor, ...]:
+    """The tensors of all inputs."""
+    return x if isinstance(x, tuple) else (x,)
+
+
+def total_layers(view: View) -> int:
+    """Layers of all inputs of a view."""
+    return sum(view.n_layers) if isinstance(view.n_layers, tuple) else view.n_layers
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A trained head and how it came about."""
+
+    head: nn.Module
+    """On the CPU, in evaluation mode, with the weights of ``best_epoch``."""
+    history: tuple[Epoch, ...]
+    best_epoch: int
+    """The epoch whose weights were kept; with ``select=last-epoch`` the last."""
+    stopped_early: bool
+    n_updates: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+    """What could not be done as the recipe says, one line each."""
+    timing: dict[str, Any] = field(default_factory=dict)
+    """How it was computed: what does not decide the numbers, for example the share of padding."""

@@ -1,0 +1,285 @@
+"""One training, epoch by epoch: its state between epochs, and what an epoch does to it.
+
+Ways of training many (``sercache.training.many``) differ in how they compute an epoch; how an epoch is
+planned, judged and recorded, and when a training is over, is said here once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sercache.errors import RecipeError, TrainingError
+from sercache.recipe import Recipe
+from sercache.training.checks import check
+from sercache.training.contract import Fit, Inputs, View, moved, second_of, targets_of, total_layers
+from sercache.training.losses import training_loss, with_second
+from sercache.training.memory import resident
+from sercache.training.plan import (
+    Epoch,
+    batches,
+    class_weights,
+    is_best,
+    is_over,
+    learning_rate,
+    progress_score,
+    score,
+    update_groups,
+)
+from sercache.training.predicting import DevScores, judge, predict
+from sercache.training.streams import own_randomness, stream
+from sercache.training.threads import fitting_threads, products
+
+LossOf = Callable[[Any, tuple[Tensor, ...]], Tensor]
+"""From what a head gives in training, and the truth of a batch, to a mean ()."""
+
+
+@dataclass(eq=False)
+class Course:
+    """A training between two epochs."""
+
+    head: nn.Module
+    train: View
+    dev: View | None
+    recipe: Recipe
+    seed: int
+    place: torch.device
+    truth: tuple[Tensor, ...]
+    """Of every training item: classes (U,) or numbers (U, C), and classes of a second target."""
+    loss_of: LossOf
+    started: float
+    history: list[Epoch] = field(default_factory=list)
+    kept: dict[str, Tensor] = field(default_factory=dict)
+    best: int = 0
+    n_updates: int = 0
+    n_padded: int = 0
+    """Frames of padding that were computed, of ``n_frames`` in all."""
+    n_frames: int = 0
+    undefined: dict[str, list[int]] = field(default_factory=dict)
+    """Epochs by score that was not defined."""
+    over: bool = False
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """Those that are trained."""
+        return [p for p in self.head.parameters() if p.requires_grad]
+
+
+def begin(head: nn.Module, train: View, dev: View | None, recipe: Recipe, seed: int, device: str) -> Course:
+    """A training before its first epoch. Raises RecipeError, TrainingError (see ``check``)."""
+    started, place = time.perf_counter(), torch.device(device)
+    dev = dev if dev is not None and len(dev) else None
+    n_outputs = check(head.to(place), train, dev, recipe, place)
+    weights = class_weights(recipe, train.labels, n_outputs)
+    loss_of = _loss(recipe, None if weights is None else torch.from_numpy(weights).to(place))
+    return Course(
+        head=head,
+        train=resident(train, place),
+        dev=None if dev is None else resident(dev, place),
+        recipe=recipe,
+        seed=seed,
+        place=place,
+        truth=_truth(train, recipe),
+        loss_of=loss_of,
+        started=started,
+    )
+
+
+def epoch_plan(course: Course) -> tuple[float, list[list[np.ndarray]]]:
+    """Learning rate and batches, by update, of the next epoch."""
+    recipe, number = course.recipe, len(course.history) + 1
+    lr = learning_rate(recipe, number, [epoch.dev_loss for epoch in course.history])
+    parts = batches(recipe, course.train.labels, course.train.n_frames, course.seed, number)
+    lengths = course.train.n_frames
+    course.n_frames += sum(len(rows) * int(lengths[rows].max()) for rows in parts)
+    course.n_padded += sum(int((lengths[rows].max() - lengths[rows]).sum()) for rows in parts)
+    return lr, update_groups(parts, recipe.accumulate)
+
+
+def record(course: Course, train_loss: float, n_updates: int, lr: float, began: float) -> Epoch:
+    """Judge and note down an epoch that was computed; decides which weights are kept and whether it is over."""
+    recipe, number = course.recipe, len(course.history) + 1
+    dev = DevScores()
+    if course.dev is not None:
+        dev = judge(predict(course.head, course.dev, device=str(course.place)), course.dev, recipe, number)
+    for name in dev.undefined:
+        course.undefined.setdefault(name, []).append(number)
+    epoch = Epoch(
+        number=number,
+        train_loss=train_loss,
+        dev_loss=dev.dev_loss,
+        dev_wa=dev.dev_wa,
+        dev_ua=dev.dev_ua,
+        lr=lr,
+        seconds=time.perf_counter() - began,
+        dev_rho=dev.dev_rho,
+        dev_ccc=dev.dev_ccc,
+    )
+    course.history.append(epoch)
+    course.n_updates += n_updates
+    if is_best([score(recipe, each) for each in course.history]) and recipe.select != "last-epoch":
+        course.kept = {name: value.detach().clone() for name, value in course.head.state_dict().items()}
+        course.best = number
+    stops = [progress_score(recipe, each) for each in course.history]
+    course.over = number >= recipe.max_epochs or is_over(stops, recipe.patience, recipe.patience_from)
+    return epoch
+
+
+def finish(course: Course, seconds: float | None = None) -> Fit:
+    """The trained head, with the weights of its best epoch; ``seconds`` where they are not since ``begin``."""
+    if course.recipe.select == "last-epoch":
+        course.best = len(course.history)
+    else:
+        course.head.load_state_dict(course.kept)
+    padding = course.n_padded / max(1, course.n_frames)
+    return Fit(
+        head=course.head.to("cpu").eval(),
+        history=tuple(course.history),
+        best_epoch=course.best,
+        stopped_early=len(course.history) < course.recipe.max_epochs,
+        n_updates=course.n_updates,
+        seconds=time.perf_counter() - course.started if seconds is None else seconds,
+        notes=_notes(course),
+        timing={"padding": round(padding, 4)},
+    )
+
+
+def fit(
+    head: nn.Module,
+    train: View,
+    dev: View | None,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: str = "cpu",
+    progress: Callable[[Epoch], None] | None = None,
+) -> Fit:
+    """Train ``head`` in place by ``recipe``; ``progress`` is called after each epoch.
+
+    Raises RecipeError where the recipe needs a dev set and there is none, TrainingError where a loss is
+    not finite or labels do not fit the head.
+    """
+    course = begin(head, train, dev, recipe, seed, device)
+    optimiser = optimiser_of(course.parameters, recipe)
+    while not course.over:
+        epoch = advance(course, optimiser)
+        if progress:
+            progress(epoch)
+    return finish(course)
+
+
+def advance(course: Course, optimiser: torch.optim.Optimizer) -> Epoch:
+    """One epoch of a training by itself."""
+    began, recipe = time.perf_counter(), course.recipe
+    work = products(
+        course.head, recipe.batch_size, total_layers(course.train), float(course.train.n_frames.mean())
+    )
+    with own_randomness(course.place) as reseed, fitting_threads(course.place, work):
+        reseed(stream(course.seed, len(course.history) + 1, "dropout"))
+        lr, groups = epoch_plan(course)
+        for group in optimiser.param_groups:
+            group["lr"] = lr
+        train_loss = _pass(course, groups, optimiser)
+        return record(course, train_loss, len(groups), lr, began)
+
+
+def read_batch(course: Course, rows: np.ndarray) -> tuple[Inputs, Inputs, tuple[Tensor, ...]]:
+    """Features, mask and truth of some training items, on the device."""
+    x, mask = course.train.batch(rows)
+    place, chosen = course.place, torch.from_numpy(rows)
+    return moved(x, place), moved(mask, place), tuple(part[chosen].to(place) for part in course.truth)
+
+
+def _pass(course: Course, groups: list[list[np.ndarray]], optimiser: torch.optim.Optimizer) -> float:
+    """One epoch of updates, one per group of batches; gives the mean training loss per item."""
+    recipe, parameters = course.recipe, course.parameters
+    course.head.train()
+    losses, sizes = [], []
+    for group in groups:
+        n_items = sum(len(rows) for rows in group)
+        for rows in group:
+            x, mask, truth = read_batch(course, rows)
+            autocast = recipe.mixed_precision and course.place.type == "cuda"
+            with torch.autocast(course.place.type, torch.bfloat16, enabled=autocast):
+                outputs = course.head(x, mask)
+            loss = course.loss_of(outputs, truth)
+            # Each item of an update weighs the same, whichever of its batches it came in.
+            (loss * (len(rows) / n_items)).backward()
+            losses.append(loss.detach())
+            sizes.append(len(rows))
+        if recipe.clip_value is not None:
+            nn.utils.clip_grad_value_(parameters, recipe.clip_value)
+        if recipe.clip_norm is not None:
+            nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+    values = torch.stack(losses).cpu().double().numpy()  # one wait for the device per epoch, not per step
+    return mean_loss(values, sizes, len(course.history) + 1)
+
+
+def mean_loss(values: np.ndarray, sizes: list[int], epoch: int) -> float:
+    """Mean loss per item of batches of ``sizes``. Raises TrainingError where one is not finite."""
+    if not np.isfinite(values).all():
+        step = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise TrainingError(
+            f"loss is {values[step]} in epoch {epoch}, batch {step + 1} of {len(values)}; expected a finite "
+            "number: lower lr, set clip_norm, or look for extreme values with `sercache verify`"
+        )
+    return float(np.average(values, weights=sizes))
+
+
+def optimiser_of(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser, in its fused form where there is one."""
+    fused = parameters[0].device.type in ("cpu", "cuda")
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(
+            parameters, recipe.lr, momentum=recipe.beta1, weight_decay=recipe.weight_decay, fused=fused
+        )
+    kind = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
+    betas = (recipe.beta1, recipe.beta2)
+    return kind(
+        parameters, recipe.lr, betas=betas, eps=recipe.eps, weight_decay=recipe.weight_decay, fused=fused
+    )
+
+
+def _loss(recipe: Recipe, weights: Tensor | None) -> LossOf:
+    first = training_loss(recipe, weights)
+    if not recipe.second_weight:
+        return lambda outputs, truth: first(outputs[0] if isinstance(outputs, tuple) else outputs, truth[0])
+    both = with_second(first, training_loss(recipe), recipe.second_weight)
+
+    def total(outputs: Any, truth: tuple[Tensor, ...]) -> Tensor:
+        if not isinstance(outputs, tuple):
+            raise RecipeError(
+                f"second_weight={recipe.second_weight:g} trains a second target and this head has no output "
+                "for one; set second_weight=0"
+            )
+        return both(outputs[0], truth[0], outputs[1], truth[1])
+
+    return total
+
+
+def _truth(train: View, recipe: Recipe) -> tuple[Tensor, ...]:
+    targets = targets_of(train)
+    truth = torch.tensor(train.labels if targets is None else targets)  # a copy: the view may be read-only
+    second = second_of(train) if recipe.second_weight else None
+    return (truth,) if second is None else (truth, torch.tensor(second))
+
+
+def _notes(course: Course) -> tuple[str, ...]:
+    notes = []
+    if course.recipe.mixed_precision and course.place.type != "cuda":
+        notes.append(f"mixed precision needs CUDA: trained in float32 on {course.place.type}")
+    for name, epochs in course.undefined.items():
+        first, n = epochs[0], len(epochs)
+        notes.append(
+            f"dev {name} was not defined in {n} of {len(course.history)} epochs, first in epoch {first}, and "
+            "counted as 0 there: a target or its predictions did not vary"
+        )
+    return tuple(notes)
