@@ -296,6 +296,24 @@ def report(runs: tuple[Path, ...], table_format: Any) -> None:
 
 
 @cli.command()
+@click.argument("run", type=_FOLDER)
+@click.option("--out", type=_FOLDER, required=True, help="Folder to write; it must not exist.")
+@click.option("--fold", help="Which training, where the run has several.")
+@click.option("--seed", type=int, help="Which training, where the run has several.")
+@click.option("--encoder", help="Where the checkpoint lies, for one that is a local folder.")
+def export(run: Path, out: Path, **options: Any) -> None:
+    """Write an encoder that was trained with its head (--finetune-from) as a Hugging Face folder.
+
+    \b
+    Example:
+      sercache export runs/speaker-id-wav2vec2-base-voxceleb1 --out encoders/speaker-id
+    """
+    from sercache.commands.export import run as write
+
+    write(run, out, **options)
+
+
+@cli.command()
 @click.argument("paper")
 @click.argument("table")
 @_root

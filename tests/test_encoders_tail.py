@@ -65,6 +65,7 @@ def test_loads_from_a_checkpoint(tmp_path: Path) -> None:
     model = tiny_model("hubert-large")
     tail = encoders.load_tail(str(save(model, tmp_path)), "conv", ["3", "final"])
     assert (tail.dim, tail.states) == (32, ("3", "final"))
+    assert all(p.requires_grad for p in tail.parameters())
     assert torch.equal(tail.norm.weight, model.encoder.layer_norm.weight)
     with pytest.raises(EncoderError, match=r"logmel .* cannot be trained from a cached state.*hf-speech"):
         encoders.load_tail("logmel", "conv", ["1"])

@@ -47,7 +47,7 @@ def test_trains_the_blocks_with_the_head(
     sercache: Sercache, corpus: Path, checkpoint: Path, tmp_path: Path, boundary: str, head: str
 ) -> None:
     where = ["--encoder", checkpoint, "--dataset", "manifest"]
-    code, out, err = sercache("extract", *where, "--root", corpus, "--states", boundary)
+    code, _, err = sercache("extract", *where, "--root", corpus, "--states", boundary)
     assert code == 0, err
     train = ["train", "--head", head, *where, "--states", "3", "--finetune-from", boundary, "--seeds", "1"]
     train += ["--protocol", "leave-one-speaker-out", "--normalise", "none"]
@@ -61,6 +61,19 @@ def test_trains_the_blocks_with_the_head(
     assert any("parameters of the encoder are trained" in line for line in report.deviations)
     losses = [epoch["train_loss"] for epoch in report.runs[0].history]
     assert losses[-1] < losses[0]
+    # What was trained becomes an encoder like any other; what lies below the boundary is the same.
+    export = ["export", tmp_path / "runs" / "tuned", "--out", tmp_path / "trained", "--encoder", checkpoint]
+    code, _, err = sercache(*export)
+    assert code == 2
+    assert "name it with --fold and --seed" in err
+    code, _, err = sercache(*export, "--fold", report.runs[0].fold)
+    assert code == 0, err
+    before, after = encoders.load(str(checkpoint)), encoders.load(str(tmp_path / "trained"))
+    states = ["conv", "1", "3"]
+    olds, news = (dict(e.encode([noise(4000)], states)) for e in (before, after))
+    assert torch.equal(olds["conv"], news["conv"])
+    assert torch.equal(olds["1"], news["1"]) == (boundary == "1")
+    assert not torch.allclose(olds["3"], news["3"])
 
 
 def test_refuses_other_weights_and_normalisation(

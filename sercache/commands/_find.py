@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sercache import clips, encoders, states, stores
 from sercache.datasets import Corpus
@@ -67,7 +68,8 @@ def check_store(folder: Path, corpus: Corpus, setup: Setup, clip_is_chosen: bool
     if not serves(spec, setup) or (clip_is_chosen and not _same_clip(spec, setup)):
         raise MissingFeaturesError(
             f"{folder} holds states {' '.join(spec.states)} ({'frames' if spec.frames else 'pooled only'}, "
-            f"clip {spec.clip}), asked for {setup.cached_states} ({'frames' if setup.cached_frames else 'pooled'}, clip {setup.clip})"
+            f"clip {spec.clip}), asked for {setup.cached_states} "
+            f"({'frames' if setup.cached_frames else 'pooled'}, clip {setup.clip})"
         )
     return Found(folder, spec, _differences(spec, setup))
 
@@ -112,6 +114,15 @@ def _one_set_of_weights(usable: list[tuple[Path, FeatureSpec]]) -> None:
             + ", ".join(sorted(str(folder) for folder in by_weights.values()))
             + "; choose one with --store"
         )
+
+
+def is_same(encoder: str, revision: str | None, identity: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint is the one that made a store, whatever its arithmetic's precision was.
+
+    Raises EncoderError or UnknownNameError where there is no such checkpoint.
+    """
+    made_by = {name: value for name, value in identity.items() if name != "precision"}
+    return dict(encoders.identify(encoder, revision=revision)) == made_by
 
 
 def _differences(spec: FeatureSpec, setup: Setup) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any, get_args, get_type_hints
 from sercache import catalog, encoders, settings, stores
 from sercache.commands._cache import extract_command, read_corpus
 from sercache.commands._console import bar, used, warn
-from sercache.commands._find import Found, check_store, find_store
+from sercache.commands._find import Found, check_store, find_store, is_same
 from sercache.commands._outcome import finish
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError, StoreError
@@ -153,8 +153,7 @@ def _head_class(module: ModuleType, setup: Setup, spec: FeatureSpec) -> Any:
     if setup.finetune_from is None:
         return module.Head
     encoder, revision = str(setup.encoder), spec.identity.get("revision")
-    cached = {name: value for name, value in spec.identity.items() if name != "precision"}
-    if dict(encoders.identify(encoder, revision=revision)) != cached:
+    if not is_same(encoder, revision, spec.identity):
         raise StoreError(
             f"{encoder} has other weights or settings than those that made {spec.shown}; name the checkpoint "
             "that was extracted with --encoder"

@@ -15,6 +15,8 @@ A family whose blocks can be trained from a cached state also defines
 
 ``tail(source: str, *, revision: str | None, boundary: str, states: Sequence[str]) -> nn.Module``
     what lies above ``boundary``, from (B, 1, T, D) and mask (B, T) to (B, L, T, D').
+``export(source: str, folder: Path, tail: nn.Module, *, revision: str | None) -> None``
+    writes the checkpoint with the trained tail in place.
 
 ``source`` is a hub id or a folder for families with MODEL_TYPES, the short name itself for others. A module
 may define ``NOTE: str`` and ``LICENCE: str``, which the command line shows wherever its encoders are chosen.
@@ -116,6 +118,15 @@ def load_tail(name: str, boundary: str, states: Sequence[str], *, revision: str 
         )
     module: nn.Module = family.tail(source, revision=revision, boundary=boundary, states=states)
     return module
+
+
+def export(name: str, folder: Path, tail: nn.Module, *, revision: str | None = None) -> None:
+    """Write ``name`` with the trained blocks of ``tail`` in place, as a folder that ``load`` takes.
+
+    Raises as ``load_tail`` does.
+    """
+    family, source, _ = _resolve(name, revision)
+    family.export(source, folder, tail, revision=revision)
 
 
 def short_names() -> dict[str, tuple[str, str]]:

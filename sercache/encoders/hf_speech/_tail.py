@@ -57,6 +57,7 @@ class Tail(nn.Module):
         self.norm = copy.deepcopy(encoder.layer_norm) if uses_norm else None
         self.dropout = copy.deepcopy(encoder.dropout)
         self.blocks = nn.ModuleDict({str(k + 1): copy.deepcopy(encoder.layers[k]) for k in blocks})
+        self.requires_grad_(True)  # a loaded checkpoint is frozen
         self.table: nn.Module | None = None
         if blocks and 0 not in blocks and hasattr(encoder.layers[0].attention, "rel_attn_embed"):
             # WavLM's table of distances lies in block 1, below the boundary: it stays as it is.
@@ -79,6 +80,19 @@ class Tail(nn.Module):
             if name in self.states:
                 kept[name] = x
         return torch.stack([kept[name] for name in self.states], 1)
+
+    def give_back(self, model: Any) -> None:
+        """Copy the weights into the stock module that they came from, or an equal one."""
+        encoder = model.encoder
+        pairs = [
+            (self.projection, model.feature_projection),
+            (self.positions, encoder.pos_conv_embed),
+            (self.norm, encoder.layer_norm),
+            *((block, encoder.layers[int(number) - 1]) for number, block in self.blocks.items()),
+        ]
+        for trained, stock in pairs:
+            if trained is not None:
+                stock.load_state_dict(trained.state_dict())
 
     def train(self, mode: bool = True) -> Tail:
         """As in torch; a batch norm of the positions keeps its statistics, which padding would move."""

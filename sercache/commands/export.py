@@ -1,0 +1,73 @@
+"""`sercache export`: an encoder whose blocks were trained, as a checkpoint folder that anything can load."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+from sercache import encoders
+from sercache.commands._console import used
+from sercache.commands._find import is_same
+from sercache.errors import SettingsError
+from sercache.report import runs
+from sercache.report.record import Report, Run
+from sercache.states import select
+
+
+def run(folder: Path, out: Path, *, encoder: str | None, fold: str | None, seed: int | None) -> None:
+    """Write the encoder of one training of a run to ``out``; it appears complete or not at all.
+
+    ``encoder`` says where a local checkpoint lies, which a run does not record.
+    Raises SettingsError where the run kept its encoder frozen, or the training is not named; EncoderError.
+    """
+    report = runs.load(folder)
+    boundary = report.setup.get("finetune_from")
+    if boundary is None:
+        raise SettingsError(
+            f"{folder} left its encoder {report.setup['encoder']} as it was, so there is none to write; runs "
+            "with --finetune-from have one"
+        )
+    if out.exists():
+        raise SettingsError(f"{out} exists already; choose another folder with --out")
+    member = _member(report, folder, fold, seed)
+    spec = report.features["spec"]
+    encoder, revision = encoder or report.setup["encoder"], spec["identity"].get("revision")
+    if not is_same(encoder, revision, spec["identity"]):
+        raise SettingsError(
+            f"{encoder} has other weights or settings than the encoder that {folder} was trained on; give the "
+            "checkpoint with --encoder"
+        )
+    states = select(spec.get("encoder_states") or spec["states"], report.setup["states"])
+    tail = encoders.load_tail(encoder, boundary, states, revision=revision)
+    weights = load_file(runs.weights_path(folder, member.fold, member.seed))
+    tail.load_state_dict({k.removeprefix("tail."): v for k, v in weights.items() if k.startswith("tail.")})
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.{secrets.token_hex(4)}.new")
+    temporary.mkdir()
+    try:
+        encoders.export(encoder, temporary, tail, revision=revision)
+        temporary.replace(out)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    used("encoder", f"{encoder}, trained from {boundary} up, fold {member.fold}, seed {member.seed}")
+    used("written", f"{out}; use it as --encoder {out}")
+
+
+def _member(report: Report, folder: Path, fold: str | None, seed: int | None) -> Run:
+    """The training that is meant. Raises SettingsError where it is none or several."""
+    fitting = [
+        each
+        for each in report.runs
+        if (fold is None or each.fold == fold) and (seed is None or each.seed == seed)
+    ]
+    if len(fitting) != 1:
+        there = ", ".join(f"{each.fold}/{each.seed}" for each in report.runs)
+        raise SettingsError(
+            f"{len(fitting)} trainings of {folder} fit, expected one; name it with --fold and --seed "
+            f"(fold/seed: {there})"
+        )
+    return fitting[0]
