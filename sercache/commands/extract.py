@@ -97,6 +97,7 @@ def work(
         write_origin(folder, _origin(request, root))
         result = _encode(plan, encoder, writer, stores.open(folder), request, folder)
         say(_summary(result, folder))
+        say(f"limit: {result.load}")
         skipped = result.skipped
     else:
         say(f"nothing to do: all {len(plan.done)} entries are in {folder}")
@@ -132,6 +133,7 @@ def _encode(
             workers=request.workers,
             seal_every=request.seal_every,
             progress=advance,
+            tell=warn,
         )
     except KeyboardInterrupt:
         hours.close()

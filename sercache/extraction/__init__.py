@@ -3,16 +3,9 @@
 ``make_plan`` checks everything that can be checked and says what will be done; ``extract`` does it.
 """
 
+from sercache.extraction.notes import is_finished, mark_finished, record_skips, skips
 from sercache.extraction.plan import Piece, Plan, feature_spec, make_plan
-from sercache.extraction.run import (
-    Extraction,
-    extract,
-    is_finished,
-    mark_finished,
-    real_time_factor,
-    record_skips,
-    skips,
-)
+from sercache.extraction.run import Extraction, extract, real_time_factor
 
 __all__ = [
     "Extraction",

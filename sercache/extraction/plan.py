@@ -56,6 +56,11 @@ class Plan:
         return [piece for batch in self.batches for piece in batch if piece.entry_id not in self.done]
 
     @property
+    def unfinished(self) -> list[tuple[Piece, ...]]:
+        """Batches of which the store lacks a piece."""
+        return [batch for batch in self.batches if any(piece.entry_id not in self.done for piece in batch)]
+
+    @property
     def seconds(self) -> float:
         """Audio that remains to be encoded, in seconds."""
         return sum(piece.n_samples for piece in self.pending) / self.spec.sample_rate

@@ -1,0 +1,208 @@
+"""Computing: batches of waves to means, standard deviations and frames, a state at a time.
+
+A batch that does not fit the device's memory is cut in halves, and so are all later ones.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from sercache.datasets import Skipped
+from sercache.encoders import Encoder
+from sercache.errors import StoreError
+from sercache.extraction.decode import Decoded
+from sercache.extraction.stages import Busy
+from sercache.stores import FeatureSpec, encode_frames
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Of one piece: mean and std (L, D) float32; frames (L, T, D) in the stored dtype, or None."""
+
+    mean: np.ndarray
+    std: np.ndarray
+    frames: np.ndarray | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A computed batch, or what had to be left out of it."""
+
+    items: Sequence[Decoded] = ()
+    features: Sequence[Features] = ()
+    skipped: Sequence[Skipped] = ()
+
+
+class InFlight(Protocol):
+    """A batch that was handed to a device."""
+
+    def finished(self) -> Finished:
+        """Its features, once they are there. Raises NumericRangeError."""
+        ...
+
+
+def device_of(encoder: Encoder) -> torch.device:
+    """Where the encoder computes; families without a device do so on the CPU."""
+    import torch
+
+    return getattr(encoder, "device", torch.device("cpu"))
+
+
+def features(
+    batches: Iterable[Sequence[Decoded]],
+    encoder: Encoder,
+    spec: FeatureSpec,
+    busy: Busy,
+    tell: Callable[[str], None],
+) -> Iterator[Finished]:
+    """The batches' features in order. On CUDA the next batch is launched before the last one is waited for.
+
+    ``tell`` hears once that memory ran out. Raises NumericRangeError, and StoreError for an encoder that
+    breaks its contract.
+    """
+    import torch
+
+    launch, wait_for = _launcher(encoder, spec, busy)
+    flying: deque[InFlight] = deque()
+    memory = _Memory(encoder, tell)
+    for batch in batches:
+        waiting = deque(memory.groups(batch))
+        while waiting:
+            group = waiting.popleft()
+            launched: InFlight | None = None
+            with suppress(torch.OutOfMemoryError):  # answered below, where the attempt's tensors are gone
+                launched = launch(group)
+            if launched is not None:
+                flying.append(launched)
+            while flying and (launched is None or len(flying) > wait_for):
+                yield flying.popleft().finished()
+            if launched is None:
+                smaller, skipped = memory.shrink(group)
+                waiting.extendleft(reversed(smaller))
+                if skipped:
+                    yield Finished(skipped=skipped)
+    while flying:
+        yield flying.popleft().finished()
+
+
+Launch = Callable[[Sequence[Decoded]], InFlight]
+
+
+def _launcher(encoder: Encoder, spec: FeatureSpec, busy: Busy) -> tuple[Launch, int]:
+    """What starts a batch, and how many batches may be under way while the next is started."""
+    if device_of(encoder).type == "cuda":
+        from sercache.extraction.cuda import Device
+
+        return Device(encoder, spec, busy).launch, 1
+    return lambda group: _Computed(on_cpu(group, encoder, spec, busy)), 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    batch: Finished
+
+    def finished(self) -> Finished:
+        return self.batch
+
+
+def on_cpu(items: Sequence[Decoded], encoder: Encoder, spec: FeatureSpec, busy: Busy) -> Finished:
+    """Features of a batch by NumPy.
+
+    One state is in memory at a time in float32; what is kept is in the spec's dtype. Sums are float64.
+    """
+    with busy.during("compute"):
+        bounds = bounds_of(items, encoder)
+        n = len(items)
+        mean = np.empty((n, len(spec.states), spec.dim), np.float32)
+        std = np.empty_like(mean)
+        kept: list[list[np.ndarray]] = [[] for _ in items]
+        for layer, packed in enumerate(checked_states(items, encoder, spec)):
+            values = packed.float().cpu().numpy()
+            for k in range(n):
+                part = values[bounds[k] : bounds[k + 1]]  # (T, D)
+                mean[k, layer] = part.mean(axis=0, dtype=np.float64)
+                std[k, layer] = part.std(axis=0, dtype=np.float64)
+                if spec.frames:
+                    id, state = items[k].piece.entry_id, spec.states[layer]
+                    kept[k].append(encode_frames(part, spec.dtype, id, state))
+        frames = [np.stack(states) if spec.frames else None for states in kept]
+        return Finished(items, [Features(mean[k], std[k], frames[k]) for k in range(n)])
+
+
+def bounds_of(items: Sequence[Decoded], encoder: Encoder) -> np.ndarray:
+    """First frame of each piece among packed frames, and their number F at the end: (B + 1,)."""
+    return np.cumsum([0, *(encoder.n_frames(item.n_samples) for item in items)])
+
+
+def checked_states(items: Sequence[Decoded], encoder: Encoder, spec: FeatureSpec) -> Iterator[torch.Tensor]:
+    """Packed frames (F, D) of each of the spec's states. Raises StoreError where an encoder gives others."""
+    n_frames = int(bounds_of(items, encoder)[-1])
+    states = encoder.encode([item.wave for item in items], spec.states)
+    for expected, (state, packed) in zip(spec.states, states, strict=True):
+        if state != expected or tuple(packed.shape) != (n_frames, spec.dim):
+            raise StoreError(
+                f"{encoder.name} gave state {state} of shape {tuple(packed.shape)}, "
+                f"expected {expected} of {(n_frames, spec.dim)}"
+            )
+        yield packed
+
+
+@dataclass
+class _Memory:
+    """How many frames fit the device at a time, as far as it has shown."""
+
+    encoder: Encoder
+    tell: Callable[[str], None]
+    limit: int | None = None
+    """Frames; None: whatever the plan has in a batch."""
+    tried: set[str] = field(default_factory=set)
+
+    def groups(self, items: Sequence[Decoded]) -> list[list[Decoded]]:
+        """The batch in parts of at most ``limit`` frames, a piece at least, in order."""
+        if self.limit is None:
+            return [list(items)]
+        groups: list[list[Decoded]] = []
+        room = 0
+        for item in items:
+            n_frames = self.encoder.n_frames(item.n_samples)
+            if not groups or n_frames > room:
+                groups.append([])
+                room = self.limit
+            groups[-1].append(item)
+            room -= n_frames
+        return groups
+
+    def shrink(self, group: Sequence[Decoded]) -> tuple[list[list[Decoded]], list[Skipped]]:
+        """After memory ran out on ``group``: what to try instead, and what is given up."""
+        import torch
+
+        if device_of(self.encoder).type == "cuda":
+            torch.cuda.empty_cache()
+        n_frames = int(bounds_of(group, self.encoder)[-1])
+        if len(group) > 1:
+            if self.limit is None:
+                self.tell(
+                    f"{device_of(self.encoder)} ran out of memory on {n_frames} frames at a time; going on with "
+                    f"at most {n_frames // 2}"
+                )
+            self.limit = n_frames // 2
+            return self.groups(group), []
+        (item,) = group
+        if item.piece.entry_id not in self.tried:  # another try with the memory that caches gave back
+            self.tried.add(item.piece.entry_id)
+            return [[item]], []
+        seconds = item.n_samples / self.encoder.sample_rate
+        reason = (
+            f"{item.piece.path}: {seconds:.1f} s do not fit the memory of {device_of(self.encoder)}; use "
+            f"--clip split:{max(1, round(seconds / 4))} or --device cpu"
+        )
+        return [], [Skipped(item.piece.entry_id, reason)]

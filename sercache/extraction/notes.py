@@ -1,0 +1,49 @@
+"""Small files beside a store: what could not be encoded, and whether an extraction came to its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from sercache.datasets import Skipped
+from sercache.stores import notes_folder
+
+_SKIPS = "skipped.json"
+_UNFINISHED = "unfinished"
+
+
+def mark_begun(folder: Path) -> None:
+    """Say that an extraction into ``folder`` is on its way."""
+    (notes_folder(folder) / _UNFINISHED).touch()
+
+
+def mark_finished(folder: Path) -> None:
+    """Say that everything asked for is in the store; an extraction that has nothing to do says so too."""
+    (notes_folder(folder) / _UNFINISHED).unlink(missing_ok=True)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the last extraction into ``folder`` came to its end.
+
+    Without that, a recording that is split may lack its last pieces, which nothing else would tell.
+    """
+    return not (notes_folder(folder) / _UNFINISHED).exists()
+
+
+def record_skips(folder: Path, skipped: Sequence[Skipped]) -> None:
+    """Write what could not be encoded, and why, beside the features; nothing skipped leaves no file."""
+    path = notes_folder(folder) / _SKIPS
+    if not skipped:
+        path.unlink(missing_ok=True)
+        return
+    temporary = path.with_suffix(".tmp")
+    reasons = {item.what: item.reason for item in skipped}
+    temporary.write_text(json.dumps(reasons, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def skips(folder: Path) -> dict[str, str]:
+    """Entries that the last extraction into ``folder`` could not encode: id -> reason."""
+    path = notes_folder(folder) / _SKIPS
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

@@ -1,0 +1,78 @@
+"""Who is first of equal audio: later ones with the same samples are copied, never computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sercache.datasets import Skipped
+from sercache.extraction.decode import Decoded
+from sercache.extraction.plan import Piece, Plan
+from sercache.stores import FeatureStore, FeatureWriter
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """What is known of a decoded piece without its samples."""
+
+    piece: Piece
+    digest: str
+    n_samples: int
+
+
+Heard = TypeVar("Heard", Decoded, Sound)
+
+
+class Roll:
+    """Goes through the batches in the plan's order; knows what was skipped and what is left to copy."""
+
+    def __init__(self, plan: Plan, store: FeatureStore) -> None:
+        self._done = plan.done
+        self._first: dict[str, str] = {}
+        for entry in store.entries().values():
+            self._first.setdefault(entry.audio_digest, entry.id)
+        self.skipped: list[Skipped] = []
+        self.twins: list[Sound] = []
+
+    def take(self, batch: Sequence[Heard | Skipped]) -> list[Heard]:
+        """The pieces of a batch that are to be computed together; none where all of them are stored.
+
+        What is stored already stays in its batch, so that bits do not depend on interruptions.
+        """
+        fresh: list[Heard] = []
+        for item in batch:
+            if isinstance(item, Skipped):
+                self.skipped.append(item)
+            elif self._first.setdefault(item.digest, item.piece.entry_id) == item.piece.entry_id:
+                fresh.append(item)
+            elif item.piece.entry_id not in self._done:
+                self.twins.append(Sound(item.piece, item.digest, item.n_samples))
+        return fresh if any(item.piece.entry_id not in self._done for item in fresh) else []
+
+    def fresh(self, batches: Iterable[Sequence[Heard | Skipped]]) -> Iterator[list[Heard]]:
+        """``take`` of each batch, where it leaves anything."""
+        return filter(None, map(self.take, batches))
+
+    def copy_twins(self, writer: FeatureWriter, store: FeatureStore) -> Iterator[Piece]:
+        """Append what equals a committed entry, and give the pieces one by one.
+
+        A twin of what could not be encoded is skipped for the same reason.
+        """
+        store.refresh()
+        entries, reasons = store.entries(), {item.what: item.reason for item in self.skipped}
+        for twin in self.twins:
+            first = self._first[twin.digest]
+            if first not in entries:
+                self.skipped.append(Skipped(twin.piece.entry_id, reasons[first]))
+                continue
+            writer.append(
+                twin.piece.entry_id,
+                store.pooled([first])[0],
+                store.pooled([first], what="std")[0],
+                store.read(first) if writer.spec.frames else None,
+                n_frames=entries[first].n_frames,
+                n_samples=twin.n_samples,
+                audio_digest=twin.digest,
+            )
+            yield twin.piece
