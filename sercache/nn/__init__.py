@@ -4,6 +4,15 @@ Shapes: x (B, L, T, D) features of B utterances, L layers, T frames, D dims; mas
 frame is real. Padding is cut out with ``torch.where``, never multiplied by zero: 0 x NaN is NaN.
 """
 
+from sercache.nn._attention import (
+    ArcFace,
+    AttentionBlock,
+    AttentionBlocks,
+    BlockTimeAttention,
+    LearnedQuery,
+    QueryAttention,
+)
+from sercache.nn._convolution import ConvFront
 from sercache.nn._losses import cross_entropy, focal_loss
 from sercache.nn._masked import (
     dropout,
@@ -11,16 +20,33 @@ from sercache.nn._masked import (
     masked_max,
     masked_mean,
     masked_softmax,
+    padded_to,
     weighted_sum,
 )
+from sercache.nn._recurrent import BiGRU, RecurrentAttention, over_frames
+from sercache.nn._shape import many_blocks, only_state, side_by_side
 
 __all__ = [
+    "ArcFace",
+    "AttentionBlock",
+    "AttentionBlocks",
+    "BiGRU",
+    "BlockTimeAttention",
+    "ConvFront",
+    "LearnedQuery",
+    "QueryAttention",
+    "RecurrentAttention",
     "cross_entropy",
     "dropout",
     "focal_loss",
+    "many_blocks",
     "mask_of",
     "masked_max",
     "masked_mean",
     "masked_softmax",
+    "only_state",
+    "over_frames",
+    "padded_to",
+    "side_by_side",
     "weighted_sum",
 ]

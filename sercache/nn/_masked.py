@@ -59,6 +59,14 @@ def weighted_sum(x: Tensor, weights: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask[..., None], mixed, 0.0)
 
 
+def padded_to(x: Tensor, mask: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
+    """x (B, ..., T, D) with zeros for padding, and its mask, both cut or filled up to ``n_frames``."""
+    x, mask = x[..., :n_frames, :], mask[:, :n_frames]
+    missing = n_frames - mask.shape[1]
+    x = torch.where(_over_frames(mask, x), x, 0.0)
+    return F.pad(x, (0, 0, 0, missing)), F.pad(mask, (0, missing))
+
+
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:
     """``x`` with a share ``p`` of its elements at zero and the others scaled up while training; else ``x``.
 

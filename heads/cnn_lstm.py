@@ -1,0 +1,97 @@
+"""Three convolutions, an LSTM, mean over time: shares of emotions (Mohapatra et al. 2023, architecture 1).
+
+One state (T, W). Conv1d 768, 384, 192 of 3 frames, each with ReLU; the larger of every two frames; two LSTM
+layers of 512 forward in time; mean over the first floor(T / 2) outputs; Linear 256, 64, 8, 1, each with ReLU.
+One network per emotion: ``Setup.target`` chooses it; without, every output has a network of its own.
+7,162,001 parameters for W = 1024, 6,572,177 for 768, 4,894,865 for 40. PyTorch's default initialisation.
+
+As in the published code where the text differs: the convolutions narrow (the text says that they widen), the
+output has a ReLU, 150 epochs are trained and the one with the best rho on devel is kept ("early stopping").
+The last ReLU can die: then the prediction is constant. Sequences are filled up with zeros to 398 frames (797
+for the 40 log-mel energies), whose convolved values reach the last real frame; only the two frames of
+padding that are heard are computed here, which is the same. A recording of one frame keeps one pooled frame.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from sercache.nn import ConvFront, mask_of, masked_mean, only_state, over_frames, padded_to
+from sercache.recipe import Recipe, Setup
+
+SOURCE = (
+    "Mohapatra et al. 2023, Effect of Attention and Self-Supervised Speech Embeddings on Non-Semantic Speech "
+    "Tasks (architecture 1)"
+)
+
+ONE_STATE = True
+
+RECIPE = Recipe(loss="mse", optimiser="adam", lr=1e-4, batch_size=128, max_epochs=150, select="dev-rho")
+
+SETUP = Setup(
+    encoder="hubert-large",
+    dataset="hume-prosody",
+    protocol="fixed:official",
+    states="final",
+    frames=True,
+    task="shares",
+    max_frames=398,
+    seeds=(2711,),
+)
+
+MAX_FRAMES = 398
+MAX_FRAMES_LOG_MEL = 797
+"""For the 40 log-mel energies, of 10 ms."""
+
+
+class Head(nn.Module):
+    """A network per output; gives values (B, C), none below 0."""
+
+    STACKS = False
+    """torch.func has no rule for torch's LSTM."""
+
+    def __init__(
+        self,
+        n_layers: int,
+        dim: int,
+        n_outputs: int,
+        width: int = 768,
+        hidden: int = 512,
+        max_frames: int | None = None,
+    ) -> None:
+        """``max_frames``: None is 398, or 797 where D is 40."""
+        super().__init__()
+        only_state(n_layers)
+        published = MAX_FRAMES_LOG_MEL if dim == 40 else MAX_FRAMES
+        self.max_frames = published if max_frames is None else max_frames
+        if self.max_frames < 2:
+            raise ValueError(f"frames are pooled by twos: max_frames is 2 or more, got {self.max_frames}")
+        self.networks = nn.ModuleList(_Network(dim, width, hidden) for _ in range(n_outputs))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Values (B, C) of x (B, 1, T, D); frames beyond ``max_frames`` are not read."""
+        # Three convolutions of 3 frames hear two frames of padding; what lies beyond moves nothing.
+        n_frames = min(self.max_frames, max(x.shape[2] + 2, 2))
+        frames, mask = padded_to(x[:, 0], mask, n_frames)
+        n_pooled = (mask.sum(1) // 2).clamp_min(1)
+        return torch.cat([network(frames, n_pooled) for network in self.networks], 1)
+
+
+class _Network(nn.Module):
+    """Regressor of one emotion."""
+
+    def __init__(self, dim: int, width: int, hidden: int) -> None:
+        super().__init__()
+        self.front = ConvFront(dim, width)
+        self.lstm = nn.LSTM(self.front.dim, hidden, num_layers=2, batch_first=True)
+        sizes = (hidden, max(hidden // 2, 1), max(hidden // 8, 1), max(hidden // 64, 1), 1)
+        layers = [(nn.Linear(a, b), nn.ReLU()) for a, b in pairwise(sizes)]
+        self.out = nn.Sequential(*(layer for pair in layers for layer in pair))
+
+    def forward(self, frames: Tensor, n_pooled: Tensor) -> Tensor:
+        """(B, 1) of frames (B, T, D), of which ``n_pooled`` (B,) pairs count."""
+        outputs, _ = over_frames(self.lstm, self.front(frames), n_pooled)
+        return self.out(masked_mean(outputs, mask_of(n_pooled, outputs.shape[1])))

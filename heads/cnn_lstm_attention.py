@@ -1,0 +1,123 @@
+"""Three convolutions, an LSTM, attention of its last states: shares of emotions (Mohapatra et al. 2023, arch. 2).
+
+One state (T, W), filled up with zeros to 398 frames (797 for the 40 log-mel energies). The convolutions of
+``cnn-lstm``; LayerNorm over the whole pooled map (199, 192), padding included; two LSTM layers of 512; the
+last states of both layers through Linear 512 are the query, the outputs keys and values; softmax of their
+products over sqrt(512) over the real frames; LayerNorm over that vector of 199; its sum of the outputs; Linear
+256, 128, 64 with ReLU and LayerNorm, Linear 1 with ReLU. One network per emotion: ``Setup.target`` chooses
+it; without, every output has a network of its own. 7,788,751 parameters for W = 1024, 7,198,927 for 768,
+5,598,429 for 40 with 797 frames (the published code has a further LayerNorm (199, 512) that it never uses).
+
+``variant="paper"`` leaves out the LayerNorms, which the text does not mention; padding is then heard by the
+convolutions alone. It keeps sqrt(512), as the text speaks of scaled dot-product attention (it prints the
+length). After the LayerNorm the attention is no distribution: weights may be negative. As in the code the
+convolutions narrow, the output has a ReLU (which can die) and the epoch with the best rho on devel of 150 is
+kept; it used the seed 66 for boredom and concentration and 999 for the other seven. A recording of one frame
+keeps one pooled frame.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sercache.nn import ConvFront, mask_of, masked_softmax, only_state, over_frames, padded_to
+from sercache.recipe import Recipe, Setup
+
+SOURCE = (
+    "Mohapatra et al. 2023, Effect of Attention and Self-Supervised Speech Embeddings on Non-Semantic Speech "
+    "Tasks (architecture 2)"
+)
+
+ONE_STATE = True
+
+RECIPE = Recipe(loss="mse", optimiser="adam", lr=1e-4, batch_size=128, max_epochs=150, select="dev-rho")
+
+SETUP = Setup(
+    encoder="hubert-large",
+    dataset="hume-prosody",
+    protocol="fixed:official",
+    states="final",
+    frames=True,
+    task="shares",
+    max_frames=398,
+    seeds=(999,),
+)
+
+MAX_FRAMES = 398
+MAX_FRAMES_LOG_MEL = 797
+"""For the 40 log-mel energies, of 10 ms."""
+
+
+class Head(nn.Module):
+    """A network per output; gives values (B, C), none below 0."""
+
+    STACKS = False
+    """torch.func has no rule for torch's LSTM."""
+
+    def __init__(
+        self,
+        n_layers: int,
+        dim: int,
+        n_outputs: int,
+        width: int = 768,
+        hidden: int = 512,
+        max_frames: int | None = None,
+        variant: Literal["paper", "code"] = "code",
+    ) -> None:
+        """``max_frames``: None is 398, or 797 where D is 40."""
+        super().__init__()
+        only_state(n_layers)
+        if variant not in ("paper", "code"):
+            raise ValueError(f"variant is paper or code, got {variant!r}")
+        published = MAX_FRAMES_LOG_MEL if dim == 40 else MAX_FRAMES
+        self.max_frames = published if max_frames is None else max_frames
+        if self.max_frames < 2:
+            raise ValueError(f"frames are pooled by twos: max_frames is 2 or more, got {self.max_frames}")
+        self.normed = variant == "code"
+        n_pooled = self.max_frames // 2 if self.normed else None
+        self.networks = nn.ModuleList(_Network(dim, width, hidden, n_pooled) for _ in range(n_outputs))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Values (B, C) of x (B, 1, T, D); frames beyond ``max_frames`` are not read."""
+        # Without LayerNorms only the two frames of padding count that the convolutions of real frames hear.
+        n_frames = self.max_frames if self.normed else min(self.max_frames, max(x.shape[2] + 2, 2))
+        frames, mask = padded_to(x[:, 0], mask, n_frames)
+        n_pooled = (mask.sum(1) // 2).clamp_min(1)
+        return torch.cat([network(frames, n_pooled) for network in self.networks], 1)
+
+
+class _Network(nn.Module):
+    """Regressor of one emotion; without LayerNorms where ``n_pooled``, the length of the map, is None."""
+
+    def __init__(self, dim: int, width: int, hidden: int, n_pooled: int | None) -> None:
+        super().__init__()
+        self.front = ConvFront(dim, width)
+        self.lstm = nn.LSTM(self.front.dim, hidden, num_layers=2, batch_first=True)
+        self.query = nn.Linear(2 * hidden, hidden)
+        self.norm_map = _norm(n_pooled, (n_pooled, self.front.dim))
+        self.norm_attention = _norm(n_pooled, (1, n_pooled))
+        sizes = (hidden, *(max(hidden // part, 1) for part in (2, 4, 8)))
+        layers = [
+            (nn.Linear(before, after), nn.ReLU(), _norm(n_pooled, (after,)))
+            for before, after in pairwise(sizes)
+        ]
+        self.out = nn.Sequential(*(layer for part in layers for layer in part), nn.Linear(sizes[-1], 1))
+
+    def forward(self, frames: Tensor, n_pooled: Tensor) -> Tensor:
+        """(B, 1) of frames (B, T, D), of which ``n_pooled`` (B,) pairs count."""
+        maps = self.norm_map(self.front(frames))
+        outputs, last = over_frames(self.lstm, maps, n_pooled)
+        query = self.query(last.transpose(0, 1).flatten(1))[:, None]
+        scores = query @ outputs.transpose(1, 2) * outputs.shape[-1] ** -0.5
+        weights = masked_softmax(scores, mask_of(n_pooled, outputs.shape[1])[:, None])
+        # Outputs in the padding are zeros: what the LayerNorm gives them there weighs nothing.
+        return F.relu(self.out((self.norm_attention(weights) @ outputs)[:, 0]))
+
+
+def _norm(n_pooled: int | None, shape: tuple[int | None, ...]) -> nn.Module:
+    return nn.Identity() if n_pooled is None else nn.LayerNorm([size for size in shape if size is not None])

@@ -1,0 +1,121 @@
+"""Weighted average of layers, a dense layer and an LSTM over frames, mean over time (Pepino et al. 2021, LSTM).
+
+As the Dense model of ``weighted-dense``, with an LSTM in place of the second dense layer: layer weights
+alpha, initially 1, applied as sum(alpha_i f_i) / sum(alpha_i); dropout, Linear 128, ReLU, dropout, LSTM 128
+(forward in time), ReLU, mean over the real frames, Linear C. Keras initialisation: Glorot uniform, orthogonal
+recurrent map, zero biases but a forget bias of 1. Keras' LSTM has one bias (torch's has two): here it is the
+last column of the input map, on an input that is always 1. 230,545 parameters for 13 x 768 and 4 classes.
+
+Deviations: the ReLU after the LSTM is not in the text; it is what the authors' "activation: relu" becomes.
+Batches of 16 as in their script for this model, learning rate 1e-4 as in their configurations (the text says
+32 and 1e-3). Table 2 calls the model "Global"; no version of their run script switches global normalisation
+on for it, so that their row may be with speaker normalisation (``--normalise speaker``). ``variant="code"``
+takes |alpha| in the numerator only, the same while all alpha are positive. Sequences are cut to 400 frames on
+IEMOCAP, 250 on RAVDESS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sercache.nn import dropout, masked_mean, weighted_sum
+from sercache.recipe import Recipe, Setup
+
+SOURCE = "Pepino, Riera, Ferrer 2021, Emotion Recognition from Speech Using wav2vec 2.0 Embeddings (LSTM)"
+
+RECIPE = Recipe(
+    optimiser="adam",
+    lr=1e-4,
+    clip_value=1.0,
+    batch_size=16,
+    max_epochs=100,
+    select="dev-loss",
+    patience=4,
+)
+
+SETUP = Setup(
+    encoder="wav2vec2-base",
+    dataset="iemocap",
+    protocol="leave-one-session-out",
+    dev="last",
+    states="projection+blocks",
+    frames=True,
+    clip="trim:15",
+    normalise="global",
+    max_frames=400,
+    seeds=(123, 1234, 2345, 3456, 4567),
+)
+
+SETUPS = {
+    "ravdess": replace(
+        SETUP,
+        dataset="ravdess",
+        protocol="fixed:pepino",
+        dev="none",
+        task="7class",
+        clip="none",
+        max_frames=250,
+    )
+}
+"""The paper's second corpus, speech and song: calm merged into neutral, actors 1-20 / 21-22 / 23-24."""
+
+
+class Head(nn.Module):
+    """LSTM model of the paper; gives logits (B, C)."""
+
+    STACKS = False
+    """torch.func has no rule for torch's LSTM."""
+
+    def __init__(
+        self,
+        n_layers: int,
+        dim: int,
+        n_outputs: int,
+        hidden: int = 128,
+        dropout_rate: float = 0.2,
+        variant: Literal["paper", "code"] = "paper",
+    ) -> None:
+        super().__init__()
+        if variant not in ("paper", "code"):
+            raise ValueError(f"variant is paper or code, got {variant!r}")
+        self.variant = variant
+        self.dropout_rate = dropout_rate
+        self.alpha = nn.Parameter(torch.ones(n_layers)) if n_layers > 1 else None
+        self.dense = nn.Linear(dim, hidden)
+        self.lstm = nn.LSTM(hidden + 1, hidden, bias=False, batch_first=True)
+        self.out = nn.Linear(hidden, n_outputs)
+        self._initialise(hidden)
+
+    @torch.no_grad()
+    def _initialise(self, hidden: int) -> None:
+        for layer in (self.dense, self.out):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        kernel, bias = self.lstm.weight_ih_l0.split((hidden, 1), 1)
+        nn.init.xavier_uniform_(kernel)
+        nn.init.orthogonal_(self.lstm.weight_hh_l0)
+        bias.zero_()
+        bias[hidden : 2 * hidden] = 1.0  # gates are in torch's order: input, forget, cell, output
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Logits (B, C) of x (B, L, T, D); pooled states are sequences of one frame."""
+        frames = self._dropped(weighted_sum(x, self.layer_weights(), mask))
+        frames = self._dropped(F.relu(self.dense(frames)))
+        # Padding comes last and the LSTM runs forward: no real frame hears of it.
+        outputs, _ = self.lstm(F.pad(frames, (0, 1), value=1.0))
+        return self.out(masked_mean(F.relu(outputs), mask))
+
+    def layer_weights(self) -> Tensor:
+        """Share (L,) of each layer; they sum to 1."""
+        if self.alpha is None:
+            return self.out.weight.new_ones(1)
+        shares = self.alpha.abs() if self.variant == "code" else self.alpha
+        return shares / self.alpha.sum()
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        return dropout(x, self.dropout_rate, self.training)
