@@ -130,8 +130,11 @@ class BlockTimeAttention(nn.Module):
     def forward(self, h: Tensor, mask: Tensor) -> Tensor:
         """(B, heads x d) of h (B, L, T, D) with mask (B, T); h is finite in the padding."""
         alpha_c = masked_softmax(self.over_time(h.mean(1)), mask[:, None])
-        by_block = alpha_c[:, None] @ h  # (B, L, heads, D)
-        return _values(self.value, torch.einsum("bhl,blhd->bhd", self.block_weights(h, mask), by_block))
+        even = (mask / mask.sum(1, keepdim=True).clamp_min(1)).to(alpha_c)[:, None]
+        # One product reads every frame once: the sums of all heads, and the means that weigh the blocks.
+        sums = torch.cat([alpha_c, even], 1)[:, None] @ h  # (B, L, heads + 1, D)
+        alpha_t = self.over_blocks(sums[:, :, -1]).softmax(-1)
+        return _values(self.value, torch.einsum("bhl,blhd->bhd", alpha_t, sums[:, :, :-1]))
 
     def block_weights(self, h: Tensor, mask: Tensor) -> Tensor:
         """alpha_t (B, heads, L): the share of each block, sum 1."""
