@@ -36,6 +36,13 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "wavlm-base": ("WavLMConfig", _GATED),
     "wavlm-large": ("WavLMConfig", _LARGE | _GATED | {"conv_bias": False}),
     "data2vec-audio": ("Data2VecAudioConfig", {"num_conv_pos_embeddings": 3, "conv_pos_kernel_size": 7}),
+    "unispeech-sat-base": ("UniSpeechSatConfig", {}),
+    "unispeech-sat-large": ("UniSpeechSatConfig", _LARGE),
+    "unispeech": ("UniSpeechConfig", _LARGE | _LONG_POSITIONS),
+    "distilhubert": (
+        "HubertConfig",
+        _LONG_POSITIONS | {"num_hidden_layers": 2, "feat_proj_layer_norm": False},
+    ),
     "group-norm-with-bias-pre-norm": ("Wav2Vec2Config", {"conv_bias": True, "do_stable_layer_norm": True}),
     "odd-positions-relu": ("Wav2Vec2Config", {"num_conv_pos_embeddings": 9, "hidden_act": "relu"}),
     "long-odd-positions": ("WavLMConfig", _LARGE | _GATED | {"num_conv_pos_embeddings": 33}),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import conformer_helpers as conformers
 import encoder_helpers as tiny
 import numpy as np
 import pytest
@@ -29,12 +31,24 @@ COMPUTED = (
     "egemaps-functionals",
     "demo-wavlm",
 )
-OTHERS = ("whisper", *COMPUTED)
+
+
+def saver(helpers: Any, model: Any, name: str) -> Callable[[Path], Path]:
+    """What writes the checkpoint ``name`` of a module of helpers into a folder."""
+    return lambda folder: helpers.save(model(name), folder)
+
+
+# name: (family, what writes a checkpoint of it into a folder)
+CHECKPOINTS: dict[str, tuple[str, Callable[[Path], Path]]] = {
+    **{name: ("hf-speech", saver(tiny, tiny.tiny_model, name)) for name in tiny.CONFIGS},
+    **{name: ("hf-conformer", saver(conformers, conformers.model, name)) for name in conformers.CONFIGS},
+    "whisper": ("whisper", tiny.tiny_whisper),
+}
 
 _loaded: dict[str, Any] = {}
 
 
-@pytest.fixture(params=[*tiny.CONFIGS, *OTHERS])
+@pytest.fixture(params=[*CHECKPOINTS, *COMPUTED])
 def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     name = request.param
     if name not in _loaded:
@@ -43,10 +57,8 @@ def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def source(name: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    if name in tiny.CONFIGS:
-        return str(tiny.save(tiny.tiny_model(name), tmp_path_factory.mktemp(name)))
-    if name == "whisper":
-        return str(tiny.tiny_whisper(tmp_path_factory.mktemp(name)))
+    if name in CHECKPOINTS:
+        return str(CHECKPOINTS[name][1](tmp_path_factory.mktemp(name)))
     if name.startswith("egemaps"):
         pytest.importorskip("opensmile", reason="the extra sercache[opensmile] is not installed")
     return name
@@ -54,7 +66,7 @@ def source(name: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_the_contract_is_held_by_every_family() -> None:
     families = {short: family for short, (family, _) in encoders.short_names().items()}
-    tested = {"hf-speech", "whisper"} | {families[name] for name in OTHERS if name in families}
+    tested = {family for family, _ in CHECKPOINTS.values()} | {families[name] for name in COMPUTED}
     assert tested == set(catalog.names("sercache.encoders"))
 
 

@@ -1,0 +1,118 @@
+"""Conformers of Hugging Face transformers: wav2vec2-conformer, w2v-BERT 2.0, Parakeet's encoder.
+
+States: ``conv`` (convolutional features of wav2vec2-conformer) or ``features`` (pairs of mel spectra of
+w2v-BERT 2.0), ``projection`` (to the width of the blocks), ``input`` (of block 1, where it is not the
+projection itself: Parakeet scales it), ``1`` … ``L`` (outputs of the blocks, each with its own LayerNorm)
+and ``final`` (after one more LayerNorm, wav2vec2-conformer). Fine-tuned checkpoints (CTC, RNNT, TDT) give
+their encoder. Frames that the checkpoints' own masks hide are left out: an odd last spectrum of w2v-BERT
+2.0, the spectrum that Parakeet's extractor adds at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sercache.encoders import Encoder, _checkpoint
+from sercache.errors import EncoderError
+
+SHORT_NAMES = {
+    "wav2vec2-conformer-rel-pos-large": "facebook/wav2vec2-conformer-rel-pos-large",
+    "wav2vec2-conformer-rel-pos-large-960h-ft": "facebook/wav2vec2-conformer-rel-pos-large-960h-ft",
+    "wav2vec2-conformer-rope-large": "facebook/wav2vec2-conformer-rope-large",
+    "wav2vec2-conformer-rope-large-960h-ft": "facebook/wav2vec2-conformer-rope-large-960h-ft",
+    "w2v-bert-2.0": "facebook/w2v-bert-2.0",
+    "parakeet-ctc-0.6b": "nvidia/parakeet-ctc-0.6b",
+    "parakeet-ctc-1.1b": "nvidia/parakeet-ctc-1.1b",
+    "parakeet-rnnt-0.6b": "nvidia/parakeet-rnnt-0.6b",
+    "parakeet-tdt-0.6b-v3": "nvidia/parakeet-tdt-0.6b-v3",
+}
+_PARAKEETS = ("parakeet_ctc", "parakeet_rnnt", "parakeet_tdt", "parakeet_encoder")
+MODEL_TYPES = ("wav2vec2-conformer", "wav2vec2-bert", *_PARAKEETS)
+
+_RATE = 16_000
+"""Hz; of every published checkpoint, and the default of their feature extractors."""
+_PARAKEET = {
+    "feature_size": 80,
+    "sampling_rate": _RATE,
+    "hop_length": 160,
+    "n_fft": 512,
+    "win_length": 400,
+    "preemphasis": 0.97,
+}
+"""Defaults of ParakeetFeatureExtractor: mel bins, Hz, samples, samples, samples, coefficient."""
+_MAY_MISS = r"masked_spec_embed$|^adapter\.|^intermediate_ffn\.|^encoder\.pos_conv_embed\.|^encoder\.embed_positions\."
+"""Used in training only; behind the encoder's last state; never used by wav2vec2-conformer; computed."""
+
+
+def load(source: str, *, revision: str | None, device: str, precision: str) -> Encoder:
+    """The encoder of a local folder or hub id.
+
+    Raises EncoderError where the checkpoint cannot be had, is corrupt or of another kind.
+    """
+    from sercache.encoders._arguments import placement
+    from sercache.encoders.hf_conformer._encoder import ConformerEncoder
+
+    place, dtype = placement(device, precision)
+    checkpoint = _checkpoint.locate(source, revision)
+    preprocessing = _preprocessing(checkpoint)
+    model = _checkpoint.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
+    record = _checkpoint.identity(checkpoint, "hf-conformer", preprocessing)
+    return ConformerEncoder(
+        model,
+        name=source,
+        identity=_checkpoint.with_precision(record, precision),
+        preprocessing=preprocessing,
+        device=place,
+        dtype=dtype,
+    )
+
+
+def identify(source: str, *, revision: str | None) -> dict[str, Any]:
+    """Identity in float32 of what ``load`` gives. Raises EncoderError."""
+    checkpoint = _checkpoint.locate(source, revision)
+    return _checkpoint.identity(checkpoint, "hf-conformer", _preprocessing(checkpoint))
+
+
+def _preprocessing(checkpoint: _checkpoint.Checkpoint) -> dict[str, Any]:
+    settings = _checkpoint.preprocessor(checkpoint)
+    sample_rate = int(settings.get("sampling_rate", _RATE))
+    if checkpoint.model_type == "wav2vec2-conformer":
+        extractor = "Wav2Vec2FeatureExtractor"
+        own: dict[str, Any] = {"do_normalize": bool(settings.get("do_normalize", True))}
+    elif checkpoint.model_type == "wav2vec2-bert":
+        extractor = "SeamlessM4TFeatureExtractor"
+        own = {"n_mels": int(settings.get("num_mel_bins", 80)), "stride": int(settings.get("stride", 2))}
+        takes = int(checkpoint.config.get("feature_projection_input_dim", 160))
+        if own["stride"] != 2 or takes != 2 * own["n_mels"]:
+            raise EncoderError(
+                f"{checkpoint.folder}: the feature extractor stacks {own['stride']} spectra of {own['n_mels']} mel "
+                f"bins, config.json takes {takes} features of 2 spectra; get both files of one checkpoint"
+            )
+    else:
+        extractor = "ParakeetFeatureExtractor"
+        own = {name: settings.get(name, usual) for name, usual in _PARAKEET.items()}
+        config: Mapping[str, Any] = checkpoint.config.get("encoder_config") or checkpoint.config
+        takes = int(config.get("num_mel_bins", 80))
+        if own["feature_size"] != takes:
+            raise EncoderError(
+                f"{checkpoint.folder}: the feature extractor makes {own['feature_size']} mel bins, config.json "
+                f"takes {takes}; get both files of one checkpoint"
+            )
+    source = "checkpoint" if settings else f"default of {extractor}, the checkpoint has none"
+    return {"sample_rate": sample_rate, **own, "from": source}
+
+
+def _build(checkpoint: _checkpoint.Checkpoint) -> tuple[Any, list[str]]:
+    import torch
+    from transformers import AutoConfig, AutoModel, ParakeetEncoder
+
+    loader: Any = AutoModel
+    options: dict[str, Any] = {}
+    if checkpoint.model_type in _PARAKEETS:
+        config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
+        loader, options = ParakeetEncoder, {"config": getattr(config, "encoder_config", config)}
+    model, report = loader.from_pretrained(
+        checkpoint.folder, dtype=torch.float32, local_files_only=True, output_loading_info=True, **options
+    )
+    return model, sorted(report["missing_keys"])
