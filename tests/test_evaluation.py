@@ -22,8 +22,9 @@ from sercache.errors import (
     UnknownNameError,
 )
 from sercache.evaluation import Extra, Progress, evaluate, gather
+from sercache.evaluation.layers import layer_weights
 from sercache.evaluation.material import fold_views
-from sercache.evaluation.scores import layer_weights, merge_clips, run_record, summarise
+from sercache.evaluation.scores import merge_clips, run_record, summarise
 from sercache.recipe import Recipe, Setup
 from sercache.report import runs
 from sercache.report.record import Prediction, Report, Run
@@ -280,7 +281,7 @@ def test_what_extraction_skipped_is_left_out_and_listed(monkeypatch: pytest.Monk
     del store.frames["s1-3"]
     with pytest.raises(MissingFeaturesError, match="1 of 24 utterances have no features, first: s1-3"):
         run(corpus, store)
-    monkeypatch.setattr("sercache.evaluation.material.skips", lambda folder: {"s1-3": "s1-3.wav is silent"})
+    monkeypatch.setattr("sercache.evaluation.parts.skips", lambda folder: {"s1-3": "s1-3.wav is silent"})
     report = run(corpus, store)
     assert report.corpus["left_out"] == {"s1-3": "s1-3.wav is silent"}
     assert report.corpus["n_utterances"] == 23

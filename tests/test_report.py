@@ -126,8 +126,8 @@ def test_what_is_not_a_run_is_said_to_be(tmp_path: Path) -> None:
     (folder / "report.json").write_text(whole[:50])
     with pytest.raises(SettingsError, match="is damaged"):
         runs.load(folder)
-    (folder / "report.json").write_text(whole.replace('"schema": 1', '"schema": 99', 1))
-    with pytest.raises(SettingsError, match="schema 99, this sercache reads 1"):
+    (folder / "report.json").write_text(whole.replace('"schema": 2', '"schema": 99', 1))
+    with pytest.raises(SettingsError, match="schema 99, this sercache reads 2"):
         runs.load(folder)
     (folder / "report.json").write_text(whole)
     (folder / "predictions.csv").unlink()

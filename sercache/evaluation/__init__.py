@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,27 +18,31 @@ from torch import nn
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError
 from sercache.evaluation.describe import deviations, environment, provenance, setup_as_used
+from sercache.evaluation.elsewhere import Heard, conclude, evaluate_elsewhere, hear
+from sercache.evaluation.layers import layer_weights, meaning_of
 from sercache.evaluation.material import Extra, Material, gather
 from sercache.evaluation.scores import (
     confusion,
-    layer_weights,
-    meaning_of,
+    flat_remark,
     predictions_of,
     run_record,
     summarise,
+    undefined,
 )
 from sercache.evaluation.trainings import Progress, trainings
 from sercache.recipe import Recipe, Setup
-from sercache.report.record import Prediction, Report, Run
+from sercache.report.record import Elsewhere, Prediction, Report, Run
 from sercache.stores import FeatureStore
 from sercache.training import build, predict
-from sercache.views import ViewPlan
+from sercache.views import Scaling, ViewPlan
 
-__all__ = ["Extra", "Material", "Progress", "check", "evaluate", "gather"]
+__all__ = ["Extra", "Material", "Progress", "check", "evaluate", "evaluate_elsewhere", "gather"]
 
 
 Keep = Callable[[str, int, nn.Module], None]
 """Takes each trained head: fold, seed, head."""
+KeepScalings = Callable[[str, Sequence[Scaling]], None]
+"""Takes the global statistics of a fold: its name, one record for each input."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,12 @@ class _Trained:
 
     runs: tuple[Run, ...]
     predictions: tuple[Prediction, ...]
+    elsewhere: tuple[Elsewhere, ...]
     seconds: tuple[float, ...]
     notes: tuple[str, ...]
+    """Of the trainings: what could not be done as the recipe says."""
+    remarks: tuple[str, ...]
+    """On the numbers."""
 
 
 def evaluate(
@@ -64,7 +72,9 @@ def evaluate(
     device: str = "cpu",
     published: Setup | None = None,
     published_recipe: Recipe | None = None,
+    beside: Sequence[FeatureStore] = (),
     also_train: Sequence[Extra] = (),
+    test_on: Sequence[Extra] = (),
     task: str | None = None,
     fold_seed: int = 0,
     budget: int | None = None,
@@ -72,25 +82,38 @@ def evaluate(
     on_plan: Callable[[ViewPlan], None] | None = None,
     progress: Callable[[Progress], None] | None = None,
     keep: Keep | None = None,
+    keep_scalings: KeepScalings | None = None,
 ) -> Report:
     """Train and test a head on every fold and seed; the Report says what was done and what came out.
 
     ``setup`` is what to do, ``published`` and ``published_recipe`` what the paper did: differences are
-    listed. ``seeds`` and ``task`` replace those of the setup. ``also_train`` is added to every training
-    part. ``fold_seed`` decides random folds and dev parts, ``budget`` (bytes) what may stay in memory.
-    ``on_plan`` hears what will be read, ``progress`` every epoch, ``keep`` every trained head.
+    listed. ``seeds`` and ``task`` replace those of the setup. ``beside`` are the stores of its further
+    inputs. ``also_train`` is added to every training part, all of ``test_on`` is predicted by every head.
+    ``fold_seed`` decides random folds and dev parts, ``budget`` (bytes) what may stay in memory.
+    ``on_plan`` hears what will be read, ``progress`` every epoch, ``keep`` every trained head and
+    ``keep_scalings`` the statistics that global normalisation takes in each fold.
     Raises MissingFeaturesError, ProtocolError, RecipeError, SettingsError before training; TrainingError.
     """
     options = dict(head_options or {})
     started, clock = datetime.now(UTC), time.perf_counter()
     used = setup_as_used(setup, corpus, store, seeds=seeds, task=task)
     material = gather(
-        corpus, store, used, also_train=also_train, fold_seed=fold_seed, budget=budget, remedy=remedy
+        corpus,
+        store,
+        used,
+        beside=beside,
+        also_train=also_train,
+        test_on=test_on,
+        fold_seed=fold_seed,
+        budget=budget,
+        remedy=remedy,
     )
+    used = replace(used, test_on=tuple(f"{e.corpus.name}:{part.task}" for e, part in material.elsewhere))
     head = check(head_class, material, used, recipe, options)
-    if on_plan:
-        on_plan(material.main.view.plan)
-    trained = _train_all(head_class, material, used, recipe, options, device, progress, keep)
+    for part in (material.main, *(part for _, part in material.elsewhere)) if on_plan else ():
+        for view in part.inputs:
+            on_plan(view.plan)
+    trained = _train_all(head_class, material, used, recipe, options, device, progress, keep, keep_scalings)
     return Report(
         head=head_name,
         options=options,
@@ -105,10 +128,12 @@ def evaluate(
         seeds=used.seeds,
         runs=trained.runs,
         predictions=trained.predictions,
-        summary=summarise(trained.runs, trained.predictions),
+        summary=summarise(trained.runs, trained.predictions, material.targets),
+        elsewhere=trained.elsewhere,
+        notes=trained.remarks,
         confusion=confusion(trained.predictions, len(material.classes)),
         layer_weights_are=meaning_of(head),
-        **provenance(corpus, store, material, used, recipe),
+        **provenance(corpus, (store, *beside), material, used, recipe),
         environment=environment(device),
         timing={
             "started": started.isoformat(timespec="seconds"),
@@ -135,11 +160,19 @@ def check(
             f"select={recipe.select}, schedule={recipe.schedule} needs a dev part and fold {bare[0]} has none; "
             "give one with --dev, or set select=last-epoch, patience=none and schedule=constant"
         )
+    if (recipe.loss in ("mse", "ccc")) != material.numeric:
+        kind, losses = (
+            ("numbers", "mse or ccc") if material.numeric else ("classes", "cross-entropy or focal")
+        )
+        raise RecipeError(
+            f"task {material.main.task} gives {kind}, which loss={recipe.loss} does not train; "
+            f"set loss={losses}, or choose another task"
+        )
     if len(set(setup.seeds)) < len(setup.seeds) or not setup.seeds or min(setup.seeds) < 0:
         raise RecipeError(f"seeds must be different whole numbers from 0, at least one, got {setup.seeds}")
     try:
         json.dumps(dict(options))
-        return build(head_class, material.main.view, len(material.classes), setup.seeds[0], **options)
+        return build(head_class, material.main.view, len(material.outputs), setup.seeds[0], **options)
     except (TypeError, ValueError) as fault:  # the head's own words for options or shapes it cannot take
         raise RecipeError(f"this head cannot be built: {fault}") from fault
 
@@ -153,24 +186,46 @@ def _train_all(
     device: str,
     progress: Callable[[Progress], None] | None,
     keep: Keep | None,
+    keep_scalings: KeepScalings | None,
 ) -> _Trained:
     """Train every member, test it, and record what it was."""
+    targets = material.targets
+    heard: list[list[Heard]] = [[] for _ in material.elsewhere]
     runs: list[Run] = []
     predictions: list[Prediction] = []
     seconds: list[float] = []
     notes: dict[str, None] = {}
+    flat: list[str] = []
     for at in trainings(head_class, material, setup, recipe, options, device=device, progress=progress):
         done, test, fold = at.done, at.views.test, at.fold.name
-        found = predictions_of(
-            predict(done.head, test, device=device), test, fold, at.seed, material.main.speakers
-        )
-        runs.append(run_record(fold, at.seed, done, found, layer_weights(done.head, test, device)))
+        found: list[Prediction] = []
+        if test is not None:
+            outputs = predict(done.head, test, device=device)
+            found = predictions_of(outputs, test, fold, at.seed, material.main.speakers)
+        flat += [f"fold {fold}, seed {at.seed}, {name}" for name in undefined(found, targets)]
+        shares = layer_weights(done.head, test, device)
+        runs.append(run_record(fold, at.seed, done, found, shares, targets))
         predictions += found
+        for (_, part), view, said in zip(material.elsewhere, at.views.elsewhere, heard, strict=True):
+            said.append(hear(done.head, view, part, fold, at.seed, device))
         seconds.append(done.seconds)
         notes.update(dict.fromkeys(done.notes))
         if keep:
             keep(fold, at.seed, done.head)
-    return _Trained(tuple(runs), tuple(predictions), tuple(seconds), tuple(notes))
+        if keep_scalings and at.views.scalings:
+            keep_scalings(fold, at.views.scalings)
+    remarks = [flat_remark(flat, len(runs) * len(targets))] if flat else []
+    return _Trained(
+        tuple(runs),
+        tuple(predictions),
+        tuple(
+            conclude(extra, part, setup, material.classes, targets, said)
+            for (extra, part), said in zip(material.elsewhere, heard, strict=True)
+        ),
+        tuple(seconds),
+        tuple(notes),
+        tuple(remarks),
+    )
 
 
 def _plain(record: Recipe | Setup) -> dict[str, Any]:

@@ -14,11 +14,13 @@ from typing import Any
 import torch
 
 from sercache.datasets import Corpus
-from sercache.evaluation.material import Extra, Material, Part
+from sercache.evaluation.material import Material
+from sercache.evaluation.parts import Extra, Part
 from sercache.protocols import Fold
-from sercache.recipe import Recipe, Setup
+from sercache.recipe import Recipe, Setup, inputs
 from sercache.report.record import FoldRecord
 from sercache.stores import FeatureStore
+from sercache.views import FeatureView
 
 _PACKAGES = ("sercache", "torch", "numpy", "transformers", "zarr", "h5py")
 
@@ -30,11 +32,21 @@ _SCOPES = {
     "those of the test part included (their features, never their labels)",
 }
 
+_SCOPES_ELSEWHERE = {
+    "none": "no normalisation of features",
+    "global": "mean and standard deviation of each model's own training part; nothing of this corpus is "
+    "looked at",
+    "speaker": "mean and standard deviation over all utterances of each of this corpus' own speakers (their "
+    "features, never their labels)",
+}
+
 _CHOICES = {
     "last-epoch": "the last epoch",
     "dev-loss": "the epoch with the lowest dev loss",
     "dev-ua": "the epoch with the highest dev UA",
     "dev-wa": "the epoch with the highest dev WA",
+    "dev-rho": "the epoch with the highest dev rho",
+    "dev-ccc": "the epoch with the highest dev CCC",
 }
 
 
@@ -54,6 +66,22 @@ def setup_as_used(
         clip=store.spec.clip,
         task=corpus.task_name(task or setup.task),
         seeds=tuple(seeds) if seeds is not None else setup.seeds,
+        beside=_written_out(setup),
+    )
+
+
+def _written_out(setup: Setup) -> tuple[str, ...]:
+    """The further inputs with their states and kind."""
+    more = inputs(setup)[1:]
+    return tuple(f"{own.encoder}:{own.states}:{'frames' if own.frames else 'pooled'}" for own in more)
+
+
+def setup_of(record: Mapping[str, Any]) -> Setup:
+    """The Setup that a report holds as JSON values."""
+    names = {field.name for field in fields(Setup)}
+    values = {name: value for name, value in record.items() if name in names}
+    return Setup(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     )
 
 
@@ -66,6 +94,8 @@ def deviations(
     also_train: Sequence[Extra],
 ) -> tuple[str, ...]:
     """Differences from what was published, one line each; nothing where it is not known."""
+    if published is not None:
+        published = replace(published, beside=_written_out(published))
     lines = _differences(published, used) + _differences(published_recipe, recipe)
     lines += [f"head option {name}={value}" for name, value in options.items()]
     lines += [f"{extra.corpus.name} added to every training part" for extra in also_train]
@@ -90,13 +120,14 @@ def _text(value: Any) -> str:
 
 
 def provenance(
-    corpus: Corpus, store: FeatureStore, material: Material, setup: Setup, recipe: Recipe
+    corpus: Corpus, stores: Sequence[FeatureStore], material: Material, setup: Setup, recipe: Recipe
 ) -> dict[str, Any]:
     """The fields of a Report that say what was read and how it was judged."""
     return {
         "corpus": describe_corpus(corpus, material.main),
         "classes": material.classes,
-        "features": describe_features(store, material),
+        "targets": material.targets,
+        "features": describe_features(stores, material.main),
         "folds": tuple(describe_fold(fold) for fold in material.folds),
         "normalisation": normalisation_sentence(setup, material),
         "selection": selection_sentence(setup, recipe, material),
@@ -106,7 +137,7 @@ def provenance(
 
 def describe_corpus(corpus: Corpus, part: Part) -> dict[str, Any]:
     """Name, release and counts of what was used of a corpus."""
-    counts = Counter(part.labels.values())
+    counts = Counter(label for label in part.labels.values() if label)
     return {
         "name": corpus.name,
         "release": corpus.release,
@@ -120,9 +151,13 @@ def describe_corpus(corpus: Corpus, part: Part) -> dict[str, Any]:
     }
 
 
-def describe_features(store: FeatureStore, material: Material) -> dict[str, Any]:
-    """The store and what was read of it."""
-    view = material.main.view
+def describe_features(stores: Sequence[FeatureStore], part: Part) -> dict[str, Any]:
+    """The store and what was read of it; those of further inputs under ``beside``."""
+    first, *more = (_describe_input(*pair) for pair in zip(stores, part.inputs, strict=True))
+    return {**first, "beside": more} if more else first
+
+
+def _describe_input(store: FeatureStore, view: FeatureView) -> dict[str, Any]:
     return {
         "spec": store.spec.to_json(),
         "digest": store.spec.digest,
@@ -148,6 +183,11 @@ def describe_fold(fold: Fold) -> FoldRecord:
         dev_sha256=_ids_digest(fold.dev),
         test_sha256=_ids_digest(fold.test),
     )
+
+
+def normalisation_elsewhere(setup: Setup) -> str:
+    """Scope of the feature statistics for a corpus that is tested on and never trained on."""
+    return f"{setup.normalise}: {_SCOPES_ELSEWHERE[setup.normalise]}"
 
 
 def normalisation_sentence(setup: Setup, material: Material) -> str:

@@ -2,52 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sercache import clips
 from sercache.datasets import Corpus
-from sercache.errors import MissingFeaturesError, ProtocolError, SettingsError, StoreError
-from sercache.extraction import is_finished, skips
+from sercache.errors import ProtocolError, SettingsError
+from sercache.evaluation.parts import Extra, Part, open_added, open_elsewhere, open_part, read_truth
 from sercache.protocols import Fold, make_folds
 from sercache.recipe import Setup
 from sercache.stores import FeatureStore
-from sercache.training import View
 from sercache.views import (
     MEMORY_SHARE,
+    AnyView,
     FeatureView,
     JoinedView,
+    OneInput,
+    Scaling,
+    beside,
     free_memory,
     global_scaling,
-    open_view,
-    speaker_scaling,
-    stored_entries,
 )
 
-
-@dataclass(frozen=True, eq=False)
-class Extra:
-    """Another corpus whose utterances are added to every training part."""
-
-    corpus: Corpus
-    store: FeatureStore
-    task: str | None = None
-    language: str | None = None
-    """Only utterances in this language; None: all."""
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Utterances of one corpus with their features, and those that had to be left out."""
-
-    view: FeatureView
-    labels: Mapping[str, str]
-    """Class of each utterance that is used."""
-    speakers: Mapping[str, str]
-    task: str
-    left_out: Mapping[str, str]
-    """Utterances whose audio could not be encoded: id -> reason."""
+__all__ = ["Extra", "FoldViews", "Material", "Part", "fold_views", "gather"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,18 +33,39 @@ class Material:
 
     main: Part
     """The corpus that the folds are made of."""
-    classes: tuple[str, ...]
+    outputs: tuple[str, ...]
+    """What each output of a head is: the classes, or the targets of a task that gives numbers."""
     folds: tuple[Fold, ...]
+    numeric: bool = False
+    """Whether the task gives numbers."""
     also: tuple[tuple[Extra, Part], ...] = ()
+    """Added to every training part."""
+    elsewhere: tuple[tuple[Extra, Part], ...] = ()
+    """Other corpora that every trained head is tested on."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes; none where the task gives numbers."""
+        return () if self.numeric else self.outputs
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The targets; none where the task gives classes."""
+        return self.outputs if self.numeric else ()
 
 
 @dataclass(frozen=True, eq=False)
 class FoldViews:
     """The parts of one fold, normalised."""
 
-    train: View
-    dev: FeatureView | None
-    test: FeatureView
+    train: AnyView
+    dev: AnyView | None
+    test: AnyView | None
+    """None in the protocol ``all``."""
+    elsewhere: tuple[AnyView, ...] = ()
+    """All of each other corpus, as this fold's heads read it."""
+    scalings: tuple[Scaling, ...] = ()
+    """Statistics of this fold's training part, one for each input; empty unless normalisation is global."""
 
 
 def gather(
@@ -75,113 +73,99 @@ def gather(
     store: FeatureStore,
     setup: Setup,
     *,
+    beside: Sequence[FeatureStore] = (),
     also_train: Sequence[Extra] = (),
+    test_on: Sequence[Extra] = (),
     fold_seed: int = 0,
     budget: int | None = None,
     remedy: str | None = None,
 ) -> Material:
     """Labels, folds and views of an evaluation.
 
+    ``beside`` are the stores of ``setup.beside``, ``test_on`` the corpora of ``setup.test_on``.
     Raises UnknownNameError, ProtocolError, MissingFeaturesError, SettingsError, StoreError.
     """
-    labels, left_out = _labelled(corpus, store, setup.task, None)
-    folds = tuple(make_folds(corpus, labels, setup.protocol, dev=setup.dev, seed=fold_seed))
+    stores = (store, *beside)
+    truth = read_truth(corpus, stores, setup.task, setup.target)
+    numeric = bool(truth.targets)
+    folds = tuple(
+        make_folds(corpus, truth.labels, setup.protocol, dev=setup.dev, seed=fold_seed, numeric=numeric)
+    )
     if not folds:
         raise ProtocolError(f"{setup.protocol} gives no folds on {corpus.name}; choose another protocol")
-    needed = {id for fold in folds for part in (fold.train, fold.dev, fold.test) for id in part}
-    used = {id: label for id, label in labels.items() if id in needed}
-    classes = tuple(sorted(set(used.values())))
+    truth = truth.only({id for fold in folds for part in (fold.train, fold.dev, fold.test) for id in part})
+    outputs = truth.outputs
     budget = int(MEMORY_SHARE * free_memory()) if budget is None else budget
-    main = _part(corpus, store, setup, setup.task, used, left_out, classes, budget, remedy)
+    main = open_part(corpus, stores, setup, setup.task, truth, outputs, budget, remedy)
+    parts = [main]
+
+    def left() -> int:
+        # All corpora share one budget: what the earlier ones keep is not there for the next.
+        plans = [view.plan for part in parts for view in part.inputs]
+        return max(0, budget - sum(plan.bytes for plan in plans if plan.in_memory))
+
     also: list[tuple[Extra, Part]] = []
     for extra in also_train:
-        # All corpora share one budget: what the earlier ones keep is not there for the next.
-        taken = [part.view.plan for part in (main, *(part for _, part in also))]
-        left = budget - sum(plan.bytes for plan in taken if plan.in_memory)
-        also.append((extra, _extra(extra, store, setup, classes, left)))
-    return Material(main, classes, folds, tuple(also))
+        also.append((extra, open_added(extra, stores, setup, outputs, numeric, left())))
+        parts.append(also[-1][1])
+    elsewhere: list[tuple[Extra, Part]] = []
+    for extra in test_on:
+        elsewhere.append((extra, open_elsewhere(extra, stores, setup, main.task, outputs, numeric, left())))
+        parts.append(elsewhere[-1][1])
+    _never_trained(elsewhere, [(corpus.name, main), *((extra.corpus.name, part) for extra, part in also)])
+    return Material(main, outputs, folds, numeric, tuple(also), tuple(elsewhere))
 
 
 def fold_views(material: Material, fold: Fold, normalise: Literal["none", "global", "speaker"]) -> FoldViews:
     """Train, dev and test view of a fold. ``global`` statistics come from the training part alone."""
-    train, test = material.main.view.subset(fold.train), material.main.view.subset(fold.test)
-    dev = material.main.view.subset(fold.dev) if fold.dev else None
-    extra = [part.view for _, part in material.also]
-    if normalise == "global":
-        scaling = global_scaling(train, *extra)
-        train, test = train.scaled(scaling), test.scaled(scaling)
-        dev = dev.scaled(scaling) if dev else None
-        extra = [view.scaled(scaling) for view in extra]
-    return FoldViews(JoinedView((train, *extra)) if extra else train, dev, test)
-
-
-def _labelled(
-    corpus: Corpus, store: FeatureStore, task: str | None, language: str | None
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Labels of the utterances that can be used, and why others cannot: extraction skipped them."""
-    labels = corpus.labels(task)
-    if language is not None:
-        spoken = {u.id for u in corpus.utterances if u.language.split("-")[0] == language}
-        labels = {id: label for id, label in labels.items() if id in spoken}
-    skipped = skips(store.path)
-    held = stored_entries(store)
-    left_out = {}
-    for id in labels:
-        reasons = [skipped[key] for key in (id, f"{id}#0") if key in skipped]
-        if id not in held and reasons:
-            left_out[id] = reasons[0]
-    return {id: label for id, label in labels.items() if id not in left_out}, left_out
-
-
-def _part(
-    corpus: Corpus,
-    store: FeatureStore,
-    setup: Setup,
-    task: str | None,
-    labels: Mapping[str, str],
-    left_out: Mapping[str, str],
-    classes: Sequence[str],
-    budget: int,
-    remedy: str | None,
-) -> Part:
-    """The features of some utterances; speaker statistics are taken here, over all of them."""
-    if clips.parse(store.spec.clip).kind == "split" and not is_finished(store.path):
-        how = remedy or "run the same sercache extract again"
-        raise MissingFeaturesError(
-            f"the extraction into {store.path} was cut off and must be finished first; {how}"
-        )
-    view = open_view(
-        store,
-        {id: classes.index(label) for id, label in labels.items()},
-        states=setup.cached_states,
-        frames=setup.cached_frames,
-        max_frames=setup.max_frames,
-        skipped=skips(store.path),
-        budget=budget,
-        remedy=remedy,
+    inputs = [_one_input(material, fold, normalise, k) for k in range(len(material.main.inputs))]
+    return FoldViews(
+        beside([each.train for each in inputs]),
+        beside([each.dev for each in inputs if each.dev is not None]) if fold.dev else None,
+        beside([each.test for each in inputs if each.test is not None]) if fold.test else None,
+        tuple(beside([each.elsewhere[k] for each in inputs]) for k in range(len(material.elsewhere))),
+        tuple(each.scaling for each in inputs if each.scaling is not None),
     )
-    speakers = {u.id: u.speaker for u in corpus.utterances if u.id in labels}
-    if setup.normalise == "speaker":
-        view = view.scaled(speaker_scaling(view, speakers))
-    return Part(view, labels, speakers, corpus.task_name(task), left_out)
 
 
-def _extra(extra: Extra, store: FeatureStore, setup: Setup, classes: Sequence[str], budget: int) -> Part:
-    """Features of an added corpus, from the same encoder, labelled by the same classes."""
-    name = extra.corpus.name
-    if dict(extra.store.spec.identity) != dict(store.spec.identity):
-        raise StoreError(
-            f"{name} was encoded by {extra.store.spec.encoder} with other weights or settings than "
-            f"{store.spec.corpus}; extract both with the same encoder and revision"
-        )
-    labels, left_out = _labelled(extra.corpus, extra.store, extra.task, extra.language)
-    strange = sorted(set(labels.values()) - set(classes))
-    if strange:
-        raise SettingsError(
-            f"{name} labels classes that are not trained here: {', '.join(strange)}; "
-            f"expected {', '.join(classes)}: choose another task of {name}"
-        )
-    if not labels:
-        language = f" in language {extra.language}" if extra.language else ""
-        raise MissingFeaturesError(f"{name} has no labelled utterances{language} to add to the training part")
-    return _part(extra.corpus, extra.store, setup, extra.task, labels, left_out, classes, budget, None)
+@dataclass(frozen=True, eq=False)
+class _OneInput:
+    """What one input of the heads reads in a fold."""
+
+    train: OneInput
+    dev: FeatureView | None
+    test: FeatureView | None
+    elsewhere: tuple[FeatureView, ...]
+    scaling: Scaling | None
+
+
+def _one_input(material: Material, fold: Fold, normalise: str, k: int) -> _OneInput:
+    whole = material.main.inputs[k]
+    train = whole.subset(fold.train)
+    dev = whole.subset(fold.dev) if fold.dev else None
+    test = whole.subset(fold.test) if fold.test else None
+    extra = [part.inputs[k] for _, part in material.also]
+    elsewhere = [part.inputs[k] for _, part in material.elsewhere]
+    scaling = global_scaling(train, *extra) if normalise == "global" else None
+    if scaling is not None:
+        train = train.scaled(scaling)
+        dev, test = (view.scaled(scaling) if view else None for view in (dev, test))
+        extra, elsewhere = ([view.scaled(scaling) for view in views] for views in (extra, elsewhere))
+    joined = JoinedView((train, *extra)) if extra else train
+    return _OneInput(joined, dev, test, tuple(elsewhere), scaling)
+
+
+def _never_trained(elsewhere: Sequence[tuple[Extra, Part]], trained: Sequence[tuple[str, Part]]) -> None:
+    """Refuses to call a test what the training has seen, and to write two results under one name."""
+    names: set[tuple[str, str]] = set()
+    for extra, part in elsewhere:
+        for name, other in trained:
+            shared = sorted(set(part.labels) & set(other.labels)) if name == extra.corpus.name else []
+            if shared:
+                raise SettingsError(
+                    f"{len(shared)} utterances of {name} are to be tested on as another corpus and belong to the "
+                    f"one that is trained on, first: {shared[0]}; leave {name} out of --test-on"
+                )
+        if (extra.corpus.name, part.task) in names:
+            raise SettingsError(f"{extra.corpus.name}, task {part.task}, is named twice to be tested on")
+        names.add((extra.corpus.name, part.task))

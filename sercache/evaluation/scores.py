@@ -1,22 +1,21 @@
-"""From logits to numbers: clips merged, runs scored, folds and seeds summarised."""
+"""From outputs to numbers: clips merged, runs scored, folds and seeds summarised."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from sercache import metrics
-from sercache.report.record import METRICS, Prediction, Run, Summary, score
+from sercache.report.record import Prediction, Run, Summary, score
 from sercache.training import Fit
-from sercache.views import FeatureView
+from sercache.views import AnyView
 
-_METRIC = {"wa": metrics.wa, "ua": metrics.ua, "macro_f1": metrics.macro_f1}
+_OF_CLASSES: dict[str, metrics.Metric] = {"wa": metrics.wa, "ua": metrics.ua, "macro_f1": metrics.macro_f1}
+_OF_NUMBERS: dict[str, metrics.Metric] = {"rho": metrics.spearman, "ccc": metrics.ccc, "mse": metrics.mse}
 
 
 def merge_clips(logits: np.ndarray, utterance_ids: Sequence[str]) -> dict[str, np.ndarray]:
@@ -27,17 +26,29 @@ def merge_clips(logits: np.ndarray, utterance_ids: Sequence[str]) -> dict[str, n
     shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
     probabilities = np.exp(shifted)
     probabilities /= probabilities.sum(1, keepdims=True)
+    return mean_of_clips(probabilities, utterance_ids)
+
+
+def mean_of_clips(values: np.ndarray, utterance_ids: Sequence[str]) -> dict[str, np.ndarray]:
+    """Mean (C,) float64 over the clips of each utterance of values (U, C)."""
     clips: dict[str, list[np.ndarray]] = {}
-    for id, row in zip(utterance_ids, probabilities, strict=True):
+    for id, row in zip(utterance_ids, values.astype(np.float64), strict=True):
         clips.setdefault(id, []).append(row)
     return {id: np.mean(rows, axis=0) for id, rows in clips.items()}
 
 
 def predictions_of(
-    logits: np.ndarray, test: FeatureView, fold: str, seed: int, speakers: Mapping[str, str]
+    outputs: np.ndarray, test: AnyView, fold: str, seed: int, speakers: Mapping[str, str]
 ) -> list[Prediction]:
-    """One prediction per utterance of a test view, from the logits (U, C) of its items."""
+    """One prediction per utterance of a view, from the logits or numbers (U, C) of its items."""
     ids = test.utterance_ids
+    targets = test.targets
+    if targets is not None:
+        numbers = dict(zip(ids, targets.astype(np.float64).tolist(), strict=True))
+        return [
+            Prediction(id, fold, seed, -1, -1, (), speakers[id], tuple(numbers[id]), tuple(row.tolist()))
+            for id, row in mean_of_clips(outputs, ids).items()
+        ]
     truth = dict(zip(ids, test.labels.tolist(), strict=True))
     return [
         Prediction(
@@ -49,19 +60,24 @@ def predictions_of(
             probabilities=tuple(row.tolist()),
             speaker=speakers[id],
         )
-        for id, row in merge_clips(logits, ids).items()
+        for id, row in merge_clips(outputs, ids).items()
     ]
 
 
 def run_record(
-    fold: str, seed: int, done: Fit, found: Sequence[Prediction], weights: tuple[float, ...] | None
+    fold: str,
+    seed: int,
+    done: Fit,
+    found: Sequence[Prediction],
+    weights: tuple[float, ...] | None,
+    targets: Sequence[str] = (),
 ) -> Run:
     """What one training came to; times are kept elsewhere, so that equal runs have equal records."""
     history = [{k: v for k, v in asdict(epoch).items() if k != "seconds"} for epoch in done.history]
     return Run(
         fold=fold,
         seed=seed,
-        scores=scores(found),
+        scores=scores(found, targets) if found else {},
         best_epoch=done.best_epoch,
         stopped_early=done.stopped_early,
         n_updates=done.n_updates,
@@ -71,83 +87,113 @@ def run_record(
     )
 
 
-def scores(found: Sequence[Prediction]) -> dict[str, float]:
-    """Every metric of some predictions."""
-    truth, predicted = _arrays(found)
-    return {name: metric(truth, predicted) for name, metric in _METRIC.items()}
+def scores(found: Sequence[Prediction], targets: Sequence[str] = ()) -> dict[str, float]:
+    """Every metric of some predictions; of numbers the mean over targets, and ``rho:<target>`` for each.
+
+    A correlation that is not defined, for predictions that are all the same, counts as 0.
+    """
+    truth, predicted = _arrays(found, targets)
+    if not targets:
+        return {name: metric(truth, predicted) for name, metric in _OF_CLASSES.items()}
+    table: dict[str, float] = {}
+    for name in _OF_NUMBERS:
+        table |= zip(_keys(name, targets), _by_target(name)(truth, predicted).tolist(), strict=True)
+    return table
 
 
-def summarise(runs: Sequence[Run], predictions: Sequence[Prediction]) -> dict[str, Summary]:
-    """Each metric over folds and over seeds (see AGGREGATES), with its interval over speakers."""
+def undefined(found: Sequence[Prediction], targets: Sequence[str]) -> list[str]:
+    """Targets whose predictions, or truth, are all one number: they have no correlation."""
+    if not found or not targets:
+        return []
+    truth, predicted = _arrays(found, targets)
+    flat = (np.ptp(truth, axis=0) == 0) | (np.ptp(predicted, axis=0) == 0)
+    return [name for name, is_flat in zip(targets, flat, strict=True) if is_flat]
+
+
+def flat_remark(flat: Sequence[str], n: int) -> str:
+    """A line on correlations that are not defined: what they are of, among ``n`` scores."""
+    return (
+        f"rho is not defined for {len(flat)} of {n} scores, whose predictions or truth are all one number "
+        f"(first: {flat[0]}); it counts as 0 there"
+    )
+
+
+def summarise(
+    runs: Sequence[Run], predictions: Sequence[Prediction], targets: Sequence[str] = ()
+) -> dict[str, Summary]:
+    """Each metric over folds and over seeds (see AGGREGATES), with its interval over speakers.
+
+    Empty without predictions.
+    """
+    if not predictions:
+        return {}
     by_fold: dict[str, list[Run]] = {}
     for run in runs:
         by_fold.setdefault(run.fold, []).append(run)
     by_seed: dict[int, list[Prediction]] = {}
     for prediction in predictions:
         by_seed.setdefault(prediction.seed, []).append(prediction)
-    pooled = [scores(found) for found in by_seed.values()]
+    pooled = [scores(found, targets) for found in by_seed.values()]
+    intervals = _intervals(predictions, targets)
     return {
         name: Summary(
             folds=score([float(np.mean([run.scores[name] for run in own])) for own in by_fold.values()]),
             seeds=score([found[name] for found in pooled]),
-            interval=_interval(name, predictions),
+            interval=intervals.get(name),
         )
-        for name in METRICS
+        for name in pooled[0]
     }
 
 
 def confusion(predictions: Sequence[Prediction], n_classes: int) -> tuple[tuple[int, ...], ...]:
-    """Counts (C, C) over all folds and seeds: rows are true classes."""
-    counts = metrics.confusion(*_arrays(predictions), n_classes)
+    """Counts (C, C) over all folds and seeds: rows are true classes. Empty for numbers."""
+    if not n_classes:
+        return ()
+    counts = metrics.confusion(*_arrays(predictions, ()), n_classes)
     return tuple(tuple(int(cell) for cell in row) for row in counts)
 
 
-def meaning_of(head: nn.Module) -> str:
-    """What this head's layer weights are, in a sentence; empty where it has none."""
-    if hasattr(head, "layer_weights"):
-        return "learned share of each state in the weighted sum"
-    if hasattr(head, "attention"):
-        return "attention that each state receives: mean over test utterances, heads and queries"
-    return ""
-
-
-def layer_weights(head: nn.Module, view: FeatureView, device: str = "cpu") -> tuple[float, ...] | None:
-    """Share (L,) of each state, sum 1: ``layer_weights()`` of the head, or what its ``attention`` gives.
-
-    ``attention(x, mask)`` is (B, heads, L queries, L keys); received attention is its mean over all but
-    keys (specification of Ioannides et al., section 1.6). None for heads with neither, or a single state.
-    """
-    learned, attention = getattr(head, "layer_weights", None), getattr(head, "attention", None)
-    if view.n_layers < 2 or (learned is None and attention is None):
-        return None
-    with torch.inference_mode():
-        shares = learned().double().cpu() if learned else _received(head, view, device)
-        shares = shares / shares.sum()
-    # Weights of both signs can sum to zero: then there are no shares to speak of.
-    return tuple(shares.tolist()) if bool(torch.isfinite(shares).all()) else None
-
-
-def _received(head: nn.Module, view: FeatureView, device: str) -> torch.Tensor:
-    """Attention (L,) that each state receives, summed over the items of a view."""
-    attention: Any = head.to(device).attention
-    total = torch.zeros(view.n_layers, dtype=torch.float64)
-    for start in range(0, len(view), 64):
-        x, mask = view.batch(np.arange(start, min(start + 64, len(view))))
-        total += attention(x.to(device), mask.to(device)).double().mean((1, 2)).sum(0).cpu()
-    head.to("cpu")
-    return total
-
-
-def _interval(name: str, predictions: Sequence[Prediction]) -> tuple[float, float] | None:
+def _intervals(
+    predictions: Sequence[Prediction], targets: Sequence[str]
+) -> dict[str, tuple[float, float] | None]:
+    """Of every metric; none where speakers are not known."""
     # Predictions of all seeds are taken together: a speaker is drawn with all that was said of it.
     speakers = [prediction.speaker for prediction in predictions]
     if "" in speakers or len(set(speakers)) < 2:
-        return None
-    low, high = metrics.bootstrap(_METRIC[name], *_arrays(predictions), speakers)
-    return low, high
+        return {}
+    truth, predicted = _arrays(predictions, targets)
+    if not targets:
+        return {
+            name: metrics.bootstrap(metric, truth, predicted, speakers)
+            for name, metric in _OF_CLASSES.items()
+        }
+    found: dict[str, tuple[float, float] | None] = {}
+    for name in _OF_NUMBERS:
+        low, high = metrics.bootstrap_many(_by_target(name), truth, predicted, speakers)
+        found |= zip(_keys(name, targets), zip(low.tolist(), high.tolist(), strict=True), strict=True)
+    return found
 
 
-def _arrays(found: Sequence[Prediction]) -> tuple[np.ndarray, np.ndarray]:
+def _keys(metric: str, targets: Sequence[str]) -> list[str]:
+    return [metric, *(f"{metric}:{name}" for name in targets)]
+
+
+def _by_target(name: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Mean over targets, then each target: (1 + C,), of truth and predictions (U, C)."""
+    metric = _OF_NUMBERS[name]
+
+    def each(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        found = [metric(t, p) for t, p in zip(truth.T, predicted.T, strict=True)]
+        own = np.nan_to_num(np.array(found), nan=0.0)
+        return np.array([own.mean(), *own])
+
+    return each
+
+
+def _arrays(found: Sequence[Prediction], targets: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and predictions: classes (U,), or numbers (U, C)."""
+    if targets:
+        return np.array([p.true_values for p in found]), np.array([p.values for p in found])
     return np.array([p.true for p in found], np.int64), np.array([p.predicted for p in found], np.int64)
 
 

@@ -55,7 +55,7 @@ def trainings(
         for seed in setup.seeds:
             number += 1
             hear = _listener(progress, fold.name, seed, number, n_runs, recipe.max_epochs)
-            head = build(head_class, views.train, len(material.classes), seed, **options)
+            head = build(head_class, views.train, len(material.outputs), seed, **options)
             done = fit(head, views.train, views.dev, recipe, seed=seed, device=device, progress=hear)
             yield Member(fold, seed, views, done)
 

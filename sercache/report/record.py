@@ -1,6 +1,6 @@
 """Report: everything a result rests on. Tables, plots and pages are drawn from it, never from memory.
 
-C classes, L states, U utterances. All values are plain, so that a report is its JSON and back.
+C classes or targets, L states, U utterances. All values are plain, so that a report is its JSON and back.
 """
 
 from __future__ import annotations
@@ -11,10 +11,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-SCHEMA = 1
+SCHEMA = 2
+READABLE = (1, 2)
+"""Schemas that this sercache reads; 1 had neither numbers nor other corpora."""
 
 METRICS = ("wa", "ua", "macro_f1")
-NAMES = {"wa": "WA", "ua": "UA", "macro_f1": "macro F1"}
+"""Of tasks that give classes."""
+NUMBER_METRICS = ("rho", "ccc", "mse")
+"""Of tasks that give numbers: Spearman's rho, concordance, mean squared error; each the mean over targets,
+and ``rho:<target>`` and so on for one target."""
+NAMES = {"wa": "WA", "ua": "UA", "macro_f1": "macro F1", "rho": "rho", "ccc": "CCC", "mse": "MSE"}
 
 Aggregate = Literal["folds", "seeds"]
 """How one number is made of many: see AGGREGATES."""
@@ -76,10 +82,15 @@ class Prediction:
     fold: str
     seed: int
     true: int
+    """Class; -1 where the task gives numbers, as the next."""
     predicted: int
     probabilities: tuple[float, ...]
-    """(C,) mean over the utterance's clips of softmax."""
+    """(C,) mean over the utterance's clips of softmax; empty where the task gives numbers."""
     speaker: str = ""
+    true_values: tuple[float, ...] = ()
+    """(C,) numbers, where the task gives them; as the next."""
+    values: tuple[float, ...] = ()
+    """(C,) predicted numbers: mean over the utterance's clips."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +111,33 @@ class Run:
     """(L,) share of each state, where the head has them."""
     weights_sha256: str = ""
     """Of the trained weights, so that equal runs can be told."""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What every trained head said of all of another corpus."""
+
+    dataset: str
+    task: str
+    classes: tuple[str, ...]
+    """Classes of the report that this corpus has; empty where the task gives numbers."""
+    corpus: Mapping[str, Any]
+    """As in the report."""
+    features: Mapping[str, Any]
+    """As in the report."""
+    normalisation: str
+    """Scope of the statistics, in a sentence."""
+    summary: Mapping[str, Summary]
+    """By metric. ``folds`` is the mean over the models (of each fold, mean over its seeds), ``seeds`` takes the
+    predictions of all folds together."""
+    predictions: tuple[Prediction, ...]
+    """By class numbers of the report; ``fold`` and ``seed`` say which model spoke."""
+    confusion: tuple[tuple[int, ...], ...]
+    """(C, C) over the report's classes, summed over models; rows are true classes."""
+    layer_weights: tuple[tuple[float, ...], ...] = ()
+    """(runs, L) share of each state on this corpus, in the order of the report's runs; empty without."""
+    notes: tuple[str, ...] = ()
+    """Remarks that belong under its table."""
 
 
 @dataclass(frozen=True)
@@ -128,13 +166,19 @@ class Report:
     runs: tuple[Run, ...]
     predictions: tuple[Prediction, ...]
     summary: Mapping[str, Summary]
-    """By metric: wa, ua, macro_f1."""
+    """By metric (see METRICS, NUMBER_METRICS); empty where no fold has a test part."""
     confusion: tuple[tuple[int, ...], ...]
-    """(C, C) counts summed over folds and seeds: rows are true classes."""
+    """(C, C) counts summed over folds and seeds: rows are true classes; empty for numbers."""
     layer_weights_are: str = ""
     """What ``layer_weights`` of the runs mean."""
     also_trained: tuple[Mapping[str, Any], ...] = ()
     """Other corpora whose utterances were in every training part."""
+    targets: tuple[str, ...] = ()
+    """What each value is, where the task gives numbers; ``classes`` is empty then."""
+    elsewhere: tuple[Elsewhere, ...] = ()
+    """Results on other corpora, which no part of the training saw."""
+    notes: tuple[str, ...] = ()
+    """Remarks that belong under the numbers, a line each."""
     environment: Mapping[str, Any] = field(default_factory=dict)
     """Package versions, platform, device."""
     timing: Mapping[str, Any] = field(default_factory=dict, compare=False)
@@ -145,6 +189,16 @@ class Report:
         """One line for headings: head, encoder, corpus, protocol."""
         setup = self.setup
         return f"{self.head} on {setup['encoder']}, {self.corpus['name']} ({setup['protocol']})"
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics of this task, each over all classes or targets."""
+        return NUMBER_METRICS if self.targets else METRICS
+
+    @property
+    def main_metric(self) -> str:
+        """The metric that plots show and intervals are printed of."""
+        return "rho" if self.targets else "ua"
 
     def layer_weights(self) -> np.ndarray | None:
         """(runs, L) shares of the states, or None where the head has none."""
@@ -175,6 +229,9 @@ class Report:
                 "summary": {metric: _summary(s) for metric, s in values["summary"].items()},
                 "confusion": tuple(tuple(row) for row in values["confusion"]),
                 "also_trained": tuple(values.get("also_trained", ())),
+                "targets": tuple(values.get("targets", ())),
+                "elsewhere": tuple(_elsewhere(each) for each in values.get("elsewhere", ())),
+                "notes": tuple(values.get("notes", ())),
             }
         )
 
@@ -196,7 +253,20 @@ def _run(record: Mapping[str, Any]) -> Run:
 
 
 def _prediction(record: Mapping[str, Any]) -> Prediction:
-    return Prediction(**{**record, "probabilities": tuple(record["probabilities"])})
+    lists = ("probabilities", "true_values", "values")
+    return Prediction(**{**record, **{name: tuple(record[name]) for name in lists if name in record}})
+
+
+def _elsewhere(record: Mapping[str, Any]) -> Elsewhere:
+    parts = {
+        "classes": tuple(record["classes"]),
+        "summary": {metric: _summary(s) for metric, s in record["summary"].items()},
+        "predictions": tuple(_prediction(p) for p in record["predictions"]),
+        "confusion": tuple(tuple(row) for row in record["confusion"]),
+        "layer_weights": tuple(tuple(row) for row in record["layer_weights"]),
+        "notes": tuple(record["notes"]),
+    }
+    return Elsewhere(**{**record, **parts})
 
 
 def _summary(record: Mapping[str, Any]) -> Summary:

@@ -1,6 +1,7 @@
 """Run folders: a Report on disk, written whole or not at all.
 
-``report.json`` holds all but the long lists, ``predictions.csv`` one line per run and utterance,
+``report.json`` holds all but the long lists, ``predictions.csv`` one line per run and utterance (and
+``predictions-on-<corpus>-<task>.csv`` those of another corpus),
 ``history.jsonl`` one line per run and epoch, ``weights/`` the trained heads where they were kept.
 """
 
@@ -17,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sercache.errors import SettingsError
-from sercache.report.record import SCHEMA, Report
+from sercache.report.record import READABLE, Report
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 REPORT, PREDICTIONS, HISTORY, WEIGHTS = "report.json", "predictions.csv", "history.jsonl", "weights"
-_FIXED = ("fold", "seed", "id", "speaker", "true", "predicted")
+_FIXED = ("fold", "seed", "id", "speaker")
 
 
 def save(
@@ -31,11 +32,13 @@ def save(
     folder: Path,
     *,
     weights: Mapping[tuple[str, int], Mapping[str, Tensor]] | None = None,
+    scalings: Mapping[str, Mapping[str, Tensor]] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a run folder; it appears complete or not at all. Gives its path.
 
-    ``weights`` are state dicts by fold and seed. Raises SettingsError where the folder exists and
+    ``weights`` are state dicts by fold and seed, ``scalings`` what normalises the inputs of each fold's heads
+    (see sercache.evaluation.elsewhere). Raises SettingsError where the folder exists and
     ``overwrite`` is false, or is not a run folder.
     """
     folder = Path(folder)
@@ -47,7 +50,9 @@ def save(
     try:
         _write(report, temporary)
         for (fold, seed), state in (weights or {}).items():
-            _write_weights(temporary / WEIGHTS, fold, seed, state)
+            _write_tensors(temporary / WEIGHTS / _weights_name(fold, seed), state)
+        for fold, state in (scalings or {}).items():
+            _write_tensors(temporary / WEIGHTS / _scaling_name(fold), state)
         _sync(temporary)
         _put_in_place(temporary, folder)
     except BaseException:
@@ -63,13 +68,15 @@ def load(folder: Path) -> Report:
         raise SettingsError(f"{folder} is not a run folder: it has no {REPORT}")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        if record["schema"] != SCHEMA:
+        if record["schema"] not in READABLE:
             raise SettingsError(
-                f"{path} has schema {record['schema']}, this sercache reads {SCHEMA}; use the version that "
-                "wrote it"
+                f"{path} has schema {record['schema']}, this sercache reads {READABLE[-1]}; use the version "
+                "that wrote it"
             )
-        classes = record["classes"]
-        record["predictions"] = list(_read_predictions(Path(folder) / PREDICTIONS, classes))
+        outputs = record["classes"], record.get("targets", [])
+        record["predictions"] = list(_read_predictions(Path(folder) / PREDICTIONS, *outputs))
+        for each in record.get("elsewhere", []):
+            each["predictions"] = list(_read_predictions(Path(folder) / _elsewhere_name(each), *outputs))
         histories: dict[tuple[str, int], list[dict[str, Any]]] = {}
         for line in (Path(folder) / HISTORY).read_text(encoding="utf-8").splitlines():
             epoch = json.loads(line)
@@ -91,6 +98,15 @@ def weights_path(folder: Path, fold: str, seed: int) -> Path:
     return Path(folder) / WEIGHTS / _weights_name(fold, seed)
 
 
+def scaling_path(folder: Path, fold: str) -> Path:
+    """Where a run folder keeps the statistics that normalise the inputs of a fold (safetensors)."""
+    return Path(folder) / WEIGHTS / _scaling_name(fold)
+
+
+def _scaling_name(fold: str) -> str:
+    return f"scaling-{quote(fold, safe=' ')}.safetensors"
+
+
 def _weights_name(fold: str, seed: int) -> str:
     return f"fold-{quote(fold, safe=' ')}-seed-{seed}.safetensors"
 
@@ -98,6 +114,7 @@ def _weights_name(fold: str, seed: int) -> str:
 def _write(report: Report, folder: Path) -> None:
     record = report.to_json()
     predictions = record.pop("predictions")
+    elsewhere = [(each, each.pop("predictions")) for each in record["elsewhere"]]
     histories = [(run["fold"], run["seed"], run.pop("history")) for run in record["runs"]]
     _write_text(folder / REPORT, [json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)])
     lines = [
@@ -106,15 +123,32 @@ def _write(report: Report, folder: Path) -> None:
         for epoch in history
     ]
     _write_text(folder / HISTORY, lines)
-    with (folder / PREDICTIONS).open("w", encoding="utf-8", newline="") as file:
+    _write_predictions(folder / PREDICTIONS, predictions, report)
+    for each, found in elsewhere:
+        _write_predictions(folder / _elsewhere_name(each), found, report)
+
+
+def _elsewhere_name(record: Mapping[str, Any]) -> str:
+    return f"predictions-on-{quote(record['dataset'] + '-' + record['task'], safe='@')}.csv"
+
+
+def _write_predictions(path: Path, predictions: Sequence[Mapping[str, Any]], report: Report) -> None:
+    """One line per run and utterance: names of classes and probabilities, or true and predicted numbers."""
+    with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow([*_FIXED, *(f"p:{name}" for name in report.classes)])
+        if report.targets:
+            names = [f"{kind}:{name}" for kind in ("true", "predicted") for name in report.targets]
+            table.writerow([*_FIXED, *names])
+        else:
+            table.writerow([*_FIXED, "true", "predicted", *(f"p:{name}" for name in report.classes)])
         for each in predictions:
-            names = [report.classes[each[part]] for part in ("true", "predicted")]
-            table.writerow([*(each[part] for part in _FIXED[:4]), *names, *each["probabilities"]])
+            said = [*each["true_values"], *each["values"]]
+            if not report.targets:
+                said = [report.classes[each[part]] for part in ("true", "predicted")]
+            table.writerow([*(each[part] for part in _FIXED), *said, *each["probabilities"]])
 
 
-def _read_predictions(path: Path, classes: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _read_predictions(path: Path, classes: Sequence[str], targets: Sequence[str]) -> Iterator[dict[str, Any]]:
     place = {name: k for k, name in enumerate(classes)}
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
@@ -123,9 +157,11 @@ def _read_predictions(path: Path, classes: Sequence[str]) -> Iterator[dict[str, 
                 "fold": row["fold"],
                 "seed": int(row["seed"]),
                 "speaker": row["speaker"],
-                "true": place[row["true"]],
-                "predicted": place[row["predicted"]],
+                "true": -1 if targets else place[row["true"]],
+                "predicted": -1 if targets else place[row["predicted"]],
                 "probabilities": [float(row[f"p:{name}"]) for name in classes],
+                "true_values": [float(row[f"true:{name}"]) for name in targets],
+                "values": [float(row[f"predicted:{name}"]) for name in targets],
             }
 
 
@@ -133,12 +169,11 @@ def _write_text(path: Path, lines: Sequence[str]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def _write_weights(folder: Path, fold: str, seed: int, state: Mapping[str, Tensor]) -> None:
+def _write_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
     from safetensors.torch import save_file
 
-    folder.mkdir(exist_ok=True)
-    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    save_file(tensors, folder / _weights_name(fold, seed))
+    path.parent.mkdir(exist_ok=True)
+    save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, path)
 
 
 def _may_go(folder: Path, overwrite: bool) -> bool:

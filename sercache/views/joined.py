@@ -70,6 +70,8 @@ class JoinedView:
         x = torch.zeros(len(chosen), self.n_layers, n_frames, self.dim)
         mask = torch.zeros(len(chosen), n_frames, dtype=torch.bool)
         for k, part in enumerate(self.parts):
+            if k not in owner:
+                continue
             places = torch.from_numpy(np.flatnonzero(owner == k))
             own_x, own_mask = part.batch(chosen[owner == k] - starts[k])
             x[places, :, : own_x.shape[2]] = own_x

@@ -1,0 +1,159 @@
+"""Trained heads on corpora that no part of their training saw: right after training, or from a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sercache.errors import SettingsError
+from sercache.evaluation.describe import (
+    describe_corpus,
+    describe_features,
+    normalisation_elsewhere,
+    setup_of,
+)
+from sercache.evaluation.layers import layer_weights
+from sercache.evaluation.parts import Extra, Part, open_elsewhere
+from sercache.evaluation.scores import (
+    confusion,
+    flat_remark,
+    predictions_of,
+    scores,
+    summarise,
+    undefined,
+)
+from sercache.recipe import Setup
+from sercache.report.record import Elsewhere, Prediction, Report, Run
+from sercache.training import predict
+from sercache.views import MEMORY_SHARE, AnyView, FeatureView, Scaling, beside, free_memory
+
+HeadOf = Callable[[str, int, AnyView], nn.Module]
+"""Gives the trained head of a fold and a seed, for the shape of a view."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What one trained head said of another corpus."""
+
+    fold: str
+    seed: int
+    predictions: Sequence[Prediction]
+    layer_weights: tuple[float, ...] | None
+
+
+def hear(head: nn.Module, view: AnyView, part: Part, fold: str, seed: int, device: str = "cpu") -> Heard:
+    """What one head says of all of ``part``, whose ``view`` is normalised as the head expects it."""
+    found = predictions_of(predict(head, view, device=device), view, fold, seed, part.speakers)
+    return Heard(fold, seed, found, layer_weights(head, view, device))
+
+
+def conclude(
+    extra: Extra,
+    part: Part,
+    setup: Setup,
+    classes: Sequence[str],
+    targets: Sequence[str],
+    heard: Sequence[Heard],
+) -> Elsewhere:
+    """What all heads of a run said of a corpus, scored."""
+    members = [
+        Run(each.fold, each.seed, scores(each.predictions, targets), 0, False, 0, ()) for each in heard
+    ]
+    predictions = tuple(one for each in heard for one in each.predictions)
+    flat = [
+        f"fold {each.fold}, seed {each.seed}, {name}"
+        for each in heard
+        for name in undefined(each.predictions, targets)
+    ]
+    remarks = [flat_remark(flat, len(heard) * len(targets))] if flat else []
+    return Elsewhere(
+        dataset=extra.corpus.name,
+        task=part.task,
+        classes=tuple(name for name in classes if name in set(part.labels.values())),
+        corpus=describe_corpus(extra.corpus, part),
+        features=describe_features((extra.store, *extra.beside), part),
+        normalisation=normalisation_elsewhere(setup),
+        summary=summarise(members, predictions, targets),
+        predictions=predictions,
+        confusion=confusion(predictions, len(classes)),
+        layer_weights=tuple(each.layer_weights for each in heard if each.layer_weights is not None),
+        notes=(*_notes(extra, part, setup, classes), *remarks),
+    )
+
+
+def _notes(extra: Extra, part: Part, setup: Setup, classes: Sequence[str]) -> list[str]:
+    name, notes = extra.corpus.name, []
+    absent = [each for each in classes if each not in set(part.labels.values())]
+    if absent:
+        notes.append(
+            f"{name} has no {', '.join(absent)}: UA is the mean recall of the other classes, and every output "
+            "of the heads stays on offer"
+        )
+    clip = extra.store.spec.clip
+    if clip != setup.clip:
+        notes.append(f"{name} was encoded with clip {clip}, the training corpus with {setup.clip}")
+    if extra.language is not None:
+        notes.append(f"{name}: only utterances in language {extra.language}")
+    return notes
+
+
+def evaluate_elsewhere(
+    report: Report,
+    extra: Extra,
+    head_of: HeadOf,
+    scalings: Mapping[str, Sequence[Scaling]],
+    *,
+    device: str = "cpu",
+    budget: int | None = None,
+    progress: Callable[[Run], None] | None = None,
+) -> Elsewhere:
+    """What the heads of a finished run say of another corpus; the same as testing on it right after training.
+
+    ``scalings`` are the statistics of each fold's inputs where the run normalised globally.
+    Raises SettingsError where the run was trained on that corpus, and what ``gather`` raises.
+    """
+    trained = {report.corpus["name"], *(more["name"] for more in report.also_trained)}
+    if extra.corpus.name in trained:
+        raise SettingsError(
+            f"this run was trained on {extra.corpus.name}: what it says of it is no test; its own test parts "
+            "are in the run"
+        )
+    setup = setup_of(report.setup)
+    outputs = report.targets or report.classes
+    budget = int(MEMORY_SHARE * free_memory()) if budget is None else budget
+    part = open_elsewhere(extra, (), setup, report.corpus["task"], outputs, bool(report.targets), budget)
+    heard: list[Heard] = []
+    for run in report.runs:
+        view = _normalised(part.inputs, scalings.get(run.fold, ()))
+        heard.append(hear(head_of(run.fold, run.seed, view), view, part, run.fold, run.seed, device))
+        if progress:
+            progress(run)
+    return conclude(extra, part, setup, report.classes, report.targets, heard)
+
+
+def _normalised(inputs: Sequence[FeatureView], scalings: Sequence[Scaling]) -> AnyView:
+    if not scalings:
+        return beside(inputs)
+    return beside([view.scaled(scaling) for view, scaling in zip(inputs, scalings, strict=True)])
+
+
+def scaling_tensors(scalings: Sequence[Scaling]) -> dict[str, Tensor]:
+    """Global statistics of each input as float64 tensors (L, D), to be saved; ``read_scalings`` gives them back."""
+    return {
+        f"{k}.{name}": torch.from_numpy(np.array(values[0], np.float64))
+        for k, scaling in enumerate(scalings)
+        for name, values in (("mean", scaling.mean), ("std", scaling.std))
+    }
+
+
+def read_scalings(tensors: Mapping[str, Tensor]) -> tuple[Scaling, ...]:
+    """The statistics that ``scaling_tensors`` took."""
+    n_inputs = len(tensors) // 2
+    return tuple(
+        Scaling(tensors[f"{k}.mean"].numpy()[None], tensors[f"{k}.std"].numpy()[None])
+        for k in range(n_inputs)
+    )

@@ -1,0 +1,240 @@
+"""One corpus of an evaluation: what is true of its utterances, and the views of its features."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sercache import clips
+from sercache.catalog import unknown
+from sercache.datasets import Corpus
+from sercache.errors import MissingFeaturesError, SettingsError, StoreError, UnknownNameError
+from sercache.extraction import is_finished, skips
+from sercache.recipe import Setup, inputs
+from sercache.stores import FeatureStore
+from sercache.views import AnyView, FeatureView, beside, open_view, speaker_scaling, stored_entries
+
+
+@dataclass(frozen=True, eq=False)
+class Extra:
+    """Another corpus: added to every training part, or one that every trained head is tested on."""
+
+    corpus: Corpus
+    store: FeatureStore
+    task: str | None = None
+    language: str | None = None
+    """Only utterances in this language; None: all."""
+    beside: tuple[FeatureStore, ...] = ()
+    """Stores of the further inputs, in the order of ``Setup.beside``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Utterances of one corpus with their features, and those that had to be left out."""
+
+    inputs: tuple[FeatureView, ...]
+    """One view for each input of the heads."""
+    labels: Mapping[str, str]
+    """Class of each utterance that is used; empty text where the task gives numbers."""
+    speakers: Mapping[str, str]
+    task: str
+    left_out: Mapping[str, str]
+    """Utterances whose audio could not be encoded: id -> reason."""
+
+    @property
+    def view(self) -> AnyView:
+        """All inputs as one view."""
+        return beside(self.inputs)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is true of the utterances of a corpus that can be used."""
+
+    labels: Mapping[str, str]
+    """Class by id; empty text where the task gives numbers."""
+    targets: Mapping[str, tuple[float, ...]]
+    """Numbers by id; empty where the task gives classes."""
+    names: tuple[str, ...]
+    """What the numbers are."""
+    left_out: Mapping[str, str]
+    """Utterances whose audio could not be encoded: id -> reason."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What a head has to give: the classes that occur, or the targets."""
+        return self.names or tuple(sorted(set(self.labels.values())))
+
+    def only(self, ids: Collection[str]) -> Truth:
+        """Of these utterances."""
+        kept = {id: label for id, label in self.labels.items() if id in ids}
+        return replace(self, labels=kept, targets={id: self.targets[id] for id in kept if self.targets})
+
+
+def read_truth(
+    corpus: Corpus,
+    stores: Sequence[FeatureStore],
+    task: str | None,
+    target: str | None = None,
+    language: str | None = None,
+) -> Truth:
+    """Labels or numbers of the utterances that can be used, and why others cannot: extraction skipped them.
+
+    ``target`` picks one of a task's numbers. Raises UnknownNameError, SettingsError.
+    """
+    names: tuple[str, ...] = ()
+    targets: dict[str, tuple[float, ...]] = {}
+    if corpus.is_numeric(task):
+        numeric_task = task or corpus.info.default_task
+        targets, names = corpus.targets(numeric_task), corpus.target_names(numeric_task)
+        labels = dict.fromkeys(targets, "")
+        if target is not None:
+            if target not in names:
+                raise UnknownNameError(unknown(f"target of {corpus.name}", target, list(names)))
+            place = names.index(target)
+            names, targets = (target,), {id: (values[place],) for id, values in targets.items()}
+    elif target is not None:
+        raise SettingsError(
+            f"target {target} is one of a task's numbers, and {corpus.task_name(task)} of {corpus.name} gives "
+            "classes; choose another task, for example avd or shares"
+        )
+    else:
+        labels = corpus.labels(task)
+    if language is not None:
+        spoken = {u.id for u in corpus.utterances if u.language.split("-")[0] == language}
+        labels = {id: label for id, label in labels.items() if id in spoken}
+    left_out = _left_out(labels, stores)
+    return Truth(labels, targets, names, left_out).only(labels.keys() - left_out.keys())
+
+
+def _left_out(labels: Mapping[str, str], stores: Sequence[FeatureStore]) -> dict[str, str]:
+    left_out: dict[str, str] = {}
+    for store in stores:
+        skipped = skips(store.path)
+        held = stored_entries(store) if skipped else {}
+        for id in labels if skipped else ():
+            reasons = [skipped[key] for key in (id, f"{id}#0") if key in skipped]
+            if id not in held and reasons:
+                left_out.setdefault(id, reasons[0])
+    return left_out
+
+
+def open_part(
+    corpus: Corpus,
+    stores: Sequence[FeatureStore],
+    setup: Setup,
+    task: str | None,
+    truth: Truth,
+    outputs: Sequence[str],
+    budget: int,
+    remedy: str | None,
+) -> Part:
+    """The features of some utterances; speaker statistics are taken here, over all of them."""
+    wanted = inputs(setup)
+    if len(wanted) != len(stores):
+        raise SettingsError(
+            f"the set-up has {len(wanted)} inputs, got {len(stores)} stores; give one for each"
+        )
+    speakers = {u.id: u.speaker for u in corpus.utterances if u.id in truth.labels}
+    views: list[FeatureView] = []
+    for k, (own, store) in enumerate(zip(wanted, stores, strict=True)):
+        view = _open_input(store, own, truth, outputs, budget, remedy if k == 0 else None)
+        budget = max(0, budget - view.plan.bytes * view.plan.in_memory)
+        if setup.normalise == "speaker":
+            view = view.scaled(speaker_scaling(view, speakers))
+        views.append(view)
+    beside(views)  # refuses inputs that do not hold the same items
+    return Part(tuple(views), truth.labels, speakers, corpus.task_name(task), truth.left_out)
+
+
+def _open_input(
+    store: FeatureStore, setup: Setup, truth: Truth, outputs: Sequence[str], budget: int, remedy: str | None
+) -> FeatureView:
+    if clips.parse(store.spec.clip).kind == "split" and not is_finished(store.path):
+        how = remedy or "run the same sercache extract again"
+        raise MissingFeaturesError(
+            f"the extraction into {store.path} was cut off and must be finished first; {how}"
+        )
+    numeric = bool(truth.targets)
+    return open_view(
+        store,
+        {id: 0 if numeric else outputs.index(label) for id, label in truth.labels.items()},
+        states=setup.cached_states,
+        frames=setup.cached_frames,
+        max_frames=setup.max_frames,
+        skipped=skips(store.path),
+        budget=budget,
+        remedy=remedy,
+        targets=truth.targets if numeric else None,
+    )
+
+
+def open_added(
+    extra: Extra,
+    stores: Sequence[FeatureStore],
+    setup: Setup,
+    outputs: Sequence[str],
+    numeric: bool,
+    budget: int,
+) -> Part:
+    """Features of an added corpus, from the same encoders, labelled by the same classes or targets."""
+    own = (extra.store, *extra.beside)
+    _same_encoders(extra, own, stores)
+    truth = read_truth(extra.corpus, own, extra.task, setup.target, extra.language)
+    _same_outputs(extra.corpus.name, truth, outputs, numeric)
+    if not truth.labels:
+        language = f" in language {extra.language}" if extra.language else ""
+        raise MissingFeaturesError(f"{extra.corpus.name} has no labelled utterances{language}")
+    return open_part(extra.corpus, own, setup, extra.task, truth, outputs, budget, None)
+
+
+def _same_encoders(extra: Extra, own: Sequence[FeatureStore], stores: Sequence[FeatureStore]) -> None:
+    for there, here in zip(own, stores, strict=False):
+        if dict(there.spec.identity) != dict(here.spec.identity):
+            raise StoreError(
+                f"{extra.corpus.name} was encoded by {there.spec.encoder} with other weights or settings than "
+                f"{here.spec.corpus}; extract both with the same encoder and revision"
+            )
+
+
+def _same_outputs(name: str, truth: Truth, outputs: Sequence[str], numeric: bool) -> None:
+    """Refuses classes that are not trained, and numbers that are not those that are."""
+    if numeric != bool(truth.names):
+        kinds = ("numbers", "classes") if numeric else ("classes", "numbers")
+        raise SettingsError(
+            f"{kinds[0]} are trained here and {name} has {kinds[1]}; choose another task of {name}"
+        )
+    if numeric and truth.names != tuple(outputs):
+        raise SettingsError(
+            f"{name} has the targets {', '.join(truth.names)}; expected {', '.join(outputs)}: "
+            "choose another task, or one target that both have"
+        )
+    strange = [] if numeric else sorted(set(truth.labels.values()) - set(outputs))
+    if strange:
+        raise SettingsError(
+            f"{name} labels classes that are not trained here: {', '.join(strange)}; "
+            f"expected {', '.join(outputs)}: choose another task of {name}"
+        )
+
+
+def open_elsewhere(
+    extra: Extra,
+    stores: Sequence[FeatureStore],
+    setup: Setup,
+    main_task: str,
+    outputs: Sequence[str],
+    numeric: bool,
+    budget: int,
+) -> Part:
+    """All of a corpus that trained heads are to be tested on, its classes mapped by name.
+
+    Without a task of its own it gets the one that is called as ``main_task``, or else its default.
+    """
+    named = replace(extra, task=extra.task or task_elsewhere(extra.corpus, main_task))
+    return open_added(named, stores, setup, outputs, numeric, budget)
+
+
+def task_elsewhere(corpus: Corpus, main_task: str) -> str:
+    """The task of another corpus that answers ``main_task``: of the same name, else the corpus' own."""
+    name = main_task.partition("@")[0]
+    return name if name in corpus.info.tasks or corpus.is_numeric(name) else corpus.info.default_task
