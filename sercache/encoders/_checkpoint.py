@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -175,6 +176,14 @@ def identity(checkpoint: Checkpoint, family: str, preprocessing: Mapping[str, An
 def with_precision(record: Mapping[str, Any], precision: str) -> dict[str, Any]:
     """An identity for weights in ``precision``, which is named where it changes the numbers."""
     return dict(record) if precision == _EXACT else {**record, "precision": precision}
+
+
+def write(model: Any, checkpoint: Checkpoint, folder: Path) -> None:
+    """Write a stock module as a folder, with the preprocessor's files of the checkpoint that it came from."""
+    model.save_pretrained(folder)
+    for name in _CONFIGS[1:]:
+        if (checkpoint.folder / name).exists():
+            shutil.copyfile(checkpoint.folder / name, folder / name)
 
 
 def load_whole(

@@ -10,11 +10,15 @@ their encoder. Frames that the checkpoints' own masks hide are left out: an odd 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sercache.encoders import Encoder, _checkpoint
 from sercache.errors import EncoderError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SHORT_NAMES = {
     "wav2vec2-conformer-rel-pos-large": "facebook/wav2vec2-conformer-rel-pos-large",
@@ -72,6 +76,35 @@ def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity in float32 of what ``load`` gives. Raises EncoderError."""
     checkpoint = _checkpoint.locate(source, revision)
     return _checkpoint.identity(checkpoint, "hf-conformer", _preprocessing(checkpoint))
+
+
+def tail(source: str, *, revision: str | None, boundary: str, states: Sequence[str]) -> nn.Module:
+    """The blocks above the cached state ``boundary`` up to ``states``, to be trained with a head.
+
+    Raises EncoderError as ``load`` does, UnknownNameError for states that do not lie above the boundary.
+    """
+    from sercache.encoders.hf_conformer import _tail
+    from sercache.encoders.hf_conformer._encoder import parts
+
+    checkpoint = _checkpoint.locate(source, revision)
+    model = _checkpoint.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
+    return _tail.of(model, parts(model), boundary, states)
+
+
+def export(source: str, folder: Path, tail: nn.Module, *, revision: str | None) -> None:
+    """Write ``source`` with the trained blocks of ``tail`` in place as a Hugging Face folder.
+
+    Raises EncoderError as ``load`` does.
+    """
+    from sercache.encoders.hf_conformer import _tail
+    from sercache.encoders.hf_conformer._encoder import parts
+
+    assert isinstance(tail, _tail.Tail)
+    checkpoint = _checkpoint.locate(source, revision)
+    model: Any = _checkpoint.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
+    layers, closing, _ = parts(model)
+    tail.give_back(layers, closing)
+    _checkpoint.write(model, checkpoint, folder)
 
 
 def _preprocessing(checkpoint: _checkpoint.Checkpoint) -> dict[str, Any]:

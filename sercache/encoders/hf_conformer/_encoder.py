@@ -54,7 +54,7 @@ class ConformerEncoder:
         self._front: Front = _FRONTS[model.config.model_type](model, preprocessing)
         self.hop, self.min_samples = self._front.hop, self._front.min_samples
         self._model = model
-        self._layers, self._closing, self._embed = _parts(model)
+        self._layers, self._closing, self._embed = parts(model)
         blocks = [str(number) for number in range(1, len(self._layers) + 1)]
         closing = ["final"] if self._closing is not None else []
         self.states = (*self._front.dims, *blocks, *closing)
@@ -141,7 +141,7 @@ class ConformerEncoder:
         return None
 
 
-def _parts(model: Any) -> tuple[torch.nn.ModuleList, torch.nn.Module | None, torch.nn.Module | None]:
+def parts(model: Any) -> tuple[torch.nn.ModuleList, torch.nn.Module | None, torch.nn.Module | None]:
     """(blocks, closing LayerNorm, position embeddings), the last two where there are any."""
     if hasattr(model, "encode_positions"):
         return model.layers, None, model.encode_positions

@@ -8,7 +8,6 @@ classification) give their encoder.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,12 +117,7 @@ def export(source: str, folder: Path, tail: nn.Module, *, revision: str | None) 
     checkpoint = _checkpoint.locate(source, revision)
     model: Any = _checkpoint.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
     tail.give_back(model)
-    model.save_pretrained(folder)
-    settings = {name: value for name, value in _preprocessing(checkpoint).items() if name != "from"}
-    record = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", **settings}
-    record["sampling_rate"] = record.pop("sample_rate")
-    text = json.dumps(record, indent=1) + "\n"
-    (folder / "preprocessor_config.json").write_text(text, encoding="utf-8")
+    _checkpoint.write(model, checkpoint, folder)
 
 
 def _preprocessing(checkpoint: _checkpoint.Checkpoint) -> dict[str, Any]:

@@ -1,0 +1,109 @@
+"""The part of a Conformer above a cached state, to be trained together with a head.
+
+B utterances, T frames, D feature size, L states. Real frames are packed one utterance after another and go
+through the same blocks as in encoding, so that padding reaches nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sercache.catalog import unknown
+from sercache.encoders.hf_conformer._attention import Positions
+from sercache.encoders.hf_conformer._blocks import Block
+from sercache.errors import UnknownNameError
+
+
+class Tail(nn.Module):
+    """Blocks of a Conformer from ``boundary`` up: (B, 1, T, D) to (B, L, T, D').
+
+    Of the checkpoint's dropout only that inside the feed-forward layers is applied in training; batch norms
+    keep their statistics.
+    """
+
+    def __init__(
+        self,
+        layers: nn.ModuleList,
+        closing: nn.Module | None,
+        embed: nn.Module | None,
+        kind: str,
+        dim: int,
+        boundary: str,
+        states: Sequence[str],
+    ) -> None:
+        """``layers``, ``closing``, ``embed``: parts of the stock module, which is left as it is.
+
+        Raises UnknownNameError for a boundary or a state that cannot be had.
+        """
+        super().__init__()
+        blocks = [str(number) for number in range(1, len(layers) + 1)]
+        names = ["input", *blocks, *(["final"] if closing is not None else [])]
+        boundaries = names[: len(layers) + 1]
+        if boundary not in boundaries:
+            raise UnknownNameError(unknown("state to fine-tune from", boundary, boundaries))
+        above = names[names.index(boundary) + 1 :]
+        for state in states:
+            if state not in above:
+                raise UnknownNameError(
+                    f"state {state} does not lie above {boundary}, from which the encoder is trained; choose "
+                    f"among {', '.join(above)}"
+                )
+        self.states, self.dim, self.kind = tuple(states), dim, kind
+        self.names = tuple(above[: 1 + max(above.index(state) for state in states)])
+        self.blocks = nn.ModuleDict(
+            {name: copy.deepcopy(layers[int(name) - 1]) for name in self.names if name.isdigit()}
+        )
+        self.closing = copy.deepcopy(closing) if "final" in self.names else None
+        self.embed = copy.deepcopy(embed)
+        self.requires_grad_(True)  # a loaded checkpoint is frozen
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """States (B, L, T, D') of x (B, 1, T, D) with real frames ``mask`` (B, T)."""
+        packed = x[:, 0][mask]
+        with torch.no_grad():
+            positions = Positions(self.embed, self.kind, mask.sum(1).tolist(), packed)
+        kept = {}
+        for name in self.names:
+            packed = self._step(name, packed, positions)
+            if name in self.states:
+                kept[name] = packed
+        shape = (len(self.states), *mask.shape, self.dim)
+        found = packed.new_zeros(shape)
+        found[:, mask] = torch.stack([kept[name] for name in self.states])
+        return found.transpose(0, 1)
+
+    def _step(self, name: str, x: Tensor, positions: Positions) -> Tensor:
+        if name == "final":
+            assert self.closing is not None
+            closed: Tensor = self.closing(x)
+            return closed
+        return Block(self.blocks[name])(x, positions)
+
+    def give_back(self, layers: nn.ModuleList, closing: nn.Module | None) -> None:
+        """Copy the weights into the parts of the stock module that they came from."""
+        for name, block in self.blocks.items():
+            layers[int(name) - 1].load_state_dict(block.state_dict())
+        if closing is not None and self.closing is not None:
+            closing.load_state_dict(self.closing.state_dict())
+
+    def train(self, mode: bool = True) -> Tail:
+        """As in torch; batch norms keep their statistics."""
+        super().train(mode)
+        for part in self.modules():
+            if isinstance(part, nn.BatchNorm1d):
+                part.eval()
+        return self
+
+
+def of(model: Any, parts: tuple[Any, Any, Any], boundary: str, states: Sequence[str]) -> Tail:
+    """The tail of a stock module; ``projection`` is the input of block 1 where nothing lies between."""
+    layers, closing, embed = parts
+    if boundary == "projection" and getattr(model, "input_scale", 1) == 1:
+        boundary = "input"
+    kind = getattr(model.config, "position_embeddings_type", "relative")
+    return Tail(layers, closing, embed, kind, int(model.config.hidden_size), boundary, states)
