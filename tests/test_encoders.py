@@ -12,6 +12,7 @@ import encoder_helpers as tiny
 import numpy as np
 import pytest
 import torch
+import wenet_helpers as wenet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -43,6 +44,8 @@ CHECKPOINTS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     **{name: ("hf-speech", saver(tiny, tiny.tiny_model, name)) for name in tiny.CONFIGS},
     **{name: ("hf-conformer", saver(conformers, conformers.model, name)) for name in conformers.CONFIGS},
     "whisper": ("whisper", tiny.tiny_whisper),
+    "wenet": ("wenet", lambda folder: wenet.write(folder)[0]),
+    "wenet-causal": ("wenet", lambda folder: wenet.write(folder, "causal-dynamic")[0]),
 }
 
 _loaded: dict[str, Any] = {}

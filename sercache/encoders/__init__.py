@@ -18,6 +18,16 @@ A family whose blocks can be trained from a cached state also defines
 ``export(source: str, folder: Path, tail: nn.Module, *, revision: str | None) -> None``
     writes the checkpoint with the trained tail in place.
 
+A family that also tries checkpoints of a ``model_type`` that no family lists defines
+
+``takes(checkpoint: Checkpoint) -> bool``
+    whether it may be worth trying; its ``load`` then refuses what does not fit.
+
+A family whose checkpoints are folders without config.json defines
+
+``owns(folder: Path) -> bool``
+    whether a folder holds one of its checkpoints.
+
 ``source`` is a hub id or a folder for families with MODEL_TYPES, the short name itself for others. A module
 may define ``NOTE: str`` and ``LICENCE: str``, which the command line shows wherever its encoders are chosen.
 """
@@ -150,7 +160,9 @@ def _resolve(name: str, revision: str | None) -> tuple[ModuleType, str, str]:
             return family, family.SHORT_NAMES[name] if family.MODEL_TYPES else name, name
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _family_of(name, None, families), str(folder), folder.resolve().name
+        owners = (each for each in families.values() if hasattr(each, "owns") and each.owns(folder))
+        family = next(owners, None) or _family_of(name, None, families)
+        return family, str(folder), folder.resolve().name
     if folder.is_file():
         raise EncoderError(f"{name} is a file; give the folder that holds config.json and the weights")
     if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
@@ -162,9 +174,16 @@ def _resolve(name: str, revision: str | None) -> tuple[ModuleType, str, str]:
 
 def _family_of(source: str, revision: str | None, families: Mapping[str, ModuleType]) -> ModuleType:
     """The family that loads the ``model_type`` of a checkpoint. Raises EncoderError where none does."""
-    found = _checkpoint.locate(source, revision, weights=False).model_type
+    checkpoint = _checkpoint.locate(source, revision, weights=False)
+    found = checkpoint.model_type
     for family in families.values():
         if found in family.MODEL_TYPES:
             return family
+    for family in families.values():
+        if hasattr(family, "takes") and family.takes(checkpoint):
+            return family
     known = sorted(model_type for family in families.values() for model_type in family.MODEL_TYPES)
-    raise EncoderError(f"{source} is of model_type {found or 'none'!r}, expected one of {', '.join(known)}")
+    raise EncoderError(
+        f"{source} is of model_type {found or 'none'!r}, expected one of {', '.join(known)}, or another with a feature "
+        "extractor for audio"
+    )

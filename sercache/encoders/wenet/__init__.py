@@ -1,0 +1,78 @@
+"""Conformer encoders of WeNet checkpoints (Yao et al., 2021), as Chen and Zhang (2022) use them.
+
+A checkpoint is a local folder with train.yaml and final.pt as WeNet's recipes write them and its model list
+offers them; ``global_cmvn`` is read where final.pt lacks the statistics. States: ``input`` (of block 1, the
+scaled output of the subsampling), ``1`` … ``L`` (block outputs) and ``final`` (after the closing LayerNorm,
+where the model has one). Models trained for streaming are run with full context. Filterbanks are computed
+without dither, so that features do not change from run to run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from sercache.audio import RESAMPLER
+from sercache.encoders import Encoder, _checkpoint
+from sercache.encoders.wenet import _config
+from sercache.errors import EncoderError
+
+SHORT_NAMES: dict[str, str] = {}
+MODEL_TYPES: tuple[str, ...] = ()
+
+_YAML, _WEIGHTS = "train.yaml", "final.pt"
+
+
+def owns(folder: Path) -> bool:
+    """Whether a folder holds a WeNet checkpoint."""
+    return (folder / _YAML).is_file() and not (folder / "config.json").exists()
+
+
+def load(source: str, *, revision: str | None, device: str, precision: str) -> Encoder:
+    """The encoder of a local folder.
+
+    Raises EncoderError where a file is missing, corrupt, or of an encoder other than a Conformer.
+    """
+    from sercache.encoders._arguments import placement
+    from sercache.encoders.wenet import _weights
+    from sercache.encoders.wenet._encoder import WenetEncoder
+
+    place, dtype = placement(device, precision)
+    record = identify(source, revision=revision)
+    folder = Path(source)
+    model = _weights.load(folder, _config.read(folder / _YAML), folder / _WEIGHTS)
+    return WenetEncoder(
+        model,
+        name=source,
+        identity=_checkpoint.with_precision(record, precision),
+        device=place,
+        dtype=dtype,
+    )
+
+
+def identify(source: str, *, revision: str | None) -> dict[str, Any]:
+    """Identity in float32 of what ``load`` gives: digests of train.yaml, final.pt and the statistics.
+
+    Raises EncoderError for a revision, a missing file and a train.yaml that is not supported.
+    """
+    from sercache.encoders import _kaldi
+
+    if revision is not None:
+        raise EncoderError(f"{source} is a local folder, which has no --revision; leave it out")
+    folder = Path(source)
+    config = _config.read(folder / _YAML)
+    if not (folder / _WEIGHTS).is_file():
+        raise EncoderError(f"{folder / _WEIGHTS} is missing; download the whole checkpoint")
+    statistics = config.statistics(folder)
+    return {
+        "family": "wenet",
+        "model_type": "conformer",
+        "source": f"local: {folder.resolve().name}",
+        "revision": None,
+        "weights_sha256": _checkpoint.weights_sha256([folder / _WEIGHTS]),
+        "config_sha256": hashlib.sha256((folder / _YAML).read_bytes()).hexdigest(),
+        "cmvn_sha256": hashlib.sha256(statistics.read_bytes()).hexdigest() if statistics.exists() else None,
+        "preprocessing": {"n_mels": config.conformer.input_dim, **_kaldi.PARAMETERS},
+        "resampler": RESAMPLER,
+    }
