@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := demo-output
 SERCACHE := SERCACHE_CACHE=$(DEMO)/cache SERCACHE_RUNS=$(DEMO)/runs $(BIN)/sercache
 
-.PHONY: all demo test test-slow lint types format bench reproduce-table2 clean
+.PHONY: all demo test test-slow lint types format bench reproduce clean
 all: lint types test
 
 $(BIN)/python:
@@ -56,8 +56,15 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/train.py
 
-reproduce-table2: $(VENV)/.installed-demo
-	$(BIN)/sercache reproduce ioannides table2
+# Ioannides et al. are plain `reproduce-table3`; of the others: reproduce-pepino-table1, reproduce-chen-figure2, …
+reproduce: $(VENV)/.installed-demo
+	$(BIN)/sercache reproduce
+
+reproduce-table%: $(VENV)/.installed-demo
+	$(BIN)/sercache reproduce ioannides2023 table$*
+
+reproduce-%: $(VENV)/.installed-demo
+	$(BIN)/sercache reproduce $(subst -, ,$*) $(ROWS)
 
 clean:
 	rm -rf $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -314,23 +314,43 @@ def export(run: Path, out: Path, **options: Any) -> None:
 
 
 @cli.command()
-@click.argument("paper")
-@click.argument("table")
+@click.argument("paper", required=False)
+@click.argument("table", required=False)
 @_root
 @_where
 @_runs
 @click.option("--rows", help="Only rows whose name contains this.")
+@click.option("--only-available", is_flag=True, help="Leave out rows whose corpus or checkpoint is not here.")
 @click.option("--extract/--no-extract", "may_extract", default=True, help="Extract what the cache lacks.")
-def reproduce(paper: str, table: str, **options: Any) -> None:
-    """Print a paper's table with ours beside the printed numbers; finished rows are kept.
+@click.option("--seeds", type=click.IntRange(1), help="At most so many seeds.  [default: as published]")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Change a recipe field of every trial: max-epochs=1. Kept apart, and said in the table.",
+)
+@click.option(
+    "--encoder",
+    "encoders",
+    multiple=True,
+    metavar="NAME=CHECKPOINT",
+    help="Take a local folder or another encoder where the table says NAME.",
+)
+def reproduce(**options: Any) -> None:
+    """Print a paper's table with ours beside the printed numbers; finished trials are kept.
+
+    Without a table: list all papers and tables, what is done and what is missing.
 
     \b
-    Example:
-      sercache reproduce ioannides table2
+    Examples:
+      sercache reproduce
+      sercache reproduce ioannides2023 table2
+      sercache reproduce pepino2021 table1 --rows eGeMAPS --only-available
     """
-    from sercache.commands.reproduce import run
+    from sercache.commands.reproduce import Request, run
 
-    run(paper, table, **options)
+    run(Request(**options))
 
 
 def main() -> None:

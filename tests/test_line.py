@@ -44,13 +44,6 @@ def iemocap(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def esd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = TREES["esd"](tmp_path_factory.mktemp("esd"))
-    give_voices(root)
-    return root
-
-
-@pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A local hub cache as huggingface_hub lays it out, with tiny checkpoints under the real ids."""
     home = tmp_path_factory.mktemp("hub")
@@ -201,50 +194,6 @@ def test_revision_takes_a_commit(sercache: Sercache, iemocap: Path) -> None:
     code, _, err = sercache(*call, "--revision", "f" * 40)
     assert code == 2
     assert "Traceback" not in err
-
-
-@pytest.mark.usefixtures("in_hub")
-def test_reproduce_table2(
-    sercache: Sercache, iemocap: Path, esd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code, out, err = sercache("reproduce", "ioannides", "table2")
-    assert code == 0, err
-    for number in (
-        "0.6412",
-        "0.6492",
-        "0.6625",
-        "0.6762",
-        "0.6865",
-        "0.7062",
-        "0.6578",
-        "0.7291",
-        "0.7376",
-        "0.7432",
-    ):
-        assert number in out
-    assert out.count("missing: ") == 1, "IEMOCAP is named once, not once for each row"
-    assert "sercache config roots.iemocap=FOLDER" in out
-
-    monkeypatch.setenv("SERCACHE_ROOT_IEMOCAP", str(iemocap))
-    import heads.layer_attention as head
-    from sercache.recipe import override
-
-    monkeypatch.setattr(head, "RECIPE", override(head.RECIPE, ["max_epochs=1"]))
-    monkeypatch.setattr(head, "SETUP", head.SETUP.__class__(**{**vars(head.SETUP), "seeds": (0,)}))
-    code, out, err = sercache("reproduce", "ioannides", "table2")
-    assert code == 0, err
-    assert "sercache config roots.esd=FOLDER" in out
-    folders = {path.name for path in (tmp_path / "runs" / "ioannides-table2").iterdir() if path.is_dir()}
-    assert len(folders) == 3
-    monkeypatch.setenv("SERCACHE_ROOT_ESD", str(esd))
-    code, out, err = sercache("reproduce", "ioannides", "table2")
-    assert code == 0, err
-    assert out.count("kept      ") == 3, "finished rows are never computed again"
-    assert "missing: " not in out
-    v2 = run_folders.load(tmp_path / "runs" / "ioannides-table2" / "attention-guided-wavlm-large-v2")
-    assert v2.also_trained[0]["name"] == "esd"
-    for suffix in (".md", ".csv", ".tex"):
-        assert (tmp_path / "runs" / "ioannides-table2" / f"table2{suffix}").exists()
 
 
 def test_bad_recordings_are_listed_and_left_out(sercache: Sercache, manifest: Path, tmp_path: Path) -> None:

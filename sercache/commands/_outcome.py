@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sercache import catalog
 from sercache.commands._console import say, used, warn
+from sercache.commands._trial import plan
 from sercache.errors import MissingExtraError
-from sercache.papers import Printed
+from sercache.papers import Printed, Score
 from sercache.report import page, plots, runs, tables
 from sercache.report.record import Report
 
@@ -38,19 +40,44 @@ def draw(report: Report, folder: Path) -> None:
 
 
 def printed(report: Report) -> Mapping[str, Printed]:
-    """The numbers that a paper prints for this head, encoder and corpus; empty where none does."""
+    """The numbers that a paper prints for what this report did, as shares of 1; empty where none does."""
     for paper in catalog.names("sercache.papers"):
         for table in catalog.load("sercache.papers", paper).TABLES.values():
             for row in table.rows:
-                trial = row.trial
-                if (
-                    trial
-                    and not trial.also_train
-                    and not report.also_trained
-                    and (
-                        (trial.head, trial.encoder, trial.dataset)
-                        == (report.head, report.setup["encoder"], report.corpus["name"])
-                    )
-                ):
-                    return row.printed
+                found = {
+                    cell.ours.metric: _share(cell.printed, table.scale)
+                    for cell in row.cells.values()
+                    if cell.printed and isinstance(cell.ours, Score) and _is_of(cell.ours, report)
+                }
+                if found:
+                    return found
     return {}
+
+
+_TELLING = ("states", "frames", "normalise", "protocol", "target", "beside", "finetune_from")
+"""Fields of a set-up in which the rows of one head, encoder and corpus differ."""
+
+
+def _is_of(score: Score, report: Report) -> bool:
+    """Whether a cell is what this report did: main test parts, all classes, the same features and folds."""
+    trial = score.trial
+    if (
+        score.on is not None
+        or score.of is not None
+        or (trial.head, trial.encoder, trial.dataset)
+        != (report.head, report.setup["encoder"], report.corpus["name"])
+        or trial.start is not None
+        or trial.speaker is not None
+        or dict(trial.options) != dict(report.options)
+        or {also.dataset for also in trial.also_train} != {more["name"] for more in report.also_trained}
+    ):
+        return False
+    meant = plan(trial)
+    setup = {**dataclasses.asdict(meant.setup), "beside": list(meant.setup.beside)}
+    return meant.recipe.loss == report.recipe["loss"] and all(
+        setup[name] == report.setup.get(name, setup[name]) for name in _TELLING
+    )
+
+
+def _share(number: Printed, scale: float) -> Printed:
+    return Printed(number.mean / scale, None if number.std is None else number.std / scale)

@@ -1,19 +1,22 @@
-"""One file per paper: the rows of its tables, the printed numbers, and what to run for ours.
+"""One file per paper: its tables and figures, the printed numbers, and what to run for ours.
 
-A module ``<paper>.py`` defines ``CITATION: str`` and ``TABLES: dict[str, Table]``.
+A module ``<paper>.py`` defines ``CITATION: str`` and ``TABLES: dict[str, Table]``. A figure is a table too: its
+cells are the points, and ``Table.plot`` says how they are drawn. Everything here is data: what a cell needs is
+run by `sercache reproduce`, nothing is run at import.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from sercache.report.record import Aggregate
 
 
 @dataclass(frozen=True)
 class Printed:
-    """A number as the paper prints it."""
+    """A number as the paper prints it, in the unit of its table."""
 
     mean: float
     std: float | None = None
@@ -21,41 +24,149 @@ class Printed:
 
 @dataclass(frozen=True)
 class AlsoTrain:
-    """A second corpus, all of which is added to the training part of every fold."""
+    """A second corpus, all of which (or a random share) is added to the training part of every fold."""
 
     dataset: str
     task: str
     language: str | None = None
     """Only utterances in this language; None: all."""
+    share: float = 1.0
+    """Random share of its utterances, drawn once with the seed 0."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What to run for ours; everything else is the head's published set-up and recipe."""
+    """One training over all folds and seeds. What is not named is the head's published set-up and recipe."""
 
     head: str
     encoder: str
     dataset: str
     also_train: tuple[AlsoTrain, ...] = ()
+    setup: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of Setup that differ from the head's own."""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of Recipe that differ from the head's own."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the head."""
+    start: Trial | None = None
+    """Trial whose weights, fold by fold, this one's begin with."""
+    speaker: Trial | None = None
+    """Trial whose trained network gives the frozen vectors that the head reads beside its encoder's."""
+
+
+Metric = Literal["wa", "ua", "macro_f1", "rho", "ccc", "recall", "ppmi", "layer-weight"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A number out of a trial's report."""
+
+    trial: Trial
+    metric: Metric
+    aggregate: Aggregate = "folds"
+    on: str | None = None
+    """A corpus of the set-up's ``test_on``; None: the test parts of the trial's own folds."""
+    of: str | None = None
+    """The class of a recall or PPMI, the states of a layer weight (``6``, ``1-12``); None: over all."""
+
+
+@dataclass(frozen=True)
+class BestOf:
+    """Mean over groups of the best score in each: best-of-two systems, averaged over emotions."""
+
+    groups: tuple[tuple[Score, ...], ...]
+
+
+@dataclass(frozen=True)
+class ErrorRate:
+    """Word or character error rate of a speech recogniser on a corpus with transcripts."""
+
+    recogniser: str
+    dataset: str
+    unit: Literal["word", "character"]
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds that networks take for one recording, measured here on random weights."""
+
+    heads: tuple[tuple[str, Mapping[str, Any]], ...]
+    """Head and options of each network that runs, every one on an encoder of its own."""
+    seconds: float
+
+
+Ours = Score | BestOf | ErrorRate | Latency
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A printed number and where ours comes from (None: somebody else's system)."""
+
+    printed: Printed | None = None
+    ours: Ours | None = None
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row: printed numbers by metric, and the trial that gives ours (None: others' results)."""
+    """One row: a name and cells by column."""
 
     name: str
-    printed: Mapping[str, Printed]
-    trial: Trial | None = None
+    cells: Mapping[str, Cell]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """How a table is drawn."""
+
+    kind: Literal["lines", "bars", "scatter"]
+    """``lines``: a line per row over the columns; ``bars``: a group of bars per row; ``scatter``: true against
+    predicted values of each cell's trial."""
+    x: str
+    y: str
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a paper."""
+    """A table or figure of a paper."""
 
     title: str
-    metrics: tuple[str, ...]
-    """Metrics in the order of the columns, named as in a Report."""
-    aggregate: Aggregate
-    """How one number is made of folds and seeds (see sercache.report.record)."""
+    columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    unit: Literal["", "%", "ms"] = ""
+    """Of the printed numbers; ``%``: ours are multiplied by 100."""
+    digits: int = 4
+    """Decimals that are shown."""
     notes: tuple[str, ...] = ()
+    plot: Plot | None = None
+
+    @property
+    def scale(self) -> float:
+        """What a share of 1 is multiplied by to stand beside the printed numbers."""
+        return 100.0 if self.unit == "%" else 1.0
+
+
+def scores(ours: Ours | None) -> tuple[Score, ...]:
+    """The scores that a cell is made of; none for other sources."""
+    if isinstance(ours, Score):
+        return (ours,)
+    return tuple(score for group in ours.groups for score in group) if isinstance(ours, BestOf) else ()
+
+
+def trials(table: Table) -> Iterator[Trial]:
+    """The trials that a table's cells name, in order; several cells may share one."""
+    for row in table.rows:
+        for cell in row.cells.values():
+            for score in scores(cell.ours):
+                yield score.trial
+
+
+def theirs(name: str, **printed: float | tuple[float, float]) -> Row:
+    """A row of other people's results: numbers by column, ``(mean, std)`` where a deviation is printed."""
+    return Row(name, {column: Cell(number(value)) for column, value in printed.items()})
+
+
+def number(value: float | tuple[float, float] | None) -> Printed | None:
+    """A printed number; None where nothing is printed."""
+    if value is None:
+        return None
+    return Printed(*value) if isinstance(value, tuple) else Printed(value)

@@ -54,6 +54,8 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+    digits: int = 4
+    """Decimals of scores and printed numbers."""
 
     @property
     def text(self) -> str:
@@ -78,21 +80,22 @@ class Table:
         return paths
 
 
-def show(cell: Cell) -> str:
-    """A cell for people."""
+def show(cell: Cell, digits: int = 4) -> str:
+    """A cell for people; scores and printed numbers with so many decimals."""
     if cell is None:
         return "–"
     if isinstance(cell, Score | Reference):
-        return f"{cell.mean:.4f}" if cell.std is None else f"{cell.mean:.4f} ± {cell.std:.4f}"
+        mean = f"{cell.mean:.{digits}f}"
+        return mean if cell.std is None else f"{mean} ± {cell.std:.{digits}f}"
     if isinstance(cell, Interval):
         return f"{cell.low:.3f} to {cell.high:.3f}"
     if isinstance(cell, Difference):
-        return f"{cell.value:+.4f}"
-    return f"{cell:.4f}" if isinstance(cell, float) else str(cell)
+        return f"{cell.value:+.{digits}f}"
+    return f"{cell:.{digits}f}" if isinstance(cell, float) else str(cell)
 
 
 def _text(table: Table) -> str:
-    body = [[show(cell) for cell in row] for row in table.rows]
+    body = [[show(cell, table.digits) for cell in row] for row in table.rows]
     right = _numeric(table)
     widths = [max(_width(row[k]) for row in (list(table.columns), *body)) for k in range(len(table.columns))]
 
@@ -120,7 +123,7 @@ def _markdown(table: Table) -> str:
 
     align = ["---:" if is_number else "---" for is_number in _numeric(table)]
     lines = [f"**{table.title}**", "", line(table.columns), "| " + " | ".join(align) + " |"]
-    lines += [line([show(cell) for cell in row]) for row in table.rows]
+    lines += [line([show(cell, table.digits) for cell in row]) for row in table.rows]
     return "\n".join(lines + [""] * bool(table.notes) + [f"- {note}" for note in table.notes])
 
 
@@ -180,7 +183,7 @@ def _latex(table: Table) -> str:
         r"\toprule",
         line(table.columns),
         r"\midrule",
-        *(line([show(cell) for cell in row]) for row in table.rows),
+        *(line([show(cell, table.digits) for cell in row]) for row in table.rows),
         r"\bottomrule",
         r"\end{tabular}",
         *(rf"\par\footnotesize {_escape(note)}" for note in table.notes),

@@ -1,0 +1,124 @@
+"""From reports to cells: the one number that a paper's table asks of a trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from sercache import states
+from sercache.errors import SettingsError
+from sercache.papers import Score
+from sercache.report import record
+from sercache.report.record import Aggregate, Elsewhere, Prediction, Report
+
+Words = Callable[[str], Mapping[str, str]]
+"""Gives the words that the utterances of a corpus say, by id."""
+Value = Callable[[Sequence[Prediction]], float]
+
+
+def value(score: Score, report: Report, words: Words) -> record.Score | None:
+    """The number that ``score`` asks of its trial's report; None where the report has no such result.
+
+    ``words`` is asked for PPMI alone.
+    """
+    place = _place(report, score.on)
+    if place is None:
+        return None
+    if score.metric == "layer-weight":
+        return _layer_share(report, place, score)
+    if score.metric == "recall":
+        return _over(place.predictions, score.aggregate, _recall(_class(report, score.of)))
+    if score.metric == "ppmi":
+        said = words(score.on or str(report.corpus["name"]))
+        chosen = None if score.of is None else _class(report, score.of)
+        return _over(place.predictions, score.aggregate, _ppmi(said, chosen, len(report.classes)))
+    name = score.metric if score.of is None else f"{score.metric}:{score.of}"
+    found = place.summary.get(name)
+    return getattr(found, score.aggregate) if found else None
+
+
+def best(groups: Sequence[Sequence[record.Score]]) -> record.Score:
+    """Mean over groups of the best score in each; without a deviation, since the groups are no sample."""
+    tops = [max(score.mean for score in group) for group in groups]
+    return record.Score(float(np.mean(tops)), None, len(tops))
+
+
+def _place(report: Report, on: str | None) -> Report | Elsewhere | None:
+    if on is None:
+        return report if report.predictions else None
+    return next((each for each in report.elsewhere if each.dataset == on), None)
+
+
+def _class(report: Report, name: str | None) -> int:
+    if name not in report.classes:
+        raise SettingsError(f"{report.title} has no class {name!r}, it has: {', '.join(report.classes)}")
+    return report.classes.index(name)
+
+
+def _over(predictions: Sequence[Prediction], aggregate: Aggregate, measure: Value) -> record.Score | None:
+    """A measure of predictions by one of the conventions of a Report (see AGGREGATES)."""
+    if aggregate == "seeds":
+        seeds = sorted({p.seed for p in predictions})
+        found = [measure([p for p in predictions if p.seed == seed]) for seed in seeds]
+    else:
+        folds = dict.fromkeys(p.fold for p in predictions)
+        found = [_fold_mean([p for p in predictions if p.fold == fold], measure) for fold in folds]
+    held = [each for each in found if np.isfinite(each)]
+    return record.score(held) if held else None
+
+
+def _fold_mean(predictions: Sequence[Prediction], measure: Value) -> float:
+    seeds = sorted({p.seed for p in predictions})
+    return float(np.mean([measure([p for p in predictions if p.seed == seed]) for seed in seeds]))
+
+
+def _recall(of: int) -> Value:
+    def measure(predictions: Sequence[Prediction]) -> float:
+        own = [p.predicted == of for p in predictions if p.true == of]
+        return float(np.mean(own)) if own else float("nan")
+
+    return measure
+
+
+def _ppmi(words: Mapping[str, str], of: int | None, n_classes: int) -> Value:
+    def measure(predictions: Sequence[Prediction]) -> float:
+        by_class = ppmi([words[p.id] for p in predictions], [p.predicted for p in predictions], n_classes)
+        held = by_class[np.isfinite(by_class)]
+        return float(by_class[of]) if of is not None else float(held.mean()) if held.size else float("nan")
+
+    return measure
+
+
+def ppmi(words: Sequence[str], predicted: Sequence[int], n_classes: int) -> np.ndarray:
+    """PPMI (C,) in bits of word and predicted class; NaN for a class that is never predicted.
+
+    max(log2(p(x, y) / p(x) p(y)), 0) by relative frequencies, for each class the mean over the words that
+    were predicted so at least once (specification of Ioannides et al., section 1.5; the mean is our reading).
+    """
+    _, place = np.unique(np.asarray(words), return_inverse=True)
+    joint = np.zeros((int(place.max(initial=-1)) + 1, n_classes))
+    np.add.at(joint, (place, np.asarray(predicted, int)), 1)
+    seen = joint > 0
+    expected = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True) / max(joint.sum(), 1)
+    bits = np.maximum(np.log2(joint / expected, where=seen, out=np.zeros_like(joint)), 0)
+    n_words = seen.sum(0)
+    return np.divide(bits.sum(0), n_words, where=n_words > 0, out=np.full(n_classes, np.nan))
+
+
+def _layer_share(report: Report, place: Report | Elsewhere, score: Score) -> record.Score | None:
+    """Share of some states, each run's weights divided by their sum."""
+    if isinstance(place, Elsewhere):
+        rows = [np.array(row) for row in place.layer_weights]
+    else:
+        rows = [np.array(run.layer_weights) for run in report.runs if run.layer_weights is not None]
+    if len(rows) != len(report.runs) or not rows or score.of is None:
+        return None
+    names = list(report.features["states"])
+    chosen = [names.index(name) for name in states.select(names, score.of)]
+    shares = [float(row[chosen].sum() / row.sum()) for row in rows]
+    key = [run.seed if score.aggregate == "seeds" else run.fold for run in report.runs]
+    groups = dict.fromkeys(key)
+    return record.score(
+        [float(np.mean([s for s, k in zip(shares, key, strict=True) if k == g])) for g in groups]
+    )

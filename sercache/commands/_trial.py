@@ -1,0 +1,106 @@
+"""A paper's trial made whole: the head's published set-up and recipe with what the trial changes of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from sercache import catalog
+from sercache.papers import Trial
+from sercache.recipe import Recipe, Setup, override
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that decides what a trial gives, but for the corpora and weights themselves."""
+
+    trial: Trial
+    module: ModuleType
+    setup: Setup
+    recipe: Recipe
+    start: Plan | None = None
+    speaker: Plan | None = None
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Corpora that the training itself needs; those of ``test_on`` are extra."""
+        own = [self.setup.dataset, *(also.dataset for also in self.trial.also_train)]
+        more = [name for before in (self.start, self.speaker) if before for name in before.datasets]
+        return tuple(dict.fromkeys([*own, *more]))
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """As JSON values: equal for trials that give equal numbers."""
+        record = {
+            "head": self.trial.head,
+            "options": dict(self.trial.options),
+            "setup": dataclasses.asdict(self.setup),
+            "recipe": dataclasses.asdict(self.recipe),
+            "also_train": [dataclasses.asdict(also) for also in self.trial.also_train],
+            "start": self.start.content if self.start else None,
+            "speaker": self.speaker.content if self.speaker else None,
+        }
+        return dict(json.loads(json.dumps(record)))
+
+    @property
+    def digest(self) -> str:
+        """Eight hexadecimal digits of the content."""
+        text = json.dumps(self.content, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    @property
+    def name(self) -> str:
+        """What a run folder of it is called."""
+        encoder = str(self.setup.encoder).rstrip("/").rpartition("/")[2]
+        return f"{self.trial.head}-{encoder}-{self.setup.dataset}-{self.digest}"
+
+
+def plan(
+    trial: Trial,
+    *,
+    changes: Sequence[str] = (),
+    seeds: int | None = None,
+    encoders: Mapping[str, str] | None = None,
+) -> Plan:
+    """The trial made whole; ``changes`` are recipe settings ``name=value``, ``seeds`` how many at most.
+
+    ``encoders`` are checkpoints that stand for others, by the name of these. Raises UnknownNameError and
+    RecipeError for what heads or recipes do not have.
+    """
+    module = catalog.load("heads", trial.head)
+    instead = encoders or {}
+    published = published_setup(module, trial.dataset)
+    setup = dataclasses.replace(published, encoder=trial.encoder, **trial.setup)
+    setup = dataclasses.replace(
+        setup,
+        encoder=instead.get(setup.encoder, setup.encoder),
+        beside=tuple(_instead(each, instead) for each in setup.beside),
+        seeds=setup.seeds[:seeds],
+    )
+    recipe = override(dataclasses.replace(module.RECIPE, **trial.recipe), changes)
+    before = {"changes": changes, "seeds": seeds, "encoders": encoders}
+    return Plan(
+        trial,
+        module,
+        setup,
+        recipe,
+        plan(trial.start, **before) if trial.start else None,  # type: ignore[arg-type]
+        plan(trial.speaker, **before) if trial.speaker else None,  # type: ignore[arg-type]
+    )
+
+
+def published_setup(module: ModuleType, dataset: str) -> Setup:
+    """What the head was published with on this corpus, else its main set-up moved there."""
+    found: Setup = getattr(module, "SETUPS", {}).get(dataset, module.SETUP)
+    return found if found.dataset == dataset else dataclasses.replace(found, dataset=dataset, task=None)
+
+
+def _instead(text: str, instead: Mapping[str, str]) -> str:
+    """An entry of ``beside`` with its encoder replaced."""
+    encoder, colon, rest = text.partition(":")
+    return instead.get(encoder, encoder) + colon + rest

@@ -1,0 +1,119 @@
+"""A paper's table with ours beside the printed numbers: cells with difference and verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sercache.report.record import Report, Score
+from sercache.report.render import Cell, Difference, Reference, Table
+
+WIDE = 2
+"""Up to so many columns stand side by side; more are listed, one line for each cell."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A cell: what is printed and what we got, in the unit of the table."""
+
+    printed: Reference | None = None
+    ours: Score | None = None
+
+
+@dataclass(frozen=True)
+class ComparedRow:
+    """A row of the paper's table."""
+
+    name: str
+    cells: Mapping[str, Compared]
+
+
+def comparison(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[ComparedRow],
+    *,
+    unit: str = "",
+    digits: int = 4,
+    notes: Sequence[str] = (),
+) -> Table:
+    """The paper's table: printed, ours (dash: not run), difference, and whether it is within 2 std.
+
+    Up to WIDE columns stand side by side, more are listed one cell a line. ``notes`` follow those on how the
+    verdict is made.
+    """
+    if len(columns) <= WIDE:
+        heads, body = _side_by_side(columns, rows)
+    else:
+        heads, body = _listed(columns, rows)
+    about = [_VERDICT] if any(v.ours for row in rows for v in row.cells.values()) else []
+    shown = f"{title} ({unit})" if unit else title
+    return Table(shown, tuple(heads), tuple(body), (*about, *notes), digits=digits)
+
+
+_VERDICT = (
+    "within 2 std: |difference| against twice the printed standard deviation, or twice ours where none is "
+    "printed, as the verdict says; n: values that ours is the mean of"
+)
+_PARTS = ("printed", "ours", "difference", "within 2 std", "n")
+
+
+def _side_by_side(
+    columns: Sequence[str], rows: Sequence[ComparedRow]
+) -> tuple[list[str], list[tuple[Cell, ...]]]:
+    lead = len(columns) > 1
+    heads = ["row", *(f"{column} {part}" if lead else part for column in columns for part in _PARTS)]
+    empty = Compared()
+    body = [
+        (row.name, *(part for column in columns for part in _parts(row.cells.get(column, empty))))
+        for row in rows
+    ]
+    return heads, body
+
+
+def _listed(columns: Sequence[str], rows: Sequence[ComparedRow]) -> tuple[list[str], list[tuple[Cell, ...]]]:
+    body = [
+        (row.name, column, *_parts(row.cells[column]))
+        for row in rows
+        for column in columns
+        if column in row.cells
+    ]
+    return ["row", "column", *_PARTS], body
+
+
+def _parts(cell: Compared) -> tuple[Cell, ...]:
+    """Printed, ours, difference, verdict, n; dashes where something is missing."""
+    ours, printed = cell.ours, cell.printed
+    if ours is None or printed is None:
+        return printed, ours, None, None, ours.n if ours else None
+    difference = ours.mean - printed.mean
+    return printed, ours, Difference(difference), verdict(difference, printed.std, ours.std), ours.n
+
+
+def verdict(difference: float, printed: float | None, ours: float | None) -> str | None:
+    """``yes (printed std)`` and the like: within twice that deviation or not; None where neither is known."""
+    spread, whose = (printed, "printed") if printed is not None else (ours, "our")
+    if spread is None:
+        return None
+    # A tolerance for sums of decimals: 0.70 against 0.74 ± 0.02 is within.
+    return f"{'yes' if abs(difference) <= 2 * spread + 1e-9 else 'no'} ({whose} std)"
+
+
+def run_notes(reports: Sequence[tuple[str, Report]]) -> list[str]:
+    """What the numbers rest on: copies of corpora, normalisation, what a run itself has to say; by name."""
+    notes: dict[str, None] = {}
+    for _, report in reports:
+        about = report.corpus
+        lines = f": {'; '.join(about['warnings'])}" if about["warnings"] else ""
+        notes[f"{about['name']}: {about['n_utterances']} utterances, task {about['task']}{lines}"] = None
+    scopes = sorted({report.setup["normalise"] for _, report in reports})
+    if len(scopes) > 1:
+        notes[f"rows differ in normalisation scope ({', '.join(scopes)}): compare only rows of one scope"] = (
+            None
+        )
+    if "speaker" in scopes:
+        notes["normalise speaker: the statistics see the test speaker's features"] = None
+    for name, report in reports:
+        if report.deviations:
+            notes[f"{name} differs from the paper: {'; '.join(report.deviations)}"] = None
+    return list(notes)

@@ -1,0 +1,135 @@
+"""A paper's figure with ours beside the printed values: lines, bars, or true against predicted values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sercache.errors import MissingExtraError
+from sercache.report.comparison import ComparedRow
+from sercache.report.plots import BLUE, GREEN, GREY, ORANGE
+from sercache.report.record import Report
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
+"""Okabe and Ito."""
+
+
+def lines(title: str, columns: Sequence[str], rows: Sequence[ComparedRow], x: str, y: str) -> Figure | None:
+    """A line for each row over the columns: ours solid with deviations, printed dashed. None without values."""
+    if not _any_value(rows):
+        return None
+    figure, axes = _figure(title, width=max(6.8, 2.4 + 0.32 * len(columns)))
+    places = {column: k for k, column in enumerate(columns)}
+    for number, row in enumerate(rows):
+        colour = _COLOURS[number % len(_COLOURS)]
+        ours = {places[c]: cell.ours for c, cell in row.cells.items() if cell.ours}
+        printed = {places[c]: cell.printed for c, cell in row.cells.items() if cell.printed}
+        if ours:
+            spread = [score.std or 0.0 for score in ours.values()]
+            means = [score.mean for score in ours.values()]
+            axes.errorbar(
+                list(ours), means, spread, color=colour, marker="o", markersize=4, capsize=2, label=row.name
+            )
+        if printed:
+            means = [number.mean for number in printed.values()]
+            axes.plot(
+                list(printed), means, color=colour, linestyle="--", linewidth=1, label=f"{row.name}, printed"
+            )
+    axes.set_xticks(range(len(columns)), columns, fontsize=8)
+    return _finish(figure, axes, x, y)
+
+
+def bars(title: str, columns: Sequence[str], rows: Sequence[ComparedRow], x: str, y: str) -> Figure | None:
+    """A group of bars for each row, one bar a column: ours filled, printed as an outline. None without values."""
+    if not _any_value(rows):
+        return None
+    figure, axes = _figure(title, width=max(6.8, 1.2 * len(rows) + 2))
+    width = 0.8 / len(columns)
+    for number, column in enumerate(columns):
+        colour = _COLOURS[number % len(_COLOURS)]
+        at = np.arange(len(rows)) - 0.4 + width * (number + 0.5)
+        cells = [row.cells.get(column) for row in rows]
+        ours = [(place, cell.ours) for place, cell in zip(at, cells, strict=True) if cell and cell.ours]
+        printed = [
+            (place, cell.printed) for place, cell in zip(at, cells, strict=True) if cell and cell.printed
+        ]
+        if ours:
+            axes.bar(
+                [place for place, _ in ours], [score.mean for _, score in ours], width, color=colour, alpha=0.8,
+                yerr=[score.std or 0.0 for _, score in ours], capsize=2, label=column,
+            )  # fmt: skip
+        if printed:
+            axes.bar(
+                [place for place, _ in printed], [number.mean for _, number in printed], width,
+                fill=False, edgecolor=colour, linestyle="--", label=f"{column}, printed",
+            )  # fmt: skip
+    tilt = max(len(row.name) for row in rows) > 12
+    axes.set_xticks(
+        range(len(rows)), [row.name for row in rows], rotation=20 if tilt else 0, ha="right" if tilt else "center",
+        fontsize=8,
+    )  # fmt: skip
+    values = [v.mean for row in rows for c in row.cells.values() for v in (c.ours, c.printed) if v]
+    if min(values) > 0.5 * max(values):  # high bars of nearly one height say nothing from zero up
+        axes.set_ylim(bottom=min(values) - 0.3 * (max(values) - min(values)) - 0.01 * max(values))
+    return _finish(figure, axes, x, y)
+
+
+def scatter(title: str, panels: Sequence[tuple[str, Report]], x: str, y: str) -> Figure | None:
+    """True against predicted values of each report, a panel each, with the line of equality. None without any."""
+    shown = [(name, report) for name, report in panels if report.targets and report.predictions]
+    if not shown:
+        return None
+    n_columns = min(3, len(shown))
+    n_rows = -(-len(shown) // n_columns)
+    figure, grid = _figure(title, 2.8 * n_columns + 0.4, 2.8 * n_rows + 0.8, rows=n_rows, columns=n_columns)
+    for axes in grid[len(shown) :]:
+        axes.set_visible(False)
+    for axes, (name, report) in zip(grid, shown, strict=False):
+        true = np.array([p.true_values[0] for p in report.predictions])
+        said = np.array([p.values[0] for p in report.predictions])
+        axes.scatter(true, said, s=4, alpha=0.3, color=BLUE, linewidths=0)
+        ends = [float(min(true.min(), said.min())), float(max(true.max(), said.max()))]
+        axes.plot(ends, ends, color="black", linewidth=1)
+        axes.set_title(name, fontsize=9)
+        axes.set_xlabel(x, fontsize=8)
+        axes.set_ylabel(y, fontsize=8)
+    return figure
+
+
+def _any_value(rows: Sequence[ComparedRow]) -> bool:
+    return any(cell.ours or cell.printed for row in rows for cell in row.cells.values())
+
+
+def _finish(figure: Figure, axes: Axes, x: str, y: str) -> Figure:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(axis="y", color=GREY, alpha=0.2)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    return figure
+
+
+def _figure(
+    title: str, width: float = 6.8, height: float = 4.6, *, rows: int = 1, columns: int = 1
+) -> tuple[Figure, Any]:
+    """A figure (inches) and its axes: the only one, or a list."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as fault:
+        raise MissingExtraError(
+            "plots need matplotlib, which is not installed; run: pip install 'sercache[report]'"
+        ) from fault
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = list(figure.subplots(rows, columns, squeeze=False).ravel())
+    for axes in grid:
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title, fontsize=10)
+    return figure, grid[0] if rows == columns == 1 else grid
