@@ -5,7 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -33,6 +34,7 @@ class Writing:
         self._writer, self._seal_every, self._busy = writer, seal_every, busy
         self._waiting: queue.Queue[Sequence[Part] | None] = queue.Queue(_WAITING)
         self._fault: BaseException | None = None
+        self._sealed = time.monotonic()
         # A daemon: a second Ctrl-C must end the process; what is committed is safe at any moment.
         self._thread = threading.Thread(target=self._run, name="write", daemon=True)
 
@@ -69,28 +71,30 @@ class Writing:
         self._thread.join()
 
     def _run(self) -> None:
+        """Take batches to the end, after a fault too: whoever puts must not wait for ever."""
+        while (batch := self._waiting.get()) is not None:
+            self._guarded(partial(self._take, batch))
+        self._guarded(self._writer.seal)
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        if self._fault is not None:
+            return
         try:
-            self._write()
+            with self._busy.during("write"):
+                step()
         except BaseException as fault:
             self._fault = fault
-            while self._waiting.get() is not None:  # whoever waits to put must not wait for ever
-                pass
 
-    def _write(self) -> None:
-        sealed = time.monotonic()
-        while (batch := self._waiting.get()) is not None:
-            with self._busy.during("write"):
-                try:
-                    for item, found, n_frames in batch:
-                        self._append(item, found, n_frames)
-                except NumericRangeError:
-                    self._writer.seal()
-                    raise
-                if time.monotonic() - sealed > self._seal_every:
-                    self._writer.seal()
-                    sealed = time.monotonic()
-        with self._busy.during("write"):
+    def _take(self, batch: Sequence[Part]) -> None:
+        try:
+            for item, found, n_frames in batch:
+                self._append(item, found, n_frames)
+        except NumericRangeError:
             self._writer.seal()
+            raise
+        if time.monotonic() - self._sealed > self._seal_every:
+            self._writer.seal()
+            self._sealed = time.monotonic()
 
     def _append(self, item: Decoded, found: Features, n_frames: int) -> None:
         self._writer.append(
