@@ -102,9 +102,14 @@ def train(
     recipe: Recipe,
     options: Mapping[str, Any],
     device: str,
+    beside: Sequence[Path] = (),
     also_train: Sequence[Extra] = (),
+    test_on: Sequence[Extra] = (),
 ) -> tuple[Report, Weights]:
-    """Train and test with a progress bar over epochs; the report and the trained weights by (fold, seed)."""
+    """Train and test with a progress bar over epochs; the report and the trained weights by (fold, seed).
+
+    ``beside`` are the stores of the set-up's further inputs, ``test_on`` corpora that every head is tested on.
+    """
     weights: Weights = {}
 
     def keep(fold: str, seed: int, head: Any) -> None:
@@ -132,7 +137,9 @@ def train(
             published=published,
             published_recipe=module.RECIPE,
             remedy=f"run: {extract_command(folder)}",
+            beside=[stores.open(each) for each in beside],
             also_train=also_train,
+            test_on=test_on,
             on_plan=lambda plan: used("reading", str(plan)),
             progress=advance,
             keep=keep,
