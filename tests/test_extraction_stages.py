@@ -276,13 +276,10 @@ def test_blocks_above_the_last_state_are_not_run(tmp_path: Path, corpus: Corpus)
 
 
 def test_pooled_only_leaves_no_frames_on_disk(corpus: Corpus, tmp_path: Path) -> None:
-    sizes = {}
     for frames in (True, False):
         spec = extraction.feature_spec(Squares(), corpus, frames=frames)
         folder = tmp_path / f"{frames}"
         plan = extraction.make_plan(Squares(), corpus.utterances, spec, folder)
         extraction.extract(plan, Squares(), stores.create(folder, spec), stores.open(folder))
-        sizes[frames] = stores.open(folder).n_bytes(), plan.n_bytes
-    frames_alone = sizes[True][1] - sizes[False][1]
-    assert sizes[False][0] < sizes[False][1] + 4096, "pooled-only wrote more than means and deviations"
-    assert sizes[True][0] > frames_alone
+        assert (folder / "frames").exists() == frames
+        assert (folder / "pooled_mean").exists()
