@@ -13,7 +13,14 @@ from typing import Any
 from sercache.report.plots import figures, svg
 from sercache.report.record import Report
 from sercache.report.render import Table, show
-from sercache.report.tables import Printed, classes_table, folds_table, metrics_table
+from sercache.report.tables import (
+    Printed,
+    classes_table,
+    elsewhere_table,
+    folds_table,
+    metrics_table,
+    outputs_table,
+)
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -40,12 +47,15 @@ def page(report: Report, *, printed: Mapping[str, Printed] | None = None) -> str
     deviations = _list(report.deviations) or "<p>None.</p>"
     parts = [
         f"<h1>{escape(report.title)}</h1>",
-        _table(metrics_table(report, printed)),
+        _table(metrics_table(report, printed)) if report.summary else "",
+        _table(elsewhere_table(report)) if report.elsewhere else "",
+        "" if report.summary or report.elsewhere else "<p>Nothing was tested.</p>",
         "<h2>Differences from what was published</h2>",
         deviations,
         "<h2>Plots</h2>",
         pictures,
-        _table(classes_table(report)),
+        _table(outputs_table(report)) if report.summary else "",
+        *(_table(classes_table(report, there)) for there in report.elsewhere if report.classes),
         _table(folds_table(report)),
         "<h2>What made it</h2>",
         "".join(_record(name, getattr(report, name)) for name in _RECORDS),

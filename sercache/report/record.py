@@ -205,6 +205,16 @@ class Report:
         rows = [run.layer_weights for run in self.runs if run.layer_weights is not None]
         return np.array(rows) if rows else None
 
+    def layer_weights_by_seed(self) -> np.ndarray | None:
+        """(seeds, L): mean over the folds of each seed's shares, or None where the head has none.
+
+        Source: Pepino et al. 2021, Figure 2 (shares of each model sum to 1 before they are averaged).
+        """
+        found = [
+            [r.layer_weights for r in self.runs if r.seed == seed and r.layer_weights] for seed in self.seeds
+        ]
+        return np.array([np.mean(own, axis=0) for own in found]) if all(found) else None
+
     def run(self, fold: str, seed: int) -> Run:
         """The training of one fold with one seed."""
         return next(run for run in self.runs if (run.fold, run.seed) == (fold, seed))

@@ -11,7 +11,20 @@ from typing import Protocol
 import numpy as np
 
 from sercache.errors import SettingsError
-from sercache.report.record import AGGREGATES, METRICS, NAMES, Aggregate, Report, Score, score
+from sercache.report.notes import about_n, provenance, scope_notes, speaker_notes
+from sercache.report.record import (
+    AGGREGATES,
+    METRICS,
+    NAMES,
+    NUMBER_METRICS,
+    Aggregate,
+    Elsewhere,
+    FoldRecord,
+    Report,
+    Score,
+    Summary,
+    score,
+)
 from sercache.report.render import Cell, Difference, Format, Interval, Reference, Table
 
 
@@ -39,11 +52,13 @@ def table(
     ``printed`` are a paper's numbers for each report, by metric.
     """
     beside = list(printed) if printed is not None else [{} for _ in reports]
-    if len(reports) == 1:
-        made = metrics_table(reports[0], beside[0], aggregate=aggregate)
-    else:
-        made = runs_table(reports, beside, aggregate=aggregate)
-    return made.render(format)
+    if len(reports) != 1:
+        return runs_table(reports, beside, aggregate=aggregate).render(format)
+    [report] = reports
+    made = [metrics_table(report, beside[0], aggregate=aggregate)]
+    if report.elsewhere:
+        made = [*made, elsewhere_table(report)] if report.summary else [elsewhere_table(report)]
+    return "\n\n".join(each.render(format) for each in made)
 
 
 def metrics_table(
@@ -61,15 +76,68 @@ def metrics_table(
         "95 % over speakers",
     ]
     rows: list[list[Cell]] = []
-    for metric in METRICS:
+    shown = _shown(report) if report.summary else []
+    for metric in shown:
         found = report.summary[metric]
         interval = Interval(*found.interval) if found.interval else None
-        rows.append([NAMES[metric], found.folds, found.seeds, interval])
+        rows.append([metric_name(metric), found.folds, found.seeds, interval])
     if printed:
         columns += ["printed", "difference", "within 2 std"]
-        for row, metric in zip(rows, METRICS, strict=True):
+        for row, metric in zip(rows, shown, strict=True):
             row += _beside(getattr(report.summary[metric], aggregate), printed.get(metric))
-    return Table(report.title, tuple(columns), _rows(rows), (*_provenance(report), *_about_n(report)))
+    return Table(report.title, tuple(columns), _rows(rows), (*provenance(report), *about_n(report)))
+
+
+def elsewhere_table(report: Report, *, aggregate: Aggregate | None = None) -> Table:
+    """One row per other corpus: what every head of the run scores there, and the recall of each class.
+
+    ``aggregate`` is by default over folds where there are several, else over seeds.
+    """
+    chosen = aggregate or ("folds" if len(report.folds) > 1 else "seeds")
+    metrics = _shown(report)
+    columns = [
+        "tested on",
+        "task",
+        "utterances",
+        *map(metric_name, metrics),
+        f"{NAMES[report.main_metric]} 95 %",
+    ]
+    rows: list[list[Cell]] = []
+    for there in report.elsewhere:
+        row: list[Cell] = [there.dataset, there.task, there.corpus["n_utterances"]]
+        row += [getattr(there.summary[metric], chosen) for metric in metrics]
+        interval = there.summary[report.main_metric].interval
+        row.append(Interval(*interval) if interval else None)
+        rows.append([*row, *(recall_there(report, there, k, chosen) for k in range(len(report.classes)))])
+    columns += [f"recall {name}" for name in report.classes]
+    scopes = dict.fromkeys(there.normalisation for there in report.elsewhere)
+    notes = [] if report.summary else [*provenance(report)]
+    notes += [f"all of each corpus is predicted by each of {len(report.runs)} models; {AGGREGATES[chosen]}"]
+    notes += [f"there: normalisation {scope}" for scope in scopes]
+    notes += [note for there in report.elsewhere for note in there.notes]
+    return Table(f"{report.title}: other corpora", tuple(columns), _rows(rows), tuple(notes))
+
+
+def recall_there(report: Report, there: Elsewhere, k: int, aggregate: Aggregate) -> Score | None:
+    """Recall of class ``k`` on another corpus over folds or over seeds; None where it has no such class."""
+    names = [fold.name for fold in report.folds] if aggregate == "folds" else list(report.seeds)
+    found: dict[str | int, list[bool]] = {name: [] for name in names}
+    for each in there.predictions:
+        if each.true == k:
+            found[each.fold if aggregate == "folds" else each.seed].append(each.predicted == k)
+    return score([float(np.mean(hits)) for hits in found.values()]) if all(found.values()) else None
+
+
+def metric_name(metric: str) -> str:
+    """A metric for people: ``rho:anger`` is ``rho anger``."""
+    kind, _, target = metric.partition(":")
+    return f"{NAMES[kind]} {target}".rstrip()
+
+
+def _shown(report: Report) -> list[str]:
+    """The metrics of a report, and those of each target where there are several."""
+    targets = report.targets if len(report.targets) > 1 else ()
+    return [*report.metrics, *(f"{metric}:{name}" for metric in ("rho", "ccc") for name in targets)]
 
 
 def runs_table(
@@ -80,27 +148,34 @@ def runs_table(
 ) -> Table:
     """One row per report: what tells it apart, its scope, folds x seeds, every metric by one convention.
 
-    Raises SettingsError without reports.
+    What a run says of another corpus has a row of its own. Raises SettingsError without reports.
     """
     if not reports:
         raise SettingsError("there are no runs to show; make one with `sercache train`")
     beside = list(printed) if printed is not None else [{} for _ in reports]
-    compared = [metric for metric in METRICS if any(metric in each for each in beside)]
+    all_metrics = (*METRICS, *NUMBER_METRICS)
+    compared = [metric for metric in all_metrics if any(metric in each for each in beside)]
     what = {**_setting("head", reports), **_setting("encoder", reports), **_settings(reports)}
-    columns = [*what, "folds x seeds", *(NAMES[metric] for metric in METRICS), "UA 95 %"]
+    metrics = [metric for metric in all_metrics if any(metric in report.metrics for report in reports)]
+    abroad = any(report.elsewhere for report in reports)
+    mains = " or ".join(dict.fromkeys(NAMES[report.main_metric] for report in reports))
+    columns = [*what, *(["tested on"] if abroad else []), "folds x seeds"]
+    columns += [*(NAMES[metric] for metric in metrics), f"{mains} 95 %"]
     for metric in compared:
         columns += [f"{NAMES[metric]} printed", "difference", "within 2 std"]
     rows: list[list[Cell]] = []
     for k, (report, numbers) in enumerate(zip(reports, beside, strict=True)):
-        scores = {metric: getattr(report.summary[metric], aggregate) for metric in METRICS}
-        interval = report.summary["ua"].interval
-        row: list[Cell] = [*(values[k] for values in what.values())]
-        row += [f"{len(report.folds)} x {len(report.seeds)}", *scores.values()]
-        row.append(Interval(*interval) if interval else None)
-        for metric in compared:
-            row += _beside(scores[metric], numbers.get(metric))
-        rows.append(row)
-    notes = (AGGREGATES[aggregate], *_scope_notes(reports), *_speaker_notes(reports))
+        for name, summary in _tests(report):
+            scores = {m: getattr(summary[m], aggregate) if m in summary else None for m in metrics}
+            main = summary.get(report.main_metric)
+            row: list[Cell] = [*(values[k] for values in what.values()), *([name] if abroad else [])]
+            row += [f"{len(report.folds)} x {len(report.seeds)}", *scores.values()]
+            row.append(Interval(*main.interval) if main and main.interval else None)
+            for metric in compared:
+                own = numbers.get(metric) if summary is report.summary else None
+                row += _beside(scores[metric], own)
+            rows.append(row)
+    notes = (AGGREGATES[aggregate], *scope_notes(reports), *speaker_notes(reports))
     same = [_values(name, reports)[0] for name in ("corpus", "protocol") if name not in what]
     title = f"Runs: {', '.join(same)}" if same else "Runs"
     return Table(title, tuple(columns), _rows(rows), notes)
@@ -129,38 +204,76 @@ def comparison(
         n = f"{len(report.folds)} folds x {len(report.seeds)} seeds" if report else None
         body.append([*row, n, report.setup["normalise"] if report else None])
     notes = [f"{', '.join(NAMES.get(metric, metric) for metric in metrics)}: {AGGREGATES[aggregate]}"]
-    notes += _scope_notes([report for _, _, report in rows if report])
+    notes += scope_notes([report for _, _, report in rows if report])
     for name, _, report in rows:
         if report and report.deviations:
             notes.append(f"{name} differs from the paper: {'; '.join(report.deviations)}")
     return Table(title, tuple(columns), _rows(body), tuple(notes))
 
 
+def _tests(report: Report) -> list[tuple[str, Mapping[str, Summary]]]:
+    """What a report was tested on, and the scores; a run without any test has one empty row."""
+    own = [("own test parts", report.summary)] if report.summary or not report.elsewhere else []
+    return [*own, *((there.dataset, there.summary) for there in report.elsewhere)]
+
+
 def folds_table(report: Report) -> Table:
-    """One row per fold: sizes, whether speakers are apart, and its scores over seeds."""
+    """One row per fold: sizes, whether speakers and sentences are apart, and its scores over seeds."""
     rows: list[list[Cell]] = []
     for fold in report.folds:
         own = [run for run in report.runs if run.fold == fold.name]
-        speakers = "apart" if fold.speakers_disjoint else "shared"
-        row: list[Cell] = [fold.name, fold.n_train, fold.n_dev, fold.n_test, speakers]
-        rows.append([*row, *(score([run.scores[metric] for run in own]) for metric in METRICS)])
-    columns = ("fold", "train", "dev", "test", "speakers", *(NAMES[metric] for metric in METRICS))
-    return Table(f"{report.title}: folds", columns, _rows(rows), ("mean ± sample std over seeds",))
+        row: list[Cell] = [fold.name, fold.n_train, fold.n_dev, fold.n_test]
+        row += [_apart(fold, fold.speakers_disjoint), _apart(fold, fold.sentences_disjoint)]
+        for metric in report.metrics:
+            row.append(score([run.scores[metric] for run in own]) if fold.n_test else None)
+        rows.append(row)
+    columns = ("fold", "train", "dev", "test", "speakers", "sentences")
+    columns += tuple(NAMES[metric] for metric in report.metrics)
+    notes = (
+        "speakers, sentences: whether the test part has none of the training part (speakers: nor of the dev part)",
+        "mean ± sample std over seeds",
+    )
+    return Table(f"{report.title}: folds", columns, _rows(rows), notes)
 
 
-def classes_table(report: Report) -> Table:
-    """One row per class: test utterances, recall and precision of the pooled predictions of all seeds."""
-    counts = np.array(report.confusion)
+def _apart(fold: FoldRecord, disjoint: bool | None) -> str | None:
+    if disjoint is None or not fold.n_test:
+        return None
+    return "apart" if disjoint else "shared"
+
+
+def outputs_table(report: Report) -> Table:
+    """One row per class or target; see ``classes_table``, ``targets_table``."""
+    return targets_table(report) if report.targets else classes_table(report)
+
+
+def targets_table(report: Report) -> Table:
+    """One row per target of a task that gives numbers: pooled predictions, mean over seeds."""
+    rows: list[list[Cell]] = []
+    for name in report.targets:
+        found = [report.summary[f"{metric}:{name}"] for metric in report.metrics]
+        interval = found[0].interval
+        rows.append([name, *(each.seeds for each in found), Interval(*interval) if interval else None])
+    columns = ("target", *(NAMES[metric] for metric in report.metrics), f"{NAMES[report.main_metric]} 95 %")
+    return Table(f"{report.title}: targets", columns, _rows(rows), (AGGREGATES["seeds"],))
+
+
+def classes_table(report: Report, there: Elsewhere | None = None) -> Table:
+    """One row per class: test utterances, recall and precision of the pooled predictions of all seeds.
+
+    Of the report's own test parts, or of what all its models say of another corpus.
+    """
+    counts = np.array(report.confusion if there is None else there.confusion)
+    n_times = len(report.seeds) if there is None else len(report.runs)
     rows: list[list[Cell]] = []
     for k, name in enumerate(report.classes):
         true, called = int(counts[k].sum()), int(counts[:, k].sum())
         recall = float(counts[k, k] / true) if true else None
         precision = float(counts[k, k] / called) if called else None
-        rows.append([name, true // len(report.seeds), recall, precision])
+        rows.append([name, true // n_times, recall, precision])
+    title = f"{report.title}: classes" + (f" on {there.dataset}" if there else "")
     note = "predictions of all folds and seeds taken together"
-    return Table(
-        f"{report.title}: classes", ("class", "utterances", "recall", "precision"), _rows(rows), (note,)
-    )
+    return Table(title, ("class", "utterances", "recall", "precision"), _rows(rows), (note,))
 
 
 _TELLING = ("corpus", "task", "protocol", "states", "normalise")
@@ -219,62 +332,6 @@ def _beside(ours: Score | None, printed: Printed | None) -> list[Cell]:
     # A tolerance for sums of decimals: 0.70 against 0.74 ± 0.02 is within.
     verdict = None if spread is None else "yes" if abs(difference) <= 2 * spread + 1e-9 else "no"
     return [reference, Difference(difference), verdict]
-
-
-def _provenance(report: Report) -> list[str]:
-    """What a single result rests on, a line each."""
-    corpus = report.corpus
-    lines = [
-        f"{corpus['n_utterances']} utterances of {corpus['n_speakers']} speakers, task {corpus['task']}, "
-        f"release {corpus['release'] or 'not known'}",
-        f"normalisation {report.normalisation}",
-        f"epoch: {report.selection}",
-        *_speaker_notes([report]),
-        *_class_notes(report),
-    ]
-    if corpus["left_out"]:
-        first = next(iter(corpus["left_out"].items()))
-        lines.append(f"{len(corpus['left_out'])} utterances left out, first: {first[0]}: {first[1]}")
-    return lines + [f"corpus: {warning}" for warning in corpus["warnings"]]
-
-
-def _about_n(report: Report) -> list[str]:
-    lines = [f"folds: {AGGREGATES['folds']}"] if len(report.folds) > 1 else []
-    return [*lines, f"pooled: {AGGREGATES['seeds']}" if len(report.folds) > 1 else "± sample std over seeds"]
-
-
-def _scope_notes(reports: Sequence[Report]) -> list[str]:
-    scopes = sorted({report.setup["normalise"] for report in reports})
-    notes = []
-    if len(scopes) > 1:
-        notes.append(
-            f"rows differ in normalisation scope ({', '.join(scopes)}): compare only rows of one scope"
-        )
-    if "speaker" in scopes:
-        notes.append("normalise speaker: the statistics see the test speaker's features")
-    return notes
-
-
-def _speaker_notes(reports: Sequence[Report]) -> list[str]:
-    shared = [report for report in reports if not all(fold.speakers_disjoint for fold in report.folds)]
-    if not shared:
-        return ["no test speaker talks in a training or dev part (checked)"] if reports else []
-    which = "" if len(reports) == 1 else ": " + ", ".join(dict.fromkeys(r.title for r in shared))
-    return [f"test speakers also talk in training or dev parts, or are not known{which}"]
-
-
-def _class_notes(report: Report) -> list[str]:
-    """Folds whose test part lacks a class: their UA is a mean over fewer classes."""
-    held: dict[str, set[int]] = {}
-    for prediction in report.predictions:
-        held.setdefault(prediction.fold, set()).add(prediction.true)
-    partial = [fold for fold, classes in held.items() if len(classes) < len(report.classes)]
-    if not partial:
-        return []
-    return [
-        f"{len(partial)} of {len(held)} test parts lack a class (first: {partial[0]}); a fold's UA is the mean "
-        "over the classes that it holds, pooled UA is over all"
-    ]
 
 
 def _rows(rows: Sequence[Sequence[Cell]]) -> tuple[tuple[Cell, ...], ...]:

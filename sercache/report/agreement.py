@@ -1,0 +1,80 @@
+"""Plots of what was true against what was predicted: confusion matrices of classes, scatter of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sercache.report.canvas import BLUE, about, canvas
+from sercache.report.record import Prediction, Report
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def confusion(report: Report) -> Figure:
+    """Share of each true class by prediction, with the counts of all folds and seeds."""
+    return confusion_of(about(report, "confusion matrix"), report.classes, report.confusion)
+
+
+def confusion_of(title: str, classes: Sequence[str], table: Sequence[Sequence[int]]) -> Figure:
+    """Share of each true class by prediction, with the counts (C, C): rows are true classes."""
+    counts = np.array(table)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    n = len(counts)
+    side = max(4.6, 2.0 + 0.75 * n)
+    figure, [axes] = canvas(title, width=side + 1.0, height=side)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row in range(n):
+        for column in range(n):
+            share = shares[row, column]
+            text = f"{share:.0%}\n{counts[row, column]}"
+            ink = "white" if share > 0.6 else "black"
+            axes.text(column, row, text, ha="center", va="center", fontsize=9 if n <= 6 else 7, color=ink)
+    axes.set_xticks(range(n), classes, rotation=30 if n > 3 else 0, ha="right" if n > 3 else "center")
+    axes.set_yticks(range(n), classes)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046, pad=0.04)
+    return figure
+
+
+def scatter(report: Report) -> Figure:
+    """True against predicted numbers of all folds and seeds, a panel for each target.
+
+    As in Mohapatra et al. 2023, Figure 2.
+    """
+    rho = {name: report.summary[f"rho:{name}"].seeds.mean for name in report.targets}
+    return scatter_of(about(report, "true and predicted"), report.targets, report.predictions, rho)
+
+
+def scatter_of(
+    title: str, targets: Sequence[str], predictions: Sequence[Prediction], rho: dict[str, float]
+) -> Figure:
+    """True against predicted numbers, a panel for each target with its ``rho`` and the line of equality."""
+    n_columns = min(3, len(targets))
+    n_rows = -(-len(targets) // n_columns)
+    figure, grid = canvas(
+        title, width=2.9 * n_columns + 1.0, height=2.8 * n_rows + 0.9, rows=n_rows, columns=n_columns
+    )
+    true = np.array([p.true_values for p in predictions])
+    said = np.array([p.values for p in predictions])
+    for k, (name, axes) in enumerate(zip(targets, grid, strict=False)):
+        panel(axes, true[:, k], said[:, k], f"{name}: rho {rho[name]:.3f}")
+    for axes in grid[len(targets) :]:
+        axes.set_visible(False)
+    figure.supxlabel("true", fontsize=9)
+    figure.supylabel("predicted", fontsize=9)
+    return figure
+
+
+def panel(axes: Axes, true: np.ndarray, said: np.ndarray, title: str) -> None:
+    """Dots of true (U,) against predicted numbers (U,) on one scale, with the line of equality."""
+    axes.scatter(true, said, s=6, alpha=min(1.0, max(0.15, 60 / len(true))), color=BLUE, linewidths=0)
+    ends = [float(min(true.min(), said.min())), float(max(true.max(), said.max()))]
+    axes.plot(ends, ends, color="black", linewidth=1)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_title(title.replace("$", r"\$"), fontsize=9)

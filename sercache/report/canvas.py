@@ -1,0 +1,84 @@
+"""What every plot is drawn on: a figure of its own, colours, legends, short names.
+
+Figures are made without pyplot, so that neither its state nor its settings are touched. Colours are those of
+Okabe and Ito, which colour-blind readers can tell apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sercache.errors import MissingExtraError
+from sercache.report.record import Report
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
+COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
+FEW = 12
+"""Up to so many runs are drawn one by one; more are drawn as mean and range."""
+
+
+def about(report: Report, what: str) -> str:
+    """Two lines above a plot: head, encoder and what is shown; corpus, protocol, scope of normalisation."""
+    found: Mapping[str, Any] = report.setup
+    return (
+        f"{report.head} on {short(found['encoder'], 40)}: {what}\n"
+        f"{report.corpus['name']}, {found['protocol']}, normalise {found['normalise']}"
+    )
+
+
+def canvas(
+    title: str,
+    *,
+    width: float = 6.8,
+    height: float = 4.2,
+    rows: int = 1,
+    columns: int = 1,
+    share: bool = False,
+) -> tuple[Figure, list[Axes]]:
+    """A figure (inches) with a title, and its axes row by row; ``share``: one x axis for all.
+
+    Raises MissingExtraError without matplotlib.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as fault:
+        raise MissingExtraError(
+            "plots need matplotlib, which is not installed; run: pip install 'sercache[report]'"
+        ) from fault
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = list(figure.subplots(rows, columns, sharex=share, squeeze=False).ravel())
+    for axes in grid:
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title, fontsize=10)
+    return figure, grid
+
+
+def legend(figure: Figure, axes: Axes, title: str | None = None) -> None:
+    """A legend under the axes, where it hides nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=3, fontsize=8, title=title, title_fontsize=8,
+        frameon=False,
+    )  # fmt: skip
+
+
+def label_states(axes: Axes, states: Sequence[str]) -> None:
+    """State names under the axis, as many as fit."""
+    step = max(1, -(-len(states) // 40))
+    longest = max(len(name) for name in states)
+    axes.set_xticks(
+        range(0, len(states), step), states[::step], rotation=45 if longest > 4 else 0, fontsize=8
+    )
+
+
+def short(text: str, n: int = 24) -> str:
+    """``text`` in at most ``n`` letters, its end kept; $ escaped, for it starts mathematics."""
+    cut = text if len(text) <= n else "…" + text[1 - n :]
+    return cut.replace("$", r"\$")

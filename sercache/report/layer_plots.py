@@ -1,0 +1,97 @@
+"""Plots of the share that each state of an encoder has: learned weights, or attention received."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sercache.report.canvas import BLUE, FEW, GREY, ORANGE, about, canvas, label_states, legend
+from sercache.report.record import Elsewhere, Report
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def layer_weights(report: Report) -> Figure | None:
+    """Share of each state: mean over seeds of fold means, with the seeds' population standard deviation.
+
+    As in Pepino et al. 2021, Figure 2. Runs are drawn behind it, where they are few.
+    """
+    shares = report.layer_weights()
+    if shares is None:
+        return None
+    by_seed = report.layer_weights_by_seed()
+    if by_seed is None:  # a seed none of whose runs has shares to speak of
+        by_seed = shares.mean(0, keepdims=True)
+    states = _names(report, shares.shape[1])
+    figure, axes = _figure(report, "layer weights", len(states))
+    _runs_behind(axes, shares)
+    n_seeds, n_folds = len(by_seed), len(shares) // len(by_seed)
+    spread = by_seed.std(0) if n_seeds > 1 else None
+    over = f"mean of {n_folds} folds" if n_folds > 1 else "the fold"
+    label = f"{over}, then mean ± population std of {n_seeds} seeds" if n_seeds > 1 else over
+    _finish(figure, axes, by_seed.mean(0), spread, states, label, report.layer_weights_are)
+    return figure
+
+
+def layer_weights_on(report: Report, there: Elsewhere) -> Figure | None:
+    """Share of each state on another corpus: mean over models, with their sample standard deviation.
+
+    For ``attention`` heads what Ioannides et al. 2023 draw as Figure 2. None where weights are learned: they
+    are the same on every corpus.
+    """
+    if not there.layer_weights or not report.layer_weights_are.startswith("attention"):
+        return None
+    shares = np.array(there.layer_weights)
+    states = _names(report, shares.shape[1])
+    figure, axes = _figure(report, f"attention received on {there.dataset}", len(states))
+    _runs_behind(axes, shares)
+    spread = shares.std(0, ddof=1) if len(shares) > 1 else None
+    label = f"mean ± sample std of {len(shares)} models" if len(shares) > 1 else "the model"
+    _finish(figure, axes, shares.mean(0), spread, states, label, report.layer_weights_are)
+    return figure
+
+
+def _names(report: Report, n: int) -> list[str]:
+    """Names of the states that have shares: of the first input, or of all where a head weighs them together."""
+    names = list(report.features["states"])
+    for more in report.features.get("beside", ()):
+        names += more["states"] if len(names) < n else []
+    return names[:n] if len(names) >= n else [str(k + 1) for k in range(n)]
+
+
+def _figure(report: Report, what: str, n: int) -> tuple[Figure, Axes]:
+    figure, [axes] = canvas(about(report, what), width=max(6.4, 2.2 + 0.3 * n))
+    return figure, axes
+
+
+def _runs_behind(axes: Axes, shares: np.ndarray) -> None:
+    if 1 < len(shares) <= FEW:
+        axes.plot(np.arange(shares.shape[1]), shares.T, color=GREY, alpha=0.4, linewidth=0.8, zorder=1)
+        axes.plot([], [], color=GREY, alpha=0.6, linewidth=0.8, label="one run")
+
+
+def _finish(
+    figure: Figure,
+    axes: Axes,
+    mean: np.ndarray,
+    spread: np.ndarray | None,
+    states: list[str],
+    label: str,
+    meaning: str,
+) -> None:
+    """The curve, the line of equal shares, and how much the lower half has."""
+    places = np.arange(len(states))
+    axes.errorbar(
+        places, mean, spread, color=BLUE, marker="o", markersize=4, capsize=3, label=label, zorder=3
+    )
+    axes.axhline(1 / len(states), color=ORANGE, linestyle="--", linewidth=1, label="equal shares")
+    label_states(axes, states)
+    axes.set_ylabel("share (sum = 1)")
+    axes.set_ylim(bottom=min(0.0, float(mean.min()) * 1.05))
+    half = (len(states) + 1) // 2
+    low = mean[:half].sum()
+    axes.set_xlabel(f"state of the encoder; {states[0]} to {states[half - 1]} have {low:.0%} of the weight")
+    legend(figure, axes, meaning)

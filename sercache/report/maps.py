@@ -1,0 +1,62 @@
+"""Maps of vectors in the plane: t-SNE of embeddings, a dot for each utterance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sercache.errors import SettingsError
+from sercache.report.canvas import COLOURS, canvas, legend
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PERPLEXITY = 20.0
+
+
+def vector_map(
+    panels: Sequence[tuple[str, np.ndarray, Sequence[str]]], title: str, *, seed: int = 0
+) -> Figure:
+    """t-SNE of vectors (U, D) by label, a panel for each (name, vectors, labels).
+
+    As the published code of Park et al. 2023 draws Figures 5, 6, 8 and 9: perplexity 20, begun from
+    principal components, automatic learning rate. Raises SettingsError for too few vectors.
+    """
+    names = sorted({label for _, _, labels in panels for label in labels})
+    colours = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(names)}
+    markers = {name: "o^sDvP*X"[k // len(COLOURS) % 8] for k, name in enumerate(names)}
+    n_columns = min(2, len(panels))
+    n_rows = -(-len(panels) // n_columns)
+    figure, grid = canvas(
+        title, width=4.4 * n_columns, height=4.2 * n_rows + 0.8, rows=n_rows, columns=n_columns
+    )
+    for axes, (name, vectors, labels) in zip(grid, panels, strict=False):
+        places, of = tsne(vectors, seed=seed), np.array(labels)
+        for label in names:
+            x, y = places[of == label].T
+            axes.scatter(
+                x, y, s=8, alpha=0.7, linewidths=0, color=colours[label], marker=markers[label], label=label
+            )
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_title(name, fontsize=9)
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
+    legend(figure, grid[0])
+    return figure
+
+
+def tsne(vectors: np.ndarray, *, seed: int = 0) -> np.ndarray:
+    """Places (U, 2) of vectors (U, D); see ``vector_map``. Raises SettingsError for too few vectors."""
+    from sklearn.manifold import TSNE
+
+    if len(vectors) <= PERPLEXITY:
+        raise SettingsError(
+            f"a map of perplexity {PERPLEXITY:g} needs more vectors than that, got {len(vectors)}"
+        )
+    found: np.ndarray = TSNE(
+        2, perplexity=PERPLEXITY, init="pca", learning_rate="auto", random_state=seed
+    ).fit_transform(np.asarray(vectors, np.float32))
+    return found
