@@ -335,12 +335,12 @@ def test_pooled_views_are_read_once_and_sequences_batch_by_batch() -> None:
     for frames, n_reads in (((1, 1), 2), ((2, 5), 1 + QUICK.max_epochs * 2)):
         view = random_view(16, frames=frames)
         reads: list[int] = []
-        counted = CountedView(view.items, view.labels, reads)
+        counted = CountedView(view.items, view.labels, reads=reads)
         fit(build(linear.Head, view, 4, 0), counted, None, QUICK, seed=0)
         assert len(reads) == n_reads  # one of them a first look at a single item
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CountedView(ArrayView):
     reads: list[int]
 

@@ -30,7 +30,7 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NumberView(ArrayView):
     targets: np.ndarray
 
@@ -39,7 +39,7 @@ def numbers(n_items: int = 40, n_targets: int = 2, seed: int = 0) -> NumberView:
     view = random_view(n_items, seed=seed)
     mixing = np.random.default_rng(5).normal(size=(view.dim, n_targets)) / view.dim**0.5
     targets = np.stack([item[0, 0] for item in view.items]) @ mixing
-    return NumberView(view.items, view.labels, targets.astype(np.float32))
+    return NumberView(view.items, view.labels, targets=targets.astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class TestNumbers:
 
     def test_scores_that_are_not_defined_count_as_zero_and_are_told(self) -> None:
         train = numbers(16)
-        dev = NumberView(train.items, train.labels, np.ones_like(train.targets))
+        dev = NumberView(train.items, train.labels, targets=np.ones_like(train.targets))
         run = fit(build(linear.Head, train, 2, 0), train, dev, replace(QUICK, loss="mse"), seed=0)
         assert run.history[0].dev_rho == 0
         assert any("rho was not defined in 4 of 4" in note for note in run.notes)
@@ -150,9 +150,8 @@ class TestNumbers:
             fit(build(linear.Head, view, 4, 0), classes, None, replace(QUICK, loss="mse"), seed=0)
         with pytest.raises(TrainingError, match="4 outputs for 2 targets"):
             fit(build(linear.Head, view, 4, 0), view, None, replace(QUICK, loss="mse"), seed=0)
-        broken = NumberView(
-            view.items, view.labels, np.where(np.arange(8)[:, None] == 3, np.nan, view.targets)
-        )
+        targets = np.where(np.arange(8)[:, None] == 3, np.nan, view.targets)
+        broken = NumberView(view.items, view.labels, targets=targets)
         with pytest.raises(TrainingError, match="1 of 8 items"):
             fit(head, broken, None, replace(QUICK, loss="mse"), seed=0)
         with pytest.raises(RecipeError, match="balance"):
@@ -240,7 +239,7 @@ class Twice(nn.Module):
         return (self.out(mean), self.other(mean)) if self.training else self.out(mean)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SecondView(ArrayView):
     second: np.ndarray
 
@@ -248,7 +247,7 @@ class SecondView(ArrayView):
 class TestSecondTarget:
     def view(self, second: np.ndarray) -> SecondView:
         view = random_view(24)
-        return SecondView(view.items, view.labels, second)
+        return SecondView(view.items, view.labels, second=second)
 
     def test_is_the_weighted_sum_of_both_losses(self) -> None:
         second = np.arange(24) % 4 - 1  # every fourth item has none

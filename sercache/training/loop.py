@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from sercache.errors import RecipeError, TrainingError
 from sercache.recipe import Recipe
 from sercache.training.checks import check
-from sercache.training.contract import Fit, Inputs, View, moved, second_of, targets_of, total_layers
+from sercache.training.contract import Fit, View, second_of, targets_of, total_layers
+from sercache.training.feeding import Feeder, Tables, resident
 from sercache.training.losses import training_loss, with_second
-from sercache.training.memory import resident
 from sercache.training.plan import (
     Epoch,
     batches,
@@ -53,6 +53,7 @@ class Course:
     truth: tuple[Tensor, ...]
     """Of every training item: classes (U,) or numbers (U, C), and classes of a second target."""
     loss_of: LossOf
+    feeder: Feeder
     started: float
     history: list[Epoch] = field(default_factory=list)
     kept: dict[str, Tensor] = field(default_factory=dict)
@@ -71,8 +72,19 @@ class Course:
         return [p for p in self.head.parameters() if p.requires_grad]
 
 
-def begin(head: nn.Module, train: View, dev: View | None, recipe: Recipe, seed: int, device: str) -> Course:
-    """A training before its first epoch. Raises RecipeError, TrainingError (see ``check``)."""
+def begin(
+    head: nn.Module,
+    train: View,
+    dev: View | None,
+    recipe: Recipe,
+    seed: int,
+    device: str,
+    tables: Tables | None = None,
+) -> Course:
+    """A training before its first epoch. Raises RecipeError, TrainingError (see ``check``).
+
+    Pooled features are shared with the other trainings that were given the same ``tables``.
+    """
     started, place = time.perf_counter(), torch.device(device)
     dev = dev if dev is not None and len(dev) else None
     n_outputs = check(head.to(place), train, dev, recipe, place)
@@ -80,13 +92,14 @@ def begin(head: nn.Module, train: View, dev: View | None, recipe: Recipe, seed: 
     loss_of = _loss(recipe, None if weights is None else torch.from_numpy(weights).to(place))
     return Course(
         head=head,
-        train=resident(train, place),
-        dev=None if dev is None else resident(dev, place),
+        train=resident(train, place, tables),
+        dev=None if dev is None else resident(dev, place, tables),
         recipe=recipe,
         seed=seed,
         place=place,
         truth=_truth(train, recipe),
         loss_of=loss_of,
+        feeder=Feeder(place),
         started=started,
     )
 
@@ -107,7 +120,8 @@ def record(course: Course, train_loss: float, n_updates: int, lr: float, began: 
     recipe, number = course.recipe, len(course.history) + 1
     dev = DevScores()
     if course.dev is not None:
-        dev = judge(predict(course.head, course.dev, device=str(course.place)), course.dev, recipe, number)
+        outputs = predict(course.head, course.dev, device=str(course.place), feeder=course.feeder)
+        dev = judge(outputs, course.dev, recipe, number)
     for name in dev.undefined:
         course.undefined.setdefault(name, []).append(number)
     epoch = Epoch(
@@ -189,11 +203,10 @@ def advance(course: Course, optimiser: torch.optim.Optimizer) -> Epoch:
         return record(course, train_loss, len(groups), lr, began)
 
 
-def read_batch(course: Course, rows: np.ndarray) -> tuple[Inputs, Inputs, tuple[Tensor, ...]]:
-    """Features, mask and truth of some training items, on the device."""
-    x, mask = course.train.batch(rows)
-    place, chosen = course.place, torch.from_numpy(rows)
-    return moved(x, place), moved(mask, place), tuple(part[chosen].to(place) for part in course.truth)
+def truth_of(course: Course, rows: np.ndarray) -> tuple[Tensor, ...]:
+    """Truth of some training items, on the device."""
+    chosen = torch.from_numpy(rows)
+    return tuple(part[chosen].to(course.place) for part in course.truth)
 
 
 def _pass(course: Course, groups: list[list[np.ndarray]], optimiser: torch.optim.Optimizer) -> float:
@@ -201,14 +214,15 @@ def _pass(course: Course, groups: list[list[np.ndarray]], optimiser: torch.optim
     recipe, parameters = course.recipe, course.parameters
     course.head.train()
     losses, sizes = [], []
+    read = course.feeder.feed(course.train, [rows for group in groups for rows in group])
     for group in groups:
         n_items = sum(len(rows) for rows in group)
         for rows in group:
-            x, mask, truth = read_batch(course, rows)
+            x, mask = next(read)
             autocast = recipe.mixed_precision and course.place.type == "cuda"
             with torch.autocast(course.place.type, torch.bfloat16, enabled=autocast):
                 outputs = course.head(x, mask)
-            loss = course.loss_of(outputs, truth)
+            loss = course.loss_of(outputs, truth_of(course, rows))
             # Each item of an update weighs the same, whichever of its batches it came in.
             (loss * (len(rows) / n_items)).backward()
             losses.append(loss.detach())

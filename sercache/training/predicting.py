@@ -13,14 +13,18 @@ from torch import Tensor, nn
 from sercache import metrics
 from sercache.errors import TrainingError
 from sercache.recipe import Recipe
-from sercache.training.contract import View, moved, targets_of, total_layers
+from sercache.training.contract import View, targets_of, total_layers
+from sercache.training.feeding import Feeder
 from sercache.training.losses import dev_loss
 from sercache.training.threads import fitting_threads, products
 
 
-def predict(head: nn.Module, view: View, *, device: str = "cpu", batch_size: int = 64) -> np.ndarray:
+def predict(
+    head: nn.Module, view: View, *, device: str = "cpu", batch_size: int = 64, feeder: Feeder | None = None
+) -> np.ndarray:
     """Outputs (U, C) float32 of every item of ``view``, in its order; always computed in float32.
 
+    ``feeder`` lends the memory that batches are read into, where there is one already.
     Raises TrainingError for a view without items.
     """
     if not len(view):
@@ -33,14 +37,15 @@ def predict(head: nn.Module, view: View, *, device: str = "cpu", batch_size: int
     try:
         work = products(head, batch_size, total_layers(view), float(view.n_frames.mean()))
         with torch.inference_mode(), fitting_threads(place, work):
-            for start in range(0, len(order), batch_size):
-                x, mask = view.batch(order[start : start + batch_size])
-                parts.append(head(moved(x, place), moved(mask, place)).float().cpu())
+            chunks = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+            for x, mask in (feeder or Feeder(place)).feed(view, chunks):
+                outputs = head(x, mask)
+                parts.append(torch.empty(outputs.shape).copy_(outputs))  # the batch's memory is used again
     finally:
         head.train(was_training)
-    outputs = torch.cat(parts).numpy()
-    scattered = np.empty_like(outputs)
-    scattered[order] = outputs
+    found = torch.cat(parts).numpy()
+    scattered = np.empty_like(found)
+    scattered[order] = found
     return scattered
 
 

@@ -10,12 +10,13 @@ U items (utterances, or clips of them), L states, T frames, D feature size, G no
 from sercache.views.joined import JoinedView
 from sercache.views.scaling import global_scaling, speaker_scaling, statistics
 from sercache.views.side_by_side import AnyView, OneInput, SideBySideView, beside
-from sercache.views.source import MEMORY_SHARE, Source, ViewPlan, free_memory
+from sercache.views.source import MEMORY_SHARE, BatchMemory, Source, ViewPlan, free_memory
 from sercache.views.view import FeatureView, Scaling, open_view, stored_entries
 
 __all__ = [
     "MEMORY_SHARE",
     "AnyView",
+    "BatchMemory",
     "FeatureView",
     "JoinedView",
     "OneInput",

@@ -12,7 +12,7 @@ from sercache.clips import ClipRule, entry_ids, parse, utterance_id
 from sercache.errors import MissingFeaturesError, SettingsError
 from sercache.states import select
 from sercache.stores import FeatureStore
-from sercache.views.source import MEMORY_SHARE, Source, ViewPlan, free_memory
+from sercache.views.source import MEMORY_SHARE, Affine, BatchMemory, Source, ViewPlan, free_memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,19 +95,22 @@ class FeatureView:
         """What reading the whole source takes."""
         return self.source.plan
 
-    def batch(self, indices: Sequence[int] | np.ndarray | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features (B, L, T, D) float32, zero where padded, and mask (B, T) bool, true on real frames."""
+    def batch(
+        self, indices: Sequence[int] | np.ndarray | torch.Tensor, memory: BatchMemory | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features (B, L, T, D) float32, zero where padded, and mask (B, T) bool, true on real frames.
+
+        With ``memory`` the features lie there, until it is used for the next batch.
+        """
         chosen = np.asarray(indices, np.int64)
         rows = self.rows[chosen]
-        lengths = self.source.n_frames[rows]
-        x = self.source.gather(rows)
+        affine = None
         if self.shift is not None and self.scale is not None and self.group is not None:
-            for item, group, length in zip(x, self.group[chosen], lengths, strict=True):
-                real = item[:, :length]
-                real -= self.shift[group][:, None]
-                real *= self.scale[group][:, None]
-        mask = np.arange(x.shape[2]) < lengths[:, None]
-        return torch.from_numpy(x), torch.from_numpy(mask)
+            shift, scale = torch.from_numpy(self.shift), torch.from_numpy(self.scale)
+            affine = Affine(shift, scale, self.group[chosen].tolist())
+        x = self.source.gather(rows, affine, memory)
+        mask = np.arange(x.shape[2]) < self.source.n_frames[rows][:, None]
+        return x, torch.from_numpy(mask)
 
     def subset(self, utterance_ids: Sequence[str]) -> FeatureView:
         """The items of these utterances, in this order; nothing is copied.
