@@ -102,11 +102,32 @@ def store_of(
     return corpus, find_store(place.cache, corpus, setup, head, clip_is_chosen=True).folder
 
 
-def extra_of(also: AlsoTrain, setup: Setup, head: str, place: Place) -> Extra:
-    """An added corpus, cut down to its share."""
+def inputs_of(
+    setup: Setup, head: str, place: Place, *, task: str | None = None, language: str | None = None
+) -> tuple[Corpus, Path, *tuple[Path, ...]]:
+    """The corpus and a store for each input of the set-up. Raises as ``store_of``."""
+    corpus, first = store_of(setup, head, place, task=task, language=language)
+    rest = inputs(setup)[1:]
+    return corpus, first, *(store_of(each, head, place, task=task, language=language)[1] for each in rest)
+
+
+def added_corpus(setup: Setup, also: AlsoTrain, head: str, place: Place) -> Extra:
+    """A corpus that is added to the training parts, cut down to its share."""
     there = replace(setup, dataset=also.dataset, task=also.task)
-    corpus, folder = store_of(there, head, place, task=also.task, language=also.language)
-    return Extra(part_of(corpus, also), stores.open(folder), task=also.task, language=also.language)
+    corpus, first, *rest = inputs_of(there, head, place, task=also.task, language=also.language)
+    beside = tuple(stores.open(each) for each in rest)
+    return Extra(part_of(corpus, also), stores.open(first), also.task, also.language, beside)
+
+
+def tested_corpus(setup: Setup, text: str, head: str, place: Place) -> Extra | None:
+    """A corpus ``DATASET[:TASK]`` that trained heads are tested on; None where it is not at hand."""
+    dataset, _, task = text.partition(":")
+    if not is_at_hand(dataset, place):
+        return None
+    there = replace(setup, dataset=dataset, task=task or None)
+    corpus, first, *rest = inputs_of(there, head, place, task=task or None)
+    beside = tuple(stores.open(each) for each in rest)
+    return Extra(corpus, stores.open(first), task or None, None, beside)
 
 
 def part_of(corpus: Corpus, also: AlsoTrain) -> Corpus:

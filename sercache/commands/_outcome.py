@@ -44,7 +44,7 @@ def printed(report: Report) -> Mapping[str, Printed]:
     for paper in catalog.names("sercache.papers"):
         for table in catalog.load("sercache.papers", paper).TABLES.values():
             for row in table.rows:
-                found = {
+                found: dict[str, Printed] = {
                     cell.ours.metric: _share(cell.printed, table.scale)
                     for cell in row.cells.values()
                     if cell.printed and isinstance(cell.ours, Score) and _is_of(cell.ours, report)

@@ -34,12 +34,19 @@ class Plan:
         return tuple(dict.fromkeys([*own, *more]))
 
     @property
+    def tested_on(self) -> tuple[str, ...]:
+        """Further corpora that the trained heads are tested on."""
+        return tuple(text.partition(":")[0] for text in self.setup.test_on)
+
+    @property
     def content(self) -> dict[str, Any]:
-        """As JSON values: equal for trials that give equal numbers."""
+        """As JSON values: equal for trials that train the same heads, whatever these are tested on beside."""
+        setup = dataclasses.asdict(self.setup)
+        setup.pop("test_on")
         record = {
             "head": self.trial.head,
             "options": dict(self.trial.options),
-            "setup": dataclasses.asdict(self.setup),
+            "setup": setup,
             "recipe": dataclasses.asdict(self.recipe),
             "also_train": [dataclasses.asdict(also) for also in self.trial.also_train],
             "start": self.start.content if self.start else None,

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from sercache import settings
+from sercache.commands import export
 from sercache.commands._console import used
 from sercache.commands._material import (
     Place,
+    added_corpus,
     check_at_hand,
-    extra_of,
+    inputs_of,
     is_at_hand,
-    store_of,
+    tested_corpus,
 )
 from sercache.commands._outcome import draw
 from sercache.commands._trial import Plan
 from sercache.commands.train import train
+from sercache.recipe import Setup
 from sercache.report import runs as run_folders
 from sercache.report.record import Report
 
@@ -32,8 +36,9 @@ def kept(plan: Plan, place: Place) -> Report | None:
 
 
 def missing_corpora(plan: Plan, place: Place) -> tuple[str, ...]:
-    """Corpora that the training needs and nobody pointed to."""
-    return tuple(name for name in plan.datasets if not is_at_hand(name, place))
+    """Corpora that the trial reads and nobody pointed to, those that it is only tested on included."""
+    names = [*plan.datasets, *plan.tested_on]
+    return tuple(name for name in dict.fromkeys(names) if not is_at_hand(name, place))
 
 
 def obtain(plan: Plan, place: Place) -> Report:
@@ -45,14 +50,21 @@ def obtain(plan: Plan, place: Place) -> Report:
         return found
     for name in plan.datasets:
         check_at_hand(name, place)
+    if plan.start is not None:
+        obtain(plan.start, place)
+    setup = plan.setup
+    if plan.speaker is not None:
+        obtain(plan.speaker, place)
+        setup = replace(setup, beside=(f"{_trained_encoder(plan.speaker, place)}:final:frames",))
     used("trial", plan.name)
-    return _run(plan, folder, place)
+    return _run(plan, setup, folder, place)
 
 
-def _run(plan: Plan, folder: Path, place: Place) -> Report:
-    setup, head = plan.setup, plan.trial.head
-    corpus, store = store_of(setup, head, place, task=setup.task)
-    extras = [extra_of(also, setup, head, place) for also in plan.trial.also_train]
+def _run(plan: Plan, setup: Setup, folder: Path, place: Place) -> Report:
+    head = plan.trial.head
+    corpus, store, *beside = inputs_of(setup, head, place, task=setup.task)
+    added = [added_corpus(setup, also, head, place) for also in plan.trial.also_train]
+    tested = [tested_corpus(setup, text, head, place) for text in plan.setup.test_on]
     report, weights = train(
         plan.module,
         head,
@@ -63,8 +75,19 @@ def _run(plan: Plan, folder: Path, place: Place) -> Report:
         recipe=plan.recipe,
         options=plan.trial.options,
         device=settings.resolve_device(place.device),
-        also_train=extras,
+        beside=beside,
+        also_train=added,
+        test_on=[each for each in tested if each is not None],
     )
     run_folders.save(report, folder, weights=weights)
     draw(report, folder)
     return report
+
+
+def _trained_encoder(plan: Plan, place: Place) -> Path:
+    """The encoder that a trial trained, as a checkpoint folder beside its run."""
+    run = folder_of(plan, place)
+    out = run.with_name(f"{run.name}-encoder")
+    if not out.exists():
+        export.run(run, out, encoder=str(plan.setup.encoder), fold=None, seed=None)
+    return out

@@ -157,7 +157,7 @@ def _body(
         cells, wanted = {}, [c for c, cell in row.cells.items() if cell.ours is not None]
         for column, cell in row.cells.items():
             ours = _ours(cell, row, request, place, found)
-            printed = cell.printed and Reference(cell.printed.mean, cell.printed.std)
+            printed = None if cell.printed is None else Reference(cell.printed.mean, cell.printed.std)
             cells[column] = Compared(printed, ours and _scaled(ours, _scale(cell, table)))
         if request.only_available and wanted and not any(cells[c].ours for c in wanted):
             n_skipped += 1
@@ -201,9 +201,11 @@ def _value(score: Score, row: Row, request: Request, place: Place, found: _Found
     planned = request.plan(score.trial)
     if planned.digest not in found.reports:
         found.reports[planned.digest] = row.name, obtain(planned, place)
-    elif score.on is not None:
+    report = found.reports[planned.digest][1]
+    value = _cells.value(score, report, lambda corpus: _words(corpus, place))
+    if value is None and score.on is not None:
         check_at_hand(score.on, place)
-    return _cells.value(score, found.reports[planned.digest][1], lambda corpus: _words(corpus, place))
+    return value
 
 
 def _words(dataset: str, place: Place) -> dict[str, str]:

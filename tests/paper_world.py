@@ -1,0 +1,67 @@
+"""All that the papers' tables need, small: corpora in their real layout, checkpoints under their real names."""
+
+from __future__ import annotations
+
+import zlib
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import transformers
+from corpus_trees import TREES, msp_improv_block
+from corpus_trees._tools import write_text, write_wav
+from encoder_helpers import save, shake, tiny_config
+
+CORPORA = (
+    "iemocap", "ravdess", "esd", "emodb", "aesdd", "mesd", "msp-podcast", "msp-improv", "hume-prosody", "voxceleb1",
+)  # fmt: skip
+CHECKPOINTS = {
+    "microsoft/wavlm-large": ("wavlm-large", 24),
+    "facebook/hubert-base-ls960": ("hubert-base", 12),
+    "facebook/hubert-large-ll60k": ("hubert-large", 24),
+    "facebook/wav2vec2-base": ("wav2vec2-base", 12),
+    "facebook/wav2vec2-base-960h": ("wav2vec2-base", 12),
+    "facebook/wav2vec2-large-lv60": ("wav2vec2-large", 24),
+}
+"""Hub id -> tiny configuration and number of blocks."""
+
+
+def make_corpora(folder: Path) -> dict[str, Path]:
+    """Corpus -> root, every recording with sound of its own (equal ones would be computed once)."""
+    roots = {}
+    for name in CORPORA:
+        build = _msp_improv if name == "msp-improv" else TREES[name]
+        roots[name] = build(folder / name)
+    for path in folder.rglob("*.wav"):
+        if not path.name.startswith("."):
+            chance = np.random.default_rng(zlib.crc32(path.name.encode()))
+            soundfile.write(path, chance.normal(0, 0.1, int(16000 * chance.uniform(0.2, 0.5))), 16000)
+    return roots
+
+
+def _msp_improv(root: Path) -> Path:
+    """Twelve speakers in six sessions, each with the four emotions."""
+    blocks = []
+    for session, sex, label in product(range(1, 7), "FM", "AHSN"):
+        sentence, speaker = f"S01{label}", f"{sex}{session:02d}"
+        clip = f"{sentence}-{speaker}-P-{sex}{'MF'[sex == 'M']}01"
+        write_wav(root / "Audio" / f"session{session}" / sentence / "P" / f"MSP-IMPROV-{clip}.wav")
+        blocks.append(msp_improv_block(clip, label))
+    write_text(root / "Evalution.txt", "".join(blocks))
+    return root
+
+
+def make_hub(home: Path) -> Path:
+    """A local hub cache as huggingface_hub lays it out, with tiny checkpoints under the real ids."""
+    for number, (hub_id, (kind, n_blocks)) in enumerate(CHECKPOINTS.items()):
+        config: Any = tiny_config(kind)
+        config.num_hidden_layers = n_blocks
+        model = shake(transformers.AutoModel.from_config(config), number)
+        commit = f"{number + 1:040x}"
+        folder = home / "hub" / f"models--{hub_id.replace('/', '--')}"
+        save(model, folder / "snapshots" / commit)
+        (folder / "refs").mkdir()
+        (folder / "refs" / "main").write_text(commit)
+    return home
