@@ -7,9 +7,10 @@ One network per emotion: ``Setup.target`` chooses it; without, every output has 
 
 As in the published code where the text differs: the convolutions narrow (the text says that they widen), the
 output has a ReLU, 150 epochs are trained and the one with the best rho on devel is kept ("early stopping").
-The last ReLU can die: then the prediction is constant. Sequences are filled up with zeros to 398 frames (797
-for the 40 log-mel energies), whose convolved values reach the last real frame; only the two frames of
-padding that are heard are computed here, which is the same. A recording of one frame keeps one pooled frame.
+Half of all initial weights leave the last ReLU dead for every input: the prediction is then 0 for good, rho
+counts as 0, and another seed is needed. Sequences are filled up with zeros to 398 frames (797 for the 40
+log-mel energies), whose convolved values reach the last real frame; only the two frames of padding that are
+heard are computed here, which is the same. A recording of one frame keeps one pooled frame.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class _Network(nn.Module):
         super().__init__()
         self.front = ConvFront(dim, width)
         self.lstm = nn.LSTM(self.front.dim, hidden, num_layers=2, batch_first=True)
-        sizes = (hidden, max(hidden // 2, 1), max(hidden // 8, 1), max(hidden // 64, 1), 1)
+        sizes = (hidden, max(hidden // 2, 8), max(hidden // 8, 8), max(hidden // 64, 8), 1)
         layers = [(nn.Linear(a, b), nn.ReLU()) for a, b in pairwise(sizes)]
         self.out = nn.Sequential(*(layer for pair in layers for layer in pair))
 

@@ -11,9 +11,10 @@ it; without, every output has a network of its own. 7,788,751 parameters for W =
 ``variant="paper"`` leaves out the LayerNorms, which the text does not mention; padding is then heard by the
 convolutions alone. It keeps sqrt(512), as the text speaks of scaled dot-product attention (it prints the
 length). After the LayerNorm the attention is no distribution: weights may be negative. As in the code the
-convolutions narrow, the output has a ReLU (which can die) and the epoch with the best rho on devel of 150 is
-kept; it used the seed 66 for boredom and concentration and 999 for the other seven. A recording of one frame
-keeps one pooled frame.
+convolutions narrow, the output has a ReLU and the epoch with the best rho on devel of 150 is kept; it used
+the seed 66 for boredom and concentration and 999 for the other seven. Some initial weights leave the last
+ReLU dead for every input: the prediction is then 0 for good, rho counts as 0, and another seed is needed. A
+recording of one frame keeps one pooled frame.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,10 +10,11 @@ import torch
 
 @dataclass(frozen=True)
 class ArrayView:
-    """Items of (L, T_i, D) with labels; pads with zeros."""
+    """Items of (L, T_i, D) with labels, and numbers where a task gives them; pads with zeros."""
 
     items: list[np.ndarray]
     labels: np.ndarray
+    targets: np.ndarray | None = None
 
     @property
     def n_layers(self) -> int:
@@ -37,6 +38,60 @@ class ArrayView:
             x[row, :, : lengths[row]] = self.items[index]
         mask = np.arange(lengths.max()) < lengths[:, None]
         return torch.from_numpy(x), torch.from_numpy(mask)
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Several inputs with the same items, each with its own L, T_i and D."""
+
+    inputs: tuple[ArrayView, ...]
+
+    @property
+    def n_layers(self) -> tuple[int, ...]:
+        return tuple(each.n_layers for each in self.inputs)
+
+    @property
+    def dim(self) -> tuple[int, ...]:
+        return tuple(each.dim for each in self.inputs)
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.inputs[0].labels
+
+    @property
+    def targets(self) -> np.ndarray | None:
+        return self.inputs[0].targets
+
+    @property
+    def n_frames(self) -> np.ndarray:
+        return np.max([each.n_frames for each in self.inputs], 0)
+
+    def __len__(self) -> int:
+        return len(self.inputs[0])
+
+    def batch(self, indices: np.ndarray) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
+        pairs = [each.batch(indices) for each in self.inputs]
+        return tuple(x for x, _ in pairs), tuple(mask for _, mask in pairs)
+
+
+def random_inputs(
+    n_items: int,
+    n_layers: tuple[int, ...],
+    dim: tuple[int, ...],
+    frames: tuple[int, int] = (1, 1),
+    n_targets: int = 0,
+    seed: int = 0,
+) -> ArrayView | SideBySide:
+    """Noise for each input, of lengths of its own; one input is a plain view."""
+    targets = np.random.default_rng(seed).uniform(0.1, 1, (n_items, n_targets)).astype(np.float32)
+    views = [
+        replace(
+            random_view(n_items, layers, size, frames=frames, seed=seed + 100 * k),
+            targets=targets if n_targets else None,
+        )
+        for k, (layers, size) in enumerate(zip(n_layers, dim, strict=True))
+    ]
+    return views[0] if len(views) == 1 else SideBySide(tuple(views))
 
 
 def random_view(

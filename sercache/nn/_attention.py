@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sercache.nn._masked import masked_max, masked_mean, masked_softmax
+from sercache.nn._masked import dropout, masked_max, masked_mean, masked_softmax
 
 
 class AttentionBlock(nn.Module):
@@ -31,12 +31,12 @@ class AttentionBlock(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, D) of x (B, T, D) with mask (B, T); zeros without frames."""
         x = torch.where(mask[..., None], x, 0.0)
-        # A row of keys that are all masked has no softmax: such an utterance attends to its zeros.
-        keys = (mask | ~mask.any(-1, keepdim=True))[:, None, None]
         projected = self.project(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         query, key, value = projected.unbind()
-        rate = self.dropout_rate if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=keys, dropout_p=rate)
+        # Written out: torch's fused attention does not stack under vmap on a CPU.
+        scores = query * key.shape[-1] ** -0.5 @ key.transpose(-1, -2)
+        weights = masked_softmax(scores, mask[:, None, None])
+        mixed = dropout(weights, self.dropout_rate, self.training) @ value
         return masked_max(self.mix(mixed.transpose(1, 2).flatten(2)), mask)
 
 
@@ -130,7 +130,7 @@ class BlockTimeAttention(nn.Module):
     def forward(self, h: Tensor, mask: Tensor) -> Tensor:
         """(B, heads x d) of h (B, L, T, D) with mask (B, T); h is finite in the padding."""
         alpha_c = masked_softmax(self.over_time(h.mean(1)), mask[:, None])
-        even = (mask / mask.sum(1, keepdim=True).clamp_min(1)).to(alpha_c)[:, None]
+        even = (mask.to(alpha_c) / mask.sum(1, keepdim=True).clamp_min(1))[:, None]
         # One product reads every frame once: the sums of all heads, and the means that weigh the blocks.
         sums = torch.cat([alpha_c, even], 1)[:, None] @ h  # (B, L, heads + 1, D)
         alpha_t = self.over_blocks(sums[:, :, -1]).softmax(-1)
