@@ -189,7 +189,7 @@ def test_weights_of_another_architecture_are_refused(folder: Path) -> None:
         (lambda f: (f / "config.json").write_text("{"), "cannot be read as JSON"),
         (lambda f: (f / "config.json").write_text("[]"), "holds no JSON object"),
         (lambda f: (f / "config.json").write_text("{}"), "model_type 'none', expected one of"),
-        (lambda f: (f / "config.json").write_text('{"model_type": "bert"}'), "model_type 'bert'"),
+        (lambda f: (f / "config.json").write_text('{"model_type": "resnet"}'), "resnet"),
         (
             lambda f: (f / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n"),
             "git lfs pull",

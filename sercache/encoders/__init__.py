@@ -37,7 +37,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -53,7 +53,9 @@ if TYPE_CHECKING:
 class Encoder(Protocol):
     """Frozen weights that turn waveforms into states, layer by layer.
 
-    The features of an utterance are those of running it alone, whatever shared its batch.
+    The features of an utterance are those of running it alone, whatever shared its batch. An encoder of text
+    (``modality(encoder)``) keeps the contract with word pieces (N,) int64 in the place of samples, which its
+    ``tokens(text: str) -> np.ndarray`` makes of a transcript.
     """
 
     name: str
@@ -137,6 +139,12 @@ def export(name: str, folder: Path, tail: nn.Module, *, revision: str | None = N
     """
     family, source, _ = _resolve(name, revision)
     family.export(source, folder, tail, revision=revision)
+
+
+def modality(encoder: Encoder) -> Literal["audio", "text"]:
+    """What an encoder takes of an utterance: its recording, or its transcript."""
+    found: Literal["audio", "text"] = getattr(encoder, "modality", "audio")
+    return found
 
 
 def short_names() -> dict[str, tuple[str, str]]:

@@ -46,10 +46,13 @@ class Checkpoint:
         return str(self.config.get("model_type", ""))
 
 
-def locate(source: str, revision: str | None, *, weights: bool = True) -> Checkpoint:
+def locate(
+    source: str, revision: str | None, *, weights: bool = True, also: Sequence[str] = ()
+) -> Checkpoint:
     """The checkpoint of a local folder or a hub id, downloaded where it is not on this machine yet.
 
-    ``weights=False`` fetches the configuration alone. Raises EncoderError where it cannot be had.
+    ``weights=False`` fetches the configuration alone; ``also`` names further files of use. Raises
+    EncoderError where it cannot be had.
     """
     folder = Path(source).expanduser()
     if folder.is_dir():
@@ -57,20 +60,21 @@ def locate(source: str, revision: str | None, *, weights: bool = True) -> Checkp
             raise EncoderError(f"{source} is a local folder, which has no --revision; leave it out")
         name = folder.resolve().name
         return Checkpoint(folder, f"local: {name}", None, read_json(folder / "config.json"))
-    snapshot = _snapshot(source, revision, weights)
+    snapshot = _snapshot(source, revision, weights, also)
     commit = snapshot.name if _COMMIT.fullmatch(snapshot.name) else None
     return Checkpoint(snapshot, source, commit, read_json(snapshot / "config.json"))
 
 
-def _snapshot(hub_id: str, revision: str | None, weights: bool) -> Path:
+def _snapshot(hub_id: str, revision: str | None, weights: bool, also: Sequence[str]) -> Path:
     from huggingface_hub import errors, snapshot_download
 
     fetch = functools.partial(snapshot_download, hub_id, revision=revision)
     named = f"{hub_id} at revision {revision}" if revision else hub_id
     try:
-        folder = Path(fetch(allow_patterns=[*_CONFIGS, *_SAFE] if weights else _CONFIGS))
+        small = [*_CONFIGS, *also]
+        folder = Path(fetch(allow_patterns=[*small, *_SAFE] if weights else small))
         if weights and not any(folder.glob("*.safetensors")):
-            folder = Path(fetch(allow_patterns=[*_CONFIGS, *_TORCH]))
+            folder = Path(fetch(allow_patterns=[*small, *_TORCH]))
     except errors.GatedRepoError as fault:
         raise EncoderError(
             f"{named} asks for an agreement first: give it on https://huggingface.co/{hub_id}, then `hf auth login`"

@@ -1,0 +1,97 @@
+"""Text encoders of Hugging Face transformers over the transcript of an utterance: BERT, RoBERTa and kin.
+
+What they take is the transcript, not the recording (``modality`` is ``text``), and a frame is a word piece;
+the tokens that the model wants around a text ([CLS], [SEP]) are put there and left out of the features.
+States: ``input`` (of block 1, positions added), ``1`` … ``L`` (block outputs), and ``final`` for models that
+close with a norm. As in Chen and Zhang (2022), who put the last block of BERT-large beside speech.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from sercache.encoders import Encoder, _checkpoint
+
+SHORT_NAMES = {
+    "bert-base-uncased": "google-bert/bert-base-uncased",
+    "bert-large-uncased": "google-bert/bert-large-uncased",
+    "bert-base-cased": "google-bert/bert-base-cased",
+    "bert-large-cased": "google-bert/bert-large-cased",
+    "distilbert-base-uncased": "distilbert/distilbert-base-uncased",
+    "roberta-base": "FacebookAI/roberta-base",
+    "roberta-large": "FacebookAI/roberta-large",
+    "xlm-roberta-base": "FacebookAI/xlm-roberta-base",
+    "xlm-roberta-large": "FacebookAI/xlm-roberta-large",
+}
+MODEL_TYPES = (
+    "bert",
+    "roberta",
+    "xlm-roberta",
+    "camembert",
+    "distilbert",
+    "electra",
+    "deberta-v2",
+    "modernbert",
+)
+
+_TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "sentencepiece.bpe.model",
+    "spm.model",
+    "spiece.model",
+)
+_MAY_MISS = r"(^|\.)pooler\."
+"""Behind the last state."""
+
+
+def load(source: str, *, revision: str | None, device: str, precision: str) -> Encoder:
+    """The encoder of a local folder or hub id.
+
+    Raises EncoderError where the checkpoint cannot be had, is corrupt or of another kind, or where its
+    tokenizer cannot be made.
+    """
+    from sercache.encoders._arguments import placement
+    from sercache.encoders.text._encoder import TextEncoder, build, tokenizer
+
+    place, dtype = placement(device, precision)
+    checkpoint = _checkpoint.locate(source, revision, also=_TOKENIZER)
+    split = tokenizer(checkpoint)
+    model = _checkpoint.load_whole(checkpoint, lambda: build(checkpoint), _MAY_MISS)
+    return TextEncoder(
+        model,
+        split,
+        name=source,
+        identity=_checkpoint.with_precision(_identity(checkpoint), precision),
+        device=place,
+        dtype=dtype,
+    )
+
+
+def identify(source: str, *, revision: str | None) -> dict[str, Any]:
+    """Identity in float32 of what ``load`` gives. Raises EncoderError."""
+    return _identity(_checkpoint.locate(source, revision, also=_TOKENIZER))
+
+
+def _identity(checkpoint: _checkpoint.Checkpoint) -> dict[str, Any]:
+    preprocessing = {"tokenizer_sha256": _tokenizer_sha256(checkpoint.folder), "specials": "left out"}
+    record = _checkpoint.identity(checkpoint, "text", preprocessing)
+    del record["resampler"]
+    return {**record, "modality": "text"}
+
+
+def _tokenizer_sha256(folder: Path) -> str:
+    """Over the names and contents of the files that decide how text is split."""
+    digest = hashlib.sha256()
+    for name in _TOKENIZER:
+        if (folder / name).exists():
+            digest.update(f"{name} {(folder / name).stat().st_size}\n".encode())
+            digest.update((folder / name).read_bytes())
+    return digest.hexdigest()
