@@ -13,7 +13,7 @@ import torch
 import transformers
 
 from sercache import encoders
-from sercache.encoders.hf_speech import _attention, _convolutions, _encoder, _packed
+from sercache.encoders.hf_speech import _attention, _convolutions, _dense, _encoder
 from sercache.encoders.hf_speech._encoder import SpeechEncoder
 
 BOUND = 2e-5
@@ -86,7 +86,7 @@ def test_cutting_the_work_into_pieces_changes_nothing(name: str, monkeypatch: py
     monkeypatch.setattr(_convolutions, "_CHUNK", 7)
     monkeypatch.setattr(_attention, "_BIAS_BYTES", 1)
     monkeypatch.setattr(_attention, "_SMALLEST_BLOCK", 11)
-    monkeypatch.setattr(_packed, "_ROWS", 13)
+    monkeypatch.setattr(_dense, "_ROWS", 13)
     model = tiny.tiny_model(name)
     worst = compare(speech_encoder(model), model, [tiny.noise(n, n) for n in LENGTHS])
     assert max(worst.values()) <= BOUND, worst
@@ -110,7 +110,7 @@ def test_what_lies_above_the_last_state_is_not_computed(name: str) -> None:
         def count(*_: object, number: int = number) -> None:
             calls[number] += 1
 
-        block.attention.out_proj.register_forward_hook(count)
+        block.attention.q_proj.register_forward_hook(count)
     waves = [tiny.noise(4_000), tiny.noise(900)]
     tiny.encode(encoder, waves, ["2", "projection"])
     assert calls == [1, 1, 0]

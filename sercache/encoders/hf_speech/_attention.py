@@ -1,4 +1,7 @@
-"""Self-attention over packed frames: each utterance attends to itself alone, so that none is padded."""
+"""Self-attention over packed frames: each utterance attends to itself alone, so that none is padded.
+
+F packed frames, H attention heads, d features of a head (D = H d), B utterances of a group, Q queries.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +12,46 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sercache.encoders.hf_speech._groups import Group, padded, singly, spans
+
+__all__ = ["Attention", "over", "spans"]
+
 _BIAS_BYTES = 64 * 2**20
-"""Largest position bias (H, query block, T) that is laid out at a time: long recordings stay in memory."""
+"""Largest position bias (B, H, Q, T) that is laid out at a time: long recordings stay in memory."""
+_BIAS_BYTES_CUDA = 2**30
 _SMALLEST_BLOCK = 64
 """Queries; the attention kernels lose half their speed on fewer."""
 
-Attention = Callable[[Any, Tensor, Sequence[int]], Tensor]
-"""(attention module, packed frames (F, D), lengths) to (F, D)."""
+Attention = Callable[[Any, Tensor], Tensor]
+"""(attention module, packed frames (F, D)) to (F, D), before the module's ``out_proj``."""
 
 
-def plain(attention: Any, x: Tensor, lengths: Sequence[int]) -> Tensor:
-    """Scaled dot-product attention within each utterance, from the stock module's own weights."""
-    query, key, value = attention.q_proj(x), attention.k_proj(x), attention.v_proj(x)
-    mixed = torch.empty_like(query)
-    for rows in spans(lengths):
-        q, k, v = (_heads(part[rows], attention.num_heads) for part in (query, key, value))
-        out = F.scaled_dot_product_attention(q, k, v, scale=attention.scaling)
-        mixed[rows] = out[0].transpose(0, 1).flatten(1)
-    return attention.out_proj(mixed)
+def over(first: Any, lengths: Sequence[int], like: Tensor) -> Attention:
+    """The attention for packed frames of ``lengths`` on the device and in the dtype of ``like``.
+
+    ``first`` is the stock module of block 1, which in WavLM holds the table of distances for all blocks.
+    """
+    if like.is_cuda and not hasattr(first, "rel_attn_embed") and _takes_varlen(like):
+        return Varlen(lengths, like.device)
+    groups = padded(lengths, like.device, like.dtype) if like.is_cuda else singly(lengths)
+    return Gated(first, groups) if hasattr(first, "rel_attn_embed") else Plain(groups)
+
+
+class Plain:
+    """Scaled dot-product attention, from the stock module's own weights."""
+
+    def __init__(self, groups: Sequence[Group]) -> None:
+        self.groups = groups
+
+    def __call__(self, attention: Any, x: Tensor) -> Tensor:
+        """Signature of ``Attention``."""
+        query, key, value = _projected(attention, x)
+        mixed = _room(query)
+        for group in self.groups:
+            q, k, v = (group.take(part).transpose(1, 2) for part in (query, key, value))  # (B, H, T, d)
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=group.mask, scale=attention.scaling)
+            group.put(mixed, 0, out.transpose(1, 2))
+        return mixed[: len(x)].flatten(1)
 
 
 class Gated:
@@ -37,49 +62,109 @@ class Gated:
     window slides forwards, which a view can express.
     """
 
-    def __init__(self, attention: Any, lengths: Sequence[int]) -> None:
-        """``attention``: the stock module of block 1, which holds the table of distances for all blocks."""
-        self.longest = max(lengths)
+    def __init__(self, attention: Any, groups: Sequence[Group]) -> None:
+        """``attention``: the stock module of block 1."""
+        self.groups = groups
+        self.longest = max(group.n_frames for group in groups)
         # On the CPU, because buckets come from a logarithm that must round alike everywhere.
         ahead = torch.arange(self.longest - 1, -self.longest, -1)
         buckets = attention._relative_positions_bucket(ahead)
         table: nn.Embedding = attention.rel_attn_embed
         self.by_distance = table(buckets.to(table.weight.device)).T.contiguous()
         """(H, 2 longest - 1): bias of a key ``longest - 1`` frames ahead first."""
-        per_query = attention.num_heads * self.longest * self.by_distance.element_size()
-        self.block = min(self.longest, max(_SMALLEST_BLOCK, _BIAS_BYTES // per_query))
+        limit = _BIAS_BYTES_CUDA if table.weight.is_cuda else _BIAS_BYTES
+        per_query = [group.n * attention.num_heads * group.n_frames for group in groups]
+        room = limit // self.by_distance.element_size()
+        self.blocks = [
+            min(group.n_frames, max(_SMALLEST_BLOCK, room // each))
+            for group, each in zip(groups, per_query, strict=True)
+        ]
+        """Queries at a time, of each group."""
         # One buffer for all blocks and layers: fresh memory would cost more than what is written into it.
-        self.buffer = self.by_distance.new_empty(attention.num_heads * self.block * self.longest)
+        largest = max(block * each for block, each in zip(self.blocks, per_query, strict=True))
+        self.buffer = self.by_distance.new_empty(largest)
 
-    def __call__(self, attention: Any, x: Tensor, lengths: Sequence[int]) -> Tensor:
-        """Gated attention within each utterance; signature of ``Attention``."""
-        query, key, value = attention.q_proj(x), attention.k_proj(x), attention.v_proj(x)
+    def __call__(self, attention: Any, x: Tensor) -> Tensor:
+        """Signature of ``Attention``."""
+        query, key, value = _projected(attention, x)
         gate = _gate(attention, x)
-        mixed = torch.empty_like(query)
-        for rows in spans(lengths):
-            n_frames = rows.stop - rows.start
-            keys = _heads(key[rows].flip(0), attention.num_heads)
-            values = _heads(value[rows].flip(0), attention.num_heads)
-            for start in range(0, n_frames, self.block):
-                part = slice(start, min(start + self.block, n_frames))
-                here = slice(rows.start + part.start, rows.start + part.stop)
+        mixed = _room(query)
+        for group, block in zip(self.groups, self.blocks, strict=True):
+            queries, scales = group.take(query), group.take(gate)
+            keys, values = (group.take(part, turned=True).transpose(1, 2) for part in (key, value))
+            for start in range(0, group.n_frames, block):
+                here = slice(start, start + block)
                 out = F.scaled_dot_product_attention(
-                    _heads(query[here], attention.num_heads),
+                    queries[:, here].transpose(1, 2),
                     keys,
                     values,
-                    attn_mask=self._bias(part, n_frames, gate[here]),
+                    attn_mask=self._bias(group, here, scales[:, here]),
                     scale=attention.scaling,
                 )
-                mixed[here] = out[0].transpose(0, 1).flatten(1)
-        return attention.out_proj(mixed)
+                group.put(mixed, start, out.transpose(1, 2))
+        return mixed[: len(x)].flatten(1)
 
-    def _bias(self, queries: slice, n_frames: int, gate: Tensor) -> Tensor:
-        """(1, H, queries, T) for keys in reversed order; ``gate`` (queries, H)."""
+    def _bias(self, group: Group, queries: slice, gate: Tensor) -> Tensor:
+        """(B, H, Q, T) for keys in reversed order; ``gate`` (B, Q, H)."""
+        n_frames = group.n_frames
         first = self.longest - n_frames
         row = self.by_distance[:, first : first + 2 * n_frames - 1]
-        windows = row.unfold(1, n_frames, 1)[:, queries]  # (H, queries, T), a view
-        bias = self.buffer[: windows.numel()].view(windows.shape)
-        return torch.mul(gate.T[:, :, None], windows, out=bias)[None]
+        windows = row.unfold(1, n_frames, 1)[:, queries]  # (H, Q, T), a view
+        shape = (group.n, *windows.shape)
+        bias = self.buffer[: group.n * windows.numel()].view(shape)
+        torch.mul(gate.transpose(1, 2)[..., None], windows, out=bias)
+        return bias if group.mask is None else bias.add_(group.mask.flip(-1))
+
+
+class Varlen:
+    """CUDA's attention over packed frames, in half precision: one kernel for all utterances."""
+
+    def __init__(self, lengths: Sequence[int], device: torch.device) -> None:
+        self.bounds = torch.tensor([0, *lengths]).cumsum(0).to(device=device, dtype=torch.int32)
+        self.longest = max(lengths)
+
+    def __call__(self, attention: Any, x: Tensor) -> Tensor:
+        """Signature of ``Attention``."""
+        from torch.nn.attention.varlen import varlen_attn
+
+        query, key, value = _projected(attention, x)
+        # The scale of this kernel is 1/sqrt(d); releases differ in whether another can be given.
+        query = query * (attention.scaling * query.shape[-1] ** 0.5) if _rescaled(attention) else query
+        bounds, longest = self.bounds, self.longest
+        mixed = varlen_attn(query, key, value, bounds, bounds, longest, longest)
+        assert isinstance(mixed, Tensor)
+        return mixed.flatten(1)
+
+
+def _takes_varlen(like: Tensor) -> bool:
+    """Whether this torch and this GPU (Ampere or later) have the kernel for tensors such as ``like``."""
+    try:
+        from torch.nn.attention.varlen import varlen_attn  # noqa: F401 - releases before 2.10 lack it
+    except ImportError:
+        return False
+    return (
+        like.dtype in (torch.float16, torch.bfloat16)
+        and torch.cuda.get_device_capability(like.device)[0] >= 8
+    )
+
+
+def _rescaled(attention: Any) -> bool:
+    head_dim = attention.q_proj.out_features // attention.num_heads
+    return abs(attention.scaling * head_dim**0.5 - 1) > 1e-6
+
+
+def _projected(attention: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Query, key and value, (F, H, d) each."""
+    query, key, value = (
+        linear(x).unflatten(1, (attention.num_heads, -1))
+        for linear in (attention.q_proj, attention.k_proj, attention.v_proj)
+    )
+    return query, key, value
+
+
+def _room(query: Tensor) -> Tensor:
+    """Uninitialised (F + 1, H, d): padded groups write their padding into the last row."""
+    return query.new_empty(len(query) + 1, *query.shape[1:])
 
 
 def _gate(attention: Any, x: Tensor) -> Tensor:
@@ -88,14 +173,3 @@ def _gate(attention: Any, x: Tensor) -> Tensor:
     pairs = attention.gru_rel_pos_linear(per_head).unflatten(2, (2, 4)).sum(-1)
     keep, scale = pairs.sigmoid().unbind(-1)
     return keep * (scale * attention.gru_rel_pos_const.flatten() - 1) + 2
-
-
-def spans(lengths: Sequence[int]) -> list[slice]:
-    """Where each utterance lies among packed frames."""
-    ends = torch.tensor(lengths).cumsum(0).tolist()
-    return [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
-
-
-def _heads(x: Tensor, n_heads: int) -> Tensor:
-    """(T, D) to (1, H, T, D / H)."""
-    return x.unflatten(1, (n_heads, -1)).transpose(0, 1)[None]

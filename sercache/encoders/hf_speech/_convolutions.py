@@ -7,13 +7,17 @@ GEMM peak, where ``Conv1d`` over (C, N) does not, and keeps LayerNorm over C fre
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from sercache.encoders.hf_speech._dense import activate
 
 _CHUNK = 64
 """Output frames that are convolved at a time, so that the widest layer stays in the processor's cache and
@@ -44,34 +48,54 @@ class FrontEnd:
     def __init__(self, feature_extractor: Any) -> None:
         self.layers = [_layer(module) for module in feature_extractor.conv_layers]
         self.dim = self.layers[-1].weight.shape[2]
+        self.hop = math.prod(layer.stride for layer in self.layers)
+        """Samples from one frame to the next."""
+        self.field = 1
+        """Samples that one frame sees."""
+        for layer in reversed(self.layers):
+            self.field = (self.field - 1) * layer.stride + layer.kernel
 
     @torch.no_grad()
     def __call__(self, wave: Tensor) -> Tensor:
         """Frames (T, C) of one wave (N,) float32, in the dtype of the weights."""
         first = self._first_layer(wave)
-        dtype = first.weight.dtype
-        layers = [first, *self.layers[1:]]
-        n_frames = self._n_outputs(len(wave))
+        return self._convolved(wave, self._n_outputs(len(wave)), [first, *self.layers[1:]])
+
+    @torch.no_grad()
+    def packed(self, waves: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
+        """Frames (F, C) of waves (N_i,) float32, one after another, and how many each has."""
+        side_by_side = waves[0].is_cuda and not isinstance(self.layers[0].norm, nn.GroupNorm)
+        parts = self._side_by_side(waves) if side_by_side else [self(wave) for wave in waves]
+        return torch.cat(parts), [len(part) for part in parts]
+
+    def _side_by_side(self, waves: Sequence[Tensor]) -> list[Tensor]:
+        """Frames (T, C) of each wave, from one pass over all: no loop over utterances on CUDA.
+
+        Each wave begins at a multiple of the hop, so that the strides of every layer meet it as they do
+        alone; frames that straddle two waves are dropped.
+        """
+        lengths = [self._n_outputs(len(wave)) for wave in waves]
+        slots = [-(-len(wave) // self.hop) for wave in waves]
+        room = max(0, self.field - self.hop)  # what the last frame may see behind its own slot
+        laid = waves[0].new_zeros(sum(slots) * self.hop + room)
+        begins = [0, *itertools.accumulate(slots)]
+        for wave, begin in zip(waves, begins, strict=False):
+            laid[begin * self.hop : begin * self.hop + len(wave)] = wave
+        frames = self._convolved(laid, self._n_outputs(len(laid)), self.layers)
+        return [frames[begin : begin + n] for begin, n in zip(begins, lengths, strict=False)]
+
+    def _convolved(self, wave: Tensor, n_frames: int, layers: Sequence[_Layer]) -> Tensor:
+        """The first ``n_frames`` frames (T, C) of ``wave`` (N,), a chunk at a time."""
+        dtype = layers[0].weight.dtype
         frames = wave.new_empty(n_frames, self.dim, dtype=dtype)
         chunk = _CHUNK_CUDA if wave.is_cuda else _CHUNK
-        for start, stop, begin, end in self._chunks(n_frames, chunk):
-            x = wave[begin:end, None].to(dtype)
+        for start in range(0, n_frames, chunk):
+            stop = min(start + chunk, n_frames)
+            x = wave[start * self.hop : (stop - 1) * self.hop + self.field, None].to(dtype)
             for layer in layers:
                 x = _convolve(x, layer)
             frames[start:stop] = x
         return frames
-
-    def _chunks(self, n_frames: int, chunk: int) -> Iterator[tuple[int, int, int, int]]:
-        """(first frame, last + 1, first sample, last + 1) of each chunk."""
-        hop = 1
-        for layer in self.layers:
-            hop *= layer.stride
-        field = 1
-        for layer in reversed(self.layers):
-            field = (field - 1) * layer.stride + layer.kernel
-        for start in range(0, n_frames, chunk):
-            stop = min(start + chunk, n_frames)
-            yield start, stop, start * hop, (stop - 1) * hop + field
 
     def _n_outputs(self, n: int) -> int:
         for layer in self.layers:
@@ -112,7 +136,7 @@ def _convolve(x: Tensor, layer: _Layer) -> Tensor:
     y = _product(x, layer.weight, layer.stride, layer.bias)
     if layer.norm is not None:
         y = layer.norm(y)
-    return layer.activation(y)
+    return activate(y, layer.activation)
 
 
 def _product(x: Tensor, weight: Tensor, stride: int, bias: Tensor | None) -> Tensor:

@@ -7,21 +7,20 @@ the loaded modules' own weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sercache.encoders.hf_speech._attention import Attention, Gated, plain
+from sercache.encoders.hf_speech import _attention
+from sercache.encoders.hf_speech._attention import Attention
 from sercache.encoders.hf_speech._convolutions import FrontEnd
+from sercache.encoders.hf_speech._dense import add_feed_forward, add_linear, lay_out_weights
 from sercache.encoders.hf_speech._positions import Positions
 
 _FAMILIES = ("Wav2Vec2", "Hubert", "WavLM", "Data2VecAudio", "UniSpeechSat", "UniSpeech")
 _CONVOLUTIONS = ("NoLayerNormConvLayer", "LayerNormConvLayer", "GroupNormConvLayer", "ConvLayer")
-_ROWS = 1024
-"""Frames that pass a feed-forward layer at a time: the product is as fast as over all, and its wide
-intermediate result stays small."""
 
 
 def fault(model: Any) -> str | None:
@@ -51,7 +50,10 @@ class Packed:
     """The forward pass, a state at a time."""
 
     def __init__(self, model: Any) -> None:
-        """``model``: a stock module without a ``fault``; its weight norm is folded, once and for all."""
+        """``model``: a stock module without a ``fault``; its weight norm is folded and its weights
+        are laid out anew in memory, once and for all.
+        """
+        lay_out_weights(model.encoder)
         self.model = model
         self.front = FrontEnd(model.feature_extractor)
         self.pre_norm = type(model.encoder).__name__.endswith("StableLayerNorm")
@@ -69,10 +71,7 @@ class Packed:
 
     def _all(self, waves: Sequence[Tensor]) -> Iterator[tuple[str, Tensor]]:
         model, encoder = self.model, self.model.encoder
-        parts = [self.front(wave) for wave in waves]
-        lengths = [len(part) for part in parts]
-        x = torch.cat(parts)
-        del parts
+        x, lengths = self.front.packed(waves)
         yield "conv", x
         projected = model.feature_projection(x)
         x = projected[0] if isinstance(projected, tuple) else projected
@@ -82,31 +81,24 @@ class Packed:
         if not self.pre_norm:
             x = encoder.layer_norm(x)
         yield "input", x
-        first = encoder.layers[0].attention
-        attend: Attention = Gated(first, lengths) if hasattr(first, "rel_attn_embed") else plain
+        attend = _attention.over(encoder.layers[0].attention, lengths, x)
         run = _pre_norm_block if self.pre_norm else _post_norm_block
         for number, block in enumerate(encoder.layers, start=1):
-            x = run(block, x, attend, lengths)
+            x = run(block, x, attend)
             yield str(number), x
         if self.pre_norm:
             yield "final", encoder.layer_norm(x)
 
 
-def _post_norm_block(block: Any, x: Tensor, attend: Attention, lengths: Sequence[int]) -> Tensor:
-    x = block.layer_norm(attend(block.attention, x, lengths).add_(x))
-    return block.final_layer_norm(_by_rows(block.feed_forward, x).add_(x))
+def _post_norm_block(block: Any, x: Tensor, attend: Attention) -> Tensor:
+    mixed = attend(block.attention, x)
+    x = block.layer_norm(add_linear(x, mixed, block.attention.out_proj))
+    return block.final_layer_norm(add_feed_forward(x, x, block.feed_forward))
 
 
-def _pre_norm_block(block: Any, x: Tensor, attend: Attention, lengths: Sequence[int]) -> Tensor:
-    x = attend(block.attention, block.layer_norm(x), lengths).add_(x)
-    x.add_(_by_rows(block.feed_forward, block.final_layer_norm(x)))
+def _pre_norm_block(block: Any, x: Tensor, attend: Attention) -> Tensor:
+    mixed = attend(block.attention, block.layer_norm(x))
+    x = add_linear(x, mixed, block.attention.out_proj)
+    x = add_feed_forward(x, block.final_layer_norm(x), block.feed_forward)
     adapter = getattr(block, "adapter_layer", None)
     return x if adapter is None else x.add_(adapter(x))
-
-
-def _by_rows(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """``layer`` over (F, D) in equal parts of at most ``_ROWS`` frames."""
-    if x.is_cuda or len(x) <= _ROWS:
-        return layer(x)
-    n_parts = -(-len(x) // _ROWS)
-    return torch.cat([layer(part) for part in x.tensor_split(n_parts)])
