@@ -63,6 +63,7 @@ def cli() -> None:
 @click.option("--dataset", required=True, help="Corpus name (sercache datasets).")
 @_root
 @_where
+@click.option("--devices", help="Several devices, a process for each: cuda:0,cuda:1.")
 @click.option("--revision", help="Commit of the weights on the hub.")
 @click.option(
     "--for", "for_head", metavar="HEAD", help="Take states, clip rule and kind from a head's paper."
@@ -91,7 +92,14 @@ def cli() -> None:
 @click.option("--language", help="Only utterances in this language: en, zh, …")
 @click.option("--limit", type=click.IntRange(1), help="Only the first utterances, to try things out.")
 @click.option(
-    "--workers", type=click.IntRange(1), default=2, show_default=True, help="Threads that decode audio."
+    "--transcripts",
+    type=_FOLDER,
+    help="For encoders of text: a CSV, TSV or JSON-lines file of id and text.  [default: the corpus' own]",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Threads that decode audio, for each device.  [default: 2; with CUDA all cores, at most 16]",
 )
 @click.option(
     "--seal-every",
@@ -138,6 +146,19 @@ def extract(**options: Any) -> None:
 )
 @click.option("--max-frames", type=click.IntRange(1), help="Keep the first frames of each utterance.")
 @click.option(
+    "--beside",
+    multiple=True,
+    metavar="ENCODER[:STATES[:KIND]]",
+    help="A further input of a head that reads several; KIND is pooled or frames.",
+)
+@click.option("--target", help="Of a task that gives numbers (avd, shares), the one to train.")
+@click.option(
+    "--test-on",
+    multiple=True,
+    metavar="DATASET[:TASK],…",
+    help="Other corpora that every trained head is tested on.",
+)
+@click.option(
     "--finetune-from",
     metavar="STATE",
     help="Train the encoder's blocks above this cached state (conv, 6, …) with the head.",
@@ -160,8 +181,49 @@ def train(**options: Any) -> None:
       sercache train --head layer-attention
       sercache train --head weighted-dense --encoder wav2vec2-base --dataset ravdess --seeds 5
       sercache train --head superb --encoder hubert-base --dataset emodb --set lr=1e-3 --set max-epochs=30
+      sercache train --head layer-attention --protocol all --test-on emodb,aesdd,mesd
     """
     from sercache.commands.train import Request, run
+
+    run(Request(**options))
+
+
+@cli.command()
+@click.argument("run", type=_FOLDER)
+@click.option("--dataset", required=True, help="The corpus to test on (sercache datasets).")
+@click.option("--task", help="Its task.  [default: the one that is called as the run's]")
+@_root
+@_where
+def evaluate(**options: Any) -> None:
+    """Test the heads of a finished run on all of another corpus; writes RUN/on-DATASET.
+
+    \b
+    Example:
+      sercache evaluate runs/layer-attention-wavlm-large-iemocap --dataset emodb
+    """
+    from sercache.commands.evaluate import Request, run
+
+    run(Request(**options))
+
+
+@cli.command()
+@click.argument("run", type=_FOLDER)
+@click.option("--on", metavar="DATASET", help="Another corpus that the run was tested on.")
+@_root
+@click.option("--cache", type=_FOLDER, help="Folder of the feature stores.")
+@click.option(
+    "--unit", type=click.Choice(["utterance", "word"]), default="utterance", show_default=True,
+    help="What a lexical item is.",
+)  # fmt: skip
+@click.option("--weighted", is_flag=True, help="Weigh items by how often the class goes with them.")
+def lexical(**options: Any) -> None:
+    """Show how much a run's predictions depend on the words: PPMI of transcripts and predicted classes.
+
+    \b
+    Example:
+      sercache lexical runs/layer-attention-wavlm-large-iemocap --on mesd
+    """
+    from sercache.commands.lexical import Request, run
 
     run(Request(**options))
 

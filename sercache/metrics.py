@@ -126,6 +126,27 @@ def ccc(truth: np.ndarray, predicted: np.ndarray) -> float:
     return 2 * float(x @ y) / scale if scale > 0 else float("nan")
 
 
+def ppmi(
+    items: Sequence[str], predicted: Sequence[int] | np.ndarray, n_classes: int, *, weighted: bool = False
+) -> np.ndarray:
+    """Positive pointwise mutual information (C,) in bits of lexical items and predicted classes.
+
+    max(log2(p(x, y) / (p(x) p(y))), 0) by relative frequencies of pairs; for each class the mean over the
+    items that go with it at least once, each the same or, ``weighted``, by p(x|y). NaN for a class that is
+    never predicted. Source: Ioannides et al. 2023, section 4 (the mean over items is our reading).
+    """
+    classes = np.asarray(predicted, np.int64)
+    _, place = np.unique(np.asarray(items, dtype=object).astype(str), return_inverse=True)
+    joint = np.zeros((int(place.max(initial=-1)) + 1, n_classes))
+    np.add.at(joint, (place, classes), 1)
+    seen = joint > 0
+    expected = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True) / max(joint.sum(), 1)
+    bits = np.maximum(np.log2(joint / np.where(seen, expected, 1), where=seen, out=np.zeros_like(joint)), 0)
+    weights = joint if weighted else seen
+    total = weights.sum(0)
+    return np.divide((weights * bits).sum(0), total, where=total > 0, out=np.full(n_classes, np.nan))
+
+
 def mse(truth: np.ndarray, predicted: np.ndarray) -> float:
     """Mean squared error. NaN without utterances."""
     gap = np.asarray(predicted, np.float64) - np.asarray(truth, np.float64)

@@ -132,10 +132,10 @@ def test_a_finished_run_says_the_same_of_another_corpus(normalise: str, tmp_path
         normalise=normalise,
         seeds=(0, 1),
         keep=lambda fold, seed, head: weights.update({(fold, seed): dict(head.state_dict())}),
-        keep_scalings=lambda fold, found: scalings.update({fold: scaling_tensors(found)}),
+        keep_scalings=lambda fold, found: scalings.update({(fold, None): scaling_tensors(found)}),
     )
     assert bool(scalings) == (normalise == "global")
-    folder = run_folders.save(report, tmp_path / "run", weights=weights, scalings=scalings)
+    folder = run_folders.save(report, tmp_path / "run", weights={**weights, **scalings})
     kept = run_folders.load(folder)
     assert kept == report
 
@@ -144,7 +144,7 @@ def test_a_finished_run_says_the_same_of_another_corpus(normalise: str, tmp_path
         head.load_state_dict(load_file(run_folders.weights_path(folder, fold, seed)))
         return head.eval()
 
-    found = {fold: read_scalings(load_file(run_folders.scaling_path(folder, fold))) for fold in scalings}
+    found = {fold: read_scalings(load_file(run_folders.scaling_path(folder, fold))) for fold, _ in scalings}
     assert evaluate_elsewhere(kept, extra, head_of, found) == report.elsewhere[0]
     with pytest.raises(SettingsError, match="trained on talk"):
         evaluate_elsewhere(kept, Extra(*make_talk(n_speakers=3)), head_of, found)

@@ -105,3 +105,21 @@ def test_bootstrap_interval_holds_the_score_and_is_seeded() -> None:
 
 def test_one_speaker_has_no_interval() -> None:
     assert np.isnan(metrics.bootstrap(metrics.wa, TRUTH, PREDICTED, ["s"] * 200)).all()
+
+
+def test_ppmi_by_hand() -> None:
+    # ja: class 0 three times, 1 once; nein: class 1 three times; o: class 0 once. p(0) = p(1) = 1/2.
+    items = ["ja"] * 4 + ["nein"] * 3 + ["o"]
+    predicted = [0, 0, 0, 1, 1, 1, 1, 0]
+    # p(ja, 0) = 3/8 against 1/2 * 1/2; p(o, 0) = 1/8 against 1/8 * 1/2; p(ja, 1) = 1/8 < 1/4 counts as 0.
+    expected = [(np.log2(1.5) + 1) / 2, (0 + 1) / 2, np.nan]
+    np.testing.assert_allclose(metrics.ppmi(items, predicted, 3), expected)
+    weighted = [(3 * np.log2(1.5) + 1) / 4, (0 + 3 * 1) / 4, np.nan]
+    np.testing.assert_allclose(metrics.ppmi(items, predicted, 3, weighted=True), weighted)
+    # Words that say nothing of the class have none.
+    assert metrics.ppmi(["a", "b"] * 4, [0, 0, 1, 1] * 2, 2).tolist() == [0, 0]
+
+
+def test_mean_squared_error() -> None:
+    assert metrics.mse(np.array([0.0, 1]), np.array([0.5, 1])) == 0.125
+    assert np.isnan(metrics.mse(np.array([]), np.array([])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,15 @@ def find_store(
     *,
     clip_is_chosen: bool,
     revision: str | None = None,
+    identity: Mapping[str, Any] | None = None,
 ) -> Found:
-    """The store that ``setup`` means.
+    """The store that ``setup`` means; of the weights and settings ``identity`` where it is given.
 
     A store with another clip rule serves where the rule was not chosen by the user, and the difference is
     named. Raises MissingFeaturesError with the command that makes the store, StoreError where stores of
     different weights fit.
     """
-    is_encoder = _encoder_test(setup.encoder, revision)
+    is_encoder = partial(_has_identity, identity) if identity else _encoder_test(setup.encoder, revision)
     fitting = [
         (folder, spec)
         for folder, spec in stores.find(cache)
@@ -75,7 +77,8 @@ def check_store(folder: Path, corpus: Corpus, setup: Setup, clip_is_chosen: bool
 
 
 def _same_clip(spec: FeatureSpec, setup: Setup) -> bool:
-    return spec.clip == str(clips.parse(setup.clip))  # trim:15s is trim:15
+    # trim:15s is trim:15; a transcript is never cut.
+    return spec.is_text or spec.clip == str(clips.parse(setup.clip))
 
 
 def serves(spec: FeatureSpec, setup: Setup) -> bool:
@@ -106,8 +109,12 @@ def _encoder_test(name: str, revision: str | None) -> Callable[[FeatureSpec], bo
     return test
 
 
+def _has_identity(identity: Mapping[str, Any], spec: FeatureSpec) -> bool:
+    return dict(spec.identity) == dict(identity)
+
+
 def _one_set_of_weights(usable: list[tuple[Path, FeatureSpec]]) -> None:
-    by_weights = {str(sorted(spec.identity.items())): folder for folder, spec in usable}
+    by_weights = {str((sorted(spec.identity.items()), spec.transcripts)): folder for folder, spec in usable}
     if len(by_weights) > 1:
         raise StoreError(
             "stores of different weights or settings fit: "

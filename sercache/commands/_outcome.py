@@ -16,7 +16,7 @@ from sercache.report import page, plots, runs, tables
 from sercache.report.record import Report
 
 
-def finish(report: Report, weights: Mapping[tuple[str, int], Mapping[str, Any]], folder: Path) -> None:
+def finish(report: Report, weights: Mapping[tuple[str, int | None], Mapping[str, Any]], folder: Path) -> None:
     """Write the run folder with its plots, print the table and where things lie."""
     runs.save(report, folder, weights=weights)
     draw(report, folder)

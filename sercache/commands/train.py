@@ -12,19 +12,23 @@ from typing import Any, get_args, get_type_hints
 from sercache import catalog, encoders, settings, stores
 from sercache.commands._cache import extract_command, read_corpus
 from sercache.commands._console import bar, used, warn
+from sercache.commands._elsewhere import other_corpus
 from sercache.commands._find import Found, check_store, find_store, is_same
 from sercache.commands._outcome import finish
 from sercache.datasets import Corpus
-from sercache.errors import RecipeError, StoreError
+from sercache.errors import RecipeError, SettingsError, StoreError
 from sercache.evaluation import Extra, Progress, evaluate
-from sercache.recipe import Recipe, Setup, override, read_value
+from sercache.evaluation.elsewhere import scaling_tensors
+from sercache.recipe import Recipe, Setup, inputs, override, read_value
 from sercache.report.record import Report
 from sercache.states import select
 from sercache.stores.spec import FeatureSpec
 from sercache.training.finetune import finetuned
 from sercache.training.memory import keep_freed_memory
+from sercache.views import Scaling
 
-Weights = dict[tuple[str, int], Mapping[str, Any]]
+Weights = dict[tuple[str, int | None], Mapping[str, Any]]
+"""What a run folder keeps of the heads: see ``sercache.report.runs.save``."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,18 @@ def run(request: Request) -> None:
     used("head", f"{request.head}: {module.SOURCE}")
     corpus, _ = read_corpus(dataset, request.root, known, cache_folder)
     setup, published = chosen_setup(module, request, corpus)
+    _check_inputs(module, request.head, setup)
     used("cache", cache)
-    found = _found(request, cache_folder, corpus, setup)
-    for line in found.deviations:
+    found, *beside = _found(request, cache_folder, corpus, setup)
+    for line in (line for each in (found, *beside) for line in each.deviations):
         warn(line)
-    _say_setup(found, setup)
+    _say_setup((found, *beside), setup)
+    task = corpus.task_name(setup.task)
+    identities = [each.spec.identity for each in (found, *beside)]
+    elsewhere = [
+        other_corpus(text, task, setup, identities, request.head, known, cache_folder)
+        for text in setup.test_on
+    ]
     device = settings.resolve_device(known.value("device", request.device).value)
     report, weights = train(
         module,
@@ -86,6 +97,8 @@ def run(request: Request) -> None:
         recipe=recipe,
         options=options,
         device=device,
+        beside=[each.folder for each in beside],
+        test_on=elsewhere,
     )
     runs = Path(known.value("runs", request.runs).value).expanduser()
     finish(report, weights, free_name(runs, request.name or default_name(request.head, setup)))
@@ -106,7 +119,7 @@ def train(
     also_train: Sequence[Extra] = (),
     test_on: Sequence[Extra] = (),
 ) -> tuple[Report, Weights]:
-    """Train and test with a progress bar over epochs; the report and the trained weights by (fold, seed).
+    """Train and test with a progress bar over epochs; the report and what is to be kept of the heads.
 
     ``beside`` are the stores of the set-up's further inputs, ``test_on`` corpora that every head is tested on.
     """
@@ -114,6 +127,9 @@ def train(
 
     def keep(fold: str, seed: int, head: Any) -> None:
         weights[fold, seed] = {name: value.detach().cpu() for name, value in head.state_dict().items()}
+
+    def keep_scalings(fold: str, found: Sequence[Scaling]) -> None:
+        weights[fold, None] = scaling_tensors(found)
 
     epochs = bar(desc="training", unit="epoch", bar_format=_BAR)
 
@@ -126,7 +142,7 @@ def train(
     try:
         store = stores.open(folder)
         report = evaluate(
-            _head_class(module, setup, store.spec),
+            head_class(module, setup, store.spec),
             corpus,
             store,
             setup=setup,
@@ -143,6 +159,7 @@ def train(
             on_plan=lambda plan: used("reading", str(plan)),
             progress=advance,
             keep=keep,
+            keep_scalings=keep_scalings,
         )
     finally:
         epochs.close()
@@ -152,7 +169,7 @@ def train(
 _BAR = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} epochs [{elapsed}<{remaining}{postfix}]"
 
 
-def _head_class(module: ModuleType, setup: Setup, spec: FeatureSpec) -> Any:
+def head_class(module: ModuleType, setup: Setup, spec: FeatureSpec) -> Any:
     """The head, on top of encoder blocks that are trained with it where the set-up asks for that.
 
     Raises EncoderError, UnknownNameError, StoreError where the weights are not those of the cache.
@@ -185,7 +202,9 @@ def chosen_setup(module: ModuleType, request: Request, corpus: Corpus) -> tuple[
             setup, dataset=corpus.name, task=None, protocol=protocol, dev=_dev(setup, protocol)
         )
     names = {field.name for field in dataclasses.fields(Setup)} - {"seeds", "dataset"}
-    changes = {name: value for name in names if (value := getattr(request, name)) is not None}
+    changes = {name: value for name in names if (value := getattr(request, name)) not in (None, ())}
+    if request.test_on:
+        changes["test_on"] = tuple(name.strip() for text in request.test_on for name in text.split(","))
     if request.seeds is not None:
         changes["seeds"] = _seeds(setup.seeds, request.seeds)
     return dataclasses.replace(setup, **changes), published
@@ -222,17 +241,30 @@ def head_options(module: ModuleType, pairs: Sequence[str]) -> dict[str, Any]:
     return options
 
 
-def _found(request: Request, cache: Path, corpus: Corpus, setup: Setup) -> Found:
-    chosen = request.clip is not None
+def _check_inputs(module: ModuleType, head: str, setup: Setup) -> None:
+    """Raises SettingsError where the head reads more or fewer inputs than the set-up has."""
+    needed, given = getattr(module, "INPUTS", 1), len(inputs(setup))
+    if needed != given:
+        raise SettingsError(
+            f"{head} reads {needed} inputs and has {given}: give --beside ENCODER[:STATES[:pooled|frames]] "
+            f"{needed - 1} times"
+        )
+
+
+def _found(request: Request, cache: Path, corpus: Corpus, setup: Setup) -> list[Found]:
+    """The store of each input."""
+    chosen, (first, *more) = request.clip is not None, inputs(setup)
+    beside = [find_store(cache, corpus, own, request.head, clip_is_chosen=chosen) for own in more]
     if request.store is not None:
-        return check_store(request.store, corpus, setup, chosen)
-    return find_store(cache, corpus, setup, request.head, clip_is_chosen=chosen)
+        return [check_store(request.store, corpus, first, chosen), *beside]
+    return [find_store(cache, corpus, first, request.head, clip_is_chosen=chosen), *beside]
 
 
-def _say_setup(found: Found, setup: Setup) -> None:
-    kind = "frames" if setup.frames else "means over time"
-    used("store", f"{found.folder}")
-    used("features", f"{found.spec.encoder}, states {setup.states}, {kind}, normalised: {setup.normalise}")
+def _say_setup(found: Sequence[Found], setup: Setup) -> None:
+    for store, own in zip(found, inputs(setup), strict=True):
+        kind = "frames" if own.frames else "means over time"
+        used("store", f"{store.folder}")
+        used("features", f"{store.spec.encoder}, states {own.states}, {kind}, normalised: {setup.normalise}")
     seeds = ", ".join(map(str, setup.seeds))
     used("protocol", f"{setup.protocol}, dev {setup.dev}, task {setup.task or 'default'}, seeds {seeds}")
 

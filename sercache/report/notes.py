@@ -20,7 +20,10 @@ def provenance(report: Report) -> list[str]:
         *report.notes,
     ]
     if not report.summary:
-        lines.append(f"nothing of {corpus['name']} is tested: all of it trains")
+        where = "its own test parts are not repeated here"
+        if not any(fold.n_test for fold in report.folds):
+            where = f"nothing of {corpus['name']} is tested: all of it trains"
+        lines.append(where)
     if corpus["left_out"]:
         first = next(iter(corpus["left_out"].items()))
         lines.append(f"{len(corpus['left_out'])} utterances left out, first: {first[0]}: {first[1]}")
@@ -48,7 +51,7 @@ def scope_notes(reports: Sequence[Report]) -> list[str]:
 
 def speaker_notes(reports: Sequence[Report]) -> list[str]:
     """Whether test speakers talk in other parts, of reports that have a test part."""
-    tested = [report for report in reports if any(fold.n_test for fold in report.folds)]
+    tested = [report for report in reports if report.summary]
     shared = [report for report in tested if not all(fold.speakers_disjoint for fold in report.folds)]
     if not shared:
         return ["no test speaker talks in a training or dev part (checked)"] if tested else []

@@ -31,14 +31,13 @@ def save(
     report: Report,
     folder: Path,
     *,
-    weights: Mapping[tuple[str, int], Mapping[str, Tensor]] | None = None,
-    scalings: Mapping[str, Mapping[str, Tensor]] | None = None,
+    weights: Mapping[tuple[str, int | None], Mapping[str, Tensor]] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a run folder; it appears complete or not at all. Gives its path.
 
-    ``weights`` are state dicts by fold and seed, ``scalings`` what normalises the inputs of each fold's heads
-    (see sercache.evaluation.elsewhere). Raises SettingsError where the folder exists and
+    ``weights`` are state dicts by fold and seed; where the seed is None, the statistics that normalise the
+    inputs of a fold's heads (see sercache.evaluation.elsewhere). Raises SettingsError where the folder exists and
     ``overwrite`` is false, or is not a run folder.
     """
     folder = Path(folder)
@@ -50,9 +49,8 @@ def save(
     try:
         _write(report, temporary)
         for (fold, seed), state in (weights or {}).items():
-            _write_tensors(temporary / WEIGHTS / _weights_name(fold, seed), state)
-        for fold, state in (scalings or {}).items():
-            _write_tensors(temporary / WEIGHTS / _scaling_name(fold), state)
+            name = _scaling_name(fold) if seed is None else _weights_name(fold, seed)
+            _write_tensors(temporary / WEIGHTS / name, state)
         _sync(temporary)
         _put_in_place(temporary, folder)
     except BaseException:

@@ -225,7 +225,7 @@ def folds_table(report: Report) -> Table:
         row: list[Cell] = [fold.name, fold.n_train, fold.n_dev, fold.n_test]
         row += [_apart(fold, fold.speakers_disjoint), _apart(fold, fold.sentences_disjoint)]
         for metric in report.metrics:
-            row.append(score([run.scores[metric] for run in own]) if fold.n_test else None)
+            row.append(score([run.scores[metric] for run in own]) if report.summary else None)
         rows.append(row)
     columns = ("fold", "train", "dev", "test", "speakers", "sentences")
     columns += tuple(NAMES[metric] for metric in report.metrics)

@@ -1,0 +1,111 @@
+"""`sercache evaluate`: the trained heads of a finished run on another corpus."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import nn
+
+from sercache import catalog, settings
+from sercache.commands._console import bar, say, used
+from sercache.commands._elsewhere import other_corpus
+from sercache.commands._outcome import draw
+from sercache.commands.train import head_class
+from sercache.errors import SettingsError
+from sercache.evaluation import evaluate_elsewhere
+from sercache.evaluation.describe import setup_of
+from sercache.evaluation.elsewhere import read_scalings
+from sercache.report import runs, tables
+from sercache.report.record import Elsewhere, Report
+from sercache.training import build
+from sercache.views import AnyView, Scaling
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of one call."""
+
+    run: Path
+    dataset: str
+    task: str | None = None
+    root: Path | None = None
+    cache: Path | None = None
+    device: str | None = None
+
+
+def run(request: Request) -> None:
+    """Predict all of the corpus with every head of the run; write ``RUN/on-<corpus>`` and print the table.
+
+    Raises SettingsError where the run kept no weights or was trained on that corpus, MissingFeaturesError.
+    """
+    report = runs.load(request.run)
+    known = settings.load()
+    cache = Path(known.value("cache", request.cache).value).expanduser()
+    setup = dataclasses.replace(setup_of(report.setup), encoder=report.features["spec"]["encoder"])
+    text = f"{request.dataset}:{request.task}" if request.task else request.dataset
+    used("run", f"{request.run}: {report.title}")
+    extra = other_corpus(
+        text, report.corpus["task"], setup, _identities(report), report.head, known, cache, root=request.root
+    )
+    kind = head_class(catalog.load("heads", report.head), setup, extra.store.spec)
+    models = bar(total=len(report.runs), desc="predicting", unit="model")
+    try:
+        there = evaluate_elsewhere(
+            report,
+            extra,
+            partial(_head, kind, request.run, report),
+            _scalings(request.run, report),
+            device=settings.resolve_device(known.value("device", request.device).value),
+            progress=lambda _: models.update(),
+        )
+    finally:
+        models.close()
+    _finish(report, there, request.run / f"on-{there.dataset}")
+
+
+def _head(
+    kind: type[nn.Module], folder: Path, report: Report, fold: str, seed: int, view: AnyView
+) -> nn.Module:
+    """The trained head of a fold and a seed, as the run folder keeps it."""
+    outputs = report.targets or report.classes
+    head = build(kind, view, len(outputs), seed, **report.options)
+    head.load_state_dict(load_file(_kept(runs.weights_path(folder, fold, seed))))
+    return head.eval()
+
+
+def _kept(path: Path) -> Path:
+    if not path.is_file():
+        raise SettingsError(f"{path} is not there: this run did not keep its heads; train it again")
+    return path
+
+
+def _identities(report: Report) -> list[Mapping[str, Any]]:
+    stores = [report.features, *report.features.get("beside", ())]
+    return [store["spec"]["identity"] for store in stores]
+
+
+def _scalings(folder: Path, report: Report) -> dict[str, tuple[Scaling, ...]]:
+    """Statistics of each fold's inputs, where the run normalised globally."""
+    if report.setup["normalise"] != "global":
+        return {}
+    paths = {fold.name: _kept(runs.scaling_path(folder, fold.name)) for fold in report.folds}
+    return {fold: read_scalings(load_file(path)) for fold, path in paths.items()}
+
+
+def _finish(report: Report, there: Elsewhere, folder: Path) -> None:
+    """A run folder inside the run's: its record without its own tests, and what was said of the corpus."""
+    bare = tuple(dataclasses.replace(each, scores={}) for each in report.runs)
+    about = dataclasses.replace(
+        report, runs=bare, predictions=(), summary={}, confusion=(), notes=(), elsewhere=(there,)
+    )
+    runs.save(about, folder, overwrite=True)
+    draw(about, folder)
+    say()
+    say(tables.table([about]))
+    used("written", str(folder))

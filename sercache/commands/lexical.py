@@ -1,0 +1,98 @@
+"""`sercache lexical`: how much a run's predictions depend on the words that are spoken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sercache import settings
+from sercache.commands._cache import read_corpus
+from sercache.commands._console import say, used
+from sercache.errors import SettingsError
+from sercache.evaluation.lexical import Lexical, Unit, lexical, transcripts
+from sercache.report import runs
+from sercache.report.record import Elsewhere, Report
+from sercache.report.render import Table
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of one call."""
+
+    run: Path
+    on: str | None = None
+    root: Path | None = None
+    cache: Path | None = None
+    unit: Unit = "utterance"
+    weighted: bool = False
+
+
+def run(request: Request) -> None:
+    """Print the PPMI of words and predicted classes, and write it into the run folder.
+
+    Raises SettingsError where the run predicts no classes of that corpus, or it has no transcripts.
+    """
+    report = runs.load(request.run)
+    if report.targets:
+        raise SettingsError(f"{request.run} predicts numbers; PPMI is of predicted classes")
+    there = None if request.on is None else _there(request, report)
+    if there is None and not report.predictions:
+        raise SettingsError(
+            f"{request.run} tested nothing at home; name a corpus that it was tested on with --on"
+        )
+    name = there.dataset if there else report.corpus["name"]
+    known = settings.load()
+    cache = Path(known.value("cache", request.cache).value).expanduser()
+    corpus, _ = read_corpus(name, request.root, known, cache)
+    found = lexical(
+        there.predictions if there else report.predictions,
+        report.classes,
+        transcripts(corpus),
+        by="model" if there else "seed",
+        unit=request.unit,
+        weighted=request.weighted,
+    )
+    made = table(report, name, found, request.unit, request.weighted, by_model=there is not None)
+    say()
+    say(made.text)
+    for path in made.write(request.run / ("lexical" if there is None else f"lexical-on-{name}")):
+        used("written", str(path))
+
+
+def _there(request: Request, report: Report) -> Elsewhere:
+    """What the run says of another corpus: tested after training, or since by `sercache evaluate`."""
+    inside = request.run / f"on-{request.on}"
+    found = [*report.elsewhere, *(runs.load(inside).elsewhere if inside.is_dir() else ())]
+    fitting = [each for each in found if each.dataset == request.on]
+    if not fitting:
+        tested = ", ".join(dict.fromkeys(each.dataset for each in found)) or "none"
+        raise SettingsError(
+            f"{request.run} was not tested on {request.on} (tested on: {tested}); run: sercache evaluate "
+            f"{request.run} --dataset {request.on}"
+        )
+    return fitting[0]
+
+
+def table(
+    report: Report, corpus: str, found: Lexical, unit: Unit, weighted: bool, *, by_model: bool
+) -> Table:
+    """PPMI of each class and over all, in bits."""
+    n = found.overall.n
+    over = f"models ({n})" if by_model else f"seeds ({n}), whose folds are taken together"
+    weights = "weighted by p(item|class)" if weighted else "each the same"
+    notes = [
+        f"PPMI in bits of {unit} and predicted class, lower is better; mean ± sample std over {over}",
+        f"of a class: mean over the {unit}s that were predicted so at least once, {weights}; overall: mean of the "
+        "classes that are predicted",
+        f"{found.n_items} different items in {found.n_utterances} utterances"
+        + (f"; {found.n_left_out} without a transcript left out" if found.n_left_out else ""),
+    ]
+    if unit == "utterance" and found.n_items == found.n_utterances:
+        notes.append("every transcript occurs once, so PPMI says only how often each class is predicted")
+    rows = [*((name, value) for name, value in found.classes.items()), ("overall", found.overall)]
+    return Table(
+        f"{report.title}: lexical dependence on {corpus}",
+        ("predicted class", "PPMI"),
+        tuple(rows),
+        tuple(notes),
+    )

@@ -1,0 +1,115 @@
+"""Other corpora, further inputs and words through the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Outcome
+from corpus_trees import TREES
+from test_line import give_voices
+
+from sercache.report import runs
+
+Sercache = Callable[..., Outcome]
+HEAD = ["--head", "superb", "--encoder", "logmel", "--seeds", "2", "--set", "max-epochs=3"]
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    found = {name: TREES[name](tmp_path_factory.mktemp(name)) for name in ("emodb", "aesdd", "mesd")}
+    for root in found.values():
+        give_voices(root)
+    return found
+
+
+@pytest.fixture
+def extracted(sercache: Sercache, roots: dict[str, Path]) -> Sercache:
+    for name, root in roots.items():
+        made = sercache("extract", "--encoder", "logmel", "--dataset", name, "--root", root, "--pooled-only")
+        assert made.code == 0, made.err
+    return sercache
+
+
+def test_testing_elsewhere_after_training_and_later_is_the_same(extracted: Sercache, tmp_path: Path) -> None:
+    train = [
+        "train",
+        *HEAD,
+        "--dataset",
+        "emodb",
+        "--task",
+        "4class",
+        "--protocol",
+        "kfold:3",
+        "--normalise",
+        "global",
+    ]
+    done = extracted(*train, "--test-on", "aesdd,mesd", "--name", "at-once")
+    assert done.code == 0, done.err
+    assert "other corpora" in done.out
+    assert "aesdd has no neutral" in done.out.replace("\n      ", " ")
+    at_once = runs.load(tmp_path / "runs" / "at-once")
+    assert [there.dataset for there in at_once.elsewhere] == ["aesdd", "mesd"]
+    assert extracted(*train, "--name", "plain").code == 0
+    plain = tmp_path / "runs" / "plain"
+    for k, name in enumerate(("aesdd", "mesd")):
+        later = extracted("evaluate", plain, "--dataset", name)
+        assert later.code == 0, later.err
+        assert runs.load(plain / f"on-{name}").elsewhere[0] == at_once.elsewhere[k]
+    assert extracted("report", plain / "on-mesd").code == 0
+    assert (plain / "on-mesd" / "report.html").is_file()
+    again = extracted("evaluate", plain, "--dataset", "mesd", "--task", "4class")
+    assert again.code == 0, again.err
+
+    words = extracted("lexical", plain, "--on", "mesd")
+    assert words.code == 0, words.err
+    assert "overall" in words.out
+    assert (plain / "lexical-on-mesd.csv").is_file()
+    assert (
+        extracted("lexical", tmp_path / "runs" / "at-once", "--on", "mesd").out.splitlines()[3:9]
+        == words.out.splitlines()[3:9]
+    )
+    assert extracted("lexical", plain, "--unit", "word", "--weighted").code == 0
+    for asked, line in (
+        (("lexical", plain, "--on", "aesdd"), "aesdd has no transcripts"),
+        (("lexical", plain, "--on", "iemocap"), "was not tested on iemocap (tested on: "),
+        (("evaluate", plain, "--dataset", "emodb"), "trained on emodb"),
+        (
+            ("evaluate", plain, "--dataset", "aesdd", "--task", "5class"),
+            "classes that are not trained here: disgust, fear",
+        ),
+        (("evaluate", tmp_path, "--dataset", "aesdd"), "is not a run folder"),
+    ):
+        refused = extracted(*asked)
+        assert (refused.code, line in refused.err) == (2, True), refused.err
+
+
+def test_everything_trains_for_other_corpora(extracted: Sercache, tmp_path: Path) -> None:
+    train = [
+        "train",
+        *HEAD,
+        "--dataset",
+        "emodb",
+        "--task",
+        "4class",
+        "--protocol",
+        "all",
+        "--dev",
+        "random20",
+    ]
+    done = extracted(*train, "--test-on", "mesd", "--name", "all")
+    assert done.code == 0, done.err
+    assert "nothing of emodb is tested" in done.out
+    report = runs.load(tmp_path / "runs" / "all")
+    assert (report.predictions, len(report.elsewhere)) == ((), 1)
+    shown = extracted("report", "--format", "csv")
+    assert shown.code == 0
+    refused = extracted("lexical", tmp_path / "runs" / "all")
+    assert "tested nothing at home" in refused.err
+
+
+def test_inputs_are_counted(extracted: Sercache) -> None:
+    refused = extracted("train", *HEAD, "--dataset", "emodb", "--beside", "logmel")
+    assert refused.code == 2
+    assert "superb reads 1 inputs and has 2" in refused.err
