@@ -36,11 +36,12 @@ def build(
         reseed(stream(seed, 0, "weights"))
         head = head_class(view.n_layers, view.dim, n_outputs, **options)
     if start is not None:
-        _load(head, start)
+        take_over(head, start)
     return head
 
 
-def _load(head: nn.Module, start: Mapping[str, Tensor]) -> None:
+def take_over(head: nn.Module, start: Mapping[str, Tensor]) -> None:
+    """Give ``head`` the weights ``start``, name by name. Raises RecipeError for weights that do not fit."""
     own = head.state_dict()
     missing, strange = sorted(set(own) - set(start)), sorted(set(start) - set(own))
     for names, fault in ((missing, "lack {} that this head has"), (strange, "hold {} that this head lacks")):

@@ -57,12 +57,10 @@ def finetuned(head_class: type[nn.Module], tail: Any, *, frames: bool) -> Callab
     """
 
     def make(n_layers: Any, dim: Any, n_outputs: int, **options: Any) -> nn.Module:
-        shape = (len(tail.states), tail.dim)
+        shape: tuple[Any, Any] = len(tail.states), tail.dim
         if isinstance(dim, tuple):
-            layers, dims = (shape[0], *n_layers[1:]), (shape[1], *dim[1:])
-        else:
-            layers, dims = shape
-        return FineTuned(copy.deepcopy(tail), head_class(layers, dims, n_outputs, **options), frames=frames)
+            shape = (shape[0], *n_layers[1:]), (shape[1], *dim[1:])
+        return FineTuned(copy.deepcopy(tail), head_class(*shape, n_outputs, **options), frames=frames)
 
     make.__signature__ = inspect.signature(head_class)  # type: ignore[attr-defined]
     return make

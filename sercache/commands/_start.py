@@ -1,0 +1,96 @@
+"""Initial weights from runs that were done before, and that they have not seen what is tested now."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sercache.errors import ProtocolError, SettingsError
+from sercache.protocols import Fold
+from sercache.report import runs
+from sercache.report.record import Report, Run
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Earlier runs by the part of the head that they start: "" for the whole of it."""
+
+    folders: Mapping[str, Path]
+    reports: Mapping[str, Report]
+    corpus: str
+    """Corpus that is trained on now."""
+
+    def __call__(self, fold: Fold, seed: int) -> dict[str, Mapping[str, Any]]:
+        """Weights for one training: those of the same fold and seed, else of the only one that fits.
+
+        Raises SettingsError where none or several fit, ProtocolError where the earlier training may have
+        seen this fold's test part.
+        """
+        from safetensors.torch import load_file
+
+        found = {}
+        for part, report in self.reports.items():
+            member = _member(report, self.folders[part], fold.name, seed)
+            self._check_unseen(report, self.folders[part], member, fold)
+            found[part] = load_file(runs.weights_path(self.folders[part], member.fold, member.seed))
+        return found
+
+    def _check_unseen(self, report: Report, folder: Path, member: Run, fold: Fold) -> None:
+        if report.corpus["name"] != self.corpus or not fold.test:
+            return
+        held_out = next(each.test_sha256 for each in report.folds if each.name == member.fold)
+        if held_out != _digest(fold.test):
+            raise ProtocolError(
+                f"{folder} held out other utterances of {self.corpus} in fold {member.fold} than fold {fold.name} "
+                "tests: it may have trained on them; train it by the same protocol and task"
+            )
+
+    def said(self) -> tuple[str, ...]:
+        """One line for each run, for the record."""
+        return tuple(
+            f"initial weights{f' of {part}' if part else ''} from {folder.name} "
+            f"({self.reports[part].head} on {self.reports[part].corpus['name']})"
+            for part, folder in self.folders.items()
+        )
+
+
+def read(pairs: Sequence[str], corpus: str) -> Start | None:
+    """What ``--start-from RUN`` or ``--start-from PART=RUN`` (repeated) means; None without one.
+
+    Raises SettingsError for a folder that is no run or keeps no weights.
+    """
+    folders: dict[str, Path] = {}
+    for pair in pairs:
+        part, equals, name = pair.partition("=")
+        folder = Path(name if equals else pair).expanduser()
+        key = part if equals else ""
+        if key in folders:
+            raise SettingsError(f"--start-from names {key or 'the whole head'} twice; give each part once")
+        if not (folder / runs.WEIGHTS).is_dir():
+            raise SettingsError(f"{folder} keeps no weights, expected a run folder of sercache train")
+        folders[key] = folder
+    if not folders:
+        return None
+    return Start(folders, {part: runs.load(folder) for part, folder in folders.items()}, corpus)
+
+
+def _member(report: Report, folder: Path, fold: str, seed: int) -> Run:
+    same_fold = [each for each in report.runs if each.fold == fold]
+    for fitting in (
+        [each for each in same_fold if each.seed == seed],
+        same_fold,
+        [] if same_fold else list(report.runs),
+    ):
+        if len(fitting) == 1:
+            return fitting[0]
+    raise SettingsError(
+        f"{folder} has {len(report.runs)} trainings and none of them is that of fold {fold}, seed {seed}; train it "
+        "by the same protocol and seeds"
+    )
+
+
+def _digest(ids: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()

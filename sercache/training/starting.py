@@ -1,0 +1,87 @@
+"""Initial weights of a head from trainings that were done before."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sercache.errors import RecipeError
+from sercache.training.building import take_over
+from sercache.training.contract import View, parts_of
+from sercache.training.finetune import FineTuned
+
+_HEAD, _TAIL = "head.", "tail."
+_CHUNK = 16
+"""Items at a time."""
+
+
+def start(head: nn.Module, sources: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Give ``head`` the weights of earlier trainings.
+
+    ``sources`` has one entry "" for weights of the same head, else one for each part that the head's
+    ``start_from`` takes by name. Encoder blocks that are trained with the head come from the first of
+    these that has some. Raises RecipeError for weights that do not fit.
+    """
+    if set(sources) == {""}:
+        take_over(head, sources[""])
+        return
+    inner = head.head if isinstance(head, FineTuned) else head
+    takes = getattr(inner, "start_from", None)
+    names = list(inspect.signature(takes).parameters) if takes else []
+    strange = sorted(set(sources) - set(names))
+    if strange:
+        offer = f"takes {', '.join(names)}" if names else "takes weights of the same head only"
+        raise RecipeError(f"this head {offer}, got initial weights for {strange[0] or 'the whole head'!r}")
+    own = {name: _part(weights, _HEAD) or dict(weights) for name, weights in sources.items()}
+    try:
+        takes(**own)  # type: ignore[misc]
+    except (RuntimeError, KeyError, TypeError) as fault:
+        raise RecipeError(
+            f"the initial weights do not fit this head ({str(fault).splitlines()[0]}); train the earlier heads "
+            "on states of the same size and with the same options"
+        ) from fault
+    ordered = [sources[name] for name in names if name in sources]
+    trained = next((tail for weights in ordered if (tail := _part(weights, _TAIL))), None)
+    if isinstance(head, FineTuned) and trained is not None:
+        take_over(head.tail, trained)
+
+
+def start_centres(head: nn.Module, view: View, device: str = "cpu") -> None:
+    """Put the centres of a second target at the mean vector of its items (Park et al. 2023, code).
+
+    Heads without ``start_centres`` and views without a second target are left as they are.
+    """
+    inner: Any = head.head if isinstance(head, FineTuned) else head
+    second = getattr(view, "second", None)
+    if second is None or not hasattr(inner, "start_centres"):
+        return
+    sums: Tensor | None = None
+    counts = np.bincount(second[second >= 0])
+    place = torch.device(device)
+    was_training = head.training
+    head.to(place).eval()
+    try:
+        with torch.inference_mode():
+            for first in range(0, len(view), _CHUNK):
+                rows = np.arange(first, min(first + _CHUNK, len(view)))
+                rows = rows[second[rows] >= 0]
+                if not len(rows):
+                    continue
+                x, mask = view.batch(rows)
+                vectors = inner.embed_speaker(parts_of(x)[-1].to(place), parts_of(mask)[-1].to(place)).cpu()
+                sums = vectors.new_zeros(len(counts), vectors.shape[1]) if sums is None else sums
+                sums.index_add_(0, torch.from_numpy(second[rows]), vectors)
+    finally:
+        head.train(was_training)
+    assert sums is not None
+    inner.start_centres((sums / torch.from_numpy(counts)[:, None]).to(place))
+
+
+def _part(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Weights whose names begin with ``prefix``, without it."""
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
