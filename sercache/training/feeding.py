@@ -105,7 +105,7 @@ def resident(view: View, device: torch.device, tables: Tables | None = None) -> 
 def _table(view: View, device: torch.device, tables: Tables) -> tuple[Table, Tensor]:
     if not isinstance(view, FeatureView):
         return _own_tables(view, device)[0]
-    key = id(view.source), _digest(view), str(device)
+    key = id(view.source), digest(view), str(device)
     table = tables.get(key)
     if table is None:
         table = tables[key] = _empty_table(view, device)
@@ -137,7 +137,7 @@ def _own_tables(view: View, device: torch.device) -> list[tuple[Table, Tensor]]:
     return found
 
 
-def _digest(view: FeatureView) -> str:
+def digest(view: FeatureView) -> str:
     """What tells one normalisation from another."""
     if view.shift is None or view.scale is None:
         return ""

@@ -7,7 +7,7 @@ planned, judged and recorded, and when a training is over, is said here once.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,8 @@ class Course:
     dev: View | None
     recipe: Recipe
     seed: int
+    order_seed: int
+    """Decides the order of batches: the seed, unless members of a fold share their batches."""
     place: torch.device
     truth: tuple[Tensor, ...]
     """Of every training item: classes (U,) or numbers (U, C), and classes of a second target."""
@@ -79,6 +81,8 @@ def begin(
     recipe: Recipe,
     seed: int,
     device: str,
+    *,
+    order_seed: int | None = None,
     tables: Tables | None = None,
 ) -> Course:
     """A training before its first epoch. Raises RecipeError, TrainingError (see ``check``).
@@ -96,6 +100,7 @@ def begin(
         dev=None if dev is None else resident(dev, place, tables),
         recipe=recipe,
         seed=seed,
+        order_seed=seed if order_seed is None else order_seed,
         place=place,
         truth=_truth(train, recipe),
         loss_of=loss_of,
@@ -108,7 +113,7 @@ def epoch_plan(course: Course) -> tuple[float, list[list[np.ndarray]]]:
     """Learning rate and batches, by update, of the next epoch."""
     recipe, number = course.recipe, len(course.history) + 1
     lr = learning_rate(recipe, number, [epoch.dev_loss for epoch in course.history])
-    parts = batches(recipe, course.train.labels, course.train.n_frames, course.seed, number)
+    parts = batches(recipe, course.train.labels, course.train.n_frames, course.order_seed, number)
     lengths = course.train.n_frames
     course.n_frames += sum(len(rows) * int(lengths[rows].max()) for rows in parts)
     course.n_padded += sum(int((lengths[rows].max() - lengths[rows]).sum()) for rows in parts)
@@ -173,13 +178,17 @@ def fit(
     seed: int,
     device: str = "cpu",
     progress: Callable[[Epoch], None] | None = None,
+    order_seed: int | None = None,
+    tables: Tables | None = None,
 ) -> Fit:
     """Train ``head`` in place by ``recipe``; ``progress`` is called after each epoch.
 
+    ``order_seed`` decides the order of batches in place of ``seed``; ``tables`` are the pooled features
+    that other trainings hold already.
     Raises RecipeError where the recipe needs a dev set and there is none, TrainingError where a loss is
     not finite or labels do not fit the head.
     """
-    course = begin(head, train, dev, recipe, seed, device)
+    course = begin(head, train, dev, recipe, seed, device, order_seed=order_seed, tables=tables)
     optimiser = optimiser_of(course.parameters, recipe)
     while not course.over:
         epoch = advance(course, optimiser)
@@ -209,32 +218,40 @@ def truth_of(course: Course, rows: np.ndarray) -> tuple[Tensor, ...]:
     return tuple(part[chosen].to(course.place) for part in course.truth)
 
 
-def _pass(course: Course, groups: list[list[np.ndarray]], optimiser: torch.optim.Optimizer) -> float:
-    """One epoch of updates, one per group of batches; gives the mean training loss per item."""
+def updates(
+    course: Course, groups: list[list[np.ndarray]], optimiser: torch.optim.Optimizer
+) -> Generator[list[tuple[Tensor, int]], None, None]:
+    """The updates of an epoch, one per group of batches: loss and size of each of its batches."""
     recipe, parameters = course.recipe, course.parameters
     course.head.train()
-    losses, sizes = [], []
     read = course.feeder.feed(course.train, [rows for group in groups for rows in group])
+    autocast = recipe.mixed_precision and course.place.type == "cuda"
     for group in groups:
         n_items = sum(len(rows) for rows in group)
+        done = []
         for rows in group:
             x, mask = next(read)
-            autocast = recipe.mixed_precision and course.place.type == "cuda"
             with torch.autocast(course.place.type, torch.bfloat16, enabled=autocast):
                 outputs = course.head(x, mask)
             loss = course.loss_of(outputs, truth_of(course, rows))
             # Each item of an update weighs the same, whichever of its batches it came in.
             (loss * (len(rows) / n_items)).backward()
-            losses.append(loss.detach())
-            sizes.append(len(rows))
+            done.append((loss.detach(), len(rows)))
         if recipe.clip_value is not None:
             nn.utils.clip_grad_value_(parameters, recipe.clip_value)
         if recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-    values = torch.stack(losses).cpu().double().numpy()  # one wait for the device per epoch, not per step
-    return mean_loss(values, sizes, len(course.history) + 1)
+        yield done
+
+
+def _pass(course: Course, groups: list[list[np.ndarray]], optimiser: torch.optim.Optimizer) -> float:
+    """One epoch of updates; gives the mean training loss per item."""
+    done = [batch for update in updates(course, groups, optimiser) for batch in update]
+    # One wait for the device per epoch, not per step.
+    values = torch.stack([loss for loss, _ in done]).cpu().double().numpy()
+    return mean_loss(values, [size for _, size in done], len(course.history) + 1)
 
 
 def mean_loss(values: np.ndarray, sizes: list[int], epoch: int) -> float:

@@ -156,6 +156,14 @@ class Source:
             item[:, length:] = 0
         return x
 
+    def load(self) -> None:
+        """Bring into memory now what the plan keeps there; before processes are forked that share it."""
+        if not self.frames:
+            _ = self.mean
+        elif self.plan.in_memory:
+            for start in range(0, len(self.entry_ids), 256):
+                self._blocks(range(start, min(start + 256, len(self.entry_ids))))
+
     def _blocks(self, rows: Sequence[int]) -> dict[int, torch.Tensor]:
         """Frames (L, T, D) of rows as stored, cut; kept for the next epoch where the plan says so."""
         blocks = {row: self._kept[row] for row in rows if row in self._kept}

@@ -1,0 +1,161 @@
+"""Members trained by forked processes, one thread each, that share the cache their parent holds."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkProcess
+from typing import Any
+
+import torch
+
+from sercache.errors import TrainingError
+from sercache.recipe import Recipe
+from sercache.training.contract import Fit
+from sercache.training.feeding import Tables
+from sercache.training.members import Member, Pace, pace, train_member
+from sercache.training.plan import Epoch
+
+
+def can_fork(device: str) -> bool:
+    """Whether forked processes can train: on a CPU under Linux, where nothing was started that forbids it.
+
+    With a GPU about, autograd keeps threads that a forked process lacks; elsewhere forking itself is unsafe.
+    """
+    return torch.device(device).type == "cpu" and sys.platform == "linux" and not torch.cuda.is_available()
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A process that trains, and the line to it."""
+
+    process: ForkProcess
+    line: Connection
+
+
+@contextmanager
+def workers(
+    members: Sequence[Member], recipe: Recipe, n_workers: int, tables: Tables
+) -> Iterator[list[Worker]]:
+    """Processes that wait for the numbers of members to train; stopped on the way out, whatever happened."""
+    context = multiprocessing.get_context("fork")
+    started: list[Worker] = []
+    try:
+        for _ in range(n_workers):
+            ours, theirs = context.Pipe()
+            # A child must not hold its parent's ends: it would not notice that the parent is gone.
+            foreign = [*(worker.line for worker in started), ours]
+            process = context.Process(
+                target=_work, args=(theirs, foreign, members, recipe, tables), daemon=True
+            )
+            with warnings.catch_warnings():
+                warnings.simplefilter(
+                    "ignore", DeprecationWarning
+                )  # forking beside threads, which only sleep
+                process.start()
+            theirs.close()
+            started.append(Worker(process, ours))
+        yield started
+    finally:
+        for worker in started:
+            worker.line.close()
+            worker.process.terminate()
+        for worker in started:
+            worker.process.join()
+
+
+def trial(crew: Sequence[Worker], first: int) -> list[Pace]:
+    """The pace of member ``first`` in every process at once."""
+    for worker in crew:
+        worker.line.send(("pace", first))
+    return [_receive(worker)[2] for worker in crew]
+
+
+def train(
+    crew: Sequence[Worker],
+    members: Sequence[Member],
+    numbers: Sequence[int],
+    progress: Callable[[int, Epoch], None] | None,
+) -> Iterator[tuple[int, Fit]]:
+    """Train the members with these numbers, one after another in each process; they come as they finish."""
+    waiting = list(numbers)[::-1]
+    busy: dict[Connection, Worker] = {}
+    for worker in crew[: len(waiting)]:
+        worker.line.send(("train", waiting.pop()))
+        busy[worker.line] = worker
+    while busy:
+        for line in wait(list(busy)):
+            worker = busy[line]  # type: ignore[index]
+            kind, number, found = _receive(worker)
+            if kind == "epoch":
+                if progress:
+                    progress(number, found)
+                continue
+            if waiting:
+                worker.line.send(("train", waiting.pop()))
+            else:
+                del busy[worker.line]
+            yield number, _unpacked(members[number], *found)
+
+
+def _receive(worker: Worker) -> tuple[str, int, Any]:
+    try:
+        kind, number, found = worker.line.recv()
+    except (EOFError, ConnectionResetError):
+        worker.process.join()
+        code = worker.process.exitcode
+        raise TrainingError(
+            f"a training process ended with code {code}; expected it to go on: if memory ran out, train with "
+            "--serial"
+        ) from None
+    if kind == "fault":
+        raise found
+    return kind, number, found
+
+
+def _work(
+    line: Connection, foreign: list[Connection], members: Sequence[Member], recipe: Recipe, tables: Tables
+) -> None:
+    """The life of a process: train what the parent names, until the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for other in foreign:
+        other.close()
+    torch.set_num_threads(1)
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            what, number = line.recv()
+            try:
+                if what == "pace":
+                    line.send(("pace", number, pace(members[number], recipe, "cpu", tables)))
+                    continue
+                heard = _teller(line, number)
+                line.send(
+                    ("done", number, _packed(train_member(members[number], recipe, "cpu", heard, tables)))
+                )
+            except (EOFError, OSError):
+                raise
+            except Exception as fault:  # told to the parent, which raises it
+                line.send(("fault", number, fault))
+
+
+def _teller(line: Connection, number: int) -> Callable[[Epoch], None]:
+    return lambda epoch: line.send(("epoch", number, epoch))
+
+
+def _packed(done: Fit) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A fit without its head, and the weights as arrays."""
+    fields = {name: getattr(done, name) for name in done.__dataclass_fields__ if name != "head"}
+    return fields, {name: value.numpy() for name, value in done.head.state_dict().items()}
+
+
+def _unpacked(member: Member, fields: dict[str, Any], weights: dict[str, Any]) -> Fit:
+    """The fit in the parent, the member's own head with the trained weights."""
+    member.head.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    return Fit(head=member.head.to("cpu").eval(), **fields)

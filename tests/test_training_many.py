@@ -1,0 +1,215 @@
+"""Many members trained together: each as it would be alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from array_view import ArrayView, random_view
+from torch import Tensor, nn
+
+from heads import linear, mlp, weighted_dense
+from sercache.errors import TrainingError
+from sercache.recipe import Recipe
+from sercache.training import Epoch, Fit, Member, build, fit, fit_many, fits, predict, processes
+from sercache.training.members import pace
+
+RECIPE = Recipe(lr=1e-2, batch_size=8, max_epochs=30, select="dev-loss", patience=2)
+forks = pytest.mark.skipif(
+    not processes.can_fork("cpu"), reason="processes are forked on Linux without a GPU"
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def folds(frames: tuple[int, int] = (1, 1)) -> list[tuple[ArrayView, ArrayView]]:
+    """Of unequal size, with signal enough that members stop at different epochs."""
+    return [
+        (
+            random_view(37 + 9 * k, frames=frames, signal=0.4, seed=k),
+            random_view(20, signal=0.4, frames=frames, seed=9 + k),
+        )
+        for k in range(2)
+    ]
+
+
+def members(head: type[nn.Module], frames: tuple[int, int] = (1, 1), n_seeds: int = 2) -> list[Member]:
+    return [
+        Member(build(head, train, 4, seed), train, dev, seed)
+        for train, dev in folds(frames)
+        for seed in range(n_seeds)
+    ]
+
+
+def alone(head: type[nn.Module], recipe: Recipe = RECIPE, frames: tuple[int, int] = (1, 1)) -> list[Fit]:
+    return [fit(m.head, m.train, m.dev, recipe, seed=m.seed) for m in members(head, frames)]
+
+
+def assert_same(ours: list[Fit], theirs: list[Fit], exact: bool = True) -> None:
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        assert (a.best_epoch, a.stopped_early, a.n_updates) == (b.best_epoch, b.stopped_early, b.n_updates)
+        assert len(a.history) == len(b.history)
+        if exact:
+            assert [replace(e, seconds=0) for e in a.history] == [replace(e, seconds=0) for e in b.history]
+        for name, value in a.head.state_dict().items():
+            other = b.head.state_dict()[name]
+            assert torch.equal(value, other) if exact else torch.allclose(value, other, rtol=0, atol=1e-5)
+
+
+@forks
+@pytest.mark.parametrize("head", [mlp.Head, weighted_dense.Head])
+def test_processes_give_what_each_member_gives_alone(head: type[nn.Module]) -> None:
+    frames = (2, 5) if head is weighted_dense.Head else (1, 1)
+    expected = alone(head, frames=frames)
+    assert len({len(run.history) for run in expected}) > 1, "members should stop at different epochs"
+    assert_same(fit_many(members(head, frames), RECIPE, way="processes"), expected)
+
+
+def test_one_after_another_gives_the_same() -> None:
+    heard: list[str] = []
+    found = fit_many(members(mlp.Head), RECIPE, way="serial", say=heard.append)
+    assert_same(found, alone(mlp.Head))
+    assert heard == ["training one after another"]
+
+
+def test_a_trial_leaves_no_trace() -> None:
+    (member, *_), state = members(mlp.Head), torch.get_rng_state()
+    before = [p.clone() for p in member.head.parameters()]
+    found = pace(member, RECIPE, "cpu")
+    assert found.n_steps == 5
+    assert found.step > 0
+    assert all(torch.equal(a, b) for a, b in zip(before, member.head.parameters(), strict=True))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_small_work_is_not_worth_processes() -> None:
+    heard: list[str] = []
+    fit_many(members(linear.Head), replace(RECIPE, max_epochs=2), say=heard.append)
+    assert len(heard) == 1
+    assert "one after another" in heard[0]
+
+
+def test_nobody() -> None:
+    assert fit_many([], RECIPE) == []
+
+
+@forks
+def test_progress_hears_of_every_epoch_of_every_member() -> None:
+    heard: list[tuple[int, int]] = []
+    runs = fit_many(
+        members(linear.Head),
+        RECIPE,
+        way="processes",
+        progress=lambda number, epoch: heard.append((number, epoch.number)),
+    )
+    expected = [(k, e.number) for k, run in enumerate(runs) for e in run.history]
+    assert sorted(heard) == expected
+
+
+@forks
+def test_a_fault_of_a_member_comes_out() -> None:
+    several = members(linear.Head)
+    several[2].train.items[5][:] = np.nan
+    with pytest.raises(TrainingError, match="loss is nan"):
+        fit_many(several, RECIPE, way="processes")
+    assert no_children()
+
+
+class Dies(nn.Module):
+    """Ends its process in the second epoch."""
+
+    def __init__(self, n_layers: int, dim: int, n_outputs: int) -> None:
+        super().__init__()
+        self.out = nn.Linear(dim, n_outputs)
+        self.parent = os.getpid()
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        if os.getpid() != self.parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.out(x[:, 0, 0])
+
+
+@forks
+def test_a_process_that_dies_is_told() -> None:
+    with pytest.raises(TrainingError, match="ended with code -9"):
+        fit_many(members(Dies), RECIPE, way="processes")
+    assert no_children()
+
+
+@forks
+def test_leaving_early_stops_the_processes_and_keeps_what_is_done() -> None:
+    kept = []
+    several = fits(members(mlp.Head), RECIPE, way="processes")
+    kept.append(next(several))
+    several.close()
+    assert no_children()
+    number, done = kept[0]
+    view = members(mlp.Head)[number].train
+    assert np.isfinite(predict(done.head, view)).all()
+
+
+@forks
+def test_ctrl_c_stops_the_processes() -> None:
+    def interrupt(number: int, epoch: Epoch) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_many(members(linear.Head), RECIPE, way="processes", progress=interrupt)
+    assert no_children()
+
+
+@forks
+def test_processes_end_with_their_parent() -> None:
+    """A parent that is killed leaves nobody behind: they notice at their next word."""
+    code = textwrap.dedent(
+        """
+        import os, sys
+        sys.path[:0] = ["tests", "."]
+        from test_training_many import RECIPE, linear, members
+        from dataclasses import replace
+        from sercache.training import fit_many
+        endless = replace(RECIPE, max_epochs=10**9, patience=None)
+        def heard(number, epoch):
+            import multiprocessing
+            print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+            os.kill(os.getpid(), 9)
+        fit_many(members(linear.Head), endless, way="processes", progress=heard)
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    pids = [int(word) for word in done.stdout.split()]
+    assert pids, done.stderr
+    for _ in range(100):
+        if not any(alive(pid) for pid in pids):
+            return
+        __import__("time").sleep(0.1)
+    raise AssertionError("training processes outlive their parent")
+
+
+def alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def no_children() -> bool:
+    import multiprocessing
+
+    return not multiprocessing.active_children()
