@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import auto_helpers as auto
 import conformer_helpers as conformers
 import encoder_helpers as tiny
 import numpy as np
@@ -43,6 +45,7 @@ def saver(helpers: Any, model: Any, name: str) -> Callable[[Path], Path]:
 CHECKPOINTS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     **{name: ("hf-speech", saver(tiny, tiny.tiny_model, name)) for name in tiny.CONFIGS},
     **{name: ("hf-conformer", saver(conformers, conformers.model, name)) for name in conformers.CONFIGS},
+    **{name: ("hf-auto", partial(auto.save, name)) for name in auto.CONFIGS},
     "whisper": ("whisper", tiny.tiny_whisper),
     "wenet": ("wenet", lambda folder: wenet.write(folder)[0]),
     "wenet-causal": ("wenet", lambda folder: wenet.write(folder, "causal-dynamic")[0]),

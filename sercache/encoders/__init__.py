@@ -188,7 +188,7 @@ def _family_of(source: str, revision: str | None, families: Mapping[str, ModuleT
         if found in family.MODEL_TYPES:
             return family
     for family in families.values():
-        if hasattr(family, "takes") and family.takes(checkpoint):
+        if found and hasattr(family, "takes") and family.takes(checkpoint):
             return family
     known = sorted(model_type for family in families.values() for model_type in family.MODEL_TYPES)
     raise EncoderError(
