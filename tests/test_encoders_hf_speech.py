@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import encoder_helpers as tiny
+import hypothesis
 import numpy as np
 import pytest
 import torch
 import transformers
+from hypothesis import strategies as st
 
 from sercache import encoders
-from sercache.encoders.hf_speech import _attention, _convolutions, _dense, _encoder
+from sercache.encoders.hf_speech import _attention, _convolutions, _dense, _encoder, _groups
 from sercache.encoders.hf_speech._encoder import SpeechEncoder
 
 BOUND = 2e-5
@@ -90,6 +92,43 @@ def test_cutting_the_work_into_pieces_changes_nothing(name: str, monkeypatch: py
     model = tiny.tiny_model(name)
     worst = compare(speech_encoder(model), model, [tiny.noise(n, n) for n in LENGTHS])
     assert max(worst.values()) <= BOUND, worst
+
+
+@pytest.mark.parametrize("name", tiny.CONFIGS)
+@pytest.mark.parametrize("bias_bytes", [2**30, 1])
+def test_utterances_side_by_side_as_on_cuda_are_those_alone(
+    name: str, bias_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_groups, "side_by_side", lambda x: True)
+    monkeypatch.setattr(_attention, "_BIAS_BYTES", bias_bytes)
+    monkeypatch.setattr(_attention, "_SMALLEST_BLOCK", 5)
+    monkeypatch.setattr(_convolutions, "_MOMENT_ROWS", 999)
+    monkeypatch.setattr(_convolutions, "_CHUNK", 17)
+    model = tiny.tiny_model(name)
+    encoder = speech_encoder(model)
+    assert encoder.why_stock is None
+    worst = compare(encoder, model, [tiny.noise(n, n) for n in (*LENGTHS, 15_000, 5_000, 6_000, 29_000)])
+    assert max(worst.values()) <= BOUND, worst
+
+
+@hypothesis.given(st.lists(st.integers(1, 300), min_size=1, max_size=12))
+def test_padded_groups_hold_each_frame_once(lengths: list[int]) -> None:
+    n_all = sum(lengths)
+    groups = _groups.padded(lengths, torch.device("cpu"), torch.float32)
+    x = torch.arange(float(n_all))[:, None]
+    back = torch.full((n_all + 1, 1), -1.0)
+    for group in groups:
+        is_frame = group.mask[:, 0, 0] == 0
+        assert bool((is_frame.sum(1) >= 1).all())
+        taken = group.take(x)
+        assert torch.equal(group.take(x, turned=True), taken.flip(1))
+        assert torch.equal(group.rows[is_frame], taken[is_frame][:, 0].long())
+        group.put(back, 0, taken[:, :3])
+        group.put(back, 3, taken[:, 3:])
+    assert torch.equal(back[:n_all], x)
+    frames = sum(group.rows.numel() for group in groups)
+    # At most 15 % or 16 frames of padding, and 7 to align.
+    assert frames <= sum(max(length / 0.85, length + 16) + 7 for length in lengths)
 
 
 def test_positions_far_beyond_the_largest_bucket_are_right() -> None:

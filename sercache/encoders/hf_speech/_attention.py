@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sercache.encoders.hf_speech import _groups
 from sercache.encoders.hf_speech._groups import Group, padded, singly, spans
 
 __all__ = ["Attention", "over", "spans"]
@@ -33,7 +34,7 @@ def over(first: Any, lengths: Sequence[int], like: Tensor) -> Attention:
     """
     if like.is_cuda and not hasattr(first, "rel_attn_embed") and _takes_varlen(like):
         return Varlen(lengths, like.device)
-    groups = padded(lengths, like.device, like.dtype) if like.is_cuda else singly(lengths)
+    groups = padded(lengths, like.device, like.dtype) if _groups.side_by_side(like) else singly(lengths)
     return Gated(first, groups) if hasattr(first, "rel_attn_embed") else Plain(groups)
 
 

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sercache.encoders.hf_speech import _groups
 from sercache.encoders.hf_speech._dense import activate
 
 _CHUNK = 64
 """Output frames that are convolved at a time, so that the widest layer stays in the processor's cache and
 long recordings take no more memory than short ones. Chunks share their halo: cutting changes nothing."""
 _CHUNK_CUDA = 3000
+_MOMENT_ROWS = 2**17
+"""Windows that statistics over time are summed over at a time, in float64."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,13 @@ class _Layer:
     norm: nn.Module | None
     """LayerNorm over channels, GroupNorm of one channel per group over time, or none."""
     activation: nn.Module
+    scale: Tensor | None = None
+    shift: Tensor | None = None
+    """(B, C) each: GroupNorm of each of several waves, laid side by side."""
+    owner: Tensor | None = None
+    """Wave of each frame of the front end; None: no scale and shift."""
+    per_owner: int = 1
+    """Outputs of this layer in a frame of the front end."""
 
     @property
     def kernel(self) -> int:
@@ -64,25 +74,32 @@ class FrontEnd:
     @torch.no_grad()
     def packed(self, waves: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
         """Frames (F, C) of waves (N_i,) float32, one after another, and how many each has."""
-        side_by_side = waves[0].is_cuda and not isinstance(self.layers[0].norm, nn.GroupNorm)
-        parts = self._side_by_side(waves) if side_by_side else [self(wave) for wave in waves]
-        return torch.cat(parts), [len(part) for part in parts]
+        lengths = [self._n_outputs(len(wave)) for wave in waves]
+        if _groups.side_by_side(waves[0]):
+            return self._side_by_side(waves, lengths), lengths
+        return torch.cat([self(wave) for wave in waves]), lengths
 
-    def _side_by_side(self, waves: Sequence[Tensor]) -> list[Tensor]:
-        """Frames (T, C) of each wave, from one pass over all: no loop over utterances on CUDA.
+    def _side_by_side(self, waves: Sequence[Tensor], lengths: Sequence[int]) -> Tensor:
+        """Frames (F, C) from one pass over all waves: no loop over utterances on CUDA.
 
         Each wave begins at a multiple of the hop, so that the strides of every layer meet it as they do
         alone; frames that straddle two waves are dropped.
         """
-        lengths = [self._n_outputs(len(wave)) for wave in waves]
         slots = [-(-len(wave) // self.hop) for wave in waves]
-        room = max(0, self.field - self.hop)  # what the last frame may see behind its own slot
-        laid = waves[0].new_zeros(sum(slots) * self.hop + room)
-        begins = [0, *itertools.accumulate(slots)]
-        for wave, begin in zip(waves, begins, strict=False):
-            laid[begin * self.hop : begin * self.hop + len(wave)] = wave
-        frames = self._convolved(laid, self._n_outputs(len(laid)), self.layers)
-        return [frames[begin : begin + n] for begin, n in zip(begins, lengths, strict=False)]
+        laid = torch.cat(
+            [F.pad(wave, (0, slot * self.hop - len(wave))) for wave, slot in zip(waves, slots, strict=True)]
+        )
+        first, owner = self.layers[0], None
+        if isinstance(first.norm, nn.GroupNorm):
+            rows = [(len(wave) - first.kernel) // first.stride + 1 for wave in waves]
+            scale, shift = _over_time(first, nn.utils.rnn.pad_sequence(list(waves), batch_first=True), rows)
+            owner = torch.arange(len(waves)).repeat_interleave(torch.tensor(slots)).to(laid.device)
+            bare = replace(first, bias=None, norm=None)
+            first = replace(bare, scale=scale, shift=shift, owner=owner, per_owner=self.hop // first.stride)
+        frames = self._convolved(laid, self._n_outputs(len(laid)), [first, *self.layers[1:]])
+        begins = itertools.accumulate(slots, initial=0)
+        kept = [torch.arange(begin, begin + n) for begin, n in zip(begins, lengths, strict=False)]
+        return frames[torch.cat(kept).to(frames.device)]
 
     def _convolved(self, wave: Tensor, n_frames: int, layers: Sequence[_Layer]) -> Tensor:
         """The first ``n_frames`` frames (T, C) of ``wave`` (N,), a chunk at a time."""
@@ -93,7 +110,7 @@ class FrontEnd:
             stop = min(start + chunk, n_frames)
             x = wave[start * self.hop : (stop - 1) * self.hop + self.field, None].to(dtype)
             for layer in layers:
-                x = _convolve(x, layer)
+                x = _convolve(x, layer, start)
             frames[start:stop] = x
         return frames
 
@@ -103,25 +120,47 @@ class FrontEnd:
         return n
 
     def _first_layer(self, wave: Tensor) -> _Layer:
-        """The first layer, its GroupNorm over the whole of ``wave`` folded into weight and bias.
-
-        Mean and variance of w·x over all windows x follow from the mean and the covariance of the windows,
-        kernel numbers and kernel² numbers, which are summed in float64.
-        """
+        """The first layer, its GroupNorm over the whole of ``wave`` folded into weight and bias."""
         layer = self.layers[0]
         if not isinstance(layer.norm, nn.GroupNorm):
             return layer
-        weight = layer.weight[:, 0].double()  # (kernel, C)
-        windows = wave.double().unfold(0, layer.kernel, layer.stride)  # (T, kernel)
-        mean = windows.mean(0)
-        covariance = (windows - mean).T @ (windows - mean) / len(windows)
-        variance = torch.einsum("kc,kl,lc->c", weight, covariance, weight).clamp_min(0)
-        scale = layer.norm.weight.double() / (variance + layer.norm.eps).sqrt()
-        # The convolution's own bias cancels against the mean that is taken off.
-        bias = layer.norm.bias.double() - (mean @ weight) * scale
-        dtype = layer.weight.dtype
-        folded = (weight * scale)[:, None].to(dtype)
-        return _Layer(folded, bias.to(dtype), layer.stride, None, layer.activation)
+        n_rows = (len(wave) - layer.kernel) // layer.stride + 1
+        scale, shift = _over_time(layer, wave[None], [n_rows])
+        folded = (layer.weight.double() * scale).to(layer.weight.dtype)
+        return replace(layer, weight=folded, bias=shift[0].to(folded.dtype), norm=None)
+
+
+def _over_time(layer: _Layer, waves: Tensor, n_rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Scale and shift (B, C), float64, that GroupNorm over time gives w·x in each of waves (B, N).
+
+    Mean and variance of w·x over all windows x follow from the mean and the covariance of the windows,
+    kernel numbers and kernel² numbers, which are summed in float64 a stretch at a time. A wave has
+    ``n_rows`` windows; what lies behind them is padding. The convolution's own bias cancels.
+    """
+    assert isinstance(layer.norm, nn.GroupNorm)
+    counts = torch.tensor(n_rows).to(waves.device)
+    step = max(1, _MOMENT_ROWS // len(waves))
+
+    def stretches() -> Iterator[tuple[Tensor, Tensor]]:
+        for start in range(0, max(n_rows), step):
+            stop = min(start + step, max(n_rows))
+            part = waves[:, start * layer.stride : (stop - 1) * layer.stride + layer.kernel].double()
+            is_row = torch.arange(start, stop, device=waves.device) < counts[:, None]
+            yield part.unfold(1, layer.kernel, layer.stride), is_row[..., None]
+
+    weight = layer.weight[:, 0].double()  # (kernel, C)
+    total = weight.new_zeros(len(waves), 1, layer.kernel)
+    for windows, is_row in stretches():
+        total += torch.where(is_row, windows, 0.0).sum(1, keepdim=True)
+    mean = total / counts[:, None, None]
+    products = weight.new_zeros(len(waves), layer.kernel, layer.kernel)
+    for windows, is_row in stretches():
+        centred = torch.where(is_row, windows - mean, 0.0)
+        products += centred.mT @ centred
+    covariance = products / counts[:, None, None]
+    variance = torch.einsum("kc,bkl,lc->bc", weight, covariance, weight).clamp_min(0)
+    scale = layer.norm.weight.double() / (variance + layer.norm.eps).sqrt()
+    return scale, layer.norm.bias.double() - (mean[:, 0] @ weight) * scale
 
 
 def _layer(module: Any) -> _Layer:
@@ -131,9 +170,15 @@ def _layer(module: Any) -> _Layer:
     return _Layer(weight, bias, conv.stride[0], getattr(module, "layer_norm", None), module.activation)
 
 
-def _convolve(x: Tensor, layer: _Layer) -> Tensor:
-    """(N, C_in) to (T, C_out)."""
+def _convolve(x: Tensor, layer: _Layer, first_frame: int) -> Tensor:
+    """(N, C_in) to (T, C_out); ``first_frame`` of the whole front end is where x begins."""
     y = _product(x, layer.weight, layer.stride, layer.bias)
+    if layer.owner is not None:
+        rows = torch.arange(len(y), device=y.device).div(layer.per_owner, rounding_mode="floor") + first_frame
+        owner = layer.owner[rows.clamp_(max=len(layer.owner) - 1)]
+        assert layer.scale is not None
+        assert layer.shift is not None
+        y = torch.addcmul(layer.shift.to(y.dtype)[owner], y, layer.scale.to(y.dtype)[owner])
     if layer.norm is not None:
         y = layer.norm(y)
     return activate(y, layer.activation)

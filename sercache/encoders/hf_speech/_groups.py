@@ -20,6 +20,11 @@ _ALIGNED = 8
 """Padded lengths are multiples of it, which the fused kernels ask of a mask."""
 
 
+def side_by_side(x: Tensor) -> bool:
+    """Whether utterances are worked on in groups, which a GPU needs and a CPU loses by."""
+    return x.is_cuda
+
+
 def spans(lengths: Sequence[int]) -> list[slice]:
     """Where each utterance lies among packed frames."""
     ends = torch.tensor(lengths).cumsum(0).tolist()

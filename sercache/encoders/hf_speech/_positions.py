@@ -6,13 +6,16 @@ blocks of 256 frames (overlap-save) that takes a seventh of the time of ``Conv1d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
+
+from sercache.encoders.hf_speech import _groups
 
 _LONG = 32
 """Kernel (frames) from which spectra pay."""
@@ -31,20 +34,46 @@ class Positions:
 
     def __call__(self, x: Tensor, lengths: Sequence[int]) -> Tensor:
         """(F, D), after the activation."""
+        if _groups.side_by_side(x) and getattr(self.module, "batch_norm", None) is None:
+            return self._side_by_side(x, lengths)
         parts = x.split(list(lengths))
         if self.spectra is None:
-            return torch.cat([self._stock(part) for part in parts])
+            with _full_float32():
+                return torch.cat([self.module(part[None])[0] for part in parts])
         return self.module.activation(self.spectra(parts))
 
-    def _stock(self, part: Tensor) -> Tensor:
-        # TensorFloat-32 would round float32 to 10 bits.
-        with torch.backends.cudnn.flags(
-            enabled=torch.backends.cudnn.enabled,
-            benchmark=torch.backends.cudnn.benchmark,
-            deterministic=torch.backends.cudnn.deterministic,
-            allow_tf32=False,
-        ):
-            return self.module(part[None])[0]
+    def _side_by_side(self, x: Tensor, lengths: Sequence[int]) -> Tensor:
+        """One convolution over all utterances, with half a kernel of zeros between them: their padding."""
+        layers = list(getattr(self.module, "layers", [self.module]))
+        gap = max(layer.conv.kernel_size[0] for layer in layers) // 2
+        gaps = gap * torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))
+        rows = (torch.arange(len(x)) + gaps).to(x.device)
+        laid = x.new_zeros(len(x) + gap * (len(lengths) - 1), x.shape[1])
+        laid[rows] = x
+        if self.spectra is not None:
+            return self.module.activation(self.spectra([laid]))[rows]
+        if layers == [self.module]:
+            with _full_float32():
+                return self.module(laid[None])[0, rows]
+        is_frame = laid.new_zeros(len(laid)).index_fill_(0, rows, 1)
+        y = laid.T[None]
+        with _full_float32():
+            for layer in layers:  # what a layer puts into the gaps must not reach the next
+                y = torch.where(is_frame > 0, layer(y), 0.0)
+        return y[0].T[rows]
+
+
+@contextmanager
+def _full_float32() -> Iterator[None]:
+    """No TensorFloat-32, which would round float32 to 10 bits."""
+    cudnn = torch.backends.cudnn
+    with cudnn.flags(
+        enabled=cudnn.enabled,
+        benchmark=cudnn.benchmark,
+        deterministic=cudnn.deterministic,
+        allow_tf32=False,
+    ):
+        yield
 
 
 def _takes_spectra(module: Any) -> bool:
