@@ -120,7 +120,12 @@ def _text(value: Any) -> str:
 
 
 def provenance(
-    corpus: Corpus, stores: Sequence[FeatureStore], material: Material, setup: Setup, recipe: Recipe
+    corpus: Corpus,
+    stores: Sequence[FeatureStore],
+    material: Material,
+    setup: Setup,
+    recipe: Recipe,
+    is_solved: bool = False,
 ) -> dict[str, Any]:
     """The fields of a Report that say what was read and how it was judged."""
     return {
@@ -130,7 +135,9 @@ def provenance(
         "features": describe_features(stores, material.main),
         "folds": tuple(describe_fold(fold) for fold in material.folds),
         "normalisation": normalisation_sentence(setup, material),
-        "selection": selection_sentence(setup, recipe, material),
+        "selection": "solved, not trained: there are no epochs and nothing is selected"
+        if is_solved
+        else selection_sentence(setup, recipe, material),
         "also_trained": tuple(describe_corpus(extra.corpus, part) for extra, part in material.also),
     }
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sercache.report.canvas import BLUE, FEW, GREY, ORANGE, about, canvas, label_states, legend
+from sercache.report.canvas import BLUE, FEW, GREEN, GREY, ORANGE, about, canvas, label_states, legend
 from sercache.report.record import Elsewhere, Report
 
 if TYPE_CHECKING:
@@ -51,6 +52,30 @@ def layer_weights_on(report: Report, there: Elsewhere) -> Figure | None:
     spread = shares.std(0, ddof=1) if len(shares) > 1 else None
     label = f"mean ± sample std of {len(shares)} models" if len(shares) > 1 else "the model"
     _finish(figure, axes, shares.mean(0), spread, states, label, report.layer_weights_are)
+    return figure
+
+
+def probe_curve(reports: Mapping[str, Report]) -> Figure:
+    """UA of each state by itself: mean over folds with sample standard deviation, and chance."""
+    first, names = next(iter(reports.values())), list(reports)
+    folds = [report.summary["ua"].folds for report in reports.values()]
+    figure, [axes] = canvas(about(first, "what each state tells"), width=max(6.4, 2.2 + 0.3 * len(names)))
+    places = np.arange(len(names))
+    spread = [each.std for each in folds if each.std is not None]
+    label = f"mean ± sample std of {folds[0].n} folds" if spread else "the fold"
+    axes.errorbar(
+        places, [each.mean for each in folds], spread or None, color=BLUE, marker="o", markersize=4, capsize=3,
+        label=label,
+    )  # fmt: skip
+    pooled = [report.summary["ua"].seeds.mean for report in reports.values()]
+    axes.plot(places, pooled, color=GREEN, linewidth=1, label="all folds' predictions pooled")
+    chance = 1 / len(first.classes)
+    axes.axhline(chance, color=GREY, linestyle=":", label=f"chance {chance:.3f}")
+    label_states(axes, names)
+    axes.set_xlabel("state of the encoder")
+    axes.set_ylabel("UA (share of 1)")
+    axes.set_ylim(0, 1)
+    legend(figure, axes)
     return figure
 
 

@@ -1,0 +1,45 @@
+"""Baseline: linear support vector machine on the states' means, by scikit-learn (liblinear).
+
+The means of the chosen states are concatenated (L x D; choose one with ``--states 12``), standardised by the
+training part, and given to one linear machine for each class against the rest, with squared hinge loss and an
+L2 penalty (``c`` is scikit-learn's C; it is fixed, for nothing may be tuned on a test part). There are no
+epochs: the recipe is not used. Outputs are distances from the planes, so the softmax of a report is no
+probability. The fitted map is kept as an ordinary linear layer.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from heads._pooled_linear import PooledLinear
+from sercache.recipe import Recipe, Setup
+
+SOURCE = "baseline of sercache: linear support vector machine (scikit-learn) on pooled states"
+
+RECIPE = Recipe(select="last-epoch")
+
+SETUP = Setup(
+    encoder="wavlm-large",
+    dataset="iemocap",
+    protocol="leave-one-session-out",
+    states="blocks",
+    frames=False,
+)
+
+
+class Head(PooledLinear):
+    """Linear support vector machine; gives distances (B, C)."""
+
+    def __init__(
+        self, n_layers: int, dim: int, n_outputs: int, c: float = 1e-3, balanced: bool = False
+    ) -> None:
+        super().__init__(n_layers, dim, n_outputs)
+        self.c, self.balanced = c, balanced
+
+    def solve(self, pooled: Tensor, labels: Tensor, seed: int) -> None:
+        """Take the map that scikit-learn finds for means (U, L, D) and classes (U,)."""
+        from sklearn.svm import LinearSVC
+
+        weights = "balanced" if self.balanced else None
+        machine = LinearSVC(C=self.c, dual="auto", max_iter=10_000, class_weight=weights, random_state=seed)
+        self.fill(machine, pooled, labels)

@@ -1,0 +1,133 @@
+"""`sercache probe`: what each state of an encoder tells, by logistic regression on its means."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sercache import catalog, settings, stores
+from sercache.commands._cache import extract_command, read_corpus
+from sercache.commands._console import bar, say, used, warn
+from sercache.commands._find import find_store
+from sercache.commands.train import free_name
+from sercache.datasets import Corpus
+from sercache.errors import MissingExtraError
+from sercache.evaluation import evaluate
+from sercache.recipe import Setup
+from sercache.report import plots
+from sercache.report.layer_plots import probe_curve
+from sercache.report.record import AGGREGATES, NAMES, Report
+from sercache.report.render import Interval, Table
+from sercache.states import select
+
+_HEAD = "logistic"
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of one call."""
+
+    encoder: str
+    dataset: str
+    root: Path | None = None
+    cache: Path | None = None
+    runs: Path | None = None
+    task: str | None = None
+    protocol: str | None = None
+    states: str = "all"
+    clip: str | None = None
+    c: float = 0.01
+
+
+def run(request: Request) -> None:
+    """Fit each state by itself over the folds of a protocol; print, draw and write the table.
+
+    Raises SercacheError.
+    """
+    module = catalog.load("heads", _HEAD)
+    known = settings.load()
+    cache = Path(known.value("cache", request.cache).value).expanduser()
+    corpus, _ = read_corpus(request.dataset, request.root, known, cache)
+    setup = Setup(
+        encoder=request.encoder,
+        dataset=corpus.name,
+        protocol=request.protocol or corpus.info.default_protocol,
+        states=request.states,
+        frames=False,
+        task=request.task,
+        clip=request.clip or "none",
+    )
+    found = find_store(cache, corpus, setup, _HEAD, clip_is_chosen=request.clip is not None)
+    for line in found.deviations:
+        warn(line)
+    used("store", str(found.folder))
+    used("protocol", f"{setup.protocol}, task {corpus.task_name(setup.task)}, C = {request.c:g}")
+    reports = _reports(module.Head, corpus, found.folder, setup, request)
+    made = table(reports, request.c)
+    say()
+    say(made.text)
+    runs = Path(known.value("runs", request.runs).value).expanduser()
+    folder = free_name(runs, f"probe-{Path(setup.encoder).name}-{corpus.name}")
+    for path in made.write(folder / "probe"):
+        used("written", str(path))
+    try:
+        for path in plots.save(probe_curve(reports), folder / "probe"):
+            used("written", str(path))
+    except MissingExtraError as fault:
+        warn(str(fault))
+
+
+def _reports(
+    head_class: type, corpus: Corpus, folder: Path, setup: Setup, request: Request
+) -> dict[str, Report]:
+    """A report for each state."""
+    store = stores.open(folder)
+    names = store.spec.states
+    if setup.states.strip() != "all":
+        names = select(store.spec.encoder_states or store.spec.states, setup.states)
+    reports: dict[str, Report] = {}
+    for name in bar(names, desc="probing", unit="state"):
+        reports[name] = evaluate(
+            head_class,
+            corpus,
+            store,
+            setup=dataclasses.replace(setup, states=name, clip=store.spec.clip),
+            recipe=catalog.load("heads", _HEAD).RECIPE,
+            head_name=_HEAD,
+            head_options={"c": request.c},
+            remedy=f"run: {extract_command(folder)}",
+        )
+    return reports
+
+
+def table(reports: Mapping[str, Report], c: float) -> Table:
+    """One row per state: every metric over folds, UA pooled, its interval over speakers."""
+    first = next(iter(reports.values()))
+    metrics = first.metrics
+    rows = []
+    for name, report in reports.items():
+        interval = report.summary["ua"].interval
+        over_folds = [report.summary[metric].folds for metric in metrics]
+        pooled = report.summary["ua"].seeds.mean
+        rows.append((name, *over_folds, pooled, Interval(*interval) if interval else None))
+    best = max(reports, key=lambda name: reports[name].summary["ua"].folds.mean)
+    notes = [
+        f"logistic regression on the mean over time of one state, standardised by the training part, C = {c:g} "
+        "fixed: nothing is tuned",
+        f"WA, UA, macro F1: {AGGREGATES['folds']}",
+        f"highest UA: state {best}; that it is the highest was seen on the test parts, so choose a state by a dev "
+        "part before you report it",
+        *(
+            note
+            for note in dict.fromkeys(n for r in reports.values() for n in r.deviations)
+            if "solver" in note
+        ),
+    ]
+    setup = first.setup
+    title = (
+        f"Probe of {setup['encoder']} on {first.corpus['name']} ({setup['protocol']}, {first.corpus['task']})"
+    )
+    columns = ("state", *(NAMES[metric] for metric in metrics), "UA pooled", "UA 95 %")
+    return Table(title, columns, tuple(rows), tuple(notes))

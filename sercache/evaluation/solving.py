@@ -1,0 +1,70 @@
+"""Heads that are solved, not trained: all folds and seeds of them.
+
+A head with a method ``solve(pooled, labels, seed)`` is given the means (U, L, D) of its training part and the
+classes (U,), and sets its own weights; it has no epochs and needs no dev part.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sercache.evaluation.material import Material, fold_views
+from sercache.evaluation.trainings import Member
+from sercache.nn import masked_mean
+from sercache.recipe import Setup
+from sercache.training import Fit, build
+from sercache.views import AnyView
+
+_CHUNK = 64
+
+
+def is_solved(head_class: type[nn.Module]) -> bool:
+    """Whether heads of this class are solved instead of trained."""
+    return callable(getattr(head_class, "solve", None))
+
+
+def solved(
+    head_class: type[nn.Module], material: Material, setup: Setup, options: Mapping[str, Any]
+) -> Iterator[Member]:
+    """Solve every fold with every seed; as ``trainings`` gives them."""
+    for fold in material.folds:
+        views = fold_views(material, fold, setup.normalise)
+        for seed in setup.seeds:
+            head = build(head_class, views.train, len(material.outputs), seed, **options)
+            yield Member(fold, seed, views, solve(head, views.train, seed))
+
+
+def solve(head: nn.Module, train: AnyView, seed: int) -> Fit:
+    """Solve one head on all of its training part; what the solver warns of becomes a note."""
+    started = time.perf_counter()
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        head.solve(_pooled(train), torch.tensor(train.labels), seed)  # type: ignore[operator]
+    notes = dict.fromkeys(" ".join(str(each.message).split()) for each in heard)
+    return Fit(
+        head=head.eval(),
+        history=(),
+        best_epoch=0,
+        stopped_early=False,
+        n_updates=0,
+        seconds=time.perf_counter() - started,
+        notes=tuple(f"the solver warns: {note}" for note in notes),
+    )
+
+
+def _pooled(view: AnyView) -> Tensor:
+    """Means (U, L, D) over the real frames of every item."""
+    parts = []
+    for start in range(0, len(view), _CHUNK):
+        x, mask = view.batch(np.arange(start, min(start + _CHUNK, len(view))))
+        assert isinstance(x, Tensor)
+        assert isinstance(mask, Tensor)
+        parts.append(masked_mean(x, mask))
+    return torch.cat(parts)
