@@ -19,6 +19,7 @@ FLOORS = {
     "sercache.clips": 1,
     "sercache.states": 1,
     "sercache.settings": 1,
+    "sercache.transcripts": 1,
     "sercache.encoders": 2,
     "sercache.stores": 2,
     "sercache.datasets": 2,

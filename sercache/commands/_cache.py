@@ -51,6 +51,7 @@ _FLAGS = {
     "clip": "--clip",
     "task": "--task",
     "language": "--language",
+    "transcripts": "--transcripts",
 }
 
 

@@ -46,7 +46,7 @@ def info(folders: Sequence[Path], cache_flag: Path | None) -> None:
                 kind,
                 spec.clip,
                 len(entries),
-                duration(seconds),
+                "-" if spec.is_text else duration(seconds),
                 size(folder_bytes(folder)),
                 folder,
             )
@@ -76,11 +76,15 @@ def _describe_store(folder: Path) -> None:
     for key, value in spec.identity.items():
         used("", f"{key}: {value}")
     used("states", " ".join(spec.states))
-    used("shape", f"D = {spec.dim}, {spec.sample_rate / spec.hop:g} frames/s, {spec.dtype}, clip {spec.clip}")
-    used(
-        "entries",
-        f"{len(entries)}, {duration(seconds)} of audio, {sum(e.n_frames for e in entries.values())} frames",
-    )
+    rate = "word pieces" if spec.is_text else f"{spec.sample_rate / spec.hop:g} frames/s"
+    used("shape", f"D = {spec.dim}, {rate}, {spec.dtype}, clip {spec.clip}")
+    length = "" if spec.is_text else f"{duration(seconds)} of audio, "
+    used("entries", f"{len(entries)}, {length}{sum(e.n_frames for e in entries.values())} frames")
+    if spec.is_text:
+        used(
+            "text",
+            f"of a file, digest {spec.transcripts}" if spec.transcripts else "the corpus' own transcripts",
+        )
     used("disk", size(folder_bytes(folder)))
     for entry_id, reason in skips(folder).items():
         used("skipped", f"{entry_id}: {reason}")

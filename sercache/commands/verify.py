@@ -11,6 +11,7 @@ from sercache.commands import extract
 from sercache.commands._cache import read_corpus, read_origin
 from sercache.commands._console import bar, say, used, warn
 from sercache.errors import DamagedStoreError, StoreError
+from sercache.extraction import words
 from sercache.stores import Damage
 
 
@@ -77,7 +78,10 @@ def _repair(
     )
     fields = {field.name for field in dataclasses.fields(extract.Request)}
     request = extract.Request(**{key: value for key, value in origin.items() if key in fields - {"root"}})
+    file = Path(origin["transcripts"]) if spec.transcripts else None
+    request = dataclasses.replace(request, transcripts=file)
     corpus, where = read_corpus(spec.corpus, root or Path(origin["root"]), known, cache)
+    known_words, transcripts = words.replaced(corpus.utterances, file, encoder)
     now = extraction.feature_spec(
         encoder,
         corpus,
@@ -85,6 +89,7 @@ def _repair(
         dtype=spec.dtype,
         frames=spec.frames,
         clip=spec.clip,
+        transcripts=transcripts,
     )
     if now.digest != spec.digest:
         raise StoreError(
@@ -96,5 +101,5 @@ def _repair(
     rule = clips.parse(spec.clip)
     wanted = {clips.utterance_id(entry, rule) for entry in (*dropped, *stores.open(folder).ids())}
     wanted |= {u.id for u in extract.chosen_utterances(corpus, request.task, request.language, request.limit)}
-    utterances = [u for u in corpus.utterances if u.id in wanted]
+    utterances = [u for u in known_words if u.id in wanted]
     extract.work(request, where.value, encoder, utterances, spec, folder)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ LOOKAHEAD = 2
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A piece with its samples (N,) float32 and their digest."""
+    """A piece with its samples (N,) float32, or word pieces (N,) int64, and their digest."""
 
     piece: Piece
     wave: np.ndarray
@@ -77,7 +78,10 @@ def _timed(piece: Piece, encoder: Encoder, busy: Busy) -> Result:
         return _decode(piece, encoder)
 
 
-def _decode(piece: Piece, encoder: Encoder) -> Result:
+def _decode(piece: Piece, encoder: Any) -> Result:
+    if piece.text is not None:
+        tokens = encoder.tokens(piece.text)
+        return Decoded(piece, tokens, audio.digest(tokens))
     try:
         wave = np.tile(audio.read(piece.path, encoder.sample_rate, piece.start, piece.end), piece.copies)
     except AudioError as fault:

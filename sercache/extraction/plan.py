@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sercache import audio, clips, states
 from sercache.datasets import Corpus, Skipped, Utterance
-from sercache.encoders import Encoder
-from sercache.errors import AudioError, DiskSpaceError, StoreError
+from sercache.encoders import Encoder, modality
+from sercache.errors import AudioError, DiskSpaceError, SettingsError, StoreError
 from sercache.stores.spec import DType, FeatureSpec
 
 _BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
@@ -33,6 +34,8 @@ class Piece:
     n_frames: int
     copies: int = 1
     """How often the stretch is played one after another."""
+    text: str | None = None
+    """Transcript, which is encoded in the place of the recording where the encoder is one of text."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +84,16 @@ def feature_spec(
     dtype: DType = "float16",
     frames: bool = True,
     clip: str = "none",
+    transcripts: str = "",
 ) -> FeatureSpec:
-    """What a store of ``corpus`` through ``encoder`` holds.
+    """What a store of ``corpus`` through ``encoder`` holds; ``transcripts``: digest of a file of them.
 
-    Raises UnknownNameError for states the encoder lacks, SettingsError for states of several sizes or a
-    clip rule that cannot be read.
+    Raises UnknownNameError for states the encoder lacks, SettingsError for states of several sizes, a clip
+    rule that cannot be read, or one for an encoder of text.
     """
+    rule = str(clips.parse(clip))
+    if modality(encoder) == "text" and rule != "none":
+        raise SettingsError(f"clip rule {rule} is for recordings; {encoder.name} takes whole transcripts")
     chosen = states.same_dim(states.select(encoder.states, selection), encoder.dims, selection)
     return FeatureSpec(
         encoder=encoder.name,
@@ -99,8 +106,9 @@ def feature_spec(
         dim=encoder.dims[chosen[0]],
         dtype=dtype,
         frames=frames,
-        clip=str(clips.parse(clip)),
+        clip=rule,
         encoder_states=tuple(encoder.states),
+        transcripts=transcripts,
     )
 
 
@@ -111,9 +119,10 @@ def make_plan(
     folder: Path,
     *,
     done: Collection[str] = (),
+    pack_frames: int | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Plan:
-    """Read every file's header, cut by the clip rule, and lay out the batches.
+    """Read every file's header, cut by the clip rule, and lay out batches of ``pack_frames`` frames.
 
     Recordings that cannot be used are listed with a reason. Raises DiskSpaceError where the features do
     not fit beside ``folder``, AudioError where nothing can be used.
@@ -126,7 +135,8 @@ def make_plan(
     if not pieces:
         first = f"; first: {skipped[0].what}: {skipped[0].reason}" if skipped else ""
         raise AudioError(f"none of {len(utterances)} utterances can be encoded{first}")
-    plan = Plan(spec, _batches(pieces, encoder.pack_frames), frozenset(done), skipped, free_bytes(folder))
+    budget = encoder.pack_frames if pack_frames is None else pack_frames
+    plan = Plan(spec, _batches(pieces, budget), frozenset(done), skipped, free_bytes(folder))
     if plan.n_bytes + _SPARE_BYTES > plan.free_bytes:
         raise DiskSpaceError(_too_large(plan, folder))
     return plan
@@ -143,6 +153,8 @@ def free_bytes(folder: Path) -> int:
 
 
 def _pieces(encoder: Encoder, utterance: Utterance, rule: clips.ClipRule) -> list[Piece] | Skipped:
+    if modality(encoder) == "text":
+        return _text_piece(encoder, utterance)
     try:
         info = audio.probe(utterance.path)
         begin = utterance.start or 0.0
@@ -169,6 +181,23 @@ def _pieces(encoder: Encoder, utterance: Utterance, rule: clips.ClipRule) -> lis
         ]
     except AudioError as fault:
         return Skipped(utterance.id, str(fault))
+
+
+def _text_piece(encoder: Any, utterance: Utterance) -> list[Piece] | Skipped:
+    """The transcript as one piece, whole: it is never cut."""
+    text = (utterance.transcript or "").strip()
+    n_samples = len(encoder.tokens(text)) if text else 0
+    if not n_samples:
+        which = "an empty transcript" if utterance.transcript is not None else "no transcript"
+        return Skipped(utterance.id, f"has {which}; --transcripts FILE gives others")
+    if encoder.max_samples is not None and n_samples > encoder.max_samples:
+        return Skipped(
+            utterance.id,
+            f"its transcript has {n_samples} word pieces, {encoder.name} takes {encoder.max_samples}; give shorter "
+            "transcripts with --transcripts FILE",
+        )
+    n_frames = encoder.n_frames(n_samples)
+    return [Piece(utterance.id, utterance.path, None, None, n_samples, n_frames, text=text)]
 
 
 def _piece(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from sercache.datasets import Skipped
-from sercache.encoders import Encoder
+from sercache.encoders import Encoder, modality
 from sercache.errors import NumericRangeError
 from sercache.extraction import compute, decode, notes, stages
 from sercache.extraction.compute import Finished
@@ -62,7 +63,7 @@ def extract(
             fresh = roll.fresh(decode.ahead(plan.unfinished, encoder, workers, busy))
             for batch in compute.features(fresh, encoder, plan.spec, busy, tell):
                 roll.skipped += batch.skipped
-                parts = pending(batch, plan, encoder)
+                parts = kept(batch, plan.done, encoder)
                 line.put(parts)
                 n_encoded += len(parts)
                 n_samples += sum(item.n_samples for item, _, _ in parts)
@@ -89,21 +90,28 @@ def extract(
     )
 
 
-def pending(batch: Finished, plan: Plan, encoder: Encoder) -> list[Part]:
-    """What the store does not hold yet of a computed batch."""
+def kept(batch: Finished, done: Collection[str], encoder: Encoder) -> list[Part]:
+    """What the store does not hold yet of a computed batch; ``done`` are the entry ids that it holds."""
     return [
         (item, found, encoder.n_frames(item.n_samples))
         for item, found in zip(batch.items, batch.features, strict=True)
-        if item.piece.entry_id not in plan.done
+        if item.piece.entry_id not in done
     ]
 
 
 def real_time_factor(encoder: Encoder, states: Sequence[str], seconds: float = 2.0) -> float:
-    """Seconds of audio encoded per second, from one short run on noise after a warm-up."""
-    noise = np.random.default_rng(0).normal(0, 0.1, int(seconds * encoder.sample_rate)).astype(np.float32)
-    noise = noise[: encoder.max_samples]
+    """Seconds of audio, or word pieces, encoded per second, from one short run on noise after a warm-up."""
+    noise = _noise(encoder, seconds)
     for wave in (noise[: max(encoder.min_samples, len(noise) // 8)], noise):
         began = time.monotonic()
         for _, packed in encoder.encode([wave], states):
             packed.float().cpu().sum().item()
     return len(noise) / encoder.sample_rate / (time.monotonic() - began)
+
+
+def _noise(encoder: Any, seconds: float) -> np.ndarray:
+    """Something to try an encoder on; for one of text, a text of about the length of an utterance."""
+    if modality(encoder) == "text":
+        return encoder.tokens("what is said " * 6)[: encoder.max_samples]
+    noise = np.random.default_rng(0).normal(0, 0.1, int(seconds * encoder.sample_rate)).astype(np.float32)
+    return noise[: encoder.max_samples]

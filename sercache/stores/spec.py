@@ -38,11 +38,15 @@ class FeatureSpec:
     """``none``, ``trim:<s>`` or ``split:<s>``, in seconds."""
     encoder_states: tuple[str, ...] = ()
     """All states that the encoder has, so that ``blocks`` of a store of few means what it says."""
+    transcripts: str = ""
+    """Of an encoder of text: digest of the file whose transcripts it took; empty: the corpus' own."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values, with the schema version."""
         record = {"schema": SCHEMA, **asdict(self)}
         lists = {"states": list(self.states), "encoder_states": list(self.encoder_states)}
+        if not self.transcripts:
+            del record["transcripts"]  # stores of before there were any keep their digest
         return record | {"identity": dict(self.identity)} | lists
 
     @classmethod
@@ -51,6 +55,11 @@ class FeatureSpec:
         fields = {key: value for key, value in record.items() if key != "schema"}
         tuples = {name: tuple(fields.get(name, ())) for name in ("states", "encoder_states")}
         return cls(**{**fields, **tuples})
+
+    @property
+    def is_text(self) -> bool:
+        """Whether frames are word pieces of transcripts, not stretches of audio."""
+        return self.identity.get("modality") == "text"
 
     @property
     def shown(self) -> str:
