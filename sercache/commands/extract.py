@@ -12,7 +12,7 @@ from sercache.commands._console import bar, duration, say, size, used, warn
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder
 from sercache.errors import AudioError, SettingsError
-from sercache.extraction import Extraction, Piece, Plan
+from sercache.extraction import Extraction, Piece, Plan, words
 from sercache.stores.spec import FeatureSpec
 
 
@@ -36,6 +36,7 @@ class Request:
     task: str | None = None
     language: str | None = None
     limit: int | None = None
+    transcripts: Path | None = None
     workers: int = 2
     seal_every: float = 60.0
     dry_run: bool = False
@@ -43,7 +44,7 @@ class Request:
 
 def run(request: Request) -> None:
     """Extract as asked. Raises SercacheError; AudioError at the end where recordings were skipped."""
-    request = _as_published(request)
+    asked, request = request, _as_published(request)
     known = settings.load()
     cache = known.value("cache", request.cache)
     device = known.value("device", request.device)
@@ -59,13 +60,17 @@ def run(request: Request) -> None:
         precision=request.precision,
     )
     describe_encoder(encoder)
+    utterances, transcripts = words.replaced(utterances, request.transcripts, encoder)
+    # A head's clip rule is for its recordings; only one that was asked for is refused.
+    clip = asked.clip if encoders.modality(encoder) == "text" else request.clip
     spec = extraction.feature_spec(
         encoder,
         corpus,
         selection=request.states or "all",
         dtype=request.dtype,  # type: ignore[arg-type]
         frames=not request.pooled_only,
-        clip=request.clip or "none",
+        clip=clip or "none",
+        transcripts=transcripts,
     )
     folder = stores.store_path(cache_folder, spec, request.store_format)
     work(request, root.value, encoder, utterances, spec, folder)
@@ -247,4 +252,6 @@ def _origin(request: Request, root: str) -> dict[str, Any]:
         record.pop(key, None)
     if Path(request.encoder).expanduser().is_dir():
         record["encoder"] = str(Path(request.encoder).expanduser().absolute())
+    if request.transcripts is not None:
+        record["transcripts"] = str(request.transcripts.expanduser().absolute())
     return {**record, "root": str(Path(root).expanduser().absolute())}
