@@ -18,6 +18,9 @@ KEYS = {
     "device": "cpu, cuda, cuda:1, mps or auto",
 }
 
+SECTIONS = {"roots": "dataset", "encoders": "name"}
+"""Tables of the file, and what their keys are."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -37,6 +40,9 @@ class Settings:
     file: Path
     table: Mapping[str, str] = field(default_factory=dict)
     roots: Mapping[str, str] = field(default_factory=dict)
+    """Folder of each corpus."""
+    encoders: Mapping[str, str] = field(default_factory=dict)
+    """Folder of each checkpoint that has a name of the user's, or a paper's, own."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def value(self, key: str, flag: str | os.PathLike[str] | None = None) -> Setting:
@@ -86,38 +92,44 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError(
             f"cannot read the configuration file {path}: {fault}; mend or delete it"
         ) from None
-    roots = content.pop("roots", {})
+    sections = {name: content.pop(name, {}) for name in SECTIONS}
     for key in content:
         if key not in KEYS:
-            raise SettingsError(f"{path}: {unknown('setting', key, [*KEYS, 'roots'])}")
-    if not isinstance(roots, dict) or not all(
-        isinstance(v, str) for v in [*content.values(), *roots.values()]
-    ):
-        raise SettingsError(f"{path}: every setting is a string, and [roots] is a table of them")
-    return Settings(path, content, roots, env)
+            raise SettingsError(f"{path}: {unknown('setting', key, [*KEYS, *SECTIONS])}")
+    tables = [content, *sections.values()]
+    if not all(isinstance(t, dict) and all(isinstance(v, str) for v in t.values()) for t in tables):
+        raise SettingsError(
+            f"{path}: every setting is a string, and {' and '.join(f'[{name}]' for name in SECTIONS)} are tables "
+            "of them"
+        )
+    return Settings(path, content, **sections, environment=env)
 
 
 def change(settings: Settings, changes: Mapping[str, str]) -> Settings:
-    """Settings with ``changes`` written to the file; keys as in KEYS, or ``roots.<dataset>``.
+    """Settings with ``changes`` written to the file; keys as in KEYS, ``roots.<dataset>``, ``encoders.<name>``.
 
     An empty value removes the setting. Raises SettingsError for an unknown key.
     """
-    table, roots = dict(settings.table), dict(settings.roots)
+    table = dict(settings.table)
+    sections = {name: dict(getattr(settings, name)) for name in SECTIONS}
     for key, value in changes.items():
-        section, _, dataset = key.partition(".")
-        if section == "roots" and dataset:
-            target, name = roots, dataset
+        # A name may hold dots itself: whisper-tiny.en.
+        section, _, inside = key.partition(".")
+        if section in SECTIONS and inside:
+            target, name = sections[section], inside
         elif key in KEYS:
             target, name = table, key
         else:
-            raise SettingsError(unknown("setting", key, [*KEYS, "roots.<dataset>"]))
+            raise SettingsError(
+                unknown("setting", key, [*KEYS, *(f"{s}.<{n}>" for s, n in SECTIONS.items())])
+            )
         if value and key != "device":
             value = str(Path(value).expanduser().absolute())
         if value:
             target[name] = value
         else:
             target.pop(name, None)
-    changed = Settings(settings.file, table, roots, settings.environment)
+    changed = Settings(settings.file, table, **sections, environment=settings.environment)
     _write(changed)
     return changed
 
@@ -125,9 +137,10 @@ def change(settings: Settings, changes: Mapping[str, str]) -> Settings:
 def _write(settings: Settings) -> None:
     # JSON strings are TOML basic strings, so a value needs no quoting rules of our own.
     lines = [f"{key} = {json.dumps(value)}" for key, value in sorted(settings.table.items())]
-    if settings.roots:
-        lines += ["", "[roots]"]
-        lines += [f"{json.dumps(name)} = {json.dumps(path)}" for name, path in sorted(settings.roots.items())]
+    for section in SECTIONS:
+        if paths := getattr(settings, section):
+            lines += ["", f"[{section}]"]
+            lines += [f"{json.dumps(name)} = {json.dumps(path)}" for name, path in sorted(paths.items())]
     settings.file.parent.mkdir(parents=True, exist_ok=True)
     temporary = settings.file.with_suffix(".tmp")
     temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -38,6 +38,14 @@ def test_an_empty_value_removes(environment: dict[str, str]) -> None:
     assert settings.load(environment).value("device").source == "default"
 
 
+def test_checkpoints_have_names_of_their_own(environment: dict[str, str], tmp_path: Path) -> None:
+    settings.change(settings.load(environment), {"encoders.wenet-v1.0": str(tmp_path), "roots.a": "/a"})
+    known = settings.change(settings.load(environment), {"roots.a": ""})
+    assert settings.load(environment).encoders == known.encoders == {"wenet-v1.0": str(tmp_path)}
+    settings.change(known, {"encoders.wenet-v1.0": ""})
+    assert settings.load(environment).encoders == {}
+
+
 def test_awkward_paths_survive_the_file(environment: dict[str, str]) -> None:
     awkward = '/data/"quoted"\\and = [odd] # name\ttab é'
     settings.change(settings.load(environment), {"cache": awkward, "roots.my corpus": awkward})

@@ -21,6 +21,11 @@ def run(changes: Sequence[str]) -> None:
     rows = [(key, known.value(key), meaning) for key, meaning in settings.KEYS.items()]
     names = {*known.roots, *_roots_in(known)}
     rows += [(f"roots.{name}", root, "") for name in sorted(names) if (root := known.root(name))]
+    source = str(known.file)
+    rows += [
+        (f"encoders.{name}", settings.Setting(path, source), "")
+        for name, path in sorted(known.encoders.items())
+    ]
     for line in columns(rows):
         say(line)
     say(f"file: {known.file}{'' if known.file.exists() else ' (not written yet)'}")

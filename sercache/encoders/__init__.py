@@ -41,7 +41,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from sercache import catalog
+from sercache import catalog, settings
 from sercache.encoders import _checkpoint
 from sercache.errors import EncoderError, UnknownNameError
 
@@ -163,6 +163,9 @@ def _families() -> dict[str, ModuleType]:
 def _resolve(name: str, revision: str | None) -> tuple[ModuleType, str, str]:
     """(family, source for its ``load``, name for people)."""
     families = _families()
+    if folder_of := settings.load().encoders.get(name):
+        family, source, _ = _resolve(folder_of, revision)
+        return family, source, name
     for family in families.values():
         if name in family.SHORT_NAMES:
             return family, family.SHORT_NAMES[name] if family.MODEL_TYPES else name, name
