@@ -172,8 +172,8 @@ def inputs(setup: Setup) -> tuple[Setup, ...]:
                 "for example egemaps:all:frames"
             )
         frames = setup.frames if not kind else kind == "frames"
-        own = {"encoder": encoder, "states": states or "all", "frames": frames}
-        found.append(dataclasses.replace(setup, **own, beside=(), finetune_from=None))
+        own = dataclasses.replace(setup, encoder=encoder, states=states or "all", frames=frames)
+        found.append(dataclasses.replace(own, beside=(), finetune_from=None))
     return tuple(found)
 
 

@@ -79,10 +79,12 @@ def _written_out(setup: Setup) -> tuple[str, ...]:
 def setup_of(record: Mapping[str, Any]) -> Setup:
     """The Setup that a report holds as JSON values."""
     names = {field.name for field in fields(Setup)}
-    values = {name: value for name, value in record.items() if name in names}
-    return Setup(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    )
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in record.items()
+        if name in names
+    }
+    return Setup(**values)
 
 
 def deviations(

@@ -38,7 +38,7 @@ def learning_curves(report: Report) -> Figure | None:
             _mark_best(each, report)
     longest = max(len(run.history) for run in report.runs)
     axes[-1].set_xlim(1 - 0.02 * longest, 1.02 * longest)
-    axes[-1].xaxis.get_major_locator().set_params(integer=True)
+    axes[-1].locator_params(axis="x", integer=True)
     axes[-1].set_xlabel("epoch")
     legend(figure, loss_axes)
     return figure

@@ -227,8 +227,7 @@ def folds_table(report: Report) -> Table:
         for metric in report.metrics:
             row.append(score([run.scores[metric] for run in own]) if report.summary else None)
         rows.append(row)
-    columns = ("fold", "train", "dev", "test", "speakers", "sentences")
-    columns += tuple(NAMES[metric] for metric in report.metrics)
+    columns = ("fold", "train", "dev", "test", "speakers", "sentences", *map(metric_name, report.metrics))
     notes = (
         "speakers, sentences: whether the test part has none of the training part (speakers: nor of the dev part)",
         "mean ± sample std over seeds",
