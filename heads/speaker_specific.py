@@ -144,7 +144,11 @@ class Head(nn.Module):
         """
         own = {**self.state_dict(), **emotion}
         own["fusion"] = torch.cat([self.fusion[:1], emotion["fusion"].to(self.fusion)])
-        if speaker is not None and self.speaker is not None:
+        if speaker is not None and self.speaker is None:
+            raise RuntimeError(
+                "the second input is vectors: a speaker network has no place; set second_input=frames"
+            )
+        if speaker is not None:
             attend = {name: value for name, value in speaker.items() if name.startswith("attend.")}
             own |= {name.replace("attend.", "speaker.", 1): value for name, value in attend.items()}
         self.load_state_dict(own)

@@ -89,18 +89,10 @@ class Head(nn.Module):
         self.dense = nn.Linear(dim, hidden)
         self.lstm = nn.LSTM(hidden + 1, hidden, bias=False, batch_first=True)
         self.out = nn.Linear(hidden, n_outputs)
-        self._initialise(hidden)
-
-    @torch.no_grad()
-    def _initialise(self, hidden: int) -> None:
         for layer in (self.dense, self.out):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
-        kernel, bias = self.lstm.weight_ih_l0.split((hidden, 1), 1)
-        nn.init.xavier_uniform_(kernel)
-        nn.init.orthogonal_(self.lstm.weight_hh_l0)
-        bias.zero_()
-        bias[hidden : 2 * hidden] = 1.0  # gates are in torch's order: input, forget, cell, output
+        _as_keras(self.lstm)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Logits (B, C) of x (B, L, T, D); pooled states are sequences of one frame."""
@@ -119,3 +111,15 @@ class Head(nn.Module):
 
     def _dropped(self, x: Tensor) -> Tensor:
         return dropout(x, self.dropout_rate, self.training)
+
+
+@torch.no_grad()
+def _as_keras(lstm: nn.LSTM) -> None:
+    """Keras' initial weights; the bias is the last column of the input map."""
+    input_map, recurrent_map = (dict(lstm.named_parameters())[f"weight_{kind}_l0"] for kind in ("ih", "hh"))
+    hidden = lstm.hidden_size
+    nn.init.xavier_uniform_(input_map[:, :-1])
+    nn.init.orthogonal_(recurrent_map)
+    bias = input_map[:, -1]
+    bias.zero_()
+    bias[hidden : 2 * hidden] = 1.0  # gates are in torch's order: input, forget, cell, output

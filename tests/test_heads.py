@@ -384,7 +384,3 @@ def test_parameters_of_shared_pieces() -> None:
         }
     for expected, piece in pieces.items():
         assert sum(p.numel() for p in piece.parameters()) == expected
-
-
-def test_every_head_is_counted() -> None:
-    assert {name for name, *_ in COUNTS} == set(NAMES)

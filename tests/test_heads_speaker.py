@@ -210,6 +210,8 @@ def test_joint_network_begins_from_both_trained_networks() -> None:
     x, mask = two_batches()
     torch.testing.assert_close(head.embed_speaker(x[1], mask[1]), speaker.attend(x[1][:, 0], mask[1]))
     assert torch.equal(head.fusion[0], first)
+    with pytest.raises(RuntimeError, match="set second_input=frames"):
+        made(speaker_specific, blocks=2).start_from(emotion.state_dict(), speaker.state_dict())
     head.fusion[0] = 0.0  # without the speaker's row it is the emotion network
     torch.testing.assert_close(head(x, mask), emotion(x[0], mask[0]))
 
