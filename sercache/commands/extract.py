@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from sercache.commands._console import bar, duration, say, size, used, warn
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder
 from sercache.errors import AudioError, SettingsError
-from sercache.extraction import Extraction, Piece, Plan, words
+from sercache.extraction import Extraction, Hand, Piece, Plan, words
 from sercache.stores.spec import FeatureSpec
 
 
@@ -25,6 +28,8 @@ class Request:
     root: Path | None = None
     cache: Path | None = None
     device: str | None = None
+    devices: str | None = None
+    """Several, by comma: a process for each."""
     revision: str | None = None
     for_head: str | None = None
     states: str | None = None
@@ -37,7 +42,7 @@ class Request:
     language: str | None = None
     limit: int | None = None
     transcripts: Path | None = None
-    workers: int = 2
+    workers: int | None = None
     seal_every: float = 60.0
     dry_run: bool = False
 
@@ -47,18 +52,15 @@ def run(request: Request) -> None:
     asked, request = request, _as_published(request)
     known = settings.load()
     cache = known.value("cache", request.cache)
-    device = known.value("device", request.device)
+    devices, source = _devices(request, known)
     cache_folder = Path(cache.value).expanduser()
     corpus, root = read_corpus(request.dataset, request.root, known, cache_folder)
     utterances = chosen_utterances(corpus, request.task, request.language, request.limit)
     used("cache", cache)
-    used("device", f"{settings.resolve_device(device.value)}  ({device.source})")
-    encoder = encoders.load(
-        request.encoder,
-        revision=request.revision,
-        device=settings.resolve_device(device.value),
-        precision=request.precision,
-    )
+    used("device", f"{', '.join(devices)}  ({source})")
+    load = partial(_load, request.encoder, request.revision, request.precision)
+    # With several, each process loads one onto its device; the one here only tells lengths.
+    encoder = load(devices[0] if len(devices) == 1 else "cpu")
     describe_encoder(encoder)
     utterances, transcripts = words.replaced(utterances, request.transcripts, encoder)
     # A head's clip rule is for its recordings; only one that was asked for is refused.
@@ -73,7 +75,29 @@ def run(request: Request) -> None:
         transcripts=transcripts,
     )
     folder = stores.store_path(cache_folder, spec, request.store_format)
-    work(request, root.value, encoder, utterances, spec, folder)
+    if len(devices) == 1:
+        work(request, root.value, encoder, utterances, spec, folder)
+        return
+    with extraction.crew(devices, load, spec) as hands:
+        work(request, root.value, encoder, utterances, spec, folder, hands)
+
+
+def _devices(request: Request, known: settings.Settings) -> tuple[list[str], str]:
+    """Names of the devices to use, and where they were named. Raises SettingsError for one that is not here."""
+    if request.devices is None:
+        device = known.value("device", request.device)
+        return [settings.resolve_device(device.value)], device.source
+    if request.device is not None:
+        raise SettingsError(f"give --device or --devices, got {request.device} and {request.devices}")
+    names = [settings.resolve_device(name.strip()) for name in request.devices.split(",")]
+    on_cuda = [name for name in names if name != "cpu"]
+    if len(set(on_cuda)) < len(on_cuda):
+        raise SettingsError(f"--devices names a device twice: {request.devices}")
+    return names, "flag"
+
+
+def _load(name: str, revision: str | None, precision: str, device: str) -> Encoder:
+    return encoders.load(name, revision=revision, device=device, precision=precision)
 
 
 def work(
@@ -83,8 +107,10 @@ def work(
     utterances: list[Utterance],
     spec: FeatureSpec,
     folder: Path,
+    hands: Sequence[Hand] = (),
 ) -> None:
-    """Plan, print the plan, and unless it is a dry run fill the store at ``folder``."""
+    """Plan, print the plan, and unless it is a dry run fill the store at ``folder``; with ``hands``, by them."""
+    budgets = [hand.ready.budget for hand in hands] or [extraction.frame_budget(encoder, spec)]
     done = stores.open(folder).ids() if stores.exists(folder) else []
     plan = extraction.make_plan(
         encoder,
@@ -92,16 +118,17 @@ def work(
         spec,
         folder,
         done=done,
-        progress=lambda items: bar(items, desc="headers", total=len(utterances), unit="file"),
+        pack_frames=min(budgets),
+        progress=lambda items: bar(items, desc="plan", total=len(utterances), unit="utt"),
     )
-    _print_plan(plan, encoder, folder)
+    _print_plan(plan, encoder, folder, sum(hand.ready.speed for hand in hands))
     if request.dry_run:
         return
     if plan.pending:
         writer = stores.create(folder, spec, request.store_format)
         write_origin(folder, _origin(request, root))
-        result = _encode(plan, encoder, writer, stores.open(folder), request, folder)
-        say(_summary(result, folder))
+        result = _encode(plan, encoder, writer, request, hands)
+        say(_summary(result, spec, folder))
         say(f"limit: {result.load}")
         skipped = result.skipped
     else:
@@ -116,43 +143,69 @@ def _encode(
     plan: Plan,
     encoder: Encoder,
     writer: stores.FeatureWriter,
-    store: stores.FeatureStore,
     request: Request,
-    folder: Path,
+    hands: Sequence[Hand],
 ) -> Extraction:
-    hours = bar(total=round(plan.seconds / 3600, 4), unit="h", desc="audio", bar_format=_BAR)
+    store = stores.open(writer.path)
+    spec = plan.spec
+    unit = 1 if spec.is_text else 3600
+    bar_format = _BAR_OF_TEXT if spec.is_text else _BAR
+    hours = bar(total=round(plan.seconds / unit, 4), desc=_kind(spec), bar_format=bar_format)
 
     def advance(piece: Piece) -> None:
         seconds = piece.n_samples / encoder.sample_rate
-        hours.update(seconds / 3600)
+        hours.update(seconds / unit)
         elapsed = hours.format_dict["elapsed"]
         if elapsed:
-            hours.set_postfix_str(f"{hours.n * 3600 / elapsed:.1f} x real time", refresh=False)
+            hours.set_postfix_str(_pace(spec, hours.n * unit / elapsed), refresh=False)
 
+    options: dict[str, Any] = {
+        "workers": request.workers or _decoders(encoder, hands),
+        "seal_every": request.seal_every,
+        "progress": advance,
+        "tell": warn,
+    }
     try:
-        return extraction.extract(
-            plan,
-            encoder,
-            writer,
-            store,
-            workers=request.workers,
-            seal_every=request.seal_every,
-            progress=advance,
-            tell=warn,
-        )
+        if hands:
+            return extraction.extract_together(
+                plan, encoder, hands, writer, store, request.store_format, **options
+            )
+        return extraction.extract(plan, encoder, writer, store, **options)
     except KeyboardInterrupt:
         hours.close()
         store.refresh()
         n_all = len(plan.pending) + len(plan.done)
-        say(
-            f"interrupted: {len(store.ids())} of {n_all} entries are safe in {folder}; run the same command to go on"
-        )
+        safe = f"{len(store.ids())} of {n_all} entries are safe in {store.path}"
+        say(f"interrupted: {safe}; run the same command to go on")
         raise
     finally:
         hours.close()
 
 
+def _decoders(encoder: Encoder, hands: Sequence[Hand]) -> int:
+    """Decoding threads for each device: two keep up with a processor, a graphics card may need every core."""
+    if extraction.device_of(encoder).type != "cuda" and not any("cuda" in hand.device for hand in hands):
+        return 2
+    return max(2, min(16, (os.cpu_count() or 2) // max(1, len(hands))))
+
+
 _BAR = "{desc}: {percentage:3.0f}% |{bar}| {n:.3f}/{total:.3f} h [{elapsed}<{remaining}{postfix}]"
+_BAR_OF_TEXT = (
+    "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} word pieces [{elapsed}<{remaining}{postfix}]"
+)
+
+
+def _kind(spec: FeatureSpec) -> str:
+    return "text" if spec.is_text else "audio"
+
+
+def _amount(spec: FeatureSpec, seconds: float) -> str:
+    """How much there is to encode: an encoder of text counts a word piece as a second."""
+    return f"{seconds:.0f} word pieces of text" if spec.is_text else f"{duration(seconds)} of audio"
+
+
+def _pace(spec: FeatureSpec, speed: float) -> str:
+    return f"{speed:.0f} word pieces/s" if spec.is_text else f"{speed:.1f} x real time"
 
 
 def _as_published(request: Request) -> Request:
@@ -208,7 +261,8 @@ def describe_encoder(encoder: Encoder) -> None:
             warn(getattr(module, constant))
 
 
-def _print_plan(plan: Plan, encoder: Encoder, folder: Path) -> None:
+def _print_plan(plan: Plan, encoder: Encoder, folder: Path, speed: float) -> None:
+    """``speed``: times real time where it is known, else 0."""
     spec = plan.spec
     pending = plan.pending
     kind = f"sequences in {spec.dtype}, means and deviations" if spec.frames else "means and deviations only"
@@ -216,19 +270,19 @@ def _print_plan(plan: Plan, encoder: Encoder, folder: Path) -> None:
     used("store", str(folder))
     time = ""
     if pending:
-        speed = extraction.real_time_factor(encoder, spec.states)
-        time = f", about {duration(plan.seconds / speed)} ({speed:.0f} x real time)"
+        speed = speed or extraction.real_time_factor(encoder, spec.states)
+        time = f", about {duration(plan.seconds / speed)} ({_pace(spec, speed)})"
     done = f", {len(plan.done)} there already" if plan.done else ""
-    used("plan", f"{len(pending)} entries, {duration(plan.seconds)} of audio{time}{done}")
+    used("plan", f"{len(pending)} entries, {_amount(spec, plan.seconds)}{time}{done}")
     used("", f"{size(plan.n_bytes)} on disk, {size(plan.free_bytes)} free")
 
 
-def _summary(result: Extraction, folder: Path) -> str:
+def _summary(result: Extraction, spec: FeatureSpec, folder: Path) -> str:
     speed = result.audio_seconds / result.seconds if result.seconds else 0.0
-    copied = f", {result.n_copied} copied from equal audio" if result.n_copied else ""
+    copied = f", {result.n_copied} copied from equal {_kind(spec)}" if result.n_copied else ""
     return (
-        f"done: {result.n_encoded} entries encoded{copied}, {duration(result.audio_seconds)} of audio in "
-        f"{duration(result.seconds)} ({speed:.1f} x real time), in {folder}"
+        f"done: {result.n_encoded} entries encoded{copied}, {_amount(spec, result.audio_seconds)} in "
+        f"{duration(result.seconds)} ({_pace(spec, speed)}), in {folder}"
     )
 
 
@@ -248,7 +302,7 @@ def _complain(skipped: tuple[Skipped, ...], n_utterances: int) -> None:
 def _origin(request: Request, root: str) -> dict[str, Any]:
     """The request as JSON values, folders made absolute so that it can be run again from anywhere."""
     record = {key: value for key, value in asdict(request).items() if value is not None}
-    for key in ("cache", "root"):
+    for key in ("cache", "root", "devices"):
         record.pop(key, None)
     if Path(request.encoder).expanduser().is_dir():
         record["encoder"] = str(Path(request.encoder).expanduser().absolute())

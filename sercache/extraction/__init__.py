@@ -3,16 +3,24 @@
 ``make_plan`` checks everything that can be checked and says what will be done; ``extract`` does it.
 """
 
+from sercache.extraction.compute import device_of
+from sercache.extraction.crew import Hand, crew, extract_together
+from sercache.extraction.memory import frame_budget
 from sercache.extraction.notes import is_finished, mark_finished, record_skips, skips
 from sercache.extraction.plan import Piece, Plan, feature_spec, make_plan
 from sercache.extraction.run import Extraction, extract, real_time_factor
 
 __all__ = [
     "Extraction",
+    "Hand",
     "Piece",
     "Plan",
+    "crew",
+    "device_of",
     "extract",
+    "extract_together",
     "feature_spec",
+    "frame_budget",
     "is_finished",
     "make_plan",
     "mark_finished",

@@ -1,0 +1,247 @@
+"""The line in a process of its own: its encoder on its device, its decoding threads, its shards.
+
+What is computed together is decided by the process that leads (sercache.extraction.crew), so that features
+do not depend on how many processes there are.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from sercache import stores
+from sercache.datasets import Skipped
+from sercache.encoders import Encoder
+from sercache.errors import SercacheError
+from sercache.extraction import compute, decode
+from sercache.extraction.decode import Decoded, Result
+from sercache.extraction.memory import frame_budget
+from sercache.extraction.plan import Piece
+from sercache.extraction.run import kept, real_time_factor
+from sercache.extraction.stages import Busy
+from sercache.extraction.writing import Writing
+from sercache.stores import FeatureSpec
+
+Load = Callable[[str], Encoder]
+"""Gives the encoder on a device; it is pickled on its way into the process."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """To a worker: write into this store."""
+
+    folder: Path
+    format: str
+    workers: int
+    seal_every: float
+    done: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """To a worker: decode these."""
+
+    number: int
+    pieces: Sequence[Piece]
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """To a worker: compute these (by position) of a decoded batch; none means that it can be dropped."""
+
+    number: int
+    chosen: Sequence[int]
+
+
+@dataclass(frozen=True)
+class End:
+    """To a worker: commit and leave, at once or when what it was given to compute is computed."""
+
+    at_once: bool
+
+
+@dataclass(frozen=True)
+class Ready:
+    """From a worker: the encoder is loaded."""
+
+    budget: int
+    """Frames of a batch."""
+    speed: float
+    """Times real time."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """From a worker: digest and length of each piece of a batch, or why there is none."""
+
+    number: int
+    found: Sequence[tuple[str, int] | Skipped]
+
+
+@dataclass(frozen=True)
+class Done:
+    """From a worker: entry ids that were computed, and what was given up."""
+
+    ids: Sequence[str]
+    skipped: Sequence[Skipped]
+
+
+@dataclass(frozen=True)
+class Told:
+    """From a worker: a line for the user."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """From a worker: what ended it."""
+
+    fault: Exception
+
+
+@dataclass(frozen=True)
+class Finished:
+    """From a worker: all is committed; seconds that each stage was at work."""
+
+    busy: dict[str, float]
+
+
+def serve(connection: Connection, load: Load, device: str, threads: int, spec: FeatureSpec) -> None:
+    """Body of the process. It ends when it is told to, or when the leading process is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the leading process, which says what to do
+    voice = _Voice(connection)
+    try:
+        encoder = _placed(load, device, threads)
+        voice.say(Ready(frame_budget(encoder, spec), real_time_factor(encoder, spec.states)))
+        start = connection.recv()
+        if isinstance(start, Start):
+            voice.say(Finished(_work(connection, voice, encoder, spec, start)))
+    except EOFError:
+        pass  # the leading process is gone, and with it whom to tell
+    except SercacheError as fault:
+        voice.say(Failed(fault))
+    except Exception as fault:
+        traceback.print_exc()
+        voice.say(Failed(RuntimeError(f"the process on {device} failed: {fault!r}")))
+
+
+def _placed(load: Load, device: str, threads: int) -> Encoder:
+    import torch
+
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)
+    else:
+        torch.set_num_threads(threads)
+    return load(device)
+
+
+def _work(
+    connection: Connection, voice: _Voice, encoder: Encoder, spec: FeatureSpec, start: Start
+) -> dict[str, float]:
+    """Compute what is asked for until the end is called; busy seconds by stage."""
+    busy = Busy()
+    with (
+        stores.create(start.folder, spec, start.format) as writer,
+        decode.pool_of(start.workers) as pool,
+        Writing(writer, start.seal_every, busy) as line,
+    ):
+        desk = _Desk(connection, voice, partial(decode.submit, pool, encoder=encoder, busy=busy))
+        desk.start()
+        for batch in compute.features(desk.fresh(), encoder, spec, busy, lambda text: voice.say(Told(text))):
+            line.put(kept(batch, start.done, encoder))
+            voice.say(Done([item.piece.entry_id for item in batch.items], batch.skipped))
+    return busy.seconds()
+
+
+class _Voice:
+    """Messages to the leading process, from any thread; unheard once that is gone."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection, self._lock = connection, threading.Lock()
+
+    def say(self, message: Any) -> None:
+        with self._lock:
+            try:
+                self._connection.send(message)
+            except (BrokenPipeError, ConnectionResetError):
+                return  # the reading end tells the same, and ends the work
+
+
+class _Desk:
+    """Reads what the leading process asks for, has it decoded, and hands on what is to be computed."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        voice: _Voice,
+        submit: Callable[[Sequence[Piece]], list[Future[Result]]],
+    ) -> None:
+        self._connection, self._voice, self._submit = connection, voice, submit
+        self._decoding: dict[int, list[Future[Result]]] = {}
+        self._ready: queue.SimpleQueue[list[Decoded] | None] = queue.SimpleQueue()
+        self._at_once = False
+
+    def start(self) -> None:
+        """Begin to read."""
+        threading.Thread(target=self._read, name="desk", daemon=True).start()
+
+    def fresh(self) -> Iterator[list[Decoded]]:
+        """Batches to compute, until the end is called."""
+        while (batch := self._ready.get()) is not None and not self._at_once:
+            yield batch
+
+    def _read(self) -> None:
+        try:
+            while not isinstance(message := self._connection.recv(), End):
+                if isinstance(message, Batch):
+                    self._decode(message)
+                else:
+                    self._choose(message)
+            self._at_once = message.at_once
+        except (EOFError, OSError):
+            # The leading process was killed. Ending as it did leaves what is committed, and no writer that
+            # commits beside the next run.
+            os._exit(1)
+        self._ready.put(None)
+
+    def _decode(self, batch: Batch) -> None:
+        futures = self._submit(batch.pieces)
+        self._decoding[batch.number] = futures
+        left = set(futures)
+        lock = threading.Lock()
+
+        def note(future: Future[Result]) -> None:
+            with lock:
+                left.discard(future)
+                last = not left
+            if last and not any(future.cancelled() for future in futures):
+                self._voice.say(self._heard(batch.number, futures))
+
+        for future in futures:
+            future.add_done_callback(note)
+
+    def _heard(self, number: int, futures: Sequence[Future[Result]]) -> Heard | Failed:
+        faults = [fault for future in futures if isinstance(fault := future.exception(), Exception)]
+        if faults:
+            return Failed(RuntimeError(f"decoding failed: {faults[0]!r}"))
+        found = [future.result() for future in futures]
+        return Heard(
+            number, [item if isinstance(item, Skipped) else (item.digest, item.n_samples) for item in found]
+        )
+
+    def _choose(self, fresh: Fresh) -> None:
+        futures = self._decoding.pop(fresh.number)
+        chosen = [futures[k].result() for k in fresh.chosen]
+        if chosen:
+            self._ready.put([item for item in chosen if isinstance(item, Decoded)])
