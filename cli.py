@@ -124,6 +124,28 @@ def extract(**options: Any) -> None:
 
 
 @cli.command()
+@click.option("--model", required=True, help="Whisper or CTC model (Hugging Face id, folder), WeNet folder.")
+@click.option("--dataset", required=True, help="Corpus name (sercache datasets).")
+@click.option("--out", type=_FOLDER, required=True, help="File to write, .csv or .tsv; what it holds is kept.")
+@_root
+@_where
+@click.option("--revision", help="Commit of the weights on the hub.")
+@click.option("--task", help="Only utterances that this task labels, or all.  [default: the corpus']")
+@click.option("--language", help="Only utterances in this language: en, zh, …")
+@click.option("--limit", type=click.IntRange(1), help="Only the first utterances, to try things out.")
+def transcribe(**options: Any) -> None:
+    """Write down what a recogniser hears, for --transcripts, and its word and character error rate.
+
+    \b
+    Example:
+      sercache transcribe --model openai/whisper-base.en --dataset iemocap --out iemocap-whisper.csv
+    """
+    from sercache.commands.transcribe import Request, run
+
+    run(Request(**options))
+
+
+@cli.command()
 @click.option("--head", required=True, help="Head name (sercache heads).")
 @click.option("--encoder", help="Which cache to read.  [default: the head's published encoder]")
 @click.option("--dataset", help="Corpus.  [default: the head's published corpus]")
@@ -170,7 +192,14 @@ def extract(**options: Any) -> None:
 @click.option(
     "--option", "head_options", multiple=True, metavar="NAME=VALUE", help="Change an option of the head."
 )
-@click.option("--name", help="Name of the run folder.")
+@click.option("--name", help="Name of the run folder; one that was cut off is continued.")
+@click.option("--serial", is_flag=True, help="Train folds and seeds one after another, for comparison.")
+@click.option(
+    "--share-order", is_flag=True, help="Let the seeds of a fold see the same batches (a deviation)."
+)
+@click.option(
+    "--deterministic", is_flag=True, help="Refuse operations that are not repeatable on this device."
+)
 def train(**options: Any) -> None:
     """Train a head from the cache over all folds and seeds, and write a run folder.
 
@@ -202,6 +231,32 @@ def evaluate(**options: Any) -> None:
       sercache evaluate runs/layer-attention-wavlm-large-iemocap --dataset emodb
     """
     from sercache.commands.evaluate import Request, run
+
+    run(Request(**options))
+
+
+@cli.command()
+@click.option("--encoder", required=True, help="Which cache to read.")
+@click.option("--dataset", required=True, help="Corpus name (sercache datasets).")
+@_root
+@click.option("--cache", type=_FOLDER, help="Folder of the feature stores.")
+@_runs
+@click.option("--task", help="Label map of the corpus.  [default: the corpus']")
+@click.option("--protocol", help="How folds are made.  [default: the corpus']")
+@click.option("--states", default="all", show_default=True, help="Which states: blocks, 1-12, …")
+@click.option("--clip", help="Clip rule of the cache.")
+@click.option(
+    "--c", type=click.FloatRange(0, min_open=True), default=0.01, show_default=True,
+    help="One over the strength of the penalty (scikit-learn's C).",
+)  # fmt: skip
+def probe(**options: Any) -> None:
+    """Show what each state of an encoder tells: UA of logistic regression on its means, with a plot.
+
+    \b
+    Example:
+      sercache probe --encoder wavlm-large --dataset emodb
+    """
+    from sercache.commands.probe import Request, run
 
     run(Request(**options))
 

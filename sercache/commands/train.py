@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,16 @@ from sercache.commands._find import Found, check_store, find_store, is_same
 from sercache.commands._outcome import finish
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError, SettingsError, StoreError
-from sercache.evaluation import Extra, Progress, evaluate
+from sercache.evaluation import Extra, How, Progress, evaluate
 from sercache.evaluation.elsewhere import scaling_tensors
+from sercache.evaluation.partial import remove
+from sercache.evaluation.solving import is_solved
 from sercache.recipe import Recipe, Setup, inputs, override, read_value
+from sercache.report.epochs import write_epochs
 from sercache.report.record import Report
 from sercache.states import select
 from sercache.stores.spec import FeatureSpec
+from sercache.training.determinism import be_deterministic
 from sercache.training.finetune import finetuned
 from sercache.training.memory import keep_freed_memory
 from sercache.views import Scaling
@@ -59,6 +64,9 @@ class Request:
     settings: Sequence[str] = ()
     head_options: Sequence[str] = ()
     name: str | None = None
+    serial: bool = False
+    share_order: bool = False
+    deterministic: bool = False
 
 
 def run(request: Request) -> None:
@@ -67,6 +75,11 @@ def run(request: Request) -> None:
     module = catalog.load("heads", request.head)
     recipe = override(module.RECIPE, request.settings)
     options = head_options(module, request.head_options)
+    if request.settings and is_solved(module.Head):
+        on_offer = ", ".join([*inspect.signature(module.Head).parameters][3:])
+        raise RecipeError(
+            f"{request.head} is solved and has no recipe; it has options, given by --option ({on_offer})"
+        )
     known = settings.load()
     cache = known.value("cache", request.cache)
     cache_folder = Path(cache.value).expanduser()
@@ -87,6 +100,11 @@ def run(request: Request) -> None:
         for text in setup.test_on
     ]
     device = settings.resolve_device(known.value("device", request.device).value)
+    runs = Path(known.value("runs", request.runs).value).expanduser()
+    folder = free_name(runs, request.name or default_name(request.head, setup))
+    partial = folder.with_name(f"{folder.name}.partial")
+    if request.deterministic:
+        be_deterministic()
     report, weights = train(
         module,
         request.head,
@@ -99,9 +117,11 @@ def run(request: Request) -> None:
         device=device,
         beside=[each.folder for each in beside],
         test_on=elsewhere,
+        how=How("serial" if request.serial else "auto", request.share_order, partial),
     )
-    runs = Path(known.value("runs", request.runs).value).expanduser()
-    finish(report, weights, free_name(runs, request.name or default_name(request.head, setup)))
+    finish(report, weights, folder)
+    write_epochs(report, folder)
+    remove(partial)
 
 
 def train(
@@ -118,6 +138,7 @@ def train(
     beside: Sequence[Path] = (),
     also_train: Sequence[Extra] = (),
     test_on: Sequence[Extra] = (),
+    how: How | None = None,
 ) -> tuple[Report, Weights]:
     """Train and test with a progress bar over epochs; the report and what is to be kept of the heads.
 
@@ -134,8 +155,8 @@ def train(
     epochs = bar(desc="training", unit="epoch", bar_format=_BAR)
 
     def advance(at: Progress) -> None:
-        # A run that stops early leaves epochs out: the total is corrected at each run's first epoch.
-        epochs.total = epochs.n + at.max_epochs * (at.n_runs - at.run + 1) - at.epoch.number + 1
+        # A run that stops early leaves epochs out: the total is corrected as they come in.
+        epochs.total = epochs.n + at.left + 1
         epochs.set_postfix_str(f"fold {at.fold}, seed {at.seed}, run {at.run}/{at.n_runs}", refresh=False)
         epochs.update()
 
@@ -160,6 +181,7 @@ def train(
             progress=advance,
             keep=keep,
             keep_scalings=keep_scalings,
+            how=dataclasses.replace(how or How(), say=lambda text: used("training", text)),
         )
     finally:
         epochs.close()

@@ -29,20 +29,26 @@ from sercache.evaluation.scores import (
     summarise,
     undefined,
 )
-from sercache.evaluation.trainings import Progress, trainings
+from sercache.evaluation.solving import is_solved, solved
+from sercache.evaluation.trainings import How, Progress, trainings
 from sercache.recipe import Recipe, Setup
 from sercache.report.record import Elsewhere, Prediction, Report, Run
 from sercache.stores import FeatureStore
 from sercache.training import build, predict
 from sercache.views import Scaling, ViewPlan
 
-__all__ = ["Extra", "Material", "Progress", "check", "evaluate", "evaluate_elsewhere", "gather"]
+__all__ = ["Extra", "How", "Material", "Progress", "check", "evaluate", "evaluate_elsewhere", "gather"]
 
 
 Keep = Callable[[str, int, nn.Module], None]
 """Takes each trained head: fold, seed, head."""
 KeepScalings = Callable[[str, Sequence[Scaling]], None]
 """Takes the global statistics of a fold: its name, one record for each input."""
+
+
+_SHARED = (
+    "the seeds of a fold share the order of their batches; they differ in initial weights and dropout only"
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,8 @@ class _Trained:
     predictions: tuple[Prediction, ...]
     elsewhere: tuple[Elsewhere, ...]
     seconds: tuple[float, ...]
+    timings: tuple[Mapping[str, Any], ...]
+    """How each was computed."""
     notes: tuple[str, ...]
     """Of the trainings: what could not be done as the recipe says."""
     remarks: tuple[str, ...]
@@ -83,6 +91,7 @@ def evaluate(
     progress: Callable[[Progress], None] | None = None,
     keep: Keep | None = None,
     keep_scalings: KeepScalings | None = None,
+    how: How | None = None,
 ) -> Report:
     """Train and test a head on every fold and seed; the Report says what was done and what came out.
 
@@ -91,7 +100,8 @@ def evaluate(
     inputs. ``also_train`` is added to every training part, all of ``test_on`` is predicted by every head.
     ``fold_seed`` decides random folds and dev parts, ``budget`` (bytes) what may stay in memory.
     ``on_plan`` hears what will be read, ``progress`` every epoch, ``keep`` every trained head and
-    ``keep_scalings`` the statistics that global normalisation takes in each fold.
+    ``keep_scalings`` the statistics that global normalisation takes in each fold. ``how`` says how the
+    trainings are computed, and where each is kept as it finishes.
     Raises MissingFeaturesError, ProtocolError, RecipeError, SettingsError before training; TrainingError.
     """
     options = dict(head_options or {})
@@ -110,10 +120,14 @@ def evaluate(
     )
     used = replace(used, test_on=tuple(f"{e.corpus.name}:{part.task}" for e, part in material.elsewhere))
     head = check(head_class, material, used, recipe, options)
-    for part in (material.main, *(part for _, part in material.elsewhere)) if on_plan else ():
+    for part in (material.main, *(part for _, part in material.elsewhere)):
         for view in part.inputs:
-            on_plan(view.plan)
-    trained = _train_all(head_class, material, used, recipe, options, device, progress, keep, keep_scalings)
+            if on_plan:
+                on_plan(view.plan)
+    how = how or How()
+    trained = _train_all(
+        head_class, material, used, recipe, options, device, progress, keep, keep_scalings, how
+    )
     return Report(
         head=head_name,
         options=options,
@@ -123,6 +137,7 @@ def evaluate(
         deviations=(
             *deviations(published, used, published_recipe, recipe, options, also_train),
             *getattr(head, "notes", ()),
+            *((_SHARED,) if how.share_order else ()),
             *trained.notes,
         ),
         seeds=used.seeds,
@@ -133,12 +148,13 @@ def evaluate(
         notes=trained.remarks,
         confusion=confusion(trained.predictions, len(material.classes)),
         layer_weights_are=meaning_of(head),
-        **provenance(corpus, (store, *beside), material, used, recipe),
+        **provenance(corpus, (store, *beside), material, used, recipe, is_solved(head_class)),
         environment=environment(device),
         timing={
             "started": started.isoformat(timespec="seconds"),
             "seconds": time.perf_counter() - clock,
             "training_seconds": list(trained.seconds),
+            "trainings": list(trained.timings),
         },
     )
 
@@ -187,6 +203,7 @@ def _train_all(
     progress: Callable[[Progress], None] | None,
     keep: Keep | None,
     keep_scalings: KeepScalings | None,
+    how: How,
 ) -> _Trained:
     """Train every member, test it, and record what it was."""
     targets = material.targets
@@ -195,8 +212,15 @@ def _train_all(
     predictions: list[Prediction] = []
     seconds: list[float] = []
     notes: dict[str, None] = {}
+    timings: list[Mapping[str, Any]] = []
     flat: list[str] = []
-    for at in trainings(head_class, material, setup, recipe, options, device=device, progress=progress):
+    if is_solved(head_class):
+        members = solved(head_class, material, setup, options)
+    else:
+        members = trainings(
+            head_class, material, setup, recipe, options, device=device, progress=progress, how=how
+        )
+    for at in members:
         done, test, fold = at.done, at.views.test, at.fold.name
         found: list[Prediction] = []
         if test is not None:
@@ -209,6 +233,7 @@ def _train_all(
         for (_, part), view, said in zip(material.elsewhere, at.views.elsewhere, heard, strict=True):
             said.append(hear(done.head, view, part, fold, at.seed, device))
         seconds.append(done.seconds)
+        timings.append(done.timing)
         notes.update(dict.fromkeys(done.notes))
         if keep:
             keep(fold, at.seed, done.head)
@@ -223,6 +248,7 @@ def _train_all(
             for (extra, part), said in zip(material.elsewhere, heard, strict=True)
         ),
         tuple(seconds),
+        tuple(timings),
         tuple(notes),
         tuple(remarks),
     )

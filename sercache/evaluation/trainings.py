@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from sercache.evaluation.material import FoldViews, Material, fold_views
+from sercache.evaluation.partial import Partial
 from sercache.protocols import Fold
 from sercache.recipe import Recipe, Setup
-from sercache.training import Epoch, Fit, build, fit
+from sercache.training import Epoch, Fit, build, fits
+from sercache.training import Member as Training
+from sercache.training.many import Way
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where an evaluation stands, after each epoch."""
+    """Where an evaluation stands, after each epoch of any of its trainings."""
 
     fold: str
     seed: int
@@ -25,6 +29,23 @@ class Progress:
     n_runs: int
     epoch: Epoch
     max_epochs: int
+    left: int = 0
+    """Epochs that all trainings together may still take."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How the trainings are computed; all but ``share_order`` leave the numbers as they are."""
+
+    way: Way = "auto"
+    share_order: bool = False
+    """Whether the seeds of a fold see the same batches; they differ in initial weights and dropout then."""
+    partial: Path | None = None
+    """Folder that keeps each training when it is done, so that a killed evaluation goes on from there."""
+    say: Callable[[str], None] | None = None
+    """Hears how they are computed, and what was done before."""
+    prepare: Callable[[nn.Module, Fold, int], None] | None = None
+    """Gives each untrained head its initial weights, from its fold and seed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +58,26 @@ class Member:
     done: Fit
 
 
+@dataclass(eq=False)
+class _Counter:
+    """Epochs that were heard of, by training."""
+
+    progress: Callable[[Progress], None] | None
+    places: Sequence[tuple[Fold, int]]
+    max_epochs: int
+    heard: dict[int, int] = field(default_factory=dict)
+    done: set[int] = field(default_factory=set)
+
+    def hear(self, number: int, epoch: Epoch) -> None:
+        self.heard[number] = epoch.number
+        if self.progress is None:
+            return
+        running = [number for number in range(len(self.places)) if number not in self.done]
+        left = sum(self.max_epochs - self.heard.get(number, 0) for number in running)
+        fold, seed = self.places[number]
+        self.progress(Progress(fold.name, seed, number + 1, len(self.places), epoch, self.max_epochs, left))
+
+
 def trainings(
     head_class: type[nn.Module],
     material: Material,
@@ -46,23 +87,67 @@ def trainings(
     *,
     device: str = "cpu",
     progress: Callable[[Progress], None] | None = None,
+    how: How | None = None,
 ) -> Iterator[Member]:
-    """Train every fold with every seed; members come one by one, folds outside, seeds inside."""
-    n_runs = len(material.folds) * len(setup.seeds)
-    number = 0
-    for fold in material.folds:
-        views = fold_views(material, fold, setup.normalise)
-        for seed in setup.seeds:
-            number += 1
-            hear = _listener(progress, fold.name, seed, number, n_runs, recipe.max_epochs)
-            head = build(head_class, views.train, len(material.outputs), seed, **options)
-            done = fit(head, views.train, views.dev, recipe, seed=seed, device=device, progress=hear)
-            yield Member(fold, seed, views, done)
+    """Train every fold with every seed; members come one by one, folds outside, seeds inside.
+
+    Those that ``how.partial`` holds are not trained again.
+    """
+    how = how or How()
+    views = [fold_views(material, fold, setup.normalise) for fold in material.folds]
+    places = [(k, seed) for k in range(len(views)) for seed in setup.seeds]
+    waiting: list[Training] = []
+    for k, seed in places:
+        head = build(head_class, views[k].train, len(material.outputs), seed, **options)
+        if how.prepare:
+            how.prepare(head, material.folds[k], seed)
+        order = setup.seeds[0] if how.share_order else None
+        waiting.append(Training(head, views[k].train, views[k].dev, seed, order))
+    named = [(material.folds[k], seed) for k, seed in places]
+    counter = _Counter(progress, named, recipe.max_epochs)
+    found: dict[int, Fit] = {}
+    next_one = 0
+    for number, done in _fits(waiting, named, recipe, device, how, counter):
+        found[number] = done
+        while next_one in found:  # in their order, however they finish
+            k, seed = places[next_one]
+            yield Member(material.folds[k], seed, views[k], found.pop(next_one))
+            next_one += 1
 
 
-def _listener(
-    progress: Callable[[Progress], None] | None, fold: str, seed: int, run: int, n_runs: int, max_epochs: int
-) -> Callable[[Epoch], None] | None:
-    if progress is None:
-        return None
-    return lambda epoch: progress(Progress(fold, seed, run, n_runs, epoch, max_epochs))
+def _fits(
+    waiting: Sequence[Training],
+    named: Sequence[tuple[Fold, int]],
+    recipe: Recipe,
+    device: str,
+    how: How,
+    counter: _Counter,
+) -> Iterator[tuple[int, Fit]]:
+    """Number and Fit of each training: first those that an earlier evaluation finished."""
+    partial = Partial(how.partial, recipe, device) if how.partial else None
+    keys = [
+        partial.key(fold.name, member) if partial else ""
+        for (fold, _), member in zip(named, waiting, strict=True)
+    ]
+    left: list[int] = []
+    for number, member in enumerate(waiting):
+        earlier = partial.read(keys[number], member.head) if partial else None
+        if earlier is None:
+            left.append(number)
+            continue
+        counter.done.add(number)
+        yield number, earlier
+    if how.say and len(left) < len(waiting):
+        how.say(f"{len(waiting) - len(left)} of {len(waiting)} trainings were finished before")
+    for place, done in fits(
+        [waiting[number] for number in left],
+        recipe,
+        device=device,
+        way=how.way,
+        progress=lambda place, epoch: counter.hear(left[place], epoch),
+        say=how.say,
+    ):
+        counter.done.add(left[place])
+        if partial:
+            partial.write(keys[left[place]], done)
+        yield left[place], done

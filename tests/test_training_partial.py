@@ -1,0 +1,133 @@
+"""An evaluation that is cut off goes on from the trainings that were done, with the same numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from fake_store import make_talk
+from torch import nn
+
+from heads import linear, mlp
+from sercache.evaluation import How, Progress, evaluate
+from sercache.evaluation.partial import remove
+from sercache.recipe import Recipe, Setup
+from sercache.report.record import Report
+
+SETUP = Setup(
+    encoder="tiny",
+    dataset="talk",
+    protocol="leave-one-speaker-out",
+    states="all",
+    frames=False,
+    dev="next",
+    seeds=(0, 3),
+)
+RECIPE = Recipe(lr=1e-2, batch_size=8, max_epochs=6, select="dev-ua", patience=2)
+N_TRAININGS = 10
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def run(
+    how: How | None = None, head: type[nn.Module] = mlp.Head, recipe: Recipe = RECIPE, **more: Any
+) -> Report:
+    corpus, store = make_talk()
+    return evaluate(
+        head, corpus, store, setup=SETUP, recipe=recipe, head_name="mlp", how=how, device="cpu", **more
+    )
+
+
+def numbers(report: Report) -> dict[str, Any]:
+    """All that decides whether two reports are equal."""
+    record = report.to_json()
+    return {name: value for name, value in record.items() if name not in ("timing", "environment")}
+
+
+def test_every_way_gives_the_same_report() -> None:
+    expected = numbers(run(How("serial")))
+    assert numbers(run()) == expected
+    assert numbers(run(How("processes"))) == expected
+
+
+def test_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
+    expected, done = run(), 4
+
+    class Stop(Exception):
+        pass
+
+    def keep(fold: str, seed: int, head: nn.Module) -> None:
+        nonlocal done
+        done -= 1
+        if not done:
+            raise Stop
+
+    partial = tmp_path / "run.partial"
+    with pytest.raises(Stop):
+        run(How("serial", partial=partial), keep=keep)
+    assert len(list(partial.glob("*.safetensors"))) == 4
+    heard: list[Progress] = []
+    said: list[str] = []
+    again = run(How("serial", partial=partial, say=said.append), progress=heard.append)
+    assert numbers(again) == numbers(expected)
+    assert {at.run for at in heard} == set(range(5, N_TRAININGS + 1))
+    assert said[0] == "4 of 10 trainings were finished before"
+    remove(partial)
+    assert not partial.exists()
+
+
+def test_a_finished_one_trains_nothing(tmp_path: Path) -> None:
+    first = run(How(partial=tmp_path))
+    heard: list[Progress] = []
+    again = run(How(partial=tmp_path), progress=heard.append)
+    assert not heard
+    assert json.dumps(numbers(again)) == json.dumps(numbers(first))
+
+
+@pytest.mark.parametrize("change", ["recipe", "head", "seeds share"])
+def test_other_settings_are_not_taken_for_ours(tmp_path: Path, change: str) -> None:
+    run(How(partial=tmp_path))
+    heard: list[Progress] = []
+    if change == "recipe":
+        run(How(partial=tmp_path), recipe=replace(RECIPE, lr=1e-3), progress=heard.append)
+    elif change == "head":
+        run(How(partial=tmp_path), head=linear.Head, progress=heard.append)
+    else:
+        run(How(share_order=True, partial=tmp_path), progress=heard.append)
+    n_fresh = len({at.run for at in heard})
+    assert n_fresh == (5 if change == "seeds share" else 10)  # the first seed's order is its own
+
+
+def test_a_damaged_file_is_trained_again(tmp_path: Path) -> None:
+    first = run(How(partial=tmp_path))
+    path = sorted(tmp_path.glob("*.safetensors"))[3]
+    path.write_bytes(path.read_bytes()[:100])
+    heard: list[Progress] = []
+    assert numbers(run(How(partial=tmp_path), progress=heard.append)) == numbers(first)
+    assert len({at.run for at in heard}) == 1
+
+
+def test_seeds_that_share_their_batches() -> None:
+    report = run(How(share_order=True))
+    assert any("share the order" in line for line in report.deviations)
+    own, shared = run(), report
+    assert own.runs[0].history == shared.runs[0].history
+    assert own.runs[1].history != shared.runs[1].history
+
+
+def test_progress_counts_down_to_nothing() -> None:
+    heard: list[Progress] = []
+    run(progress=heard.append)
+    assert heard[0].left == N_TRAININGS * RECIPE.max_epochs - 1
+    assert heard[-1].left <= RECIPE.max_epochs
