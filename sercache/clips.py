@@ -1,7 +1,9 @@
 """Clip rules: how long recordings are cut, and short ones repeated, before they are encoded.
 
 A rule is written ``none``, ``trim:<seconds>`` (keep the beginning), ``split:<seconds>`` (consecutive
-pieces, the remainder a piece of its own), ``repeat:<seconds>`` (a shorter recording is repeated whole, as
+pieces, the remainder a piece of its own), ``window:<seconds>:<context>`` (one entry, encoded through
+overlapping windows of that many seconds, of which the context next to an inner end is given up: see
+sercache.encoders), ``repeat:<seconds>`` (a shorter recording is repeated whole, as
 often as it takes to last that long: Park et al.), or ``repeat`` and a cut, ``repeat:3+trim:15``. Recordings
 are repeated as decoded, at the encoder's rate; one that is repeated is never cut, so the seconds of the
 cut must be at least twice those of the repetition. The rule decides the features, so it is part of the
@@ -16,20 +18,31 @@ from typing import Literal
 from sercache.errors import SettingsError
 
 _SEPARATOR = "#"
-_FORMS = "none, trim:<seconds>, split:<seconds>, repeat:<seconds> or repeat:<seconds>+trim:<seconds>"
+_CUTS: tuple[Literal["trim", "split", "window"], ...] = ("trim", "split", "window")
+_FORMS = (
+    "none, trim:<seconds>, split:<seconds>, window:<seconds>:<context>, repeat:<seconds> or "
+    "repeat:<seconds>+trim:<seconds>"
+)
 
 
 @dataclass(frozen=True)
 class ClipRule:
-    """What happens to recordings longer than ``seconds`` and to those shorter than ``repeat`` seconds."""
+    """What happens to recordings longer than ``seconds`` and to those shorter than ``repeat`` seconds.
 
-    kind: Literal["none", "trim", "split"]
+    A ``window`` cuts nothing here: the recording stays one entry, and its encoder works through windows.
+    """
+
+    kind: Literal["none", "trim", "split", "window"]
     seconds: float = 0.0
     repeat: float = 0.0
     """0: short recordings are left as they are."""
+    context: float = 0.0
+    """Seconds that a window gives up where it meets another."""
 
     def __str__(self) -> str:
         cutting = [] if self.kind == "none" else [f"{self.kind}:{self.seconds:g}"]
+        if self.kind == "window":
+            cutting = [f"{cutting[0]}:{self.context:g}"]
         repeating = [f"repeat:{self.repeat:g}"] if self.repeat else []
         return "+".join(repeating + cutting) or "none"
 
@@ -39,9 +52,15 @@ def parse(text: str) -> ClipRule:
     steps = [step.strip().partition(":") for step in text.split("+")]
     if [kind for kind, _, seconds in steps if not seconds] == ["none"] and len(steps) == 1:
         return ClipRule("none")
+    context = 0.0
+    for k, (kind, colon, seconds) in enumerate(steps):
+        if kind == "window":
+            seen, _, beside = seconds.partition(":")
+            context = _positive(beside)
+            steps[k] = (kind, colon, seen if 0 < 2 * context < _positive(seen) else "")
     found: dict[str, float] = {kind: _positive(seconds) for kind, _, seconds in steps}
-    cuts: list[Literal["trim", "split"]] = [kind for kind in ("trim", "split") if kind in found]
-    strange = found.keys() - {"trim", "split", "repeat"}
+    cuts = [kind for kind in _CUTS if kind in found]
+    strange = found.keys() - {*_CUTS, "repeat"}
     if strange or len(cuts) > 1 or len(found) < len(steps) or not all(found.values()):
         raise SettingsError(f"a clip rule is {_FORMS}, got {text!r}")
     repeat = found.get("repeat", 0.0)
@@ -51,7 +70,7 @@ def parse(text: str) -> ClipRule:
         raise SettingsError(
             f"clip rule {text!r}: a repeated recording can last {2 * repeat:g} s; cut at that or more"
         )
-    return ClipRule(cuts[0], found[cuts[0]], repeat)
+    return ClipRule(cuts[0], found[cuts[0]], repeat, context)
 
 
 def _positive(text: str) -> float:
@@ -75,7 +94,7 @@ def cut(n_samples: int, rate: int, rule: ClipRule, min_samples: int) -> list[tup
     is all there is. Repetition is none of this: see ``copies``.
     """
     length = round(rule.seconds * rate)
-    if rule.kind == "none" or n_samples <= length:
+    if rule.kind in ("none", "window") or n_samples <= length:
         return [(0, n_samples)]
     if rule.kind == "trim":
         return [(0, length)]

@@ -41,8 +41,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from sercache import catalog, settings
+from sercache import catalog, clips, settings
 from sercache.encoders import _checkpoint
+from sercache.encoders._windows import windowed as windowed
 from sercache.errors import EncoderError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -94,16 +95,24 @@ class Encoder(Protocol):
 
 
 def load(
-    name: str, *, revision: str | None = None, device: str = "cpu", precision: str = "float32"
+    name: str,
+    *,
+    revision: str | None = None,
+    device: str = "cpu",
+    precision: str = "float32",
+    clip: str = "none",
 ) -> Encoder:
     """The encoder that ``name`` means: a short name, a local folder with config.json, or a hub id.
 
-    Raises UnknownNameError with the nearest names, EncoderError where the checkpoint cannot be had or used.
+    ``clip``: the rule that recordings are cut by, of which windows are the encoder's part (``windowed``).
+    Raises UnknownNameError with the nearest names, EncoderError where the checkpoint cannot be had or used,
+    SettingsError for a clip rule that cannot be read or windows that do not suit the encoder.
     """
+    rule = clips.parse(clip)
     family, source, shown = _resolve(name, revision)
     encoder: Encoder = family.load(source, revision=revision, device=device, precision=precision)
     encoder.name = shown
-    return encoder
+    return windowed(encoder, rule)
 
 
 def identify(name: str, *, revision: str | None = None) -> dict[str, Any]:

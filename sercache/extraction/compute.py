@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from sercache import clips
 from sercache.datasets import Skipped
-from sercache.encoders import Encoder
+from sercache.encoders import Encoder, windowed
 from sercache.errors import StoreError
 from sercache.extraction.decode import Decoded
 from sercache.extraction.stages import Busy
@@ -71,6 +72,7 @@ def features(
     """
     import torch
 
+    encoder = windowed(encoder, clips.parse(spec.clip))
     launch, wait_for = _launcher(encoder, spec, busy)
     flying: deque[InFlight] = deque()
     memory = _Memory(encoder, tell)

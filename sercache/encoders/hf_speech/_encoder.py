@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sercache.encoders._arguments import check_waves, wanted
+from sercache.encoders._windows import Windows
 from sercache.encoders.hf_speech import _packed
 from sercache.encoders.hf_speech._packed import Packed
 from sercache.encoders.hf_speech._stock import Stock
@@ -57,7 +59,7 @@ class SpeechEncoder:
         self.why_stock = _packed.fault(model) or self._disagreement(model)
         """Why the stock module is run, one utterance at a time; None: the packed path is."""
         model.to(device=device, dtype=dtype)
-        self._forward = Stock(model) if self.why_stock else Packed(model)
+        self._forward: Stock | Packed = Stock(model) if self.why_stock else Packed(model)
 
     def n_frames(self, n_samples: int) -> int:
         """Frames T that ``n_samples`` give."""
@@ -77,6 +79,18 @@ class SpeechEncoder:
         if not waves or not chosen:
             return iter(())
         return self._forward([self._prepared(wave) for wave in waves], chosen)
+
+    def with_windows(self, windows: Windows) -> SpeechEncoder | None:
+        """This encoder with blocks that see long recordings through windows; what is below them stays exact.
+
+        None where the stock module is run, which cannot be entered between its parts.
+        """
+        if isinstance(self._forward, Stock):
+            return None
+        twin = copy.copy(self)
+        twin._forward = copy.copy(self._forward)
+        twin._forward.windows = windows
+        return twin
 
     def _prepared(self, wave: np.ndarray) -> Tensor:
         """(N,) float32 on the device, normalised as Wav2Vec2FeatureExtractor does where the checkpoint asks."""

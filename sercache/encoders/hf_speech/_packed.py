@@ -7,12 +7,14 @@ the loaded modules' own weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sercache.encoders._windows import Window, Windows
 from sercache.encoders.hf_speech import _attention
 from sercache.encoders.hf_speech._attention import Attention
 from sercache.encoders.hf_speech._convolutions import FrontEnd
@@ -21,6 +23,13 @@ from sercache.encoders.hf_speech._positions import Positions
 
 _FAMILIES = ("Wav2Vec2", "Hubert", "WavLM", "Data2VecAudio", "UniSpeechSat", "UniSpeech")
 _CONVOLUTIONS = ("NoLayerNormConvLayer", "LayerNormConvLayer", "GroupNormConvLayer", "ConvLayer")
+
+
+_PACK_CUDA = 16_000
+"""Frames of windows that pass a block together on CUDA."""
+
+_Run = Callable[[Any, Tensor, Attention], Tensor]
+"""A block over packed frames (F, D)."""
 
 
 def fault(model: Any) -> str | None:
@@ -48,6 +57,9 @@ def fault(model: Any) -> str | None:
 
 class Packed:
     """The forward pass, a state at a time."""
+
+    windows: Windows | None = None
+    """How blocks see recordings longer than a window; None: whole."""
 
     def __init__(self, model: Any) -> None:
         """``model``: a stock module without a ``fault``; its weight norm is folded and its weights
@@ -81,13 +93,61 @@ class Packed:
         if not self.pre_norm:
             x = encoder.layer_norm(x)
         yield "input", x
-        attend = _attention.over(encoder.layers[0].attention, lengths, x)
         run = _pre_norm_block if self.pre_norm else _post_norm_block
-        for number, block in enumerate(encoder.layers, start=1):
-            x = run(block, x, attend)
-            yield str(number), x
+        through = self._through_windows if self.windows else self._whole
+        blocks = through(x, lengths, run)
+        for name, x in blocks:
+            yield name, x
         if self.pre_norm:
             yield "final", encoder.layer_norm(x)
+
+    def _whole(self, x: Tensor, lengths: Sequence[int], run: _Run) -> Iterator[tuple[str, Tensor]]:
+        attend = _attention.over(self.model.encoder.layers[0].attention, lengths, x)
+        for number, block in enumerate(self.model.encoder.layers, start=1):
+            x = run(block, x, attend)
+            yield str(number), x
+
+    def _through_windows(self, x: Tensor, lengths: Sequence[int], run: _Run) -> Iterator[tuple[str, Tensor]]:
+        """As ``_whole``, but blocks see at most a window at a time; what is below them saw the whole."""
+        assert self.windows is not None
+        first = self.model.encoder.layers[0].attention
+        starts = itertools.accumulate(lengths, initial=0)
+        cut = [
+            (start, window)
+            for start, length in zip(starts, lengths, strict=False)
+            for window in self.windows.over(length)
+        ]
+        if len(cut) == len(lengths):
+            yield from self._whole(x, lengths, run)
+            return
+        kept = torch.cat([torch.arange(w.first - w.start, w.last - w.start) + at for at, w in _placed(cut)])
+        kept = kept.to(x.device)
+        x = torch.cat([x[start + w.start : start + w.stop] for start, w in cut])
+        packs = _packs([w.stop - w.start for _, w in cut], _PACK_CUDA if x.is_cuda else self.windows.seen)
+        attend = {pack: _attention.over(first, pack, x) for pack in set(packs)}
+        for number, block in enumerate(self.model.encoder.layers, start=1):
+            for part, pack in zip(x.split([sum(pack) for pack in packs]), packs, strict=True):
+                part.copy_(run(block, part, attend[pack]))
+            yield str(number), x[kept]
+
+
+def _placed(cut: Sequence[tuple[int, Window]]) -> Iterator[tuple[int, Window]]:
+    """(where a window begins when all are laid one after another, window)."""
+    at = 0
+    for _, window in cut:
+        yield at, window
+        at += window.stop - window.start
+
+
+def _packs(lengths: Sequence[int], room: int) -> list[tuple[int, ...]]:
+    """Lengths of windows that pass a block together, in order, ``room`` frames at most unless one is longer."""
+    packs: list[tuple[int, ...]] = []
+    for length in lengths:
+        if packs and sum(packs[-1]) + length <= room:
+            packs[-1] += (length,)
+        else:
+            packs.append((length,))
+    return packs
 
 
 def _post_norm_block(block: Any, x: Tensor, attend: Attention) -> Tensor:

@@ -96,14 +96,18 @@ class _Spectra:
     def __call__(self, parts: Sequence[Tensor]) -> Tensor:
         """Utterances (T, D) to packed frames (F, D)."""
         counts = [-(-len(part) // self.hop) for part in parts]
-        blocks = torch.cat([self._blocks(part, n) for part, n in zip(parts, counts, strict=True)])
-        y = torch.cat([self._correlate(group) for group in blocks.split(_GROUP)])  # (blocks, hop, D)
+        n_blocks = sum(counts)
+        y = parts[0].new_empty(n_blocks, self.hop, parts[0].shape[1])
+        done = 0
+        for blocks in _groups_of(_GROUP, [self._blocks(*each) for each in zip(parts, counts, strict=True)]):
+            y[done : done + len(blocks)] = self._correlate(blocks)
+            done += len(blocks)
         each = zip(parts, y.split(counts), strict=True)
         y = torch.cat([found.flatten(0, 1)[: len(part)] for part, found in each])
         return y if self.bias is None else y.add_(self.bias)
 
     def _blocks(self, part: Tensor, n_blocks: int) -> Tensor:
-        """(n_blocks, D, size) of the utterance with half a kernel of zeros before it."""
+        """(n_blocks, D, size) of the utterance with half a kernel of zeros before it, a view of its copy."""
         before = self.kernel // 2
         after = (n_blocks - 1) * self.hop + self.size - before - len(part)
         return F.pad(part, (0, 0, before, after)).unfold(0, self.size, self.hop)
@@ -112,6 +116,18 @@ class _Spectra:
         x = torch.fft.rfft(blocks).unflatten(1, (self.groups, -1))  # (blocks, groups, in, frequencies)
         y = (x.permute(3, 1, 0, 2).contiguous() @ self.weight).permute(2, 1, 3, 0).flatten(1, 2)
         return torch.fft.irfft(y, self.size)[..., : self.hop].transpose(1, 2)
+
+
+def _groups_of(n: int, parts: Sequence[Tensor]) -> Iterator[Tensor]:
+    """The rows of all parts, ``n`` at a time; only so many are ever copied."""
+    waiting: list[Tensor] = []
+    for part in parts:
+        for piece in part.split(n):
+            if sum(map(len, waiting)) + len(piece) > n:
+                yield torch.cat(waiting)
+                waiting = []
+            waiting.append(piece)
+    yield torch.cat(waiting)
 
 
 def _fold_weight_norm(parent: nn.Module) -> None:
