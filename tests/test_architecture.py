@@ -26,6 +26,7 @@ FLOORS = {
     "sercache.extraction": 3,
     "sercache.views": 3,
     "sercache.doctor": 3,
+    "sercache.transcription": 3,
     "sercache.protocols": 3,
     "sercache.training": 4,
     "sercache.evaluation": 5,

@@ -1,0 +1,74 @@
+"""`sercache transcribe`: a recogniser over a corpus, into a file of transcripts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sercache import settings, transcription, transcripts
+from sercache.commands._cache import read_corpus
+from sercache.commands._console import bar, say, used, warn
+from sercache.commands.extract import chosen_utterances
+from sercache.datasets import Utterance
+from sercache.errors import AudioError, MissingExtraError, SettingsError
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of one call."""
+
+    model: str
+    dataset: str
+    out: Path
+    root: Path | None = None
+    cache: Path | None = None
+    device: str | None = None
+    revision: str | None = None
+    task: str | None = None
+    language: str | None = None
+    limit: int | None = None
+
+
+def run(request: Request) -> None:
+    """Transcribe as asked. Raises SercacheError; AudioError at the end where recordings were skipped."""
+    known = settings.load()
+    cache = Path(known.value("cache", request.cache).value).expanduser()
+    device = known.value("device", request.device)
+    corpus, _ = read_corpus(request.dataset, request.root, known, cache)
+    utterances = chosen_utterances(corpus, request.task, request.language, request.limit)
+    used("device", f"{settings.resolve_device(device.value)}  ({device.source})")
+    recogniser = transcription.load(
+        request.model, revision=request.revision, device=settings.resolve_device(device.value)
+    )
+    used("model", f"{recogniser.name}, greedy")
+    used("out", str(request.out))
+    with bar(total=len(utterances), desc="recognising", unit="utt") as shown:
+        result = transcription.transcribe(
+            utterances, recogniser, request.out, progress=lambda utterance: shown.update()
+        )
+    there = f", {result.n_there} were there" if result.n_there else ""
+    say(f"done: {result.n_recognised} utterances recognised{there}, in {request.out}")
+    _compare(utterances, request.out)
+    for item in result.skipped[:20]:
+        warn(f"skipped {item.what}: {item.reason}")
+    if result.skipped:
+        raise AudioError(
+            f"{len(result.skipped)} of {len(utterances)} recordings could not be recognised; the rest is written"
+        )
+
+
+def _compare(utterances: list[Utterance], out: Path) -> None:
+    """Print the error rates, where the corpus says what is said."""
+    references = {u.id: u.transcript for u in utterances if u.transcript}
+    if not references:
+        return
+    try:
+        rates = transcription.error_rates(references, transcripts.read(out))
+    except (MissingExtraError, SettingsError) as fault:
+        warn(f"no error rates: {fault}")
+        return
+    used(
+        "errors",
+        f"WER {100 * rates.wer:.2f} %, CER {100 * rates.cer:.2f} % over {rates.n_utterances} utterances (lower case, "
+        "without punctuation)",
+    )
