@@ -6,7 +6,6 @@ import io
 import json
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -206,36 +205,10 @@ def test_one_report_shows_both_conventions_the_interval_and_the_printed_number()
 )
 def test_the_verdict_is_within_two_printed_std_or_ours(printed: Printed, ours: Score, verdict: str) -> None:
     report = make_report(summary={"wa": Summary(ours, ours, None)})
-    table = tables.comparison("T", ("wa",), [("x", {"wa": printed}, report)])
+    table = tables.metrics_table(report, {"wa": printed})
     row = dict(zip(table.columns, map(show, table.rows[0]), strict=True))
     assert row["within 2 std"] == verdict
     assert row["difference"] == "-0.0400"
-
-
-def test_rows_that_were_not_run_have_dashes() -> None:
-    rows: list[tuple[str, Mapping[str, Printed], Report | None]] = [
-        ("theirs", {"wa": Printed(0.64)}, None),
-        ("ours", {"wa": Printed(0.7, 0.02)}, make_report()),
-        ("unprinted", {}, make_report()),
-    ]
-    table = tables.comparison("Table 2", ("wa",), rows)
-    shown = [[show(cell) for cell in row] for row in table.rows]
-    assert shown[0] == ["theirs", "0.6400", "–", "–", "–", "–", "–"]
-    assert shown[1][:5] == ["ours", "0.7000 ± 0.0200", "0.7000 ± 0.0200", "+0.0000", "yes"]
-    assert shown[1][5:] == ["3 folds x 2 seeds", "global"]
-    assert shown[2][:5] == ["unprinted", "–", "0.7000 ± 0.0200", "–", "–"]
-    assert any("ours differs from the paper: clip none instead of split:5" in n for n in table.notes)
-    for form in ("text", "markdown", "csv", "latex"):
-        assert "theirs" in table.render(form)  # type: ignore[arg-type]
-
-
-def test_several_metrics_have_columns_of_their_own() -> None:
-    table = tables.comparison(
-        "T", ("wa", "ua"), [("x", {"ua": Printed(0.7)}, make_report())], aggregate="seeds"
-    )
-    row = dict(zip(table.columns, map(show, table.rows[0]), strict=True))
-    assert row["WA printed"] == "–"
-    assert (row["UA printed"], row["UA ours"]) == ("0.7000", "0.7100 ± 0.0100")
 
 
 def test_scopes_are_never_mixed_silently() -> None:
@@ -248,8 +221,6 @@ def test_scopes_are_never_mixed_silently() -> None:
     head = next(line for line in lines if line.startswith("head"))
     assert "normalise" in head
     assert "rows differ" not in tables.table([plain, plain])
-    mixed = tables.comparison("T", ("wa",), [("a", {}, plain), ("b", {}, speaker)])
-    assert any("rows differ in normalisation scope" in note for note in mixed.notes)
 
 
 def test_shared_speakers_are_said() -> None:
@@ -296,7 +267,7 @@ def test_folds_and_classes_have_tables() -> None:
 
 
 def test_tables_are_written(tmp_path: Path) -> None:
-    table = tables.comparison("T", ("wa",), [("x", {}, make_report())])
+    table = tables.metrics_table(make_report())
     paths = table.write(tmp_path / "new" / "table2")
     assert [path.name for path in paths] == ["table2.md", "table2.csv", "table2.tex"]
     assert all(path.stat().st_size > 50 for path in paths)

@@ -107,6 +107,8 @@ def deviations(
 def _differences(published: Setup | Recipe | None, used: Setup | Recipe) -> list[str]:
     lines = []
     for field in fields(used) if published is not None else ():
+        if field.name == "test_on":  # it changes nothing of what is trained and tested at home
+            continue
         was, now = getattr(published, field.name), getattr(used, field.name)
         if was != now and not (field.name == "task" and was is None):
             lines.append(f"{field.name.replace('_', ' ')} {_text(now)} instead of {_text(was)}")

@@ -1,4 +1,4 @@
-"""Tables of reports: runs side by side, one run's metrics, a paper's numbers beside ours.
+"""Tables of reports: runs side by side, one run's metrics, its folds, classes and other corpora.
 
 A table always names the normalisation scope of its rows, and says so where they differ.
 """
@@ -137,7 +137,8 @@ def metric_name(metric: str) -> str:
 def _shown(report: Report) -> list[str]:
     """The metrics of a report, and those of each target where there are several."""
     targets = report.targets if len(report.targets) > 1 else ()
-    return [*report.metrics, *(f"{metric}:{name}" for metric in ("rho", "ccc") for name in targets)]
+    shown = [*report.metrics, *(f"{metric}:{name}" for metric in ("rho", "ccc") for name in targets)]
+    return [metric for metric in shown if metric in report.summary] if report.summary else shown
 
 
 def runs_table(
@@ -179,36 +180,6 @@ def runs_table(
     same = [_values(name, reports)[0] for name in ("corpus", "protocol") if name not in what]
     title = f"Runs: {', '.join(same)}" if same else "Runs"
     return Table(title, tuple(columns), _rows(rows), notes)
-
-
-def comparison(
-    title: str,
-    metrics: Sequence[str],
-    rows: Sequence[tuple[str, Mapping[str, Printed], Report | None]],
-    *,
-    aggregate: Aggregate = "folds",
-) -> Table:
-    """A paper's table: name, printed numbers, ours (None: not run), difference and verdict for each metric."""
-    columns = ["model"]
-    for metric in metrics:
-        lead = f"{NAMES.get(metric, metric)} " if len(metrics) > 1 else ""
-        columns += [f"{lead}printed", f"{lead}ours", f"{lead}difference", f"{lead}within 2 std"]
-    columns += ["n", "normalise"]
-    body: list[list[Cell]] = []
-    for name, printed, report in rows:
-        row: list[Cell] = [name]
-        for metric in metrics:
-            ours = getattr(report.summary[metric], aggregate) if report else None
-            reference, *verdict = _beside(ours, printed.get(metric))
-            row += [reference, ours, *verdict]
-        n = f"{len(report.folds)} folds x {len(report.seeds)} seeds" if report else None
-        body.append([*row, n, report.setup["normalise"] if report else None])
-    notes = [f"{', '.join(NAMES.get(metric, metric) for metric in metrics)}: {AGGREGATES[aggregate]}"]
-    notes += scope_notes([report for _, _, report in rows if report])
-    for name, _, report in rows:
-        if report and report.deviations:
-            notes.append(f"{name} differs from the paper: {'; '.join(report.deviations)}")
-    return Table(title, tuple(columns), _rows(body), tuple(notes))
 
 
 def _tests(report: Report) -> list[tuple[str, Mapping[str, Summary]]]:
