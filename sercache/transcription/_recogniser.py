@@ -117,7 +117,11 @@ class _Ctc:
         features = self._extract(wave, sampling_rate=self.sample_rate, return_tensors="pt")
         with torch.no_grad():
             labels = self._model(**features.to(self._device)).logits[0].argmax(-1)
-        return str(self._tokenizer.decode(labels, skip_special_tokens=True))
+        # With skip_special_tokens, blanks would go before repetitions are joined: "hello" as "helo".
+        text = str(self._tokenizer.decode(labels))
+        for token in self._tokenizer.all_special_tokens:
+            text = text.replace(token, "")
+        return text
 
 
 class _Generating:
