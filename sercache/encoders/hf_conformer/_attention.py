@@ -104,12 +104,17 @@ class Attention:
             bias = self.distance_bias[:, None] * self.scaling
             return lambda queries, first, n: (queries + bias) @ keys[:, :, first : first + n]
         if self.distances is not None:
-            before, after = self.reach
-            weight = self.distances.weight.T
-            places = torch.arange(2 * positions.longest - 1, device=weight.device) - (positions.longest - 1)
-            columns = places.clamp(-before, after) + before
-            return lambda queries, first, n: (queries @ weight)[:, :, columns[first : first + n]]
+            return lambda queries, first, n: self._clipped(queries, first - (positions.longest - 1), n)
         return None
+
+    def _clipped(self, queries: Tensor, first: int, n: int) -> Tensor:
+        """Scores of the n distances from ``first`` on, which all count as the farthest beyond the reach."""
+        assert self.distances is not None
+        before, after = self.reach
+        low, high = (min(max(place, -before), after) for place in (first, first + n - 1))
+        found = queries @ self.distances.weight[low + before : high + before + 1].T
+        beyond = max(min(-before - first, n - 1), 0)
+        return F.pad(found, (beyond, n - found.shape[2] - beyond), mode="replicate")
 
     def _bias(self, scores: Scores, queries: Tensor, start: int, n_frames: int, longest: int) -> Tensor:
         """(1, H, n, T) for the n queries from frame ``start`` on, a view of their scores."""
