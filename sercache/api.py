@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sercache import catalog, encoders, evaluation, extraction, recipe, settings, stores
 from sercache.commands._console import bar
-from sercache.commands.train import Request, chosen_setup, head_options
+from sercache.commands._setup import Request, check_inputs, chosen_setup, head_options
 from sercache.datasets import Corpus
 from sercache.encoders import Encoder
 from sercache.errors import AudioError
+from sercache.extraction import words
 from sercache.report import tables
 from sercache.report.record import Report
 from sercache.stores import FeatureStore
@@ -43,16 +44,20 @@ def extract(
     clip: str = "none",
     format: str = "zarr",
     task: str | None = None,
+    transcripts: str | Path | None = None,
     strict: bool = True,
     progress: bool = True,
 ) -> FeatureStore:
     """The store of ``corpus`` through ``encoder`` below ``cache``; what it holds already is not computed.
 
-    Utterances are those that ``task`` labels (``all``: every one). Recordings that cannot be encoded raise
+    Utterances are those that ``task`` labels (``all``: every one). An encoder of text takes the corpus' own
+    transcripts, or those of the file ``transcripts`` (columns id and text). Recordings that cannot be encoded raise
     AudioError after the rest is stored, or with ``strict=False`` are left to ``extraction.skips(folder)``.
     """
     from sercache.commands.extract import chosen_utterances
 
+    file = Path(transcripts).expanduser() if transcripts is not None else None
+    utterances, digest = words.replaced(chosen_utterances(corpus, task), file, encoder)
     spec = extraction.feature_spec(
         encoder,
         corpus,
@@ -60,10 +65,10 @@ def extract(
         dtype=dtype,
         frames=frames,
         clip=clip,
+        transcripts=digest,
     )
     folder = stores.store_path(Path(cache).expanduser(), spec, format)
     done = stores.open(folder).ids() if stores.exists(folder) else []
-    utterances = chosen_utterances(corpus, task)
     plan = extraction.make_plan(encoder, utterances, spec, folder, done=done)
     skipped = plan.skipped
     if plan.pending:
@@ -96,18 +101,24 @@ def train(
     *,
     recipe_changes: Sequence[str] = (),
     options: Sequence[str] = (),
+    beside: Mapping[str, FeatureStore] | None = None,
+    test_on: Sequence[tuple[Corpus, FeatureStore]] = (),
     device: str = "auto",
     **setup: Any,
 ) -> Report:
     """Train a head from the store over folds and seeds.
 
     ``setup`` names fields of sercache.recipe.Setup (``protocol``, ``dev``, ``states``, ``frames``,
-    ``normalise``, ``max_frames``, ``task``) or ``seeds`` (how many); the rest is as published.
-    ``recipe_changes`` and ``options`` are written ``name=value``. Raises what the command line reports.
+    ``normalise``, ``max_frames``, ``task``, ``target``) or ``seeds`` (how many); the rest is as published.
+    ``recipe_changes`` and ``options`` are written ``name=value``. ``beside`` are stores of further inputs by
+    what they are on the command line (``egemaps:all:frames``); every trained head also predicts all of the
+    corpora of ``test_on``. Raises what the command line reports.
     """
     module = catalog.load("heads", head)
-    request = Request(head=head, settings=recipe_changes, head_options=options, **setup)
+    more = beside or {}
+    request = Request(head=head, settings=recipe_changes, head_options=options, beside=tuple(more), **setup)
     chosen, published = chosen_setup(module, request, corpus)
+    check_inputs(module, head, chosen)
     return evaluation.evaluate(
         module.Head,
         corpus,
@@ -116,6 +127,8 @@ def train(
         recipe=recipe.override(module.RECIPE, request.settings),
         head_name=head,
         head_options=head_options(module, request.head_options),
+        beside=list(more.values()),
+        test_on=[evaluation.Extra(other, its_store) for other, its_store in test_on],
         device=settings.resolve_device(device),
         published=published,
         published_recipe=module.RECIPE,

@@ -113,3 +113,114 @@ def test_inputs_are_counted(extracted: Sercache) -> None:
     refused = extracted("train", *HEAD, "--dataset", "emodb", "--beside", "logmel")
     assert refused.code == 2
     assert "superb reads 1 inputs and has 2" in refused.err
+
+
+def test_numbers_through_the_command_line(sercache: Sercache, tmp_path: Path) -> None:
+    root = TREES["iemocap"](tmp_path / "iemocap")
+    give_voices(root)
+    made = sercache(
+        "extract",
+        "--encoder",
+        "logmel",
+        "--dataset",
+        "iemocap",
+        "--root",
+        root,
+        "--task",
+        "avd",
+        "--pooled-only",
+    )
+    assert made.code == 0, made.err
+    train = [
+        "train",
+        "--head",
+        "linear",
+        "--encoder",
+        "logmel",
+        "--dataset",
+        "iemocap",
+        "--states",
+        "all",
+        "--task",
+        "avd",
+    ]
+    quick = ["--set", "max-epochs=2", "--seeds", "1"]
+    refused = sercache(*train, *quick)
+    assert refused.code == 2
+    assert (
+        "task avd gives numbers, which loss=cross-entropy does not train; set loss=mse or ccc" in refused.err
+    )
+    done = sercache(*train, *quick, "--set", "loss=ccc", "--set", "select=dev-ccc", "--name", "all")
+    assert done.code == 0, done.err
+    assert "rho valence" in done.out
+    assert runs.load(tmp_path / "runs" / "all").targets == ("arousal", "valence", "dominance")
+    assert (tmp_path / "runs" / "all" / "plots" / "scatter.png").is_file()
+    one = sercache(
+        *train, *quick, "--set", "loss=mse", "--set", "select=dev-rho", "--target", "valence", "--name", "one"
+    )
+    assert one.code == 0, one.err
+    assert runs.load(tmp_path / "runs" / "one").targets == ("valence",)
+    shown = sercache("report", "--format", "markdown")
+    assert "rho 95 %" in shown.out
+    assert "predicts numbers" in sercache("lexical", tmp_path / "runs" / "all").err
+
+
+def test_two_stores_side_by_side(sercache: Sercache, roots: dict[str, Path], tmp_path: Path) -> None:
+    for encoder in ("logmel", "spectrogram"):
+        made = sercache("extract", "--encoder", encoder, "--dataset", "emodb", "--root", roots["emodb"])
+        assert made.code == 0, made.err
+    train = [
+        "train",
+        "--head",
+        "egemaps-fusion",
+        "--encoder",
+        "logmel",
+        "--dataset",
+        "emodb",
+        "--task",
+        "4class",
+    ]
+    train += [
+        "--states",
+        "all",
+        "--seeds",
+        "1",
+        "--set",
+        "max-epochs=1",
+        "--protocol",
+        "kfold:3",
+        "--normalise",
+        "global",
+    ]
+    done = sercache(*train, "--beside", "spectrogram:all:frames", "--name", "two")
+    assert done.code == 0, done.err
+    report = runs.load(tmp_path / "runs" / "two")
+    assert report.setup["beside"] == ["spectrogram:all:frames"]
+    assert report.features["beside"][0]["spec"]["encoder"] == "spectrogram"
+    assert sercache("report", tmp_path / "runs" / "two").code == 0
+    missing = sercache(*train, "--beside", "egemaps:all:frames")
+    assert "egemaps x emodb" in missing.err
+    odd = sercache(*train, "--beside", "spectrogram:all:both")
+    assert "a further input is written ENCODER[:STATES[:pooled|frames]]" in odd.err
+
+
+def test_the_same_in_python(sercache: Sercache, roots: dict[str, Path], tmp_path: Path) -> None:
+    from sercache import api
+
+    encoder = api.load_encoder("logmel", device="cpu")
+    stores = {}
+    for name in ("emodb", "mesd"):
+        corpus = api.read_corpus(name, roots[name])
+        stores[name] = corpus, api.extract(encoder, corpus, tmp_path / "cache", progress=False)
+    emodb, store = stores["emodb"]
+    report = api.train(
+        "superb", store, emodb, test_on=[stores["mesd"]], recipe_changes=["max-epochs=1"], task="4class",
+        protocol="kfold:3", seeds=1, device="cpu",
+    )  # fmt: skip
+    assert [there.dataset for there in report.elsewhere] == ["mesd"]
+    assert "other corpora" in api.table(report)
+    fused = api.train(
+        "egemaps-fusion", store, emodb, beside={"logmel:all:frames": store}, recipe_changes=["max-epochs=1"],
+        states="all", task="4class", protocol="kfold:3", normalise="none", seeds=1, device="cpu",
+    )  # fmt: skip
+    assert len(fused.features["beside"]) == 1

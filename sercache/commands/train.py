@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from sercache import catalog, encoders, settings, stores
 from sercache.commands._cache import extract_command, read_corpus
@@ -16,13 +15,14 @@ from sercache.commands._console import bar, used, warn
 from sercache.commands._elsewhere import other_corpus
 from sercache.commands._find import Found, check_store, find_store, is_same
 from sercache.commands._outcome import finish
+from sercache.commands._setup import Request, check_inputs, chosen_setup, head_options
 from sercache.datasets import Corpus
-from sercache.errors import RecipeError, SettingsError, StoreError
+from sercache.errors import RecipeError, StoreError
 from sercache.evaluation import Extra, How, Progress, evaluate
 from sercache.evaluation.elsewhere import scaling_tensors
 from sercache.evaluation.partial import remove
 from sercache.evaluation.solving import is_solved
-from sercache.recipe import Recipe, Setup, inputs, override, read_value
+from sercache.recipe import Recipe, Setup, inputs, override
 from sercache.report.epochs import write_epochs
 from sercache.report.record import Report
 from sercache.states import select
@@ -34,39 +34,6 @@ from sercache.views import Scaling
 
 Weights = dict[tuple[str, int | None], Mapping[str, Any]]
 """What a run folder keeps of the heads: see ``sercache.report.runs.save``."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """The options of one call; None means as published."""
-
-    head: str
-    encoder: str | None = None
-    dataset: str | None = None
-    root: Path | None = None
-    cache: Path | None = None
-    device: str | None = None
-    runs: Path | None = None
-    store: Path | None = None
-    task: str | None = None
-    protocol: str | None = None
-    dev: str | None = None
-    states: str | None = None
-    clip: str | None = None
-    frames: bool | None = None
-    normalise: str | None = None
-    max_frames: int | None = None
-    seeds: int | None = None
-    beside: Sequence[str] | None = None
-    target: str | None = None
-    test_on: Sequence[str] | None = None
-    finetune_from: str | None = None
-    settings: Sequence[str] = ()
-    head_options: Sequence[str] = ()
-    name: str | None = None
-    serial: bool = False
-    share_order: bool = False
-    deterministic: bool = False
 
 
 def run(request: Request) -> None:
@@ -87,7 +54,7 @@ def run(request: Request) -> None:
     used("head", f"{request.head}: {module.SOURCE}")
     corpus, _ = read_corpus(dataset, request.root, known, cache_folder)
     setup, published = chosen_setup(module, request, corpus)
-    _check_inputs(module, request.head, setup)
+    check_inputs(module, request.head, setup)
     used("cache", cache)
     found, *beside = _found(request, cache_folder, corpus, setup)
     for line in (line for each in (found, *beside) for line in each.deviations):
@@ -207,70 +174,6 @@ def head_class(module: ModuleType, setup: Setup, spec: FeatureSpec) -> Any:
     states = select(spec.encoder_states or spec.states, setup.states)
     tail = encoders.load_tail(encoder, setup.finetune_from, states, revision=revision)
     return finetuned(module.Head, tail, frames=setup.frames)
-
-
-def chosen_setup(module: ModuleType, request: Request, corpus: Corpus) -> tuple[Setup, Setup]:
-    """What to do, and what the paper did: on this corpus where it used it, else on its own.
-
-    On a corpus that the head was not published with, the corpus' own task and protocol take the place of
-    those of the paper.
-    """
-    setup = published = module.SETUP
-    if corpus.name != setup.dataset:
-        on_this = getattr(module, "SETUPS", {}).get(corpus.name)
-        published = on_this or published
-        protocol = corpus.info.default_protocol
-        setup = on_this or dataclasses.replace(
-            setup, dataset=corpus.name, task=None, protocol=protocol, dev=_dev(setup, protocol)
-        )
-    names = {field.name for field in dataclasses.fields(Setup)} - {"seeds", "dataset"}
-    changes = {name: value for name in names if (value := getattr(request, name)) not in (None, ())}
-    if request.test_on:
-        changes["test_on"] = tuple(name.strip() for text in request.test_on for name in text.split(","))
-    if request.seeds is not None:
-        changes["seeds"] = _seeds(setup.seeds, request.seeds)
-    return dataclasses.replace(setup, **changes), published
-
-
-def _dev(setup: Setup, protocol: str) -> str:
-    """A dev rule for another protocol: none stays none, official parts bring their own."""
-    return "none" if setup.dev == "none" or protocol.startswith("fixed:") else "next"
-
-
-def _seeds(published: tuple[int, ...], n: int) -> tuple[int, ...]:
-    """The first ``n`` published seeds, and beyond those whole numbers that are not among them."""
-    spare = (seed for seed in range(n + len(published)) if seed not in published)
-    return (*published, *spare)[:n]
-
-
-def head_options(module: ModuleType, pairs: Sequence[str]) -> dict[str, Any]:
-    """Options of a head written ``name=value``, read as the types of its constructor.
-
-    Raises RecipeError for an option that the head does not have or a value that does not fit.
-    """
-    hints = get_type_hints(module.Head.__init__)
-    on_offer = sorted(set(hints) - {"n_layers", "dim", "n_outputs", "return"})
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        name = name.replace("-", "_")
-        if not equals or name not in on_offer:
-            raise RecipeError(catalog.unknown("head option (name=value)", pair, on_offer))
-        options[name] = read_value(name, text, hints[name])
-        allowed = get_args(hints[name])
-        if allowed and all(isinstance(each, str) for each in allowed) and options[name] not in allowed:
-            raise RecipeError(catalog.unknown(f"value of head option {name}", text, list(allowed)))
-    return options
-
-
-def _check_inputs(module: ModuleType, head: str, setup: Setup) -> None:
-    """Raises SettingsError where the head reads more or fewer inputs than the set-up has."""
-    needed, given = getattr(module, "INPUTS", 1), len(inputs(setup))
-    if needed != given:
-        raise SettingsError(
-            f"{head} reads {needed} inputs and has {given}: give --beside ENCODER[:STATES[:pooled|frames]] "
-            f"{needed - 1} times"
-        )
 
 
 def _found(request: Request, cache: Path, corpus: Corpus, setup: Setup) -> list[Found]:
