@@ -209,3 +209,16 @@ def test_half_precision_stays_near(tmp_path: Path) -> None:
     encoder = encoders.load(str(folder), precision="bfloat16")
     assert encoder.identity["precision"] == "bfloat16"
     assert tiny.error(tiny.encode(encoder, [wave])["1"].float(), exact) < 0.3
+
+
+def test_names_of_the_papers_checkpoints_say_how_to_get_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        EncoderError, match=r"20210811_conformer_bidecoder .*on no hub: unpack it into a folder"
+    ):
+        encoders.load("wenet-gigaspeech")
+    wenet.write(tmp_path / "wenet-gigaspeech")
+    assert encoders.load("wenet-gigaspeech").identity["source"] == "local: wenet-gigaspeech"
+    assert encoders.load(str(tmp_path / "wenet-gigaspeech")).name == "wenet-gigaspeech"

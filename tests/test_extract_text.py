@@ -153,6 +153,35 @@ def test_transcripts_are_for_encoders_of_text_and_for_this_corpus(
     assert "none of the 6 utterances; its first id is Ses01, expected ids like u0" in err
 
 
+def test_from_python_too(own_settings: Path, tmp_path: Path, bert: Path, corpus: Path) -> None:
+    from sercache import api
+
+    file = tmp_path / "asr.csv"
+    transcripts.append(file, [("u0", "the door"), ("u1", "dogs")])
+    encoder = api.load_encoder(str(bert), device="cpu")
+    found = api.read_corpus("manifest", corpus)
+    store = api.extract(encoder, found, tmp_path / "c", transcripts=file, strict=False, progress=False)
+    assert {name: entry.n_frames for name, entry in store.entries().items()} == {"u0": 2, "u1": 1}
+
+
+def test_a_head_reads_text_beside_speech(
+    sercache: Sercache, tmp_path: Path, bert: Path, corpus: Path
+) -> None:
+    """The pairs of Chen and Zhang: fbank frames and word pieces of the same utterances."""
+    file = tmp_path / "asr.csv"
+    transcripts.append(file, [(f"u{k}", "the dogs " + "sit " * k) for k in range(6)])
+    where = ["--dataset", "manifest", "--root", str(corpus), "--cache", str(tmp_path / "cache")]
+    assert extract(sercache, tmp_path / "cache", bert, corpus, "--transcripts", str(file)).code == 0
+    assert sercache("extract", "--encoder", "kaldi-fbank", *where).code == 0
+    code, out, err = sercache(
+        "train", "--head", "pair-rnn", "--encoder", "kaldi-fbank", "--states", "all", "--beside", f"{bert}:3", *where,
+        "--runs", str(tmp_path / "runs"), "--protocol", "kfold:2", "--dev", "none", "--seeds", "1",
+        "--set", "max-epochs=1", "--set", "select=last-epoch", "--set", "schedule=constant",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "ua" in out.lower()
+
+
 _TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=30).map(str.strip)
 
 

@@ -18,7 +18,12 @@ from sercache.encoders import Encoder, _checkpoint
 from sercache.encoders.wenet import _config
 from sercache.errors import EncoderError
 
-SHORT_NAMES: dict[str, str] = {}
+SHORT_NAMES = {
+    "wenet-librispeech": "WeNet's 20210610_conformer_bidecoder (Librispeech), a folder of yours",
+    "wenet-gigaspeech": "WeNet's 20210811_conformer_bidecoder (Gigaspeech), a folder of yours",
+}
+"""The checkpoints that Chen and Zhang most likely used. They are on no hub: the name is that of the folder
+which they are unpacked into, so that stores of it are found by name."""
 MODEL_TYPES: tuple[str, ...] = ()
 
 _YAML, _WEIGHTS = "train.yaml", "final.pt"
@@ -40,7 +45,7 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
 
     place, dtype = placement(device, precision)
     record = identify(source, revision=revision)
-    folder = Path(source)
+    folder = _folder(source)
     model = _weights.load(folder, _config.read(folder / _YAML), folder / _WEIGHTS)
     return WenetEncoder(
         model,
@@ -60,7 +65,7 @@ def identify(source: str, *, revision: str | None) -> dict[str, Any]:
 
     if revision is not None:
         raise EncoderError(f"{source} is a local folder, which has no --revision; leave it out")
-    folder = Path(source)
+    folder = _folder(source)
     config = _config.read(folder / _YAML)
     if not (folder / _WEIGHTS).is_file():
         raise EncoderError(f"{folder / _WEIGHTS} is missing; download the whole checkpoint")
@@ -76,3 +81,14 @@ def identify(source: str, *, revision: str | None) -> dict[str, Any]:
         "preprocessing": {"n_mels": config.conformer.input_dim, **_kaldi.PARAMETERS},
         "resampler": RESAMPLER,
     }
+
+
+def _folder(source: str) -> Path:
+    """The checkpoint's folder. Raises EncoderError for a short name that is not the name of one here."""
+    folder = Path(source)
+    if source in SHORT_NAMES and not owns(folder):
+        raise EncoderError(
+            f"{source} is {SHORT_NAMES[source].rpartition(', ')[0]}, which is on no hub: unpack it into a folder "
+            f"called {source} and give that as --encoder PATH/{source}"
+        )
+    return folder
