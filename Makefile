@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := demo-output
 SERCACHE := SERCACHE_CACHE=$(DEMO)/cache SERCACHE_RUNS=$(DEMO)/runs $(BIN)/sercache
 
-.PHONY: all demo test test-slow lint types format bench reproduce clean
+.PHONY: all demo test test-slow lint types format bench bench-gpu reproduce clean
 all: lint types test
 
 $(BIN)/python:
@@ -53,10 +53,18 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/extract.py
+	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/train.py
 
 # Ioannides et al. are plain `reproduce-table3`; of the others: reproduce-pepino-table1, reproduce-chen-figure2, …
+# One CUDA device: encoder, line around it (means alone; full sequences against the disk), training.
+bench-gpu: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/extract.py --model wavlm-large --device cuda --precision bfloat16
+	$(BIN)/python benchmarks/pipeline.py --model wavlm-large --device cuda --precision bfloat16 --pooled-only
+	$(BIN)/python benchmarks/pipeline.py --model wavlm-large --device cuda --precision bfloat16 --full --rate 16000
+	$(BIN)/python benchmarks/train.py --device cuda
+
 reproduce: $(VENV)/.installed-demo
 	$(BIN)/sercache reproduce
 
