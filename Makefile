@@ -57,7 +57,6 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/train.py
 
-# Ioannides et al. are plain `reproduce-table3`; of the others: reproduce-pepino-table1, reproduce-chen-figure2, …
 # One CUDA device: encoder, line around it (means alone; full sequences against the disk), training.
 bench-gpu: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/extract.py --model wavlm-large --device cuda --precision bfloat16
@@ -65,6 +64,7 @@ bench-gpu: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/pipeline.py --model wavlm-large --device cuda --precision bfloat16 --full --rate 16000
 	$(BIN)/python benchmarks/train.py --device cuda
 
+# Ioannides et al. are plain `reproduce-table3`; of the others: reproduce-pepino-table1, reproduce-chen-figure2, …
 reproduce: $(VENV)/.installed-demo
 	$(BIN)/sercache reproduce
 

@@ -214,7 +214,7 @@ def test_what_was_put_is_committed_whatever_happens_outside(corpus: Corpus, tmp_
     parts = [(i, f, encoder.n_frames(i.n_samples)) for i, f in zip(done.items, done.features, strict=True)]
 
     def fail() -> None:
-        with Writing(writer, 60.0, Busy()) as line:
+        with Writing([writer], 60.0, Busy()) as line:
             line.put(parts)
             raise RuntimeError("outside")
 
@@ -224,9 +224,22 @@ def test_what_was_put_is_committed_whatever_happens_outside(corpus: Corpus, tmp_
     writer.close()
 
 
+def test_several_writers_share_a_store(corpus: Corpus, tmp_path: Path) -> None:
+    whole, _, _ = go(corpus, tmp_path / "whole", Squares())
+    spec = whole.spec
+    writers = [stores.create(tmp_path / "s", spec) for _ in range(3)]
+    store, result, _ = go(corpus, tmp_path / "s", Squares(), beside=writers)
+    assert result.n_encoded == 10
+    assert sorted(store.ids()) == sorted(whole.ids())
+    for id in whole.ids():
+        np.testing.assert_array_equal(store.read(id), whole.read(id))
+    assert store.verify() == []
+    assert not list((tmp_path / "s" / "ledger" / "writers").iterdir())
+
+
 def test_the_limit_is_the_busiest_stage(corpus: Corpus, tmp_path: Path) -> None:
     seconds = {"decode": 3.0, "compute": 9.0, "copy": 0.1, "write": 0.3}
-    load = stages.load([seconds], wall=10.0, workers=2)
+    load = stages.load([seconds], wall=10.0, decoders=2)
     assert str(load) == "compute (decode 15 %, compute 90 %, copy 1 %, write 3 %)"
     assert stages.load([seconds, seconds], 20.0, 1).shares["compute"] == pytest.approx(0.45)
     _, result, _ = go(corpus, tmp_path / "s", Squares())

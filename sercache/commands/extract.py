@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -159,18 +158,35 @@ def _encode(
         if elapsed:
             hours.set_postfix_str(_pace(spec, hours.n * unit / elapsed), refresh=False)
 
-    options: dict[str, Any] = {
-        "workers": request.workers or _decoders(encoder, hands),
-        "seal_every": request.seal_every,
-        "progress": advance,
-        "tell": warn,
-    }
+    format, seal_every = request.store_format, request.seal_every
+    decoders, writers = extraction.threads(encoder, spec, [hand.device for hand in hands])
+    decoders = request.workers or decoders
     try:
         if hands:
             return extraction.extract_together(
-                plan, encoder, hands, writer, store, request.store_format, **options
+                plan,
+                encoder,
+                hands,
+                writer,
+                store,
+                format,
+                writers=writers,
+                workers=decoders,
+                seal_every=seal_every,
+                progress=advance,
+                tell=warn,
             )
-        return extraction.extract(plan, encoder, writer, store, **options)
+        return extraction.extract(
+            plan,
+            encoder,
+            writer,
+            store,
+            beside=[stores.create(writer.path, spec, format) for _ in range(writers - 1)],
+            workers=decoders,
+            seal_every=seal_every,
+            progress=advance,
+            tell=warn,
+        )
     except KeyboardInterrupt:
         hours.close()
         store.refresh()
@@ -180,13 +196,6 @@ def _encode(
         raise
     finally:
         hours.close()
-
-
-def _decoders(encoder: Encoder, hands: Sequence[Hand]) -> int:
-    """Decoding threads for each device: two keep up with a processor, a graphics card may need every core."""
-    if extraction.device_of(encoder).type != "cuda" and not any("cuda" in hand.device for hand in hands):
-        return 2
-    return max(2, min(16, (os.cpu_count() or 2) // max(1, len(hands))))
 
 
 _BAR = "{desc}: {percentage:3.0f}% |{bar}| {n:.3f}/{total:.3f} h [{elapsed}<{remaining}{postfix}]"

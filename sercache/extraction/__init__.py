@@ -5,7 +5,7 @@
 
 from sercache.extraction.compute import device_of
 from sercache.extraction.crew import Hand, crew, extract_together
-from sercache.extraction.memory import frame_budget
+from sercache.extraction.memory import frame_budget, threads
 from sercache.extraction.notes import is_finished, mark_finished, record_skips, skips
 from sercache.extraction.plan import Piece, Plan, feature_spec, make_plan
 from sercache.extraction.run import Extraction, extract, real_time_factor
@@ -27,4 +27,5 @@ __all__ = [
     "real_time_factor",
     "record_skips",
     "skips",
+    "threads",
 ]

@@ -131,12 +131,14 @@ def extract_together(
     store: FeatureStore,
     format: str,
     *,
+    writers: int = 1,
     workers: int = 2,
     seal_every: float = 60.0,
     progress: Callable[[Piece], None] = lambda piece: None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Extraction:
-    """``extract`` on the devices of ``hands``, with equal features; ``workers`` decode for each device.
+    """``extract`` on the devices of ``hands``, with equal features; ``workers`` threads decode and ``writers`` write
+    for each device.
 
     ``encoder`` tells lengths only. Whatever is raised, each process commits what it computed before that
     goes on up; a process that is gone raises StoreError.
@@ -147,7 +149,7 @@ def extract_together(
     n_copied = 0
     try:
         for hand in hands:
-            hand.send(Start(writer.path, format, workers, seal_every, plan.done))
+            hand.send(Start(writer.path, format, workers, seal_every, plan.done, writers))
         lead.run()
         for piece in lead.roll.copy_twins(writer, store):
             n_copied += 1
@@ -165,7 +167,7 @@ def extract_together(
         (*plan.skipped, *lead.roll.skipped),
         lead.n_samples / encoder.sample_rate,
         seconds,
-        stages.load([hand.busy or {} for hand in hands], seconds, workers),
+        stages.load([hand.busy or {} for hand in hands], seconds, workers, writers),
     )
 
 

@@ -1,7 +1,9 @@
-"""How many frames fit a device's memory at a time."""
+"""How much a line takes on at a time: frames that fit a device's memory, threads beside it."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +46,18 @@ def frame_budget(encoder: Encoder, spec: FeatureSpec) -> int:
     free = torch.cuda.mem_get_info(place)[0]
     idle = torch.cuda.memory_reserved(place) - torch.cuda.memory_allocated(place)
     return fitting(encoder.pack_frames, per_frame, free + idle)
+
+
+def threads(encoder: Encoder, spec: FeatureSpec, devices: Sequence[str] = ()) -> tuple[int, int]:
+    """How many threads decode, and how many write, for each device (none named: the encoder's).
+
+    Two and one keep up with a processor; a graphics card may need every core.
+    """
+    on_cuda = [name for name in devices or [str(device_of(encoder))] if name.startswith("cuda")]
+    if not on_cuda:
+        return 2, 1
+    cores = max(2, min(16, (os.cpu_count() or 2) // len(on_cuda)))
+    return cores, max(1, cores // 4) if spec.frames else 1
 
 
 def fitting(frames: int, bytes_per_frame: float, free: int) -> int:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from sercache import clips
 from sercache.datasets import Skipped
-from sercache.encoders import Encoder, modality
+from sercache.encoders import Encoder, modality, windowed
 from sercache.errors import NumericRangeError
 from sercache.extraction import compute, decode, notes, stages
 from sercache.extraction.compute import Finished
@@ -41,6 +42,7 @@ def extract(
     writer: FeatureWriter,
     store: FeatureStore,
     *,
+    beside: Sequence[FeatureWriter] = (),
     workers: int = 2,
     seal_every: float = 60.0,
     progress: Callable[[Piece], None] = lambda piece: None,
@@ -48,15 +50,19 @@ def extract(
 ) -> Extraction:
     """Encode what the plan leaves to do and append it to ``writer``; ``store`` reads the same folder.
 
+    Writers ``beside`` it share the work, each with a thread of its own; they are closed here too.
+
     Batches are computed whole even where a part of them is stored already, so that the bits do not depend
     on interruptions. A commit is made at least every ``seal_every`` seconds, so a crash costs no more.
     Recordings that cannot be read are skipped and listed. Whatever is raised, KeyboardInterrupt included,
     what was computed is committed before it goes on up. ``tell`` hears of memory that ran out.
     """
     began = time.monotonic()
+    encoder = windowed(encoder, clips.parse(plan.spec.clip))
     notes.mark_begun(store.path)
     busy, roll = Busy(), Roll(plan, store)
-    line = Writing(writer, seal_every, busy)
+    writers = [writer, *beside]
+    line = Writing(writers, seal_every, busy)
     n_encoded = n_samples = n_copied = 0
     try:
         with line:
@@ -73,10 +79,12 @@ def extract(
             for piece in roll.copy_twins(writer, store):
                 n_copied += 1
                 progress(piece)
-            writer.close()
+            for each in writers:
+                each.close()
     except BaseException as fault:
-        if line.is_over:  # else a second Ctrl-C came, and the writer is the thread's
-            writer.close() if isinstance(fault, KeyboardInterrupt | NumericRangeError) else writer.abandon()
+        if line.is_over:  # else a second Ctrl-C came, and the writers are the threads'
+            for each in writers:
+                each.close() if isinstance(fault, KeyboardInterrupt | NumericRangeError) else each.abandon()
         raise
     notes.mark_finished(store.path)
     seconds = time.monotonic() - began
@@ -86,7 +94,7 @@ def extract(
         (*plan.skipped, *roll.skipped),
         n_samples / encoder.sample_rate,
         seconds,
-        stages.load([busy.seconds()], seconds, workers),
+        stages.load([busy.seconds()], seconds, workers, len(writers)),
     )
 
 

@@ -54,15 +54,14 @@ class Load:
         return f"{self.limit} ({parts})"
 
 
-def load(seconds: Iterable[Mapping[str, float]], wall: float, workers: int) -> Load:
-    """Shares of ``wall`` (s) from the busy seconds of each device's line, of ``workers`` decoding threads each."""
+def load(seconds: Iterable[Mapping[str, float]], wall: float, decoders: int, writers: int = 1) -> Load:
+    """Shares of ``wall`` (s) from the busy seconds of each device's line, which has so many threads each."""
     lines = list(seconds)
-    width = {"decode": max(1, workers)}
-    return Load(
-        {
-            stage: sum(line[stage] for line in lines) / (len(lines) * width.get(stage, 1) * wall)
-            if wall
-            else 0.0
-            for stage in STAGES
-        }
-    )
+    widths = {"decode": max(1, decoders), "write": writers}
+    shares = {
+        stage: sum(line[stage] for line in lines) / (len(lines) * widths.get(stage, 1) * wall)
+        if wall
+        else 0.0
+        for stage in STAGES
+    }
+    return Load(shares)

@@ -13,15 +13,16 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from sercache import stores
+from sercache import clips, stores
 from sercache.datasets import Skipped
-from sercache.encoders import Encoder
+from sercache.encoders import Encoder, windowed
 from sercache.errors import SercacheError
 from sercache.extraction import compute, decode
 from sercache.extraction.decode import Decoded, Result
@@ -45,6 +46,8 @@ class Start:
     workers: int
     seal_every: float
     done: frozenset[str]
+    writers: int
+    """Threads that write."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def serve(connection: Connection, load: Load, device: str, threads: int, spec: F
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the leading process, which says what to do
     voice = _Voice(connection)
     try:
-        encoder = _placed(load, device, threads)
+        encoder = windowed(_placed(load, device, threads), clips.parse(spec.clip))
         voice.say(Ready(frame_budget(encoder, spec), real_time_factor(encoder, spec.states)))
         start = connection.recv()
         if isinstance(start, Start):
@@ -152,9 +155,16 @@ def _work(
     """Compute what is asked for until the end is called; busy seconds by stage."""
     busy = Busy()
     with (
-        stores.create(start.folder, spec, start.format) as writer,
+        ExitStack() as opened,
         decode.pool_of(start.workers) as pool,
-        Writing(writer, start.seal_every, busy) as line,
+        Writing(
+            [
+                opened.enter_context(stores.create(start.folder, spec, start.format))
+                for _ in range(start.writers)
+            ],
+            start.seal_every,
+            busy,
+        ) as line,
     ):
         desk = _Desk(connection, voice, partial(decode.submit, pool, encoder=encoder, busy=busy))
         desk.start()

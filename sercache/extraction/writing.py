@@ -1,4 +1,8 @@
-"""Writing: one thread that appends and seals, so that the encoder never waits for the disk to flush."""
+"""Writing: a thread that appends and seals, so that the encoder never waits for the disk to flush.
+
+One is enough for a processor. Full sequences from a graphics card may outrun one: checking, copying and
+checksums cost a thread a second for each GB or two, however fast the disk.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,8 @@ from sercache.stores import FeatureWriter
 Part = tuple[Decoded, Features, int]
 """A piece, what was computed of it, and its frames T."""
 
+Waiting = queue.Queue[Sequence[Part] | None]
+
 _WAITING = 2
 """Batches that may wait for the disk: more would only be memory."""
 
@@ -26,26 +32,23 @@ _WAITING = 2
 class Writing:
     """The writing end of a line. Leaving the block commits all that was put in, whatever happened outside.
 
-    A fault of the store is raised by the next ``put`` or on leaving. What was finished before a
-    NumericRangeError is committed.
+    Each of ``writers`` has a thread; they take turns as they are free. A fault of the store is raised by the
+    next ``put`` or on leaving. What was finished before a NumericRangeError is committed.
     """
 
-    def __init__(self, writer: FeatureWriter, seal_every: float, busy: Busy) -> None:
-        self._writer, self._seal_every, self._busy = writer, seal_every, busy
-        self._waiting: queue.Queue[Sequence[Part] | None] = queue.Queue(_WAITING)
-        self._fault: BaseException | None = None
-        self._sealed = time.monotonic()
-        # A daemon: a second Ctrl-C must end the process; what is committed is safe at any moment.
-        self._thread = threading.Thread(target=self._run, name="write", daemon=True)
+    def __init__(self, writers: Sequence[FeatureWriter], seal_every: float, busy: Busy) -> None:
+        self._waiting: Waiting = queue.Queue(_WAITING + len(writers) - 1)
+        self._threads = [_Thread(writer, self._waiting, seal_every, busy) for writer in writers]
 
     def put(self, batch: Sequence[Part]) -> None:
         """Hand over a batch; waits while the disk is behind. Raises what the store raised."""
-        if self._fault is not None:
-            raise self._fault
+        for fault in self._faults():
+            raise fault
         self._waiting.put(batch)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
@@ -58,32 +61,52 @@ class Writing:
             if kind is None:
                 self._end()
             raise
-        if self._fault is not None and (kind is None or fault is self._fault):
-            raise self._fault
+        if kind is None:
+            for raised in self._faults():
+                raise raised
 
     @property
     def is_over(self) -> bool:
-        """Whether the thread has ended, so that others may use the writer."""
-        return not self._thread.is_alive()
+        """Whether the threads have ended, so that others may use the writers."""
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _end(self) -> None:
-        self._waiting.put(None)
-        self._thread.join()
+        for thread in self._threads:
+            if thread.is_alive():
+                self._waiting.put(None)
+        for thread in self._threads:
+            thread.join()
 
-    def _run(self) -> None:
+    def _faults(self) -> list[BaseException]:
+        return [thread.fault for thread in self._threads if thread.fault is not None]
+
+
+class _Thread(threading.Thread):
+    """Appends to one writer until the end, and seals.
+
+    A daemon: a second Ctrl-C must end the process, and what is committed is safe at any moment.
+    """
+
+    def __init__(self, writer: FeatureWriter, waiting: Waiting, seal_every: float, busy: Busy) -> None:
+        super().__init__(name="write", daemon=True)
+        self._writer, self._waiting, self._seal_every, self._busy = writer, waiting, seal_every, busy
+        self._sealed = time.monotonic()
+        self.fault: BaseException | None = None
+
+    def run(self) -> None:
         """Take batches to the end, after a fault too: whoever puts must not wait for ever."""
         while (batch := self._waiting.get()) is not None:
             self._guarded(partial(self._take, batch))
         self._guarded(self._writer.seal)
 
     def _guarded(self, step: Callable[[], None]) -> None:
-        if self._fault is not None:
+        if self.fault is not None:
             return
         try:
             with self._busy.during("write"):
                 step()
         except BaseException as fault:
-            self._fault = fault
+            self.fault = fault
 
     def _take(self, batch: Sequence[Part]) -> None:
         try:
