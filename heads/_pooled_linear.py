@@ -36,7 +36,8 @@ class PooledLinear(nn.Module):
         scale = torch.where(spread > 1e-6 * flat.abs().amax(0), 1 / spread.clamp_min(1e-30), 0.0)
         shift = flat.mean(0)
         estimator.fit(((flat - shift) * scale).numpy(), labels.numpy())
-        weight, bias = estimator.coef_, np.broadcast_to(estimator.intercept_, len(estimator.coef_))
+        weight = estimator.coef_
+        bias = np.resize(estimator.intercept_, len(weight))
         if len(weight) == 1:  # two classes: scikit-learn keeps the difference only
             weight, bias = np.stack([-weight[0], weight[0]]) / 2, np.array([-bias[0], bias[0]]) / 2
         self.shift.copy_(shift)

@@ -81,6 +81,7 @@ def test_a_solved_head_is_judged_shown_and_kept_like_any_other(tmp_path: Path) -
     )
     assert report.summary["ua"].folds.mean > 0.6
     assert "there are no epochs" in report.selection
+    assert not any("solver" in line for line in report.deviations)
     assert all(run.history == () for run in report.runs)
     assert runs.load(runs.save(report, tmp_path / "run", weights=kept)) == report
     assert set(plots.figures(report)) == {"confusion", "folds"}

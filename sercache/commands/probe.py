@@ -117,14 +117,17 @@ def table(reports: Mapping[str, Report], c: float) -> Table:
         f"logistic regression on the mean over time of one state, standardised by the training part, C = {c:g} "
         "fixed: nothing is tuned",
         f"WA, UA, macro F1: {AGGREGATES['folds']}",
-        f"highest UA: state {best}; that it is the highest was seen on the test parts, so choose a state by a dev "
-        "part before you report it",
         *(
             note
             for note in dict.fromkeys(n for r in reports.values() for n in r.deviations)
             if "solver" in note
         ),
     ]
+    if len(reports) > 1:
+        notes.append(
+            f"highest UA: state {best}; that it is the highest was seen on the test parts, so choose a state by a "
+            "dev part before you report it"
+        )
     setup = first.setup
     title = (
         f"Probe of {setup['encoder']} on {first.corpus['name']} ({setup['protocol']}, {first.corpus['task']})"

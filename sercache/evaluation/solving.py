@@ -42,12 +42,19 @@ def solved(
 
 
 def solve(head: nn.Module, train: AnyView, seed: int) -> Fit:
-    """Solve one head on all of its training part; what the solver warns of becomes a note."""
+    """Solve one head on all of its training part; that the solver did not get to the end becomes a note."""
+    from sklearn.exceptions import ConvergenceWarning
+
     started = time.perf_counter()
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         head.solve(_pooled(train), torch.tensor(train.labels), seed)  # type: ignore[operator]
-    notes = dict.fromkeys(" ".join(str(each.message).split()) for each in heard)
+    notes: dict[str, None] = {}
+    for each in heard:
+        if issubclass(each.category, ConvergenceWarning):
+            notes[" ".join(str(each.message).split())] = None
+        else:
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
     return Fit(
         head=head.eval(),
         history=(),
