@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import soundfile
+import text_helpers
 import transformers
+import wenet_helpers
 from corpus_trees import TREES, msp_improv_block
 from corpus_trees._tools import write_text, write_wav
 from encoder_helpers import save, shake, tiny_config
@@ -53,15 +55,37 @@ def _msp_improv(root: Path) -> Path:
     return root
 
 
+def make_short(folder: Path) -> Path:
+    """A wav2vec 2.0 of one block, for what trains it."""
+    config: Any = tiny_config("wav2vec2-base")
+    config.num_hidden_layers = 1
+    return save(shake(transformers.AutoModel.from_config(config)), folder)
+
+
+def make_wenet(folder: Path, seed: int = 0) -> Path:
+    """A WeNet checkpoint of twelve blocks."""
+    wenet_helpers.VARIANTS["twelve blocks"] = {"num_blocks": 12}
+    try:
+        return wenet_helpers.write(folder, "twelve blocks", seed=seed)[0]
+    finally:
+        del wenet_helpers.VARIANTS["twelve blocks"]
+
+
 def make_hub(home: Path) -> Path:
     """A local hub cache as huggingface_hub lays it out, with tiny checkpoints under the real ids."""
+    text_helpers.save("bert", _snapshot(home, "google-bert/bert-large-uncased", 99))
     for number, (hub_id, (kind, n_blocks)) in enumerate(CHECKPOINTS.items()):
         config: Any = tiny_config(kind)
         config.num_hidden_layers = n_blocks
         model = shake(transformers.AutoModel.from_config(config), number)
-        commit = f"{number + 1:040x}"
-        folder = home / "hub" / f"models--{hub_id.replace('/', '--')}"
-        save(model, folder / "snapshots" / commit)
-        (folder / "refs").mkdir()
-        (folder / "refs" / "main").write_text(commit)
+        save(model, _snapshot(home, hub_id, number + 1))
     return home
+
+
+def _snapshot(home: Path, hub_id: str, number: int) -> Path:
+    """The folder of a checkpoint's newest commit."""
+    commit = f"{number:040x}"
+    folder = home / "hub" / f"models--{hub_id.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text(commit)
+    return folder / "snapshots" / commit

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Outcome
-from paper_world import make_corpora, make_hub
+from paper_world import make_corpora, make_hub, make_short, make_wenet
 
 from sercache import settings
 from sercache.report import runs as run_folders
@@ -23,6 +23,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world")
     make_corpora(folder / "corpora")
     make_hub(folder)
+    make_short(folder / "short")
+    for seed, name in enumerate(("wenet-librispeech", "wenet-gigaspeech")):
+        make_wenet(folder / name, seed)
     return folder
 
 
@@ -86,7 +89,7 @@ def test_ioannides_table2(sercache: Sercache, give: Callable[..., None], tmp_pat
     code, out, err = sercache(*table2)
     assert code == 0, err
     assert out.count("kept      ") == 3, "finished trials are never computed again"
-    assert "missing: " not in out
+    assert "\nmissing: " not in out
     v2 = [run for path in run_folders.find(folder) if (run := run_folders.load(path)).also_trained]
     assert [run.also_trained[0]["name"] for run in v2] == ["esd"]
     stem = "table2.max-epochs=1.at-most-1-seeds"
@@ -96,3 +99,121 @@ def test_ioannides_table2(sercache: Sercache, give: Callable[..., None], tmp_pat
     assert float(ours["difference"]) == pytest.approx(float(ours["ours"]) - 0.6578)
     assert ours["within 2 std"].endswith("(printed std)")
     assert rows["LightHuBERT-Small"]["ours"] == ""
+
+
+def run_whole(sercache: Sercache, paper: str, table: str, *more: str) -> str:
+    code, out, err = sercache("reproduce", paper, table, *QUICK, *more)
+    assert code == 0, err
+    assert "\nmissing: " not in out
+    return out
+
+
+def filled(folder: Path, stem: str) -> int:
+    """Cells of a table that have a number of ours."""
+    return sum(
+        bool(value) for row in cells(folder, stem) for name, value in row.items() if name.endswith("ours")
+    )
+
+
+@pytest.mark.slow
+def test_ioannides_abroad(sercache: Sercache, give: Callable[..., None], tmp_path: Path) -> None:
+    give()
+    folder = tmp_path / "runs" / "ioannides2023"
+    run_whole(sercache, "ioannides2023", "table4")
+    assert filled(folder, "table4") == 9 * 5 - 3, "AESDD has no neutral class"
+    out = run_whole(sercache, "ioannides2023", "table3")
+    assert out.count("kept      ") == 3, "tables 3 and 4 rest on the same models"
+    overall = [row for row in cells(folder, "table3") if row["column"] == "PPMI"]
+    assert all(row["ours"] for row in overall), "a class that is never predicted has no PPMI, the mean has"
+    assert "misprint in the first row" in out
+    run_whole(sercache, "ioannides2023", "figure2")
+    shares = [row for row in cells(folder, "figure2") if row["row"].startswith("v1")]
+    assert sum(float(row["ours"]) for row in shares if row["column"] != "1-12") == pytest.approx(1)
+    half = sum(float(row["ours"]) for row in shares if row["column"] in map(str, range(1, 13)))
+    assert float(shares[-1]["ours"]) == pytest.approx(half)
+    assert list(folder.glob("figure2*.png"))
+    [reference] = [
+        run for path in run_folders.find(folder) if len((run := run_folders.load(path)).also_trained) == 0
+    ]
+    assert {each.dataset for each in reference.elsewhere} == {"emodb", "aesdd", "mesd"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("table", "n"), [("table1", 17), ("table2", 8), ("issa", 2), ("figure2", 52)])
+def test_pepino(sercache: Sercache, give: Callable[..., None], tmp_path: Path, table: str, n: int) -> None:
+    give()
+    out = run_whole(sercache, "pepino2021", table)
+    assert filled(tmp_path / "runs" / "pepino2021", table) == n
+    assert "speech and song" in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("table", "n"), [("table1", 100), ("table2", 15), ("figure2", 9), ("figure3", 10)])
+def test_mohapatra(sercache: Sercache, give: Callable[..., None], tmp_path: Path, table: str, n: int) -> None:
+    give()
+    run_whole(sercache, "mohapatra2023", table)
+    assert filled(tmp_path / "runs" / "mohapatra2023", table) == n
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("table", "n"),
+    [("table2", 4), ("table3", 8), ("table4", 2), ("table5", 8), ("table6", 32), ("figure7", 14)],
+)
+def test_park(
+    sercache: Sercache, give: Callable[..., None], world: Path, tmp_path: Path, table: str, n: int
+) -> None:
+    give()
+    run_whole(sercache, "park2023", table, "--encoder", f"wav2vec2-base={world / 'short'}")
+    assert filled(tmp_path / "runs" / "park2023", table) == n
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("table", "n"), [("table2", 36), ("table3", 20), ("figure2", 64)])
+def test_chen(
+    sercache: Sercache, give: Callable[..., None], world: Path, tmp_path: Path, table: str, n: int
+) -> None:
+    give()
+    if table != "table3":
+        words = tmp_path / "words.csv"
+        clips = sorted(path.stem for path in (world / "corpora" / "msp-improv").rglob("*.wav"))
+        words.write_text("id,transcript\n" + "".join(f"{clip},well {clip[-8:]}\n" for clip in clips))
+        call = (
+            "extract",
+            "--encoder",
+            "bert-large-uncased",
+            "--dataset",
+            "msp-improv",
+            "--transcripts",
+            words,
+        )
+        code, _, err = sercache(*call, "--states", "final")
+        assert code == 0, err
+    swaps = [f"--encoder={name}={world / name}" for name in ("wenet-librispeech", "wenet-gigaspeech")]
+    run_whole(sercache, "chen2022", table, *swaps)
+    assert filled(tmp_path / "runs" / "chen2022", table) == n
+
+
+def test_chen_table1(sercache: Sercache, give: Callable[..., None], tmp_path: Path) -> None:
+    give("iemocap", "msp-improv")
+    code, out, err = sercache("reproduce", "chen2022", "table1")
+    assert code == 0, err
+    for number in ("31.88", "22.28", "38.83", "27.24", "16.43", "12.30", "18.68", "13.85"):
+        assert number in out
+    assert out.count("missing: MSP-IMPROV comes without transcripts") == 1
+
+
+@pytest.mark.slow
+def test_park_table7_is_measured_once(
+    sercache: Sercache, own_settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import transformers
+
+    tiny = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 48}
+    config = transformers.Wav2Vec2Config
+    monkeypatch.setattr(transformers, "Wav2Vec2Config", lambda: config(**tiny))
+    code, out, err = sercache("reproduce", "park2023", "table7")
+    assert code == 0, err
+    assert out.count("timing    ") == 5 * 4
+    assert filled(own_settings / "runs" / "park2023", "table7") == 6 * 4
+    assert "timing    " not in sercache("reproduce", "park2023", "table7").out

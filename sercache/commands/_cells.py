@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
 from sercache import states
 from sercache.errors import SettingsError
+from sercache.evaluation.lexical import lexical
 from sercache.papers import Score
 from sercache.report import record
 from sercache.report.record import Aggregate, Elsewhere, Prediction, Report
@@ -31,11 +33,12 @@ def value(score: Score, report: Report, words: Words) -> record.Score | None:
         return _over(place.predictions, score.aggregate, _recall(_class(report, score.of)))
     if score.metric == "ppmi":
         said = words(score.on or str(report.corpus["name"]))
-        chosen = None if score.of is None else _class(report, score.of)
-        return _over(place.predictions, score.aggregate, _ppmi(said, chosen, len(report.classes)))
+        by: Literal["seed", "model"] = "seed" if score.aggregate == "seeds" else "model"
+        found = lexical(place.predictions, report.classes, said, by=by)
+        return found.overall if score.of is None else found.classes[score.of]
     name = score.metric if score.of is None else f"{score.metric}:{score.of}"
-    found = place.summary.get(name)
-    return getattr(found, score.aggregate) if found else None
+    summary = place.summary.get(name)
+    return getattr(summary, score.aggregate) if summary else None
 
 
 def best(groups: Sequence[Sequence[record.Score]]) -> record.Score:
@@ -79,31 +82,6 @@ def _recall(of: int) -> Value:
         return float(np.mean(own)) if own else float("nan")
 
     return measure
-
-
-def _ppmi(words: Mapping[str, str], of: int | None, n_classes: int) -> Value:
-    def measure(predictions: Sequence[Prediction]) -> float:
-        by_class = ppmi([words[p.id] for p in predictions], [p.predicted for p in predictions], n_classes)
-        held = by_class[np.isfinite(by_class)]
-        return float(by_class[of]) if of is not None else float(held.mean()) if held.size else float("nan")
-
-    return measure
-
-
-def ppmi(words: Sequence[str], predicted: Sequence[int], n_classes: int) -> np.ndarray:
-    """PPMI (C,) in bits of word and predicted class; NaN for a class that is never predicted.
-
-    max(log2(p(x, y) / p(x) p(y)), 0) by relative frequencies, for each class the mean over the words that
-    were predicted so at least once (specification of Ioannides et al., section 1.5; the mean is our reading).
-    """
-    _, place = np.unique(np.asarray(words), return_inverse=True)
-    joint = np.zeros((int(place.max(initial=-1)) + 1, n_classes))
-    np.add.at(joint, (place, np.asarray(predicted, int)), 1)
-    seen = joint > 0
-    expected = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True) / max(joint.sum(), 1)
-    bits = np.maximum(np.log2(joint / expected, where=seen, out=np.zeros_like(joint)), 0)
-    n_words = seen.sum(0)
-    return np.divide(bits.sum(0), n_words, where=n_words > 0, out=np.full(n_classes, np.nan))
 
 
 def _layer_share(report: Report, place: Report | Elsewhere, score: Score) -> record.Score | None:

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from torch.nn import Module
+
 from sercache import settings
-from sercache.commands import export
+from sercache.commands import evaluate, export
 from sercache.commands._console import used
 from sercache.commands._material import (
     Place,
     added_corpus,
     check_at_hand,
+    corpus_of,
     inputs_of,
     is_at_hand,
     tested_corpus,
 )
 from sercache.commands._outcome import draw
+from sercache.commands._start import read as read_start
 from sercache.commands._trial import Plan
 from sercache.commands.train import train
+from sercache.evaluation import How
+from sercache.evaluation.partial import remove
+from sercache.protocols import Fold
 from sercache.recipe import Setup
 from sercache.report import runs as run_folders
 from sercache.report.record import Report
+from sercache.training.starting import start
 
 
 def folder_of(plan: Plan, place: Place) -> Path:
@@ -30,9 +39,18 @@ def folder_of(plan: Plan, place: Place) -> Path:
 
 
 def kept(plan: Plan, place: Place) -> Report | None:
-    """The report of a finished trial, None where it is still to be run. Raises SettingsError for damage."""
+    """The report of a finished trial with all that it was tested on since, None where it is still to be run.
+
+    Raises SettingsError for a damaged run.
+    """
     folder = folder_of(plan, place)
-    return run_folders.load(folder) if folder.exists() else None
+    if not folder.exists():
+        return None
+    report = run_folders.load(folder)
+    known = {each.dataset for each in report.elsewhere}
+    since = [run_folders.load(path) for path in run_folders.find(folder) if path.name.startswith("on-")]
+    more = [each for later in since for each in later.elsewhere if each.dataset not in known]
+    return replace(report, elsewhere=(*report.elsewhere, *more))
 
 
 def missing_corpora(plan: Plan, place: Place) -> tuple[str, ...]:
@@ -47,7 +65,7 @@ def obtain(plan: Plan, place: Place) -> Report:
     found = kept(plan, place)
     if found is not None:
         used("kept", str(folder))
-        return found
+        return found if not _test_on_new(plan, found, folder, place) else kept(plan, place) or found
     for name in plan.datasets:
         check_at_hand(name, place)
     if plan.start is not None:
@@ -65,6 +83,7 @@ def _run(plan: Plan, setup: Setup, folder: Path, place: Place) -> Report:
     corpus, store, *beside = inputs_of(setup, head, place, task=setup.task)
     added = [added_corpus(setup, also, head, place) for also in plan.trial.also_train]
     tested = [tested_corpus(setup, text, head, place) for text in plan.setup.test_on]
+    partial = folder.with_name(f".{folder.name}.partial")
     report, weights = train(
         plan.module,
         head,
@@ -78,10 +97,35 @@ def _run(plan: Plan, setup: Setup, folder: Path, place: Place) -> Report:
         beside=beside,
         also_train=added,
         test_on=[each for each in tested if each is not None],
+        how=How(partial=partial, prepare=_first_weights(plan, place)),
     )
     run_folders.save(report, folder, weights=weights)
     draw(report, folder)
+    remove(partial)
     return report
+
+
+def _first_weights(plan: Plan, place: Place) -> Callable[[Module, Fold, int], None] | None:
+    """Gives each head the weights of the trials that come before this one; None where there are none."""
+    parts = {"emotion": plan.start, "speaker": plan.speaker}
+    pairs = [f"{part}={folder_of(before, place)}" for part, before in parts.items() if before]
+    found = read_start(pairs, plan.setup.dataset)
+    return None if found is None else lambda head, fold, seed: start(head, found(fold, seed))
+
+
+def _test_on_new(plan: Plan, found: Report, folder: Path, place: Place) -> bool:
+    """Test kept heads on corpora that were not at hand when they were trained; whether there was any."""
+    tested = {each.dataset for each in found.elsewhere}
+    new = [text for text in plan.setup.test_on if text.partition(":")[0] not in tested]
+    done = False
+    for text in new:
+        if tested_corpus(plan.setup, text, plan.trial.head, place) is None:
+            continue
+        name, _, task = text.partition(":")
+        root = Path(corpus_of(name, place)[1])
+        evaluate.run(evaluate.Request(folder, name, task or None, root, place.cache, place.device))
+        done = True
+    return done
 
 
 def _trained_encoder(plan: Plan, place: Place) -> Path:

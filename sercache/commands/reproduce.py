@@ -22,6 +22,7 @@ from sercache.errors import (
     SettingsError,
     UnknownNameError,
 )
+from sercache.evaluation.lexical import transcripts
 from sercache.papers import BestOf, Cell, ErrorRate, Latency, Row, Score, Table, Trial, scores, trials
 from sercache.report import comparison_plots, plots, record
 from sercache.report.comparison import Compared, ComparedRow, comparison, run_notes
@@ -202,19 +203,10 @@ def _value(score: Score, row: Row, request: Request, place: Place, found: _Found
     if planned.digest not in found.reports:
         found.reports[planned.digest] = row.name, obtain(planned, place)
     report = found.reports[planned.digest][1]
-    value = _cells.value(score, report, lambda corpus: _words(corpus, place))
+    value = _cells.value(score, report, lambda name: transcripts(corpus_of(name, place)[0]))
     if value is None and score.on is not None:
         check_at_hand(score.on, place)
     return value
-
-
-def _words(dataset: str, place: Place) -> dict[str, str]:
-    """What the utterances of a corpus say, by id. Raises SettingsError where it does not tell."""
-    corpus, _ = corpus_of(dataset, place)
-    said = {u.id: u.transcript for u in corpus.utterances if u.transcript}
-    if not said:
-        raise SettingsError(f"{dataset} has no transcripts, which PPMI needs")
-    return said
 
 
 def _show(
