@@ -127,6 +127,25 @@ def test_clips_are_stored_apart_and_cover_the_recording(tmp_path: Path) -> None:
     np.testing.assert_array_equal(trimmed.read("long"), whole.read("long")[:, :100])
 
 
+def test_windows_make_one_entry_of_a_recording_too_long_for_the_encoder(tmp_path: Path) -> None:
+    tone(tmp_path / "long.wav", 9.03)
+    tone(tmp_path / "short.wav", 1.5)
+    (tmp_path / "list.csv").write_text("id,path,label\nlong,long.wav,a\nshort,short.wav,a\n")
+    corpus = manifest.read(tmp_path / "list.csv")
+    whole, _, _ = run(corpus, tmp_path / "whole", dtype="float32", clip="none")
+    assert whole.ids() == ["short"]
+    seen, result, _ = run(corpus, tmp_path / "seen", dtype="float32", clip="window:2:0.2")
+    assert sorted(seen.ids()) == ["long", "short"]
+    assert not result.skipped
+    split, _, _ = run(corpus, tmp_path / "split", dtype="float32", clip="split:2")
+    pieces = np.concatenate([split.read(f"long#{k}") for k in range(5)], axis=1)
+    np.testing.assert_array_equal(
+        seen.read("long"), pieces
+    )  # frames of this encoder know their own samples only
+    assert seen.path != whole.path
+    assert seen.spec.digest != whole.spec.digest
+
+
 def test_what_cannot_be_used_is_skipped_with_a_reason(corpus: Corpus, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "0.wav", np.zeros(RATE), RATE)
     (tmp_path / "1.wav").write_bytes(b"")

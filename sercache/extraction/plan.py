@@ -11,7 +11,7 @@ from typing import Any
 
 from sercache import audio, clips, states
 from sercache.datasets import Corpus, Skipped, Utterance
-from sercache.encoders import Encoder, modality
+from sercache.encoders import Encoder, modality, windowed
 from sercache.errors import AudioError, DiskSpaceError, SettingsError, StoreError
 from sercache.stores.spec import DType, FeatureSpec
 
@@ -128,6 +128,7 @@ def make_plan(
     not fit beside ``folder``, AudioError where nothing can be used.
     """
     rule = clips.parse(spec.clip)
+    encoder = windowed(encoder, rule)
     with ThreadPoolExecutor(8) as pool:
         found = list(progress(pool.map(lambda u: _pieces(encoder, u, rule), utterances)))
     pieces = [piece for result in found if not isinstance(result, Skipped) for piece in result]
@@ -225,7 +226,7 @@ def length_fault(encoder: Encoder, path: Path, n_samples: int) -> str | None:
         longest = encoder.max_samples / encoder.sample_rate
         return (
             f"{path}: {seconds:.1f} s is longer than the {longest:g} s that {encoder.name} takes; "
-            f"use --clip split:{longest:g} or --clip trim:{longest:g}"
+            f"use --clip split:{longest:g}, window:{longest:g}:{longest / 10:g} or trim:{longest:g}"
         )
     return None
 
