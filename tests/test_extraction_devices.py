@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -171,6 +173,41 @@ def test_nothing_is_left_behind_by_processes_that_are_killed(corpus: Corpus, tmp
     assert kept.verify() == []
     assert not extraction.is_finished(folder)
     together(corpus, folder, load, n=3)
+    assert_equal(stores.open(folder), expected)
+
+
+_RUN = """
+import sys
+from functools import partial
+from pathlib import Path
+from test_extraction_devices import load, together
+from sercache.datasets import manifest
+together(manifest.read(Path(sys.argv[1])), Path(sys.argv[2]), partial(load, pause=0.2), seal_every=0.0)
+"""
+
+
+@pytest.mark.slow
+def test_processes_whose_leader_is_killed_end_with_it(corpus: Corpus, tmp_path: Path) -> None:
+    expected, _ = alone(corpus, tmp_path / "one")
+    folder = tmp_path / "two"
+    command = [sys.executable, "-c", _RUN, str(corpus.root / "list.csv"), str(folder)]
+    places = {"PYTHONPATH": os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[1])))}
+    for wanted in (1, 12):
+        leader = subprocess.Popen(command, env={**os.environ, **places})
+        before = time.monotonic()
+        while not (stores.exists(folder) and len(stores.open(folder).ids()) >= wanted):
+            assert leader.poll() is None, "it finished before it could be killed"
+            assert time.monotonic() - before < 120
+            time.sleep(0.05)
+        leader.kill()
+        leader.wait()
+        time.sleep(1.0)
+        kept = stores.open(folder).ids()
+        time.sleep(1.5)
+        assert stores.open(folder).ids() == kept, "a process went on without its leader"
+        assert stores.open(folder).verify() == []
+    assert len(kept) < N - 1
+    together(corpus, folder, load)
     assert_equal(stores.open(folder), expected)
 
 

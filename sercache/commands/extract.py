@@ -11,10 +11,11 @@ from typing import Any
 from sercache import catalog, encoders, extraction, settings, stores
 from sercache.commands._cache import read_corpus, write_origin
 from sercache.commands._console import bar, duration, say, size, used, warn
+from sercache.commands._progress import amount, entries_bar, pace
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder
 from sercache.errors import AudioError, SettingsError
-from sercache.extraction import Extraction, Hand, Piece, Plan, words
+from sercache.extraction import Extraction, Hand, Plan, words
 from sercache.stores.spec import FeatureSpec
 
 
@@ -146,20 +147,9 @@ def _encode(
     hands: Sequence[Hand],
 ) -> Extraction:
     store = stores.open(writer.path)
-    spec = plan.spec
-    unit = 1 if spec.is_text else 3600
-    bar_format = _BAR_OF_TEXT if spec.is_text else _BAR
-    hours = bar(total=round(plan.seconds / unit, 4), desc=_kind(spec), bar_format=bar_format)
-
-    def advance(piece: Piece) -> None:
-        seconds = piece.n_samples / encoder.sample_rate
-        hours.update(seconds / unit)
-        elapsed = hours.format_dict["elapsed"]
-        if elapsed:
-            hours.set_postfix_str(_pace(spec, hours.n * unit / elapsed), refresh=False)
-
+    hours, advance = entries_bar(plan)
     format, seal_every = request.store_format, request.seal_every
-    decoders, writers = extraction.threads(encoder, spec, [hand.device for hand in hands])
+    decoders, writers = extraction.threads(encoder, plan.spec, [hand.device for hand in hands])
     decoders = request.workers or decoders
     try:
         if hands:
@@ -181,7 +171,7 @@ def _encode(
             encoder,
             writer,
             store,
-            beside=[stores.create(writer.path, spec, format) for _ in range(writers - 1)],
+            beside=[stores.create(writer.path, plan.spec, format) for _ in range(writers - 1)],
             workers=decoders,
             seal_every=seal_every,
             progress=advance,
@@ -196,25 +186,6 @@ def _encode(
         raise
     finally:
         hours.close()
-
-
-_BAR = "{desc}: {percentage:3.0f}% |{bar}| {n:.3f}/{total:.3f} h [{elapsed}<{remaining}{postfix}]"
-_BAR_OF_TEXT = (
-    "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} word pieces [{elapsed}<{remaining}{postfix}]"
-)
-
-
-def _kind(spec: FeatureSpec) -> str:
-    return "text" if spec.is_text else "audio"
-
-
-def _amount(spec: FeatureSpec, seconds: float) -> str:
-    """How much there is to encode: an encoder of text counts a word piece as a second."""
-    return f"{seconds:.0f} word pieces of text" if spec.is_text else f"{duration(seconds)} of audio"
-
-
-def _pace(spec: FeatureSpec, speed: float) -> str:
-    return f"{speed:.0f} word pieces/s" if spec.is_text else f"{speed:.1f} x real time"
 
 
 def _as_published(request: Request) -> Request:
@@ -280,18 +251,19 @@ def _print_plan(plan: Plan, encoder: Encoder, folder: Path, speed: float) -> Non
     time = ""
     if pending:
         speed = speed or extraction.real_time_factor(encoder, spec.states)
-        time = f", about {duration(plan.seconds / speed)} ({_pace(spec, speed)})"
+        time = f", about {duration(plan.seconds / speed)} ({pace(spec, speed)})"
     done = f", {len(plan.done)} there already" if plan.done else ""
-    used("plan", f"{len(pending)} entries, {_amount(spec, plan.seconds)}{time}{done}")
+    used("plan", f"{len(pending)} entries, {amount(spec, plan.seconds)}{time}{done}")
     used("", f"{size(plan.n_bytes)} on disk, {size(plan.free_bytes)} free")
 
 
 def _summary(result: Extraction, spec: FeatureSpec, folder: Path) -> str:
     speed = result.audio_seconds / result.seconds if result.seconds else 0.0
-    copied = f", {result.n_copied} copied from equal {_kind(spec)}" if result.n_copied else ""
+    kind = "text" if spec.is_text else "audio"
+    copied = f", {result.n_copied} copied from equal {kind}" if result.n_copied else ""
     return (
-        f"done: {result.n_encoded} entries encoded{copied}, {_amount(spec, result.audio_seconds)} in "
-        f"{duration(result.seconds)} ({_pace(spec, speed)}), in {folder}"
+        f"done: {result.n_encoded} entries encoded{copied}, {amount(spec, result.audio_seconds)} in "
+        f"{duration(result.seconds)} ({pace(spec, speed)}), in {folder}"
     )
 
 
