@@ -17,6 +17,9 @@ _NEVER = -1e4
 class PooledLinear(nn.Module):
     """Means of the states, concatenated (L x D) and standardised, through a linear map; gives (B, C)."""
 
+    shift: Tensor
+    scale: Tensor
+
     def __init__(self, n_layers: int, dim: int, n_outputs: int) -> None:
         super().__init__()
         self.out = nn.Linear(n_layers * dim, n_outputs)

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from heads import linear
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError, SettingsError, UnknownNameError
-from sercache.evaluation import evaluate, gather
+from sercache.evaluation import Extra, evaluate, gather
 from sercache.evaluation.scores import scores, summarise, undefined
 from sercache.recipe import Recipe, Setup
+from sercache.report import plots, tables
 from sercache.report.record import Prediction, Report, Run
 
 SETUP = Setup(
@@ -142,3 +143,25 @@ def test_numbers_by_hand() -> None:
     assert rho.seeds.mean == pytest.approx(
         scipy.stats.spearmanr([0, 1, 0.5, 0.7], [0.1, 0.2, 0.3, 0.3]).statistic
     )
+
+
+def test_numbers_of_another_corpus() -> None:
+    corpus, store = talk_of_numbers(n_speakers=5)
+    there = [u for u in corpus.utterances if u.speaker in ("s3", "s4")]
+    moved = tuple(dataclasses.replace(u, id=f"x{u.id}") for u in there)
+    abroad = dataclasses.replace(corpus, name="abroad", utterances=moved)
+    extra = Extra(abroad, FakeStore({f"x{u.id}": store.frames[u.id] for u in there}, corpus="abroad"))
+    report = run(test_on=[extra])
+    [found] = report.elsewhere
+    assert (found.task, found.classes, found.confusion) == ("shares", (), ())
+    assert found.summary["rho"].folds.mean > 0.8
+    assert found.summary["rho:glad"].folds.n == 3
+    assert set(plots.figures(report)) >= {"scatter", "scatter-on-abroad"}
+    assert tables.elsewhere_table(report).rows[0][3] == found.summary["rho"].folds
+    with pytest.raises(SettingsError, match="numbers are trained here and abroad has classes"):
+        run(test_on=[dataclasses.replace(extra, task="4class")])
+    fewer = tuple(dataclasses.replace(u, soft_label={"glad": 0.5, "tense": 0.1}) for u in moved)
+    with pytest.raises(SettingsError, match="has the targets glad, tense; expected bored, glad"):
+        run(test_on=[dataclasses.replace(extra, corpus=dataclasses.replace(abroad, utterances=fewer))])
+    one = run(dataclasses.replace(SETUP, target="glad"), test_on=[extra])
+    assert one.elsewhere[0].summary["rho"] == one.elsewhere[0].summary["rho:glad"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import Outcome
 from corpus_trees import TREES
+from encoder_helpers import save, tiny_model
 from test_line import give_voices
 
 from sercache.report import runs
@@ -224,3 +226,38 @@ def test_the_same_in_python(sercache: Sercache, roots: dict[str, Path], tmp_path
         states="all", task="4class", protocol="kfold:3", normalise="none", seeds=1, device="cpu",
     )  # fmt: skip
     assert len(fused.features["beside"]) == 1
+
+
+@pytest.mark.slow
+def test_a_trained_encoder_is_tested_elsewhere_too(
+    sercache: Sercache, roots: dict[str, Path], tmp_path: Path
+) -> None:
+    checkpoint = save(tiny_model("wavlm-base"), tmp_path / "wavlm-tiny")
+    for name in ("emodb", "mesd"):
+        where = ["--encoder", checkpoint, "--dataset", name, "--root", roots[name], "--task", "4class"]
+        made = sercache("extract", *where, "--states", "1")
+        assert made.code == 0, made.err
+    train = ["train", "--head", "superb", "--encoder", checkpoint, "--dataset", "emodb", "--task", "4class"]
+    train += [
+        "--states",
+        "3",
+        "--finetune-from",
+        "1",
+        "--protocol",
+        "kfold:3",
+        "--seeds",
+        "1",
+        "--set",
+        "max-epochs=1",
+    ]
+    done = sercache(*train, "--test-on", "mesd", "--name", "tuned")
+    assert done.code == 0, done.err
+    run = tmp_path / "runs" / "tuned"
+    # The store remembers where the checkpoint lay; one that was moved is named.
+    for more in ([], ["--encoder", tmp_path / "moved" / checkpoint.name]):
+        if more:
+            (tmp_path / "moved").mkdir()
+            shutil.move(checkpoint, tmp_path / "moved" / checkpoint.name)
+        later = sercache("evaluate", run, "--dataset", "mesd", *more)
+        assert later.code == 0, later.err
+    assert runs.load(run / "on-mesd").elsewhere == runs.load(run).elsewhere

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from sercache import catalog, settings
+from sercache.commands._cache import read_origin
 from sercache.commands._console import bar, say, used
 from sercache.commands._elsewhere import other_corpus
 from sercache.commands._outcome import draw
@@ -37,6 +38,8 @@ class Request:
     root: Path | None = None
     cache: Path | None = None
     device: str | None = None
+    encoder: str | None = None
+    """Where the checkpoint lies, for a run that trained a local one's blocks with its head."""
 
 
 def run(request: Request) -> None:
@@ -53,6 +56,9 @@ def run(request: Request) -> None:
     extra = other_corpus(
         text, report.corpus["task"], setup, _identities(report), report.head, known, cache, root=request.root
     )
+    # A run with --finetune-from needs the checkpoint itself; the store remembers where it lay.
+    origin = read_origin(extra.store.path)
+    setup = dataclasses.replace(setup, encoder=request.encoder or origin.get("encoder", setup.encoder))
     kind = head_class(catalog.load("heads", report.head), setup, extra.store.spec)
     models = bar(total=len(report.runs), desc="predicting", unit="model")
     try:
