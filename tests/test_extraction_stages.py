@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -224,6 +225,21 @@ def test_what_was_put_is_committed_whatever_happens_outside(corpus: Corpus, tmp_
     writer.close()
 
 
+def test_what_waits_is_committed_in_time_while_nothing_comes(corpus: Corpus, tmp_path: Path) -> None:
+    encoder = Squares()
+    batches, plan = decoded(corpus, encoder, tmp_path / "s")
+    writer = stores.create(tmp_path / "s", plan.spec)
+    done = compute.on_cpu(batches[0], encoder, plan.spec, Busy())  # type: ignore[arg-type]
+    parts = [(i, f, encoder.n_frames(i.n_samples)) for i, f in zip(done.items, done.features, strict=True)]
+    with Writing([writer], 0.6, Busy()) as line:
+        line.put(parts)
+        before = time.monotonic()
+        while not stores.open(tmp_path / "s").ids():
+            assert time.monotonic() - before < 20, "nothing was committed"
+            time.sleep(0.05)
+    writer.close()
+
+
 def test_several_writers_share_a_store(corpus: Corpus, tmp_path: Path) -> None:
     whole, _, _ = go(corpus, tmp_path / "whole", Squares())
     spec = whole.spec
@@ -250,12 +266,10 @@ def test_the_limit_is_the_busiest_stage(corpus: Corpus, tmp_path: Path) -> None:
 def test_a_slow_stage_shows_as_the_limit(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from time import sleep
-
     from sercache import audio
 
     read = audio.read
-    monkeypatch.setattr(audio, "read", lambda *given: (sleep(0.05), read(*given))[1])
+    monkeypatch.setattr(audio, "read", lambda *given: (time.sleep(0.05), read(*given))[1])
     _, result, _ = go(corpus, tmp_path / "s", Squares(), workers=1)
     assert result.load.limit == "decode"
     assert result.load.shares["decode"] > 0.7

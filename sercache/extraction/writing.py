@@ -28,6 +28,9 @@ Waiting = queue.Queue[Sequence[Part] | None]
 _WAITING = 2
 """Batches that may wait for the disk: more would only be memory."""
 
+_SHORTEST = 0.5
+"""Seconds between two looks at the time."""
+
 
 class Writing:
     """The writing end of a line. Leaving the block commits all that was put in, whatever happened outside.
@@ -95,9 +98,22 @@ class _Thread(threading.Thread):
 
     def run(self) -> None:
         """Take batches to the end, after a fault too: whoever puts must not wait for ever."""
-        while (batch := self._waiting.get()) is not None:
+        while (batch := self._next()) is not None:
             self._guarded(partial(self._take, batch))
-        self._guarded(self._writer.seal)
+        self._guarded(self._seal)
+
+    def _next(self) -> Sequence[Part] | None:
+        """The next batch, or None at the end; seals in time where none comes."""
+        while True:
+            due = self._sealed + self._seal_every - time.monotonic()
+            try:
+                return self._waiting.get(timeout=max(due, _SHORTEST))
+            except queue.Empty:
+                self._guarded(self._seal)
+
+    def _seal(self) -> None:
+        self._writer.seal()
+        self._sealed = time.monotonic()
 
     def _guarded(self, step: Callable[[], None]) -> None:
         if self.fault is not None:
@@ -113,11 +129,10 @@ class _Thread(threading.Thread):
             for item, found, n_frames in batch:
                 self._append(item, found, n_frames)
         except NumericRangeError:
-            self._writer.seal()
+            self._seal()
             raise
         if time.monotonic() - self._sealed > self._seal_every:
-            self._writer.seal()
-            self._sealed = time.monotonic()
+            self._seal()
 
     def _append(self, item: Decoded, found: Features, n_frames: int) -> None:
         self._writer.append(
