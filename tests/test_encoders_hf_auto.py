@@ -162,7 +162,16 @@ def test_a_model_type_without_a_feature_extractor_is_refused(
     assert "has no preprocessor_config.json" in refused(tmp_path / "bare")
 
 
-def test_a_feature_extractor_for_images_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_code_that_comes_with_a_checkpoint_is_not_run(folders: dict[str, Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(folders["sew"], tmp_path / "own"))
+    (folder / "modeling_own.py").write_text("raise SystemExit('run')")
+    config = json.loads((folder / "config.json").read_text()) | {"model_type": "own"}
+    config["auto_map"] = {"AutoConfig": "modeling_own.OwnConfig", "AutoModel": "modeling_own.OwnModel"}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert "'own', which this release of transformers does not know" in refused(folder)
+
+
+def test_a_feature_extractor_that_does_not_exist_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
     folder = Path(shutil.copytree(folders["sew"], tmp_path / "sew"))
     (folder / "preprocessor_config.json").write_text(
         json.dumps({"feature_extractor_type": "NoSuchExtractor"})

@@ -39,7 +39,8 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     Raises EncoderError where the checkpoint cannot be had, is corrupt, or cannot be used for a cache.
     """
     from sercache.encoders._arguments import placement
-    from sercache.encoders.hf_auto._encoder import AutoEncoder, build, extractor
+    from sercache.encoders.hf_auto._encoder import AutoEncoder
+    from sercache.encoders.hf_auto._load import build, extractor
 
     place, dtype = placement(device, precision)
     checkpoint = _checkpoint.locate(source, revision)

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,70 +13,16 @@ from torch import Tensor
 
 from sercache.encoders import _hooks
 from sercache.encoders._arguments import check_waves, wanted
-from sercache.encoders._checkpoint import Checkpoint, weight_files
 from sercache.encoders._hooks import Point
 from sercache.encoders.hf_auto import _probe
+from sercache.encoders.hf_auto._load import reason, silently
 from sercache.errors import EncoderError
 
 _PACK_FRAMES = 1000
 _PACK_FRAMES_CUDA = 16_000
-_PARTS = ("audio_tower", "audio_encoder", "speech_encoder")
-"""Names under which models of several parts keep what takes speech."""
 _TOLERANCE = 1e-5
 """Largest difference, relative to a state's RMS, that company may make where recordings of one length share
 a batch; half of what the contract allows."""
-
-
-def extractor(checkpoint: Checkpoint) -> Any:
-    """The feature extractor of a checkpoint. Raises EncoderError."""
-    from transformers import AutoFeatureExtractor
-
-    try:
-        with _silently():
-            found = AutoFeatureExtractor.from_pretrained(checkpoint.folder, local_files_only=True)
-    except Exception as fault:  # transformers raises whatever it likes
-        raise EncoderError(
-            f"the feature extractor of {checkpoint.folder} cannot be made ({_reason(fault)})"
-        ) from fault
-    if not isinstance(getattr(found, "sampling_rate", None), int):
-        raise EncoderError(f"{checkpoint.folder} has a {type(found).__name__}, which is not for audio")
-    return found
-
-
-def build(checkpoint: Checkpoint) -> tuple[Any, list[str]]:
-    """The part of the model that takes speech, and the names of its tensors that the checkpoint lacks."""
-    from transformers import AutoModel
-
-    model, report = AutoModel.from_pretrained(
-        checkpoint.folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
-    )
-    part = next((getattr(model, name) for name in _PARTS if hasattr(model, name)), None)
-    if part is None:
-        part = model.get_encoder() if getattr(model.config, "is_encoder_decoder", False) else model
-    prefix = next(name for name, module in model.named_modules() if module is part)
-    prefix = f"{prefix}." if prefix else ""
-    missing = {name.removeprefix(prefix) for name in report["missing_keys"] if name.startswith(prefix)}
-    return part, sorted(missing | _unreported(model, part, prefix, checkpoint))
-
-
-def _unreported(model: Any, part: Any, prefix: str, checkpoint: Checkpoint) -> set[str]:
-    """Tensors of ``part`` that the checkpoint lacks, of those that transformers never reports as missing."""
-    silent = "|".join(getattr(model, "_keys_to_ignore_on_load_missing", None) or ()) or r"$^"
-    asked = [name for name in part.state_dict() if re.search(silent, prefix + name)]
-    if not asked:
-        return set()
-    held = {key for path in weight_files(checkpoint.folder) for key in _keys(path)}
-    tails = {key[k:] for key in held for k in range(len(key)) if k == 0 or key[k - 1] == "."}
-    return {name for name in asked if name not in tails and not name.endswith("num_batches_tracked")}
-
-
-def _keys(path: Path) -> list[str]:
-    if path.suffix == ".safetensors":
-        from safetensors import safe_open
-
-        with safe_open(path, framework="pt") as file:
-            return list(file.keys())
-    return list(torch.load(path, weights_only=True, map_location="cpu", mmap=True))
 
 
 class AutoEncoder:
@@ -152,7 +94,7 @@ class AutoEncoder:
             found = self._taken(waves, self._points, chosen)
         except (IndexError, ValueError) as fault:
             raise EncoderError(
-                f"{self.name} does not take a wave of {len(waves[0])} samples ({_reason(fault)}); cut recordings with "
+                f"{self.name} does not take a wave of {len(waves[0])} samples ({reason(fault)}); cut recordings with "
                 "--clip split:SECONDS"
             ) from fault
         for name, tensor in found.items():
@@ -166,7 +108,7 @@ class AutoEncoder:
     def _taken(
         self, waves: Sequence[np.ndarray], points: Mapping[str, Point], chosen: Sequence[str]
     ) -> dict[str, Tensor]:
-        with _silently():
+        with silently():
             inputs = [self._inputs(wave) for wave in waves]
             joined = {key: torch.cat([each[key] for each in inputs]) for key in inputs[0]}
             return _hooks.take(points, chosen, partial(self._model, **joined))
@@ -207,7 +149,7 @@ class AutoEncoder:
         """States, frames and company, on noise. Raises EncoderError where the model does not fit."""
         rate, model = self.sample_rate, self._model
         try:
-            with _silently():
+            with silently():
                 self._axes = self._time_axes()
                 self._check_extractor()
                 self._layers = _probe.blocks(model, partial(model, **self._inputs(_probe.noise(rate))))
@@ -215,7 +157,7 @@ class AutoEncoder:
             raise
         except Exception as fault:  # a model that is not for speech raises whatever it likes
             raise EncoderError(
-                f"{type(model).__name__} cannot be run on a waveform through its feature extractor ({_reason(fault)})"
+                f"{type(model).__name__} cannot be run on a waveform through its feature extractor ({reason(fault)})"
             ) from fault
         self._points = {"input": Point(self._layers[0], before=True)}
         self._points |= {str(k): Point(layer) for k, layer in enumerate(self._layers, start=1)}
@@ -237,8 +179,9 @@ class AutoEncoder:
         return found[name].shape == last.shape
 
     def _count(self, n_samples: int) -> int:
-        """Frames that the first block gives."""
-        return self._taken([_probe.noise(n_samples)], self._points, ["1"])["1"].shape[1]
+        """Frames that the blocks are given, or give where something else goes in."""
+        first = self.states[0]
+        return self._taken([_probe.noise(n_samples)], self._points, [first])[first].shape[1]
 
     def _runs(self, n_samples: int) -> bool:
         """Whether a wave so short gives finite states."""
@@ -283,15 +226,3 @@ class AutoEncoder:
             and _probe.distance(together[name][1], found[name][0]) <= _TOLERANCE
             for name in self.states
         )
-
-
-@contextmanager
-def _silently() -> Iterator[None]:
-    """Without the warnings of a checkpoint's code: who only chose it cannot act on them; values are checked."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _reason(fault: Exception) -> str:
-    return " ".join(str(fault).split())[:200] or type(fault).__name__
