@@ -138,7 +138,7 @@ class TestEveryHead:
             info = catalog.load("sercache.datasets", setup.dataset).INFO
             kind, _, argument = setup.protocol.partition(":")
             assert any(known.partition(":")[0] == kind for known in PROTOCOLS)
-            assert kind != "fixed" or argument in (*info.splits, "official")
+            assert kind != "fixed" or argument in (*info.splits, "official", "dev")
             assert setup.dev.partition(":")[0] in DEVS
             assert setup.task in (None, "avd", "shares", *info.tasks, *info.setups)
 
