@@ -69,7 +69,10 @@ def cli() -> None:
     "--for", "for_head", metavar="HEAD", help="Take states, clip rule and kind from a head's paper."
 )
 @click.option("--states", help="all, blocks, projection+blocks, 1-12, final, …  [default: all]")
-@click.option("--clip", help="none, trim:15, split:5, repeat:3, repeat:3+trim:15 (seconds).  [default: none]")
+@click.option(
+    "--clip",
+    help="none, trim:15, split:5, window:30:5, repeat:3, repeat:3+trim:15 (seconds).  [default: none]",
+)
 @click.option("--pooled-only", is_flag=True, help="Keep means and deviations over time, no sequences.")
 @click.option(
     "--dtype", type=click.Choice(["float16", "bfloat16", "float32"]), default="float16", show_default=True
@@ -126,7 +129,9 @@ def extract(**options: Any) -> None:
 @cli.command()
 @click.option("--model", required=True, help="Whisper or CTC model (Hugging Face id, folder), WeNet folder.")
 @click.option("--dataset", required=True, help="Corpus name (sercache datasets).")
-@click.option("--out", type=_FOLDER, required=True, help="File to write, .csv or .tsv; what it holds is kept.")
+@click.option(
+    "--out", type=_FOLDER, required=True, help="File to write, .csv or .tsv; what it holds is kept."
+)
 @_root
 @_where
 @click.option("--revision", help="Commit of the weights on the hub.")
@@ -200,6 +205,7 @@ def transcribe(**options: Any) -> None:
 @click.option(
     "--deterministic", is_flag=True, help="Refuse operations that are not repeatable on this device."
 )
+@click.option("--track", is_flag=True, help="Write TensorBoard events beside epochs.csv (extra track).")
 def train(**options: Any) -> None:
     """Train a head from the cache over all folds and seeds, and write a run folder.
 
@@ -221,6 +227,9 @@ def train(**options: Any) -> None:
 @click.argument("run", type=_FOLDER)
 @click.option("--dataset", required=True, help="The corpus to test on (sercache datasets).")
 @click.option("--task", help="Its task.  [default: the one that is called as the run's]")
+@click.option(
+    "--encoder", help="Where the checkpoint lies, for a run with --finetune-from of a local folder."
+)
 @_root
 @_where
 def evaluate(**options: Any) -> None:
@@ -279,6 +288,47 @@ def lexical(**options: Any) -> None:
       sercache lexical runs/layer-attention-wavlm-large-iemocap --on mesd
     """
     from sercache.commands.lexical import Request, run
+
+    run(Request(**options))
+
+
+@cli.command()
+@click.option("--head", required=True, help="Head name (sercache heads).")
+@click.option(
+    "--grid",
+    multiple=True,
+    required=True,
+    metavar="NAME=VALUE,…",
+    help="Values of a recipe field, an option of the head, states or normalise; separate states by ;.",
+)
+@click.option("--name", required=True, help="Name of the sweep's folder; one that was cut off is continued.")
+@click.option(
+    "--on",
+    type=click.Choice(["dev-ua", "dev-wa", "dev-loss", "dev-rho", "dev-ccc"]),
+    help="What selects.  [default: dev-ua for classes, dev-rho for numbers]",
+)
+@click.option(
+    "--trials", type=click.IntRange(1), help="Draw this many points by Optuna (extra tune), not all of them."
+)
+@click.option("--encoder", help="Which cache to read.  [default: the head's published encoder]")
+@click.option("--dataset", help="Corpus.  [default: the head's published corpus]")
+@_root
+@_where
+@_runs
+@click.option("--task", help="Label map of the corpus.")
+@click.option("--protocol", help="As for train.")
+@click.option("--dev", help="Where the dev part comes from: it selects, so it must not be none.")
+@click.option("--seeds", type=click.IntRange(1), help="How many seeds.  [default: as published]")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a recipe field.")
+@click.option("--serial", is_flag=True, help="Train folds and seeds one after another.")
+def sweep(**options: Any) -> None:
+    """Train a head at every point of a grid, select on dev alone, and test what was selected.
+
+    \b
+    Example:
+      sercache sweep --head superb --dataset emodb --dev next --grid lr=1e-3,1e-4 --grid "states=all;6" --name lr
+    """
+    from sercache.commands.sweep import Request, run
 
     run(Request(**options))
 

@@ -16,10 +16,10 @@ import torch
 from array_view import ArrayView, random_view
 from torch import Tensor, nn
 
-from heads import linear, mlp, weighted_dense
+from heads import layer_attention, linear, mlp, superb, weighted_dense
 from sercache.errors import TrainingError
 from sercache.recipe import Recipe
-from sercache.training import Epoch, Fit, Member, build, fit, fit_many, fits, predict, processes
+from sercache.training import Epoch, Fit, Member, build, fit, fit_many, fits, predict, processes, stacked
 from sercache.training.members import pace
 
 RECIPE = Recipe(lr=1e-2, batch_size=8, max_epochs=30, select="dev-loss", patience=2)
@@ -84,7 +84,69 @@ def test_one_after_another_gives_the_same() -> None:
     heard: list[str] = []
     found = fit_many(members(mlp.Head), RECIPE, way="serial", say=heard.append)
     assert_same(found, alone(mlp.Head))
-    assert heard == ["training one after another"]
+    assert heard == ["one after another"]
+
+
+class TestStacked:
+    @pytest.mark.parametrize("head", [linear.Head, superb.Head])
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {},
+            {"optimiser": "sgd", "clip_norm": 0.1, "accumulate": 2},
+            {
+                "loss": "focal",
+                "balance": "class-weights",
+                "schedule": "halve-on-plateau",
+                "plateau_patience": 1,
+            },
+        ],
+    )
+    def test_gives_what_each_member_gives_alone(self, head: type[nn.Module], change: dict) -> None:
+        recipe = replace(RECIPE, patience=3, **change)
+        expected = alone(head, recipe)
+        assert_same(fit_many(members(head), recipe, way="stacked"), expected, exact=False)
+        assert len({len(run.history) for run in expected}) > 1, "members should stop at different epochs"
+
+    def test_layer_attention(self) -> None:
+        recipe = replace(RECIPE, lr=1e-3, max_epochs=3)
+        own = fit_many(members(layer_attention.Head), recipe, way="stacked")
+        expected = alone(layer_attention.Head, recipe)
+        view = random_view(30, seed=77)
+        for a, b in zip(own, expected, strict=True):
+            np.testing.assert_allclose(predict(a.head, view), predict(b.head, view), atol=1e-5)
+            # A bias of all keys moves no softmax: its gradient is rounding, which Adam divides by itself.
+            a.head.key.bias.data.copy_(b.head.key.bias.data)
+        assert_same(own, expected, exact=False)
+
+    def test_members_that_share_their_batches(self) -> None:
+        def several() -> list[Member]:
+            [(train, dev), _] = folds()
+            return [Member(build(superb.Head, train, 4, k), train, dev, k, order_seed=7) for k in range(3)]
+
+        assert_same(
+            fit_many(several(), RECIPE, way="stacked"), fit_many(several(), RECIPE, way="serial"), exact=False
+        )
+
+    @pytest.mark.parametrize(
+        ("head", "frames"), [(mlp.Head, (1, 1)), (linear.Head, (2, 5)), (weighted_dense.Head, (2, 5))]
+    )
+    def test_what_cannot_be_stacked_is_trained_as_ever(
+        self, head: type[nn.Module], frames: tuple[int, int]
+    ) -> None:
+        heard: list[str] = []
+        quick = replace(RECIPE, max_epochs=2, patience=None)
+        found = fit_many(members(head, frames), quick, way="stacked", say=heard.append)
+        assert heard == ["one after another"]
+        assert_same(found, alone(head, quick, frames))
+
+    def test_heads_of_other_options_are_no_stack(self) -> None:
+        view = random_view(8)
+        several = [
+            Member(build(mlp.Head, view, 4, 0, dropout_rate=0.0, hidden=h), view, None, 0) for h in (8, 9)
+        ]
+        assert not stacked.can_stack(several)
+        assert stacked.can_stack(several[:1] * 2)
 
 
 def test_a_trial_leaves_no_trace() -> None:

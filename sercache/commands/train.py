@@ -23,7 +23,7 @@ from sercache.evaluation.elsewhere import scaling_tensors
 from sercache.evaluation.partial import remove
 from sercache.evaluation.solving import is_solved
 from sercache.recipe import Recipe, Setup, inputs, override
-from sercache.report.epochs import write_epochs
+from sercache.report.epochs import write_epochs, write_tensorboard
 from sercache.report.record import Report
 from sercache.states import select
 from sercache.stores.spec import FeatureSpec
@@ -38,6 +38,24 @@ Weights = dict[tuple[str, int | None], Mapping[str, Any]]
 
 def run(request: Request) -> None:
     """Train as asked, write the run folder, print the table. Raises SercacheError."""
+    report, weights, folder = trained(request)
+    finish(report, weights, folder)
+    write_epochs(report, folder)
+    if request.track:
+        used("events", str(write_tensorboard(report, folder)))
+    remove(partial_of(folder))
+
+
+def partial_of(folder: Path) -> Path:
+    """Where the trainings of a run lie until all of them are done."""
+    return folder.with_name(f"{folder.name}.partial")
+
+
+def trained(request: Request, folder: Path | None = None) -> tuple[Report, Weights, Path]:
+    """What the training that was asked for gives, and the run folder meant for it (``folder``, if given).
+
+    Raises SercacheError.
+    """
     keep_freed_memory()
     module = catalog.load("heads", request.head)
     recipe = override(module.RECIPE, request.settings)
@@ -68,8 +86,7 @@ def run(request: Request) -> None:
     ]
     device = settings.resolve_device(known.value("device", request.device).value)
     runs = Path(known.value("runs", request.runs).value).expanduser()
-    folder = free_name(runs, request.name or default_name(request.head, setup))
-    partial = folder.with_name(f"{folder.name}.partial")
+    folder = folder or free_name(runs, request.name or default_name(request.head, setup))
     if request.deterministic:
         be_deterministic()
     report, weights = train(
@@ -84,11 +101,9 @@ def run(request: Request) -> None:
         device=device,
         beside=[each.folder for each in beside],
         test_on=elsewhere,
-        how=How("serial" if request.serial else "auto", request.share_order, partial),
+        how=How("serial" if request.serial else "auto", request.share_order, partial_of(folder)),
     )
-    finish(report, weights, folder)
-    write_epochs(report, folder)
-    remove(partial)
+    return report, weights, folder
 
 
 def train(

@@ -10,18 +10,23 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
+import torch
+
 from sercache.recipe import Recipe
-from sercache.training import processes
+from sercache.training import processes, stacked
 from sercache.training.contract import Fit
 from sercache.training.feeding import Tables
-from sercache.training.members import Member, pace, share, train_member
+from sercache.training.members import Member, Pace, pace, share, train_member
 from sercache.training.plan import Epoch
 
-Way = Literal["auto", "serial", "processes"]
+Way = Literal["auto", "serial", "processes", "stacked"]
 WORTH = 2.0
-"""Seconds of training, at most, that are not worth the start of processes."""
+"""Seconds of training, at most, that are not worth a trial."""
 MARGIN = 0.9
 """Another way must take less than this part of the serial time, since a trial is short."""
+
+_MOST = 25
+"""Members of one stacked model."""
 
 Progress = Callable[[int, Epoch], None]
 """Hears of each epoch: number of the member, epoch."""
@@ -58,25 +63,63 @@ def fits(
         return
     tell = say or (lambda text: None)
     tables, _held = share(members, device)
+    alone: Pace | None = None
+    if way == "auto":
+        alone = pace(members[0], recipe, device, tables)
+        if alone.step * alone.n_steps * recipe.max_epochs * len(members) < WORTH:
+            way, alone = "serial", None
+    stacks = way in ("auto", "stacked") and len(members) > 1 and stacked.can_stack(members)
+    # On a CPU a batch of many members of their own is no faster than as many batches.
+    if way == "auto" and torch.device(device).type == "cpu" and not _shared(members):
+        stacks = False
+    paces: dict[Way, float] = {"serial": alone.step} if alone else {}
+    if stacks and (together := stacked.pace(members[:_MOST], recipe, device, tables)):
+        paces["stacked"] = together
     n_workers = min(len(members), _cores())
-    if way == "serial" or n_workers < 2 or not processes.can_fork(device):
-        tell("training one after another")
-        yield from _serial(members, recipe, device, progress, tables)
-        return
-    alone = pace(members[0], recipe, device, tables)
-    if way == "auto" and alone.step * alone.n_steps * recipe.max_epochs * len(members) < WORTH:
-        tell("training one after another: it is done sooner than processes start")
-        yield from _serial(members, recipe, device, progress, tables)
-        return
-    with processes.workers(members, recipe, n_workers, tables) as crew:
-        together = max(each.step for each in processes.trial(crew, 0)) / n_workers
-        gain = f"{alone.step * 1e3:.2f} ms a batch alone, {together * 1e3:.2f} ms in {n_workers} processes"
-        if way == "processes" or together < MARGIN * alone.step:
-            tell(f"training in {n_workers} processes: {gain}")
+    forks = way in ("auto", "processes") and n_workers > 1 and processes.can_fork(device)
+    with processes.workers(members, recipe, n_workers if forks else 0, tables) as crew:
+        if forks:
+            paces["processes"] = max(each.step for each in processes.trial(crew, 0)) / n_workers
+        chosen = _chosen(way, paces)
+        tell(_sentence(chosen, paces, n_workers))
+        if chosen == "processes":
             yield from processes.train(crew, members, range(len(members)), progress)
             return
-    tell(f"training one after another: {gain}")
+    if chosen == "stacked":
+        for start in range(0, len(members), _MOST):
+            part = members[start : start + _MOST]
+            for number, done in stacked.train(part, recipe, device, _from(progress, start), tables):
+                yield start + number, done
+        return
     yield from _serial(members, recipe, device, progress, tables)
+
+
+def _chosen(way: Way, paces: dict[Way, float]) -> Way:
+    """The way that was asked for where it can be gone, else the fastest, serial unless another is clearly so."""
+    if way != "auto":
+        return way if way in paces else "serial"
+    return min(paces, key=lambda each: paces[each] * (MARGIN if each == "serial" else 1))
+
+
+def _sentence(chosen: Way, paces: dict[Way, float], n_workers: int) -> str:
+    how = {
+        "serial": "one after another",
+        "stacked": "as one stacked model",
+        "processes": f"in {n_workers} processes",
+    }
+    measured = ", ".join(f"{value * 1e3:.2f} ms a batch {how[name]}" for name, value in paces.items())
+    return f"{how[chosen]}{': ' + measured if measured else ''}"
+
+
+def _shared(members: Sequence[Member]) -> bool:
+    """Whether several members see the same batches."""
+    return len({(id(member.train), member.order_seed) for member in members}) < len(members) and all(
+        member.order_seed is not None for member in members
+    )
+
+
+def _from(progress: Progress | None, start: int) -> Progress | None:
+    return None if progress is None else lambda number, epoch: progress(start + number, epoch)
 
 
 def _serial(

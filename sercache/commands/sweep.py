@@ -1,0 +1,219 @@
+"""`sercache sweep`: a head at every point of a grid; dev selects, and the test part is looked at once."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import itertools
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from sercache import catalog, settings
+from sercache.commands import train
+from sercache.commands._console import columns, say, used
+from sercache.commands._outcome import draw, printed
+from sercache.commands._setup import head_options
+from sercache.errors import MissingExtraError, RecipeError, SettingsError
+from sercache.evaluation.partial import remove
+from sercache.recipe import Recipe, override
+from sercache.report import runs as run_folders
+from sercache.report import tables
+from sercache.report.epochs import write_epochs
+from sercache.report.record import Report
+
+Point = dict[str, str]
+"""A value for each name of the grid, as written."""
+_SETUP = ("states", "normalise")
+TABLE, SHARED = "sweep.csv", "sweep.json"
+_FREE = ("grid", "name", "on", "trials", "runs", "cache", "root", "device", "serial")
+"""Options that may change from one call of a sweep to the next."""
+_PATIENCE = 20
+"""Draws for each point: near the end a sampler mostly draws what it has seen."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of one call; None means as published."""
+
+    head: str
+    grid: Sequence[str]
+    name: str
+    on: str | None = None
+    trials: int | None = None
+    encoder: str | None = None
+    dataset: str | None = None
+    root: Path | None = None
+    cache: Path | None = None
+    device: str | None = None
+    runs: Path | None = None
+    task: str | None = None
+    protocol: str | None = None
+    dev: str | None = None
+    seeds: int | None = None
+    settings: Sequence[str] = ()
+    serial: bool = False
+
+
+def run(request: Request) -> None:
+    """Train every point that is not done yet, print the table, report the test of the best. Raises SercacheError."""
+    module = catalog.load("heads", request.head)
+    grid = read_grid(request.grid)
+    for point in points(grid):  # all are checked before the first is trained
+        _request(module, request, point)
+    known = settings.load().value("runs", request.runs)
+    folder = Path(known.value).expanduser() / request.name
+    _same_sweep(request, folder / SHARED)
+    found: list[tuple[Point, float, Path]] = []
+    for point in _drawn(request, grid, found):
+        place = folder / _name(point)
+        report = _done(module, request, point, place)
+        found.append((point, dev_score(report, request.on), place))
+        _write_table(folder / TABLE, found)
+    best = max(found, key=lambda each: each[1])
+    say()
+    rows = [[*point.values(), f"{value:.4f}"] for point, value, _ in sorted(found, key=lambda each: -each[1])]
+    for line in columns([[*grid, f"mean {_on(run_folders.load(best[2]), request.on)}"], *rows]):
+        say(line)
+    used("selected", ", ".join(f"{name}={value}" for name, value in best[0].items()))
+    used("table", str(folder / TABLE))
+    _report_once(best[2])
+
+
+def read_grid(texts: Sequence[str]) -> dict[str, list[str]]:
+    """Values by name of ``name=a,b`` texts; of ``states``, where commas have a meaning, ``states=a;b``.
+
+    Raises SettingsError.
+    """
+    grid: dict[str, list[str]] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        name = name.strip().replace("-", "_")
+        split = values.split(";" if name == "states" or ";" in values else ",")
+        found = [value.strip() for value in split if value.strip()]
+        if not equals or not found or name in grid or len(set(found)) < len(found):
+            raise SettingsError(
+                f"--grid {text}: expected NAME=VALUE,VALUE,… with different values, and each name once"
+            )
+        grid[name] = found
+    return grid
+
+
+def points(grid: Mapping[str, Sequence[str]]) -> list[Point]:
+    """Every combination of a grid's values."""
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
+def dev_score(report: Report, on: str | None) -> float:
+    """Mean over folds and seeds of the dev score at the epoch that was kept, higher is better.
+
+    Raises RecipeError where there was no dev part.
+    """
+    name = _on(report, on).replace("-", "_")
+    values = [run.history[run.best_epoch - 1].get(name) for run in report.runs]
+    if any(value is None for value in values):
+        raise RecipeError(
+            f"a sweep selects on {name.replace('_', '-')}, which these trainings do not have; give a dev part "
+            "with --dev, or choose another score with --on"
+        )
+    mean = float(np.mean(np.array(values, np.float64)))
+    return -mean if name == "dev_loss" else mean
+
+
+def _on(report: Report, on: str | None) -> str:
+    return on or ("dev-rho" if report.recipe["loss"] in ("mse", "ccc") else "dev-ua")
+
+
+def _request(module: ModuleType, request: Request, point: Point) -> train.Request:
+    """What a point asks of `sercache train`. Raises RecipeError for a name that nothing knows."""
+    fields = {field.name for field in dataclasses.fields(Recipe)}
+    recipe = [f"{name}={value}" for name, value in point.items() if name in fields]
+    setup = {name: value for name, value in point.items() if name in _SETUP}
+    options = [f"{n}={v}" for n, v in point.items() if n not in fields and n not in _SETUP]
+    own = [*request.settings, *recipe]
+    override(module.RECIPE, own)
+    head_options(module, options)
+    shared = {field.name: getattr(request, field.name) for field in dataclasses.fields(request)}
+    for name in ("grid", "name", "on", "trials", "settings"):
+        del shared[name]
+    return train.Request(**shared, **setup, settings=own, head_options=options)
+
+
+def _done(module: ModuleType, request: Request, point: Point, place: Path) -> Report:
+    """The report of a point: of an earlier call where its run folder stands, else trained now."""
+    used("point", ", ".join(f"{name}={value}" for name, value in point.items()))
+    if (place / run_folders.REPORT).is_file():
+        used("run", f"{place}, done before")
+        return run_folders.load(place)
+    report, weights, _ = train.trained(_request(module, request, point), place)
+    run_folders.save(report, place, weights=weights)
+    write_epochs(report, place)
+    remove(train.partial_of(place))
+    return report
+
+
+def _drawn(
+    request: Request, grid: Mapping[str, Sequence[str]], found: Sequence[tuple[Point, float, Path]]
+) -> Iterator[Point]:
+    """All points, or as many as ``trials`` says, each drawn with regard to the scores so far."""
+    if request.trials is None or request.trials >= math.prod(len(values) for values in grid.values()):
+        yield from points(grid)
+        return
+    try:
+        import optuna
+    except ImportError:
+        raise MissingExtraError(
+            "drawing points needs Optuna: pip install 'sercache[tune]', or leave --trials out to train all"
+        ) from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # From the scores alone and one seed: a sweep that was cut off draws the same points again.
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0))
+    seen: set[str] = set()
+    for _ in range(_PATIENCE * request.trials):
+        if len(seen) == request.trials:
+            return
+        drawn = study.ask()
+        point = {name: drawn.suggest_categorical(name, list(values)) for name, values in grid.items()}
+        if _name(point) not in seen:
+            seen.add(_name(point))
+            yield point
+        study.tell(drawn, next(value for each, value, _ in found if each == point))
+
+
+def _name(point: Point) -> str:
+    """The folder of a point."""
+    text = " ".join(f"{name}={value}" for name, value in point.items())
+    return "".join(letter if letter.isalnum() or letter in "=-+.,_ " else "_" for letter in text)
+
+
+def _write_table(path: Path, found: Sequence[tuple[Point, float, Path]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow([*found[0][0], "dev", "run"])
+        table.writerows([*point.values(), value, place.name] for point, value, place in found)
+
+
+def _same_sweep(request: Request, path: Path) -> None:
+    """Note down what all points share. Raises SettingsError where the folder is that of another sweep."""
+    shared = {name: value for name, value in dataclasses.asdict(request).items() if name not in _FREE}
+    text = json.dumps(shared, indent=1, default=str, ensure_ascii=False)
+    if path.is_file() and path.read_text(encoding="utf-8") != text:
+        raise SettingsError(
+            f"{path.parent} is a sweep with other settings; give this one another --name, or remove that one"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _report_once(place: Path) -> None:
+    """The test scores of the selected point: the only ones that a sweep shows."""
+    report = run_folders.load(place)
+    draw(report, place)
+    say()
+    say(tables.table([report], printed=[printed(report)]))
+    used("run", str(place))

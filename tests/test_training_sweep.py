@@ -1,0 +1,134 @@
+"""`sercache sweep`, and a `sercache train` that is killed and called again."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import Outcome
+
+from sercache.commands import sweep
+from sercache.errors import SettingsError
+from sercache.report import runs as run_folders
+
+Sercache = Callable[..., Outcome]
+
+
+@pytest.fixture
+def cached(sercache: Sercache, tmp_path: Path) -> Path:
+    """A cache of twenty-four recordings of four speakers and two classes that loudness tells apart."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    rows = ["id,path,label,speaker"]
+    for k in range(24):
+        chance = np.random.default_rng(k)
+        wave = chance.normal(0, 0.3 if k % 2 else 0.03, int(16000 * chance.uniform(0.2, 0.4)))
+        soundfile.write(folder / f"{k}.wav", wave, 16000)
+        rows.append(f"u{k},{k}.wav,{'loud' if k % 2 else 'soft'},s{k // 2 % 4}")
+    (folder / "list.csv").write_text("\n".join(rows) + "\n")
+    code, _, err = sercache(
+        "extract", "--encoder", "logmel", "--dataset", "manifest", "--root", folder / "list.csv"
+    )
+    assert code == 0, err
+    return tmp_path / "runs"
+
+
+SWEEP = ["sweep", "--head", "linear", "--encoder", "logmel", "--dataset", "manifest", "--seeds", 1]
+SWEEP += ["--dev", "next", "--set", "max-epochs=4", "--name", "s"]
+
+
+def test_a_sweep_selects_on_dev_and_goes_on(sercache: Sercache, cached: Path) -> None:
+    grid = ["--grid", "lr=0.1,0.000001"]
+    code, out, err = sercache(*SWEEP, *grid)
+    assert code == 0, err
+    assert "selected  lr=0.1" in out
+    with (cached / "s" / "sweep.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["lr"] for row in rows] == ["0.1", "0.000001"]
+    assert float(rows[0]["dev"]) > float(rows[1]["dev"])
+    report = run_folders.load(cached / "s" / "lr=0.1")
+    kept = [run.history[run.best_epoch - 1]["dev_ua"] for run in report.runs]
+    assert float(rows[0]["dev"]) == pytest.approx(np.mean(kept))
+    assert out.count("UA") == 1 or "selected" in out  # the test is shown for the selected point only
+    made = {path: path.stat().st_mtime_ns for path in (cached / "s").glob("*/report.json")}
+    code, out, err = sercache(*SWEEP, "--grid", "lr=0.1,0.000001,0.01")
+    assert code == 0, err
+    assert out.count("done before") == 2
+    assert all(path.stat().st_mtime_ns == when for path, when in made.items())
+    assert (cached / "s" / "lr=0.01" / "epochs.csv").is_file()
+    code, _, err = sercache(*SWEEP, *grid, "--set", "batch-size=4")
+    assert code == 2
+    assert "sweep with other settings" in err
+
+
+def test_points_of_the_sweep_are_drawn(sercache: Sercache, cached: Path) -> None:
+    pytest.importorskip("optuna")
+    code, out, err = sercache(
+        *SWEEP, "--grid", "lr=0.1,0.01,0.001", "--grid", "batch-size=4,8", "--trials", 2
+    )
+    assert code == 0, err
+    assert out.count("point  ") == 2
+
+
+def test_a_sweep_needs_dev(sercache: Sercache, cached: Path) -> None:
+    last = ["--set", "select=last-epoch", "--set", "patience=none", "--dev", "none"]
+    code, _, err = sercache(*SWEEP, *last, "--grid", "lr=0.1,0.01")
+    assert code == 2
+    assert "a sweep selects on dev-ua" in err
+
+
+def test_grids() -> None:
+    grid = sweep.read_grid(["lr=1e-3, 1e-4", "states=1-3;final", "hidden=64"])
+    assert grid == {"lr": ["1e-3", "1e-4"], "states": ["1-3", "final"], "hidden": ["64"]}
+    assert len(sweep.points(grid)) == 4
+    for wrong in (["lr"], ["lr="], ["lr=1,1"], ["lr=1", "lr=2"]):
+        with pytest.raises(SettingsError, match="expected NAME=VALUE"):
+            sweep.read_grid(wrong)
+
+
+def test_names_that_nothing_knows(sercache: Sercache, cached: Path) -> None:
+    code, _, err = sercache(*SWEEP, "--grid", "depth=1,2")
+    assert code == 2
+    assert "depth" in err
+    assert not (cached / "s").exists()
+
+
+def test_training_goes_on_after_it_was_cut_off(
+    sercache: Sercache, cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = ["train", "--head", "linear", "--encoder", "logmel", "--dataset", "manifest", "--seeds", 2]
+    train += ["--set", "max-epochs=3", "--serial"]
+    assert sercache(*train, "--name", "whole").code == 0
+    from sercache.evaluation import partial
+
+    write, n_left = partial.Partial.write, 3
+
+    def cut_off(self: partial.Partial, key: str, done: object) -> None:
+        nonlocal n_left
+        write(self, key, done)
+        n_left -= 1
+        if not n_left:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(partial.Partial, "write", cut_off)
+        assert sercache(*train, "--name", "cut").code == 130
+    assert len(list((cached / "cut.partial").iterdir())) == 3
+    assert not (cached / "cut").exists()
+    code, out, err = sercache(*train, "--name", "cut")
+    assert code == 0, err
+    assert "3 of 8 trainings were finished before" in out
+    assert not (cached / "cut.partial").exists()
+    records = [json.loads((cached / name / "report.json").read_text()) for name in ("whole", "cut")]
+    for record in records:
+        for name in ("timing", "environment"):
+            record.pop(name, None)
+    assert records[0] == records[1]
+    tables = [(cached / name / "epochs.csv").read_text() for name in ("whole", "cut")]
+    assert tables[0] == tables[1]
+    assert len(tables[0].splitlines()) > 8
