@@ -46,6 +46,7 @@ class Request:
     serial: bool = False
     share_order: bool = False
     deterministic: bool = False
+    track: bool = False
 
 
 def chosen_setup(module: ModuleType, request: Request, corpus: Corpus) -> tuple[Setup, Setup]:
@@ -65,7 +66,8 @@ def chosen_setup(module: ModuleType, request: Request, corpus: Corpus) -> tuple[
     names = {field.name for field in dataclasses.fields(Setup)} - {"seeds", "dataset"}
     changes = {name: value for name in names if (value := getattr(request, name)) not in (None, ())}
     if request.test_on:
-        changes["test_on"] = tuple(name.strip() for text in request.test_on for name in text.split(","))
+        names_there = [name.strip() for text in request.test_on for name in text.split(",")]
+        changes["test_on"] = tuple(name for name in names_there if name)
     if request.seeds is not None:
         changes["seeds"] = _seeds(setup.seeds, request.seeds)
     return dataclasses.replace(setup, **changes), published

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sercache.report.plots import figures, svg
-from sercache.report.record import Report
+from sercache.report.record import Elsewhere, Report
 from sercache.report.render import Table, show
 from sercache.report.tables import (
     Printed,
@@ -59,6 +59,7 @@ def page(report: Report, *, printed: Mapping[str, Printed] | None = None) -> str
         _table(folds_table(report)),
         "<h2>What made it</h2>",
         "".join(_record(name, getattr(report, name)) for name in _RECORDS),
+        "".join(_record(f"tested on {there.dataset}", _about(there)) for there in report.elsewhere),
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -69,6 +70,11 @@ def page(report: Report, *, printed: Mapping[str, Printed] | None = None) -> str
 
 
 _RECORDS = ("setup", "recipe", "options", "corpus", "features", "also_trained", "environment", "timing")
+
+
+def _about(there: Elsewhere) -> dict[str, Any]:
+    """What was read of another corpus."""
+    return {"corpus": there.corpus, "normalisation": there.normalisation, "features": there.features}
 
 
 def _picture(name: str, figure: Any) -> str:

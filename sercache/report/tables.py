@@ -112,7 +112,8 @@ def elsewhere_table(report: Report, *, aggregate: Aggregate | None = None) -> Ta
     columns += [f"recall {name}" for name in report.classes]
     scopes = dict.fromkeys(there.normalisation for there in report.elsewhere)
     notes = [] if report.summary else [*provenance(report)]
-    notes += [f"all of each corpus is predicted by each of {len(report.runs)} models; {AGGREGATES[chosen]}"]
+    models = "the one model" if len(report.runs) == 1 else f"each of {len(report.runs)} models"
+    notes += [f"all of each corpus is predicted by {models}; {AGGREGATES[chosen]}"]
     notes += [f"there: normalisation {scope}" for scope in scopes]
     notes += [note for there in report.elsewhere for note in there.notes]
     return Table(f"{report.title}: other corpora", tuple(columns), _rows(rows), tuple(notes))
@@ -258,7 +259,7 @@ def _settings(reports: Sequence[Report]) -> dict[str, list[str]]:
             columns |= _setting(name, reports)
     fields = [*_fields_of(reports, "setup"), *_fields_of(reports, "recipe"), *_fields_of(reports, "options")]
     for name in dict.fromkeys(fields):
-        if name in (*_TELLING, "encoder", "dataset", "seeds"):
+        if name in (*_TELLING, "encoder", "dataset", "seeds", "test_on"):
             continue
         values = _values(name, reports)
         if len({(report.head, value) for report, value in zip(reports, values, strict=True)}) > len(
@@ -283,7 +284,8 @@ def _values(name: str, reports: Sequence[Report]) -> list[str]:
         about = {**report.options, **report.recipe, **report.setup, "head": report.head}
         about["corpus"] = " + ".join([report.corpus["name"], *(more["name"] for more in report.also_trained)])
         value = about.get(name)
-        found.append("none" if value is None else str(value))
+        text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        found.append("none" if value is None or text == "" else text)
     return found
 
 
