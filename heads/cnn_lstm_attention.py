@@ -41,7 +41,7 @@ RECIPE = Recipe(loss="mse", optimiser="adam", lr=1e-4, batch_size=128, max_epoch
 SETUP = Setup(
     encoder="hubert-large",
     dataset="hume-prosody",
-    protocol="fixed:official",
+    protocol="fixed:dev",
     states="final",
     frames=True,
     task="shares",

@@ -239,6 +239,28 @@ def test_overlapping_parts_cannot_be_built():
         Fold("f", ("a",), (), (), True)
 
 
+def test_the_dev_part_is_tested_where_the_test_labels_are_held_back():
+    corpus = corpus_of(
+        *(
+            Utterance(f"{part}{k}", Path("x"), "ab"[k], "", partition=part)
+            for part in ("train", "dev")
+            for k in range(2)
+        ),
+        Utterance("unplaced", Path("x"), "a", ""),
+    )
+    [fold] = folds(corpus, "fixed:dev")
+    assert (fold.train, fold.dev, fold.test) == (("train0", "train1"), ("dev0", "dev1"), ("dev0", "dev1"))
+    assert fold.dev_is_test
+    with pytest.raises(ProtocolError, match="brings its own dev part"):
+        folds(corpus, "fixed:dev", dev="random20")
+    with pytest.raises(ProtocolError, match="are in dev and test"):
+        Fold("other", ("a",), ("b",), ("b",), True)
+    with pytest.raises(ProtocolError, match="are in dev and test"):
+        Fold("dev", ("a",), ("b", "c"), ("b",), True)
+    with pytest.raises(UnknownNameError, match="fixed split"):
+        folds(toy(), "fixed:dev")
+
+
 def test_speakers_sort_as_numbers():
     corpus = corpus_of(
         *(Utterance(f"{s}_{k}", Path("x"), "ab"[k], str(s)) for s in (1, 2, 10, 11) for k in range(2))

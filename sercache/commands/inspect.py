@@ -161,10 +161,14 @@ def _protocols(about: CorpusInfo) -> Iterator[tuple[str, str]]:
         )
     if about.official:
         named["fixed:official"] = f": {about.official}"
+        named["fixed:dev"] = f": {PROTOCOLS['fixed:dev']}"
     for protocol, text in ({about.default_protocol: ""} | named).items():
         mark = " (default)" if protocol == about.default_protocol else ""
         yield "protocol", protocol + mark + text
-    yield "others", ", ".join(p for p in PROTOCOLS if not p.startswith(("folds", "fixed:<name>")))
+    yield (
+        "others",
+        ", ".join(p for p in PROTOCOLS if not p.startswith(("folds", "fixed:<name>", "fixed:dev"))),
+    )
     yield "dev", ", ".join(DEVS)
 
 

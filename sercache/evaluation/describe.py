@@ -219,10 +219,10 @@ def selection_sentence(setup: Setup, recipe: Recipe, material: Material) -> str:
         dev = "of the split itself"
     if any(fold.dev_speakers_disjoint is False for fold in material.folds):
         dev += ", which shares speakers with the training part"
-    return (
-        f"{_CHOICES[recipe.select]} among at most {recipe.max_epochs}{patience}; "
-        f"dev part: {dev}; the test part selects nothing"
-    )
+    about = f"dev part: {dev}; the test part selects nothing"
+    if any(fold.dev_is_test for fold in material.folds):
+        about = "the test part selects it, so that no score is held out"
+    return f"{_CHOICES[recipe.select]} among at most {recipe.max_epochs}{patience}; {about}"
 
 
 def environment(device: str) -> dict[str, Any]:

@@ -82,7 +82,7 @@ _TABLE1 = (
 )  # fmt: skip
 
 _COMMON = (
-    "Spearman's rho on devel, which also selects the epoch, in the paper as here: no held-out score",
+    "Spearman's rho on devel, which also selects the epoch, in the paper as here (fixed:dev): no held-out score",
     "the mean over emotions is not printed; it is that of the printed cells",
     "which checkpoints are meant is open for all but HuBERT Large; used are the ones that are named most often",
     "MFCC Features are 40 log-mel energies, as the paper's section 2.3 says, not cepstra",

@@ -13,7 +13,7 @@ from sercache.catalog import unknown
 from sercache.datasets import Corpus, Utterance
 from sercache.errors import ProtocolError, UnknownNameError
 from sercache.protocols._dev import DEVS, check_rule, dev_part, random_share
-from sercache.protocols._fold import ALL, Fold, build_fold
+from sercache.protocols._fold import ALL, ON_DEV, Fold, build_fold
 from sercache.protocols._lists import is_list, read_split
 from sercache.protocols._units import PROTOCOLS, make_units
 
@@ -84,6 +84,7 @@ def _fixed_parts(corpus: Corpus, utterances: Mapping[str, Utterance], name: str)
     on_offer = [
         *splits,
         *(["official"] if official else []),
+        *([ON_DEV] if {"train", "dev"} <= official else []),
         *sorted(p for p in official if p[4:] and p.startswith("test")),
     ]
     if name not in on_offer and is_list(name):
@@ -97,6 +98,9 @@ def _fixed_parts(corpus: Corpus, utterances: Mapping[str, Utterance], name: str)
         test = "test" if name == "official" else name
         part_of = {"train": "train", "dev": "dev", test: "test"}
         place = {i: part_of.get(u.partition, "") for i, u in utterances.items()}
+        if name == ON_DEV:
+            tested = [i for i, p in place.items() if p == "dev"]
+            return {"train": [i for i, p in place.items() if p == "train"], "dev": tested, "test": tested}
     return {part: [i for i, p in place.items() if p == part] for part in _PARTS}
 
 

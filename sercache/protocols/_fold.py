@@ -10,13 +10,16 @@ from sercache.errors import ProtocolError
 
 ALL = "all"
 """Name of the protocol, and of its only fold, in which everything trains."""
+ON_DEV = "dev"
+"""Name of the fixed split, and of its only fold, in which the dev part is the test part too."""
 
 
 @dataclass(frozen=True)
 class Fold:
     """Ids of the train, dev and test parts of one fold. Parts are disjoint; ``dev`` may be empty.
 
-    ``test`` is empty in the fold of the protocol ``all``, and nowhere else.
+    ``test`` is empty in the fold of the protocol ``all``, and nowhere else; it is ``dev`` in that of
+    ``fixed:dev``, and nowhere else.
     """
 
     name: str
@@ -34,7 +37,7 @@ class Fold:
         parts = {"train": self.train, "dev": self.dev, "test": self.test}
         for first, second in (("train", "dev"), ("train", "test"), ("dev", "test")):
             shared = sorted(set(parts[first]) & set(parts[second]))
-            if shared:
+            if shared and not (self.dev_is_test and (first, second) == ("dev", "test")):
                 raise ProtocolError(
                     f"fold {self.name}: {len(shared)} utterances are in {first} and {second}, "
                     f"first: {shared[0]}; parts must be disjoint"
@@ -44,6 +47,11 @@ class Fold:
                 raise ProtocolError(
                     f"fold {self.name}: the {part} part is empty; choose another protocol or task"
                 )
+
+    @property
+    def dev_is_test(self) -> bool:
+        """Whether what selects the epoch is what is tested, so that the scores are not held out."""
+        return self.name == ON_DEV and self.dev == self.test
 
 
 def build_fold(
@@ -68,7 +76,7 @@ def build_fold(
         train,
         dev,
         test,
-        speakers_disjoint=bool(_disjoint("speaker", utterances, test, train + dev)),
+        speakers_disjoint=bool(_disjoint("speaker", utterances, test, train if dev == test else train + dev)),
         dev_speakers_disjoint=bool(_disjoint("speaker", utterances, dev, train)) if dev else None,
         sentences_disjoint=_disjoint("sentence", utterances, test, train),
     )

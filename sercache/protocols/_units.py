@@ -20,6 +20,7 @@ PROTOCOLS: Mapping[str, str] = {
     "folds:<name>": "published groups of test speakers that the corpus names",
     "fixed:<name>": "one published split that the corpus names; fixed:official is that of its files",
     "all": "no test part: everything trains, to test on other corpora (--test-on) or to make a model",
+    "fixed:dev": "the official dev part selects the epoch and is tested, where test labels are held back",
     "fixed:<file>": "your own split: lines of an id, session or speaker, a tab, and train, dev or test",
 }
 PEPINO_SEED = 1234
