@@ -95,7 +95,7 @@ def _fixed_parts(corpus: Corpus, utterances: Mapping[str, Utterance], name: str)
         part_of = {speaker: part for part, speakers in splits[name].items() for speaker in speakers}
         place = {i: part_of.get(u.speaker, "") for i, u in utterances.items()}
     else:
-        test = "test" if name == "official" else name
+        test = "test" if name in ("official", ON_DEV) else name
         part_of = {"train": "train", "dev": "dev", test: "test"}
         place = {i: part_of.get(u.partition, "") for i, u in utterances.items()}
         if name == ON_DEV:
