@@ -188,7 +188,13 @@ def transcribe(**options: Any) -> None:
 @click.option(
     "--finetune-from",
     metavar="STATE",
-    help="Train the encoder's blocks above this cached state (conv, 6, …) with the head.",
+    help="Train the encoder's blocks above this cached state (conv, 6, …) with the head; none: leave it frozen.",
+)
+@click.option(
+    "--start-from",
+    multiple=True,
+    metavar="[PART=]RUN",
+    help="Initial weights: those of an earlier run of this head, or of the part that it names.",
 )
 @click.option("--seeds", type=click.IntRange(1), help="How many seeds.  [default: as published]")
 @click.option(

@@ -11,6 +11,7 @@ import soundfile
 import torch
 from conftest import Outcome
 from encoder_helpers import noise, save, tiny_model
+from safetensors.torch import load_file
 
 from heads import mlp, superb
 from sercache import encoders
@@ -74,6 +75,39 @@ def test_trains_the_blocks_with_the_head(
     assert torch.equal(olds["conv"], news["conv"])
     assert torch.equal(olds["1"], news["1"]) == (boundary == "1")
     assert not torch.allclose(olds["3"], news["3"])
+
+
+def test_starts_from_an_earlier_run(
+    sercache: Sercache, corpus: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    where = ["--encoder", checkpoint, "--dataset", "manifest"]
+    assert sercache("extract", *where, "--root", corpus, "--states", "3").code == 0
+    train = ["train", *where, "--states", "3", "--finetune-from", "none", "--set", "max-epochs=1"]
+    train += ["--protocol", "leave-one-speaker-out", "--clip", "none"]
+    first = ["--head", "attention-blocks", "--option", "blocks=2", "--set", "lr=1e-30", "--name", "emotions"]
+    code, _, err = sercache(*train, *first)
+    assert code == 0, err
+    joint = ["--head", "speaker-specific", "--beside", f"{checkpoint}:3:frames", "--option", "blocks=2"]
+    joint += ["--option", "second_input=frames", "--option", "configuration=arcface-fine-tuned"]
+    joint += ["--option", "speakers=2", "--set", "second-weight=0.5", "--set", "lr=1e-30", "--name", "joint"]
+    start = ["--start-from", f"emotion={tmp_path / 'runs' / 'emotions'}"]
+    code, _, err = sercache(*train, *joint, *start)
+    assert code == 0, err
+    report = run_folders.load(tmp_path / "runs" / "joint")
+    assert any("initial weights of emotion from emotions" in line for line in report.deviations)
+    for run in report.runs:
+        one, two = (
+            load_file(run_folders.weights_path(tmp_path / "runs" / name, run.fold, run.seed))
+            for name in ("emotions", "joint")
+        )
+        assert torch.allclose(one["fusion"], two["fusion"][1:], atol=1e-12)
+        assert all(torch.allclose(one[name], two[name]) for name in one if name != "fusion")
+    # What was trained on other folds has seen what is tested now.
+    code, _, err = sercache(
+        *train, *joint[:-1], "leak", *start, "--protocol", "kfold:4", "--option", "speakers=4"
+    )
+    assert code == 2
+    assert "none of them is that of fold" in err or "may have trained on them" in err
 
 
 def test_refuses_other_weights_and_normalisation(

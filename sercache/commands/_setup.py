@@ -40,6 +40,8 @@ class Request:
     target: str | None = None
     test_on: Sequence[str] | None = None
     finetune_from: str | None = None
+    """``none``: leave the encoder frozen, whatever the paper did."""
+    start_from: Sequence[str] = ()
     settings: Sequence[str] = ()
     head_options: Sequence[str] = ()
     name: str | None = None
@@ -68,6 +70,8 @@ def chosen_setup(module: ModuleType, request: Request, corpus: Corpus) -> tuple[
     if request.test_on:
         names_there = [name.strip() for text in request.test_on for name in text.split(",")]
         changes["test_on"] = tuple(name for name in names_there if name)
+    if request.finetune_from == "none":
+        changes["finetune_from"] = None
     if request.seeds is not None:
         changes["seeds"] = _seeds(setup.seeds, request.seeds)
     return dataclasses.replace(setup, **changes), published

@@ -12,6 +12,7 @@ from sercache.errors import ProtocolError, SettingsError
 from sercache.protocols import Fold
 from sercache.report import runs
 from sercache.report.record import Report, Run
+from sercache.training.starting import start
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +32,16 @@ class Start:
         """
         from safetensors.torch import load_file
 
-        found = {}
+        found: dict[str, Mapping[str, Any]] = {}
         for part, report in self.reports.items():
             member = _member(report, self.folders[part], fold.name, seed)
             self._check_unseen(report, self.folders[part], member, fold)
             found[part] = load_file(runs.weights_path(self.folders[part], member.fold, member.seed))
         return found
+
+    def prepare(self, head: Any, fold: Fold, seed: int) -> None:
+        """Give ``head`` its initial weights. Raises as calling this does, and RecipeError."""
+        start(head, self(fold, seed))
 
     def _check_unseen(self, report: Report, folder: Path, member: Run, fold: Fold) -> None:
         if report.corpus["name"] != self.corpus or not fold.test:

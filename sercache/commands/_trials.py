@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-
-from torch.nn import Module
 
 from sercache import settings
 from sercache.commands import evaluate, export
@@ -26,11 +23,9 @@ from sercache.commands._trial import Plan
 from sercache.commands.train import train
 from sercache.evaluation import How
 from sercache.evaluation.partial import remove
-from sercache.protocols import Fold
 from sercache.recipe import Setup
 from sercache.report import runs as run_folders
 from sercache.report.record import Report
-from sercache.training.starting import start
 
 
 def folder_of(plan: Plan, place: Place) -> Path:
@@ -97,7 +92,7 @@ def _run(plan: Plan, setup: Setup, folder: Path, place: Place) -> Report:
         beside=beside,
         also_train=added,
         test_on=[each for each in tested if each is not None],
-        how=How(partial=partial, prepare=_first_weights(plan, place)),
+        how=_how(plan, place, partial),
     )
     run_folders.save(report, folder, weights=weights)
     draw(report, folder)
@@ -105,12 +100,14 @@ def _run(plan: Plan, setup: Setup, folder: Path, place: Place) -> Report:
     return report
 
 
-def _first_weights(plan: Plan, place: Place) -> Callable[[Module, Fold, int], None] | None:
-    """Gives each head the weights of the trials that come before this one; None where there are none."""
+def _how(plan: Plan, place: Place, partial: Path) -> How:
+    """How a trial is trained: from the weights of the trials that come before it, where there are any."""
     parts = {"emotion": plan.start, "speaker": plan.speaker}
     pairs = [f"{part}={folder_of(before, place)}" for part, before in parts.items() if before]
     found = read_start(pairs, plan.setup.dataset)
-    return None if found is None else lambda head, fold, seed: start(head, found(fold, seed))
+    if found is None:
+        return How(partial=partial)
+    return How(partial=partial, prepare=found.prepare, remarks=found.said())
 
 
 def _test_on_new(plan: Plan, found: Report, folder: Path, place: Place) -> bool:

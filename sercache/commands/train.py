@@ -16,6 +16,7 @@ from sercache.commands._elsewhere import other_corpus
 from sercache.commands._find import Found, check_store, find_store, is_same
 from sercache.commands._outcome import finish
 from sercache.commands._setup import Request, check_inputs, chosen_setup, head_options
+from sercache.commands._start import read as read_start
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError, StoreError
 from sercache.evaluation import Extra, How, Progress, evaluate
@@ -87,6 +88,9 @@ def trained(request: Request, folder: Path | None = None) -> tuple[Report, Weigh
     device = settings.resolve_device(known.value("device", request.device).value)
     runs = Path(known.value("runs", request.runs).value).expanduser()
     folder = folder or free_name(runs, request.name or default_name(request.head, setup))
+    how = How("serial" if request.serial else "auto", request.share_order, partial_of(folder))
+    if start := read_start(request.start_from, corpus.name):
+        how = dataclasses.replace(how, prepare=start.prepare, remarks=start.said())
     if request.deterministic:
         be_deterministic()
     report, weights = train(
@@ -101,7 +105,7 @@ def trained(request: Request, folder: Path | None = None) -> tuple[Report, Weigh
         device=device,
         beside=[each.folder for each in beside],
         test_on=elsewhere,
-        how=How("serial" if request.serial else "auto", request.share_order, partial_of(folder)),
+        how=how,
     )
     return report, weights, folder
 

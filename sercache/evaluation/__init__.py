@@ -138,6 +138,7 @@ def evaluate(
             *deviations(published, used, published_recipe, recipe, options, also_train),
             *getattr(head, "notes", ()),
             *((_SHARED,) if how.share_order else ()),
+            *how.remarks,
             *trained.notes,
         ),
         seeds=used.seeds,

@@ -63,7 +63,9 @@ def with_speakers(view: AnyView, speakers: Mapping[str, str], options: Mapping[s
     names = sorted(set(spoken) - {""})
     outputs = options.get("speakers")
     if not names:
-        raise RecipeError("second_weight trains speakers too, and this corpus names none; set second_weight=0")
+        raise RecipeError(
+            "second_weight trains speakers too, and this corpus names none; set second_weight=0"
+        )
     if outputs is not None and outputs != len(names):
         raise RecipeError(
             f"the head has {outputs} outputs for speakers and the training part has {len(names)} speakers; "

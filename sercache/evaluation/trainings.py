@@ -11,11 +11,17 @@ from torch import nn
 
 from sercache.evaluation.material import FoldViews, Material, fold_views
 from sercache.evaluation.partial import Partial
+from sercache.evaluation.second import WithSpeakers, with_speakers
 from sercache.protocols import Fold
 from sercache.recipe import Recipe, Setup
 from sercache.training import Epoch, Fit, build, fits
 from sercache.training import Member as Training
 from sercache.training.many import Way
+from sercache.training.starting import start_centres
+from sercache.views import AnyView
+
+_HEADS_BYTES = 2 * 2**30
+"""Of untrained heads at a time: fifty copies of an encoder that is trained would not fit."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ class How:
     """Hears how they are computed, and what was done before."""
     prepare: Callable[[nn.Module, Fold, int], None] | None = None
     """Gives each untrained head its initial weights, from its fold and seed."""
+    remarks: tuple[str, ...] = ()
+    """What the record is to say of how the heads came about, such as where their first weights are from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,39 +103,59 @@ def trainings(
     """
     how = how or How()
     views = [fold_views(material, fold, setup.normalise) for fold in material.folds]
+    parts = [_training_part(each, material, recipe, options) for each in views]
     places = [(k, seed) for k in range(len(views)) for seed in setup.seeds]
-    waiting: list[Training] = []
-    for k, seed in places:
-        head = build(head_class, views[k].train, len(material.outputs), seed, **options)
-        if how.prepare:
-            how.prepare(head, material.folds[k], seed)
-        order = setup.seeds[0] if how.share_order else None
-        waiting.append(Training(head, views[k].train, views[k].dev, seed, order))
     named = [(material.folds[k], seed) for k, seed in places]
     counter = _Counter(progress, named, recipe.max_epochs)
+
+    def member(place: int) -> Training:
+        k, seed = places[place]
+        head = build(head_class, parts[k], len(material.outputs), seed, **options)
+        if how.prepare:
+            how.prepare(head, material.folds[k], seed)
+        start_centres(head, parts[k], device)
+        order = setup.seeds[0] if how.share_order else None
+        return Training(head, parts[k], views[k].dev, seed, order)
+
     found: dict[int, Fit] = {}
     next_one = 0
-    for number, done in _fits(waiting, named, recipe, device, how, counter):
-        found[number] = done
-        while next_one in found:  # in their order, however they finish
-            k, seed = places[next_one]
-            yield Member(material.folds[k], seed, views[k], found.pop(next_one))
-            next_one += 1
+    first = 0
+    while first < len(places):
+        group = [member(first)]
+        n_bytes = sum(value.nbytes for value in group[0].head.state_dict().values())
+        last = min(len(places), first + max(1, _HEADS_BYTES // max(n_bytes, 1)))
+        group += [member(place) for place in range(first + 1, last)]
+        for number, done in _fits(group, first, recipe, device, how, counter):
+            found[number] = done
+            while next_one in found:  # in their order, however they finish
+                k, seed = places[next_one]
+                yield Member(material.folds[k], seed, views[k], found.pop(next_one))
+                next_one += 1
+        first = last
+
+
+def _training_part(
+    views: FoldViews, material: Material, recipe: Recipe, options: Mapping[str, Any]
+) -> AnyView | WithSpeakers:
+    """What a fold's heads are trained on, with its speakers where the recipe trains them too."""
+    if not recipe.second_weight:
+        return views.train
+    return with_speakers(views.train, material.main.speakers, options)
 
 
 def _fits(
     waiting: Sequence[Training],
-    named: Sequence[tuple[Fold, int]],
+    first: int,
     recipe: Recipe,
     device: str,
     how: How,
     counter: _Counter,
 ) -> Iterator[tuple[int, Fit]]:
-    """Number and Fit of each training: first those that an earlier evaluation finished."""
+    """Number and Fit of trainings ``first``, …: before all those that an earlier evaluation finished."""
     partial = Partial(how.partial, recipe, device) if how.partial else None
     keys = [
         partial.key(fold.name, member) if partial else ""
-        for (fold, _), member in zip(named, waiting, strict=True)
+        for (fold, _), member in zip(counter.places[first:], waiting, strict=False)
     ]
     left: list[int] = []
     for number, member in enumerate(waiting):
@@ -135,8 +163,8 @@ def _fits(
         if earlier is None:
             left.append(number)
             continue
-        counter.done.add(number)
-        yield number, earlier
+        counter.done.add(first + number)
+        yield first + number, earlier
     if how.say and len(left) < len(waiting):
         how.say(f"{len(waiting) - len(left)} of {len(waiting)} trainings were finished before")
     for place, done in fits(
@@ -144,10 +172,10 @@ def _fits(
         recipe,
         device=device,
         way=how.way,
-        progress=lambda place, epoch: counter.hear(left[place], epoch),
+        progress=lambda place, epoch: counter.hear(first + left[place], epoch),
         say=how.say,
     ):
-        counter.done.add(left[place])
+        counter.done.add(first + left[place])
         if partial:
             partial.write(keys[left[place]], done)
-        yield left[place], done
+        yield first + left[place], done
