@@ -275,3 +275,30 @@ def no_children() -> bool:
     import multiprocessing
 
     return not multiprocessing.active_children()
+
+
+@forks
+def test_processes_share_frames_and_tables_of_a_store() -> None:
+    """Features of a store are read by the parent, once; the processes read nothing."""
+    from fake_store import make_talk
+
+    from sercache.views import open_view, speaker_scaling
+
+    for frames in (False, True):
+        corpus, store = make_talk()
+        labels = {u.id: k % 4 for k, u in enumerate(corpus.utterances)}
+        whole = open_view(store, labels, states="all", frames=frames)
+        whole = whole.scaled(speaker_scaling(whole, {u.id: u.speaker for u in corpus.utterances}))
+        ids = list(labels)
+        parts = [(whole.subset(ids[k:]), whole.subset(ids[:k])) for k in (8, 12)]
+        head = weighted_dense.Head if frames else mlp.Head
+
+        def several(parts: list = parts, head: type[nn.Module] = head) -> list[Member]:
+            return [Member(build(head, train, 4, k), train, dev, k) for k, (train, dev) in enumerate(parts)]
+
+        quick = replace(RECIPE, max_epochs=3)
+        expected = fit_many(several(), quick, way="serial")
+        n_reads = store.n_reads
+        assert n_reads == (len(ids) if frames else 0)
+        store.frames.clear()  # a process that read would fail
+        assert_same(fit_many(several(), quick, way="processes"), expected)
