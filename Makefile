@@ -64,12 +64,16 @@ bench-gpu: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/pipeline.py --model wavlm-large --device cuda --precision bfloat16 --full --rate 16000
 	$(BIN)/python benchmarks/train.py --device cuda
 
-# Ioannides et al. are plain `reproduce-table3`; of the others: reproduce-pepino-table1, reproduce-chen-figure2, …
+# Plain `reproduce-table3` is of Ioannides et al.; of the others: reproduce-pepino-table1, reproduce-chen-figure2, …
+# More options: make reproduce-pepino-table1 ROWS='--rows eGeMAPS --only-available'
 reproduce: $(VENV)/.installed-demo
 	$(BIN)/sercache reproduce
 
 reproduce-table%: $(VENV)/.installed-demo
 	$(BIN)/sercache reproduce ioannides2023 table$*
+
+reproduce-figure%: $(VENV)/.installed-demo
+	$(BIN)/sercache reproduce ioannides2023 figure$*
 
 reproduce-%: $(VENV)/.installed-demo
 	$(BIN)/sercache reproduce $(subst -, ,$*) $(ROWS)

@@ -36,11 +36,16 @@ def make_corpora(folder: Path) -> dict[str, Path]:
     for name in CORPORA:
         build = _msp_improv if name == "msp-improv" else TREES[name]
         roots[name] = build(folder / name)
+    give_voices(folder)
+    return roots
+
+
+def give_voices(folder: Path) -> None:
+    """Put sound of its own into every recording: equal ones would be computed once and copied."""
     for path in folder.rglob("*.wav"):
         if not path.name.startswith("."):
             chance = np.random.default_rng(zlib.crc32(path.name.encode()))
             soundfile.write(path, chance.normal(0, 0.1, int(16000 * chance.uniform(0.2, 0.5))), 16000)
-    return roots
 
 
 def _msp_improv(root: Path) -> Path:

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from sercache import catalog, encoders
+from sercache.commands._paper import find_paper
 from sercache.commands._trial import Plan, plan
-from sercache.commands.reproduce import find_paper
 from sercache.errors import UnknownNameError
 from sercache.papers import Cell, ErrorRate, Latency, Row, Score, Table, scores, trials
 from sercache.protocols import DEVS, PROTOCOLS

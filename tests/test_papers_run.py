@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Outcome
-from paper_world import make_corpora, make_hub, make_short, make_wenet
+from corpus_trees import TREES
+from paper_world import give_voices, make_corpora, make_hub, make_short, make_wenet
 
 from sercache import settings
 from sercache.report import runs as run_folders
@@ -148,6 +149,45 @@ def test_pepino(sercache: Sercache, give: Callable[..., None], tmp_path: Path, t
 
 
 @pytest.mark.slow
+def test_rows_without_weights_come_out_on_speech_alone(
+    sercache: Sercache, own_settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = TREES["ravdess"](own_settings / "ravdess", song=False)
+    give_voices(root)
+    monkeypatch.setenv("SERCACHE_ROOT_RAVDESS", str(root))
+    out = run_whole(sercache, "pepino2021", "table1", "--only-available")
+    rows = {row["row"]: row for row in cells(own_settings / "runs" / "pepino2021", "table1")}
+    ours = [name for name, row in rows.items() if row["RAVDESS ours"]]
+    assert ours == ["None: eGeMAPS", "None: Spectrogram", "None: Spectrogram at 48 kHz, as the authors' code"]
+    assert set(ours) == set(rows), "rows that need a checkpoint are left out"
+    assert "6 rows are left out" in out
+    assert "on a copy without the songs" in " ".join(out.split())
+    assert "ravdess: 384 utterances" in out, "the table says what copy it rests on"
+
+
+@pytest.mark.slow
+def test_kept_heads_are_tested_on_corpora_that_came_later(
+    sercache: Sercache, give: Callable[..., None], tmp_path: Path
+) -> None:
+    call = ("reproduce", "ioannides2023", "table4", "--rows", "IEMOCAP -> ", *QUICK)
+    give("iemocap", "emodb")
+    code, out, err = sercache(*call)
+    assert code == 0, err
+    folder = tmp_path / "runs" / "ioannides2023"
+    assert filled(folder, "table4") == 5
+    assert out.count("\nmissing: ") == 2
+    weights = [path.read_bytes() for path in folder.rglob("*.safetensors")]
+    give("aesdd")
+    code, out, err = sercache(*call)
+    assert code == 0, err
+    assert filled(folder, "table4") == 5 + 4
+    assert out.count("\nmissing: ") == 1
+    assert [path.read_bytes() for path in folder.rglob("*.safetensors")] == weights, (
+        "nothing is trained again"
+    )
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("table", "n"), [("table1", 100), ("table2", 15), ("figure2", 9), ("figure3", 10)])
 def test_mohapatra(sercache: Sercache, give: Callable[..., None], tmp_path: Path, table: str, n: int) -> None:
     give()
@@ -194,6 +234,7 @@ def test_chen(
     assert filled(tmp_path / "runs" / "chen2022", table) == n
 
 
+@pytest.mark.slow
 def test_chen_table1(sercache: Sercache, give: Callable[..., None], tmp_path: Path) -> None:
     give("iemocap", "msp-improv")
     code, out, err = sercache("reproduce", "chen2022", "table1")
@@ -217,3 +258,17 @@ def test_park_table7_is_measured_once(
     assert out.count("timing    ") == 5 * 4
     assert filled(own_settings / "runs" / "park2023", "table7") == 6 * 4
     assert "timing    " not in sercache("reproduce", "park2023", "table7").out
+
+
+def test_what_cannot_be_asked_for_is_refused(sercache: Sercache) -> None:
+    for call, message in (
+        (("pepino2021", "table9"), "there is: table1, table2, issa, figure2"),
+        (("peppino", "table1"), "pepino2021"),
+        (("pepino2021", "table1", "--rows", "nothing"), "no row contains 'nothing'"),
+        (("pepino2021", "table1", "--set", "epochs=1"), "unknown recipe field"),
+        (("pepino2021", "table1", "--encoder", "wav2vec2-base"), "NAME=CHECKPOINT"),
+    ):
+        code, _, err = sercache("reproduce", *call)
+        assert code == 2
+        assert message in err
+        assert err.count("error:") == 1

@@ -13,7 +13,7 @@ from sercache.commands._trial import plan
 from sercache.errors import MissingExtraError
 from sercache.papers import Printed, Score
 from sercache.report import page, plots, runs, tables
-from sercache.report.record import Report
+from sercache.report.record import Aggregate, Report
 
 
 def finish(report: Report, weights: Mapping[tuple[str, int | None], Mapping[str, Any]], folder: Path) -> None:
@@ -23,7 +23,7 @@ def finish(report: Report, weights: Mapping[tuple[str, int | None], Mapping[str,
     for line in report.deviations:
         warn(f"differs from the paper: {line}")
     say()
-    say(tables.table([report], printed=[printed(report)]))
+    say(tables.table([report], printed=[printed(report)], aggregate=convention(report)))
     used("run", str(folder))
 
 
@@ -41,17 +41,27 @@ def draw(report: Report, folder: Path) -> None:
 
 def printed(report: Report) -> Mapping[str, Printed]:
     """The numbers that a paper prints for what this report did, as shares of 1; empty where none does."""
+    return {score.metric: number for score, number in _printed_for(report)}
+
+
+def convention(report: Report) -> Aggregate:
+    """How the paper that prints numbers for this report makes one of many; over folds where none does."""
+    return next((score.aggregate for score, _ in _printed_for(report)), "folds")
+
+
+def _printed_for(report: Report) -> list[tuple[Score, Printed]]:
+    """Scores and printed numbers of the first row that is what this report did."""
     for paper in catalog.names("sercache.papers"):
         for table in catalog.load("sercache.papers", paper).TABLES.values():
             for row in table.rows:
-                found: dict[str, Printed] = {
-                    cell.ours.metric: _share(cell.printed, table.scale)
+                found = [
+                    (cell.ours, _share(cell.printed, table.scale))
                     for cell in row.cells.values()
                     if cell.printed and isinstance(cell.ours, Score) and _is_of(cell.ours, report)
-                }
+                ]
                 if found:
                     return found
-    return {}
+    return []
 
 
 _TELLING = ("states", "frames", "normalise", "protocol", "target", "beside", "finetune_from")

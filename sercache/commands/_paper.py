@@ -1,0 +1,121 @@
+"""What a call of `sercache reproduce` asks for and has found, and the list of all there is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+from sercache import catalog, encoders, settings
+from sercache.commands._console import columns, say
+from sercache.commands._material import Place
+from sercache.commands._trial import Plan, plan
+from sercache.commands._trials import folder_of, missing_corpora
+from sercache.errors import SettingsError
+from sercache.papers import Row, Table, Trial, scores
+from sercache.report.record import Report
+
+_GIVEN = "a folder of yours"
+"""How the source of a short name ends that means no checkpoint until somebody gives one: no swap then."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of one call."""
+
+    paper: str | None = None
+    table: str | None = None
+    root: Path | None = None
+    cache: Path | None = None
+    device: str | None = None
+    runs: Path | None = None
+    rows: str | None = None
+    may_extract: bool = True
+    only_available: bool = False
+    settings: Sequence[str] = ()
+    seeds: int | None = None
+    encoders: Sequence[str] = ()
+
+    @property
+    def instead(self) -> dict[str, str]:
+        """Checkpoints that stand for others. Raises SettingsError for an entry without both."""
+        pairs = [text.partition("=") for text in self.encoders]
+        strange = next((a + sign + b for a, sign, b in pairs if not (a and b)), None)
+        if strange is not None:
+            raise SettingsError(f"--encoder is written NAME=CHECKPOINT here, got {strange!r}")
+        return {name: value for name, _, value in pairs}
+
+    def plan(self, trial: Trial) -> Plan:
+        """The trial with what this call changes of it."""
+        return plan(trial, changes=self.settings, seeds=self.seeds, encoders=self.instead)
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What differs from the paper by the user's will, in words."""
+        seeds = () if self.seeds is None else (f"at most {self.seeds} seeds",)
+        known = encoders.short_names()
+        swapped = tuple(
+            f"encoder {value} for {name}"
+            for name, value in self.instead.items()
+            if not known.get(name, ("", ""))[1].endswith(_GIVEN)
+        )
+        return (*self.settings, *seeds, *swapped)
+
+
+@dataclass
+class Found:
+    """What came out: reports by digest, values by cell, and what stood in the way."""
+
+    reports: dict[str, tuple[str, Report]] = field(default_factory=dict)
+    missing: dict[str, None] = field(default_factory=dict)
+    failed: dict[str, None] = field(default_factory=dict)
+
+
+def find_paper(name: str) -> tuple[str, ModuleType]:
+    """The paper's full name and module; the beginning of one is enough. Raises UnknownNameError."""
+    on_offer = catalog.names("sercache.papers")
+    fitting = [each for each in on_offer if each.startswith(name.lower())]
+    full = fitting[0] if len(fitting) == 1 else name
+    return full, catalog.load("sercache.papers", full)
+
+
+def plans_of(rows: Sequence[Row], request: Request) -> list[Plan]:
+    """Plans of all trials of some rows, each once, with those that come before them."""
+    plans: dict[str, Plan] = {}
+    for row in rows:
+        for cell in row.cells.values():
+            for score in scores(cell.ours):
+                made: Plan | None = request.plan(score.trial)
+                for each in (made.start, made.speaker, made) if made else ():
+                    if each:
+                        plans[each.digest] = each
+    return list(plans.values())
+
+
+def show_list(request: Request) -> None:
+    """Every table, how much of it is done, and what it waits for."""
+    known = [find_paper(request.paper)[0]] if request.paper else catalog.names("sercache.papers")
+    lines: list[tuple[str, ...]] = [("paper", "table", "trials done", "not at hand", "what")]
+    for name in known:
+        tables: Mapping[str, Table] = catalog.load("sercache.papers", name).TABLES
+        for key, table in tables.items():
+            lines.append((name, key, *_state(name, table, request), table.title))
+    for line in columns(lines):
+        say(line)
+    say("run one: sercache reproduce PAPER TABLE [--rows TEXT] [--only-available]")
+
+
+def _state(paper: str, table: Table, request: Request) -> tuple[str, str]:
+    place = _quiet_place(paper, request)
+    plans = plans_of(table.rows, request)
+    missing = dict.fromkeys(name for each in plans for name in missing_corpora(each, place))
+    done = sum(folder_of(each, place).exists() for each in plans)
+    return f"{done} of {len(plans)}", ", ".join(missing) or "-"
+
+
+def _quiet_place(paper: str, request: Request) -> Place:
+    known = settings.load()
+    cache = Path(known.value("cache", request.cache).value).expanduser()
+    runs = Path(known.value("runs", request.runs).value).expanduser()
+    return Place(known, cache, "cpu", runs / paper, False)

@@ -1,0 +1,79 @@
+"""A paper's table as the terminal, files and figures show it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sercache.commands._console import say, used, warn
+from sercache.commands._paper import Found, Request
+from sercache.errors import MissingExtraError
+from sercache.papers import Table, scores
+from sercache.report import comparison_plots, plots
+from sercache.report.comparison import ComparedRow, comparison, run_notes
+from sercache.report.record import Report
+
+
+def show(
+    table: Table,
+    body: Sequence[ComparedRow],
+    found: Found,
+    n_skipped: int,
+    request: Request,
+    folder: Path,
+) -> None:
+    """Print the table and what is missing, write everything to the paper's folder."""
+    notes = [*table.notes, *run_notes(list(found.reports.values()))]
+    if request.changes:
+        notes.insert(0, f"NOT the paper's settings, changed: {'; '.join(request.changes)}")
+    if n_skipped:
+        notes.append(f"{n_skipped} rows are left out: their corpora or checkpoints are not at hand")
+    made = comparison(table.title, table.columns, body, unit=table.unit, digits=table.digits, notes=notes)
+    say()
+    say(made.text)
+    if not request.only_available:
+        for fault in found.missing:
+            say(f"missing: {fault}")
+    for fault in found.failed:
+        warn(f"failed: {fault}")
+    stem = folder / ".".join([str(request.table), *(_file_name(change) for change in request.changes)])
+    for path in [*made.write(stem), *_draw(table, body, found, request, stem)]:
+        used("written", str(path))
+
+
+def _file_name(change: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "=-_" else "-" for letter in change)
+
+
+def _draw(
+    table: Table, body: Sequence[ComparedRow], found: Found, request: Request, stem: Path
+) -> list[Path]:
+    """The figure of a table that has one, as PNG and SVG."""
+    if table.plot is None:
+        return []
+    about = table.plot
+    try:
+        if about.kind == "scatter":
+            panels = _panels(table, body, found, request)
+            figure = comparison_plots.scatter(table.title, panels, about.x, about.y)
+        else:
+            draw = comparison_plots.lines if about.kind == "lines" else comparison_plots.bars
+            figure = draw(table.title, table.columns, body, about.x, about.y)
+    except MissingExtraError as fault:
+        warn(str(fault))
+        return []
+    return plots.save(figure, stem) if figure is not None else []
+
+
+def _panels(
+    table: Table, body: Sequence[ComparedRow], found: Found, request: Request
+) -> list[tuple[str, Report]]:
+    shown = {row.name for row in body}
+    panels = []
+    for row in table.rows:
+        for column, cell in row.cells.items() if row.name in shown else ():
+            for score in scores(cell.ours):
+                digest = request.plan(score.trial).digest
+                if digest in found.reports:
+                    panels.append((column, found.reports[digest][1]))
+    return panels
