@@ -26,6 +26,7 @@ from sercache import __version__
 from sercache.recipe import Recipe
 from sercache.training import Epoch, Fit, Member, View
 from sercache.training.contract import second_of, targets_of
+from sercache.training.feeding import features_of
 from sercache.views import FeatureView, JoinedView, SideBySideView
 
 _FIELD = "fit"
@@ -111,6 +112,8 @@ def _add(state: Any, view: View | None) -> None:
         parts = view.inputs
     elif isinstance(view, JoinedView):
         parts = view.parts
+    elif features_of(view) is not view:
+        parts = (features_of(view),)
     for part in parts:
         _add(state, part)
     if isinstance(view, FeatureView):

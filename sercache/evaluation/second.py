@@ -45,6 +45,11 @@ class WithSpeakers:
         """(U, C) float32, or None."""
         return targets_of(self.view)
 
+    @property
+    def features_from(self) -> View:
+        """The view below: its features are these."""
+        return self.view
+
     def __len__(self) -> int:
         return len(self.view)
 

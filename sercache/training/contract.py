@@ -18,8 +18,9 @@ Inputs = Tensor | tuple[Tensor, ...]
 class View(Protocol):
     """What training reads: U items of L layers and D dims with labels. Pooled views have T = 1.
 
-    Two more attributes are read where a view has them: ``targets`` (U, C) float32, for tasks that give
-    numbers, and ``second`` (U,) int64, classes of a second target (-1: none).
+    More attributes are read where a view has them: ``targets`` (U, C) float32, for tasks that give numbers,
+    ``second`` (U,) int64, classes of a second target (-1: none), and ``features_from``, the view whose
+    features these are, where one only adds to the truth of another's items.
     """
 
     @property

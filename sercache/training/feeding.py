@@ -87,6 +87,12 @@ class Resident:
         return (x[0], mask) if len(x) == 1 else (x, (mask,) * len(x))
 
 
+def features_of(view: View) -> View:
+    """The view that features are read from, below one that only adds to the truth of its items."""
+    below: View | None = getattr(view, "features_from", None)
+    return view if below is None else features_of(below)
+
+
 def resident(view: View, device: torch.device, tables: Tables | None = None) -> View:
     """``view`` with its features on ``device``, where it is pooled; else itself.
 
@@ -95,7 +101,8 @@ def resident(view: View, device: torch.device, tables: Tables | None = None) -> 
     if isinstance(view, Resident) or int(view.n_frames.max()) > 1:
         return view
     tables = Tables() if tables is None else tables
-    inputs = view.inputs if isinstance(view, SideBySideView) else (view,)
+    read = features_of(view)
+    inputs = read.inputs if isinstance(read, SideBySideView) else (read,)
     found = [_table(each, device, tables) for each in inputs]
     if len(inputs) == 1 and isinstance(view.n_layers, tuple):  # several inputs, of a view of the user's own
         found = _own_tables(view, device)
@@ -156,6 +163,7 @@ class Feeder:
 
         The next batch is read while this one is worked on where that is waiting for a disk or a copy.
         """
+        view = features_of(view)
         waits = isinstance(view, FeatureView) and (
             not view.plan.in_memory or (self.device.type == "cuda" and not isinstance(view, Resident))
         )

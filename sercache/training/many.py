@@ -64,6 +64,8 @@ def fits(
     tell = say or (lambda text: None)
     tables, _held = share(members, device)
     alone: Pace | None = None
+    if len(members) == 1:
+        way = "serial"
     if way == "auto":
         alone = pace(members[0], recipe, device, tables)
         if alone.step * alone.n_steps * recipe.max_epochs * len(members) < WORTH:

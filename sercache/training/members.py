@@ -12,7 +12,7 @@ from torch import nn
 
 from sercache.recipe import Recipe
 from sercache.training.contract import Fit, View, total_layers
-from sercache.training.feeding import Tables, digest, resident
+from sercache.training.feeding import Tables, digest, features_of, resident
 from sercache.training.loop import begin, epoch_plan, fit, optimiser_of, updates
 from sercache.training.plan import Epoch
 from sercache.training.streams import own_randomness
@@ -105,6 +105,7 @@ def share(members: Sequence[Member], device: str) -> tuple[Tables, list[View]]:
 
 
 def _inputs(view: View) -> list[FeatureView]:
+    view = features_of(view)
     if isinstance(view, SideBySideView):
         return [found for each in view.inputs for found in _inputs(each)]
     if isinstance(view, JoinedView):
