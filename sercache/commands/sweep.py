@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -133,7 +134,7 @@ def _request(module: ModuleType, request: Request, point: Point) -> train.Reques
     """What a point asks of `sercache train`. Raises RecipeError for a name that nothing knows."""
     fields = {field.name for field in dataclasses.fields(Recipe)}
     recipe = [f"{name}={value}" for name, value in point.items() if name in fields]
-    setup = {name: value for name, value in point.items() if name in _SETUP}
+    setup: dict[str, Any] = {name: value for name, value in point.items() if name in _SETUP}
     options = [f"{n}={v}" for n, v in point.items() if n not in fields and n not in _SETUP]
     own = [*request.settings, *recipe]
     override(module.RECIPE, own)
