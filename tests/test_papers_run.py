@@ -198,7 +198,16 @@ def test_mohapatra(sercache: Sercache, give: Callable[..., None], tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "n"),
-    [("table2", 4), ("table3", 8), ("table4", 2), ("table5", 8), ("table6", 32), ("figure7", 14)],
+    [
+        ("table2", 4),
+        ("table3", 8),
+        ("table4", 2),
+        ("table5", 8),
+        ("table6", 32),
+        ("figure7", 14),
+        ("figure5", 2),
+        ("figure6", 4),
+    ],
 )
 def test_park(
     sercache: Sercache, give: Callable[..., None], world: Path, tmp_path: Path, table: str, n: int
@@ -206,6 +215,18 @@ def test_park(
     give()
     run_whole(sercache, "park2023", table, "--encoder", f"wav2vec2-base={world / 'short'}")
     assert filled(tmp_path / "runs" / "park2023", table) == n
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("figure", ["figure8", "figure9"])
+def test_park_maps_of_emotions(
+    sercache: Sercache, give: Callable[..., None], world: Path, tmp_path: Path, figure: str
+) -> None:
+    give()
+    run_whole(sercache, "park2023", figure, "--encoder", f"wav2vec2-base={world / 'short'}")
+    folder = tmp_path / "runs" / "park2023"
+    assert filled(folder, figure) >= 2, "speakers of both parts; a young head may predict one class alone"
+    assert list(folder.glob(f"{figure}*.png"))
 
 
 @pytest.mark.slow

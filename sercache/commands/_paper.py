@@ -12,8 +12,9 @@ from sercache.commands._console import columns, say
 from sercache.commands._material import Place
 from sercache.commands._trial import Plan, plan
 from sercache.commands._trials import folder_of, missing_corpora
-from sercache.errors import SettingsError
-from sercache.papers import Row, Table, Trial, scores
+from sercache.commands._vectors import Labelled
+from sercache.errors import SercacheError, SettingsError
+from sercache.papers import Row, Table, Trial, trials_of
 from sercache.report.record import Report
 
 _GIVEN = "a folder of yours"
@@ -70,6 +71,10 @@ class Found:
     reports: dict[str, tuple[str, Report]] = field(default_factory=dict)
     missing: dict[str, None] = field(default_factory=dict)
     failed: dict[str, None] = field(default_factory=dict)
+    faults: dict[str, SercacheError] = field(default_factory=dict)
+    """Why a trial could not be had, by digest."""
+    vectors: dict[int, Labelled] = field(default_factory=dict)
+    """By identity of the cell's source."""
 
 
 def find_paper(name: str) -> tuple[str, ModuleType]:
@@ -85,8 +90,8 @@ def plans_of(rows: Sequence[Row], request: Request) -> list[Plan]:
     plans: dict[str, Plan] = {}
     for row in rows:
         for cell in row.cells.values():
-            for score in scores(cell.ours):
-                made: Plan | None = request.plan(score.trial)
+            for trial in trials_of(cell.ours):
+                made: Plan | None = request.plan(trial)
                 for each in (made.start, made.speaker, made) if made else ():
                     if each:
                         plans[each.digest] = each

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sercache.commands._console import say, used, warn
 from sercache.commands._paper import Found, Request
 from sercache.errors import MissingExtraError
 from sercache.papers import Table, scores
-from sercache.report import comparison_plots, plots
+from sercache.report import comparison_plots, maps, plots
 from sercache.report.comparison import ComparedRow, comparison, run_notes
 from sercache.report.record import Report
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def show(
@@ -53,7 +57,9 @@ def _draw(
         return []
     about = table.plot
     try:
-        if about.kind == "scatter":
+        if about.kind == "map":
+            figure = _map(table, found)
+        elif about.kind == "scatter":
             panels = _panels(table, body, found, request)
             figure = comparison_plots.scatter(table.title, panels, about.x, about.y)
         else:
@@ -63,6 +69,17 @@ def _draw(
         warn(str(fault))
         return []
     return plots.save(figure, stem) if figure is not None else []
+
+
+def _map(table: Table, found: Found) -> Figure | None:
+    """t-SNE of the vectors of every cell that has them; None where they are too few."""
+    panels = []
+    for row in table.rows:
+        for column, cell in row.cells.items():
+            have = found.vectors.get(id(cell.ours))
+            if have is not None and len(have.labels) > maps.PERPLEXITY:
+                panels.append((f"{row.name}, {column}", have.vectors, have.labels))
+    return maps.vector_map(panels, table.title) if panels else None
 
 
 def _panels(

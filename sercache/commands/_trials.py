@@ -65,12 +65,17 @@ def obtain(plan: Plan, place: Place) -> Report:
         check_at_hand(name, place)
     if plan.start is not None:
         obtain(plan.start, place)
-    setup = plan.setup
-    if plan.speaker is not None:
-        obtain(plan.speaker, place)
-        setup = replace(setup, beside=(f"{_trained_encoder(plan.speaker, place)}:final:frames",))
+    setup = setup_to_run(plan, place)
     used("trial", plan.name)
     return _run(plan, setup, folder, place)
+
+
+def setup_to_run(plan: Plan, place: Place) -> Setup:
+    """The plan's set-up, with what an earlier trial trained as the encoder of its second input."""
+    if plan.speaker is None:
+        return plan.setup
+    obtain(plan.speaker, place)
+    return replace(plan.setup, beside=(f"{_trained_encoder(plan.speaker, place)}:final:frames",))
 
 
 def _run(plan: Plan, setup: Setup, folder: Path, place: Place) -> Report:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sercache import catalog, settings
-from sercache.commands import _cells, _measured
+from sercache.commands import _cells, _measured, _vectors
 from sercache.commands._console import used
 from sercache.commands._material import NotAtHandError, Place, check_at_hand, corpus_of, expect
 from sercache.commands._paper import Found, Request, find_paper, plans_of, show_list
 from sercache.commands._paper_show import show
+from sercache.commands._trial import Plan
 from sercache.commands._trials import obtain
 from sercache.errors import (
     EncoderError,
@@ -22,9 +23,10 @@ from sercache.errors import (
     UnknownNameError,
 )
 from sercache.evaluation.lexical import transcripts
-from sercache.papers import BestOf, Cell, ErrorRate, Latency, Row, Score, Table, trials
+from sercache.papers import BestOf, Cell, ErrorRate, Latency, Row, Score, Table, Vectors, trials
 from sercache.report import record
 from sercache.report.comparison import Compared, ComparedRow
+from sercache.report.record import Report
 from sercache.report.render import Reference
 
 _MISSING = (EncoderError, MissingFeaturesError, MissingExtraError, NotAtHandError)
@@ -119,6 +121,8 @@ def _ours(cell: Cell, row: Row, request: Request, place: Place, found: Found) ->
                 return _measured.error_rate(wanted, request.instead, place)
             case Latency() as wanted:
                 return _measured.latency(wanted, place)
+            case Vectors() as wanted:
+                return _separation(wanted, row, request, place, found)
             case None:
                 return None
     except _MISSING as fault:
@@ -128,11 +132,32 @@ def _ours(cell: Cell, row: Row, request: Request, place: Place, found: Found) ->
     return None
 
 
+def _separation(
+    wanted: Vectors, row: Row, request: Request, place: Place, found: Found
+) -> record.Score | None:
+    planned = request.plan(wanted.trial)
+    _report(planned, row, place, found)
+    found.vectors[id(wanted)] = _vectors.labelled(wanted, planned, place)
+    return _vectors.separation(found.vectors[id(wanted)])
+
+
+def _report(planned: Plan, row: Row, place: Place, found: Found) -> Report:
+    """The trial's report, had once; a trial that could not be had is not tried again."""
+    key = planned.digest
+    if key in found.faults:
+        raise found.faults[key]
+    if key not in found.reports:
+        try:
+            found.reports[key] = row.name, obtain(planned, place)
+        except SercacheError as fault:
+            found.faults[key] = fault
+            raise
+    return found.reports[key][1]
+
+
 def _value(score: Score, row: Row, request: Request, place: Place, found: Found) -> record.Score | None:
     planned = request.plan(score.trial)
-    if planned.digest not in found.reports:
-        found.reports[planned.digest] = row.name, obtain(planned, place)
-    report = found.reports[planned.digest][1]
+    report = _report(planned, row, place, found)
     value = _cells.value(score, report, lambda name: transcripts(corpus_of(name, place)[0]))
     if value is None and score.on is not None:
         check_at_hand(score.on, place)

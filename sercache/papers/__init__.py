@@ -95,7 +95,25 @@ class Latency:
     seconds: float
 
 
-Ours = Score | BestOf | ErrorRate | Latency
+@dataclass(frozen=True)
+class Vectors:
+    """How far apart groups of vectors are that a trial's first trained network gives: mean silhouette of cosines.
+
+    The vectors themselves are drawn where the table's plot is a ``map``.
+    """
+
+    trial: Trial
+    by: Literal["speaker", "predicted class"]
+    """What the groups are."""
+    part: Literal["all", "train", "test"] = "all"
+    """Which utterances: a part of the trial's first fold, or all."""
+    on: str | None = None
+    """``DATASET[:TASK]`` that the recordings are of; None: the trial's own."""
+    clip: str | None = None
+    """How they are cut; None: as in the trial."""
+
+
+Ours = Score | BestOf | ErrorRate | Latency | Vectors
 
 
 @dataclass(frozen=True)
@@ -118,9 +136,9 @@ class Row:
 class Plot:
     """How a table is drawn."""
 
-    kind: Literal["lines", "bars", "scatter"]
+    kind: Literal["lines", "bars", "scatter", "map"]
     """``lines``: a line per row over the columns; ``bars``: a group of bars per row; ``scatter``: true against
-    predicted values of each cell's trial."""
+    predicted values of each cell's trial; ``map``: t-SNE of each cell's vectors."""
     x: str
     y: str
 
@@ -152,12 +170,16 @@ def scores(ours: Ours | None) -> tuple[Score, ...]:
     return tuple(score for group in ours.groups for score in group) if isinstance(ours, BestOf) else ()
 
 
+def trials_of(ours: Ours | None) -> tuple[Trial, ...]:
+    """The trials that a cell rests on."""
+    return (ours.trial,) if isinstance(ours, Vectors) else tuple(score.trial for score in scores(ours))
+
+
 def trials(table: Table) -> Iterator[Trial]:
     """The trials that a table's cells name, in order; several cells may share one."""
     for row in table.rows:
         for cell in row.cells.values():
-            for score in scores(cell.ours):
-                yield score.trial
+            yield from trials_of(cell.ours)
 
 
 def theirs(name: str, **printed: float | tuple[float, float]) -> Row:

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sercache.errors import MissingExtraError
+from sercache.report.canvas import BLUE, COLOURS, GREY, canvas, legend
 from sercache.report.comparison import ComparedRow
-from sercache.report.plots import BLUE, GREEN, GREY, ORANGE
 from sercache.report.record import Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
-"""Okabe and Ito."""
-
 
 def lines(title: str, columns: Sequence[str], rows: Sequence[ComparedRow], x: str, y: str) -> Figure | None:
     """A line for each row over the columns: ours solid with deviations, printed dashed. None without values."""
     if not _any_value(rows):
         return None
-    figure, axes = _figure(title, width=max(6.8, 2.4 + 0.32 * len(columns)))
+    figure, [axes] = canvas(title, width=max(6.8, 2.4 + 0.32 * len(columns)), height=4.6)
     places = {column: k for k, column in enumerate(columns)}
     for number, row in enumerate(rows):
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         ours = {places[c]: cell.ours for c, cell in row.cells.items() if cell.ours}
         printed = {places[c]: cell.printed for c, cell in row.cells.items() if cell.printed}
         if ours:
@@ -49,10 +45,10 @@ def bars(title: str, columns: Sequence[str], rows: Sequence[ComparedRow], x: str
     """A group of bars for each row, one bar a column: ours filled, printed as an outline. None without values."""
     if not _any_value(rows):
         return None
-    figure, axes = _figure(title, width=max(6.8, 1.2 * len(rows) + 2))
+    figure, [axes] = canvas(title, width=max(6.8, 1.2 * len(rows) + 2), height=4.6)
     width = 0.8 / len(columns)
     for number, column in enumerate(columns):
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         at = np.arange(len(rows)) - 0.4 + width * (number + 0.5)
         cells = [row.cells.get(column) for row in rows]
         ours = [(place, cell.ours) for place, cell in zip(at, cells, strict=True) if cell and cell.ours]
@@ -87,7 +83,9 @@ def scatter(title: str, panels: Sequence[tuple[str, Report]], x: str, y: str) ->
         return None
     n_columns = min(3, len(shown))
     n_rows = -(-len(shown) // n_columns)
-    figure, grid = _figure(title, 2.8 * n_columns + 0.4, 2.8 * n_rows + 0.8, rows=n_rows, columns=n_columns)
+    figure, grid = canvas(
+        title, width=2.8 * n_columns + 0.4, height=2.8 * n_rows + 0.8, rows=n_rows, columns=n_columns
+    )
     for axes in grid[len(shown) :]:
         axes.set_visible(False)
     for axes, (name, report) in zip(grid, shown, strict=False):
@@ -110,26 +108,5 @@ def _finish(figure: Figure, axes: Axes, x: str, y: str) -> Figure:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(axis="y", color=GREY, alpha=0.2)
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    legend(figure, axes)
     return figure
-
-
-def _figure(
-    title: str, width: float = 6.8, height: float = 4.6, *, rows: int = 1, columns: int = 1
-) -> tuple[Figure, Any]:
-    """A figure (inches) and its axes: the only one, or a list."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as fault:
-        raise MissingExtraError(
-            "plots need matplotlib, which is not installed; run: pip install 'sercache[report]'"
-        ) from fault
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    grid = list(figure.subplots(rows, columns, squeeze=False).ravel())
-    for axes in grid:
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, fontsize=10)
-    return figure, grid[0] if rows == columns == 1 else grid

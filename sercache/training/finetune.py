@@ -38,10 +38,18 @@ class FineTuned(nn.Module):
 
     def forward(self, x: Any, mask: Any) -> Any:
         """Outputs of the head over the states that the blocks give."""
+        return self.head(*self._inputs(x, mask))
+
+    def embed(self, x: Any, mask: Any) -> Tensor:
+        """Vectors (B, D) of heads that have them, over the states that the blocks give."""
+        found: Tensor = self.head.embed(*self._inputs(x, mask))  # type: ignore[operator]
+        return found
+
+    def _inputs(self, x: Any, mask: Any) -> tuple[Any, Any]:
         if not isinstance(x, tuple):
-            return self.head(*self._states(x, mask))
+            return self._states(x, mask)
         first, first_mask = self._states(x[0], mask[0])
-        return self.head((first, *x[1:]), (first_mask, *mask[1:]))
+        return (first, *x[1:]), (first_mask, *mask[1:])
 
     def _states(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         states = self.tail(x, mask)
