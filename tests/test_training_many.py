@@ -93,7 +93,7 @@ class TestStacked:
         "change",
         [
             {},
-            {"optimiser": "sgd", "clip_norm": 0.1, "accumulate": 2},
+            {"optimiser": "sgd", "lr": 0.3, "clip_norm": 0.5, "accumulate": 2},
             {
                 "loss": "focal",
                 "balance": "class-weights",

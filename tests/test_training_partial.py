@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from heads import linear, mlp
 from sercache.evaluation import How, Progress, evaluate
 from sercache.evaluation.partial import remove
 from sercache.recipe import Recipe, Setup
+from sercache.report.epochs import write_epochs, write_tensorboard
 from sercache.report.record import Report
 
 SETUP = Setup(
@@ -131,3 +133,14 @@ def test_progress_counts_down_to_nothing() -> None:
     run(progress=heard.append)
     assert heard[0].left == N_TRAININGS * RECIPE.max_epochs - 1
     assert heard[-1].left <= RECIPE.max_epochs
+
+
+def test_epochs_as_a_table_and_as_events(tmp_path: Path) -> None:
+    report = run()
+    with write_epochs(report, tmp_path).open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == sum(len(each.history) for each in report.runs)
+    assert float(rows[0]["train_loss"]) == report.runs[0].history[0]["train_loss"]
+    pytest.importorskip("tensorboardX")
+    place = write_tensorboard(report, tmp_path)
+    assert len(list(place.glob("*/events.*"))) == N_TRAININGS
