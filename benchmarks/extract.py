@@ -1,17 +1,19 @@
 """How fast stage one's encoder runs, and how far from the stock module, against the two usual loops.
 
     python benchmarks/extract.py [--model wav2vec2-base | wavlm-large] [--seconds 60] [--threads 1] [--small]
+                                 [--device cuda --precision bfloat16]
 
 On the same synthetic audio (lengths as in emotion corpora) and the same random weights:
 
 naive    the stock module of transformers, one utterance at a time, all hidden states
 padded   the stock module on random batches of 8, zero-padded, without a mask (as checkpoints with group
          normalisation were trained) or with one
-packed   sercache, batches of ``pack_frames`` frames, longest first
+packed   sercache in ``--precision``, batches of ``pack_frames`` frames, longest first
 
-Runs alternate and the fastest of each counts, in CPU seconds for one thread (other work on the machine does
-not count) and in wall seconds for more. Floating-point operations are those of the naive loop, counted by
-torch; the GEMM peak is the best float32 product measured between the runs.
+The two loops run in float32, under ``torch.inference_mode``, with as many threads. Runs alternate and the fastest
+of each counts, in CPU seconds for one thread (other work on the machine does not count) and in wall seconds for
+more or on CUDA. Floating-point operations are those of the naive loop, counted by torch; the GEMM peak is the best
+product in ``--precision`` measured between the runs.
 """
 
 from __future__ import annotations
@@ -59,13 +61,20 @@ class Work:
     encoder: SpeechEncoder
     waves: list[np.ndarray]
     masked: bool
+    device: torch.device
 
     @property
     def blocks(self) -> list[str]:
         return [name for name in self.encoder.states if name.isdigit()]
 
 
-def build(name: str, small: bool) -> tuple[Any, SpeechEncoder]:
+def build(
+    name: str,
+    small: bool,
+    device: torch.device = torch.device("cpu"),  # noqa: B008 - a constant
+    dtype: torch.dtype = torch.float32,
+) -> tuple[Any, SpeechEncoder]:
+    """The stock module in float32 and sercache's encoder in ``dtype``, with the same weights."""
     kind, settings = MODELS[name]
     config = getattr(transformers, f"{kind}Config")(**(settings | (SMALL if small else {})))
     with torch.random.fork_rng(devices=[]):
@@ -77,10 +86,10 @@ def build(name: str, small: bool) -> tuple[Any, SpeechEncoder]:
         identity={},
         sample_rate=RATE,
         do_normalize=True,
-        device=torch.device("cpu"),
-        dtype=torch.float32,
+        device=device,
+        dtype=dtype,
     )
-    return stock, encoder
+    return stock.to(device), encoder
 
 
 def make_waves(seconds: float) -> list[np.ndarray]:
@@ -97,15 +106,17 @@ def normalised(wave: np.ndarray) -> torch.Tensor:
     return torch.from_numpy((wave - wave.mean()) / np.sqrt(wave.var() + 1e-7))
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def naive(work: Work, found: States | None = None) -> None:
     for wave in work.waves:
-        hidden = work.stock(normalised(wave)[None], output_hidden_states=True).hidden_states[1:]
+        hidden = work.stock(normalised(wave)[None].to(work.device), output_hidden_states=True).hidden_states[
+            1:
+        ]
         if found is not None:
             found.append(dict(zip(work.blocks, (layer[0] for layer in hidden), strict=True)))
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def padded(work: Work, found: States | None = None) -> None:
     order = np.random.default_rng(1).permutation(len(work.waves))
     each: dict[int, dict[str, torch.Tensor]] = {}
@@ -115,7 +126,9 @@ def padded(work: Work, found: States | None = None) -> None:
         batch = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True)
         mask = torch.nn.utils.rnn.pad_sequence([torch.ones(len(w)) for w in waves], batch_first=True).long()
         hidden = work.stock(
-            batch, attention_mask=mask if work.masked else None, output_hidden_states=True
+            batch.to(work.device),
+            attention_mask=mask.to(work.device) if work.masked else None,
+            output_hidden_states=True,
         ).hidden_states[1:]
         if found is not None:
             for row, k in enumerate(chosen):
@@ -133,7 +146,7 @@ def packed(work: Work, found: States | None = None) -> None:
         for name, frames in work.encoder.encode([work.waves[k] for k in batch], work.blocks):
             if found is not None:
                 for k, part in zip(batch, frames.split(n_frames), strict=True):
-                    each[k][name] = part
+                    each[k][name] = part.float().clone()
     if found is not None:
         found += [each[k] for k in sorted(each)]
 
@@ -158,10 +171,12 @@ def count_flops(work: Work) -> int:
     return counter.get_total_flops()
 
 
-def gemm_rate(config: Any, clock: Callable[[], float]) -> float:
-    """Operations per second of the best of ten products (1000, D) x (D, I)."""
-    a = torch.randn(1000, config.hidden_size)
-    b = torch.randn(config.hidden_size, config.intermediate_size)
+def gemm_rate(work: Work, dtype: torch.dtype, clock: Callable[[], float]) -> float:
+    """Operations per second of the best of ten products (1000, D) x (D, I), on CUDA of a pack's frames."""
+    config = work.stock.config
+    n_frames = work.encoder.pack_frames if work.device.type == "cuda" else 1000
+    a = torch.randn(n_frames, config.hidden_size, device=work.device, dtype=dtype)
+    b = torch.randn(config.hidden_size, config.intermediate_size, device=work.device, dtype=dtype)
     seconds = []
     for _ in range(10):
         began = clock()
@@ -202,6 +217,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="of audio")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=("float32", "bfloat16", "float16"), default="float32")
     parser.add_argument("--small", action="store_true", help="a tiny model, to see that it runs")
     chosen = parser.parse_args()
     print(" ".join(["python", *sys.argv]))
@@ -209,13 +226,27 @@ def main() -> None:
     # The stock WavLM's own call, when it is given a mask.
     warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")
     torch.set_num_threads(chosen.threads)
-    clock = time.process_time if chosen.threads == 1 else time.perf_counter
-    stock, encoder = build(chosen.model, chosen.small)
-    work = Work(stock, encoder, make_waves(chosen.seconds), stock.config.feat_extract_norm == "layer")
-    report(work, clock, chosen.repeats)
+    device, dtype = torch.device(chosen.device), getattr(torch, chosen.precision)
+    stock, encoder = build(chosen.model, chosen.small, device, dtype)
+    masked = stock.config.feat_extract_norm == "layer"
+    work = Work(stock, encoder, make_waves(chosen.seconds), masked, device)
+    report(work, dtype, clock_for(device, chosen.threads), chosen.repeats)
 
 
-def report(work: Work, clock: Callable[[], float], repeats: int) -> None:
+def clock_for(device: torch.device, threads: int) -> Callable[[], float]:
+    """Seconds so far: of the process for one thread, of the wall for more, of the finished kernels on CUDA."""
+    if device.type != "cuda":
+        return time.process_time if threads == 1 else time.perf_counter
+
+    def finished() -> float:
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    print(f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}")
+    return finished
+
+
+def report(work: Work, dtype: torch.dtype, clock: Callable[[], float], repeats: int) -> None:
     seconds = sum(map(len, work.waves)) / RATE
     flops = count_flops(work)
     print(
@@ -229,11 +260,11 @@ def report(work: Work, clock: Callable[[], float], repeats: int) -> None:
     peak = 0.0
     for _ in range(repeats):
         for name, loop in loops.items():
-            peak = max(peak, gemm_rate(work.stock.config, clock))
+            peak = max(peak, gemm_rate(work, dtype, clock))
             began = clock()
             loop(work)
             best[name] = min(best[name], clock() - began)
-    print(f"GEMM peak {peak / 1e9:.0f} GFLOP/s with {torch.get_num_threads()} thread(s)")
+    print(f"GEMM peak {peak / 1e9:.0f} GFLOP/s in {dtype} with {torch.get_num_threads()} thread(s)")
     print("loop    x real time  x naive  of GEMM peak  worst frame  worst mean  (errors relative to RMS)")
     for name, loop in loops.items():
         got: States = []
