@@ -163,7 +163,7 @@ def transcribe(**options: Any) -> None:
     "--protocol", help="leave-one-session-out, leave-one-speaker-out, kfold:5, fixed:NAME, fixed:FILE, …"
 )
 @click.option(
-    "--dev", help="Where the dev part comes from: none, next, previous, last, random20, superb20, …"
+    "--dev", help="Where the dev part comes from: none, next, last, random20, balanced20, superb20, …"
 )
 @click.option("--states", help="all, blocks, projection+blocks, 1-12, final, …")
 @click.option("--clip", help="Clip rule of the cache: none, trim:15, split:5, repeat:3+trim:15.")

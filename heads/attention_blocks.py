@@ -11,10 +11,10 @@ The published system trains wav2vec 2.0's Transformer too; its frozen CNN output
 
 Deviations: attention and pooling see real frames only (the published code passes no mask, so that its scores
 depend on the company in a batch); recordings over 15 s keep their first 15 s (theirs a random crop, also in
-the test), those under 3 s are repeated until they last 3 s as the text says (the code's rule stops short);
-dev is a random 20 % of each class of the training sessions (theirs as many of each class as 20 % of the
-smallest). The kept epoch is the one with the best dev WA, patience counts dev losses from epoch 50 on, as in
-the code.
+the test), those under 3 s are repeated until they last 3 s as the text says (the code's rule stops short).
+As in the code, dev is drawn from the training sessions, as many utterances of each class as 20 % of the
+smallest (``balanced20``), the kept epoch is the one with the best dev WA, and patience counts dev losses from
+epoch 50 on.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ SETUP = Setup(
     encoder="wav2vec2-base",
     dataset="iemocap",
     protocol="leave-one-session-out",
-    dev="random20",
+    dev="balanced20",
     states="final",
     frames=True,
     clip="repeat:3+trim:15",

@@ -69,7 +69,9 @@ COVERING = (
 
 
 @pytest.mark.parametrize("protocol", COVERING)
-@pytest.mark.parametrize("dev", ["none", "next", "previous", "last", "random20", "superb20", "drawn"])
+@pytest.mark.parametrize(
+    "dev", ["none", "next", "previous", "last", "random20", "balanced20", "superb20", "drawn"]
+)
 def test_every_utterance_is_tested_once_and_none_is_lost(protocol, dev):
     corpus = toy()
     if protocol == "folds:fives" and dev in ("next", "previous", "last", "drawn"):
@@ -128,6 +130,23 @@ def test_random_dev_takes_a_fifth_of_every_class():
     assert fold.dev != folds(corpus, "leave-one-session-out", dev="random20", seed=4)[0].dev
 
 
+@pytest.mark.parametrize(("kept", "expected"), [(1, 2), (4, 7), (5, 8), (10, 16)])
+def test_balanced_dev_takes_a_fifth_of_the_smallest_class_of_every_class(kept, expected):
+    corpus = toy(n=30)
+    labels = corpus.labels()
+    # Of class a, ten utterances to a speaker, the first few of each speaker are there: 8 x kept in training.
+    known = [[i for i in labels if i.startswith(name) and labels[i] == "a"][:kept] for name in SPEAKERS]
+    few = {i for ids in known for i in ids}
+    labels = {i: c for i, c in labels.items() if c != "a" or i in few}
+    made = make_folds(corpus, labels, "leave-one-session-out", dev="balanced20", seed=3)
+    for fold in made:
+        assert Counter(labels[i] for i in fold.dev) == dict.fromkeys("abc", expected)
+        assert sorted(fold.train + fold.dev + fold.test) == sorted(labels)
+    assert made[0].dev_speakers_disjoint is False
+    other = make_folds(corpus, labels, "leave-one-session-out", dev="balanced20", seed=4)
+    assert made[0].dev != other[0].dev
+
+
 def test_kfold_spreads_classes_and_sizes():
     corpus = toy(n=7)
     labels = corpus.labels()
@@ -154,8 +173,10 @@ def test_fixed_splits():
     assert fold.speakers_disjoint
     with pytest.raises(ProtocolError, match="brings its own dev part"):
         folds(corpus, "fixed:three", dev="random20")
-    with pytest.raises(ProtocolError, match="none or random20"):
+    with pytest.raises(ProtocolError, match="none or random20 or balanced20"):
         folds(corpus, "fixed:two", dev="next")
+    (fold,) = folds(corpus, "fixed:two", dev="balanced20")
+    assert Counter(corpus.labels()[i] for i in fold.dev) == dict.fromkeys("abc", 4)
     (fold,) = folds(corpus, "fixed:two", dev="random20")
     assert len(fold.dev) == pytest.approx(0.2 * 48, abs=2)
     assert speakers(corpus, fold.test) == set(SPEAKERS[8:])
@@ -270,7 +291,19 @@ def test_speakers_sort_as_numbers():
 
 def test_names_on_offer_are_described():
     assert all(PROTOCOLS.values())
-    assert set(DEVS) == {"none", "next", "previous", "last", "random20", "superb20", "drawn", "other-speaker"}
+    assert all(DEVS.values())
+    known = {
+        "none",
+        "next",
+        "previous",
+        "last",
+        "random20",
+        "balanced20",
+        "superb20",
+        "drawn",
+        "other-speaker",
+    }
+    assert set(DEVS) == known
 
 
 @given(st.randoms(use_true_random=False), st.sampled_from(COVERING), st.integers(0, 3))
@@ -280,8 +313,9 @@ def test_listing_order_never_matters(draw: random.Random, protocol, seed):
     shuffled = list(corpus.utterances)
     draw.shuffle(shuffled)
     labels = dict(draw.sample(sorted(corpus.labels().items()), k=len(corpus.labels())))
-    expected = folds(corpus, protocol, dev="random20", seed=seed)
-    assert make_folds(corpus_of(*shuffled), labels, protocol, dev="random20", seed=seed) == expected
+    dev = ("random20", "balanced20")[seed % 2]
+    expected = folds(corpus, protocol, dev=dev, seed=seed)
+    assert make_folds(corpus_of(*shuffled), labels, protocol, dev=dev, seed=seed) == expected
 
 
 @given(
@@ -429,7 +463,9 @@ def test_everything_trains_and_nothing_is_tested():
     [fold] = folds(toy(), "all", dev="random20")
     assert 0.15 < len(fold.dev) / (len(fold.train) + len(fold.dev)) < 0.25
     assert set(fold.train) | set(fold.dev) == set(toy().labels())
-    with pytest.raises(ProtocolError, match="all has one train part: --dev is none or random20, got next"):
+    with pytest.raises(
+        ProtocolError, match="all has one train part: --dev is none or random20 or balanced20, got"
+    ):
         folds(toy(), "all", dev="next")
 
 

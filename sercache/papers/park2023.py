@@ -118,6 +118,8 @@ _COMMON = (
     "folds or pooled",
     "attention and pooling see real frames only; the published code passes no mask, so that its scores depend on "
     "the company in a batch",
+    "dev, which the paper does not describe, is that of its code: of each class of the training sessions as many "
+    "utterances as 20 % of the smallest; it shares speakers with training",
 )
 _NOTE_UA = "the paper's formula for UA is precision; its code, and ours, is mean recall"
 _NOTE_MAP = (

@@ -12,7 +12,7 @@ from pathlib import Path
 from sercache.catalog import unknown
 from sercache.datasets import Corpus, Utterance
 from sercache.errors import ProtocolError, UnknownNameError
-from sercache.protocols._dev import DEVS, check_rule, dev_part, random_share
+from sercache.protocols._dev import DEVS, RANDOM, check_rule, dev_part
 from sercache.protocols._fold import ALL, ON_DEV, Fold, build_fold
 from sercache.protocols._lists import is_list, read_split
 from sercache.protocols._units import PROTOCOLS, make_units
@@ -112,8 +112,10 @@ def _add_dev(
         return
     if parts["dev"]:
         raise ProtocolError(f"{protocol} brings its own dev part; leave --dev {dev} out")
-    if dev != "random20":
-        raise ProtocolError(f"{protocol} has one train part: --dev is none or random20, got {dev}")
-    parts["dev"] = list(random_share(parts["train"], labels, seed))
+    if dev not in RANDOM:
+        raise ProtocolError(
+            f"{protocol} has one train part: --dev is none or {' or '.join(RANDOM)}, got {dev}"
+        )
+    parts["dev"] = list(RANDOM[dev](parts["train"], labels, seed))
     chosen = set(parts["dev"])
     parts["train"] = [i for i in parts["train"] if i not in chosen]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from sercache.catalog import unknown
@@ -18,6 +18,8 @@ DEVS: Mapping[str, str] = {
     "previous": "the unit before the test unit, cyclic",
     "last": "the last of the remaining units",
     "random20": "a random 20 % of each class of the training part; shares speakers with it",
+    "balanced20": "of each class of the training part as many at random as 20 % of its smallest class, rounded "
+    "up (code of Park et al.); shares speakers with it",
     "drawn": "units drawn as Pepino et al. draw them: nine tenths of the remaining ones train, the others are dev",
     "superb20": "SUPERB's 20 % of the training part, drawn in the order of the ids; superb20:<file> gives another "
     "order: ids, one a line, or s3prl's folder meta_data, for SUPERB's own dev part",
@@ -44,10 +46,10 @@ def dev_part(
     if rule == "last":
         return units[names[-1] if place < len(names) - 1 else names[-2]]
     kind, _, argument = rule.partition(":")
-    if kind in ("random20", "superb20"):
+    if kind in (*RANDOM, "superb20"):
         test = set(units[unit])
         rest = [i for i in utterances if i not in test]
-        return random_share(rest, labels, seed) if kind == "random20" else _superb_share(rest, argument, seed)
+        return RANDOM[kind](rest, labels, seed) if kind in RANDOM else _superb_share(rest, argument, seed)
     if rule == "drawn":
         return _drawn([name for name in names if name != unit], units, seed)
     if rule == "other-speaker":
@@ -70,6 +72,25 @@ def random_share(ids: list[str], labels: Mapping[str, str], seed: int) -> tuple[
         draw.shuffle(members)
         chosen += members[: max(round(_SHARE * len(members)), min(1, len(members) - 1))]
     return tuple(sorted(chosen))
+
+
+def balanced_share(ids: list[str], labels: Mapping[str, str], seed: int) -> tuple[str, ...]:
+    """As many ids of every class, drawn at random, as 20 % of the smallest class, rounded up.
+
+    A class with one utterance loses it, which ``build_fold`` refuses.
+    """
+    draw = random.Random(seed)
+    classes = by_class(ids, labels)
+    smallest = min(map(len, classes.values()), default=0)
+    share = -(-smallest // 5)  # in whole numbers: 0.2 x 15 must not round up to 4
+    return tuple(sorted(i for members in classes.values() for i in draw.sample(members, share)))
+
+
+RANDOM: Mapping[str, Callable[[list[str], Mapping[str, str], int], tuple[str, ...]]] = {
+    "random20": random_share,
+    "balanced20": balanced_share,
+}
+"""Rules that draw single utterances, so that they need nothing but one train part."""
 
 
 def _same_session(
