@@ -193,6 +193,15 @@ def test_bfloat16_errs_no_more_than_the_stock_module_in_bfloat16(name: str) -> N
         assert ours <= 1.5 * theirs, (state, ours, theirs)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_weights_lie_in_memory_as_products_are_fast(dtype: torch.dtype) -> None:
+    encoder = speech_encoder(tiny.tiny_model("wav2vec2-base"), dtype=dtype)
+    weight = encoder._forward.model.encoder.layers[0].feed_forward.output_dense.weight
+    assert weight.shape == (32, 48)
+    assert weight.is_contiguous() is (dtype != torch.float32)
+    assert weight.t().is_contiguous() is (dtype == torch.float32)
+
+
 def test_a_part_that_is_not_known_is_run_as_it_is() -> None:
     model = tiny.tiny_model("wav2vec2-base")
 

@@ -166,6 +166,10 @@ def _over_time(layer: _Layer, waves: Tensor, n_rows: Sequence[int]) -> tuple[Ten
 def _layer(module: Any) -> _Layer:
     conv = module.conv
     weight = conv.weight.detach().permute(2, 1, 0).contiguous()
+    if (
+        weight.dtype != torch.float32
+    ):  # products in half precision have a fast path for (out, in) in memory only
+        weight = conv.weight.detach().permute(0, 2, 1).contiguous().permute(1, 2, 0)
     bias = None if conv.bias is None else conv.bias.detach()
     return _Layer(weight, bias, conv.stride[0], getattr(module, "layer_norm", None), module.activation)
 

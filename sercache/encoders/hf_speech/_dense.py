@@ -18,13 +18,16 @@ intermediate result stays small."""
 
 
 def lay_out_weights(model: nn.Module) -> None:
-    """Give the weights of linear layers on the CPU the layout (in, out) in memory; values and shapes stay.
+    """Give float32 weights of linear layers on the CPU the layout (in, out) in memory; values and shapes stay.
 
-    MKL multiplies by them 2 % faster than in the layout (out, in) that a checkpoint has.
+    MKL multiplies by them 2 % faster than in the layout (out, in) that a checkpoint has. In half precision the
+    same costs a factor of nine: there is no fast path for it.
     """
     for part in model.modules():
-        if isinstance(part, nn.Linear) and part.weight.device.type == "cpu" and part.weight.is_contiguous():
-            part.weight.data = part.weight.data.t().contiguous().t()
+        if isinstance(part, nn.Linear):
+            weight = part.weight.data
+            if weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.is_contiguous():
+                part.weight.data = weight.t().contiguous().t()
 
 
 def add_linear(base: Tensor, x: Tensor, linear: nn.Linear) -> Tensor:

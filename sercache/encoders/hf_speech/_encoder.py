@@ -14,6 +14,7 @@ from torch import Tensor
 from sercache.encoders._arguments import check_waves, wanted
 from sercache.encoders._windows import Windows
 from sercache.encoders.hf_speech import _packed
+from sercache.encoders.hf_speech._dense import lay_out_weights
 from sercache.encoders.hf_speech._packed import Packed
 from sercache.encoders.hf_speech._stock import Stock
 
@@ -59,6 +60,8 @@ class SpeechEncoder:
         self.why_stock = _packed.fault(model) or self._disagreement(model)
         """Why the stock module is run, one utterance at a time; None: the packed path is."""
         model.to(device=device, dtype=dtype)
+        if self.why_stock is None:
+            lay_out_weights(model.encoder)
         self._forward: Stock | Packed = Stock(model) if self.why_stock else Packed(model)
 
     def n_frames(self, n_samples: int) -> int:

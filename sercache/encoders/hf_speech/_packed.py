@@ -18,7 +18,7 @@ from sercache.encoders._windows import Window, Windows
 from sercache.encoders.hf_speech import _attention
 from sercache.encoders.hf_speech._attention import Attention
 from sercache.encoders.hf_speech._convolutions import FrontEnd
-from sercache.encoders.hf_speech._dense import add_feed_forward, add_linear, lay_out_weights
+from sercache.encoders.hf_speech._dense import add_feed_forward, add_linear
 from sercache.encoders.hf_speech._positions import Positions
 
 _FAMILIES = ("Wav2Vec2", "Hubert", "WavLM", "Data2VecAudio", "UniSpeechSat", "UniSpeech")
@@ -62,10 +62,7 @@ class Packed:
     """How blocks see recordings longer than a window; None: whole."""
 
     def __init__(self, model: Any) -> None:
-        """``model``: a stock module without a ``fault``; its weight norm is folded and its weights
-        are laid out anew in memory, once and for all.
-        """
-        lay_out_weights(model.encoder)
+        """``model``: a stock module without a ``fault``; its weight norm is folded, once and for all."""
         self.model = model
         self.front = FrontEnd(model.feature_extractor)
         self.pre_norm = type(model.encoder).__name__.endswith("StableLayerNorm")
