@@ -187,8 +187,9 @@ def transcribe(**options: Any) -> None:
 )
 @click.option(
     "--finetune-from",
-    metavar="STATE",
-    help="Train the encoder's blocks above this cached state (conv, 6, …) with the head; none: leave it frozen.",
+    metavar="STATE[,STATE…]",
+    help="Train the encoder's blocks above this cached state (conv, 6, …) with the head; of several inputs one state "
+    "each, - for frozen; none: leave all frozen.",
 )
 @click.option(
     "--start-from",
@@ -474,6 +475,14 @@ def report(runs: tuple[Path, ...], table_format: Any) -> None:
 @click.option("--fold", help="Which training, where the run has several.")
 @click.option("--seed", type=int, help="Which training, where the run has several.")
 @click.option("--encoder", help="Where the checkpoint lies, for one that is a local folder.")
+@click.option(
+    "--input",
+    "number",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Of which input, for a head that reads several.",
+)
 def export(run: Path, out: Path, **options: Any) -> None:
     """Write an encoder that was trained with its head (--finetune-from) as a Hugging Face folder.
 

@@ -10,9 +10,9 @@ speaker network stays ArcFace.
 
 ``configuration``: ``all-frozen`` (the best of the paper) leaves the speaker network as it is;
 ``arcface-fine-tuned`` trains its attention block with new centres for the ``speakers`` of the training part,
-as the code does (the text says once that the centres alone are trained, once both); ``all-fine-tuned`` also
-trains the speaker network's encoder, which a head cannot: here it is the same as the one before. In training
-mode both fine-tuned configurations give (cosines of emotions, cosines of speakers), whose second loss counts
+as the code does (the text says once that the centres alone are trained, once both); ``all-fine-tuned`` goes
+with ``finetune_from="conv,conv"``, which trains the speaker network's encoder too. In training mode both
+fine-tuned configurations give (cosines of emotions, cosines of speakers), whose second loss counts
 ``second_weight`` times (beta: 0.5, 1 or 1.5).
 
 In the paper both networks were trained before: ``start_from`` takes their weights over, ``start_centres``
@@ -74,6 +74,10 @@ SETUP = Setup(
 )
 
 CONFIGURATIONS = ("all-frozen", "arcface-fine-tuned", "all-fine-tuned")
+_FROZEN = (
+    "all-fine-tuned: the speaker network's encoder stays frozen here, since finetune_from names no state for it; the "
+    "paper trains it too",
+)
 
 
 class Head(nn.Module):
@@ -105,7 +109,9 @@ class Head(nn.Module):
         self.centres = ArcFace(size, speakers) if self.trains_speakers else None
         if self.speaker is not None and not self.trains_speakers:
             self.speaker.requires_grad_(False)
-        self.notes = _notes(configuration)
+        self.configuration = configuration
+        self.notes: tuple[str, ...] = ()
+        self.trained_below((True, False))
 
     def forward(
         self, x: tuple[Tensor, Tensor], mask: tuple[Tensor, Tensor]
@@ -124,6 +130,16 @@ class Head(nn.Module):
     def embed_speaker(self, x: Tensor, mask: Tensor) -> Tensor:
         """Speaker vectors H_id (B, D) of the second input (B, 1, T, D)."""
         return masked_mean(x[:, 0], mask) if self.speaker is None else self.speaker(x[:, 0], mask)
+
+    def trained_below(self, inputs: tuple[bool, ...]) -> None:
+        """Told below which inputs encoders are trained. Raises ValueError where the configuration forbids it."""
+        everything = self.configuration == "all-fine-tuned"
+        if inputs[1] and not everything:
+            raise ValueError(
+                f"configuration {self.configuration} leaves the speaker network's encoder as it is, and finetune_from "
+                "trains it; set configuration=all-fine-tuned, or finetune_from of the first input alone"
+            )
+        self.notes = _FROZEN if everything and not inputs[1] else ()
 
     def _fused(self, x: tuple[Tensor, Tensor], mask: tuple[Tensor, Tensor], speaker: Tensor) -> Tensor:
         vectors = self.attend(x[0][:, 0], mask[0])
@@ -191,9 +207,3 @@ def _checked(
     if configuration != "all-frozen" and second_input != "frames":
         raise ValueError(f"{configuration} trains on the speaker network's frames; set second_input=frames")
     return sizes[0]
-
-
-def _notes(configuration: str) -> tuple[str, ...]:
-    if configuration != "all-fine-tuned":
-        return ()
-    return ("all-fine-tuned: the speaker network's encoder stays frozen here, the paper trains it too",)

@@ -137,33 +137,46 @@ class Setup:
     test_on: tuple[str, ...] = ()
     """Other corpora that every trained head is tested on too: ``DATASET[:TASK]`` each."""
     finetune_from: str | None = None
-    """State from which the encoder's blocks are trained with the head; None: the encoder stays frozen."""
+    """State from which the encoder's blocks are trained with the head; None: the encoder stays frozen. Of
+    several inputs one state each, in their order, with commas between: ``conv,conv``, ``-`` for a frozen one."""
 
     def __post_init__(self) -> None:
-        if self.finetune_from is not None and self.normalise != "none":
+        n_named, n_inputs = len(_listed(self.finetune_from)), 1 + len(self.beside)
+        if "" in _listed(self.finetune_from) or n_named > n_inputs:
+            raise RecipeError(
+                f"finetune_from names a state, or - for a frozen encoder, for each of {n_inputs} inputs, with commas "
+                f"between, got {self.finetune_from!r}"
+            )
+        if any(self.boundaries) and self.normalise != "none":
             raise RecipeError(
                 f"the encoder is trained from state {self.finetune_from} as it was cached, got "
                 f"normalise={self.normalise}; set normalise=none, or leave the encoder frozen"
             )
 
     @property
+    def boundaries(self) -> tuple[str | None, ...]:
+        """State from which the encoder of each input is trained; None for one that stays frozen."""
+        named = [None if state == "-" else state for state in _listed(self.finetune_from)]
+        return (*named, *[None] * (1 + len(self.beside) - len(named)))
+
+    @property
     def cached_states(self) -> str:
-        """Selection of the states that are read from the cache."""
-        return self.finetune_from or self.states
+        """Selection of the states of the first input that are read from the cache."""
+        return self.boundaries[0] or self.states
 
     @property
     def cached_frames(self) -> bool:
         """Whether sequences are read from the cache; what is trained above them may still be pooled."""
-        return self.frames or self.finetune_from is not None
+        return self.frames or self.boundaries[0] is not None
 
 
 def inputs(setup: Setup) -> tuple[Setup, ...]:
-    """What each input of a head reads: ``setup`` itself, then one for each entry of ``beside``.
+    """What each input of a head reads, as set-ups of one input: the first, then one for each of ``beside``.
 
     An entry that names no states means all, one that names no kind that of ``setup``. Raises RecipeError.
     """
-    found = [setup]
-    for text in setup.beside:
+    found = [dataclasses.replace(setup, beside=(), finetune_from=setup.boundaries[0])]
+    for text, boundary in zip(setup.beside, setup.boundaries[1:], strict=True):
         encoder, _, rest = text.partition(":")
         states, _, kind = rest.partition(":")
         if not encoder or kind not in ("", "pooled", "frames"):
@@ -172,9 +185,22 @@ def inputs(setup: Setup) -> tuple[Setup, ...]:
                 "for example egemaps:all:frames"
             )
         frames = setup.frames if not kind else kind == "frames"
-        own = dataclasses.replace(setup, encoder=encoder, states=states or "all", frames=frames)
-        found.append(dataclasses.replace(own, beside=(), finetune_from=None))
+        found.append(
+            dataclasses.replace(
+                setup,
+                encoder=encoder,
+                states=states or "all",
+                frames=frames,
+                beside=(),
+                finetune_from=boundary,
+            )
+        )
     return tuple(found)
+
+
+def _listed(text: str | None) -> list[str]:
+    """The entries of a list with commas; none for None."""
+    return [] if text is None else [entry.strip() for entry in text.split(",")]
 
 
 def _choices() -> dict[str, tuple[str, ...]]:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from array_view import ArrayView, SideBySide
 from conftest import Outcome
 from encoder_helpers import noise, save, tiny_model
 from safetensors.torch import load_file
 
-from heads import mlp, superb
+from heads import attention_blocks, mlp, speaker_id, speaker_specific, superb
 from sercache import encoders
 from sercache.encoders.hf_speech._tail import Tail
+from sercache.errors import RecipeError
+from sercache.recipe import Setup, inputs
 from sercache.report import runs as run_folders
 from sercache.training import build, predict
 from sercache.training.finetune import finetuned
+from sercache.training.starting import start, start_centres
 
 Sercache = Callable[..., Outcome]
 
@@ -124,40 +131,173 @@ def test_refuses_other_weights_and_normalisation(
     assert "nothing" in err
 
 
+def test_trains_the_encoder_of_every_input(
+    sercache: Sercache, corpus: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    other = save(tiny_model("wav2vec2-base"), tmp_path / "wav2vec2-tiny")
+    for encoder in (checkpoint, other):
+        where = ["--encoder", encoder, "--dataset", "manifest", "--root", corpus]
+        assert sercache("extract", *where, "--states", "conv").code == 0
+    train = ["train", "--head", "speaker-specific", "--encoder", checkpoint, "--dataset", "manifest"]
+    train += ["--states", "3", "--beside", f"{other}:3:frames", "--protocol", "leave-one-speaker-out"]
+    train += ["--option", "blocks=2", "--option", "second_input=frames", "--option", "speakers=2"]
+    train += ["--clip", "none", "--set", "max-epochs=2", "--set", "second-weight=0.5", "--set", "lr=1e-3"]
+    code, _, err = sercache(
+        *train, "--finetune-from", "conv,conv", "--option", "configuration=arcface-fine-tuned"
+    )
+    assert code == 2
+    assert "set configuration=all-fine-tuned" in err
+    train += ["--option", "configuration=all-fine-tuned", "--name", "joint"]
+    for text in ("conv,conv,conv", "conv,"):
+        code, _, err = sercache(*train, "--finetune-from", text)
+        assert code == 2
+        assert "for each of 2 inputs" in err
+    code, _, err = sercache(*train, "--finetune-from", "conv,conv")
+    assert code == 0, err
+    folder = tmp_path / "runs" / "joint"
+    report = run_folders.load(folder)
+    tails = [encoders.load_tail(str(encoder), "conv", ["3"]) for encoder in (checkpoint, other)]
+    for k, tail in enumerate(tails, 1):
+        n = sum(p.numel() for p in tail.parameters())
+        assert f"{n:,} parameters of the encoder of input {k} are trained with the head" in report.deviations
+    assert not any("stays frozen" in line for line in report.deviations)
+    one = report.runs[0]
+    weights = load_file(run_folders.weights_path(folder, one.fold, one.seed))
+    for name, tail in zip(("tail.", "tail2."), tails, strict=True):
+        was = {f"{name}{key}": value for key, value in tail.state_dict().items()}
+        assert was.keys() == {key for key in weights if key.startswith(name)}
+        moved = {key for key, value in was.items() if not torch.equal(weights[key], value)}
+        assert any("feed_forward" in key for key in moved)
+        assert any("attention" in key for key in moved)
+    # Either encoder can be had of the run.
+    for number, encoder in enumerate((checkpoint, other), 1):
+        out = tmp_path / f"trained{number}"
+        export = ["export", folder, "--out", out, "--fold", one.fold, "--input", str(number)]
+        code, _, err = sercache(*export, "--encoder", encoder)
+        assert code == 0, err
+        before, after = encoders.load(str(encoder)), encoders.load(str(out))
+        olds, news = (dict(e.encode([noise(4000)], ["conv", "3"])) for e in (before, after))
+        assert torch.equal(olds["conv"], news["conv"])
+        assert not torch.allclose(olds["3"], news["3"])
+    code, _, err = sercache("export", folder, "--out", tmp_path / "none", "--fold", one.fold, "--input", "3")
+    assert code == 2
+    assert "has 2 inputs" in err
+
+
+WAVES = [noise(n) for n in (5000, 3000, 7000)]
+
+
+def stock_input(wave: np.ndarray) -> torch.Tensor:
+    """(1, N), as the checkpoints want it."""
+    return torch.from_numpy((wave - wave.mean()) / np.sqrt(wave.var() + 1e-7))[None]
+
+
+@torch.no_grad()
+def conv_view(model: Any, waves: list[np.ndarray]) -> ArrayView:
+    """What a cache of the ``conv`` states holds."""
+    items = [model.feature_extractor(stock_input(wave)).mT.numpy() for wave in waves]
+    return ArrayView(items, np.arange(len(waves)) % 2)
+
+
+@torch.no_grad()
+def stock_states(model: Any, wave: np.ndarray, blocks: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    """(1, L, T, D) of the stock module over the audio alone, and its mask."""
+    states = model(stock_input(wave), output_hidden_states=True).hidden_states
+    x = torch.stack([states[k] for k in blocks], 1)
+    return x, torch.ones(1, x.shape[2], dtype=torch.bool)
+
+
 def test_outputs_from_the_cache_are_those_from_audio() -> None:
     model = tiny_model("wav2vec2-base")
-    waves = [noise(n) for n in (5000, 3000, 7000)]
-
-    class Conv:
-        """A view of the cached ``conv`` states."""
-
-        n_layers, dim, labels = 1, 24, np.array([0, 1, 0])
-
-        def __init__(self) -> None:
-            with torch.no_grad():
-                normal = [torch.from_numpy((w - w.mean()) / np.sqrt(w.var() + 1e-7)) for w in waves]
-                self.parts = [model.feature_extractor(w[None])[0].T for w in normal]
-            self.n_frames = np.array([len(part) for part in self.parts])
-
-        def __len__(self) -> int:
-            return 3
-
-        def batch(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-            x = torch.zeros(len(rows), 1, int(self.n_frames[rows].max()), 24)
-            mask = torch.zeros(len(rows), x.shape[2], dtype=torch.bool)
-            for k, row in enumerate(rows):
-                n = self.n_frames[row]
-                x[k, 0, :n], mask[k, :n] = self.parts[row], True
-            return x, mask
-
-    view = Conv()
-    head_class = finetuned(superb.Head, Tail(model, "conv", ["2", "3"]), frames=True)
+    view = conv_view(model, WAVES)
+    head_class = finetuned(superb.Head, [Tail(model, "conv", ["2", "3"])], [True])
     head = build(head_class, view, 4, seed=0).eval()
     from_cache = predict(head, view)
-    for k, wave in enumerate(waves):
-        normal = torch.from_numpy((wave - wave.mean()) / np.sqrt(wave.var() + 1e-7))[None]
+    for k, wave in enumerate(WAVES):
         with torch.no_grad():
-            states = model(normal, output_hidden_states=True).hidden_states
-            x = torch.stack([states[2], states[3]], 1)
-            alone = head.head(x, torch.ones(1, x.shape[2], dtype=torch.bool))
+            alone = head.head(*stock_states(model, wave, (2, 3)))
         np.testing.assert_allclose(from_cache[k], alone[0].numpy(), rtol=1e-4, atol=1e-5)
+
+
+@dataclass(frozen=True)
+class Spoken(SideBySide):
+    """Two inputs and who speaks."""
+
+    second: np.ndarray = field(default_factory=lambda: np.array([1, 0, 1]))
+
+
+@pytest.mark.parametrize("trained", [(True, True), (True, False), (False, True)])
+def test_outputs_of_two_encoders_from_the_cache_are_those_from_audio(trained: tuple[bool, bool]) -> None:
+    models = tiny_model("wav2vec2-base"), tiny_model("hubert-base")
+    views, tails = [], []
+    for model, is_trained in zip(models, trained, strict=True):
+        frozen = [stock_states(model, wave, (3,))[0][0].numpy() for wave in WAVES]
+        views.append(conv_view(model, WAVES) if is_trained else ArrayView(frozen, np.array([0, 1, 0])))
+        tails.append(Tail(model, "conv", ["3"]) if is_trained else None)
+    view = Spoken(tuple(views))
+    options = {"second_input": "frames", "configuration": "all-fine-tuned", "speakers": 2}
+    head = build(finetuned(speaker_specific.Head, tails, [True, True]), view, 4, seed=0, **options).eval()
+    assert any("stays frozen" in note for note in head.notes) == (not trained[1])
+    start_centres(head, view)
+    from_cache = predict(head, view)
+    with torch.no_grad():
+        alone = [[stock_states(model, wave, (3,)) for model in models] for wave in WAVES]
+        for k, ((x, mask), (speech, speech_mask)) in enumerate(alone):
+            outputs = head.head((x, speech), (mask, speech_mask))
+            np.testing.assert_allclose(from_cache[k], outputs[0].numpy(), rtol=1e-4, atol=1e-5)
+        vectors = torch.cat([head.head.embed_speaker(*parts[1]) for parts in alone])
+    expected = torch.stack([vectors[1], (vectors[0] + vectors[2]) / 2])
+    torch.testing.assert_close(head.head.centres.centres, expected, rtol=1e-4, atol=1e-5)
+    if trained == (True, True):
+        x, mask = view.batch(np.arange(3))
+        outputs, speakers = head.train()(x, mask)
+        (outputs.square().sum() + speakers.square().sum()).backward()
+        silent = [name for name, p in head.named_parameters() if p.grad is None or not p.grad.any()]
+        assert [name for name in silent if "masked_spec_embed" not in name] == []
+
+
+def test_each_input_starts_from_the_blocks_of_its_own_part() -> None:
+    models = tiny_model("wav2vec2-base"), tiny_model("hubert-base")
+    view = SideBySide(tuple(conv_view(model, WAVES) for model in models))
+    tails = [Tail(model, "conv", ["3"]) for model in models]
+    options = {"second_input": "frames", "configuration": "all-fine-tuned", "blocks": 2, "speakers": 2}
+    head = build(finetuned(speaker_specific.Head, tails, [True, True]), view, 4, seed=0, **options)
+    parts = (attention_blocks.Head, {"blocks": 2}), (speaker_id.Head, {})
+    earlier = []
+    for k, (kind, own) in enumerate(parts):
+        before = build(finetuned(kind, tails[k : k + 1], [True]), view.inputs[k], 4, seed=k + 1, **own)
+        with torch.no_grad():
+            for parameter in before.parameters():
+                parameter.add_(0.1)
+        earlier.append(before.state_dict())
+    start(head, {"speaker": earlier[1], "emotion": earlier[0]})
+    for tail, weights in zip((head.tail_of(0), head.tail_of(1)), earlier, strict=True):
+        assert all(torch.equal(value, weights[f"tail.{name}"]) for name, value in tail.state_dict().items())
+    assert torch.equal(head.head.speaker.mix.weight, earlier[1]["head.attend.mix.weight"])
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, (None, None)),
+        ("conv", ("conv", None)),
+        ("conv,conv", ("conv", "conv")),
+        ("-, 6", (None, "6")),
+        ("-", (None, None)),
+    ],
+)
+def test_each_input_is_trained_from_the_state_named_for_it(
+    given: str | None, expected: tuple[str | None, ...]
+) -> None:
+    setup = Setup("one", "talk", "all", "final", False, beside=("two:3",), finetune_from=given)
+    assert setup.boundaries == expected
+    read = [(own.encoder, own.cached_states, own.cached_frames) for own in inputs(setup)]
+    assert read == [
+        (name, boundary or states, boundary is not None)
+        for name, states, boundary in zip(("one", "two"), ("final", "3"), expected, strict=True)
+    ]
+    if any(expected):
+        with pytest.raises(RecipeError, match="set normalise=none"):
+            dataclasses.replace(setup, normalise="global")
+    else:
+        assert dataclasses.replace(setup, normalise="global").normalise == "global"

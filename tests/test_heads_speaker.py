@@ -198,7 +198,19 @@ def test_speakers_are_a_second_output_in_training_only(configuration: str) -> No
     )
     (outputs.sum() + speakers.sum()).backward()
     assert [name for name, p in head.named_parameters() if p.grad is None or not p.grad.any()] == []
-    assert bool(head.notes) == (configuration == "all-fine-tuned")
+    assert bool(head.notes) == (configuration == "all-fine-tuned"), "it stands alone here: nothing is below it"
+
+
+def test_configuration_and_what_is_trained_below_agree() -> None:
+    head = made(speaker_specific, **{**TUNED, "configuration": "all-fine-tuned"})
+    assert "stays frozen" in head.notes[0]
+    head.trained_below((True, True))
+    assert head.notes == ()
+    for options in (FRAMES, TUNED):
+        other = made(speaker_specific, **options)
+        other.trained_below((True, False))
+        with pytest.raises(ValueError, match="set configuration=all-fine-tuned"):
+            other.trained_below((True, True))
 
 
 @torch.no_grad()

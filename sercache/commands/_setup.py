@@ -40,7 +40,7 @@ class Request:
     target: str | None = None
     test_on: Sequence[str] | None = None
     finetune_from: str | None = None
-    """``none``: leave the encoder frozen, whatever the paper did."""
+    """One state, or one for each input with commas between; ``none``: leave all encoders frozen."""
     start_from: Sequence[str] = ()
     settings: Sequence[str] = ()
     head_options: Sequence[str] = ()

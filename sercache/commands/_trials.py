@@ -71,11 +71,18 @@ def obtain(plan: Plan, place: Place) -> Report:
 
 
 def setup_to_run(plan: Plan, place: Place) -> Setup:
-    """The plan's set-up, with what an earlier trial trained as the encoder of its second input."""
+    """The plan's set-up, with what an earlier trial trained as the encoder of its second input.
+
+    Where that encoder is trained on from the state at which it was left, it is the untrained one: its trained
+    blocks are initial weights, and what lies below them is in the cache already.
+    """
     if plan.speaker is None:
         return plan.setup
     obtain(plan.speaker, place)
-    return replace(plan.setup, beside=(f"{_trained_encoder(plan.speaker, place)}:final:frames",))
+    before, second = plan.speaker.setup, plan.setup.boundaries[1]
+    trains_on = second is not None and second == before.finetune_from
+    encoder = before.encoder if trains_on else _trained_encoder(plan.speaker, place)
+    return replace(plan.setup, beside=(f"{encoder}:final:frames",))
 
 
 def _run(plan: Plan, setup: Setup, folder: Path, place: Place) -> Report:

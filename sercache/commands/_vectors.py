@@ -42,9 +42,10 @@ def labelled(wanted: Vectors, plan: Plan, place: Place) -> Labelled:
     setup = _setup(wanted, setup_to_run(plan, place))
     corpus, store, *beside = inputs_of(setup, plan.trial.head, place, task=setup.task)
     found = stores.open(store)
-    material = gather(corpus, found, setup, beside=[stores.open(each) for each in beside])
+    more = [stores.open(each) for each in beside]
+    material = gather(corpus, found, setup, beside=more)
     view = _view(wanted, material, setup)
-    kind = head_class(plan.module, plan.setup, found.spec)
+    kind = head_class(plan.module, setup, [each.spec for each in (found, *more)])
     first = report.runs[0]
     head = build(kind, view, len(report.classes), first.seed, **plan.trial.options)
     head.load_state_dict(load_file(runs.weights_path(folder_of(plan, place), first.fold, first.seed)))

@@ -59,7 +59,9 @@ def run(request: Request) -> None:
     # A run with --finetune-from needs the checkpoint itself; the store remembers where it lay.
     origin = read_origin(extra.store.path)
     setup = dataclasses.replace(setup, encoder=request.encoder or origin.get("encoder", setup.encoder))
-    kind = head_class(catalog.load("heads", report.head), setup, extra.store.spec)
+    kind = head_class(
+        catalog.load("heads", report.head), setup, [each.spec for each in (extra.store, *extra.beside)]
+    )
     models = bar(total=len(report.runs), desc="predicting", unit="model")
     try:
         there = evaluate_elsewhere(

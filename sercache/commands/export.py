@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file
 
@@ -12,38 +13,45 @@ from sercache import encoders
 from sercache.commands._console import used
 from sercache.commands._find import is_same
 from sercache.errors import SettingsError
+from sercache.evaluation.describe import setup_of
+from sercache.recipe import Setup, inputs
 from sercache.report import runs
 from sercache.report.record import Report, Run
 from sercache.states import select
+from sercache.training.finetune import tail_name
 
 
-def run(folder: Path, out: Path, *, encoder: str | None, fold: str | None, seed: int | None) -> None:
+def run(
+    folder: Path, out: Path, *, encoder: str | None, fold: str | None, seed: int | None, number: int = 1
+) -> None:
     """Write the encoder of one training of a run to ``out``; it appears complete or not at all.
 
-    ``encoder`` says where a local checkpoint lies, which a run does not record.
-    Raises SettingsError where the run kept its encoder frozen, or the training is not named; EncoderError.
+    ``encoder`` says where a local checkpoint lies, which a run does not record; ``number`` counts the inputs
+    of a head with several from 1.
+    Raises SettingsError where the run kept that encoder frozen, or the training is not named; EncoderError.
     """
     report = runs.load(folder)
-    boundary = report.setup.get("finetune_from")
+    setup, spec = _input(report, folder, number)
+    boundary = setup.finetune_from
     if boundary is None:
         raise SettingsError(
-            f"{folder} left its encoder {report.setup['encoder']} as it was, so there is none to write; runs "
+            f"{folder} left its encoder {setup.encoder} as it was, so there is none to write; runs "
             "with --finetune-from have one"
         )
     if out.exists():
         raise SettingsError(f"{out} exists already; choose another folder with --out")
     member = _member(report, folder, fold, seed)
-    spec = report.features["spec"]
-    encoder, revision = encoder or report.setup["encoder"], spec["identity"].get("revision")
+    encoder, revision = encoder or setup.encoder, spec["identity"].get("revision")
     if not is_same(encoder, revision, spec["identity"]):
         raise SettingsError(
             f"{encoder} has other weights or settings than the encoder that {folder} was trained on; give the "
             "checkpoint with --encoder"
         )
-    states = select(spec.get("encoder_states") or spec["states"], report.setup["states"])
+    states = select(spec.get("encoder_states") or spec["states"], setup.states)
     tail = encoders.load_tail(encoder, boundary, states, revision=revision)
     weights = load_file(runs.weights_path(folder, member.fold, member.seed))
-    tail.load_state_dict({k.removeprefix("tail."): v for k, v in weights.items() if k.startswith("tail.")})
+    prefix = f"{tail_name(number - 1)}."
+    tail.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{secrets.token_hex(4)}.new")
     temporary.mkdir()
@@ -55,6 +63,15 @@ def run(folder: Path, out: Path, *, encoder: str | None, fold: str | None, seed:
         raise
     used("encoder", f"{encoder}, trained from {boundary} up, fold {member.fold}, seed {member.seed}")
     used("written", f"{out}; use it as --encoder {out}")
+
+
+def _input(report: Report, folder: Path, number: int) -> tuple[Setup, dict[str, Any]]:
+    """Set-up and spec of one input. Raises SettingsError where there are fewer."""
+    found = inputs(setup_of(report.setup))
+    if not 1 <= number <= len(found):
+        raise SettingsError(f"{folder} has {len(found)} inputs, got --input {number}; count them from 1")
+    stores = [report.features, *report.features.get("beside", ())]
+    return found[number - 1], dict(stores[number - 1]["spec"])
 
 
 def _member(report: Report, folder: Path, fold: str | None, seed: int | None) -> Run:

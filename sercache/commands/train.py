@@ -147,9 +147,9 @@ def train(
         epochs.update()
 
     try:
-        store = stores.open(folder)
+        store, *more = (stores.open(each) for each in (folder, *beside))
         report = evaluate(
-            head_class(module, setup, store.spec),
+            head_class(module, setup, [store.spec, *(each.spec for each in more)]),
             corpus,
             store,
             setup=setup,
@@ -160,7 +160,7 @@ def train(
             published=published,
             published_recipe=module.RECIPE,
             remedy=f"run: {extract_command(folder)}",
-            beside=[stores.open(each) for each in beside],
+            beside=more,
             also_train=also_train,
             test_on=test_on,
             on_plan=lambda plan: used("reading", str(plan)),
@@ -177,22 +177,31 @@ def train(
 _BAR = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} epochs [{elapsed}<{remaining}{postfix}]"
 
 
-def head_class(module: ModuleType, setup: Setup, spec: FeatureSpec) -> Any:
+def head_class(module: ModuleType, setup: Setup, specs: Sequence[FeatureSpec]) -> Any:
     """The head, on top of encoder blocks that are trained with it where the set-up asks for that.
 
+    ``specs`` are those of the store of each input.
     Raises EncoderError, UnknownNameError, StoreError where the weights are not those of the cache.
     """
-    if setup.finetune_from is None:
+    if not any(setup.boundaries):
         return module.Head
+    own = inputs(setup)
+    tails = [load_tail(each, spec) for each, spec in zip(own, specs, strict=True)]
+    return finetuned(module.Head, tails, [each.frames for each in own])
+
+
+def load_tail(setup: Setup, spec: FeatureSpec) -> Any:
+    """The blocks of one input's encoder that are trained, None where it stays frozen. Raises as head_class."""
+    if setup.finetune_from is None:
+        return None
     encoder, revision = str(setup.encoder), spec.identity.get("revision")
     if not is_same(encoder, revision, spec.identity):
         raise StoreError(
             f"{encoder} has other weights or settings than those that made {spec.shown}; name the checkpoint "
-            "that was extracted with --encoder"
+            "that was extracted with --encoder or --beside"
         )
     states = select(spec.encoder_states or spec.states, setup.states)
-    tail = encoders.load_tail(encoder, setup.finetune_from, states, revision=revision)
-    return finetuned(module.Head, tail, frames=setup.frames)
+    return encoders.load_tail(encoder, setup.finetune_from, states, revision=revision)
 
 
 def _found(request: Request, cache: Path, corpus: Corpus, setup: Setup) -> list[Found]:

@@ -63,6 +63,7 @@ def _joint(
         "speaker-specific",
         _ENCODER,
         "iemocap",
+        setup={"finetune_from": "conv,conv"} if configuration == "all-fine-tuned" else {},
         recipe={**recipe, **_balance(then)},
         options={"blocks": blocks, "second_input": "frames", "configuration": configuration, **options},
         start=_emotions(blocks, loss, first),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,24 +17,40 @@ from torch import Tensor, nn
 from sercache.nn import masked_mean
 
 
+def tail_name(number: int) -> str:
+    """What the blocks below input ``number``, counted from 0, are called among the weights of a training."""
+    return "tail" if number == 0 else f"tail{number + 1}"
+
+
 class FineTuned(nn.Module):
     """Encoder blocks below a head: from the cached state (B, 1, T, D) to the head's outputs (B, C).
 
-    Of several inputs the first goes through the blocks, the others straight to the head.
+    Of several inputs each goes through blocks of its own or, where its encoder stays frozen, straight to the
+    head.
     """
 
     STACKS = False
     """A copy of the encoder for every member would not fit: members are trained one after another."""
 
-    def __init__(self, tail: nn.Module, head: nn.Module, *, frames: bool) -> None:
-        """``frames``: whether the head reads sequences; else means over the real frames."""
+    def __init__(self, tails: Sequence[nn.Module | None], head: nn.Module, frames: Sequence[bool]) -> None:
+        """``tails``: the blocks below each input, None where there are none; ``frames``: whether the head reads
+        sequences of an input, else means over the real frames.
+
+        Raises ValueError where the head says that an encoder is not to be trained.
+        """
         super().__init__()
-        self.tail, self.head, self.frames = tail, head, frames
-        trained = sum(p.numel() for p in tail.parameters() if p.requires_grad)
-        self.notes = (
-            *getattr(head, "notes", ()),
-            f"{trained:,} parameters of the encoder are trained with the head",
-        )
+        self.head, self.frames = head, tuple(frames)
+        for k, tail in enumerate(tails):
+            if tail is not None:
+                self.add_module(tail_name(k), tail)
+        if hasattr(head, "trained_below"):
+            head.trained_below(tuple(tail is not None for tail in tails))  # type: ignore[operator]
+        self.notes = (*getattr(head, "notes", ()), *_notes(tails))
+
+    def tail_of(self, number: int) -> nn.Module | None:
+        """The blocks below input ``number``, counted from 0."""
+        found: nn.Module | None = getattr(self, tail_name(number), None)
+        return found
 
     def forward(self, x: Any, mask: Any) -> Any:
         """Outputs of the head over the states that the blocks give."""
@@ -45,30 +61,53 @@ class FineTuned(nn.Module):
         found: Tensor = self.head.embed(*self._inputs(x, mask))  # type: ignore[operator]
         return found
 
-    def _inputs(self, x: Any, mask: Any) -> tuple[Any, Any]:
-        if not isinstance(x, tuple):
-            return self._states(x, mask)
-        first, first_mask = self._states(x[0], mask[0])
-        return (first, *x[1:]), (first_mask, *mask[1:])
-
-    def _states(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        states = self.tail(x, mask)
-        if self.frames:
+    def read(self, number: int, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """What the head reads of input ``number``, counted from 0: states (B, L, T, D') and their mask (B, T)."""
+        tail = self.tail_of(number)
+        if tail is None:
+            return x, mask
+        states = tail(x, mask)
+        if self.frames[number]:
             return states, mask
         return masked_mean(states, mask)[:, :, None], torch.ones_like(mask[:, :1])
 
+    def _inputs(self, x: Any, mask: Any) -> tuple[Any, Any]:
+        if not isinstance(x, tuple):
+            return self.read(0, x, mask)
+        pairs = [self.read(k, *each) for k, each in enumerate(zip(x, mask, strict=True))]
+        return tuple(states for states, _ in pairs), tuple(own for _, own in pairs)
 
-def finetuned(head_class: type[nn.Module], tail: Any, *, frames: bool) -> Callable[..., nn.Module]:
-    """``head_class`` on top of trained blocks, to be built as a head is; each starts from a copy of ``tail``.
 
-    ``tail`` gives ``tail.states`` of ``tail.dim``; the view's own shape is that of the cached state.
+def finetuned(
+    head_class: type[nn.Module], tails: Sequence[Any], frames: Sequence[bool]
+) -> Callable[..., nn.Module]:
+    """``head_class`` on top of trained blocks, to be built as a head is; each starts from copies of ``tails``.
+
+    ``tails`` and ``frames`` have an entry for each input, see FineTuned. A tail gives ``tail.states`` of
+    ``tail.dim``; the view's own shape is that of the cached state.
     """
 
     def make(n_layers: Any, dim: Any, n_outputs: int, **options: Any) -> nn.Module:
-        shape: tuple[Any, Any] = len(tail.states), tail.dim
-        if isinstance(dim, tuple):
-            shape = (shape[0], *n_layers[1:]), (shape[1], *dim[1:])
-        return FineTuned(copy.deepcopy(tail), head_class(*shape, n_outputs, **options), frames=frames)
+        several = isinstance(dim, tuple)
+        cached = zip(n_layers, dim, strict=True) if several else [(n_layers, dim)]
+        shapes = [
+            own if tail is None else (len(tail.states), tail.dim)
+            for own, tail in zip(cached, tails, strict=True)
+        ]
+        shape = tuple(zip(*shapes, strict=True)) if several else shapes[0]
+        copies = [copy.deepcopy(tail) for tail in tails]
+        return FineTuned(copies, head_class(*shape, n_outputs, **options), frames)
 
     make.__signature__ = inspect.signature(head_class)  # type: ignore[attr-defined]
     return make
+
+
+def _notes(tails: Sequence[nn.Module | None]) -> list[str]:
+    """How much of each encoder is trained."""
+    lines = []
+    for number, tail in enumerate(tails, 1):
+        if tail is not None:
+            trained = sum(p.numel() for p in tail.parameters() if p.requires_grad)
+            which = f" of input {number}" if len(tails) > 1 else ""
+            lines.append(f"{trained:,} parameters of the encoder{which} are trained with the head")
+    return lines

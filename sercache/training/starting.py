@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from sercache.errors import RecipeError
 from sercache.training.building import take_over
 from sercache.training.contract import View, parts_of
-from sercache.training.finetune import FineTuned
+from sercache.training.finetune import FineTuned, tail_name
 
-_HEAD, _TAIL = "head.", "tail."
+_HEAD, _TAIL = "head.", f"{tail_name(0)}."
 _CHUNK = 16
 """Items at a time."""
 
@@ -24,8 +24,8 @@ def start(head: nn.Module, sources: Mapping[str, Mapping[str, Tensor]]) -> None:
     """Give ``head`` the weights of earlier trainings.
 
     ``sources`` has one entry "" for weights of the same head, else one for each part that the head's
-    ``start_from`` takes by name. Encoder blocks that are trained with the head come from the first of
-    these that has some. Raises RecipeError for weights that do not fit.
+    ``start_from`` takes by name. Encoder blocks that are trained below input k come from the k-th of these,
+    where it has some. Raises RecipeError for weights that do not fit.
     """
     if set(sources) == {""}:
         take_over(head, sources[""])
@@ -45,10 +45,10 @@ def start(head: nn.Module, sources: Mapping[str, Mapping[str, Tensor]]) -> None:
             f"the initial weights do not fit this head ({str(fault).splitlines()[0]}); train the earlier heads "
             "on states of the same size and with the same options"
         ) from fault
-    ordered = [sources[name] for name in names if name in sources]
-    trained = next((tail for weights in ordered if (tail := _part(weights, _TAIL))), None)
-    if isinstance(head, FineTuned) and trained is not None:
-        take_over(head.tail, trained)
+    for k, name in enumerate(names if isinstance(head, FineTuned) else ()):
+        tail, trained = head.tail_of(k), _part(sources.get(name, {}), _TAIL)
+        if tail is not None and trained:
+            take_over(tail, trained)
 
 
 def start_centres(head: nn.Module, view: View, device: str = "cpu") -> None:
@@ -62,6 +62,7 @@ def start_centres(head: nn.Module, view: View, device: str = "cpu") -> None:
         return
     sums: Tensor | None = None
     counts = np.bincount(second[second >= 0])
+    n_inputs = len(view.dim) if isinstance(view.dim, tuple) else 1
     place = torch.device(device)
     was_training = head.training
     head.to(place).eval()
@@ -72,8 +73,10 @@ def start_centres(head: nn.Module, view: View, device: str = "cpu") -> None:
                 rows = rows[second[rows] >= 0]
                 if not len(rows):
                     continue
-                x, mask = view.batch(rows)
-                vectors = inner.embed_speaker(parts_of(x)[-1].to(place), parts_of(mask)[-1].to(place)).cpu()
+                spoken = (parts_of(each)[-1].to(place) for each in view.batch(rows))
+                # The speaker is the last input; its encoder's blocks may be trained too.
+                x, mask = head.read(n_inputs - 1, *spoken) if isinstance(head, FineTuned) else spoken
+                vectors = inner.embed_speaker(x, mask).cpu()
                 sums = vectors.new_zeros(len(counts), vectors.shape[1]) if sums is None else sums
                 sums.index_add_(0, torch.from_numpy(second[rows]), vectors)
     finally:
