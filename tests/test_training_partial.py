@@ -97,7 +97,7 @@ def test_a_finished_one_trains_nothing(tmp_path: Path) -> None:
     assert json.dumps(numbers(again)) == json.dumps(numbers(first))
 
 
-@pytest.mark.parametrize("change", ["recipe", "head", "seeds share"])
+@pytest.mark.parametrize("change", ["recipe", "head", "option", "seeds share"])
 def test_other_settings_are_not_taken_for_ours(tmp_path: Path, change: str) -> None:
     run(How(partial=tmp_path))
     heard: list[Progress] = []
@@ -105,6 +105,8 @@ def test_other_settings_are_not_taken_for_ours(tmp_path: Path, change: str) -> N
         run(How(partial=tmp_path), recipe=replace(RECIPE, lr=1e-3), progress=heard.append)
     elif change == "head":
         run(How(partial=tmp_path), head=linear.Head, progress=heard.append)
+    elif change == "option":  # one that shows in no initial weight
+        run(How(partial=tmp_path), head_options={"dropout_rate": 0.5}, progress=heard.append)
     else:
         run(How(share_order=True, partial=tmp_path), progress=heard.append)
     n_fresh = len({at.run for at in heard})

@@ -1,8 +1,8 @@
 """Trainings of an evaluation that is not finished: each is on the disk as soon as it is done.
 
 One file per training (safetensors: the weights, and the rest of the Fit as JSON beside them), named by fold,
-seed and a digest of all that decides it: head, recipe, features, labels, initial weights. What other settings
-left behind is not taken for ours.
+seed and a digest of all that decides it: head and its options, recipe, features, labels, initial weights. What
+other settings left behind is not taken for ours.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import inspect
 import json
 import os
 import secrets
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -39,13 +40,16 @@ class Partial:
     folder: Path
     recipe: Recipe
     device: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the head: a rate of dropout, for example, shows in no weight."""
 
     def key(self, fold: str, member: Member) -> str:
         """File name of a training; of another one in any respect that decides it, another name."""
         state = hashlib.sha256()
         device = self.device.partition(":")[0]
         order = member.seed if member.order_seed is None else member.order_seed
-        for part in (__version__, repr(self.recipe), member.seed, order, device):
+        options = sorted(self.options.items())
+        for part in (__version__, repr(self.recipe), options, member.seed, order, device):
             state.update(f"{part}\n".encode())
         state.update(_source(member.head).encode())
         for name, value in sorted(member.head.state_dict().items()):

@@ -125,7 +125,7 @@ def trainings(
         n_bytes = sum(value.nbytes for value in group[0].head.state_dict().values())
         last = min(len(places), first + max(1, _HEADS_BYTES // max(n_bytes, 1)))
         group += [member(place) for place in range(first + 1, last)]
-        for number, done in _fits(group, first, recipe, device, how, counter):
+        for number, done in _fits(group, first, recipe, options, device, how, counter):
             found[number] = done
             while next_one in found:  # in their order, however they finish
                 k, seed = places[next_one]
@@ -147,12 +147,13 @@ def _fits(
     waiting: Sequence[Training],
     first: int,
     recipe: Recipe,
+    options: Mapping[str, Any],
     device: str,
     how: How,
     counter: _Counter,
 ) -> Iterator[tuple[int, Fit]]:
     """Number and Fit of trainings ``first``, …: before all those that an earlier evaluation finished."""
-    partial = Partial(how.partial, recipe, device) if how.partial else None
+    partial = Partial(how.partial, recipe, device, options) if how.partial else None
     keys = [
         partial.key(fold.name, member) if partial else ""
         for (fold, _), member in zip(counter.places[first:], waiting, strict=False)
