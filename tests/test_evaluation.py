@@ -19,6 +19,7 @@ from sercache.errors import (
     RecipeError,
     SettingsError,
     StoreError,
+    TrainingError,
     UnknownNameError,
 )
 from sercache.evaluation import Extra, Progress, evaluate, gather
@@ -81,6 +82,18 @@ def test_clips_are_merged_by_the_mean_of_their_softmax() -> None:
 def test_merging_survives_huge_logits() -> None:
     merged = merge_clips(np.array([[1e4, -1e4]], np.float32), ["a"])
     np.testing.assert_array_equal(merged["a"], [1, 0])
+
+
+def test_outputs_that_are_no_numbers_are_never_a_class() -> None:
+    class Broken(linear.Head):
+        """Right while it is trained, and no number after the last update."""
+
+        def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            outputs: torch.Tensor = super().forward(x, mask)
+            return outputs if self.training else outputs * float("nan")
+
+    with pytest.raises(TrainingError, match=r"seed 0: the head gives no finite number for \d+ of \d+ items"):
+        run(recipe=dataclasses.replace(RECIPE, max_epochs=1), head=Broken)
 
 
 def test_summaries_by_hand() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from torch import nn
 
 from sercache import metrics
+from sercache.errors import TrainingError
 from sercache.report.record import Prediction, Run, Summary, score
 from sercache.training import Fit
 from sercache.views import AnyView
@@ -40,8 +41,17 @@ def mean_of_clips(values: np.ndarray, utterance_ids: Sequence[str]) -> dict[str,
 def predictions_of(
     outputs: np.ndarray, test: AnyView, fold: str, seed: int, speakers: Mapping[str, str]
 ) -> list[Prediction]:
-    """One prediction per utterance of a view, from the logits or numbers (U, C) of its items."""
+    """One prediction per utterance of a view, from the logits or numbers (U, C) of its items.
+
+    Raises TrainingError for outputs that are no numbers: the last update of a training may have broken it.
+    """
     ids = test.utterance_ids
+    bad = np.flatnonzero(~np.isfinite(outputs).all(1))
+    if len(bad):
+        raise TrainingError(
+            f"fold {fold}, seed {seed}: the head gives no finite number for {len(bad)} of {len(ids)} items, "
+            f"first: {ids[bad[0]]}; lower lr, set clip_norm, or look for extreme values with `sercache verify`"
+        )
     targets = test.targets
     if targets is not None:
         numbers = dict(zip(ids, targets.astype(np.float64).tolist(), strict=True))
