@@ -251,6 +251,37 @@ def evaluate(**options: Any) -> None:
     run(Request(**options))
 
 
+@cli.command("map")
+@click.argument("run", type=_FOLDER)
+@click.option("--dataset", required=True, help="Whose utterances (sercache datasets).")
+@click.option(
+    "--by",
+    type=click.Choice(["speaker", "label", "predicted"]),
+    default="speaker",
+    show_default=True,
+    help="What colours the dots.",
+)
+@click.option("--task", help="Labels of the corpus.  [default: the task that is called as the run's]")
+@click.option("--clip", help="Clip rule of the cache: repeat:1+trim:15, …  [default: the run's]")
+@click.option("--fold", help="Which training, where the run has several.")
+@click.option("--seed", type=int, help="Which training, where the run has several.")
+@click.option(
+    "--encoder", help="Where the checkpoint lies, for a run with --finetune-from of a local folder."
+)
+@_root
+@_where
+def map_(**options: Any) -> None:
+    """Draw the vectors of a run's head in the plane (t-SNE); writes RUN/map-DATASET-BY.png and .csv.
+
+    \b
+    Example:
+      sercache map runs/speaker-id-wav2vec2-base-voxceleb1 --dataset iemocap --by speaker
+    """
+    from sercache.commands.map import Request, run
+
+    run(Request(**options))
+
+
 @cli.command()
 @click.option("--encoder", required=True, help="Which cache to read.")
 @click.option("--dataset", required=True, help="Corpus name (sercache datasets).")

@@ -27,9 +27,11 @@ def other_corpus(
     cache: Path,
     *,
     root: Path | None = None,
+    clip_is_chosen: bool = False,
 ) -> Extra:
     """The corpus ``DATASET[:TASK]`` with a store for each input, made by the encoders of these identities.
 
+    ``clip_is_chosen``: no store of another clip rule will do.
     Without a task it gets the one that is called as ``main_task``, or else its default.
     Raises SettingsError, CorpusError, MissingFeaturesError.
     """
@@ -39,7 +41,7 @@ def other_corpus(
     found = []
     for own, identity in zip(inputs(setup), identities, strict=True):
         there = dataclasses.replace(own, dataset=name, task=task)
-        found.append(find_store(cache, corpus, there, head, clip_is_chosen=False, identity=identity))
+        found.append(find_store(cache, corpus, there, head, clip_is_chosen=clip_is_chosen, identity=identity))
     for line in (line for each in found for line in each.deviations):
         warn(f"{name}: {line}")
     used("tested on", f"{name}, task {task}, {found[0].folder}")

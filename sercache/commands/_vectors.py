@@ -49,7 +49,7 @@ def labelled(wanted: Vectors, plan: Plan, place: Place) -> Labelled:
     first = report.runs[0]
     head = build(kind, view, len(report.classes), first.seed, **plan.trial.options)
     head.load_state_dict(load_file(runs.weights_path(folder_of(plan, place), first.fold, first.seed)))
-    vectors, outputs = _run(head.eval(), view, settings.resolve_device(place.device), plan.trial.head)
+    vectors, outputs = embedded(head.eval(), view, settings.resolve_device(place.device), plan.trial.head)
     if wanted.by == "speaker":
         labels = [material.main.speakers[each] for each in view.utterance_ids]
     else:
@@ -89,8 +89,8 @@ def _view(wanted: Vectors, material: Material, setup: Setup) -> AnyView:
     return view
 
 
-def _run(head: Any, view: AnyView, device: str, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors (U, D) and outputs (U, C)."""
+def embedded(head: Any, view: AnyView, device: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors (U, D) and outputs (U, C) of all items. Raises SettingsError for a head without vectors."""
     if not hasattr(getattr(head, "head", head), "embed"):
         raise SettingsError(f"{name} has no vectors of its own to show")
     head = head.to(device)

@@ -54,7 +54,7 @@ def run(request: Request) -> None:
     text = f"{request.dataset}:{request.task}" if request.task else request.dataset
     used("run", f"{request.run}: {report.title}")
     extra = other_corpus(
-        text, report.corpus["task"], setup, _identities(report), report.head, known, cache, root=request.root
+        text, report.corpus["task"], setup, identities(report), report.head, known, cache, root=request.root
     )
     # A run with --finetune-from needs the checkpoint itself; the store remembers where it lay.
     origin = read_origin(extra.store.path)
@@ -67,8 +67,8 @@ def run(request: Request) -> None:
         there = evaluate_elsewhere(
             report,
             extra,
-            partial(_head, kind, request.run, report),
-            _scalings(request.run, report),
+            partial(trained_head, kind, request.run, report),
+            scalings_of(request.run, report),
             device=settings.resolve_device(known.value("device", request.device).value),
             progress=lambda _: models.update(),
         )
@@ -77,7 +77,7 @@ def run(request: Request) -> None:
     _finish(report, there, request.run / f"on-{there.dataset}")
 
 
-def _head(
+def trained_head(
     kind: type[nn.Module], folder: Path, report: Report, fold: str, seed: int, view: AnyView
 ) -> nn.Module:
     """The trained head of a fold and a seed, as the run folder keeps it."""
@@ -93,12 +93,13 @@ def _kept(path: Path) -> Path:
     return path
 
 
-def _identities(report: Report) -> list[Mapping[str, Any]]:
+def identities(report: Report) -> list[Mapping[str, Any]]:
+    """Of the encoder of each input."""
     stores = [report.features, *report.features.get("beside", ())]
     return [store["spec"]["identity"] for store in stores]
 
 
-def _scalings(folder: Path, report: Report) -> dict[str, tuple[Scaling, ...]]:
+def scalings_of(folder: Path, report: Report) -> dict[str, tuple[Scaling, ...]]:
     """Statistics of each fold's inputs, where the run normalised globally."""
     if report.setup["normalise"] != "global":
         return {}

@@ -40,7 +40,7 @@ def run(
         )
     if out.exists():
         raise SettingsError(f"{out} exists already; choose another folder with --out")
-    member = _member(report, folder, fold, seed)
+    one = member(report, folder, fold, seed)
     encoder, revision = encoder or setup.encoder, spec["identity"].get("revision")
     if not is_same(encoder, revision, spec["identity"]):
         raise SettingsError(
@@ -49,7 +49,7 @@ def run(
         )
     states = select(spec.get("encoder_states") or spec["states"], setup.states)
     tail = encoders.load_tail(encoder, boundary, states, revision=revision)
-    weights = load_file(runs.weights_path(folder, member.fold, member.seed))
+    weights = load_file(runs.weights_path(folder, one.fold, one.seed))
     prefix = f"{tail_name(number - 1)}."
     tail.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def run(
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    used("encoder", f"{encoder}, trained from {boundary} up, fold {member.fold}, seed {member.seed}")
+    used("encoder", f"{encoder}, trained from {boundary} up, fold {one.fold}, seed {one.seed}")
     used("written", f"{out}; use it as --encoder {out}")
 
 
@@ -74,7 +74,7 @@ def _input(report: Report, folder: Path, number: int) -> tuple[Setup, dict[str, 
     return found[number - 1], dict(stores[number - 1]["spec"])
 
 
-def _member(report: Report, folder: Path, fold: str | None, seed: int | None) -> Run:
+def member(report: Report, folder: Path, fold: str | None, seed: int | None) -> Run:
     """The training that is meant. Raises SettingsError where it is none or several."""
     fitting = [
         each

@@ -128,14 +128,15 @@ def evaluate_elsewhere(
     part = open_elsewhere(extra, (), setup, report.corpus["task"], outputs, bool(report.targets), budget)
     heard: list[Heard] = []
     for run in report.runs:
-        view = _normalised(part.inputs, scalings.get(run.fold, ()))
+        view = normalised(part.inputs, scalings.get(run.fold, ()))
         heard.append(hear(head_of(run.fold, run.seed, view), view, part, run.fold, run.seed, device))
         if progress:
             progress(run)
     return conclude(extra, part, setup, report.classes, report.targets, heard)
 
 
-def _normalised(inputs: Sequence[FeatureView], scalings: Sequence[Scaling]) -> AnyView:
+def normalised(inputs: Sequence[FeatureView], scalings: Sequence[Scaling]) -> AnyView:
+    """All inputs as one view, scaled by these statistics where there are any."""
     if not scalings:
         return beside(inputs)
     return beside([view.scaled(scaling) for view, scaling in zip(inputs, scalings, strict=True)])

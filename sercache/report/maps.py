@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PERPLEXITY = 20.0
+_MOST_NAMES = 48
+"""In a legend."""
 
 
 def vector_map(
@@ -24,6 +26,14 @@ def vector_map(
     As the published code of Park et al. 2023 draws Figures 5, 6, 8 and 9: perplexity 20, begun from
     principal components, automatic learning rate. Raises SettingsError for too few vectors.
     """
+    return place_map([(name, tsne(vectors, seed=seed), labels) for name, vectors, labels in panels], title)
+
+
+def place_map(panels: Sequence[tuple[str, np.ndarray, Sequence[str]]], title: str) -> Figure:
+    """Dots at places (U, 2) by label, a panel for each (name, places, labels).
+
+    More labels than a legend can hold (_MOST_NAMES) share colours and have none.
+    """
     names = sorted({label for _, _, labels in panels for label in labels})
     colours = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(names)}
     markers = {name: "o^sDvP*X"[k // len(COLOURS) % 8] for k, name in enumerate(names)}
@@ -32,8 +42,8 @@ def vector_map(
     figure, grid = canvas(
         title, width=4.4 * n_columns, height=4.2 * n_rows + 0.8, rows=n_rows, columns=n_columns
     )
-    for axes, (name, vectors, labels) in zip(grid, panels, strict=False):
-        places, of = tsne(vectors, seed=seed), np.array(labels)
+    for axes, (name, places, labels) in zip(grid, panels, strict=False):
+        of = np.array(labels)
         for label in names:
             x, y = places[of == label].T
             axes.scatter(
@@ -44,7 +54,8 @@ def vector_map(
         axes.set_title(name, fontsize=9)
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
-    legend(figure, grid[0])
+    if len(names) <= _MOST_NAMES:
+        legend(figure, grid[0])
     return figure
 
 

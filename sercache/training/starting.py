@@ -45,7 +45,9 @@ def start(head: nn.Module, sources: Mapping[str, Mapping[str, Tensor]]) -> None:
             f"the initial weights do not fit this head ({str(fault).splitlines()[0]}); train the earlier heads "
             "on states of the same size and with the same options"
         ) from fault
-    for k, name in enumerate(names if isinstance(head, FineTuned) else ()):
+    if not isinstance(head, FineTuned):
+        return
+    for k, name in enumerate(names):
         tail, trained = head.tail_of(k), _part(sources.get(name, {}), _TAIL)
         if tail is not None and trained:
             take_over(tail, trained)

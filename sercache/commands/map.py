@@ -1,0 +1,133 @@
+"""`sercache map`: the vectors of a trained head in the plane, a dot for each utterance of a corpus."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from sercache import catalog, settings
+from sercache.commands._cache import read_origin
+from sercache.commands._console import say, used
+from sercache.commands._elsewhere import other_corpus
+from sercache.commands._vectors import Labelled, embedded, separation
+from sercache.commands.evaluate import identities, scalings_of, trained_head
+from sercache.commands.export import member
+from sercache.commands.train import head_class
+from sercache.errors import SettingsError
+from sercache.evaluation import Extra, gather
+from sercache.evaluation.describe import setup_of
+from sercache.evaluation.elsewhere import normalised
+from sercache.recipe import Setup
+from sercache.report import maps, plots, runs
+from sercache.report.record import Report, Run
+
+By = Literal["speaker", "label", "predicted"]
+"""What colours the dots."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of one call."""
+
+    run: Path
+    dataset: str
+    by: By = "speaker"
+    task: str | None = None
+    clip: str | None = None
+    """Of the cache that is read; None: that of the run, or what there is."""
+    fold: str | None = None
+    seed: int | None = None
+    root: Path | None = None
+    cache: Path | None = None
+    device: str | None = None
+    encoder: str | None = None
+    """Where the checkpoint lies, for a run that trained a local one's blocks with its head."""
+
+
+def run(request: Request) -> None:
+    """Write ``RUN/map-<corpus>-<by>.png`` and the places as CSV; say how far apart the groups lie.
+
+    Raises SettingsError for a head without vectors, MissingFeaturesError, and what ``gather`` raises.
+    """
+    report = runs.load(request.run)
+    one = member(report, request.run, request.fold, request.seed)
+    if request.by == "predicted" and not report.classes:
+        raise SettingsError(f"{request.run} predicts numbers, which are no groups; choose another --by")
+    ids, vectors, groups = _vectors(request, report, one)
+    labels = groups[request.by]
+    if set(labels) == {""}:
+        raise SettingsError(f"{request.dataset} names no {request.by} of its utterances; choose another --by")
+    used("embedded", f"{len(ids)} utterances by fold {one.fold}, seed {one.seed}")
+    places = maps.tsne(vectors)
+    stem = request.run / f"map-{request.dataset}-{request.by}"
+    title = f"{report.title}\n{request.dataset} by {request.by}, fold {one.fold}, seed {one.seed}"
+    drawn = plots.save(maps.place_map([("", places, labels)], title), stem)
+    table = stem.with_name(f"{stem.name}.csv")
+    _write(table, ids, places, groups)
+    apart = separation(Labelled(vectors, labels))
+    if apart is not None:
+        say(f"mean silhouette of the vectors by {request.by} (cosine): {apart.mean:.3f}; 1 apart, 0 mixed")
+    used("written", ", ".join(map(str, (*drawn, table))))
+
+
+def _vectors(
+    request: Request, report: Report, one: Run
+) -> tuple[tuple[str, ...], np.ndarray, dict[By, tuple[str, ...]]]:
+    """Ids, vectors (U, D) and the name of each utterance's group by each rule."""
+    known = settings.load()
+    setup, extra = _material(request, report)
+    specs = [each.spec for each in (extra.store, *extra.beside)]
+    kind = head_class(catalog.load("heads", report.head), setup, specs)
+    here = replace(setup, task=extra.task, protocol="all", dev="none")
+    part = gather(extra.corpus, extra.store, here, beside=extra.beside).main
+    view = normalised(part.inputs, scalings_of(request.run, report).get(one.fold, ()))
+    head = trained_head(kind, request.run, report, one.fold, one.seed, view)
+    device = settings.resolve_device(known.value("device", request.device).value)
+    vectors, outputs = embedded(head, view, device, report.head)
+    ids = tuple(view.utterance_ids)
+    predicted = tuple(report.classes[k] for k in outputs.argmax(1)) if report.classes else ()
+    return ids, vectors, {
+        "speaker": tuple(part.speakers.get(each, "") for each in ids),
+        "label": tuple(part.labels[each] for each in ids),
+        "predicted": predicted,
+    }  # fmt: skip
+
+
+def _material(request: Request, report: Report) -> tuple[Setup, Extra]:
+    """What the head reads of the corpus, and where it lies."""
+    known = settings.load()
+    cache = Path(known.value("cache", request.cache).value).expanduser()
+    setup = replace(setup_of(report.setup), encoder=report.features["spec"]["encoder"], test_on=())
+    setup = replace(setup, clip=request.clip or setup.clip, dataset=request.dataset)
+    text = f"{request.dataset}:{request.task}" if request.task else request.dataset
+    extra = other_corpus(
+        text,
+        report.corpus["task"],
+        setup,
+        identities(report),
+        report.head,
+        known,
+        cache,
+        root=request.root,
+        clip_is_chosen=request.clip is not None,
+    )
+    # A run with --finetune-from needs the checkpoint itself; the store remembers where it lay.
+    origin = read_origin(extra.store.path)
+    return replace(setup, encoder=request.encoder or origin.get("encoder", setup.encoder)), extra
+
+
+def _write(
+    path: Path, ids: tuple[str, ...], places: np.ndarray, groups: Mapping[By, tuple[str, ...]]
+) -> None:
+    """One line an utterance: where its dot lies, who speaks, its class and what the head says."""
+    there = {name: labels for name, labels in groups.items() if labels}
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["id", "x", "y", *there])
+        for row in zip(ids, *places.T.tolist(), *there.values(), strict=True):
+            table.writerow(row)
