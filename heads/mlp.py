@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sercache.nn import dropout, masked_mean, weighted_sum
+from sercache.nn import dropout, weighted_mean
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "baseline of sercache: perceptron on pooled states"
@@ -41,7 +41,7 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Logits (B, C) of x (B, L, T, D)."""
-        pooled = masked_mean(weighted_sum(x, self.layer_weights(), mask), mask)
+        pooled = weighted_mean(x, self.layer_weights(), mask)
         return self.out(dropout(F.relu(self.hidden(pooled)), self.dropout_rate, self.training))
 
     def layer_weights(self) -> Tensor:

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from sercache.nn import masked_mean, weighted_sum
+from sercache.nn import weighted_mean
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Yang et al. 2021, SUPERB: Speech processing Universal PERformance Benchmark (emotion recognition)"
@@ -53,9 +54,11 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Logits (B, C) of x (B, L, T, D)."""
-        # The mean comes first: linear maps commute with it, and it is the smaller product by a factor T.
-        pooled = masked_mean(weighted_sum(x, self.layer_weights(), mask), mask)
-        return self.out(self.projection(pooled))
+        # The mean comes first: linear maps commute with it, and it is the smaller product by a factor T. Both
+        # maps together are one of C rows: C x D products per utterance in place of (D + C) x hidden.
+        weight = self.out.weight @ self.projection.weight
+        bias = F.linear(self.projection.bias, self.out.weight, self.out.bias)
+        return F.linear(weighted_mean(x, self.layer_weights(), mask), weight, bias)
 
     def layer_weights(self) -> Tensor:
         """Share (L,) of each layer; they sum to 1."""

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sercache.nn import dropout, masked_mean, weighted_sum
+from sercache.nn import dropout, mean_of_frames, real_frames, weighted_sum
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Pepino, Riera, Ferrer 2021, Emotion Recognition from Speech Using wav2vec 2.0 Embeddings (Dense)"
@@ -91,10 +91,10 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Logits (B, C) of x (B, L, T, D); pooled states are sequences of one frame."""
-        frames = weighted_sum(x, self.layer_weights(), mask)
+        frames, places = real_frames(weighted_sum(x, self.layer_weights(), mask), mask)
         for dense in (self.dense1, self.dense2):
             frames = F.relu(dense(dropout(frames, self.dropout_rate, self.training)))
-        return self.out(masked_mean(frames, mask))
+        return self.out(mean_of_frames(frames, places, mask))
 
     def layer_weights(self) -> Tensor:
         """Share (L,) of each layer; they sum to 1."""

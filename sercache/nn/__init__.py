@@ -15,16 +15,19 @@ from sercache.nn._attention import (
 from sercache.nn._convolution import ConvFront
 from sercache.nn._losses import cross_entropy, focal_loss
 from sercache.nn._masked import (
-    dropout,
     mask_of,
     masked_max,
     masked_mean,
     masked_softmax,
+    mean_of_frames,
     padded_to,
+    real_frames,
+    weighted_mean,
     weighted_sum,
 )
 from sercache.nn._recurrent import BiGRU, RecurrentAttention, over_frames
 from sercache.nn._shape import many_blocks, only_state, side_by_side
+from sercache.nn._together import dropout, own_streams
 
 __all__ = [
     "ArcFace",
@@ -44,9 +47,13 @@ __all__ = [
     "masked_max",
     "masked_mean",
     "masked_softmax",
+    "mean_of_frames",
     "only_state",
     "over_frames",
+    "own_streams",
     "padded_to",
+    "real_frames",
     "side_by_side",
+    "weighted_mean",
     "weighted_sum",
 ]

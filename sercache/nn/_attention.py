@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sercache.nn._masked import dropout, masked_max, masked_mean, masked_softmax
+from sercache.nn._masked import masked_max, masked_mean, masked_softmax
+from sercache.nn._together import dropout
 
 
 class AttentionBlock(nn.Module):

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sercache.nn._together import mixed
+
 _HALF = (torch.float16, torch.bfloat16)
-_LEVELS = 2**16
-"""Values of a 16-bit draw."""
 
 
 def mask_of(lengths: Tensor, n_frames: int | None = None) -> Tensor:
@@ -53,10 +53,30 @@ def weighted_sum(x: Tensor, weights: Tensor, mask: Tensor) -> Tensor:
     gradient of ``weights``: views pad with finite values.
     """
     n_items, _, n_frames, dim = x.shape
-    # One matrix product per utterance reads x once; einsum and mul-sum were 5 to 10 times slower.
-    rows = weights.to(x.dtype).expand(n_items, 1, -1)
-    mixed = torch.bmm(rows, x.flatten(2)).view(n_items, n_frames, dim)
-    return torch.where(mask[..., None], mixed, 0.0)
+    sums = mixed(x.flatten(2), weights.to(x.dtype)).view(n_items, n_frames, dim)
+    return torch.where(mask[..., None], sums, 0.0)
+
+
+def weighted_mean(x: Tensor, weights: Tensor, mask: Tensor) -> Tensor:
+    """Mean (B, D) over real frames of the sum over layers of ``weights`` (L,) times x (B, L, T, D)."""
+    if x.shape[2] == 1:  # a pooled state is its own mean
+        return weighted_sum(x, weights, mask).squeeze(1)
+    return masked_mean(weighted_sum(x, weights, mask), mask)
+
+
+def real_frames(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The real frames (F, D) of x (B, T, D), and their places (F,) among the B x T; mask (B, T).
+
+    What works on frames by themselves then computes no padding; ``mean_of_frames`` gathers it.
+    """
+    places = mask.flatten().nonzero().squeeze(1)
+    return x.flatten(0, 1).index_select(0, places), places
+
+
+def mean_of_frames(frames: Tensor, places: Tensor, mask: Tensor) -> Tensor:
+    """Mean (B, D) over the frames (F, D) of each utterance, laid out as ``real_frames`` gives them."""
+    padded = frames.new_zeros(mask.numel(), frames.shape[-1]).index_copy(0, places, frames)
+    return masked_mean(padded.unflatten(0, mask.shape), mask)
 
 
 def padded_to(x: Tensor, mask: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
@@ -65,22 +85,6 @@ def padded_to(x: Tensor, mask: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
     missing = n_frames - mask.shape[1]
     x = torch.where(_over_frames(mask, x), x, 0.0)
     return F.pad(x, (0, 0, 0, missing)), F.pad(mask, (0, missing))
-
-
-def dropout(x: Tensor, p: float, training: bool) -> Tensor:
-    """``x`` with a share ``p`` of its elements at zero and the others scaled up while training; else ``x``.
-
-    On a CPU ``p`` is rounded to 1/65536 and four elements share one draw of 64 bits: torch's own draws each
-    element by itself, which was a fifth of the time of training weighted-dense.
-    """
-    if not training or p == 0:
-        return x
-    if x.device.type != "cpu":
-        return F.dropout(x, p)
-    n_dropped = min(round(p * _LEVELS), _LEVELS - 1)
-    draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-    kept = draws.view(torch.int16)[: x.numel()].view(x.shape) >= n_dropped - _LEVELS // 2
-    return x * (kept * torch.tensor(_LEVELS / (_LEVELS - n_dropped), dtype=x.dtype))
 
 
 def _over_frames(mask: Tensor, x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from sercache.nn._attention import QueryAttention
-from sercache.nn._masked import dropout
+from sercache.nn._together import dropout
 
 
 def over_frames(rnn: nn.RNNBase, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
