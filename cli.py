@@ -426,13 +426,26 @@ def doctor(dataset: str, root: Path | None, task: str | None, deep: bool, as_jso
 
 @cli.command()
 @click.argument("name", required=False)
-def datasets(name: str | None) -> None:
+@click.option(
+    "--counts", is_flag=True, help="Read the corpus and count utterances by session, sex and class."
+)
+@click.option("--task", help="Label map that --counts counts.  [default: the corpus']")
+@_root
+def datasets(name: str | None, counts: bool, task: str | None, root: Path | None) -> None:
     """List the corpora that can be read, or show one: expected tree, tasks, splits, licence.
 
     \b
     Example:
       sercache datasets iemocap
+      sercache datasets iemocap --counts
     """
+    if name and counts:
+        from sercache.commands.counts import run as count
+
+        count(name, root=root, task=task)
+        return
+    if counts or task or root:
+        raise click.UsageError("--counts goes with the name of a corpus, --task and --root with --counts")
     from sercache.commands.inspect import datasets as run
 
     run(name)
