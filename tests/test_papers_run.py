@@ -173,10 +173,9 @@ def test_rows_without_weights_come_out_on_speech_alone(
     assert ours == ["None: eGeMAPS", "None: Spectrogram", "None: Spectrogram at 48 kHz, as the authors' code"]
     assert set(ours) == set(rows), "rows that need a checkpoint are left out"
     assert "6 rows are left out" in out
-    assert "on a copy without the songs" in " ".join(out.split())
-    n = len([path for path in root.rglob("*.wav") if not path.name.startswith(".")])
-    assert f"ravdess: {n} utterances" in out, "the table says what copy it rests on"
-    assert "instead of" in out
+    text = " ".join(out.split())
+    assert "on a copy without the songs" in text
+    assert "ravdess: 192 utterances, task 7class: 192 of 1440" in text, "the table says what copy it rests on"
 
 
 @pytest.mark.slow
