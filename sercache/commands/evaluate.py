@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
 from torch import nn
 
 from sercache import catalog, settings
@@ -18,7 +17,7 @@ from sercache.commands._console import bar, say, used
 from sercache.commands._elsewhere import other_corpus
 from sercache.commands._outcome import draw
 from sercache.commands.train import head_class
-from sercache.errors import SettingsError
+from sercache.errors import RecipeError, SettingsError
 from sercache.evaluation import evaluate_elsewhere
 from sercache.evaluation.describe import setup_of
 from sercache.evaluation.elsewhere import read_scalings
@@ -82,15 +81,14 @@ def trained_head(
 ) -> nn.Module:
     """The trained head of a fold and a seed, as the run folder keeps it."""
     outputs = report.targets or report.classes
-    head = build(kind, view, len(outputs), seed, **report.options)
-    head.load_state_dict(load_file(_kept(runs.weights_path(folder, fold, seed))))
-    return head.eval()
-
-
-def _kept(path: Path) -> Path:
-    if not path.is_file():
-        raise SettingsError(f"{path} is not there: this run did not keep its heads; train it again")
-    return path
+    path = runs.weights_path(folder, fold, seed)
+    weights = runs.read_tensors(path)
+    try:
+        return build(kind, view, len(outputs), seed, start=weights, **report.options).eval()
+    except RecipeError as fault:
+        raise SettingsError(
+            f"{path} is not of the head {report.head} that report.json names: {fault}"
+        ) from fault
 
 
 def identities(report: Report) -> list[Mapping[str, Any]]:
@@ -103,8 +101,8 @@ def scalings_of(folder: Path, report: Report) -> dict[str, tuple[Scaling, ...]]:
     """Statistics of each fold's inputs, where the run normalised globally."""
     if report.setup["normalise"] != "global":
         return {}
-    paths = {fold.name: _kept(runs.scaling_path(folder, fold.name)) for fold in report.folds}
-    return {fold: read_scalings(load_file(path)) for fold, path in paths.items()}
+    paths = {fold.name: runs.scaling_path(folder, fold.name) for fold in report.folds}
+    return {fold: read_scalings(runs.read_tensors(path)) for fold, path in paths.items()}
 
 
 def _finish(report: Report, there: Elsewhere, folder: Path) -> None:

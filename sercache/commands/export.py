@@ -7,8 +7,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
-
 from sercache import encoders
 from sercache.commands._console import used
 from sercache.commands._find import is_same
@@ -49,7 +47,7 @@ def run(
         )
     states = select(spec.get("encoder_states") or spec["states"], setup.states)
     tail = encoders.load_tail(encoder, boundary, states, revision=revision)
-    weights = load_file(runs.weights_path(folder, one.fold, one.seed))
+    weights = runs.read_tensors(runs.weights_path(folder, one.fold, one.seed))
     prefix = f"{tail_name(number - 1)}."
     tail.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -82,7 +82,7 @@ def load(folder: Path) -> Report:
         for run in record["runs"]:
             run["history"] = histories.get((run["fold"], run["seed"]), [])
         return Report.from_json(record)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as fault:
         raise SettingsError(f"{folder} is damaged: {type(fault).__name__}: {fault}; run it again") from fault
 
 
@@ -99,6 +99,19 @@ def weights_path(folder: Path, fold: str, seed: int) -> Path:
 def scaling_path(folder: Path, fold: str) -> Path:
     """Where a run folder keeps the statistics that normalise the inputs of a fold (safetensors)."""
     return Path(folder) / WEIGHTS / _scaling_name(fold)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """What lies at ``weights_path`` or ``scaling_path``. Raises SettingsError where it is not there or damaged."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise SettingsError(f"{path} is not there: this run did not keep its heads; train it again")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as fault:
+        raise SettingsError(f"{path} is damaged: {fault}; train the run again") from fault
 
 
 def _scaling_name(fold: str) -> str:
