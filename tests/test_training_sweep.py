@@ -98,6 +98,78 @@ def test_names_that_nothing_knows(sercache: Sercache, cached: Path) -> None:
     assert not (cached / "s").exists()
 
 
+def test_a_mistake_in_the_first_call_leaves_no_sweep(sercache: Sercache, cached: Path) -> None:
+    grid = ["--grid", "lr=0.1"]
+    wrong = sercache(*SWEEP, *grid, "--encoder", "mfcc")
+    assert wrong.code == 2
+    assert "mfcc" in wrong.err
+    right = sercache(*SWEEP, *grid)
+    assert right.code == 0, right.err
+    path = cached / "s" / "lr=0.1" / "report.json"
+    record = json.loads(path.read_text())
+    record["folds"][0]["n_train"] += 1
+    path.write_text(json.dumps(record))
+    mixed = sercache(*SWEEP, "--grid", "lr=0.01,0.1")
+    assert mixed.code == 2
+    assert "trained on other utterances or folds" in mixed.err
+
+
+def test_a_solved_head_has_nothing_to_select_by(sercache: Sercache, cached: Path) -> None:
+    code, _, err = sercache(*SWEEP, "--head", "logistic", "--grid", "c=0.1,1")
+    assert code == 2
+    assert "logistic is solved" in err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--name", "a/b"], "--name 'a/b' is no name of a folder"),
+        (["--name", ".."], "does not begin with a dot"),
+        (["--runs", "{file}/x"], "runs cannot be written to"),
+        (["--store", "{store}", "--encoder", "mfcc"], "was made by logmel, asked for --encoder mfcc"),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_training(
+    sercache: Sercache, cached: Path, tmp_path: Path, more: list[str], message: str
+) -> None:
+    (tmp_path / "file").touch()
+    [spec] = tmp_path.glob("**/spec.json")
+    places = {"file": tmp_path / "file", "store": spec.parent.parent}
+    train = ["train", "--head", "linear", "--dataset", "manifest", "--dev", "next"]
+    encoder = [] if "--encoder" in more else ["--encoder", "logmel"]
+    code, _, err = sercache(*train, *encoder, *(text.format(**places) for text in more))
+    assert code == 2
+    assert message in err
+    assert not cached.exists()
+
+
+def test_a_run_that_was_done_meanwhile_costs_nothing(
+    sercache: Sercache, cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sercache.commands import train
+
+    write = train.finish
+
+    def late(report: object, weights: object, folder: Path) -> None:
+        assert folder == cached / "r-2"
+        write(report, weights, folder)  # type: ignore[arg-type]
+
+    begun = train.trained
+
+    def slow(*arguments: object) -> object:
+        found = begun(*arguments)  # type: ignore[arg-type]
+        (cached / "r").mkdir(parents=True)
+        return found
+
+    monkeypatch.setattr(train, "finish", late)
+    monkeypatch.setattr(train, "trained", slow)
+    done = sercache(
+        "train", "--head", "logistic", "--encoder", "logmel", "--dataset", "manifest", "--name", "r"
+    )
+    assert done.code == 0, done.err
+    assert (cached / "r-2" / "report.json").is_file()
+
+
 def test_training_goes_on_after_it_was_cut_off(
     sercache: Sercache, cached: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

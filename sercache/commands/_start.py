@@ -30,13 +30,11 @@ class Start:
         Raises SettingsError where none or several fit, ProtocolError where the earlier training may have
         seen this fold's test part.
         """
-        from safetensors.torch import load_file
-
         found: dict[str, Mapping[str, Any]] = {}
         for part, report in self.reports.items():
             member = _member(report, self.folders[part], fold.name, seed)
             self._check_unseen(report, self.folders[part], member, fold)
-            found[part] = load_file(runs.weights_path(self.folders[part], member.fold, member.seed))
+            found[part] = runs.read_tensors(runs.weights_path(self.folders[part], member.fold, member.seed))
         return found
 
     def prepare(self, head: Any, fold: Fold, seed: int) -> None:
@@ -52,6 +50,16 @@ class Start:
                 f"{folder} held out other utterances of {self.corpus} in fold {member.fold} than fold {fold.name} "
                 "tests: it may have trained on them; train it by the same protocol and task"
             )
+
+    def check_elsewhere(self, names: Sequence[str]) -> None:
+        """Raises SettingsError where one of the corpora that are tested on was trained on by an earlier run."""
+        for part, report in self.reports.items():
+            seen = {report.corpus["name"], *(more["name"] for more in report.also_trained)}
+            for name in sorted(seen & set(names)):
+                raise SettingsError(
+                    f"{self.folders[part]}, which gives initial weights, was trained on {name}: testing on it is no "
+                    f"test; leave {name} out of --test-on"
+                )
 
     def said(self) -> tuple[str, ...]:
         """One line for each run, for the record."""

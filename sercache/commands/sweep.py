@@ -22,6 +22,7 @@ from sercache.commands._outcome import draw, printed
 from sercache.commands._setup import head_options
 from sercache.errors import MissingExtraError, RecipeError, SettingsError
 from sercache.evaluation.partial import remove
+from sercache.evaluation.solving import is_solved
 from sercache.recipe import Recipe, override
 from sercache.report import runs as run_folders
 from sercache.report import tables
@@ -64,6 +65,12 @@ class Request:
 def run(request: Request) -> None:
     """Train every point that is not done yet, print the table, report the test of the best. Raises SercacheError."""
     module = catalog.load("heads", request.head)
+    train.checked_name(request.name)
+    if is_solved(module.Head):
+        raise RecipeError(
+            f"{request.head} is solved and has no epochs to judge by a dev part, so that nothing can select; "
+            "train it with each value of the option that you choose beforehand"
+        )
     grid = read_grid(request.grid)
     for point in points(grid):  # all are checked before the first is trained
         _request(module, request, point)
@@ -71,9 +78,11 @@ def run(request: Request) -> None:
     folder = Path(known.value).expanduser() / request.name
     _same_sweep(request, folder / SHARED)
     found: list[tuple[Point, float, Path]] = []
+    first: Report | None = None
     for point in _drawn(request, grid, found):
         place = folder / _name(point)
         report = _done(module, request, point, place)
+        first = _same_material(report, place, first)
         found.append((point, dev_score(report, request.on), place))
         _write_table(folder / TABLE, found)
     best = max(found, key=lambda each: each[1])
@@ -158,6 +167,25 @@ def _done(module: ModuleType, request: Request, point: Point, place: Path) -> Re
     return report
 
 
+def _same_material(report: Report, place: Path, first: Report | None) -> Report:
+    """The first report of the sweep. Raises SettingsError where a point was trained on other utterances."""
+    if first is None:
+        return report
+    for name in ("corpus", "folds"):
+        if _plain(getattr(report, name)) != _plain(getattr(first, name)):
+            raise SettingsError(
+                f"{place} was trained on other utterances or folds than the first point ({name} differ): the corpus "
+                "has changed since; remove the older runs of this sweep, or give it another --name"
+            )
+    return first
+
+
+def _plain(value: Any) -> Any:
+    """A part of a report as its JSON."""
+    parts = [dataclasses.asdict(each) for each in value] if isinstance(value, tuple) else value
+    return json.dumps(parts, sort_keys=True)
+
+
 def _drawn(
     request: Request, grid: Mapping[str, Sequence[str]], found: Sequence[tuple[Point, float, Path]]
 ) -> Iterator[Point]:
@@ -203,7 +231,8 @@ def _same_sweep(request: Request, path: Path) -> None:
     """Note down what all points share. Raises SettingsError where the folder is that of another sweep."""
     shared = {name: value for name, value in dataclasses.asdict(request).items() if name not in _FREE}
     text = json.dumps(shared, indent=1, default=str, ensure_ascii=False)
-    if path.is_file() and path.read_text(encoding="utf-8") != text:
+    begun = any(path.parent.glob(f"*/{run_folders.REPORT}"))  # else a mistake in the first call is no harm
+    if begun and path.is_file() and path.read_text(encoding="utf-8") != text:
         raise SettingsError(
             f"{path.parent} is a sweep with other settings; give this one another --name, or remove that one"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -18,13 +19,13 @@ from sercache.commands._outcome import finish
 from sercache.commands._setup import Request, check_inputs, chosen_setup, head_options
 from sercache.commands._start import read as read_start
 from sercache.datasets import Corpus
-from sercache.errors import RecipeError, StoreError
+from sercache.errors import RecipeError, SettingsError, StoreError
 from sercache.evaluation import Extra, How, Progress, evaluate
 from sercache.evaluation.elsewhere import scaling_tensors
 from sercache.evaluation.partial import remove
 from sercache.evaluation.solving import is_solved
 from sercache.recipe import Recipe, Setup, inputs, override
-from sercache.report.epochs import write_epochs, write_tensorboard
+from sercache.report.epochs import check_tensorboard, write_epochs, write_tensorboard
 from sercache.report.record import Report
 from sercache.states import select
 from sercache.stores.spec import FeatureSpec
@@ -39,12 +40,14 @@ Weights = dict[tuple[str, int | None], Mapping[str, Any]]
 
 def run(request: Request) -> None:
     """Train as asked, write the run folder, print the table. Raises SercacheError."""
-    report, weights, folder = trained(request)
+    report, weights, meant = trained(request)
+    # Another training of this name may have been done first.
+    folder = free_name(meant.parent, meant.name)
     finish(report, weights, folder)
     write_epochs(report, folder)
     if request.track:
         used("events", str(write_tensorboard(report, folder)))
-    remove(partial_of(folder))
+    remove(partial_of(meant))
 
 
 def partial_of(folder: Path) -> Path:
@@ -76,6 +79,8 @@ def trained(request: Request, folder: Path | None = None) -> tuple[Report, Weigh
     check_inputs(module, request.head, setup)
     used("cache", cache)
     found, *beside = _found(request, cache_folder, corpus, setup)
+    if request.store is not None:
+        setup = _of_store(request, setup, found)
     for line in (line for each in (found, *beside) for line in each.deviations):
         warn(line)
     _say_setup((found, *beside), setup)
@@ -87,10 +92,14 @@ def trained(request: Request, folder: Path | None = None) -> tuple[Report, Weigh
     ]
     device = settings.resolve_device(known.value("device", request.device).value)
     runs = Path(known.value("runs", request.runs).value).expanduser()
-    folder = folder or free_name(runs, request.name or default_name(request.head, setup))
+    folder = folder or free_name(runs, checked_name(request.name) or default_name(request.head, setup))
     how = How("serial" if request.serial else "auto", request.share_order, partial_of(folder))
     if start := read_start(request.start_from, corpus.name):
+        start.check_elsewhere([each.corpus.name for each in elsewhere])
         how = dataclasses.replace(how, prepare=start.prepare, remarks=start.said())
+    if request.track:
+        check_tensorboard()
+    _check_writable(folder)
     if request.deterministic:
         be_deterministic()
     report, weights = train(
@@ -138,9 +147,12 @@ def train(
     def keep_scalings(fold: str, found: Sequence[Scaling]) -> None:
         weights[fold, None] = scaling_tensors(found)
 
-    epochs = bar(desc="training", unit="epoch", bar_format=_BAR)
+    epochs: Any = None
 
     def advance(at: Progress) -> None:
+        # Made with the first epoch: what is said or refused before it has the line to itself.
+        nonlocal epochs
+        epochs = bar(desc="training", unit="epoch", bar_format=_BAR) if epochs is None else epochs
         # A run that stops early leaves epochs out: the total is corrected as they come in.
         epochs.total = epochs.n + at.left + 1
         epochs.set_postfix_str(f"fold {at.fold}, seed {at.seed}, run {at.run}/{at.n_runs}", refresh=False)
@@ -170,7 +182,8 @@ def train(
             how=dataclasses.replace(how or How(), say=lambda text: used("training", text)),
         )
     finally:
-        epochs.close()
+        if epochs is not None:
+            epochs.close()
     return report, weights
 
 
@@ -225,6 +238,39 @@ def _say_setup(found: Sequence[Found], setup: Setup) -> None:
 def default_name(head: str, setup: Setup) -> str:
     """A run's name where the user gives none: head, encoder, corpus."""
     return f"{head}-{Path(setup.encoder).name}-{setup.dataset}"
+
+
+def checked_name(name: str | None) -> str | None:
+    """The name of a run folder, as given. Raises SettingsError for one that `sercache report` would not find."""
+    if name is not None and (not name.strip() or name.startswith(".") or {"/", "\\", "\0"} & set(name)):
+        raise SettingsError(
+            f"--name {name!r} is no name of a folder; expected one without slashes that does not begin with a dot: "
+            "choose where runs lie with --runs"
+        )
+    return name
+
+
+def _of_store(request: Request, setup: Setup, found: Found) -> Setup:
+    """The set-up with the encoder that made the store. Raises StoreError where another one was asked for."""
+    spec = found.spec
+    if request.encoder not in (None, spec.encoder, spec.shown) and not is_same(
+        str(request.encoder), spec.identity.get("revision"), spec.identity
+    ):
+        raise StoreError(
+            f"{found.folder} was made by {spec.encoder}, asked for --encoder {request.encoder}; leave one of "
+            "--store and --encoder out"
+        )
+    # With trained blocks the checkpoint itself is read, which the store only names.
+    return (
+        setup if request.encoder or setup.finetune_from else dataclasses.replace(setup, encoder=spec.encoder)
+    )
+
+
+def _check_writable(folder: Path) -> None:
+    """Raises SettingsError where a run cannot be written, before hours are spent on it."""
+    there = next(place for place in folder.absolute().parents if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise SettingsError(f"runs cannot be written to {there}; choose another folder with --runs")
 
 
 def free_name(runs: Path, name: str) -> Path:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 from sercache.errors import MissingExtraError
 from sercache.report.record import Report
@@ -23,20 +25,25 @@ def write_epochs(report: Report, folder: Path) -> Path:
     return path
 
 
+def check_tensorboard() -> None:
+    """Raises MissingExtraError where no TensorBoard events can be written."""
+    if find_spec("tensorboardX") is None:
+        raise MissingExtraError(
+            "TensorBoard events need tensorboardX: pip install 'sercache[track]', or read epochs.csv"
+        )
+
+
 def write_tensorboard(report: Report, folder: Path) -> Path:
     """Write every epoch of every training as TensorBoard events, a folder per fold and seed.
 
     Raises MissingExtraError without tensorboardX.
     """
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError:
-        raise MissingExtraError(
-            "TensorBoard events need tensorboardX: pip install 'sercache[track]', or read epochs.csv"
-        ) from None
+    check_tensorboard()
+    from tensorboardX import SummaryWriter
+
     place = folder / "tensorboard"
     for run in report.runs:
-        with SummaryWriter(str(place / f"fold-{run.fold}-seed-{run.seed}")) as events:
+        with SummaryWriter(str(place / f"fold-{quote(run.fold, safe=' ')}-seed-{run.seed}")) as events:
             for epoch in run.history:
                 numbers = {
                     name: value for name, value in epoch.items() if name != "number" and value is not None
