@@ -13,8 +13,9 @@ from sercache.commands._console import bar, say, used, warn
 from sercache.commands._find import find_store
 from sercache.commands.train import free_name
 from sercache.datasets import Corpus
-from sercache.errors import MissingExtraError
+from sercache.errors import MissingExtraError, SettingsError
 from sercache.evaluation import evaluate
+from sercache.protocols import ALL
 from sercache.recipe import Setup
 from sercache.report import plots
 from sercache.report.layer_plots import probe_curve
@@ -62,6 +63,10 @@ def run(request: Request) -> None:
     found = find_store(cache, corpus, setup, _HEAD, clip_is_chosen=request.clip is not None)
     for line in found.deviations:
         warn(line)
+    if setup.protocol == ALL or corpus.is_numeric(setup.task):
+        raise SettingsError(
+            "a probe predicts classes of test parts: choose a protocol other than all, and a task that gives classes"
+        )
     used("store", str(found.folder))
     used("protocol", f"{setup.protocol}, task {corpus.task_name(setup.task)}, C = {request.c:g}")
     reports = _reports(module.Head, corpus, found.folder, setup, request)
