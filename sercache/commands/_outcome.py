@@ -84,6 +84,9 @@ def _is_of(score: Score, report: Report) -> bool:
         return False
     meant = plan(trial)
     setup = {**dataclasses.asdict(meant.setup), "beside": list(meant.setup.beside)}
+    corpus = catalog.load("sercache.datasets", trial.dataset)
+    if report.corpus["task"] != (meant.setup.task or corpus.INFO.default_task):
+        return False
     return meant.recipe.loss == report.recipe["loss"] and all(
         setup[name] == report.setup.get(name, setup[name]) for name in _TELLING
     )
