@@ -83,7 +83,7 @@ def _vectors(
     setup, extra = _material(request, report)
     specs = [each.spec for each in (extra.store, *extra.beside)]
     kind = head_class(catalog.load("heads", report.head), setup, specs)
-    here = replace(setup, task=extra.task, protocol="all", dev="none")
+    here = replace(setup, task=extra.task, target=None, protocol="all", dev="none")
     part = gather(extra.corpus, extra.store, here, beside=extra.beside).main
     view = normalised(part.inputs, scalings_of(request.run, report).get(one.fold, ()))
     head = trained_head(kind, request.run, report, one.fold, one.seed, view)
