@@ -10,9 +10,10 @@ from typing import Any
 from sercache import catalog, encoders, evaluation, extraction, recipe, settings, stores
 from sercache.commands._console import bar
 from sercache.commands._setup import Request, check_inputs, chosen_setup, head_options
+from sercache.commands.train import head_class
 from sercache.datasets import Corpus
 from sercache.encoders import Encoder
-from sercache.errors import AudioError
+from sercache.errors import AudioError, StoreError
 from sercache.extraction import words
 from sercache.report import tables
 from sercache.report.record import Report
@@ -109,7 +110,8 @@ def train(
     """Train a head from the store over folds and seeds.
 
     ``setup`` names fields of sercache.recipe.Setup (``protocol``, ``dev``, ``states``, ``frames``,
-    ``normalise``, ``max_frames``, ``task``, ``target``) or ``seeds`` (how many); the rest is as published.
+    ``normalise``, ``max_frames``, ``task``, ``target``, ``finetune_from``) or ``seeds`` (how many); the rest is as
+    published. Blocks that are trained are those of the checkpoint ``encoder``.
     ``recipe_changes`` and ``options`` are written ``name=value``. ``beside`` are stores of further inputs by
     what they are on the command line (``egemaps:all:frames``); every trained head also predicts all of the
     corpora of ``test_on``. Raises what the command line reports.
@@ -119,8 +121,11 @@ def train(
     request = Request(head=head, settings=recipe_changes, head_options=options, beside=tuple(more), **setup)
     chosen, published = chosen_setup(module, request, corpus)
     check_inputs(module, head, chosen)
+    for its_corpus, its_store in ((corpus, store), *((corpus, each) for each in more.values()), *test_on):
+        _check_of(its_store, its_corpus)
+    specs = [store.spec, *(each.spec for each in more.values())]
     return evaluation.evaluate(
-        module.Head,
+        head_class(module, chosen, specs),
         corpus,
         store,
         setup=dataclasses.replace(chosen, clip=store.spec.clip),
@@ -133,6 +138,15 @@ def train(
         published=published,
         published_recipe=module.RECIPE,
     )
+
+
+def _check_of(store: FeatureStore, corpus: Corpus) -> None:
+    """Raises StoreError for a store of another corpus: ids may be the same."""
+    if (store.spec.corpus, store.spec.release) != (corpus.name, corpus.release):
+        raise StoreError(
+            f"{store.path} holds {store.spec.corpus} {store.spec.release}, got the corpus {corpus.name} "
+            f"{corpus.release}; give the store that was extracted from it"
+        )
 
 
 def table(*reports: Report) -> str:

@@ -141,6 +141,9 @@ class Setup:
     several inputs one state each, in their order, with commas between: ``conv,conv``, ``-`` for a frozen one."""
 
     def __post_init__(self) -> None:
+        scopes = list(get_args(get_type_hints(Setup)["normalise"]))
+        if self.normalise not in scopes:
+            raise RecipeError(unknown("normalise", str(self.normalise), scopes))
         n_named, n_inputs = len(_listed(self.finetune_from)), 1 + len(self.beside)
         if "" in _listed(self.finetune_from) or n_named > n_inputs:
             raise RecipeError(

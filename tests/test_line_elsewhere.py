@@ -12,6 +12,7 @@ from corpus_trees import TREES
 from encoder_helpers import save, tiny_model
 from test_line import give_voices
 
+from sercache.errors import RecipeError, StoreError
 from sercache.report import runs
 
 Sercache = Callable[..., Outcome]
@@ -226,6 +227,12 @@ def test_the_same_in_python(sercache: Sercache, roots: dict[str, Path], tmp_path
         states="all", task="4class", protocol="kfold:3", normalise="none", seeds=1, device="cpu",
     )  # fmt: skip
     assert len(fused.features["beside"]) == 1
+    with pytest.raises(StoreError, match=r"holds emodb .* got the corpus mesd"):
+        api.train("superb", store, stores["mesd"][0])
+    with pytest.raises(RecipeError, match="unknown normalise 'speakers'"):
+        api.train("superb", store, emodb, normalise="speakers")
+    with pytest.raises(StoreError, match="has other weights or settings than those that made logmel"):
+        api.train("attention-blocks", store, emodb, encoder="mfcc", states="all", finetune_from="mel")
 
 
 @pytest.mark.slow
