@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import Outcome
+from make_report import make_report
 
 from sercache.commands import sweep
+from sercache.commands._start import Start
 from sercache.errors import SettingsError
 from sercache.report import runs as run_folders
 
@@ -168,6 +170,14 @@ def test_a_run_that_was_done_meanwhile_costs_nothing(
     )
     assert done.code == 0, done.err
     assert (cached / "r-2" / "report.json").is_file()
+
+
+def test_what_gave_the_initial_weights_is_no_test() -> None:
+    report = make_report()
+    earlier = Start({"": Path("first")}, {"": report}, "manifest")
+    earlier.check_elsewhere(["mesd"])
+    with pytest.raises(SettingsError, match="first, which gives initial weights, was trained on"):
+        earlier.check_elsewhere(["mesd", report.corpus["name"]])
 
 
 def test_training_goes_on_after_it_was_cut_off(
