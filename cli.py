@@ -585,7 +585,8 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         cli.main(prog_name="sercache", standalone_mode=False)
-    except click.exceptions.Abort:
+    except click.exceptions.Abort:  # what click makes of Ctrl-C
+        click.echo("interrupted; the same command again goes on from what is done", err=True)
         sys.exit(130)
     except click.ClickException as fault:
         fault.show()
