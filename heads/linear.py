@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sercache.nn import weighted_mean
+from sercache.nn import linear, weighted_mean
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "baseline of sercache: linear probe on pooled states"
@@ -37,7 +37,7 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Logits (B, C) of x (B, L, T, D)."""
-        return self.out(weighted_mean(x, self.layer_weights(), mask))
+        return linear(weighted_mean(x, self.layer_weights(), mask), self.out.weight, self.out.bias)
 
     def layer_weights(self) -> Tensor:
         """Share (L,) of each layer; they sum to 1."""

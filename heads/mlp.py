@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sercache.nn import dropout, weighted_mean
+from sercache.nn import dropout, linear, weighted_mean
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "baseline of sercache: perceptron on pooled states"
@@ -42,7 +42,8 @@ class Head(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Logits (B, C) of x (B, L, T, D)."""
         pooled = weighted_mean(x, self.layer_weights(), mask)
-        return self.out(dropout(F.relu(self.hidden(pooled)), self.dropout_rate, self.training))
+        hidden = F.relu(linear(pooled, self.hidden.weight, self.hidden.bias))
+        return self.out(dropout(hidden, self.dropout_rate, self.training))
 
     def layer_weights(self) -> Tensor:
         """Share (L,) of each layer; they sum to 1."""

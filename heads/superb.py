@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sercache.nn import weighted_mean
+from sercache.nn import linear, product, weighted_mean
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Yang et al. 2021, SUPERB: Speech processing Universal PERformance Benchmark (emotion recognition)"
@@ -56,9 +56,9 @@ class Head(nn.Module):
         """Logits (B, C) of x (B, L, T, D)."""
         # The mean comes first: linear maps commute with it, and it is the smaller product by a factor T. Both
         # maps together are one of C rows: C x D products per utterance in place of (D + C) x hidden.
-        weight = self.out.weight @ self.projection.weight
+        weight = product(self.out.weight, self.projection.weight)
         bias = F.linear(self.projection.bias, self.out.weight, self.out.bias)
-        return F.linear(weighted_mean(x, self.layer_weights(), mask), weight, bias)
+        return linear(weighted_mean(x, self.layer_weights(), mask), weight, bias)
 
     def layer_weights(self) -> Tensor:
         """Share (L,) of each layer; they sum to 1."""

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sercache.nn import dropout, mean_of_frames, real_frames, weighted_sum
+from sercache.nn import dropout, linear, mean_of_frames, real_frames, weighted_sum
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Pepino, Riera, Ferrer 2021, Emotion Recognition from Speech Using wav2vec 2.0 Embeddings (Dense)"
@@ -93,7 +93,8 @@ class Head(nn.Module):
         """Logits (B, C) of x (B, L, T, D); pooled states are sequences of one frame."""
         frames, places = real_frames(weighted_sum(x, self.layer_weights(), mask), mask)
         for dense in (self.dense1, self.dense2):
-            frames = F.relu(dense(dropout(frames, self.dropout_rate, self.training)))
+            frames = dropout(frames, self.dropout_rate, self.training)
+            frames = F.relu(linear(frames, dense.weight, dense.bias))
         return self.out(mean_of_frames(frames, places, mask))
 
     def layer_weights(self) -> Tensor:

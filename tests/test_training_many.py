@@ -16,7 +16,7 @@ import torch
 from array_view import ArrayView, random_view
 from torch import Tensor, nn
 
-from heads import layer_attention, linear, mlp, superb, weighted_dense
+from heads import cta_rnn, layer_attention, linear, mlp, superb, weighted_dense
 from sercache.errors import TrainingError
 from sercache.recipe import Recipe
 from sercache.training import Epoch, Fit, Member, build, fit, fit_many, fits, predict, processes, stacked
@@ -119,17 +119,34 @@ class TestStacked:
             a.head.key.bias.data.copy_(b.head.key.bias.data)
         assert_same(own, expected, exact=False)
 
-    def test_members_that_share_their_batches(self) -> None:
+    @pytest.mark.parametrize(
+        ("head", "frames"), [(superb.Head, (1, 1)), (mlp.Head, (1, 1)), (weighted_dense.Head, (2, 5))]
+    )
+    @pytest.mark.parametrize("change", [{}, {"clip_norm": 0.1, "accumulate": 3}, {"clip_value": 0.01}])
+    def test_members_that_share_their_batches(
+        self, head: type[nn.Module], frames: tuple[int, int], change: dict
+    ) -> None:
         def several() -> list[Member]:
-            [(train, dev), _] = folds()
-            return [Member(build(superb.Head, train, 4, k), train, dev, k, order_seed=7) for k in range(3)]
+            parts = folds(frames)
+            return [
+                Member(build(head, train, 4, k), train, dev, k, order_seed=7)
+                for k in range(3)
+                for train, dev in parts
+            ]
 
-        assert_same(
-            fit_many(several(), RECIPE, way="stacked"), fit_many(several(), RECIPE, way="serial"), exact=False
-        )
+        ours, recipe = several(), replace(RECIPE, max_epochs=5, **change)
+        assert stacked.stacks(ours, 25) == [list(range(6))[k::2] for k in range(2)]
+        heard: list[str] = []
+        found = fit_many(ours, recipe, way="stacked", say=heard.append)
+        assert heard[0].startswith("as one stacked model")
+        assert_same(found, fit_many(several(), recipe, way="serial"), exact=False)
+
+    def test_members_draw_their_own_dropout(self) -> None:
+        """Batches of their own, and an epoch in which some have no batch left."""
+        assert_same(fit_many(members(mlp.Head), RECIPE, way="stacked"), alone(mlp.Head), exact=False)
 
     @pytest.mark.parametrize(
-        ("head", "frames"), [(mlp.Head, (1, 1)), (linear.Head, (2, 5)), (weighted_dense.Head, (2, 5))]
+        ("head", "frames"), [(cta_rnn.Head, (1, 1)), (linear.Head, (2, 5)), (weighted_dense.Head, (2, 5))]
     )
     def test_what_cannot_be_stacked_is_trained_as_ever(
         self, head: type[nn.Module], frames: tuple[int, int]

@@ -27,7 +27,7 @@ from sercache.nn._masked import (
 )
 from sercache.nn._recurrent import BiGRU, RecurrentAttention, over_frames
 from sercache.nn._shape import many_blocks, only_state, side_by_side
-from sercache.nn._together import dropout, own_streams
+from sercache.nn._together import dropout, linear, own_streams, product
 
 __all__ = [
     "ArcFace",
@@ -42,6 +42,7 @@ __all__ = [
     "cross_entropy",
     "dropout",
     "focal_loss",
+    "linear",
     "many_blocks",
     "mask_of",
     "masked_max",
@@ -52,6 +53,7 @@ __all__ = [
     "over_frames",
     "own_streams",
     "padded_to",
+    "product",
     "real_frames",
     "side_by_side",
     "weighted_mean",

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 _LEVELS = 2**16
 """Values of a 16-bit draw."""
@@ -85,6 +86,81 @@ class _Mixed(torch.autograd.Function):
         x = x.movedim(in_dims[0], 0)
         rows = rows[:, None].expand(info.batch_size, x.shape[1], -1)
         return torch.matmul(rows[:, :, None], x).squeeze(2), 0
+
+
+class _Products(torch.autograd.Function):
+    """Products (K, N, M) of a (K, N, D) and b (K, D, M), or (K, M, D) where ``turned``, each by itself.
+
+    On a CPU K products one after another are faster than one batched product (65 against 48 GFLOP/s), and
+    their gradients come out as an optimiser reads them, without a copy.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, turned: bool) -> Tensor:
+        ctx.save_for_backward(a, b)
+        ctx.turned = turned
+        return _one_by_one(a, b.mT if turned else b)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        (a, b), (g,), turned = ctx.saved_tensors, gradients, ctx.turned
+        of_a = _one_by_one(g, b if turned else b.mT) if ctx.needs_input_grad[0] else None
+        of_b = (_one_by_one(g.mT, a) if turned else _one_by_one(a.mT, g)) if ctx.needs_input_grad[1] else None
+        return of_a, of_b, None
+
+
+class _Product(torch.autograd.Function):
+    """Product (N, M) of a (N, D) and b (D, M), or (M, D) where ``turned``."""
+
+    @staticmethod
+    def forward(a: Tensor, b: Tensor, turned: bool) -> Tensor:
+        return a @ (b.mT if turned else b)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, bool], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:2])
+        ctx.turned = inputs[2]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        (a, b), (g,), turned = ctx.saved_tensors, gradients, ctx.turned
+        of_a = g @ (b if turned else b.mT) if ctx.needs_input_grad[0] else None
+        of_b = (g.mT @ a if turned else a.mT @ g) if ctx.needs_input_grad[1] else None
+        return of_a, of_b, None
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int | None, int | None, None], a: Tensor, b: Tensor, turned: bool
+    ) -> tuple[Tensor, int]:
+        a, b = (
+            each.expand(info.batch_size, *each.shape) if place is None else each.movedim(place, 0)
+            for each, place in zip((a, b), in_dims, strict=False)
+        )
+        found: Tensor = _Products.apply(a, b, turned)  # type: ignore[no-untyped-call]
+        return found, 0
+
+
+def _one_by_one(a: Tensor, b: Tensor) -> Tensor:
+    found = a.new_empty(*a.shape[:2], b.shape[2])
+    for k in range(len(a)):
+        torch.mm(a[k], b[k], out=found[k])
+    return found
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """Product (N, M) of matrices a (N, D) and b (D, M)."""
+    if a.device.type != "cpu":
+        return a @ b
+    found: Tensor = _Product.apply(a, b, False)  # type: ignore[no-untyped-call]
+    return found
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Linear map (..., H) of x (..., D) by weight (H, D) and bias (H,)."""
+    if x.device.type != "cpu":
+        return F.linear(x, weight, bias)
+    found: Tensor = _Product.apply(x.reshape(-1, x.shape[-1]), weight, True)  # type: ignore[no-untyped-call]
+    return (found + bias).view(*x.shape[:-1], -1)
 
 
 def mixed(x: Tensor, weights: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from sercache.recipe import Recipe
 from sercache.training import processes, stacked
 from sercache.training.contract import Fit
 from sercache.training.feeding import Tables
-from sercache.training.members import Member, Pace, pace, share, train_member
+from sercache.training.members import TRIAL_SECONDS, TRIAL_SHARE, Member, Pace, pace, share, train_member
 from sercache.training.plan import Epoch
 
 Way = Literal["auto", "serial", "processes", "stacked"]
@@ -64,18 +64,23 @@ def fits(
     tell = say or (lambda text: None)
     tables, _held = share(members, device)
     alone: Pace | None = None
+    limit = TRIAL_SECONDS
     if len(members) == 1:
         way = "serial"
     if way == "auto":
-        alone = pace(members[0], recipe, device, tables)
-        if alone.step * alone.n_steps * recipe.max_epochs * len(members) < WORTH:
+        alone = pace(members[0], recipe, device, tables, len(members))
+        limit = alone.step * alone.n_steps * recipe.max_epochs * len(members)
+        if limit < WORTH:
             way, alone = "serial", None
+        limit = min(TRIAL_SECONDS, TRIAL_SHARE * limit)
+    parts = stacked.stacks(members, _MOST)
     stacks = way in ("auto", "stacked") and len(members) > 1 and stacked.can_stack(members)
     # On a CPU a batch of many members of their own is no faster than as many batches.
-    if way == "auto" and torch.device(device).type == "cpu" and not _shared(members):
+    if way == "auto" and torch.device(device).type == "cpu" and not stacked.share_batches(members):
         stacks = False
     paces: dict[Way, float] = {"serial": alone.step} if alone else {}
-    if stacks and (together := stacked.pace(members[:_MOST], recipe, device, tables)):
+    first = [members[number] for number in parts[0]]
+    if stacks and (together := stacked.pace(first, recipe, device, tables, limit)):
         paces["stacked"] = together
     n_workers = min(len(members), _cores())
     forks = way in ("auto", "processes") and n_workers > 1 and processes.can_fork(device)
@@ -88,10 +93,10 @@ def fits(
             yield from processes.train(crew, members, range(len(members)), progress)
             return
     if chosen == "stacked":
-        for start in range(0, len(members), _MOST):
-            part = members[start : start + _MOST]
-            for number, done in stacked.train(part, recipe, device, _from(progress, start), tables):
-                yield start + number, done
+        for numbers in parts:
+            several = [members[number] for number in numbers]
+            for k, done in stacked.train(several, recipe, device, _of(progress, numbers), tables):
+                yield numbers[k], done
         return
     yield from _serial(members, recipe, device, progress, tables)
 
@@ -113,15 +118,8 @@ def _sentence(chosen: Way, paces: dict[Way, float], n_workers: int) -> str:
     return f"{how[chosen]}{': ' + measured if measured else ''}"
 
 
-def _shared(members: Sequence[Member]) -> bool:
-    """Whether several members see the same batches."""
-    return len({(id(member.train), member.order_seed) for member in members}) < len(members) and all(
-        member.order_seed is not None for member in members
-    )
-
-
-def _from(progress: Progress | None, start: int) -> Progress | None:
-    return None if progress is None else lambda number, epoch: progress(start + number, epoch)
+def _of(progress: Progress | None, numbers: Sequence[int]) -> Progress | None:
+    return None if progress is None else lambda k, epoch: progress(numbers[k], epoch)
 
 
 def _serial(

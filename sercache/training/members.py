@@ -20,7 +20,12 @@ from sercache.training.threads import fitting_threads, products
 from sercache.views import FeatureView, JoinedView, SideBySideView
 
 TRIAL_SECONDS = 0.3
-"""How long the pace of one member is looked at."""
+"""How long the pace of one member is looked at, at most."""
+TRIAL_SHARE = 0.02
+"""Of the time that all members take one after another: how much of it their pace is looked at, at most."""
+
+_LEAST = 4
+"""Batches that tell a pace."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +71,13 @@ def train_member(
     )
 
 
-def pace(member: Member, recipe: Recipe, device: str, tables: Tables | None = None) -> Pace:
-    """The pace of a copy of a member over its first batches; the member stays as it is."""
+def pace(
+    member: Member, recipe: Recipe, device: str, tables: Tables | None = None, n_members: int = 1
+) -> Pace:
+    """The pace of a copy of a member over its first batches; the member stays as it is.
+
+    ``n_members`` like it are to be trained: the look takes no more than its share of that.
+    """
     head = copy.deepcopy(member.head)
     course = begin(head, member.train, member.dev, recipe, member.seed, device, tables=tables)
     optimiser = optimiser_of(course.parameters, recipe)
@@ -82,7 +92,9 @@ def pace(member: Member, recipe: Recipe, device: str, tables: Tables | None = No
         started, done = time.perf_counter(), 0
         for update in read:
             done += len(update)
-            if time.perf_counter() - started > TRIAL_SECONDS:
+            elapsed = time.perf_counter() - started
+            whole = elapsed / done * n_steps * recipe.max_epochs * n_members
+            if elapsed > TRIAL_SECONDS or (done >= _LEAST and elapsed > TRIAL_SHARE * whole):
                 break
         read.close()
     return Pace((time.perf_counter() - started) / max(1, done), n_steps)

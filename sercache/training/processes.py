@@ -133,7 +133,7 @@ def _work(
             what, number = line.recv()
             try:
                 if what == "pace":
-                    line.send(("pace", number, pace(members[number], recipe, "cpu", tables)))
+                    line.send(("pace", number, pace(members[number], recipe, "cpu", tables, len(members))))
                     continue
                 heard = _teller(line, number)
                 line.send(

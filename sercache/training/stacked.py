@@ -1,8 +1,8 @@
 """Members trained as one model: their parameters lie in one tensor each, and a step computes all of them.
 
-Each member keeps its own batches, learning rate, early stopping and best epoch; those that stop leave. For
-pooled features and heads without randomness of their own: a mask of dropout that is drawn for all members at
-once is not the one that each would draw alone.
+Each member keeps its own batches, learning rate, dropout, early stopping and best epoch; those that stop leave.
+Members that share their batches are stacked with each other, and the batch is read once for all of them; others
+are stacked on pooled features only, whose batches have one length.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from sercache.nn import own_streams
 from sercache.recipe import Recipe
-from sercache.training.contract import Fit
-from sercache.training.feeding import Resident, Tables
+from sercache.training.contract import Fit, total_layers
+from sercache.training.feeding import Tables
 from sercache.training.loop import (
     Course,
     begin,
@@ -33,6 +34,11 @@ from sercache.training.loop import (
 )
 from sercache.training.members import TRIAL_SECONDS, Member
 from sercache.training.plan import Epoch
+from sercache.training.streams import stream
+from sercache.training.threads import fitting_threads, products
+
+_UNSTACKED = (nn.RNNBase, nn.modules.dropout._DropoutNd, nn.MultiheadAttention)
+"""Parts of torch that have no rule for a stack, or draw for all members from one stream."""
 
 
 @dataclass(eq=False)
@@ -40,8 +46,14 @@ class Stack:
     """Courses that are computed as one model."""
 
     courses: list[Course]
+    shared: bool
+    """Whether all see the same batches."""
     values: dict[str, Tensor] = field(default_factory=dict)
     """By name: parameters (K, ...) of all courses; those of each head are slices of them."""
+    gradients: dict[str, Tensor] = field(default_factory=dict)
+    """By name: gradients (K, ...) of the update that is being computed."""
+    streams: list[torch.Generator] = field(default_factory=list)
+    """What each member draws its dropout from."""
 
     def __post_init__(self) -> None:
         self.pack()
@@ -54,35 +66,57 @@ class Stack:
             for name, parameter in each.items():
                 parameter.data = self.values[name][k]
 
+    def reseed(self) -> None:
+        """Begin the streams of an epoch, as ``advance`` does for a course alone."""
+        self.streams = [torch.Generator(course.place) for course in self.courses]
+        for generator, course in zip(self.streams, self.courses, strict=True):
+            generator.manual_seed(stream(course.seed, len(course.history) + 1, "dropout"))
+
+
+def stacks(members: Sequence[Member], most: int) -> list[list[int]]:
+    """Numbers of the members of each stack: those that share their batches together, ``most`` at once."""
+    groups: dict[object, list[int]] = {}
+    shared = share_batches(members)
+    for number, member in enumerate(members):
+        key = (id(member.train), member.order_seed) if shared else None
+        groups.setdefault(key, []).append(number)
+    return [group[k : k + most] for group in groups.values() for k in range(0, len(group), most)]
+
+
+def share_batches(members: Sequence[Member]) -> bool:
+    """Whether several of the members see the same batches."""
+    return len({(id(member.train), member.order_seed) for member in members}) < len(members) and all(
+        member.order_seed is not None for member in members
+    )
+
 
 def can_stack(members: Sequence[Member]) -> bool:
-    """Whether these members may be computed as one model: one geometry, one set of options, pooled."""
+    """Whether these members may be computed as one model: one geometry, one set of options, one length."""
     first = members[0].head
     if any(
-        not getattr(module, "STACKS", True) or isinstance(module, nn.RNNBase) for module in first.modules()
+        not getattr(module, "STACKS", True) or isinstance(module, _UNSTACKED) for module in first.modules()
     ):
         return False
-    if any(True for _ in first.buffers()) or any(_is_random(module) for module in first.modules()):
+    if any(True for _ in first.buffers()):
         return False
-    views = [
-        view for member in members for view in (member.train, member.dev) if view is not None and len(view)
-    ]
-    if any(int(view.n_frames.max()) > 1 for view in views):
+    if not share_batches(members) and any(int(m.train.n_frames.max()) > 1 for m in members):
         return False
     return len({_shape(member.head) for member in members}) == 1
 
 
-def pace(members: Sequence[Member], recipe: Recipe, device: str, tables: Tables) -> float | None:
+def pace(
+    members: Sequence[Member], recipe: Recipe, device: str, tables: Tables, limit: float = TRIAL_SECONDS
+) -> float | None:
     """Seconds of a batch of one of these members, in copies of them; None for heads that do not stack."""
     copies = [Member(copy.deepcopy(m.head), m.train, m.dev, m.seed, m.order_seed) for m in members]
     stack, optimiser = _begin(copies, recipe, device, tables)
     times, sizes = [time.perf_counter()], []
     try:
-        for update in _updates(stack, [epoch_plan(course)[1] for course in stack.courses], optimiser):
+        for update in _epoch(stack, [epoch_plan(course)[1] for course in stack.courses], optimiser):
             _wait(stack)
             times.append(time.perf_counter())
             sizes.append(sum(len(found) for found in update.values()))
-            if len(times) > 2 and times[-1] - times[1] > TRIAL_SECONDS:
+            if len(times) > 2 and times[-1] - times[1] > limit:
                 break
     except RuntimeError as fault:
         if "vmap" in str(fault) or "randomness" in str(fault):
@@ -106,7 +140,7 @@ def train(
         began, plans = time.perf_counter(), [epoch_plan(course) for course in stack.courses]
         _set_rates(optimiser, stack.courses, [lr for lr, _ in plans])
         done: dict[int, list[tuple[Tensor, int]]] = {k: [] for k in range(len(plans))}
-        for update in _updates(stack, [groups for _, groups in plans], optimiser):
+        for update in _epoch(stack, [groups for _, groups in plans], optimiser):
             for k, found in update.items():
                 done[k] += found
         for k, course in enumerate(stack.courses):
@@ -132,7 +166,7 @@ def _begin(
         begin(m.head, m.train, m.dev, recipe, m.seed, device, order_seed=m.order_seed, tables=tables)
         for m in members
     ]
-    stack = Stack(courses)
+    stack = Stack(courses, shared=len(stacks(members, len(members))) == 1 and share_batches(members))
     optimiser = optimiser_of([p for course in courses for p in course.parameters], recipe)
     if recipe.schedule == "halve-on-plateau":  # elsewhere all members have one rate in an epoch
         settings = {name: value for name, value in optimiser.param_groups[0].items() if name != "params"}
@@ -148,38 +182,79 @@ def _set_rates(optimiser: torch.optim.Optimizer, courses: Sequence[Course], rate
         group["lr"] = of.get(id(group["params"][0]), rates[0])
 
 
-def _updates(
-    stack: Stack, plans: Sequence[list[list[np.ndarray]]], optimiser: torch.optim.Optimizer
+def _epoch(
+    stack: Stack, plans: list[list[list[np.ndarray]]], optimiser: torch.optim.Optimizer
 ) -> Iterator[dict[int, list[tuple[Tensor, int]]]]:
     """The updates of an epoch: of every member that takes part, loss and size of each of its batches."""
-    recipe = stack.courses[0].recipe
+    first = stack.courses[0]
+    work = products(
+        first.head, first.recipe.batch_size, total_layers(first.train), float(first.train.n_frames.mean())
+    )
+    stack.reseed()
     for course in stack.courses:
         course.head.train()
-    for number in range(max(len(plan) for plan in plans)):
-        groups = {k: plan[number] for k, plan in enumerate(plans) if number < len(plan)}
-        found: dict[int, list[tuple[Tensor, int]]] = {k: [] for k in groups}
-        for place in range(recipe.accumulate):
-            by_size: dict[int, list[int]] = {}
-            for k, group in groups.items():
-                if place < len(group):
-                    by_size.setdefault(len(group[place]), []).append(k)
-            for size, ks in by_size.items():
-                shares = [size / sum(len(rows) for rows in groups[k]) for k in ks]
-                losses = _step(stack, ks, [groups[k][place] for k in ks], shares)
-                for k, loss in zip(ks, losses, strict=True):
-                    found[k].append((loss, size))
+    read = None
+    if stack.shared:
+        read = first.feeder.feed(first.train, [rows for group in plans[0] for rows in group])
+    with fitting_threads(first.place, work * len(stack.courses)):
+        for number in range(max(len(plan) for plan in plans)):
+            groups = {k: plan[number] for k, plan in enumerate(plans) if number < len(plan)}
+            found = _update(stack, groups, read)
+            optimiser.step()
+            for k in groups:
+                for parameter in stack.courses[k].parameters:
+                    parameter.grad = None
+            yield found
+
+
+def _update(
+    stack: Stack, groups: dict[int, list[np.ndarray]], read: Iterator[tuple[Any, Any]] | None
+) -> dict[int, list[tuple[Tensor, int]]]:
+    """Gradients of an update of the members in ``groups``, clipped; losses and sizes of their batches."""
+    found: dict[int, list[tuple[Tensor, int]]] = {k: [] for k in groups}
+    stack.gradients = {}
+    for place in range(max(len(group) for group in groups.values())):
+        by_size: dict[int, list[int]] = {}
+        for k, group in groups.items():
+            if place < len(group):
+                by_size.setdefault(len(group[place]), []).append(k)
+        for size, ks in by_size.items():
+            shares = [size / sum(len(rows) for rows in groups[k]) for k in ks]
+            losses = _step(stack, ks, [groups[k][place] for k in ks], shares, next(read) if read else None)
+            for k, loss in zip(ks, losses, strict=True):
+                found[k].append((loss, size))
+    _clip(stack)
+    for name, gradient in stack.gradients.items():
+        each = gradient.unbind()
         for k in groups:
-            if recipe.clip_value is not None:
-                nn.utils.clip_grad_value_(stack.courses[k].parameters, recipe.clip_value)
-            if recipe.clip_norm is not None:
-                nn.utils.clip_grad_norm_(stack.courses[k].parameters, recipe.clip_norm)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        yield found
+            stack.courses[k].head.get_parameter(name).grad = each[k]
+    return found
 
 
-def _step(stack: Stack, ks: list[int], parts: list[np.ndarray], shares: list[float]) -> list[Tensor]:
-    """Losses of a batch of each of some members; adds its share to their gradients."""
+def _clip(stack: Stack) -> None:
+    """Clip the gradients of each member as torch does; rows of members that take no part are zeros."""
+    recipe, gradients = stack.courses[0].recipe, list(stack.gradients.values())
+    if recipe.clip_value is not None:
+        for gradient in gradients:
+            gradient.clamp_(-recipe.clip_value, recipe.clip_value)
+    if recipe.clip_norm is not None:
+        norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients])
+        factors = (recipe.clip_norm / (torch.linalg.vector_norm(norms, dim=0) + 1e-6)).clamp_max(1.0)
+        for gradient in gradients:
+            gradient.mul_(factors.view(-1, *(1,) * (gradient.dim() - 1)))
+
+
+def _step(
+    stack: Stack,
+    ks: list[int],
+    parts: list[np.ndarray],
+    shares: list[float],
+    batch: tuple[Any, Any] | None,
+) -> Tensor:
+    """Losses (K,) of a batch of each of some members; adds its share to their gradients.
+
+    ``batch`` is the one that all share, where they do.
+    """
     courses = [stack.courses[k] for k in ks]
     everybody = len(ks) == len(stack.courses)
     head, recipe, place = courses[0].head, courses[0].recipe, courses[0].place
@@ -188,36 +263,46 @@ def _step(stack: Stack, ks: list[int], parts: list[np.ndarray], shares: list[flo
         name: (whole if everybody else whole[ks]).detach().requires_grad_(name in trained)
         for name, whole in stack.values.items()
     }
-    shared = (
-        all(np.array_equal(parts[0], rows) for rows in parts[1:])
-        and len({id(_rows(c)) for c in courses}) == 1
-    )
-    batches = [course.train.batch(rows) for course, rows in zip(courses[:1] if shared else courses, parts)]  # noqa: B905
-    x, mask = batches[0] if shared else (_stacked([b[0] for b in batches]), batches[0][1])
-    with torch.autocast(place.type, torch.bfloat16, enabled=recipe.mixed_precision and place.type == "cuda"):
-        outputs = vmap(
-            lambda weights, features: functional_call(head, weights, (features, mask)),
-            in_dims=(0, None if shared else 0),
-        )(values, x)
-    losses = [
-        course.loss_of(_member(outputs, k), truth_of(course, rows))
-        for k, (course, rows) in enumerate(zip(courses, parts, strict=True))
-    ]
-    total = sum(
-        (loss * share for loss, share in zip(losses, shares, strict=True)), torch.zeros((), device=place)
-    )
+    if batch is None:
+        batches = [course.train.batch(rows) for course, rows in zip(courses, parts, strict=True)]
+        x, mask = _stacked([b[0] for b in batches]), batches[0][1]
+    else:
+        x, mask = batch
+
+    def outputs_of(weights: dict[str, Tensor], features: Any) -> Any:
+        return functional_call(head, weights, (features, mask))
+
+    with (
+        own_streams([stack.streams[k] for k in ks]),
+        torch.autocast(place.type, torch.bfloat16, enabled=recipe.mixed_precision and place.type == "cuda"),
+    ):
+        outputs = vmap(outputs_of, (0, 0 if batch is None else None), randomness="error")(values, x)
+    losses = _losses(courses, outputs, parts, shared=batch is not None)
+    total = (losses * torch.tensor(shares).to(place)).sum()
     names = sorted(trained)
-    for name, gradient in zip(names, torch.autograd.grad(total, [values[n] for n in names]), strict=True):
-        gradient = gradient.contiguous()  # torch's fused optimisers read memory as if it were
-        for k, course in enumerate(courses):
-            parameter = course.head.get_parameter(name)
-            parameter.grad = gradient[k] if parameter.grad is None else parameter.grad + gradient[k]
-    return [loss.detach() for loss in losses]
+    found = torch.autograd.grad(total, [values[name] for name in names])
+    for name, gradient in zip(names, found, strict=True):
+        if everybody and name not in stack.gradients:
+            stack.gradients[name] = gradient.contiguous()  # fused optimisers read memory as if it were
+            continue
+        whole = stack.gradients.setdefault(name, torch.zeros_like(stack.values[name]))
+        whole.index_add_(0, torch.tensor(ks, device=whole.device), gradient)
+    return losses.detach()
 
 
-def _rows(course: Course) -> Tensor:
-    assert isinstance(course.train, Resident)
-    return course.train.rows[0]
+def _losses(courses: list[Course], outputs: Any, parts: list[np.ndarray], *, shared: bool) -> Tensor:
+    """Losses (K,) of outputs (K, B, C)."""
+    if shared:  # one truth, and one loss: class weights are those of the fold
+        truth = truth_of(courses[0], parts[0])
+        if courses[0].recipe.loss != "cross-entropy" or isinstance(outputs, tuple):
+            return torch.stack([courses[0].loss_of(_member(outputs, k), truth) for k in range(len(courses))])
+        return vmap(lambda each: courses[0].loss_of(each, truth))(outputs)
+    return torch.stack(
+        [
+            course.loss_of(_member(outputs, k), truth_of(course, rows))
+            for k, (course, rows) in enumerate(zip(courses, parts, strict=True))
+        ]
+    )
 
 
 def _stacked(parts: Sequence[Any]) -> Any:
@@ -229,11 +314,6 @@ def _stacked(parts: Sequence[Any]) -> Any:
 
 def _member(outputs: Any, k: int) -> Any:
     return tuple(each[k] for each in outputs) if isinstance(outputs, tuple) else outputs[k]
-
-
-def _is_random(module: nn.Module) -> bool:
-    """Whether a part draws random numbers in training."""
-    return isinstance(module, nn.modules.dropout._DropoutNd) or getattr(module, "dropout_rate", 0) > 0
 
 
 def _shape(head: nn.Module) -> str:
