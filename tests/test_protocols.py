@@ -348,6 +348,13 @@ def superb_dev(ids: list[str]) -> set[str]:
     return set(torch.utils.data.random_split(ids, [n, len(ids) - n])[1])
 
 
+def test_a_file_called_all_needs_a_test_part_like_any_other(tmp_path):
+    corpus, path = toy(), tmp_path / "all.csv"
+    path.write_text("".join(f"{utterance.id},train\n" for utterance in corpus.utterances))
+    with pytest.raises(ProtocolError, match=r"fold all\.csv: the test part is empty"):
+        folds(corpus, f"fixed:{path}")
+
+
 def test_superb_dev_follows_the_order_of_a_list(tmp_path):
     corpus = toy()
     ids = sorted(corpus.labels())

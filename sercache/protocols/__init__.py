@@ -50,7 +50,9 @@ def make_folds(
     if kind == "fixed":
         parts = _fixed_parts(corpus, utterances, argument)
         _add_dev(parts, protocol, dev, labels, seed)
-        name = Path(argument).stem if is_list(argument) else argument
+        name = argument
+        if is_list(argument):  # all.csv and dev.csv are no more than files: their test parts are asked for
+            name = Path(argument).name if Path(argument).stem in (ALL, ON_DEV) else Path(argument).stem
         return [build_fold(name, parts, utterances, labels)]
     units = make_units(corpus, utterances, labels, kind, argument, seed)
     folds = []
