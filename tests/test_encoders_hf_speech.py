@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,31 @@ def test_utterances_side_by_side_as_on_cuda_are_those_alone(
     assert max(worst.values()) <= BOUND, worst
 
 
+@pytest.mark.parametrize("name", ["wav2vec2-base", "hubert-large"])
+def test_the_kernel_of_variable_lengths_is_called_rightly(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs on CUDA in half precision only; what it is given can be seen anywhere."""
+    varlen = pytest.importorskip("torch.nn.attention.varlen")
+
+    def stand_in(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *bounds: Any) -> torch.Tensor:
+        starts, same, longest, _ = bounds
+        assert starts is same
+        assert starts.dtype == torch.int32
+        assert int(starts.diff().max()) == longest
+        out = []
+        for start, stop in pairwise(starts.tolist()):
+            q, k, v = (part[start:stop].transpose(0, 1) for part in (query, key, value))
+            out.append(torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(0, 1))
+        return torch.cat(out)
+
+    monkeypatch.setattr(varlen, "varlen_attn", stand_in)
+    model = tiny.tiny_model(name)
+    monkeypatch.setattr(_attention, "_takes_varlen", lambda like: True)
+    monkeypatch.setattr(_attention, "Plain", None)
+    encoder = speech_encoder(model)
+    worst = compare(encoder, model, [tiny.noise(n, n) for n in LENGTHS])
+    assert max(worst.values()) <= BOUND, worst
+
+
 @hypothesis.given(st.lists(st.integers(1, 300), min_size=1, max_size=12))
 def test_padded_groups_hold_each_frame_once(lengths: list[int]) -> None:
     n_all = sum(lengths)
@@ -176,8 +202,12 @@ def test_a_fine_tuned_checkpoint_gives_its_encoder(tmp_path: Path, kind: str, na
     assert max(worst.values()) <= BOUND, worst
 
 
+@pytest.mark.parametrize("together", [False, True])
 @pytest.mark.parametrize("name", ["wav2vec2-base", "wavlm-large", "data2vec-audio"])
-def test_bfloat16_errs_no_more_than_the_stock_module_in_bfloat16(name: str) -> None:
+def test_bfloat16_errs_no_more_than_the_stock_module_in_bfloat16(
+    name: str, together: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_groups, "side_by_side", lambda x: together)
     model = tiny.tiny_model(name)
     encoder = speech_encoder(model, dtype=torch.bfloat16)
     waves = [tiny.noise(n, n) for n in LENGTHS]

@@ -32,7 +32,7 @@ def over(first: Any, lengths: Sequence[int], like: Tensor) -> Attention:
 
     ``first`` is the stock module of block 1, which in WavLM holds the table of distances for all blocks.
     """
-    if like.is_cuda and not hasattr(first, "rel_attn_embed") and _takes_varlen(like):
+    if not hasattr(first, "rel_attn_embed") and _takes_varlen(like):
         return Varlen(lengths, like.device)
     groups = padded(lengths, like.device, like.dtype) if _groups.side_by_side(like) else singly(lengths)
     return Gated(first, groups) if hasattr(first, "rel_attn_embed") else Plain(groups)
@@ -71,7 +71,7 @@ class Gated:
         ahead = torch.arange(self.longest - 1, -self.longest, -1)
         buckets = attention._relative_positions_bucket(ahead)
         table: nn.Embedding = attention.rel_attn_embed
-        self.by_distance = table(buckets.to(table.weight.device)).T.contiguous()
+        self.by_distance = table(_groups.moved(buckets, table.weight.device)).T.contiguous()
         """(H, 2 longest - 1): bias of a key ``longest - 1`` frames ahead first."""
         limit = _BIAS_BYTES_CUDA if table.weight.is_cuda else _BIAS_BYTES
         per_query = [group.n * attention.num_heads * group.n_frames for group in groups]
@@ -121,7 +121,7 @@ class Varlen:
     """CUDA's attention over packed frames, in half precision: one kernel for all utterances."""
 
     def __init__(self, lengths: Sequence[int], device: torch.device) -> None:
-        self.bounds = torch.tensor([0, *lengths]).cumsum(0).to(device=device, dtype=torch.int32)
+        self.bounds = _groups.moved(torch.tensor([0, *lengths]).cumsum(0).int(), device)
         self.longest = max(lengths)
 
     def __call__(self, attention: Any, x: Tensor) -> Tensor:
@@ -139,14 +139,13 @@ class Varlen:
 
 def _takes_varlen(like: Tensor) -> bool:
     """Whether this torch and this GPU (Ampere or later) have the kernel for tensors such as ``like``."""
+    if not like.is_cuda or like.dtype not in (torch.float16, torch.bfloat16):
+        return False
     try:
         from torch.nn.attention.varlen import varlen_attn  # noqa: F401 - releases before 2.10 lack it
     except ImportError:
         return False
-    return (
-        like.dtype in (torch.float16, torch.bfloat16)
-        and torch.cuda.get_device_capability(like.device)[0] >= 8
-    )
+    return torch.cuda.get_device_capability(like.device)[0] >= 8
 
 
 def _rescaled(attention: Any) -> bool:

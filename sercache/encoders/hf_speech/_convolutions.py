@@ -93,13 +93,14 @@ class FrontEnd:
         if isinstance(first.norm, nn.GroupNorm):
             rows = [(len(wave) - first.kernel) // first.stride + 1 for wave in waves]
             scale, shift = _over_time(first, nn.utils.rnn.pad_sequence(list(waves), batch_first=True), rows)
-            owner = torch.arange(len(waves)).repeat_interleave(torch.tensor(slots)).to(laid.device)
+            of_slot = torch.arange(len(waves)).repeat_interleave(torch.tensor(slots))
+            owner = _groups.moved(of_slot, laid.device)
             bare = replace(first, bias=None, norm=None)
             first = replace(bare, scale=scale, shift=shift, owner=owner, per_owner=self.hop // first.stride)
         frames = self._convolved(laid, self._n_outputs(len(laid)), [first, *self.layers[1:]])
         begins = itertools.accumulate(slots, initial=0)
         kept = [torch.arange(begin, begin + n) for begin, n in zip(begins, lengths, strict=False)]
-        return frames[torch.cat(kept).to(frames.device)]
+        return frames[_groups.moved(torch.cat(kept), frames.device)]
 
     def _convolved(self, wave: Tensor, n_frames: int, layers: Sequence[_Layer]) -> Tensor:
         """The first ``n_frames`` frames (T, C) of ``wave`` (N,), a chunk at a time."""
@@ -138,7 +139,7 @@ def _over_time(layer: _Layer, waves: Tensor, n_rows: Sequence[int]) -> tuple[Ten
     ``n_rows`` windows; what lies behind them is padding. The convolution's own bias cancels.
     """
     assert isinstance(layer.norm, nn.GroupNorm)
-    counts = torch.tensor(n_rows).to(waves.device)
+    counts = _groups.moved(torch.tensor(n_rows), waves.device)
     step = max(1, _MOMENT_ROWS // len(waves))
 
     def stretches() -> Iterator[tuple[Tensor, Tensor]]:

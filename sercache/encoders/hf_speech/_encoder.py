@@ -15,6 +15,7 @@ from sercache.encoders._arguments import check_waves, wanted
 from sercache.encoders._windows import Windows
 from sercache.encoders.hf_speech import _packed
 from sercache.encoders.hf_speech._dense import lay_out_weights
+from sercache.encoders.hf_speech._groups import moved
 from sercache.encoders.hf_speech._packed import Packed
 from sercache.encoders.hf_speech._stock import Stock
 
@@ -81,7 +82,7 @@ class SpeechEncoder:
         check_waves(waves, self.name, self.sample_rate, self.min_samples, None)
         if not waves or not chosen:
             return iter(())
-        return self._forward([self._prepared(wave) for wave in waves], chosen)
+        return self._forward(self._prepared(waves), chosen)
 
     def with_windows(self, windows: Windows) -> SpeechEncoder | None:
         """This encoder with blocks that see long recordings through windows; what is below them stays exact.
@@ -95,12 +96,16 @@ class SpeechEncoder:
         twin._forward.windows = windows
         return twin
 
-    def _prepared(self, wave: np.ndarray) -> Tensor:
-        """(N,) float32 on the device, normalised as Wav2Vec2FeatureExtractor does where the checkpoint asks."""
-        wave = np.asarray(wave, dtype=np.float32)
+    def _prepared(self, waves: Sequence[np.ndarray]) -> list[Tensor]:
+        """(N_i,) float32 on the device, normalised as Wav2Vec2FeatureExtractor does where the checkpoint asks."""
+        values = [np.asarray(wave, dtype=np.float32) for wave in waves]
         if self.do_normalize:
-            wave = (wave - wave.mean()) / np.sqrt(wave.var() + 1e-7)
-        return torch.tensor(wave, device=self.device)
+            values = [(wave - wave.mean()) / np.sqrt(wave.var() + 1e-7) for wave in values]
+        if self.device.type == "cpu":
+            return [torch.tensor(wave) for wave in values]
+        # One transfer for all, that waits for nothing.
+        packed = moved(torch.from_numpy(np.concatenate(values)), self.device)
+        return list(packed.split([len(wave) for wave in values]))
 
     def _samples(self, n_frames: int) -> int:
         """Fewest samples that give ``n_frames``."""

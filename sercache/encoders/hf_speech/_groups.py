@@ -25,6 +25,11 @@ def side_by_side(x: Tensor) -> bool:
     return x.is_cuda
 
 
+def moved(x: Tensor, device: torch.device) -> Tensor:
+    """``x`` of the CPU on ``device``; on CUDA without waiting for what is computed there."""
+    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x
+
+
 def spans(lengths: Sequence[int]) -> list[slice]:
     """Where each utterance lies among packed frames."""
     ends = torch.tensor(lengths).cumsum(0).tolist()
@@ -115,4 +120,4 @@ def _group(
     is_frame = ahead < torch.tensor(lengths)[:, None]  # (B, T)
     rows = torch.where(is_frame, torch.tensor(starts)[:, None] + ahead, n_all)
     mask = torch.zeros(is_frame.shape, dtype=dtype).masked_fill_(~is_frame, float("-inf"))
-    return Padded(rows.to(device), mask[:, None, None].to(device))
+    return Padded(moved(rows, device), moved(mask[:, None, None], device))

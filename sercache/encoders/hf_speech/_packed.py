@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sercache.encoders._windows import Window, Windows
-from sercache.encoders.hf_speech import _attention
+from sercache.encoders.hf_speech import _attention, _groups
 from sercache.encoders.hf_speech._attention import Attention
 from sercache.encoders.hf_speech._convolutions import FrontEnd
 from sercache.encoders.hf_speech._dense import add_feed_forward, add_linear
@@ -118,7 +118,7 @@ class Packed:
             yield from self._whole(x, lengths, run)
             return
         kept = torch.cat([torch.arange(w.first - w.start, w.last - w.start) + at for at, w in _placed(cut)])
-        kept = kept.to(x.device)
+        kept = _groups.moved(kept, x.device)
         x = torch.cat([x[start + w.start : start + w.stop] for start, w in cut])
         packs = _packs([w.stop - w.start for _, w in cut], _PACK_CUDA if x.is_cuda else self.windows.seen)
         attend = {pack: _attention.over(first, pack, x) for pack in set(packs)}

@@ -47,7 +47,7 @@ class Positions:
         layers = list(getattr(self.module, "layers", [self.module]))
         gap = max(layer.conv.kernel_size[0] for layer in layers) // 2
         gaps = gap * torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))
-        rows = (torch.arange(len(x)) + gaps).to(x.device)
+        rows = _groups.moved(torch.arange(len(x)) + gaps, x.device)
         laid = x.new_zeros(len(x) + gap * (len(lengths) - 1), x.shape[1])
         laid[rows] = x
         if self.spectra is not None:
