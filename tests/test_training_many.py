@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from heads import cta_rnn, layer_attention, linear, mlp, superb, weighted_dense
 from sercache.errors import TrainingError
 from sercache.recipe import Recipe
-from sercache.training import Epoch, Fit, Member, build, fit, fit_many, fits, predict, processes, stacked
+from sercache.training import Epoch, Fit, Member, build, fit, fit_many, fits, grouping, predict, processes
 from sercache.training.members import pace
 
 RECIPE = Recipe(lr=1e-2, batch_size=8, max_epochs=30, select="dev-loss", patience=2)
@@ -135,7 +135,7 @@ class TestStacked:
             ]
 
         ours, recipe = several(), replace(RECIPE, max_epochs=5, **change)
-        assert stacked.stacks(ours, 25) == [list(range(6))[k::2] for k in range(2)]
+        assert grouping.stacks(ours, 25) == [list(range(6))[k::2] for k in range(2)]
         heard: list[str] = []
         found = fit_many(ours, recipe, way="stacked", say=heard.append)
         assert heard[0].startswith("as one stacked model")
@@ -162,8 +162,8 @@ class TestStacked:
         several = [
             Member(build(mlp.Head, view, 4, 0, dropout_rate=0.0, hidden=h), view, None, 0) for h in (8, 9)
         ]
-        assert not stacked.can_stack(several)
-        assert stacked.can_stack(several[:1] * 2)
+        assert not grouping.can_stack(several)
+        assert grouping.can_stack(several[:1] * 2)
 
 
 def test_a_trial_leaves_no_trace() -> None:

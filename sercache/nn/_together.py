@@ -49,7 +49,7 @@ class _Kept(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, None], x: Tensor, p: float) -> tuple[Tensor, int]:
         one = x if in_dims[0] is None else x.movedim(in_dims[0], 0)[0]
-        streams = _generators.get() or [None] * info.batch_size
+        streams: Sequence[torch.Generator | None] = _generators.get() or [None] * info.batch_size
         if len(streams) != info.batch_size:
             raise ValueError(
                 f"got {len(streams)} streams for {info.batch_size} members, expected one for each"
@@ -136,7 +136,7 @@ class _Product(torch.autograd.Function):
             each.expand(info.batch_size, *each.shape) if place is None else each.movedim(place, 0)
             for each, place in zip((a, b), in_dims, strict=False)
         )
-        found: Tensor = _Products.apply(a, b, turned)  # type: ignore[no-untyped-call]
+        found: Tensor = _Products.apply(a, b, turned)
         return found, 0
 
 
@@ -151,7 +151,7 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     """Product (N, M) of matrices a (N, D) and b (D, M)."""
     if a.device.type != "cpu":
         return a @ b
-    found: Tensor = _Product.apply(a, b, False)  # type: ignore[no-untyped-call]
+    found: Tensor = _Product.apply(a, b, False)
     return found
 
 
@@ -159,13 +159,13 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Linear map (..., H) of x (..., D) by weight (H, D) and bias (H,)."""
     if x.device.type != "cpu":
         return F.linear(x, weight, bias)
-    found: Tensor = _Product.apply(x.reshape(-1, x.shape[-1]), weight, True)  # type: ignore[no-untyped-call]
+    found: Tensor = _Product.apply(x.reshape(-1, x.shape[-1]), weight, True)
     return (found + bias).view(*x.shape[:-1], -1)
 
 
 def mixed(x: Tensor, weights: Tensor) -> Tensor:
     """Sums (B, N) over layers of ``weights`` (L,) times x (B, L, N); K members' read a shared x once."""
-    found: Tensor = _Mixed.apply(x, weights)  # type: ignore[no-untyped-call]
+    found: Tensor = _Mixed.apply(x, weights)
     return found
 
 
@@ -178,7 +178,7 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
     """
     if not training or p == 0:
         return x
-    kept: Tensor = _Kept.apply(x, p)  # type: ignore[no-untyped-call]
+    kept: Tensor = _Kept.apply(x, p)
     return x * kept
 
 

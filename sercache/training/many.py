@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 
 from sercache.recipe import Recipe
-from sercache.training import processes, stacked
+from sercache.training import grouping, processes, stacked
 from sercache.training.contract import Fit
 from sercache.training.feeding import Tables
 from sercache.training.members import TRIAL_SECONDS, TRIAL_SHARE, Member, Pace, pace, share, train_member
@@ -73,10 +73,10 @@ def fits(
         if limit < WORTH:
             way, alone = "serial", None
         limit = min(TRIAL_SECONDS, TRIAL_SHARE * limit)
-    parts = stacked.stacks(members, _MOST)
-    stacks = way in ("auto", "stacked") and len(members) > 1 and stacked.can_stack(members)
+    parts = grouping.stacks(members, _MOST)
+    stacks = way in ("auto", "stacked") and len(members) > 1 and grouping.can_stack(members)
     # On a CPU a batch of many members of their own is no faster than as many batches.
-    if way == "auto" and torch.device(device).type == "cpu" and not stacked.share_batches(members):
+    if way == "auto" and torch.device(device).type == "cpu" and not grouping.share_batches(members):
         stacks = False
     paces: dict[Way, float] = {"serial": alone.step} if alone else {}
     first = [members[number] for number in parts[0]]

@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call, vmap
 
 from sercache.nn import own_streams
 from sercache.recipe import Recipe
 from sercache.training.contract import Fit, total_layers
 from sercache.training.feeding import Tables
+from sercache.training.grouping import share_batches, stacks
 from sercache.training.loop import (
     Course,
     begin,
@@ -36,9 +37,6 @@ from sercache.training.members import TRIAL_SECONDS, Member
 from sercache.training.plan import Epoch
 from sercache.training.streams import stream
 from sercache.training.threads import fitting_threads, products
-
-_UNSTACKED = (nn.RNNBase, nn.modules.dropout._DropoutNd, nn.MultiheadAttention)
-"""Parts of torch that have no rule for a stack, or draw for all members from one stream."""
 
 
 @dataclass(eq=False)
@@ -71,37 +69,6 @@ class Stack:
         self.streams = [torch.Generator(course.place) for course in self.courses]
         for generator, course in zip(self.streams, self.courses, strict=True):
             generator.manual_seed(stream(course.seed, len(course.history) + 1, "dropout"))
-
-
-def stacks(members: Sequence[Member], most: int) -> list[list[int]]:
-    """Numbers of the members of each stack: those that share their batches together, ``most`` at once."""
-    groups: dict[object, list[int]] = {}
-    shared = share_batches(members)
-    for number, member in enumerate(members):
-        key = (id(member.train), member.order_seed) if shared else None
-        groups.setdefault(key, []).append(number)
-    return [group[k : k + most] for group in groups.values() for k in range(0, len(group), most)]
-
-
-def share_batches(members: Sequence[Member]) -> bool:
-    """Whether several of the members see the same batches."""
-    return len({(id(member.train), member.order_seed) for member in members}) < len(members) and all(
-        member.order_seed is not None for member in members
-    )
-
-
-def can_stack(members: Sequence[Member]) -> bool:
-    """Whether these members may be computed as one model: one geometry, one set of options, one length."""
-    first = members[0].head
-    if any(
-        not getattr(module, "STACKS", True) or isinstance(module, _UNSTACKED) for module in first.modules()
-    ):
-        return False
-    if any(True for _ in first.buffers()):
-        return False
-    if not share_batches(members) and any(int(m.train.n_frames.max()) > 1 for m in members):
-        return False
-    return len({_shape(member.head) for member in members}) == 1
 
 
 def pace(
@@ -314,18 +281,6 @@ def _stacked(parts: Sequence[Any]) -> Any:
 
 def _member(outputs: Any, k: int) -> Any:
     return tuple(each[k] for each in outputs) if isinstance(outputs, tuple) else outputs[k]
-
-
-def _shape(head: nn.Module) -> str:
-    """What two heads must share to be one model with two sets of parameters."""
-    shapes = [(name, tuple(p.shape), p.requires_grad) for name, p in head.named_parameters()]
-    plain = [
-        (name, key, value)
-        for name, module in head.named_modules()
-        for key, value in sorted(vars(module).items())
-        if isinstance(value, bool | int | float | str | tuple) and key != "training"
-    ]
-    return repr((type(head), shapes, plain))
 
 
 def _wait(stack: Stack) -> None:

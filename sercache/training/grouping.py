@@ -1,0 +1,55 @@
+"""Which members can be computed as one model, and in which stacks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from sercache.training.members import Member
+
+_UNSTACKED = (nn.RNNBase, nn.modules.dropout._DropoutNd, nn.MultiheadAttention)
+"""Parts of torch that have no rule for a stack, or draw for all members from one stream."""
+
+
+def stacks(members: Sequence[Member], most: int) -> list[list[int]]:
+    """Numbers of the members of each stack: those that share their batches together, ``most`` at once."""
+    groups: dict[object, list[int]] = {}
+    shared = share_batches(members)
+    for number, member in enumerate(members):
+        key = (id(member.train), member.order_seed) if shared else None
+        groups.setdefault(key, []).append(number)
+    return [group[k : k + most] for group in groups.values() for k in range(0, len(group), most)]
+
+
+def share_batches(members: Sequence[Member]) -> bool:
+    """Whether several of the members see the same batches."""
+    return len({(id(member.train), member.order_seed) for member in members}) < len(members) and all(
+        member.order_seed is not None for member in members
+    )
+
+
+def can_stack(members: Sequence[Member]) -> bool:
+    """Whether these members may be computed as one model: one geometry, one set of options, one length."""
+    first = members[0].head
+    if any(
+        not getattr(module, "STACKS", True) or isinstance(module, _UNSTACKED) for module in first.modules()
+    ):
+        return False
+    if any(True for _ in first.buffers()):
+        return False
+    if not share_batches(members) and any(int(m.train.n_frames.max()) > 1 for m in members):
+        return False
+    return len({_shape(member.head) for member in members}) == 1
+
+
+def _shape(head: nn.Module) -> str:
+    """What two heads must share to be one model with two sets of parameters."""
+    shapes = [(name, tuple(p.shape), p.requires_grad) for name, p in head.named_parameters()]
+    plain = [
+        (name, key, value)
+        for name, module in head.named_modules()
+        for key, value in sorted(vars(module).items())
+        if isinstance(value, bool | int | float | str | tuple) and key != "training"
+    ]
+    return repr((type(head), shapes, plain))
