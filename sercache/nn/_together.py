@@ -91,8 +91,8 @@ class _Mixed(torch.autograd.Function):
 class _Products(torch.autograd.Function):
     """Products (K, N, M) of a (K, N, D) and b (K, D, M), or (K, M, D) where ``turned``, each by itself.
 
-    On a CPU K products one after another are faster than one batched product (64 to 75 against 49 GFLOP/s for one of 32 x 768 x 256), and
-    their gradients come out as an optimiser reads them, without a copy.
+    On a CPU K products one after another are faster than one batched product (docs/decisions/0007), and their
+    gradients come out as an optimiser reads them, without a copy.
     """
 
     @staticmethod
