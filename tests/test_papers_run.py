@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from conftest import Outcome
 from corpus_trees import TREES
 from paper_world import give_voices, make_corpora, make_hub, make_short, make_wenet
 
-from sercache import settings
+from sercache import catalog, settings
 from sercache.report import runs as run_folders
 
 Sercache = Callable[..., Outcome]
@@ -55,14 +56,27 @@ def give(
     return point
 
 
+NARROW = {"hidden": 8, "width": 24, "head_dim": 2}
+
+
+def shrink(head: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the defaults of a head's sizes small."""
+    options = [p for p in inspect.signature(head.__init__).parameters.values() if p.default is not p.empty]
+    sizes = tuple(NARROW.get(p.name, p.default) for p in options)
+    if sizes != tuple(p.default for p in options):
+        monkeypatch.setattr(head.__init__, "__defaults__", sizes)
+
+
 @pytest.fixture
 def everything(give: Callable[..., None], world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Points sercache to all corpora; gives the runs folder, shared so that tables share their trials.
 
-    The plots of single runs, which have tests of their own, are not drawn.
+    The plots of single runs are not drawn and the networks are narrow: both have tests of their own.
     """
     give()
     monkeypatch.setattr("sercache.commands._trials.draw", lambda report, folder: None)
+    for name in catalog.names("heads"):
+        shrink(catalog.load("heads", name).Head, monkeypatch)
     monkeypatch.setenv("SERCACHE_RUNS", str(world / "runs"))
     return world / "runs"
 
