@@ -164,6 +164,7 @@ def test_from_python_too(own_settings: Path, tmp_path: Path, bert: Path, corpus:
     assert {name: entry.n_frames for name, entry in store.entries().items()} == {"u0": 2, "u1": 1}
 
 
+@pytest.mark.slow
 def test_a_head_reads_text_beside_speech(
     sercache: Sercache, tmp_path: Path, bert: Path, corpus: Path
 ) -> None:

@@ -240,6 +240,7 @@ def test_a_fault_in_one_process_ends_all_and_keeps_the_rest(corpus: Corpus, tmp_
     assert store.verify() == []
 
 
+@pytest.mark.slow
 def test_what_cannot_be_loaded_is_said_as_it_is(corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="nothing can be loaded on cpu"):
         together(corpus, tmp_path / "two", refuse)

@@ -84,6 +84,7 @@ def test_trains_the_blocks_with_the_head(
     assert not torch.allclose(olds["3"], news["3"])
 
 
+@pytest.mark.slow
 def test_starts_from_an_earlier_run(
     sercache: Sercache, corpus: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -131,6 +132,7 @@ def test_refuses_other_weights_and_normalisation(
     assert "nothing" in err
 
 
+@pytest.mark.slow
 def test_trains_the_encoder_of_every_input(
     sercache: Sercache, corpus: Path, checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -124,6 +124,7 @@ def test_extract_train_report(sercache: Sercache, manifest: Path, tmp_path: Path
     assert (code, "whole:" in out) == (0, True)
 
 
+@pytest.mark.slow
 def test_the_same_numbers_again(sercache: Sercache, manifest: Path, tmp_path: Path) -> None:
     sercache("extract", "--encoder", "logmel", "--dataset", "manifest", "--root", manifest)
     train = ["train", "--head", "mlp", "--encoder", "logmel", "--dataset", "manifest", *QUICK]
@@ -136,6 +137,7 @@ def test_the_same_numbers_again(sercache: Sercache, manifest: Path, tmp_path: Pa
 
 
 @pytest.mark.usefixtures("in_hub")
+@pytest.mark.slow
 def test_a_published_head_finds_its_cache(sercache: Sercache, iemocap: Path, tmp_path: Path) -> None:
     code, _, err = sercache("train", "--head", "layer-attention", "--root", iemocap)
     assert code == 2

@@ -35,6 +35,7 @@ def extracted(sercache: Sercache, roots: dict[str, Path]) -> Sercache:
     return sercache
 
 
+@pytest.mark.slow
 def test_testing_elsewhere_after_training_and_later_is_the_same(extracted: Sercache, tmp_path: Path) -> None:
     train = [
         "train",
@@ -118,6 +119,7 @@ def test_inputs_are_counted(extracted: Sercache) -> None:
     assert "superb reads 1 inputs and has 2" in refused.err
 
 
+@pytest.mark.slow
 def test_numbers_through_the_command_line(sercache: Sercache, tmp_path: Path) -> None:
     root = TREES["iemocap"](tmp_path / "iemocap")
     give_voices(root)

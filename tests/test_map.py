@@ -35,6 +35,7 @@ def corpus(tmp_path: Path) -> Path:
     return folder / "list.csv"
 
 
+@pytest.mark.slow
 def test_draws_the_vectors_of_a_trained_encoder_and_head(
     sercache: Sercache, corpus: Path, tmp_path: Path
 ) -> None:

@@ -148,6 +148,7 @@ class TestStacked:
     @pytest.mark.parametrize(
         ("head", "frames"), [(cta_rnn.Head, (1, 1)), (linear.Head, (2, 5)), (weighted_dense.Head, (2, 5))]
     )
+    @pytest.mark.slow
     def test_what_cannot_be_stacked_is_trained_as_ever(
         self, head: type[nn.Module], frames: tuple[int, int]
     ) -> None:
@@ -253,6 +254,7 @@ def test_ctrl_c_stops_the_processes() -> None:
 
 
 @forks
+@pytest.mark.slow
 def test_processes_end_with_their_parent() -> None:
     """A parent that is killed leaves nobody behind: they notice at their next word."""
     code = textwrap.dedent(

@@ -44,6 +44,7 @@ SWEEP = ["sweep", "--head", "linear", "--encoder", "logmel", "--dataset", "manif
 SWEEP += ["--dev", "next", "--set", "max-epochs=4", "--name", "s"]
 
 
+@pytest.mark.slow
 def test_a_sweep_selects_on_dev_and_goes_on(sercache: Sercache, cached: Path) -> None:
     grid = ["--grid", "lr=0.1,0.000001"]
     code, out, err = sercache(*SWEEP, *grid)
@@ -68,6 +69,7 @@ def test_a_sweep_selects_on_dev_and_goes_on(sercache: Sercache, cached: Path) ->
     assert "sweep with other settings" in err
 
 
+@pytest.mark.slow
 def test_points_of_the_sweep_are_drawn(sercache: Sercache, cached: Path) -> None:
     pytest.importorskip("optuna")
     code, out, err = sercache(
