@@ -46,10 +46,11 @@ def roots(world: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
 def give(
     own_settings: Path, world: Path, roots: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., None]:
-    """Points sercache to corpora by name, or to all; all tests share the features."""
+    """Points sercache to corpora by name, or to all; tests with all of them share the features."""
 
     def point(*names: str) -> None:
-        monkeypatch.setenv("SERCACHE_CACHE", str(world / "cache"))
+        if not names:  # a cache remembers where its corpora lay, so a choice of them gets one of its own
+            monkeypatch.setenv("SERCACHE_CACHE", str(world / "cache"))
         for name in names or roots:
             monkeypatch.setenv(settings.root_variable(name), str(roots[name]))
 
