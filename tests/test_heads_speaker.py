@@ -198,7 +198,9 @@ def test_speakers_are_a_second_output_in_training_only(configuration: str) -> No
     )
     (outputs.sum() + speakers.sum()).backward()
     assert [name for name, p in head.named_parameters() if p.grad is None or not p.grad.any()] == []
-    assert bool(head.notes) == (configuration == "all-fine-tuned"), "it stands alone here: nothing is below it"
+    assert bool(head.notes) == (configuration == "all-fine-tuned"), (
+        "it stands alone here: nothing is below it"
+    )
 
 
 def test_configuration_and_what_is_trained_below_agree() -> None:
