@@ -187,6 +187,21 @@ def test_a_head_has_a_setup_for_each_corpus_of_its_paper(tmp_path: Path) -> None
     assert fold.speakers_disjoint
 
 
+def test_a_protocol_without_parts_has_a_dev_rule_that_fits(tmp_path: Path) -> None:
+    from heads import layer_attention, weighted_lstm
+    from sercache.commands.train import Request, chosen_setup
+    from sercache.datasets import iemocap as reader
+
+    corpus = reader.read(TREES["iemocap"](tmp_path))
+    for module, dev, expected in (
+        (weighted_lstm, None, "random20"),
+        (weighted_lstm, "none", "none"),
+        (layer_attention, None, "none"),
+    ):
+        request = Request(head="x", protocol="all", dev=dev)
+        assert chosen_setup(module, request, corpus)[0].dev == expected
+
+
 @pytest.mark.usefixtures("in_hub")
 def test_revision_takes_a_commit(sercache: Sercache, iemocap: Path) -> None:
     call = ["extract", "--encoder", "wavlm-large", "--dataset", "iemocap", "--root", iemocap, "--dry-run"]

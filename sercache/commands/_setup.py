@@ -12,6 +12,7 @@ from typing import Any, get_args, get_type_hints
 from sercache import catalog
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError, SettingsError
+from sercache.protocols import ALL, RANDOM
 from sercache.recipe import Setup, inputs, read_value
 
 
@@ -70,6 +71,8 @@ def chosen_setup(module: ModuleType, request: Request, corpus: Corpus) -> tuple[
     if request.test_on:
         names_there = [name.strip() for text in request.test_on for name in text.split(",")]
         changes["test_on"] = tuple(name for name in names_there if name)
+    if request.protocol == ALL and request.dev is None and setup.dev not in ("none", *RANDOM):
+        changes["dev"] = "random20"  # there is no next session when all of them train
     if request.finetune_from == "none":
         changes["finetune_from"] = None
     if request.seeds is not None:

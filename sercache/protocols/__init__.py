@@ -17,7 +17,7 @@ from sercache.protocols._fold import ALL, ON_DEV, Fold, build_fold
 from sercache.protocols._lists import is_list, read_split
 from sercache.protocols._units import PROTOCOLS, make_units
 
-__all__ = ["ALL", "DEVS", "PROTOCOLS", "Fold", "make_folds"]
+__all__ = ["ALL", "DEVS", "PROTOCOLS", "RANDOM", "Fold", "make_folds"]
 
 _PARTS = ("train", "dev", "test")
 
