@@ -15,7 +15,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from sercache import encoders
+from sercache import encoders, settings
 from sercache.encoders import _checkpoint
 from sercache.errors import SercacheError, UnknownNameError
 
@@ -317,3 +317,16 @@ def test_loading_a_checkpoint_leaves_the_random_state_alone(folder: Path) -> Non
 def test_loading_says_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     encoders.load(str(folder))
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_checkpoint_has_a_name_of_its_own(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``sercache config encoders.NAME=FOLDER`` serves papers whose checkpoints have no hub id."""
+    monkeypatch.setenv("SERCACHE_CONFIG", str(tmp_path / "config.toml"))
+    with pytest.raises(UnknownNameError, match="unknown encoder 'mine'"):
+        encoders.load("mine")
+    settings.change(settings.load(), {"encoders.mine": str(folder)})
+    encoder = encoders.load("mine")
+    assert encoder.name == "mine"
+    assert dict(encoder.identity) == dict(encoders.identify(str(folder)))
