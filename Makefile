@@ -59,7 +59,7 @@ bench: $(VENV)/.installed-dev
 
 # One CUDA device: encoder, line around it (means alone; full sequences against the disk), training.
 bench-gpu: $(VENV)/.installed-dev
-	$(BIN)/python benchmarks/extract.py --model wavlm-large --device cuda --precision bfloat16
+	$(BIN)/python benchmarks/extract.py --model wavlm-large --device cuda --precision bfloat16 --seconds 600
 	$(BIN)/python benchmarks/pipeline.py --model wavlm-large --device cuda --precision bfloat16 --pooled-only
 	$(BIN)/python benchmarks/pipeline.py --model wavlm-large --device cuda --precision bfloat16 --full --rate 16000
 	$(BIN)/python benchmarks/train.py --device cuda
