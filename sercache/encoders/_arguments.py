@@ -29,6 +29,26 @@ def wanted(on_offer: Sequence[str], states: Sequence[str] | None) -> list[str]:
     return [name for name in on_offer if name in states]
 
 
+def states_above(
+    names: Sequence[str], boundaries: Sequence[str], boundary: str, states: Sequence[str]
+) -> tuple[str, ...]:
+    """States to compute in training from ``boundary``: those above it, up to the last of ``states``.
+
+    ``names`` are all states in the order of computation. Raises UnknownNameError for a boundary that is not
+    among ``boundaries`` and for a state that does not lie above it.
+    """
+    if boundary not in boundaries:
+        raise UnknownNameError(unknown("state to fine-tune from", boundary, list(boundaries)))
+    above = names[names.index(boundary) + 1 :]
+    for state in states:
+        if state not in above:
+            raise UnknownNameError(
+                f"state {state} does not lie above {boundary}, from which the encoder is trained; choose "
+                f"among {', '.join(above)}"
+            )
+    return tuple(above[: 1 + max(above.index(state) for state in states)])
+
+
 def check_waves(
     waves: Sequence[np.ndarray], name: str, rate: int, shortest: int, longest: int | None
 ) -> None:

@@ -13,10 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sercache.catalog import unknown
+from sercache.encoders._arguments import states_above
 from sercache.encoders.hf_conformer._attention import Positions
 from sercache.encoders.hf_conformer._blocks import Block
-from sercache.errors import UnknownNameError
 
 
 class Tail(nn.Module):
@@ -44,17 +43,8 @@ class Tail(nn.Module):
         blocks = [str(number) for number in range(1, len(layers) + 1)]
         names = ["input", *blocks, *(["final"] if closing is not None else [])]
         boundaries = names[: len(layers) + 1]
-        if boundary not in boundaries:
-            raise UnknownNameError(unknown("state to fine-tune from", boundary, boundaries))
-        above = names[names.index(boundary) + 1 :]
-        for state in states:
-            if state not in above:
-                raise UnknownNameError(
-                    f"state {state} does not lie above {boundary}, from which the encoder is trained; choose "
-                    f"among {', '.join(above)}"
-                )
+        self.names = states_above(names, boundaries, boundary, states)
         self.states, self.dim, self.kind = tuple(states), dim, kind
-        self.names = tuple(above[: 1 + max(above.index(state) for state in states)])
         self.blocks = nn.ModuleDict(
             {name: copy.deepcopy(layers[int(name) - 1]) for name in self.names if name.isdigit()}
         )

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sercache.catalog import unknown
-from sercache.errors import UnknownNameError
+from sercache.encoders._arguments import states_above
 
 
 class Tail(nn.Module):
@@ -37,18 +36,9 @@ class Tail(nn.Module):
         self.pre_norm = type(encoder).__name__.endswith("StableLayerNorm")
         names = ("conv", "projection", "input", *map(str, range(1, n_blocks + 1)))
         names += ("final",) if self.pre_norm else ()
-        if boundary not in names[: n_blocks + 2]:
-            raise UnknownNameError(unknown("state to fine-tune from", boundary, names[: n_blocks + 2]))
-        self.first = names.index(boundary) + 1
-        for state in states:
-            if state not in names[self.first :]:
-                raise UnknownNameError(
-                    f"state {state} does not lie above {boundary}, from which the encoder is trained; choose "
-                    f"among {', '.join(names[self.first :])}"
-                )
-        self.states, self.dim = tuple(states), int(model.config.hidden_size)
-        self.names = names[self.first : 1 + max(names.index(state) for state in states)]
+        self.names = states_above(names, names[: n_blocks + 2], boundary, states)
         """States that are computed: those above the boundary, up to the last one asked for."""
+        self.states, self.dim = tuple(states), int(model.config.hidden_size)
         blocks = [int(name) - 1 for name in self.names if name.isdigit()]
         self.projection = copy.deepcopy(model.feature_projection) if "projection" in self.names else None
         at_input = "input" in self.names
