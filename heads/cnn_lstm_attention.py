@@ -57,8 +57,8 @@ MAX_FRAMES_LOG_MEL = 797
 class Head(nn.Module):
     """A network per output; gives values (B, C), none below 0."""
 
-    STACKS = False
-    """torch.func has no rule for torch's LSTM."""
+    STACKS = True
+    """Recurrent networks run by ``sercache.nn``, which has a rule for a stack."""
 
     def __init__(
         self,

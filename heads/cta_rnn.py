@@ -19,10 +19,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
 from torch import Tensor, nn
 
-from sercache.nn import BiGRU, BlockTimeAttention, many_blocks
+from sercache.nn import BiGRU, BlockTimeAttention, bigru_of_each, many_blocks
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Chen and Zhang 2022, CTA-RNN (CTA-RNN)"
@@ -54,8 +53,8 @@ SETUPS = {"msp-improv": replace(SETUP, dataset="msp-improv")}
 class Head(nn.Module):
     """A Bi-GRU per block, attention over blocks and time and a linear map; gives logits (B, C)."""
 
-    STACKS = False
-    """torch.func has no rule for torch's GRU."""
+    STACKS = True
+    """Recurrent networks run by ``sercache.nn``, which has a rule for a stack."""
 
     def __init__(
         self,
@@ -83,4 +82,4 @@ class Head(nn.Module):
 
     def _outputs(self, x: Tensor, mask: Tensor) -> Tensor:
         """H (B, L, T, 2 hidden): what the Bi-GRU of each block gives, zeros in the padding."""
-        return torch.stack([rnn(x[:, k], mask) for k, rnn in enumerate(self.rnns)], 1)
+        return bigru_of_each(list(self.rnns), x, mask)  # type: ignore[arg-type]

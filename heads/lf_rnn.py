@@ -17,7 +17,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from sercache.nn import RecurrentAttention, many_blocks
+from sercache.nn import RecurrentAttention, many_blocks, recurrent_attention_of_each
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Chen and Zhang 2022, CTA-RNN (LF-RNN)"
@@ -49,8 +49,8 @@ SETUPS = {"msp-improv": replace(SETUP, dataset="msp-improv")}
 class Head(nn.Module):
     """An RNN-MHSA per block, one over their vectors and a linear map; gives logits (B, C)."""
 
-    STACKS = False
-    """torch.func has no rule for torch's GRU."""
+    STACKS = True
+    """Recurrent networks run by ``sercache.nn``, which has a rule for a stack."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Head(nn.Module):
 
     def _vectors(self, x: Tensor, mask: Tensor) -> Tensor:
         """One vector per block: (B, L, heads x d)."""
-        return torch.stack([block(x[:, k], mask) for k, block in enumerate(self.blocks)], 1)
+        return recurrent_attention_of_each(list(self.blocks), x, mask)  # type: ignore[arg-type]
 
 
 def _all(vectors: Tensor) -> Tensor:

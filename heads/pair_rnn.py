@@ -55,8 +55,8 @@ SETUPS = {"msp-improv": replace(SETUP, dataset="msp-improv")}
 class Head(nn.Module):
     """An RNN-MHSA per input, one over their vectors and a linear map; gives logits (B, C)."""
 
-    STACKS = False
-    """torch.func has no rule for torch's GRU."""
+    STACKS = True
+    """Recurrent networks run by ``sercache.nn``, which has a rule for a stack."""
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sercache.nn import dropout, masked_mean, weighted_sum
+from sercache.nn import dropout, masked_mean, over_frames, weighted_sum
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Pepino, Riera, Ferrer 2021, Emotion Recognition from Speech Using wav2vec 2.0 Embeddings (LSTM)"
@@ -68,8 +68,8 @@ SETUPS = {
 class Head(nn.Module):
     """LSTM model of the paper; gives logits (B, C)."""
 
-    STACKS = False
-    """torch.func has no rule for torch's LSTM."""
+    STACKS = True
+    """Recurrent networks run by ``sercache.nn``, which has a rule for a stack."""
 
     def __init__(
         self,
@@ -98,8 +98,7 @@ class Head(nn.Module):
         """Logits (B, C) of x (B, L, T, D); pooled states are sequences of one frame."""
         frames = self._dropped(weighted_sum(x, self.layer_weights(), mask))
         frames = self._dropped(F.relu(self.dense(frames)))
-        # Padding comes last and the LSTM runs forward: no real frame hears of it.
-        outputs, _ = self.lstm(F.pad(frames, (0, 1), value=1.0))
+        outputs, _ = over_frames(self.lstm, F.pad(frames, (0, 1), value=1.0), mask.sum(1))
         return self.out(masked_mean(F.relu(outputs), mask))
 
     def layer_weights(self) -> Tensor:

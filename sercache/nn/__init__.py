@@ -25,7 +25,14 @@ from sercache.nn._masked import (
     weighted_mean,
     weighted_sum,
 )
-from sercache.nn._recurrent import BiGRU, RecurrentAttention, over_frames
+from sercache.nn._recurrent import (
+    BiGRU,
+    RecurrentAttention,
+    bigru_of_each,
+    over_frames,
+    over_frames_of_each,
+    recurrent_attention_of_each,
+)
 from sercache.nn._shape import many_blocks, only_state, side_by_side
 from sercache.nn._together import dropout, linear, own_streams, product
 
@@ -39,6 +46,7 @@ __all__ = [
     "LearnedQuery",
     "QueryAttention",
     "RecurrentAttention",
+    "bigru_of_each",
     "cross_entropy",
     "dropout",
     "focal_loss",
@@ -51,10 +59,12 @@ __all__ = [
     "mean_of_frames",
     "only_state",
     "over_frames",
+    "over_frames_of_each",
     "own_streams",
     "padded_to",
     "product",
     "real_frames",
+    "recurrent_attention_of_each",
     "side_by_side",
     "weighted_mean",
     "weighted_sum",

@@ -31,6 +31,11 @@ def own_streams(generators: Sequence[torch.Generator]) -> Iterator[None]:
         _generators.reset(token)
 
 
+def in_stack() -> bool:
+    """Whether members of a stack are being computed together."""
+    return _generators.get() is not None
+
+
 class _Kept(torch.autograd.Function):
     """Mask of dropout in the shape of x: 0 or 1 / (1 - p)."""
 

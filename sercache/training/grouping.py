@@ -32,8 +32,10 @@ def share_batches(members: Sequence[Member]) -> bool:
 def can_stack(members: Sequence[Member]) -> bool:
     """Whether these members may be computed as one model: one geometry, one set of options, one length."""
     first = members[0].head
+    declared = getattr(first, "STACKS", False)
     if any(
-        not getattr(module, "STACKS", True) or isinstance(module, _UNSTACKED) for module in first.modules()
+        not getattr(module, "STACKS", True) or (isinstance(module, _UNSTACKED) and not declared)
+        for module in first.modules()
     ):
         return False
     if any(True for _ in first.buffers()):
