@@ -240,7 +240,7 @@ def train(**options: Any) -> None:
 @_root
 @_where
 def evaluate(**options: Any) -> None:
-    """Test the heads of a finished run on all of another corpus; writes RUN/on-DATASET.
+    """Test the heads of a finished run on all of another corpus; writes RUN/on-DATASET[-TASK].
 
     \b
     Example:
@@ -310,7 +310,7 @@ def probe(**options: Any) -> None:
 
 @cli.command()
 @click.argument("run", type=_FOLDER)
-@click.option("--on", metavar="DATASET", help="Another corpus that the run was tested on.")
+@click.option("--on", metavar="DATASET[:TASK]", help="Another corpus that the run was tested on.")
 @_root
 @click.option("--cache", type=_FOLDER, help="Folder of the feature stores.")
 @click.option(

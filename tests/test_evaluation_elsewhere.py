@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from heads import linear
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, SettingsError, StoreError
-from sercache.evaluation import Extra, evaluate, evaluate_elsewhere, gather
+from sercache.evaluation import Extra, How, evaluate, evaluate_elsewhere, gather
 from sercache.evaluation.elsewhere import read_scalings, scaling_tensors
 from sercache.evaluation.layers import layer_weights
 from sercache.evaluation.material import fold_views
 from sercache.nn import masked_mean
 from sercache.recipe import Recipe, Setup
 from sercache.report import runs as run_folders
-from sercache.report.record import Report
+from sercache.report.record import Report, StartRecord
 from sercache.training import build
 
 SETUP = Setup(encoder="tiny", dataset="talk", protocol="leave-one-speaker-out", states="blocks", frames=False)
@@ -121,6 +121,22 @@ def test_what_cannot_be_tested_elsewhere_is_refused() -> None:
     foreign = dataclasses.replace(strange, store=FakeStore(strange.store.frames, identity={"source": "else"}))  # type: ignore[attr-defined]
     with pytest.raises(StoreError, match="other weights or settings"):
         run(foreign)
+
+
+def test_what_gave_the_initial_weights_is_no_test(tmp_path: Path) -> None:
+    begun = How(started_from=(StartRecord("", "first", "linear", ("older", "abroad")),))
+    message = (
+        "^first, which gives initial weights, was trained on abroad: testing on it is no test; leave abroad"
+    )
+    with pytest.raises(SettingsError, match=message):
+        run(other(), how=begun)
+    report = run(how=begun)
+    assert report.deviations[-1] == "initial weights from first (linear on older)"
+    kept = run_folders.load(run_folders.save(report, tmp_path / "run"))
+    assert kept == report
+    assert kept.seen == ("talk", "older", "abroad")
+    with pytest.raises(SettingsError, match=message):
+        evaluate_elsewhere(kept, other(), lambda *_: pytest.fail("no head is read"), {})
 
 
 @pytest.mark.parametrize("normalise", ["none", "global", "speaker"])

@@ -10,8 +10,11 @@ import pytest
 from conftest import Outcome
 from corpus_trees import TREES
 from encoder_helpers import save, tiny_model
+from fake_store import make_corpus
+from make_report import make_report
 from test_line import give_voices
 
+from sercache.commands._elsewhere import folder_on
 from sercache.errors import RecipeError, StoreError
 from sercache.report import runs
 
@@ -33,6 +36,22 @@ def extracted(sercache: Sercache, roots: dict[str, Path]) -> Sercache:
         made = sercache("extract", "--encoder", "logmel", "--dataset", name, "--root", root, "--pooled-only")
         assert made.code == 0, made.err
     return sercache
+
+
+def test_each_task_of_another_corpus_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    corpus = make_corpus("ab", "xy", "st", "abroad")
+    report = make_report(corpus={"name": "emodb", "task": "3class"})
+
+    def name(task: str) -> str:
+        folder = folder_on(tmp_path, report, corpus, task)
+        assert folder.parent == tmp_path
+        return folder.name
+
+    assert name("4class") == "on-abroad", "its own task, as it has none that is called as the run's"
+    assert name("4class@acted") == "on-abroad-4class@acted"
+    maps = [name(f"/data/maps/two.toml#{digest}@acted") for digest in ("0123456789ab", "ba9876543210")]
+    assert maps[0] == "on-abroad-two.toml%230123456789ab@acted"
+    assert maps[1] != maps[0]
 
 
 @pytest.mark.slow
@@ -63,13 +82,21 @@ def test_testing_elsewhere_after_training_and_later_is_the_same(extracted: Serca
         assert runs.load(plain / f"on-{name}").elsewhere[0] == at_once.elsewhere[k]
     assert extracted("report", plain / "on-mesd").code == 0
     assert (plain / "on-mesd" / "report.html").is_file()
-    again = extracted("evaluate", plain, "--dataset", "mesd", "--task", "4class")
-    assert again.code == 0, again.err
+    before = (plain / "on-mesd" / "predictions-on-mesd-4class.csv").read_bytes()
+    part = extracted("evaluate", plain, "--dataset", "mesd", "--task", "4class@same-words")
+    assert part.code == 0, part.err
+    assert (plain / "on-mesd" / "predictions-on-mesd-4class.csv").read_bytes() == before
+    [there] = runs.load(plain / "on-mesd-4class@same-words").elsewhere
+    assert 0 < len(there.predictions) < len(at_once.elsewhere[1].predictions)
 
     words = extracted("lexical", plain, "--on", "mesd")
     assert words.code == 0, words.err
     assert "overall" in words.out
     assert (plain / "lexical-on-mesd.csv").is_file()
+    some = extracted("lexical", plain, "--on", "mesd:4class@same-words")
+    assert some.code == 0, some.err
+    assert some.out != words.out
+    assert (plain / "lexical-on-mesd-4class@same-words.csv").is_file()
     assert (
         extracted("lexical", tmp_path / "runs" / "at-once", "--on", "mesd").out.splitlines()[3:9]
         == words.out.splitlines()[3:9]
@@ -77,7 +104,10 @@ def test_testing_elsewhere_after_training_and_later_is_the_same(extracted: Serca
     assert extracted("lexical", plain, "--unit", "word", "--weighted").code == 0
     for asked, line in (
         (("lexical", plain, "--on", "aesdd"), "aesdd has no transcripts"),
-        (("lexical", plain, "--on", "iemocap"), "was not tested on iemocap (tested on: "),
+        (
+            ("lexical", plain, "--on", "mesd:6class"),
+            "(tested on: aesdd:4class, mesd:4class, mesd:4class@same",
+        ),
         (("evaluate", plain, "--dataset", "emodb"), "trained on emodb"),
         (
             ("evaluate", plain, "--dataset", "aesdd", "--task", "5class"),

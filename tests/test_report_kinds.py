@@ -124,7 +124,7 @@ def test_older_run_folders_can_be_read(tmp_path: Path) -> None:
 
     folder = runs.save(make_report(), tmp_path / "run")
     record = json.loads((folder / "report.json").read_text())
-    for name in ("targets", "elsewhere", "notes"):
+    for name in ("targets", "elsewhere", "notes", "started_from"):
         del record[name]
     (folder / "report.json").write_text(json.dumps({**record, "schema": 1}))
     assert runs.load(folder) == make_report()

@@ -15,8 +15,10 @@ from make_report import make_report
 
 from sercache.commands import sweep
 from sercache.commands._start import Start
-from sercache.errors import SettingsError
+from sercache.errors import ProtocolError, SettingsError
+from sercache.protocols import Fold
 from sercache.report import runs as run_folders
+from sercache.report.record import StartRecord
 
 Sercache = Callable[..., Outcome]
 
@@ -174,12 +176,25 @@ def test_a_run_that_was_done_meanwhile_costs_nothing(
     assert (cached / "r-2" / "report.json").is_file()
 
 
-def test_what_gave_the_initial_weights_is_no_test() -> None:
-    report = make_report()
-    earlier = Start({"": Path("first")}, {"": report}, "manifest")
-    earlier.check_elsewhere(["mesd"])
-    with pytest.raises(SettingsError, match="first, which gives initial weights, was trained on"):
-        earlier.check_elsewhere(["mesd", report.corpus["name"]])
+def test_what_initial_weights_have_seen_is_remembered() -> None:
+    oldest = make_report(corpus={"name": "esd"}, also_trained=({"name": "mesd"},))
+    first = Start({"": Path("runs/first")}, {"": oldest}, "emodb").recorded()
+    assert list(map(str, first)) == ["initial weights from first (superb on esd)"]
+    second = Start({"emotion": Path("second")}, {"emotion": make_report(started_from=first)}, "emodb")
+    [record] = second.recorded()
+    assert str(record) == "initial weights of emotion from second (superb on emodb)"
+    assert record.corpora == ("emodb", "esd", "mesd")
+
+
+def test_initial_weights_that_may_know_the_test_part_are_refused() -> None:
+    fold = Fold("speaker 1", ("a",), ("b",), ("c",), speakers_disjoint=True)
+    for corpus, started, message in (
+        ("emodb", (), "held out other utterances of emodb in fold speaker 1"),
+        ("esd", (StartRecord("", "oldest", "superb", ("esd",)),), "has seen esd beside emodb"),
+    ):
+        earlier = Start({"": Path("first")}, {"": make_report(started_from=started)}, corpus)
+        with pytest.raises(ProtocolError, match=message):
+            earlier(fold, 0)
 
 
 def test_training_goes_on_after_it_was_cut_off(

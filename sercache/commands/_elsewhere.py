@@ -6,15 +6,21 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sercache import stores
 from sercache.commands._cache import read_corpus
 from sercache.commands._console import used, warn
 from sercache.commands._find import find_store
+from sercache.datasets import Corpus
 from sercache.evaluation import Extra
 from sercache.evaluation.parts import task_elsewhere
 from sercache.recipe import Setup, inputs
+from sercache.report import runs
+from sercache.report.record import Elsewhere, Report
 from sercache.settings import Settings
+
+_FOLDER = "on-"
 
 
 def other_corpus(
@@ -47,3 +53,29 @@ def other_corpus(
     used("tested on", f"{name}, task {task}, {found[0].folder}")
     first, *more = (stores.open(each.folder) for each in found)
     return Extra(corpus, first, task, beside=tuple(more))
+
+
+def folder_on(run: Path, report: Report, corpus: Corpus, task: str) -> Path:
+    """Where a run folder keeps what its heads say of another corpus.
+
+    ``on-<corpus>`` for the task that the corpus gets when none is named, else ``on-<corpus>-<task>``.
+    """
+    is_own = task == task_elsewhere(corpus, report.corpus["task"])
+    return run / f"{_FOLDER}{corpus.name if is_own else name_with_task(corpus.name, task)}"
+
+
+def name_with_task(corpus: str, task: str) -> str:
+    """A corpus and one of its tasks in a file's name; of a label map its own name and digest alone."""
+    return f"{corpus}-{quote(task.rpartition('/')[2], safe='@')}"
+
+
+def tested_since(run: Path) -> list[Elsewhere]:
+    """What `sercache evaluate` left in a run folder. Raises SettingsError for a damaged one."""
+    folders = [folder for folder in runs.find(run) if folder.name.startswith(_FOLDER)]
+    return [there for folder in folders for there in runs.load(folder).elsewhere]
+
+
+def answers(there: Elsewhere, text: str) -> bool:
+    """Whether a result is that of the corpus ``DATASET[:TASK]``."""
+    dataset, _, task = text.partition(":")
+    return there.dataset == dataset and task in ("", there.task)

@@ -11,7 +11,7 @@ from typing import Any
 from sercache.errors import ProtocolError, SettingsError
 from sercache.protocols import Fold
 from sercache.report import runs
-from sercache.report.record import Report, Run
+from sercache.report.record import Report, Run, StartRecord
 from sercache.training.starting import start
 
 
@@ -42,8 +42,13 @@ class Start:
         start(head, self(fold, seed))
 
     def _check_unseen(self, report: Report, folder: Path, member: Run, fold: Fold) -> None:
-        if report.corpus["name"] != self.corpus or not fold.test:
+        if self.corpus not in report.seen or not fold.test:
             return
+        if report.corpus["name"] != self.corpus:
+            raise ProtocolError(
+                f"{folder} has seen {self.corpus} beside {report.corpus['name']}, and which of its utterances is not "
+                f"known: fold {fold.name} may test what gave the initial weights; take an earlier run that has not"
+            )
         held_out = next(each.test_sha256 for each in report.folds if each.name == member.fold)
         if held_out != _digest(fold.test):
             raise ProtocolError(
@@ -51,21 +56,10 @@ class Start:
                 "tests: it may have trained on them; train it by the same protocol and task"
             )
 
-    def check_elsewhere(self, names: Sequence[str]) -> None:
-        """Raises SettingsError where one of the corpora that are tested on was trained on by an earlier run."""
-        for part, report in self.reports.items():
-            seen = {report.corpus["name"], *(more["name"] for more in report.also_trained)}
-            for name in sorted(seen & set(names)):
-                raise SettingsError(
-                    f"{self.folders[part]}, which gives initial weights, was trained on {name}: testing on it is no "
-                    f"test; leave {name} out of --test-on"
-                )
-
-    def said(self) -> tuple[str, ...]:
-        """One line for each run, for the record."""
+    def recorded(self) -> tuple[StartRecord, ...]:
+        """What the report says of these runs."""
         return tuple(
-            f"initial weights{f' of {part}' if part else ''} from {folder.name} "
-            f"({self.reports[part].head} on {self.reports[part].corpus['name']})"
+            StartRecord(part, folder.name, self.reports[part].head, self.reports[part].seen)
             for part, folder in self.folders.items()
         )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from sercache import settings
 from sercache.commands import evaluate, export
 from sercache.commands._console import used
+from sercache.commands._elsewhere import answers, tested_since
 from sercache.commands._material import (
     Place,
     added_corpus,
@@ -42,10 +43,14 @@ def kept(plan: Plan, place: Place) -> Report | None:
     if not folder.exists():
         return None
     report = run_folders.load(folder)
-    known = {each.dataset for each in report.elsewhere}
-    since = [run_folders.load(path) for path in run_folders.find(folder) if path.name.startswith("on-")]
-    more = [each for later in since for each in later.elsewhere if each.dataset not in known]
+    left = _untested(plan, report)
+    more = [each for each in tested_since(folder) if any(answers(each, text) for text in left)]
     return replace(report, elsewhere=(*report.elsewhere, *more))
+
+
+def _untested(plan: Plan, report: Report) -> list[str]:
+    """Corpora of the trial, ``DATASET[:TASK]``, that the report holds no result on."""
+    return [t for t in plan.setup.test_on if not any(answers(each, t) for each in report.elsewhere)]
 
 
 def missing_corpora(plan: Plan, place: Place) -> tuple[str, ...]:
@@ -119,15 +124,13 @@ def _how(plan: Plan, place: Place, partial: Path) -> How:
     found = read_start(pairs, plan.setup.dataset)
     if found is None:
         return How(partial=partial)
-    return How(partial=partial, prepare=found.prepare, remarks=found.said())
+    return How(partial=partial, prepare=found.prepare, started_from=found.recorded())
 
 
 def _test_on_new(plan: Plan, found: Report, folder: Path, place: Place) -> bool:
     """Test kept heads on corpora that were not at hand when they were trained; whether there was any."""
-    tested = {each.dataset for each in found.elsewhere}
-    new = [text for text in plan.setup.test_on if text.partition(":")[0] not in tested]
     done = False
-    for text in new:
+    for text in _untested(plan, found):
         if tested_corpus(plan.setup, text, plan.trial.head, place) is None:
             continue
         name, _, task = text.partition(":")

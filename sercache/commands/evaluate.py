@@ -14,7 +14,7 @@ from torch import nn
 from sercache import catalog, settings
 from sercache.commands._cache import read_origin
 from sercache.commands._console import bar, say, used
-from sercache.commands._elsewhere import other_corpus
+from sercache.commands._elsewhere import folder_on, other_corpus
 from sercache.commands._outcome import draw
 from sercache.commands.train import head_class
 from sercache.errors import RecipeError, SettingsError
@@ -42,9 +42,10 @@ class Request:
 
 
 def run(request: Request) -> None:
-    """Predict all of the corpus with every head of the run; write ``RUN/on-<corpus>`` and print the table.
+    """Predict all of the corpus with every head of the run; write ``RUN/on-<corpus>``, print the table.
 
-    Raises SettingsError where the run kept no weights or was trained on that corpus, MissingFeaturesError.
+    Another task than the corpus gets by itself has a folder of its own, ``RUN/on-<corpus>-<task>``.
+    Raises SettingsError where the run kept no weights or has seen that corpus, MissingFeaturesError.
     """
     report = runs.load(request.run)
     known = settings.load()
@@ -73,7 +74,7 @@ def run(request: Request) -> None:
         )
     finally:
         models.close()
-    _finish(report, there, request.run / f"on-{there.dataset}")
+    _finish(report, there, folder_on(request.run, report, extra.corpus, there.task))
 
 
 def trained_head(

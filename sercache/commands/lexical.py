@@ -8,6 +8,7 @@ from pathlib import Path
 from sercache import settings
 from sercache.commands._cache import read_corpus
 from sercache.commands._console import say, used
+from sercache.commands._elsewhere import answers, name_with_task, tested_since
 from sercache.errors import SettingsError
 from sercache.evaluation.lexical import Lexical, Unit, lexical, transcripts
 from sercache.report import runs
@@ -21,6 +22,7 @@ class Request:
 
     run: Path
     on: str | None = None
+    """A corpus that the run was tested on, ``DATASET[:TASK]``."""
     root: Path | None = None
     cache: Path | None = None
     unit: Unit = "utterance"
@@ -55,20 +57,24 @@ def run(request: Request) -> None:
     made = table(report, name, found, request.unit, request.weighted, by_model=there is not None)
     say()
     say(made.text)
-    for path in made.write(request.run / ("lexical" if there is None else f"lexical-on-{name}")):
+    stem = "lexical"
+    if there is not None:
+        stem += f"-on-{name_with_task(name, there.task) if ':' in str(request.on) else name}"
+    for path in made.write(request.run / stem):
         used("written", str(path))
 
 
 def _there(request: Request, report: Report) -> Elsewhere:
     """What the run says of another corpus: tested after training, or since by `sercache evaluate`."""
-    inside = request.run / f"on-{request.on}"
-    found = [*report.elsewhere, *(runs.load(inside).elsewhere if inside.is_dir() else ())]
-    fitting = [each for each in found if each.dataset == request.on]
+    asked = str(request.on)
+    found = [*report.elsewhere, *tested_since(request.run)]
+    fitting = [each for each in found if answers(each, asked)]
     if not fitting:
-        tested = ", ".join(dict.fromkeys(each.dataset for each in found)) or "none"
+        tested = ", ".join(dict.fromkeys(f"{each.dataset}:{each.task}" for each in found)) or "none"
+        dataset, _, task = asked.partition(":")
         raise SettingsError(
-            f"{request.run} was not tested on {request.on} (tested on: {tested}); run: sercache evaluate "
-            f"{request.run} --dataset {request.on}"
+            f"{request.run} was not tested on {asked} (tested on: {tested}); run: sercache evaluate "
+            f"{request.run} --dataset {dataset}{f' --task {task}' if task else ''}"
         )
     return fitting[0]
 

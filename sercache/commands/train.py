@@ -95,8 +95,7 @@ def trained(request: Request, folder: Path | None = None) -> tuple[Report, Weigh
     folder = folder or free_name(runs, checked_name(request.name) or default_name(request.head, setup))
     how = How("serial" if request.serial else "auto", request.share_order, partial_of(folder))
     if start := read_start(request.start_from, corpus.name):
-        start.check_elsewhere([each.corpus.name for each in elsewhere])
-        how = dataclasses.replace(how, prepare=start.prepare, remarks=start.said())
+        how = dataclasses.replace(how, prepare=start.prepare, started_from=start.recorded())
     if request.track:
         check_tensorboard()
     _check_writable(folder)

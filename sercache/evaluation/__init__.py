@@ -18,7 +18,7 @@ from torch import nn
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError
 from sercache.evaluation.describe import deviations, environment, provenance, setup_as_used
-from sercache.evaluation.elsewhere import Heard, conclude, evaluate_elsewhere, hear
+from sercache.evaluation.elsewhere import Heard, check_unseen, conclude, evaluate_elsewhere, hear
 from sercache.evaluation.layers import layer_weights, meaning_of
 from sercache.evaluation.material import Extra, Material, gather
 from sercache.evaluation.scores import (
@@ -104,7 +104,8 @@ def evaluate(
     trainings are computed, and where each is kept as it finishes.
     Raises MissingFeaturesError, ProtocolError, RecipeError, SettingsError before training; TrainingError.
     """
-    options = dict(head_options or {})
+    options, how = dict(head_options or {}), how or How()
+    check_unseen(how.started_from, [extra.corpus.name for extra in test_on])
     started, clock = datetime.now(UTC), time.perf_counter()
     used = setup_as_used(setup, corpus, store, seeds=seeds, task=task)
     material = gather(
@@ -124,7 +125,6 @@ def evaluate(
         for view in part.inputs:
             if on_plan:
                 on_plan(view.plan)
-    how = how or How()
     trained = _train_all(
         head_class, material, used, recipe, options, device, progress, keep, keep_scalings, how
     )
@@ -138,7 +138,7 @@ def evaluate(
             *deviations(published, used, published_recipe, recipe, options, also_train),
             *getattr(head, "notes", ()),
             *((_SHARED,) if how.share_order else ()),
-            *how.remarks,
+            *map(str, how.started_from),
             *trained.notes,
         ),
         seeds=used.seeds,
@@ -146,6 +146,7 @@ def evaluate(
         predictions=trained.predictions,
         summary=summarise(trained.runs, trained.predictions, material.targets),
         elsewhere=trained.elsewhere,
+        started_from=how.started_from,
         notes=trained.remarks,
         confusion=confusion(trained.predictions, len(material.classes)),
         layer_weights_are=meaning_of(head),

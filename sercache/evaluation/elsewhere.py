@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ from sercache.evaluation.scores import (
     undefined,
 )
 from sercache.recipe import Setup
-from sercache.report.record import Elsewhere, Prediction, Report, Run
+from sercache.report.record import Elsewhere, Prediction, Report, Run, StartRecord
 from sercache.training import predict
 from sercache.views import MEMORY_SHARE, AnyView, FeatureView, Scaling, beside, free_memory
 
@@ -101,6 +101,16 @@ def _notes(extra: Extra, part: Part, setup: Setup, classes: Sequence[str]) -> li
     return notes
 
 
+def check_unseen(started_from: Sequence[StartRecord], names: Collection[str]) -> None:
+    """Raises SettingsError where a run that gave initial weights has seen one of the corpora."""
+    for each in started_from:
+        for name in sorted(set(each.corpora) & set(names)):
+            raise SettingsError(
+                f"{each.run}, which gives initial weights, was trained on {name}: testing on it is no test; "
+                f"leave {name} out of what is tested on"
+            )
+
+
 def evaluate_elsewhere(
     report: Report,
     extra: Extra,
@@ -114,7 +124,8 @@ def evaluate_elsewhere(
     """What the heads of a finished run say of another corpus; the same as testing on it right after training.
 
     ``scalings`` are the statistics of each fold's inputs where the run normalised globally.
-    Raises SettingsError where the run was trained on that corpus, and what ``gather`` raises.
+    Raises SettingsError where the run or its initial weights were trained on that corpus, and what ``gather``
+    raises.
     """
     trained = {report.corpus["name"], *(more["name"] for more in report.also_trained)}
     if extra.corpus.name in trained:
@@ -122,6 +133,7 @@ def evaluate_elsewhere(
             f"this run was trained on {extra.corpus.name}: what it says of it is no test; its own test parts "
             "are in the run"
         )
+    check_unseen(report.started_from, [extra.corpus.name])
     setup = setup_of(report.setup)
     outputs = report.targets or report.classes
     budget = int(MEMORY_SHARE * free_memory()) if budget is None else budget

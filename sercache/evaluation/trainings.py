@@ -14,6 +14,7 @@ from sercache.evaluation.partial import Partial
 from sercache.evaluation.second import WithSpeakers, with_speakers
 from sercache.protocols import Fold
 from sercache.recipe import Recipe, Setup
+from sercache.report.record import StartRecord
 from sercache.training import Epoch, Fit, build, fits
 from sercache.training import Member as Training
 from sercache.training.many import Way
@@ -52,8 +53,8 @@ class How:
     """Hears how they are computed, and what was done before."""
     prepare: Callable[[nn.Module, Fold, int], None] | None = None
     """Gives each untrained head its initial weights, from its fold and seed."""
-    remarks: tuple[str, ...] = ()
-    """What the record is to say of how the heads came about, such as where their first weights are from."""
+    started_from: tuple[StartRecord, ...] = ()
+    """Where these initial weights are from, for the record; nothing that they have seen is tested on."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -114,6 +114,23 @@ class Run:
 
 
 @dataclass(frozen=True)
+class StartRecord:
+    """An earlier run that gave initial weights."""
+
+    part: str
+    """Of the head; empty for the whole of it."""
+    run: str
+    """Name of its folder."""
+    head: str
+    corpora: tuple[str, ...]
+    """All that its weights have seen, the one of its folds first."""
+
+    def __str__(self) -> str:
+        of = f" of {self.part}" if self.part else ""
+        return f"initial weights{of} from {self.run} ({self.head} on {self.corpora[0]})"
+
+
+@dataclass(frozen=True)
 class Elsewhere:
     """What every trained head said of all of another corpus."""
 
@@ -173,6 +190,8 @@ class Report:
     """What ``layer_weights`` of the runs mean."""
     also_trained: tuple[Mapping[str, Any], ...] = ()
     """Other corpora whose utterances were in every training part."""
+    started_from: tuple[StartRecord, ...] = ()
+    """Earlier runs that gave the initial weights; not known of runs before this was recorded."""
     targets: tuple[str, ...] = ()
     """What each value is, where the task gives numbers; ``classes`` is empty then."""
     elsewhere: tuple[Elsewhere, ...] = ()
@@ -189,6 +208,12 @@ class Report:
         """One line for headings: head, encoder, corpus, protocol."""
         setup = self.setup
         return f"{self.head} on {setup['encoder']}, {self.corpus['name']} ({setup['protocol']})"
+
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """Corpora that its weights have seen: of the folds, added ones, those of what gave initial weights."""
+        own = [self.corpus["name"], *(more["name"] for more in self.also_trained)]
+        return tuple(dict.fromkeys([*own, *(name for each in self.started_from for name in each.corpora)]))
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -239,6 +264,7 @@ class Report:
                 "summary": {metric: _summary(s) for metric, s in values["summary"].items()},
                 "confusion": tuple(tuple(row) for row in values["confusion"]),
                 "also_trained": tuple(values.get("also_trained", ())),
+                "started_from": tuple(_start(each) for each in values.get("started_from", ())),
                 "targets": tuple(values.get("targets", ())),
                 "elsewhere": tuple(_elsewhere(each) for each in values.get("elsewhere", ())),
                 "notes": tuple(values.get("notes", ())),
@@ -260,6 +286,10 @@ def _run(record: Mapping[str, Any]) -> Run:
         "layer_weights": None if weights is None else tuple(weights),
     }
     return Run(**{**record, **lists})
+
+
+def _start(record: Mapping[str, Any]) -> StartRecord:
+    return StartRecord(**{**record, "corpora": tuple(record["corpora"])})
 
 
 def _prediction(record: Mapping[str, Any]) -> Prediction:
