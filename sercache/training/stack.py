@@ -1,0 +1,161 @@
+"""The parameters of members that are computed as one model, and the optimiser that steps them.
+
+Parameters of all members lie in one tensor each. Those that take the same steps (one learning rate, as many
+updates) lie side by side and are stepped as one tensor: optimisers work element by element, so that a member's
+numbers are those it would have alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sercache.training.loop import Course, epoch_plan, optimiser_of
+from sercache.training.streams import stream
+
+Plan = tuple[float, list[list[np.ndarray]]]
+"""Of an epoch of a member: learning rate and batches by update."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Members side by side that step as one."""
+
+    members: range
+    parameters: list[Tensor]
+    """(K of them, ...) each: their rows of the trained parameters."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What an optimiser keeps of one parameter of a member."""
+
+    own: dict[str, Tensor]
+    common: dict[str, Any]
+    """The same for all that step with it, such as the count of steps."""
+
+
+@dataclass(eq=False)
+class Stack:
+    """Courses that are computed as one model."""
+
+    courses: list[Course]
+    shared: bool
+    """Whether all see the same batches."""
+    values: dict[str, Tensor] = field(default_factory=dict)
+    """By name: parameters (K, ...) of all courses; those of each head are slices of them."""
+    trained: list[str] = field(default_factory=list)
+    """Names of the parameters that are trained."""
+    blocks: list[Block] = field(default_factory=list)
+    optimiser: torch.optim.Optimizer | None = None
+    streams: list[torch.Generator] = field(default_factory=list)
+    """What each member draws its dropout from."""
+    _laid: list[Course] = field(default_factory=list)
+
+    def plan(self) -> list[Plan]:
+        """Begin an epoch: the plan of each member, in an order in which equal steps are neighbours."""
+        plans = {id(course): epoch_plan(course) for course in self.courses}
+
+        def steps(course: Course) -> tuple[int, float, int]:
+            lr, groups = plans[id(course)]
+            return -len(groups), lr, course.n_updates
+
+        # Of equal size side by side: their last, smaller batches are computed together.
+        self.courses.sort(key=lambda course: (*steps(course), -len(course.train)))
+        found = [steps(course) for course in self.courses]
+        starts = [k for k in range(len(found)) if k == 0 or found[k] != found[k - 1]]
+        if self.courses != self._laid or starts != [block.members.start for block in self.blocks]:
+            self._lay(starts)
+        assert self.optimiser is not None
+        for group, start in zip(self.optimiser.param_groups, starts, strict=True):
+            group["lr"] = plans[id(self.courses[start])][0]
+        self._reseed()
+        return [plans[id(course)] for course in self.courses]
+
+    def step(self, gradients: Mapping[str, Tensor], taking_part: Sequence[int]) -> None:
+        """One update by gradients (K, ...) by name; members that take no part stay as they are."""
+        assert self.optimiser is not None
+        for block in self.blocks:
+            rows = slice(block.members.start, block.members.stop)
+            moves = block.members.start in taking_part  # all of a block have as many updates
+            for name, parameter in zip(self.trained, block.parameters, strict=True):
+                gradient = gradients.get(name) if moves else None
+                parameter.grad = None if gradient is None else gradient[rows]
+        self.optimiser.step()
+
+    def values_of(self, ks: list[int]) -> dict[str, Tensor]:
+        """Parameters of some members, by name: copies that gradients are taken for."""
+        return {
+            name: whole.detach()[ks].requires_grad_(whole.requires_grad)
+            for name, whole in self.values.items()
+        }
+
+    def _lay(self, starts: list[int]) -> None:
+        """Lay the parameters of the courses side by side; an optimiser goes on with them as they were."""
+        kept = self._parts()
+        own = [dict(course.head.named_parameters()) for course in self.courses]
+        self.trained = [name for name, parameter in own[0].items() if parameter.requires_grad]
+        whole = {name: torch.stack([each[name].detach() for each in own]) for name in own[0]}
+        for k, each in enumerate(own):
+            for name, own_slice in each.items():
+                own_slice.data = whole[name][k]
+        stops = [*starts[1:], len(own)]
+        self.blocks = [
+            Block(range(a, b), [whole[name][a:b].requires_grad_() for name in self.trained])
+            for a, b in zip(starts, stops, strict=True)
+        ]
+        self.optimiser = _optimiser(self.blocks, self.courses[0])
+        for block in self.blocks:
+            members = [kept.get(id(self.courses[k]), []) for k in block.members]
+            for parameter, parts in zip(block.parameters, zip(*members, strict=True), strict=False):
+                self.optimiser.state[parameter] = _joined(parts)
+        self.values = {
+            name: value.detach().requires_grad_(name in self.trained) for name, value in whole.items()
+        }
+        self._laid = list(self.courses)
+
+    def _parts(self) -> dict[int, list[_Part]]:
+        """What the optimiser keeps of each course, by its id."""
+        found: dict[int, list[_Part]] = {}
+        for block in self.blocks:
+            assert self.optimiser is not None
+            states = [(p, self.optimiser.state[p]) for p in block.parameters]
+            for place, k in enumerate(block.members):
+                found[id(self._laid[k])] = [_cut(parameter, state, place) for parameter, state in states]
+        return found
+
+    def _reseed(self) -> None:
+        """Begin the streams of an epoch, as ``advance`` does for a course alone."""
+        self.streams = [torch.Generator(course.place) for course in self.courses]
+        for generator, course in zip(self.streams, self.courses, strict=True):
+            generator.manual_seed(stream(course.seed, len(course.history) + 1, "dropout"))
+
+
+def _optimiser(blocks: list[Block], course: Course) -> torch.optim.Optimizer:
+    """The recipe's optimiser, with a rate for each block."""
+    optimiser = optimiser_of([p for block in blocks for p in block.parameters], course.recipe)  # type: ignore[misc]
+    settings = {name: value for name, value in optimiser.param_groups[0].items() if name != "params"}
+    optimiser.param_groups.clear()
+    for block in blocks:
+        optimiser.add_param_group({**settings, "params": block.parameters})
+    return optimiser
+
+
+def _cut(parameter: Tensor, state: Mapping[str, Any], place: int) -> _Part:
+    whole = {key: torch.is_tensor(value) and value.shape == parameter.shape for key, value in state.items()}
+    return _Part(
+        own={key: value[place] for key, value in state.items() if whole[key]},
+        common={key: value for key, value in state.items() if not whole[key]},
+    )
+
+
+def _joined(parts: Sequence[_Part]) -> dict[str, Any]:
+    common = {
+        key: value.clone() if torch.is_tensor(value) else value for key, value in parts[0].common.items()
+    }
+    return {**common, **{key: torch.stack([part.own[key] for part in parts]) for key in parts[0].own}}
