@@ -16,7 +16,7 @@ from torch import nn
 
 from heads import linear, mlp
 from sercache.evaluation import How, Progress, evaluate
-from sercache.evaluation.partial import remove
+from sercache.evaluation.partial import code_digest, remove
 from sercache.recipe import Recipe, Setup
 from sercache.report.epochs import write_epochs, write_tensorboard
 from sercache.report.record import Report
@@ -111,6 +111,44 @@ def test_other_settings_are_not_taken_for_ours(tmp_path: Path, change: str) -> N
         run(How(share_order=True, partial=tmp_path), progress=heard.append)
     n_fresh = len({at.run for at in heard})
     assert n_fresh == (5 if change == "seeds share" else 10)  # the first seed's order is its own
+
+
+def test_trainings_of_other_code_are_not_taken_for_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial = tmp_path / "run.partial"
+    first = run(How(partial=partial))
+    with monkeypatch.context() as changed:
+        changed.setattr("sercache.evaluation.partial._code", lambda: "of another version")
+        heard: list[Progress] = []
+        assert numbers(run(How(partial=partial), progress=heard.append)) == numbers(first)
+        assert len({at.run for at in heard}) == N_TRAININGS
+    assert len(list(partial.iterdir())) == 2 * N_TRAININGS
+    remove(partial)
+    assert not partial.exists(), "what other code left behind goes with it"
+
+
+def test_code_is_told_apart(tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    (package / "inner").mkdir(parents=True)
+    names = ("__init__.py", "loop.py", "inner/step.py")
+    for name in names:
+        (package / name).write_text("same = 1\n")
+    (package / "notes.txt").touch()
+
+    def found() -> str:
+        return code_digest([package / "__init__.py", package / "loop.py"])
+
+    before = found()
+    (package / "notes.txt").write_text("no code")
+    assert found() == before
+    for name in names:
+        (package / name).write_text("same = 2\n")
+        assert found() != before
+        (package / name).write_text("same = 1\n")
+    (package / "loop.py").rename(package / "run.py")
+    (package / "loop.py").write_text("")
+    assert found() != before
 
 
 def test_a_damaged_file_is_trained_again(tmp_path: Path) -> None:

@@ -1,29 +1,31 @@
 """Trainings of an evaluation that is not finished: each is on the disk as soon as it is done.
 
 One file per training (safetensors: the weights, and the rest of the Fit as JSON beside them), named by fold,
-seed and a digest of all that decides it: head and its options, recipe, features, labels, initial weights. What
-other settings left behind is not taken for ours.
+seed and a digest of all that decides it: head and its options, recipe, features, labels, initial weights, the
+code that trains. What other settings or another version left behind is not taken for ours.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch.nn import Module
 
-from sercache import __version__
+from sercache import __version__, metrics, nn, training, views
 from sercache.recipe import Recipe
 from sercache.training import Epoch, Fit, Member, View
 from sercache.training.contract import second_of, targets_of
@@ -49,7 +51,8 @@ class Partial:
         device = self.device.partition(":")[0]
         order = member.seed if member.order_seed is None else member.order_seed
         options = sorted(self.options.items())
-        for part in (__version__, repr(self.recipe), options, member.seed, order, device):
+        versions = (__version__, torch.__version__, _code())
+        for part in (*versions, repr(self.recipe), options, member.seed, order, device):
             state.update(f"{part}\n".encode())
         state.update(_source(member.head).encode())
         for name, value in sorted(member.head.state_dict().items()):
@@ -70,7 +73,7 @@ class Partial:
             os.fsync(file.fileno())
         temporary.rename(self.folder / key)
 
-    def read(self, key: str, head: nn.Module) -> Fit | None:
+    def read(self, key: str, head: Module) -> Fit | None:
         """The training of this name, its weights in ``head``; None where it is not there or damaged."""
         path = self.folder / key
         if not path.is_file():
@@ -94,13 +97,30 @@ def remove(folder: Path) -> None:
         folder.rmdir()
 
 
-def _source(head: nn.Module) -> str:
+@functools.cache
+def _code() -> str:
+    """Digest of what trains: how batches are read, the loop, the parts of heads, what selects an epoch."""
+    return code_digest([Path(str(module.__file__)) for module in (training, nn, views, metrics)])
+
+
+def code_digest(modules: Sequence[Path]) -> str:
+    """Digest (hexadecimal) of the source of some modules; with ``__init__.py`` of all in its folder."""
+    state = hashlib.sha256()
+    for path in modules:
+        folder = path.parent
+        for file in sorted(folder.rglob("*.py")) if path.name == "__init__.py" else [path]:
+            text = file.read_bytes()
+            state.update(f"{file.relative_to(folder).as_posix()} {len(text)}\n".encode() + text)
+    return state.hexdigest()
+
+
+def _source(head: Module) -> str:
     """The text of the modules that the head's parts come from, torch's own apart."""
     files = {inspect.getsourcefile(type(part)) for part in head.modules() if not _is_torch(part)}
     return "".join(Path(name).read_text(encoding="utf-8") for name in sorted(filter(None, files)))
 
 
-def _is_torch(part: nn.Module) -> bool:
+def _is_torch(part: Module) -> bool:
     return type(part).__module__.startswith("torch.")
 
 
