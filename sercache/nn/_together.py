@@ -78,7 +78,8 @@ class _Mixed(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weights = ctx.saved_tensors
         of_x = gradient[:, None] * weights[:, None] if ctx.needs_input_grad[0] else None
-        of_weights = torch.bmm(x, gradient[..., None]).sum((0, 2)) if ctx.needs_input_grad[1] else None
+        # As a row times x turned: reads x once; x times a column took six to ten times as long.
+        of_weights = torch.bmm(gradient[:, None], x.mT).sum((0, 1)) if ctx.needs_input_grad[1] else None
         return of_x, of_weights
 
     @staticmethod
