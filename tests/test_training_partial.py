@@ -181,6 +181,5 @@ def test_epochs_as_a_table_and_as_events(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == sum(len(each.history) for each in report.runs)
     assert float(rows[0]["train_loss"]) == report.runs[0].history[0]["train_loss"]
-    pytest.importorskip("tensorboardX")
     place = write_tensorboard(report, tmp_path)
     assert len(list(place.glob("*/events.*"))) == N_TRAININGS

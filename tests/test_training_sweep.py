@@ -73,7 +73,6 @@ def test_a_sweep_selects_on_dev_and_goes_on(sercache: Sercache, cached: Path) ->
 
 @pytest.mark.slow
 def test_points_of_the_sweep_are_drawn(sercache: Sercache, cached: Path) -> None:
-    pytest.importorskip("optuna")
     code, out, err = sercache(
         *SWEEP, "--grid", "lr=0.1,0.01,0.001", "--grid", "batch-size=4,8", "--trials", 2
     )
