@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sercache import catalog, encoders, evaluation, extraction, recipe, settings, stores
 from sercache.commands._console import bar
+from sercache.commands._filling import carry_out, plan_for
 from sercache.commands._setup import Request, check_inputs, chosen_setup, head_options
 from sercache.commands.train import head_class
 from sercache.datasets import Corpus
@@ -53,7 +55,8 @@ def extract(
 
     Utterances are those that ``task`` labels (``all``: every one). An encoder of text takes the corpus' own
     transcripts, or those of the file ``transcripts`` (columns id and text). Recordings that cannot be encoded raise
-    AudioError after the rest is stored, or with ``strict=False`` are left to ``extraction.skips(folder)``.
+    AudioError after the rest is stored, or with ``strict=False`` are left to ``extraction.skips(folder)``. Batches and
+    threads are those of the command; memory that runs out on a device is a warning.
     """
     from sercache.commands.extract import chosen_utterances
 
@@ -69,18 +72,18 @@ def extract(
         transcripts=digest,
     )
     folder = stores.store_path(Path(cache).expanduser(), spec, format)
-    done = stores.open(folder).ids() if stores.exists(folder) else []
-    plan = extraction.make_plan(encoder, utterances, spec, folder, done=done)
+    plan = plan_for(encoder, utterances, spec, folder)
     skipped = plan.skipped
     if plan.pending:
         writer = stores.create(folder, spec, format)
-        with bar(
-            total=len(plan.pending), desc=f"{encoder.name} x {corpus.name}", disable=not progress
-        ) as entries:
-            result = extraction.extract(
-                plan, encoder, writer, stores.open(folder), progress=lambda piece: entries.update()
+        name = f"{encoder.name} x {corpus.name}"
+        with bar(total=len(plan.pending), desc=name, disable=not progress) as entries:
+            result = carry_out(
+                plan, encoder, writer, format, progress=lambda piece: entries.update(), tell=warnings.warn
             )
         skipped = result.skipped
+    else:
+        extraction.mark_finished(folder)
     extraction.record_skips(folder, skipped)
     if skipped and strict:
         raise AudioError(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
+import soundfile
 
 # As the command line does, before any test loads torch (docs/decisions/0005).
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -52,3 +55,43 @@ def sercache(own_settings: Path, capsys: pytest.CaptureFixture[str]) -> Callable
         return Outcome(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """List of twenty-four recordings of four speakers and two classes that loudness tells apart."""
+    folder = tmp_path_factory.mktemp("recordings")
+    rows = ["id,path,label,speaker"]
+    for k in range(24):
+        chance = np.random.default_rng(k)
+        label = "loud" if k % 2 else "soft"
+        wave = chance.normal(0, 0.3 if k % 2 else 0.03, int(16000 * chance.uniform(0.2, 0.4)))
+        soundfile.write(folder / f"{k}.wav", wave, 16000)
+        rows.append(f"u{k},{k}.wav,{label},s{k // 2 % 4}")
+    (folder / "list.csv").write_text("\n".join(rows) + "\n")
+    return folder / "list.csv"
+
+
+@pytest.fixture
+def manifest(recordings: Path, tmp_path: Path) -> Path:
+    """A copy of the recordings that a test may change."""
+    return Path(shutil.copytree(recordings.parent, tmp_path / "corpus")) / "list.csv"
+
+
+@pytest.fixture(scope="session")
+def loudness_cache(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of the recordings as log-mel features, as `sercache extract` makes it."""
+    from sercache.commands.extract import Request, run
+
+    cache = tmp_path_factory.mktemp("loudness")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SERCACHE_CONFIG", str(cache / "config.toml"))
+        run(Request(encoder="logmel", dataset="manifest", root=recordings, cache=cache, device="cpu"))
+    return cache
+
+
+@pytest.fixture
+def cached(loudness_cache: Path, own_settings: Path) -> Path:
+    """The cache of the recordings as a test's own; gives the folder that its runs go to."""
+    shutil.copytree(loudness_cache, own_settings / "cache")
+    return own_settings / "runs"

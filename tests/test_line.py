@@ -68,22 +68,6 @@ def in_hub(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
-@pytest.fixture
-def manifest(tmp_path: Path) -> Path:
-    """Twenty-four recordings of four speakers and two classes that loudness tells apart."""
-    folder = tmp_path / "corpus"
-    folder.mkdir()
-    rows = ["id,path,label,speaker"]
-    for k in range(24):
-        chance = np.random.default_rng(k)
-        label = "loud" if k % 2 else "soft"
-        wave = chance.normal(0, 0.3 if k % 2 else 0.03, int(16000 * chance.uniform(0.2, 0.4)))
-        soundfile.write(folder / f"{k}.wav", wave, 16000)
-        rows.append(f"u{k},{k}.wav,{label},s{k // 2 % 4}")
-    (folder / "list.csv").write_text("\n".join(rows) + "\n")
-    return folder / "list.csv"
-
-
 def only_store(cache: Path) -> stores.FeatureStore:
     [(folder, _)] = stores.find(cache)
     return stores.open(folder)

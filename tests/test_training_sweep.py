@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 from conftest import Outcome
 from make_report import make_report
 
@@ -21,25 +20,6 @@ from sercache.report import runs as run_folders
 from sercache.report.record import StartRecord
 
 Sercache = Callable[..., Outcome]
-
-
-@pytest.fixture
-def cached(sercache: Sercache, tmp_path: Path) -> Path:
-    """A cache of twenty-four recordings of four speakers and two classes that loudness tells apart."""
-    folder = tmp_path / "corpus"
-    folder.mkdir()
-    rows = ["id,path,label,speaker"]
-    for k in range(24):
-        chance = np.random.default_rng(k)
-        wave = chance.normal(0, 0.3 if k % 2 else 0.03, int(16000 * chance.uniform(0.2, 0.4)))
-        soundfile.write(folder / f"{k}.wav", wave, 16000)
-        rows.append(f"u{k},{k}.wav,{'loud' if k % 2 else 'soft'},s{k // 2 % 4}")
-    (folder / "list.csv").write_text("\n".join(rows) + "\n")
-    code, _, err = sercache(
-        "extract", "--encoder", "logmel", "--dataset", "manifest", "--root", folder / "list.csv"
-    )
-    assert code == 0, err
-    return tmp_path / "runs"
 
 
 SWEEP = ["sweep", "--head", "linear", "--encoder", "logmel", "--dataset", "manifest", "--seeds", 1]

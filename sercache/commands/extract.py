@@ -11,6 +11,7 @@ from typing import Any
 from sercache import catalog, encoders, extraction, settings, stores
 from sercache.commands._cache import read_corpus, write_origin
 from sercache.commands._console import bar, duration, say, size, used, warn
+from sercache.commands._filling import carry_out, plan_for
 from sercache.commands._progress import amount, entries_bar, pace
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder
@@ -110,15 +111,12 @@ def work(
     hands: Sequence[Hand] = (),
 ) -> None:
     """Plan, print the plan, and unless it is a dry run fill the store at ``folder``; with ``hands``, by them."""
-    budgets = [hand.ready.budget for hand in hands] or [extraction.frame_budget(encoder, spec)]
-    done = stores.open(folder).ids() if stores.exists(folder) else []
-    plan = extraction.make_plan(
+    plan = plan_for(
         encoder,
         utterances,
         spec,
         folder,
-        done=done,
-        pack_frames=min(budgets),
+        hands=hands,
         progress=lambda items: bar(items, desc="plan", total=len(utterances), unit="utt"),
     )
     _print_plan(plan, encoder, folder, sum(hand.ready.speed for hand in hands))
@@ -146,42 +144,23 @@ def _encode(
     request: Request,
     hands: Sequence[Hand],
 ) -> Extraction:
-    store = stores.open(writer.path)
     hours, advance = entries_bar(plan)
-    format, seal_every = request.store_format, request.seal_every
-    decoders, writers = extraction.threads(encoder, plan.spec, [hand.device for hand in hands])
-    decoders = request.workers or decoders
     try:
-        if hands:
-            return extraction.extract_together(
-                plan,
-                encoder,
-                hands,
-                writer,
-                store,
-                format,
-                writers=writers,
-                workers=decoders,
-                seal_every=seal_every,
-                progress=advance,
-                tell=warn,
-            )
-        return extraction.extract(
+        return carry_out(
             plan,
             encoder,
             writer,
-            store,
-            beside=[stores.create(writer.path, plan.spec, format) for _ in range(writers - 1)],
-            workers=decoders,
-            seal_every=seal_every,
+            request.store_format,
+            hands=hands,
+            workers=request.workers,
+            seal_every=request.seal_every,
             progress=advance,
             tell=warn,
         )
     except KeyboardInterrupt:
         hours.close()
-        store.refresh()
         n_all = len(plan.pending) + len(plan.done)
-        safe = f"{len(store.ids())} of {n_all} entries are safe in {store.path}"
+        safe = f"{len(stores.open(writer.path).ids())} of {n_all} entries are safe in {writer.path}"
         say(f"interrupted: {safe}; run the same command to go on")
         raise
     finally:
