@@ -15,10 +15,14 @@ from __future__ import annotations
 import argparse
 import copy
 import dataclasses
+import os
 import resource
 import statistics
 import time
 from collections.abc import Callable
+
+# As the command line does, before torch is loaded (docs/decisions/0005).
+os.environ["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 import torch

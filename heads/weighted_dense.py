@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sercache.nn import dropout, linear, mean_of_frames, real_frames, weighted_sum
+from sercache.nn import dropout, linear, weighted_frames
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Pepino, Riera, Ferrer 2021, Emotion Recognition from Speech Using wav2vec 2.0 Embeddings (Dense)"
@@ -91,11 +91,11 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Logits (B, C) of x (B, L, T, D); pooled states are sequences of one frame."""
-        frames, places = real_frames(weighted_sum(x, self.layer_weights(), mask), mask)
+        frames, mean = weighted_frames(x, self.layer_weights(), mask)
         for dense in (self.dense1, self.dense2):
             frames = dropout(frames, self.dropout_rate, self.training)
             frames = F.relu(linear(frames, dense.weight, dense.bias))
-        return self.out(mean_of_frames(frames, places, mask))
+        return self.out(mean(frames))
 
     def layer_weights(self) -> Tensor:
         """Share (L,) of each layer; they sum to 1."""

@@ -89,6 +89,45 @@ def test_frames_by_themselves_are_their_padded_form() -> None:
     )
 
 
+@pytest.mark.parametrize("shared", [(), (0,), (1,)])
+def test_frames_of_members_are_each_alone(shared: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    mask = nn.mask_of(torch.tensor([3, 1, 0]))
+    inputs = [
+        torch.randn(*(() if k in shared else (K,)), *shape, requires_grad=True)
+        for k, shape in enumerate([(3, 5, 3, 7), (5,)])
+    ]
+
+    def means(x: Tensor, weights: Tensor) -> Tensor:
+        frames, mean = nn.weighted_frames(x, weights, mask)
+        return mean(frames.square())
+
+    found = torch.func.vmap(means, tuple(None if k in shared else 0 for k in range(2)))(*inputs)
+    alone = torch.stack(
+        [
+            nn.masked_mean(
+                nn.weighted_sum(*(x if n in shared else x[k] for n, x in enumerate(inputs)), mask).square(),
+                mask,
+            )
+            for k in range(K)
+        ]
+    )
+    torch.testing.assert_close(found, alone)
+    probe = torch.randn_like(found)
+    ours = torch.autograd.grad((found * probe).sum(), inputs)
+    torch.testing.assert_close(ours, torch.autograd.grad((alone * probe).sum(), inputs))
+
+
+def test_frames_are_padded_where_members_have_batches_of_their_own() -> None:
+    x, weights, mask = torch.randn(2, 3, 5, 7), torch.randn(3), nn.mask_of(torch.tensor([5, 2]))
+    packed, mean = nn.weighted_frames(x, weights, mask)
+    with nn.own_streams([], own_batches=True):
+        padded, padded_mean = nn.weighted_frames(x, weights, mask)
+    assert packed.shape == (7, 7)
+    assert padded.shape == (2, 5, 7)
+    torch.testing.assert_close(mean(packed), padded_mean(padded))
+
+
 def test_superb_maps_as_one_are_its_two_maps() -> None:
     torch.manual_seed(0)
     head = superb.Head(3, 8, 4, hidden=16)

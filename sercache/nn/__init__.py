@@ -19,12 +19,11 @@ from sercache.nn._masked import (
     masked_max,
     masked_mean,
     masked_softmax,
-    mean_of_frames,
     padded_to,
-    real_frames,
     weighted_mean,
     weighted_sum,
 )
+from sercache.nn._packed import weighted_frames
 from sercache.nn._recurrent import (
     BiGRU,
     RecurrentAttention,
@@ -56,16 +55,15 @@ __all__ = [
     "masked_max",
     "masked_mean",
     "masked_softmax",
-    "mean_of_frames",
     "only_state",
     "over_frames",
     "over_frames_of_each",
     "own_streams",
     "padded_to",
     "product",
-    "real_frames",
     "recurrent_attention_of_each",
     "side_by_side",
+    "weighted_frames",
     "weighted_mean",
     "weighted_sum",
 ]

@@ -64,21 +64,6 @@ def weighted_mean(x: Tensor, weights: Tensor, mask: Tensor) -> Tensor:
     return masked_mean(weighted_sum(x, weights, mask), mask)
 
 
-def real_frames(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The real frames (F, D) of x (B, T, D), and their places (F,) among the B x T; mask (B, T).
-
-    What works on frames by themselves then computes no padding; ``mean_of_frames`` gathers it.
-    """
-    places = mask.flatten().nonzero().squeeze(1)
-    return x.flatten(0, 1).index_select(0, places), places
-
-
-def mean_of_frames(frames: Tensor, places: Tensor, mask: Tensor) -> Tensor:
-    """Mean (B, D) over the frames (F, D) of each utterance, laid out as ``real_frames`` gives them."""
-    padded = frames.new_zeros(mask.numel(), frames.shape[-1]).index_copy(0, places, frames)
-    return masked_mean(padded.unflatten(0, mask.shape), mask)
-
-
 def padded_to(x: Tensor, mask: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
     """x (B, ..., T, D) with zeros for padding, and its mask, both cut or filled up to ``n_frames``."""
     x, mask = x[..., :n_frames, :], mask[:, :n_frames]

@@ -19,21 +19,31 @@ _LEVELS = 2**16
 """Values of a 16-bit draw."""
 
 _generators: ContextVar[Sequence[torch.Generator] | None] = ContextVar("generators", default=None)
+_own_batches: ContextVar[bool] = ContextVar("own_batches", default=False)
 
 
 @contextmanager
-def own_streams(generators: Sequence[torch.Generator]) -> Iterator[None]:
-    """Let member k of a stack draw from ``generators[k]`` in the calls of ``vmap`` inside."""
-    token = _generators.set(generators)
+def own_streams(generators: Sequence[torch.Generator], *, own_batches: bool = False) -> Iterator[None]:
+    """Let member k of a stack draw from ``generators[k]`` in the calls of ``vmap`` inside.
+
+    ``own_batches``: members have masks of their own as well, whose values operations cannot look at.
+    """
+    tokens = _generators.set(generators), _own_batches.set(own_batches)
     try:
         yield
     finally:
-        _generators.reset(token)
+        _generators.reset(tokens[0])
+        _own_batches.reset(tokens[1])
 
 
 def in_stack() -> bool:
     """Whether members of a stack are being computed together."""
     return _generators.get() is not None
+
+
+def have_own_batches() -> bool:
+    """Whether members of a stack are being computed whose lengths differ from member to member."""
+    return _own_batches.get()
 
 
 class _Kept(torch.autograd.Function):
