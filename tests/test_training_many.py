@@ -13,19 +13,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from array_view import ArrayView, random_view
+from array_view import random_view
+from many_helpers import RECIPE, alone, assert_same, folds, forks, members
 from torch import Tensor, nn
 
 from heads import layer_attention, linear, mlp, superb, weighted_dense
 from sercache.errors import TrainingError
-from sercache.recipe import Recipe
-from sercache.training import Epoch, Fit, Member, build, fit, fit_many, fits, grouping, predict, processes
+from sercache.training import Epoch, Member, build, fit_many, fits, grouping, predict
 from sercache.training.members import pace
-
-RECIPE = Recipe(lr=1e-2, batch_size=8, max_epochs=30, select="dev-loss", patience=2)
-forks = pytest.mark.skipif(
-    not processes.can_fork("cpu"), reason="processes are forked on Linux without a GPU"
-)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -34,41 +29,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def folds(frames: tuple[int, int] = (1, 1)) -> list[tuple[ArrayView, ArrayView]]:
-    """Of unequal size, with signal enough that members stop at different epochs."""
-    return [
-        (
-            random_view(37 + 9 * k, frames=frames, signal=0.4, seed=k),
-            random_view(20, signal=0.4, frames=frames, seed=9 + k),
-        )
-        for k in range(2)
-    ]
-
-
-def members(head: type[nn.Module], frames: tuple[int, int] = (1, 1), n_seeds: int = 2) -> list[Member]:
-    return [
-        Member(build(head, train, 4, seed), train, dev, seed)
-        for train, dev in folds(frames)
-        for seed in range(n_seeds)
-    ]
-
-
-def alone(head: type[nn.Module], recipe: Recipe = RECIPE, frames: tuple[int, int] = (1, 1)) -> list[Fit]:
-    return [fit(m.head, m.train, m.dev, recipe, seed=m.seed) for m in members(head, frames)]
-
-
-def assert_same(ours: list[Fit], theirs: list[Fit], exact: bool = True) -> None:
-    assert len(ours) == len(theirs)
-    for a, b in zip(ours, theirs, strict=True):
-        assert (a.best_epoch, a.stopped_early, a.n_updates) == (b.best_epoch, b.stopped_early, b.n_updates)
-        assert len(a.history) == len(b.history)
-        if exact:
-            assert [replace(e, seconds=0) for e in a.history] == [replace(e, seconds=0) for e in b.history]
-        for name, value in a.head.state_dict().items():
-            other = b.head.state_dict()[name]
-            assert torch.equal(value, other) if exact else torch.allclose(value, other, rtol=0, atol=1e-5)
 
 
 @forks
@@ -271,7 +231,8 @@ def test_processes_end_with_their_parent() -> None:
         """
         import os, sys
         sys.path[:0] = ["tests", "."]
-        from test_training_many import RECIPE, linear, members
+        from many_helpers import RECIPE, members
+        from heads import linear
         from dataclasses import replace
         from sercache.training import fit_many
         endless = replace(RECIPE, max_epochs=10**9, patience=None)

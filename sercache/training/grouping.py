@@ -22,6 +22,38 @@ def stacks(members: Sequence[Member], most: int) -> list[list[int]]:
     return [group[k : k + most] for group in groups.values() for k in range(0, len(group), most)]
 
 
+def pieces(units: Sequence[Sequence[int]], n_workers: int) -> list[list[int]]:
+    """Stacks for ``n_workers`` processes, largest first: whole ones, and those left over cut so that none idles.
+
+    A process takes the next when it is done. Stacks are cut into as few as give the shortest longest load.
+    """
+    rest = len(units) % n_workers
+    whole, left = list(units[: len(units) - rest]), units[len(units) - rest :]
+    plans = []
+    for n in range(1, max((len(unit) for unit in left), default=1) + 1):
+        cut = [list(each) for each in [*whole, *(part for unit in left for part in _cut(unit, n))]]
+        plans.append(sorted(cut, key=lambda each: -len(each)))
+    return min(plans, key=lambda plan: max(loads(plan, n_workers, 1)))
+
+
+def loads(units: Sequence[Sequence[int]], n_workers: int, start: int = 0) -> list[int]:
+    """Members that each process trains, when it takes the next unit as soon as it is done.
+
+    ``start`` is what a unit costs beside its members: a stack took the time of one member more than it has.
+    """
+    found = [0] * n_workers
+    for unit in units:
+        least = min(range(n_workers), key=found.__getitem__)
+        found[least] += len(unit) + start
+    return found
+
+
+def _cut(unit: Sequence[int], n: int) -> list[Sequence[int]]:
+    """A stack in ``n`` parts (no more than it has members) whose sizes differ by one at most."""
+    n = min(n, len(unit))
+    return [unit[len(unit) * k // n : len(unit) * (k + 1) // n] for k in range(n)]
+
+
 def share_batches(members: Sequence[Member]) -> bool:
     """Whether several of the members see the same batches."""
     return len({(id(member.train), member.order_seed) for member in members}) < len(members) and all(

@@ -1,13 +1,14 @@
 """Many trainings for little more than the price of one: all folds and seeds of a head.
 
-Members are trained one after another, by processes that share the cache, or stacked into one model; which of
-these, a short trial on this machine decides. The numbers are those of each member trained alone.
+Members are trained one after another, stacked into one model, or by processes that share the cache and train
+members by themselves or stacks of them; which of these, a short trial on this machine decides. The numbers are
+those of each member trained alone.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -19,7 +20,7 @@ from sercache.training.feeding import Tables
 from sercache.training.members import TRIAL_SECONDS, TRIAL_SHARE, Member, Pace, pace, share, train_member
 from sercache.training.plan import Epoch
 
-Way = Literal["auto", "serial", "processes", "stacked"]
+Way = Literal["auto", "serial", "processes", "stacked", "stacked-processes"]
 WORTH = 2.0
 """Seconds of training, at most, that are not worth a trial."""
 MARGIN = 0.9
@@ -68,29 +69,26 @@ def fits(
     if len(members) == 1:
         way = "serial"
     if way == "auto":
-        alone = pace(members[0], recipe, device, tables, len(members))
+        alone = pace(members[0], recipe, device, tables, n_members=len(members))
         limit = alone.step * alone.n_steps * recipe.max_epochs * len(members)
         if limit < WORTH:
             way, alone = "serial", None
         limit = min(TRIAL_SECONDS, TRIAL_SHARE * limit)
-    parts = grouping.stacks(members, _MOST)
-    stacks = way in ("auto", "stacked") and len(members) > 1 and grouping.can_stack(members)
-    # On a CPU a batch of many members of their own is no faster than as many batches.
-    if way == "auto" and torch.device(device).type == "cpu" and not grouping.share_batches(members):
-        stacks = False
-    paces: dict[Way, float] = {"serial": alone.step} if alone else {}
-    first = [members[number] for number in parts[0]]
-    if stacks and (together := stacked.pace(first, recipe, device, tables, limit)):
-        paces["stacked"] = together
+    paces: dict[str, float | str] = {"serial": alone.step} if alone else {}
     n_workers = min(len(members), _cores())
-    forks = way in ("auto", "processes") and n_workers > 1 and processes.can_fork(device)
-    with processes.workers(members, recipe, n_workers if forks else 0, tables) as crew:
-        if forks:
-            paces["processes"] = max(each.step for each in processes.trial(crew, 0)) / n_workers
+    orders = _orders(members, way, device, n_workers)
+    parts = _stacks(members, way, device) if not orders else []
+    if parts:
+        first = [members[number] for number in parts[0]]
+        paces["stacked"] = stacked.pace(first, recipe, device, tables, limit)
+    with processes.workers(members, recipe, n_workers if orders else 0, tables) as crew:
+        if orders:
+            found = processes.trial(crew, {name: order[0] for name, order in orders.items()}, limit)
+            paces |= {name: _of_all(value, orders[name], n_workers) for name, value in found.items()}
         chosen = _chosen(way, paces)
         tell(_sentence(chosen, paces, n_workers))
-        if chosen == "processes":
-            yield from processes.train(crew, members, range(len(members)), progress)
+        if chosen in orders:
+            yield from processes.train(crew, members, orders[chosen], progress)
             return
     if chosen == "stacked":
         for numbers in parts:
@@ -101,21 +99,57 @@ def fits(
     yield from _serial(members, recipe, device, progress, tables)
 
 
-def _chosen(way: Way, paces: dict[Way, float]) -> Way:
+def _orders(
+    members: Sequence[Member], way: Way, device: str, n_workers: int
+) -> dict[str, Sequence[processes.Order]]:
+    """What processes may be asked to train, by way; nothing where they cannot be had."""
+    found: dict[str, Sequence[processes.Order]] = {}
+    if n_workers < 2 or not processes.can_fork(device):
+        return found
+    if way in ("auto", "processes"):
+        found["processes"] = [[number] for number in range(len(members))]
+    if way in ("auto", "stacked-processes") and (parts := _stacks(members, way, device)):
+        pieces = grouping.pieces(parts, n_workers)
+        if len(pieces) < len(members):
+            found["stacked-processes"] = pieces
+    return found
+
+
+def _stacks(members: Sequence[Member], way: Way, device: str) -> list[list[int]]:
+    """The stacks that may be asked for; none where these members do not stack, or it would not pay."""
+    # On a CPU a batch of many members of their own is no faster than as many batches.
+    pays = torch.device(device).type != "cpu" or grouping.share_batches(members)
+    asked = way in ("stacked", "stacked-processes") or (way == "auto" and pays)
+    stackable = asked and len(members) > 1 and grouping.can_stack(members)
+    return grouping.stacks(members, _MOST) if stackable else []
+
+
+def _of_all(pace: float | str, order: Sequence[processes.Order], n_workers: int) -> float | str:
+    """Seconds of a batch, by the clock, when the process with the most to do is done: of all members, by one."""
+    loads = grouping.loads(order, n_workers)
+    return pace if isinstance(pace, str) else pace * max(loads) / sum(loads)
+
+
+def _chosen(way: Way, paces: Mapping[str, float | str]) -> str:
     """The way that was asked for where it can be gone, else the fastest, serial unless another is clearly so."""
+    seconds = {name: value for name, value in paces.items() if not isinstance(value, str)}
     if way != "auto":
-        return way if way in paces else "serial"
-    return min(paces, key=lambda each: paces[each] * (MARGIN if each == "serial" else 1))
+        return way if way in seconds else "serial"
+    return min(seconds, key=lambda each: seconds[each] * (MARGIN if each == "serial" else 1))
 
 
-def _sentence(chosen: Way, paces: dict[Way, float], n_workers: int) -> str:
+def _sentence(chosen: str, paces: Mapping[str, float | str], n_workers: int) -> str:
     how = {
         "serial": "one after another",
         "stacked": "as one stacked model",
         "processes": f"in {n_workers} processes",
+        "stacked-processes": f"as stacks in {n_workers} processes",
     }
-    measured = ", ".join(f"{value * 1e3:.2f} ms a batch {how[name]}" for name, value in paces.items())
-    return f"{how[chosen]}{': ' + measured if measured else ''}"
+    measured = [
+        f"not {how[name]}, {value}" if isinstance(value, str) else f"{value * 1e3:.2f} ms a batch {how[name]}"
+        for name, value in paces.items()
+    ]
+    return f"{how[chosen]}{': ' + ', '.join(measured) if measured else ''}"
 
 
 def _of(progress: Progress | None, numbers: Sequence[int]) -> Progress | None:

@@ -72,11 +72,17 @@ def train_member(
 
 
 def pace(
-    member: Member, recipe: Recipe, device: str, tables: Tables | None = None, n_members: int = 1
+    member: Member,
+    recipe: Recipe,
+    device: str,
+    tables: Tables | None = None,
+    limit: float | None = None,
+    n_members: int = 1,
 ) -> Pace:
     """The pace of a copy of a member over its first batches; the member stays as it is.
 
-    ``n_members`` like it are to be trained: the look takes no more than its share of that.
+    The look takes ``limit`` seconds; without a limit no more than the share of a trial in the training of
+    ``n_members`` like it.
     """
     head = copy.deepcopy(member.head)
     course = begin(head, member.train, member.dev, recipe, member.seed, device, tables=tables)
@@ -94,7 +100,8 @@ def pace(
             done += len(update)
             elapsed = time.perf_counter() - started
             whole = elapsed / done * n_steps * recipe.max_epochs * n_members
-            if elapsed > TRIAL_SECONDS or (done >= _LEAST and elapsed > TRIAL_SHARE * whole):
+            share = TRIAL_SHARE * whole if limit is None else limit
+            if elapsed > TRIAL_SECONDS or (done >= _LEAST and elapsed > share):
                 break
         read.close()
     return Pace((time.perf_counter() - started) / max(1, done), n_steps)

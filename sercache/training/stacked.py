@@ -32,8 +32,8 @@ from sercache.training.threads import fitting_threads, products
 
 def pace(
     members: Sequence[Member], recipe: Recipe, device: str, tables: Tables, limit: float = TRIAL_SECONDS
-) -> float | None:
-    """Seconds of a batch of one of these members, in copies of them; None for heads that do not stack."""
+) -> float | str:
+    """Seconds of a batch of one of these members, in copies of them; where they do not stack, why."""
     copies = [Member(copy.deepcopy(m.head), m.train, m.dev, m.seed, m.order_seed) for m in members]
     stack = _begin(copies, recipe, device, tables)
     times, sizes = [time.perf_counter()], []
@@ -44,9 +44,11 @@ def pace(
             sizes.append(sum(len(found) for found in update.values()))
             if len(times) > 2 and times[-1] - times[1] > limit:
                 break
+    except torch.OutOfMemoryError:
+        return f"{len(members)} do not fit in the memory of {device}"
     except RuntimeError as fault:
         if "vmap" in str(fault) or "randomness" in str(fault):
-            return None
+            return "this head has operations that torch cannot stack"
         raise
     skip = 1 if len(sizes) > 1 else 0  # the first also pays for what is done once
     return (times[-1] - times[skip]) / sum(sizes[skip:])

@@ -1,0 +1,53 @@
+"""Members to be trained in several ways, and what must be the same then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from array_view import ArrayView, random_view
+from torch import nn
+
+from sercache.recipe import Recipe
+from sercache.training import Fit, Member, build, fit, processes
+
+RECIPE = Recipe(lr=1e-2, batch_size=8, max_epochs=30, select="dev-loss", patience=2)
+forks = pytest.mark.skipif(
+    not processes.can_fork("cpu"), reason="processes are forked on Linux without a GPU"
+)
+
+
+def folds(frames: tuple[int, int] = (1, 1)) -> list[tuple[ArrayView, ArrayView]]:
+    """Of unequal size, with signal enough that members stop at different epochs."""
+    return [
+        (
+            random_view(37 + 9 * k, frames=frames, signal=0.4, seed=k),
+            random_view(20, signal=0.4, frames=frames, seed=9 + k),
+        )
+        for k in range(2)
+    ]
+
+
+def members(head: type[nn.Module], frames: tuple[int, int] = (1, 1), n_seeds: int = 2) -> list[Member]:
+    return [
+        Member(build(head, train, 4, seed), train, dev, seed)
+        for train, dev in folds(frames)
+        for seed in range(n_seeds)
+    ]
+
+
+def alone(head: type[nn.Module], recipe: Recipe = RECIPE, frames: tuple[int, int] = (1, 1)) -> list[Fit]:
+    return [fit(m.head, m.train, m.dev, recipe, seed=m.seed) for m in members(head, frames)]
+
+
+def assert_same(ours: list[Fit], theirs: list[Fit], exact: bool = True) -> None:
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        assert (a.best_epoch, a.stopped_early, a.n_updates) == (b.best_epoch, b.stopped_early, b.n_updates)
+        assert len(a.history) == len(b.history)
+        if exact:
+            assert [replace(e, seconds=0) for e in a.history] == [replace(e, seconds=0) for e in b.history]
+        for name, value in a.head.state_dict().items():
+            other = b.head.state_dict()[name]
+            assert torch.equal(value, other) if exact else torch.allclose(value, other, rtol=0, atol=1e-5)
