@@ -15,7 +15,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
-from test_line import manifest  # noqa: F401
 
 from heads import logistic, svm
 from sercache.evaluation import evaluate
@@ -101,7 +100,7 @@ def test_what_the_solver_warns_of_is_told() -> None:
 
 def test_through_the_command_line(
     sercache: Callable[..., Outcome],
-    manifest: Path,  # noqa: F811
+    manifest: Path,
     tmp_path: Path,
 ) -> None:
     made = sercache(

@@ -39,7 +39,17 @@ def test_a_sweep_selects_on_dev_and_goes_on(sercache: Sercache, cached: Path) ->
     report = run_folders.load(cached / "s" / "lr=0.1")
     kept = [run.history[run.best_epoch - 1]["dev_ua"] for run in report.runs]
     assert float(rows[0]["dev"]) == pytest.approx(np.mean(kept))
-    assert out.count("\nrun  ") == 1  # the test is shown for the selected point only
+    # The test part is looked at for the selected point only, with the heads that dev judged.
+    assert out.count("\nrun  ") == 1
+    assert "4 of 4 trainings were finished before" in out
+    assert len(report.predictions) == 24
+    assert (cached / "s" / "lr=0.1" / "weights").is_dir()
+    other = run_folders.load(cached / "s" / "lr=0.000001")
+    assert (other.predictions, other.summary, other.confusion) == ((), {}, ((0, 0), (0, 0)))
+    assert {len(run.scores) for run in other.runs} == {0}
+    assert any("not tested" in note for note in other.notes)
+    assert sercache("report", cached / "s" / "lr=0.000001").code == 0
+    assert [path.name for path in (cached / "s").glob("*.partial")] == ["lr=0.000001.partial"]
     made = {path: path.stat().st_mtime_ns for path in (cached / "s").glob("*/report.json")}
     code, out, err = sercache(*SWEEP, "--grid", "lr=0.1,0.000001,0.01")
     assert code == 0, err
@@ -90,6 +100,7 @@ def test_a_mistake_in_the_first_call_leaves_no_sweep(sercache: Sercache, cached:
     assert "mfcc" in wrong.err
     right = sercache(*SWEEP, *grid)
     assert right.code == 0, right.err
+    assert len(run_folders.load(cached / "s" / "lr=0.1").predictions) == 24
     path = cached / "s" / "lr=0.1" / "report.json"
     record = json.loads(path.read_text())
     record["folds"][0]["n_train"] += 1

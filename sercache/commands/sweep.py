@@ -1,4 +1,8 @@
-"""`sercache sweep`: a head at every point of a grid; dev selects, and the test part is looked at once."""
+"""`sercache sweep`: a head at every point of a grid; dev selects, and the test part is looked at once.
+
+A point's run folder says what dev says and holds no test score: none is computed. Its trained heads wait beside it,
+in ``POINT.partial``, and the point that is selected is tested with them.
+"""
 
 from __future__ import annotations
 
@@ -86,13 +90,14 @@ def run(request: Request) -> None:
         found.append((point, dev_score(report, request.on), place))
         _write_table(folder / TABLE, found)
     best = max(found, key=lambda each: each[1])
+    report = _tested(module, request, best[0], best[2])
     say()
     rows = [[*point.values(), f"{value:.4f}"] for point, value, _ in sorted(found, key=lambda each: -each[1])]
-    for line in columns([[*grid, f"mean {_on(run_folders.load(best[2]), request.on)}"], *rows]):
+    for line in columns([[*grid, f"mean {_on(report, request.on)}"], *rows]):
         say(line)
     used("selected", ", ".join(f"{name}={value}" for name, value in best[0].items()))
     used("table", str(folder / TABLE))
-    _report_once(best[2])
+    _show(report, best[2])
 
 
 def read_grid(texts: Sequence[str]) -> dict[str, list[str]]:
@@ -160,8 +165,21 @@ def _done(module: ModuleType, request: Request, point: Point, place: Path) -> Re
     if (place / run_folders.REPORT).is_file():
         used("run", f"{place}, done before")
         return run_folders.load(place)
+    report, _, _ = train.trained(_request(module, request, point), place, test=False)
+    run_folders.save(report, place)
+    write_epochs(report, place)
+    return report
+
+
+def _tested(module: ModuleType, request: Request, point: Point, place: Path) -> Report:
+    """The report of the selected point with its test scores, and its heads in the run folder."""
+    if (place / run_folders.WEIGHTS).is_dir():
+        remove(train.partial_of(place))
+        return run_folders.load(place)
+    used("testing", ", ".join(f"{name}={value}" for name, value in point.items()))
+    # Its trainings are found as they were left, so that nothing is trained here.
     report, weights, _ = train.trained(_request(module, request, point), place)
-    run_folders.save(report, place, weights=weights)
+    run_folders.save(report, place, weights=weights, overwrite=True)
     write_epochs(report, place)
     remove(train.partial_of(place))
     return report
@@ -240,9 +258,8 @@ def _same_sweep(request: Request, path: Path) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _report_once(place: Path) -> None:
-    """The test scores of the selected point: the only ones that a sweep shows."""
-    report = run_folders.load(place)
+def _show(report: Report, place: Path) -> None:
+    """The test scores of the selected point: the only ones that a sweep computes."""
     draw(report, place)
     say()
     say(tables.table([report], printed=[printed(report)]))

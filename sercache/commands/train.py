@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,6 +28,7 @@ from sercache.evaluation.solving import is_solved
 from sercache.recipe import Recipe, Setup, inputs, override
 from sercache.report.epochs import check_tensorboard, write_epochs, write_tensorboard
 from sercache.report.record import Report
+from sercache.settings import Settings
 from sercache.states import select
 from sercache.stores.spec import FeatureSpec
 from sercache.training.determinism import be_deterministic
@@ -55,20 +57,16 @@ def partial_of(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.partial")
 
 
-def trained(request: Request, folder: Path | None = None) -> tuple[Report, Weights, Path]:
+def trained(
+    request: Request, folder: Path | None = None, *, test: bool = True
+) -> tuple[Report, Weights, Path]:
     """What the training that was asked for gives, and the run folder meant for it (``folder``, if given).
 
-    Raises SercacheError.
+    Without ``test`` no test part is looked at. Raises SercacheError.
     """
     keep_freed_memory()
     module = catalog.load("heads", request.head)
-    recipe = override(module.RECIPE, request.settings)
-    options = head_options(module, request.head_options)
-    if request.settings and is_solved(module.Head):
-        on_offer = ", ".join([*inspect.signature(module.Head).parameters][3:])
-        raise RecipeError(
-            f"{request.head} is solved and has no recipe; it has options, given by --option ({on_offer})"
-        )
+    recipe, options = _checked_settings(module, request)
     known = settings.load()
     cache = known.value("cache", request.cache)
     cache_folder = Path(cache.value).expanduser()
@@ -78,44 +76,55 @@ def trained(request: Request, folder: Path | None = None) -> tuple[Report, Weigh
     setup, published = chosen_setup(module, request, corpus)
     check_inputs(module, request.head, setup)
     used("cache", cache)
-    found, *beside = _found(request, cache_folder, corpus, setup)
+    found = _found(request, cache_folder, corpus, setup)
     if request.store is not None:
-        setup = _of_store(request, setup, found)
-    for line in (line for each in (found, *beside) for line in each.deviations):
-        warn(line)
-    _say_setup((found, *beside), setup)
-    task = corpus.task_name(setup.task)
-    identities = [each.spec.identity for each in (found, *beside)]
-    elsewhere = [
-        other_corpus(text, task, setup, identities, request.head, known, cache_folder)
-        for text in setup.test_on
-    ]
+        setup = _of_store(request, setup, found[0])
+    _say_setup(found, setup)
+    elsewhere = _elsewhere(request, found, corpus, setup, known, cache_folder) if test else []
     device = settings.resolve_device(known.value("device", request.device).value)
     runs = Path(known.value("runs", request.runs).value).expanduser()
     folder = folder or free_name(runs, checked_name(request.name) or default_name(request.head, setup))
-    how = How("serial" if request.serial else "auto", request.share_order, partial_of(folder))
-    if start := read_start(request.start_from, corpus.name):
-        how = dataclasses.replace(how, prepare=start.prepare, started_from=start.recorded())
+    how = dataclasses.replace(_how(request, corpus, folder), test=test)
     if request.track:
         check_tensorboard()
     _check_writable(folder)
     if request.deterministic:
         be_deterministic()
+    main, *beside = (each.folder for each in found)
     report, weights = train(
-        module,
-        request.head,
-        corpus,
-        found.folder,
-        setup=setup,
-        published=published,
-        recipe=recipe,
-        options=options,
-        device=device,
-        beside=[each.folder for each in beside],
-        test_on=elsewhere,
-        how=how,
-    )
+        module, request.head, corpus, main, setup=setup, published=published, recipe=recipe, options=options,
+        device=device, beside=beside, test_on=elsewhere, how=how,
+    )  # fmt: skip
     return report, weights, folder
+
+
+def _checked_settings(module: ModuleType, request: Request) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe and the head's options as asked for. Raises RecipeError."""
+    recipe = override(module.RECIPE, request.settings)
+    options = head_options(module, request.head_options)
+    if request.settings and is_solved(module.Head):
+        on_offer = ", ".join([*inspect.signature(module.Head).parameters][3:])
+        raise RecipeError(
+            f"{request.head} is solved and has no recipe; it has options, given by --option ({on_offer})"
+        )
+    return recipe, options
+
+
+def _elsewhere(
+    request: Request, found: Sequence[Found], corpus: Corpus, setup: Setup, known: Settings, cache: Path
+) -> list[Extra]:
+    """The other corpora that are tested on, each encoded as the main one."""
+    task, identities = corpus.task_name(setup.task), [each.spec.identity for each in found]
+    return [other_corpus(text, task, setup, identities, request.head, known, cache) for text in setup.test_on]
+
+
+def _how(request: Request, corpus: Corpus, folder: Path) -> How:
+    """How the trainings are computed, and what they start from."""
+    how = How("serial" if request.serial else "auto", request.share_order, partial_of(folder))
+    start = read_start(request.start_from, corpus.name)
+    if start is None:
+        return how
+    return dataclasses.replace(how, prepare=start.prepare, started_from=start.recorded())
 
 
 def train(
@@ -146,19 +155,8 @@ def train(
     def keep_scalings(fold: str, found: Sequence[Scaling]) -> None:
         weights[fold, None] = scaling_tensors(found)
 
-    epochs: Any = None
-
-    def advance(at: Progress) -> None:
-        # Made with the first epoch: what is said or refused before it has the line to itself.
-        nonlocal epochs
-        epochs = bar(desc="training", unit="epoch", bar_format=_BAR) if epochs is None else epochs
-        # A run that stops early leaves epochs out: the total is corrected as they come in.
-        epochs.total = epochs.n + at.left + 1
-        epochs.set_postfix_str(f"fold {at.fold}, seed {at.seed}, run {at.run}/{at.n_runs}", refresh=False)
-        epochs.update()
-
-    try:
-        store, *more = (stores.open(each) for each in (folder, *beside))
+    store, *more = (stores.open(each) for each in (folder, *beside))
+    with _epochs_bar() as advance:
         report = evaluate(
             head_class(module, setup, [store.spec, *(each.spec for each in more)]),
             corpus,
@@ -180,10 +178,28 @@ def train(
             keep_scalings=keep_scalings,
             how=dataclasses.replace(how or How(), say=lambda text: used("training", text)),
         )
+    return report, weights
+
+
+@contextmanager
+def _epochs_bar() -> Iterator[Callable[[Progress], None]]:
+    """What moves a bar over the epochs of all trainings on."""
+    epochs: Any = None
+
+    def advance(at: Progress) -> None:
+        # Made with the first epoch: what is said or refused before it has the line to itself.
+        nonlocal epochs
+        epochs = bar(desc="training", unit="epoch", bar_format=_BAR) if epochs is None else epochs
+        # A run that stops early leaves epochs out: the total is corrected as they come in.
+        epochs.total = epochs.n + at.left + 1
+        epochs.set_postfix_str(f"fold {at.fold}, seed {at.seed}, run {at.run}/{at.n_runs}", refresh=False)
+        epochs.update()
+
+    try:
+        yield advance
     finally:
         if epochs is not None:
             epochs.close()
-    return report, weights
 
 
 _BAR = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} epochs [{elapsed}<{remaining}{postfix}]"
@@ -226,6 +242,8 @@ def _found(request: Request, cache: Path, corpus: Corpus, setup: Setup) -> list[
 
 
 def _say_setup(found: Sequence[Found], setup: Setup) -> None:
+    for line in (line for each in found for line in each.deviations):
+        warn(line)
     for store, own in zip(found, inputs(setup), strict=True):
         kind = "frames" if own.frames else "means over time"
         used("store", f"{store.folder}")

@@ -18,24 +18,24 @@ from torch import nn
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError
 from sercache.evaluation.describe import deviations, environment, provenance, setup_as_used
-from sercache.evaluation.elsewhere import Heard, check_unseen, conclude, evaluate_elsewhere, hear
+from sercache.evaluation.elsewhere import (
+    Heard,
+    check_unseen,
+    conclude,
+    evaluate_elsewhere,
+    flat_remarks,
+    hear,
+)
 from sercache.evaluation.layers import layer_weights, meaning_of
 from sercache.evaluation.material import Extra, Material, gather
-from sercache.evaluation.scores import (
-    confusion,
-    flat_remark,
-    predictions_of,
-    run_record,
-    summarise,
-    undefined,
-)
+from sercache.evaluation.scores import confusion, run_record, summarise
 from sercache.evaluation.solving import is_solved, solved
-from sercache.evaluation.trainings import How, Progress, trainings
+from sercache.evaluation.trainings import How, Member, Progress, trainings
 from sercache.recipe import Recipe, Setup
 from sercache.report.record import Elsewhere, Prediction, Report, Run
 from sercache.stores import FeatureStore
-from sercache.training import build, predict
-from sercache.views import Scaling, ViewPlan
+from sercache.training import build
+from sercache.views import FeatureView, Scaling, ViewPlan
 
 __all__ = ["Extra", "How", "Material", "Progress", "check", "evaluate", "evaluate_elsewhere", "gather"]
 
@@ -49,6 +49,7 @@ KeepScalings = Callable[[str, Sequence[Scaling]], None]
 _SHARED = (
     "the seeds of a fold share the order of their batches; they differ in initial weights and dropout only"
 )
+_UNTESTED = "not tested: the dev part is to choose among several trainings first"
 
 
 @dataclass(frozen=True)
@@ -105,59 +106,37 @@ def evaluate(
     Raises MissingFeaturesError, ProtocolError, RecipeError, SettingsError before training; TrainingError.
     """
     options, how = dict(head_options or {}), how or How()
+    test_on = test_on if how.test else ()
     check_unseen(how.started_from, [extra.corpus.name for extra in test_on])
     started, clock = datetime.now(UTC), time.perf_counter()
     used = setup_as_used(setup, corpus, store, seeds=seeds, task=task)
     material = gather(
-        corpus,
-        store,
-        used,
-        beside=beside,
-        also_train=also_train,
-        test_on=test_on,
-        fold_seed=fold_seed,
-        budget=budget,
-        remedy=remedy,
-    )
+        corpus, store, used, beside=beside, also_train=also_train, test_on=test_on, fold_seed=fold_seed,
+        budget=budget, remedy=remedy,
+    )  # fmt: skip
     used = replace(used, test_on=tuple(f"{e.corpus.name}:{part.task}" for e, part in material.elsewhere))
     head = check(head_class, material, used, recipe, options)
-    for part in (material.main, *(part for _, part in material.elsewhere)):
-        for view in part.inputs:
-            if on_plan:
-                on_plan(view.plan)
+    if on_plan:
+        for view in _views(material):
+            on_plan(view.plan)
     trained = _train_all(
         head_class, material, used, recipe, options, device, progress, keep, keep_scalings, how
     )
+    differences = deviations(published, used, published_recipe, recipe, options, also_train)
     return Report(
         head=head_name,
         options=options,
         n_parameters=sum(p.numel() for p in head.parameters()),
         recipe=_plain(recipe),
         setup={**_plain(used), "fold_seed": fold_seed},
-        deviations=(
-            *deviations(published, used, published_recipe, recipe, options, also_train),
-            *getattr(head, "notes", ()),
-            *((_SHARED,) if how.share_order else ()),
-            *map(str, how.started_from),
-            *trained.notes,
-        ),
+        deviations=(*differences, *getattr(head, "notes", ()), *_remarks(how), *trained.notes),
         seeds=used.seeds,
-        runs=trained.runs,
-        predictions=trained.predictions,
-        summary=summarise(trained.runs, trained.predictions, material.targets),
-        elsewhere=trained.elsewhere,
-        started_from=how.started_from,
-        notes=trained.remarks,
-        confusion=confusion(trained.predictions, len(material.classes)),
         layer_weights_are=meaning_of(head),
+        started_from=how.started_from,
+        **_results(trained, material, how),
         **provenance(corpus, (store, *beside), material, used, recipe, is_solved(head_class)),
         environment=environment(device),
-        timing={
-            "started": started.isoformat(timespec="seconds"),
-            "seconds": time.perf_counter() - clock,
-            "training_seconds": list(trained.seconds),
-            "trainings": list(trained.timings),
-        },
+        timing=_timing(started, clock, trained),
     )
 
 
@@ -195,6 +174,37 @@ def check(
         raise RecipeError(f"this head cannot be built: {fault}") from fault
 
 
+def _views(material: Material) -> list[FeatureView]:
+    """All that is read."""
+    parts = (material.main, *(part for _, part in material.elsewhere))
+    return [view for part in parts for view in part.inputs]
+
+
+def _remarks(how: How) -> tuple[str, ...]:
+    return (*((_SHARED,) if how.share_order else ()), *map(str, how.started_from))
+
+
+def _results(trained: _Trained, material: Material, how: How) -> dict[str, Any]:
+    """The fields of a Report that say what came out."""
+    return {
+        "runs": trained.runs,
+        "predictions": trained.predictions,
+        "summary": summarise(trained.runs, trained.predictions, material.targets),
+        "elsewhere": trained.elsewhere,
+        "notes": (*trained.remarks, *(() if how.test else (_UNTESTED,))),
+        "confusion": confusion(trained.predictions, len(material.classes)),
+    }
+
+
+def _timing(started: datetime, clock: float, trained: _Trained) -> dict[str, Any]:
+    return {
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": time.perf_counter() - clock,
+        "training_seconds": list(trained.seconds),
+        "trainings": list(trained.timings),
+    }
+
+
 def _train_all(
     head_class: type[nn.Module],
     material: Material,
@@ -208,52 +218,54 @@ def _train_all(
     how: How,
 ) -> _Trained:
     """Train every member, test it, and record what it was."""
-    targets = material.targets
-    heard: list[list[Heard]] = [[] for _ in material.elsewhere]
-    runs: list[Run] = []
-    predictions: list[Prediction] = []
-    seconds: list[float] = []
-    notes: dict[str, None] = {}
-    timings: list[Mapping[str, Any]] = []
-    flat: list[str] = []
     if is_solved(head_class):
         members = solved(head_class, material, setup, options)
     else:
         members = trainings(
             head_class, material, setup, recipe, options, device=device, progress=progress, how=how
         )
+    targets = material.targets
+    at_home: list[Heard] = []
+    elsewhere: list[list[Heard]] = []
+    runs: list[Run] = []
+    fits: list[tuple[float, Mapping[str, Any], Sequence[str]]] = []
     for at in members:
-        done, test, fold = at.done, at.views.test, at.fold.name
-        found: list[Prediction] = []
-        if test is not None:
-            outputs = predict(done.head, test, device=device)
-            found = predictions_of(outputs, test, fold, at.seed, material.main.speakers)
-        flat += [f"fold {fold}, seed {at.seed}, {name}" for name in undefined(found, targets)]
-        shares = layer_weights(done.head, test, device)
-        runs.append(run_record(fold, at.seed, done, found, shares, targets))
-        predictions += found
-        for (_, part), view, said in zip(material.elsewhere, at.views.elsewhere, heard, strict=True):
-            said.append(hear(done.head, view, part, fold, at.seed, device))
-        seconds.append(done.seconds)
-        timings.append(done.timing)
-        notes.update(dict.fromkeys(done.notes))
+        done, fold = at.done, at.fold.name
+        own = _hear_at_home(at, material, device, how)
+        at_home.append(own)
+        elsewhere.append(_hear_elsewhere(at, material, device))
+        runs.append(run_record(fold, at.seed, done, own.predictions, own.layer_weights, targets))
+        fits.append((done.seconds, done.timing, done.notes))
         if keep:
             keep(fold, at.seed, done.head)
         if keep_scalings and at.views.scalings:
             keep_scalings(fold, at.views.scalings)
-    remarks = [flat_remark(flat, len(runs) * len(targets))] if flat else []
     return _Trained(
         tuple(runs),
-        tuple(predictions),
+        tuple(one for each in at_home for one in each.predictions),
         tuple(
-            conclude(extra, part, setup, material.classes, targets, said)
-            for (extra, part), said in zip(material.elsewhere, heard, strict=True)
+            conclude(extra, part, setup, material.classes, targets, [each[k] for each in elsewhere])
+            for k, (extra, part) in enumerate(material.elsewhere)
         ),
-        tuple(seconds),
-        tuple(timings),
-        tuple(notes),
-        tuple(remarks),
+        tuple(seconds for seconds, _, _ in fits),
+        tuple(timing for _, timing, _ in fits),
+        tuple(dict.fromkeys(note for _, _, notes in fits for note in notes)),
+        flat_remarks(at_home, targets),
     )
+
+
+def _hear_at_home(at: Member, material: Material, device: str, how: How) -> Heard:
+    """What a head says of its fold's test part; nothing where there is none or nothing is to be tested."""
+    view = at.views.test if how.test else None
+    if view is None:
+        return Heard(at.fold.name, at.seed, (), layer_weights(at.done.head, None, device))
+    return hear(at.done.head, view, material.main, at.fold.name, at.seed, device)
+
+
+def _hear_elsewhere(at: Member, material: Material, device: str) -> list[Heard]:
+    """What a head says of each other corpus."""
+    there = zip(material.elsewhere, at.views.elsewhere, strict=True)
+    return [hear(at.done.head, view, part, at.fold.name, at.seed, device) for (_, part), view in there]
 
 
 def _plain(record: Recipe | Setup) -> dict[str, Any]:

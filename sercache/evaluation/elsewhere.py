@@ -37,7 +37,7 @@ HeadOf = Callable[[str, int, AnyView], nn.Module]
 
 @dataclass(frozen=True)
 class Heard:
-    """What one trained head said of another corpus."""
+    """What one trained head said of a test part, or of another corpus."""
 
     fold: str
     seed: int
@@ -46,7 +46,7 @@ class Heard:
 
 
 def hear(head: nn.Module, view: AnyView, part: Part, fold: str, seed: int, device: str = "cpu") -> Heard:
-    """What one head says of all of ``part``, whose ``view`` is normalised as the head expects it."""
+    """What one head says of the ``view`` of ``part``, which is normalised as the head expects it."""
     found = predictions_of(predict(head, view, device=device), view, fold, seed, part.speakers)
     return Heard(fold, seed, found, layer_weights(head, view, device))
 
@@ -64,12 +64,6 @@ def conclude(
         Run(each.fold, each.seed, scores(each.predictions, targets), 0, False, 0, ()) for each in heard
     ]
     predictions = tuple(one for each in heard for one in each.predictions)
-    flat = [
-        f"fold {each.fold}, seed {each.seed}, {name}"
-        for each in heard
-        for name in undefined(each.predictions, targets)
-    ]
-    remarks = [flat_remark(flat, len(heard) * len(targets))] if flat else []
     return Elsewhere(
         dataset=extra.corpus.name,
         task=part.task,
@@ -81,8 +75,18 @@ def conclude(
         predictions=predictions,
         confusion=confusion(predictions, len(classes)),
         layer_weights=tuple(each.layer_weights for each in heard if each.layer_weights is not None),
-        notes=(*_notes(extra, part, setup, classes), *remarks),
+        notes=(*_notes(extra, part, setup, classes), *flat_remarks(heard, targets)),
     )
+
+
+def flat_remarks(heard: Sequence[Heard], targets: Sequence[str]) -> tuple[str, ...]:
+    """A line on correlations that are not defined, where there are such."""
+    flat = [
+        f"fold {each.fold}, seed {each.seed}, {name}"
+        for each in heard
+        for name in undefined(each.predictions, targets)
+    ]
+    return (flat_remark(flat, len(heard) * len(targets)),) if flat else ()
 
 
 def _notes(extra: Extra, part: Part, setup: Setup, classes: Sequence[str]) -> list[str]:

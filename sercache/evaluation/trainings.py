@@ -42,7 +42,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class How:
-    """How the trainings are computed; all but ``share_order`` leave the numbers as they are."""
+    """How the trainings are computed; all but ``share_order`` and ``prepare`` leave the numbers as they are."""
 
     way: Way = "auto"
     share_order: bool = False
@@ -53,6 +53,8 @@ class How:
     """Hears how they are computed, and what was done before."""
     prepare: Callable[[nn.Module, Fold, int], None] | None = None
     """Gives each untrained head its initial weights, from its fold and seed."""
+    test: bool = True
+    """Whether heads are tested. Without, no score but those of dev is ever computed, as a choice by dev needs it."""
     started_from: tuple[StartRecord, ...] = ()
     """Where these initial weights are from, for the record; nothing that they have seen is tested on."""
 
