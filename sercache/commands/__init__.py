@@ -1,1 +1,1 @@
-"""What each command of the command line does; `cli.py` holds their options."""
+"""What each command of the command line does; `options` says how they are called."""

@@ -1,0 +1,137 @@
+"""The commands that make and keep feature stores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sercache.commands.options._shared import FOLDER, root_option, where_options
+
+
+@click.command()
+@click.option("--encoder", required=True, help="Short name, Hugging Face id, or local folder.")
+@click.option("--dataset", required=True, help="Corpus name (sercache datasets).")
+@root_option
+@where_options
+@click.option("--devices", help="Several devices, a process for each: cuda:0,cuda:1.")
+@click.option("--revision", help="Commit of the weights on the hub.")
+@click.option(
+    "--for", "for_head", metavar="HEAD", help="Take states, clip rule and kind from a head's paper."
+)
+@click.option("--states", help="all, blocks, projection+blocks, 1-12, final, …  [default: all]")
+@click.option(
+    "--clip",
+    help="none, trim:15, split:5, window:30:5, repeat:3, repeat:3+trim:15 (seconds).  [default: none]",
+)
+@click.option("--pooled-only", is_flag=True, help="Keep means and deviations over time, no sequences.")
+@click.option(
+    "--dtype", type=click.Choice(["float16", "bfloat16", "float32"]), default="float16", show_default=True
+)
+@click.option(
+    "--format", "store_format", type=click.Choice(["zarr", "hdf5"]), default="zarr", show_default=True
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    default="float32",
+    show_default=True,
+    help="Of the encoder's arithmetic; float32 is exact.",
+)
+@click.option(
+    "--task",
+    help="Only utterances that this task labels (4class, 4class@improvised, avd, map.toml, …), or all.  "
+    "[default: the corpus']",
+)
+@click.option("--language", help="Only utterances in this language: en, zh, …")
+@click.option("--limit", type=click.IntRange(1), help="Only the first utterances, to try things out.")
+@click.option(
+    "--transcripts",
+    type=FOLDER,
+    help="For encoders of text: a CSV, TSV or JSON-lines file of id and text.  [default: the corpus' own]",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Threads that decode audio, for each device.  [default: 2; with CUDA all cores, at most 16]",
+)
+@click.option(
+    "--seal-every",
+    type=click.FloatRange(0),
+    default=60.0,
+    show_default=True,
+    help="Most seconds a crash can cost.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+def extract(**options: Any) -> None:
+    """Run an encoder over a corpus and write its states into a store. Continues where it was stopped.
+
+    \b
+    Examples:
+      sercache extract --encoder wavlm-large --dataset iemocap --root /data/IEMOCAP_full_release
+      sercache extract --encoder wavlm-large --dataset iemocap --for layer-attention
+      sercache extract --encoder path/to/hf/folder --dataset emodb --root /data/emodb --states blocks
+    """
+    from sercache.commands.extract import Request, run
+
+    run(Request(**options))
+
+
+@click.command()
+@click.option("--model", required=True, help="Whisper or CTC model (Hugging Face id, folder), WeNet folder.")
+@click.option("--dataset", required=True, help="Corpus name (sercache datasets).")
+@click.option("--out", type=FOLDER, required=True, help="File to write, .csv or .tsv; what it holds is kept.")
+@root_option
+@where_options
+@click.option("--revision", help="Commit of the weights on the hub.")
+@click.option("--task", help="Only utterances that this task labels, or all.  [default: the corpus']")
+@click.option("--language", help="Only utterances in this language: en, zh, …")
+@click.option("--limit", type=click.IntRange(1), help="Only the first utterances, to try things out.")
+def transcribe(**options: Any) -> None:
+    """Write down what a recogniser hears, for --transcripts, and its word and character error rate.
+
+    \b
+    Example:
+      sercache transcribe --model openai/whisper-base.en --dataset iemocap --out iemocap-whisper.csv
+    """
+    from sercache.commands.transcribe import Request, run
+
+    run(Request(**options))
+
+
+@click.command()
+@click.argument("stores", nargs=-1, type=FOLDER)
+@where_options
+def info(stores: tuple[Path, ...], cache: Path | None, device: str | None) -> None:
+    """Show the stores of the cache, or all there is to know of some.
+
+    \b
+    Examples:
+      sercache info
+      sercache info ~/.cache/sercache/emodb/wavlm-large-0123456789abcdef
+    """
+    from sercache.commands.inspect import info as run
+
+    run(stores, cache)
+
+
+@click.command()
+@click.argument("stores", nargs=-1, type=FOLDER)
+@root_option
+@where_options
+@click.option("--repair", is_flag=True, help="Extract what is damaged anew.")
+def verify(stores: tuple[Path, ...], **options: Any) -> None:
+    """Check every checksum of the stores; exit code 2 where something is damaged.
+
+    \b
+    Examples:
+      sercache verify
+      sercache verify --repair
+    """
+    from sercache.commands.verify import run
+
+    run(stores, **options)
+
+
+COMMANDS = (extract, transcribe, info, verify)

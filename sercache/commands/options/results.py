@@ -1,0 +1,149 @@
+"""The commands that show what runs say, and papers' tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sercache.commands.options._shared import FOLDER, root_option, runs_option, where_options
+
+
+@click.command()
+@click.argument("runs", nargs=-1, type=FOLDER)
+@click.option(
+    "--format", "table_format", type=click.Choice(["text", "markdown", "csv", "latex"]), default="text"
+)
+def report(runs: tuple[Path, ...], table_format: Any) -> None:
+    """Print runs side by side as one table; without names, all in the runs folder.
+
+    \b
+    Example:
+      sercache report runs/layer-attention-* --format markdown
+    """
+    from sercache.commands.report import run
+
+    run(runs, table_format)
+
+
+@click.command("map")
+@click.argument("run", type=FOLDER)
+@click.option("--dataset", required=True, help="Whose utterances (sercache datasets).")
+@click.option(
+    "--by",
+    type=click.Choice(["speaker", "label", "predicted"]),
+    default="speaker",
+    show_default=True,
+    help="What colours the dots.",
+)
+@click.option("--task", help="Labels of the corpus.  [default: the task that is called as the run's]")
+@click.option("--clip", help="Clip rule of the cache: repeat:1+trim:15, …  [default: the run's]")
+@click.option("--fold", help="Which training, where the run has several.")
+@click.option("--seed", type=int, help="Which training, where the run has several.")
+@click.option(
+    "--encoder", help="Where the checkpoint lies, for a run with --finetune-from of a local folder."
+)
+@root_option
+@where_options
+def map_(**options: Any) -> None:
+    """Draw the vectors of a run's head in the plane (t-SNE); writes RUN/map-DATASET-BY.png and .csv.
+
+    \b
+    Example:
+      sercache map runs/speaker-id-wav2vec2-base-voxceleb1 --dataset iemocap --by speaker
+    """
+    from sercache.commands.map import Request, run
+
+    run(Request(**options))
+
+
+@click.command()
+@click.argument("run", type=FOLDER)
+@click.option("--on", metavar="DATASET[:TASK]", help="Another corpus that the run was tested on.")
+@root_option
+@click.option("--cache", type=FOLDER, help="Folder of the feature stores.")
+@click.option(
+    "--unit", type=click.Choice(["utterance", "word"]), default="utterance", show_default=True,
+    help="What a lexical item is.",
+)  # fmt: skip
+@click.option("--weighted", is_flag=True, help="Weigh items by how often the class goes with them.")
+def lexical(**options: Any) -> None:
+    """Show how much a run's predictions depend on the words: PPMI of transcripts and predicted classes.
+
+    \b
+    Example:
+      sercache lexical runs/layer-attention-wavlm-large-iemocap --on mesd
+    """
+    from sercache.commands.lexical import Request, run
+
+    run(Request(**options))
+
+
+@click.command()
+@click.argument("run", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, help="Folder to write; it must not exist.")
+@click.option("--fold", help="Which training, where the run has several.")
+@click.option("--seed", type=int, help="Which training, where the run has several.")
+@click.option("--encoder", help="Where the checkpoint lies, for one that is a local folder.")
+@click.option(
+    "--input",
+    "number",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Of which input, for a head that reads several.",
+)
+def export(run: Path, out: Path, **options: Any) -> None:
+    """Write an encoder that was trained with its head (--finetune-from) as a Hugging Face folder.
+
+    \b
+    Example:
+      sercache export runs/speaker-id-wav2vec2-base-voxceleb1 --out encoders/speaker-id
+    """
+    from sercache.commands.export import run as write
+
+    write(run, out, **options)
+
+
+@click.command()
+@click.argument("paper", required=False)
+@click.argument("table", required=False)
+@root_option
+@where_options
+@runs_option
+@click.option("--rows", help="Only rows whose name contains this.")
+@click.option("--only-available", is_flag=True, help="Leave out rows whose corpus or checkpoint is not here.")
+@click.option("--extract/--no-extract", "may_extract", default=True, help="Extract what the cache lacks.")
+@click.option("--seeds", type=click.IntRange(1), help="At most so many seeds.  [default: as published]")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Change a recipe field of every trial: max-epochs=1. Kept apart, and said in the table.",
+)
+@click.option(
+    "--encoder",
+    "encoders",
+    multiple=True,
+    metavar="NAME=CHECKPOINT",
+    help="Take a local folder or another encoder where the table says NAME.",
+)
+def reproduce(**options: Any) -> None:
+    """Print a paper's table with ours beside the printed numbers; finished trials are kept.
+
+    Without a table: list all papers and tables, what is done and what is missing.
+
+    \b
+    Examples:
+      sercache reproduce
+      sercache reproduce ioannides2023 table2
+      sercache reproduce pepino2021 table1 --rows eGeMAPS --only-available
+    """
+    from sercache.commands.reproduce import Request, run
+
+    run(Request(**options))
+
+
+COMMANDS = (report, map_, lexical, export, reproduce)

@@ -1,0 +1,180 @@
+"""The commands that train heads and test what was trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from sercache.commands.options._shared import FOLDER, root_option, runs_option, where_options
+
+
+@click.command()
+@click.option("--head", required=True, help="Head name (sercache heads).")
+@click.option("--encoder", help="Which cache to read.  [default: the head's published encoder]")
+@click.option("--dataset", help="Corpus.  [default: the head's published corpus]")
+@root_option
+@where_options
+@runs_option
+@click.option("--store", type=FOLDER, help="A store folder, where several would fit.")
+@click.option("--task", help="Label map of the corpus (sercache datasets NAME), or a .toml file of yours.")
+@click.option(
+    "--protocol", help="leave-one-session-out, leave-one-speaker-out, kfold:5, fixed:NAME, fixed:FILE, …"
+)
+@click.option(
+    "--dev", help="Where the dev part comes from: none, next, last, random20, balanced20, superb20, …"
+)
+@click.option("--states", help="all, blocks, projection+blocks, 1-12, final, …")
+@click.option("--clip", help="Clip rule of the cache: none, trim:15, split:5, repeat:3+trim:15.")
+@click.option("--frames/--pooled", default=None, help="Read full sequences, or means over time.")
+@click.option(
+    "--normalise", type=click.Choice(["none", "global", "speaker"]), help="Scope of mean and variance."
+)
+@click.option("--max-frames", type=click.IntRange(1), help="Keep the first frames of each utterance.")
+@click.option(
+    "--beside",
+    multiple=True,
+    metavar="ENCODER[:STATES[:KIND]]",
+    help="A further input of a head that reads several; KIND is pooled or frames.",
+)
+@click.option("--target", help="Of a task that gives numbers (avd, shares), the one to train.")
+@click.option(
+    "--test-on",
+    multiple=True,
+    metavar="DATASET[:TASK],…",
+    help="Other corpora that every trained head is tested on.",
+)
+@click.option(
+    "--finetune-from",
+    metavar="STATE[,STATE…]",
+    help="Train the encoder's blocks above this cached state (conv, 6, …) with the head; of several inputs one state "
+    "each, - for frozen; none: leave all frozen.",
+)
+@click.option(
+    "--start-from",
+    multiple=True,
+    metavar="[PART=]RUN",
+    help="Initial weights: those of an earlier run of this head, or of the part that it names.",
+)
+@click.option("--seeds", type=click.IntRange(1), help="How many seeds.  [default: as published]")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a recipe field: lr=1e-3."
+)
+@click.option(
+    "--option", "head_options", multiple=True, metavar="NAME=VALUE", help="Change an option of the head."
+)
+@click.option("--name", help="Name of the run folder; one that was cut off is continued.")
+@click.option("--serial", is_flag=True, help="Train folds and seeds one after another, for comparison.")
+@click.option(
+    "--share-order", is_flag=True, help="Let the seeds of a fold see the same batches (a deviation)."
+)
+@click.option(
+    "--deterministic", is_flag=True, help="Refuse operations that are not repeatable on this device."
+)
+@click.option("--track", is_flag=True, help="Write TensorBoard events beside epochs.csv (extra track).")
+def train(**options: Any) -> None:
+    """Train a head from the cache over all folds and seeds, and write a run folder.
+
+    A head's published encoder, corpus, protocol and recipe are the defaults.
+
+    \b
+    Examples:
+      sercache train --head layer-attention
+      sercache train --head weighted-dense --encoder wav2vec2-base --dataset ravdess --seeds 5
+      sercache train --head superb --encoder hubert-base --dataset emodb --set lr=1e-3 --set max-epochs=30
+      sercache train --head layer-attention --protocol all --test-on emodb,aesdd,mesd
+    """
+    from sercache.commands.train import Request, run
+
+    run(Request(**options))
+
+
+@click.command()
+@click.option("--head", required=True, help="Head name (sercache heads).")
+@click.option(
+    "--grid",
+    multiple=True,
+    required=True,
+    metavar="NAME=VALUE,…",
+    help="Values of a recipe field, an option of the head, states or normalise; separate states by ;.",
+)
+@click.option("--name", required=True, help="Name of the sweep's folder; one that was cut off is continued.")
+@click.option(
+    "--on",
+    type=click.Choice(["dev-ua", "dev-wa", "dev-loss", "dev-rho", "dev-ccc"]),
+    help="What selects.  [default: dev-ua for classes, dev-rho for numbers]",
+)
+@click.option(
+    "--trials", type=click.IntRange(1), help="Draw this many points by Optuna (extra tune), not all of them."
+)
+@click.option("--encoder", help="Which cache to read.  [default: the head's published encoder]")
+@click.option("--dataset", help="Corpus.  [default: the head's published corpus]")
+@root_option
+@where_options
+@runs_option
+@click.option("--task", help="Label map of the corpus.")
+@click.option("--protocol", help="As for train.")
+@click.option("--dev", help="Where the dev part comes from: it selects, so it must not be none.")
+@click.option("--seeds", type=click.IntRange(1), help="How many seeds.  [default: as published]")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a recipe field.")
+@click.option("--serial", is_flag=True, help="Train folds and seeds one after another.")
+def sweep(**options: Any) -> None:
+    """Train a head at every point of a grid, select on dev alone, and test what was selected.
+
+    \b
+    Example:
+      sercache sweep --head superb --dataset emodb --dev next --grid lr=1e-3,1e-4 --grid "states=all;6" --name lr
+    """
+    from sercache.commands.sweep import Request, run
+
+    run(Request(**options))
+
+
+@click.command()
+@click.argument("run", type=FOLDER)
+@click.option("--dataset", required=True, help="The corpus to test on (sercache datasets).")
+@click.option("--task", help="Its task.  [default: the one that is called as the run's]")
+@click.option(
+    "--encoder", help="Where the checkpoint lies, for a run with --finetune-from of a local folder."
+)
+@root_option
+@where_options
+def evaluate(**options: Any) -> None:
+    """Test the heads of a finished run on all of another corpus; writes RUN/on-DATASET[-TASK].
+
+    \b
+    Example:
+      sercache evaluate runs/layer-attention-wavlm-large-iemocap --dataset emodb
+    """
+    from sercache.commands.evaluate import Request, run
+
+    run(Request(**options))
+
+
+@click.command()
+@click.option("--encoder", required=True, help="Which cache to read.")
+@click.option("--dataset", required=True, help="Corpus name (sercache datasets).")
+@root_option
+@click.option("--cache", type=FOLDER, help="Folder of the feature stores.")
+@runs_option
+@click.option("--task", help="Label map of the corpus.  [default: the corpus']")
+@click.option("--protocol", help="How folds are made.  [default: the corpus']")
+@click.option("--states", default="all", show_default=True, help="Which states: blocks, 1-12, …")
+@click.option("--clip", help="Clip rule of the cache.")
+@click.option(
+    "--c", type=click.FloatRange(0, min_open=True), default=0.01, show_default=True,
+    help="One over the strength of the penalty (scikit-learn's C).",
+)  # fmt: skip
+def probe(**options: Any) -> None:
+    """Show what each state of an encoder tells: UA of logistic regression on its means, with a plot.
+
+    \b
+    Example:
+      sercache probe --encoder wavlm-large --dataset emodb
+    """
+    from sercache.commands.probe import Request, run
+
+    run(Request(**options))
+
+
+COMMANDS = (train, sweep, evaluate, probe)
