@@ -37,9 +37,19 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def sercache(own_settings: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
-    """Runs the command line in this process."""
+def sercache(
+    own_settings: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Callable[..., Outcome]:
+    """Runs the command line in this process; plots and pages of runs are made where a test is marked ``draws``."""
     import cli
+    from sercache.report import page, plots
+
+    if request.node.get_closest_marker("draws") is None:  # they take nine tenths of a small training's time
+        monkeypatch.setattr(plots, "draw", lambda report, folder: [])
+        monkeypatch.setattr(page, "write", lambda report, path, **options: path)
 
     def run(*arguments: object) -> Outcome:
         before = sys.argv

@@ -73,6 +73,7 @@ def only_store(cache: Path) -> stores.FeatureStore:
     return stores.open(folder)
 
 
+@pytest.mark.draws
 def test_extract_train_report(sercache: Sercache, manifest: Path, tmp_path: Path) -> None:
     code, out, err = sercache("extract", "--encoder", "logmel", "--dataset", "manifest", "--root", manifest)
     assert code == 0, err

@@ -54,6 +54,7 @@ def test_each_task_of_another_corpus_has_a_folder_of_its_own(tmp_path: Path) -> 
     assert maps[1] != maps[0]
 
 
+@pytest.mark.draws
 @pytest.mark.slow
 def test_testing_elsewhere_after_training_and_later_is_the_same(extracted: Sercache, tmp_path: Path) -> None:
     train = [
@@ -149,6 +150,7 @@ def test_inputs_are_counted(extracted: Sercache) -> None:
     assert "superb reads 1 inputs and has 2" in refused.err
 
 
+@pytest.mark.draws
 @pytest.mark.slow
 def test_numbers_through_the_command_line(sercache: Sercache, tmp_path: Path) -> None:
     root = TREES["iemocap"](tmp_path / "iemocap")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import csv
 import dataclasses
 import io
@@ -369,6 +370,13 @@ def test_without_matplotlib_there_is_one_clear_line(monkeypatch: pytest.MonkeyPa
 def test_the_page_stands_alone_and_escapes(tmp_path: Path) -> None:
     report = make_report(head="<script>alert(1)</script>", deviations=("lr <1 & more",))
     text = page.write(report, tmp_path / "run.html").read_text(encoding="utf-8")
+    drawn = plots.draw(report, tmp_path / "plots")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "figures", lambda report: pytest.fail("what lies on the disk is not drawn again"))
+        again = page.page(report, drawn=drawn)
+    files = [path for path in drawn if path.suffix == ".svg"]
+    assert len(files) == again.count("data:image/svg+xml;base64,") == 4
+    assert all(base64.b64encode(path.read_bytes()).decode() in again for path in files)
     assert "<script>" not in text
     assert "lr &lt;1 &amp; more" in text
     assert text.count("data:image/svg+xml;base64,") == 4

@@ -35,7 +35,7 @@ def draw(report: Report, folder: Path) -> None:
         warn(str(fault))
         return
     used("plots", ", ".join(path.name for path in drawn if path.suffix == ".png") + f" in {folder / 'plots'}")
-    page.write(report, folder / "report.html", printed=printed(report))
+    page.write(report, folder / "report.html", printed=printed(report), drawn=drawn)
     used("page", str(folder / "report.html"))
 
 

@@ -34,16 +34,31 @@ pre { background: #f5f5f5; padding: 0.7rem; overflow-x: auto; font-size: 13px; }
 """
 
 
-def write(report: Report, path: Path, *, printed: Mapping[str, Printed] | None = None) -> Path:
-    """Write the page of a report to ``path``. Raises MissingExtraError without matplotlib."""
+def write(
+    report: Report,
+    path: Path,
+    *,
+    printed: Mapping[str, Printed] | None = None,
+    drawn: Sequence[Path] | None = None,
+) -> Path:
+    """Write the page of a report to ``path``; ``drawn`` are its plots where they lie on the disk already.
+
+    Raises MissingExtraError without matplotlib.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(report, printed=printed), encoding="utf-8")
+    path.write_text(page(report, printed=printed, drawn=drawn), encoding="utf-8")
     return path
 
 
-def page(report: Report, *, printed: Mapping[str, Printed] | None = None) -> str:
+def page(
+    report: Report, *, printed: Mapping[str, Printed] | None = None, drawn: Sequence[Path] | None = None
+) -> str:
     """The page as text."""
-    pictures = "".join(_picture(name, figure) for name, figure in figures(report).items())
+    if drawn is None:
+        found = {name: _drawn(figure) for name, figure in figures(report).items()}
+    else:
+        found = {path.stem: path.read_bytes() for path in drawn if path.suffix == ".svg"}
+    pictures = "".join(_picture(name, content) for name, content in found.items())
     deviations = _list(report.deviations) or "<p>None.</p>"
     parts = [
         f"<h1>{escape(report.title)}</h1>",
@@ -77,10 +92,15 @@ def _about(there: Elsewhere) -> dict[str, Any]:
     return {"corpus": there.corpus, "normalisation": there.normalisation, "features": there.features}
 
 
-def _picture(name: str, figure: Any) -> str:
+def _drawn(figure: Any) -> bytes:
+    """A figure as SVG."""
     out = io.BytesIO()
     svg(figure, out)
-    data = base64.b64encode(out.getvalue()).decode()
+    return out.getvalue()
+
+
+def _picture(name: str, content: bytes) -> str:
+    data = base64.b64encode(content).decode()
     return f'<p><img alt="{escape(name)}" src="data:image/svg+xml;base64,{data}"></p>\n'
 
 
