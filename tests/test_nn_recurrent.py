@@ -63,6 +63,15 @@ def test_outputs_states_and_gradients_are_torchs(way: None, kind: type[nn.RNNBas
     torch.testing.assert_close(gradients(ours, of), gradients(theirs, of), rtol=1e-9, atol=1e-11)
 
 
+@EVERY_KIND
+def test_prediction_gives_the_same(way: None, kind: type[nn.RNNBase], options: dict) -> None:
+    rnn, x, lengths = network(kind, options), torch.randn(2, 5, 3, dtype=torch.float64), torch.tensor([5, 3])
+    with torch.inference_mode():
+        found = over_frames(rnn, x, lengths)
+    assert found[0].is_inference()
+    torch.testing.assert_close(found, over_frames(rnn, x, lengths), rtol=0, atol=0)
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(0, 3), st.sampled_from(range(len(KINDS)))

@@ -188,8 +188,11 @@ def _for_each(
             compute(slice(k, k + 1), k >= middle)
         return
 
+    inferring = torch.is_inference_mode_enabled()
+
     def alone(k: int) -> None:
-        with torch.no_grad():  # what a thread knows of gradients is its own
+        # A thread begins with modes of its own: it would record gradients, and may not write into this one's tensors.
+        with torch.inference_mode() if inferring else torch.no_grad():
             compute(slice(k, k + 1), k >= middle)
 
     torch.set_num_threads(1)
