@@ -374,3 +374,21 @@ def test_small_heads_train_on_one_thread_and_leave_the_number_as_it_was() -> Non
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process' peak")
+def test_the_peak_of_a_piece_of_work_is_metered() -> None:
+    code = """
+import torch
+from sercache.training.memory import keep_freed_memory, peak_meter
+keep_freed_memory()
+del [torch.ones(100_000_000)][0]
+read = peak_meter()
+del [torch.ones(50_000_000)][0]
+print(read())
+print(peak_meter()())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    used, idle = map(int, done.stdout.split())
+    assert used == pytest.approx(200e6, rel=0.1)
+    assert idle < 20e6

@@ -192,15 +192,24 @@ class Source:
 
 
 def free_memory() -> int:
-    """Bytes of memory that this process can still take, container limits included."""
-    names = os.sysconf_names
-    if "SC_AVPHYS_PAGES" in names:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    else:  # macOS tells only what it has
-        free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    """Bytes of memory that this process can still take, container limits included.
+
+    What only holds copies of files counts as free: the kernel gives it up when it is asked for.
+    """
+    free = _free_of_machine()
     group = Path("/sys/fs/cgroup")
     try:
         limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
     except OSError:
         return free
-    return free if limit == "max" else max(0, min(free, int(limit) - int(used)))
+    given_up = int(stat.get("inactive_file", 0))
+    return free if limit == "max" else max(0, min(free, int(limit) - int(used) + given_up))
+
+
+def _free_of_machine() -> int:
+    try:
+        told = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        return int(told["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):  # macOS tells only what it has
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
