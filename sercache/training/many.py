@@ -77,7 +77,7 @@ def fits(
     paces: dict[str, float | str] = {"serial": alone.step} if alone else {}
     n_workers = min(len(members), _cores())
     orders = _orders(members, way, device, n_workers)
-    parts = _stacks(members, way, device) if not orders else []
+    parts = _stacks(members, way, device) if way == "stacked" or (way == "auto" and not orders) else []
     if parts:
         first = [members[number] for number in parts[0]]
         paces["stacked"] = stacked.pace(first, recipe, device, tables, limit)
@@ -110,7 +110,7 @@ def _orders(
         found["processes"] = [[number] for number in range(len(members))]
     if way in ("auto", "stacked-processes") and (parts := _stacks(members, way, device)):
         pieces = grouping.pieces(parts, n_workers)
-        if len(pieces) < len(members):
+        if way != "auto" or len(pieces) < len(members):  # else no stack is left of them
             found["stacked-processes"] = pieces
     return found
 
