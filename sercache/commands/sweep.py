@@ -25,7 +25,6 @@ from sercache.commands._console import columns, say, used
 from sercache.commands._outcome import draw, printed
 from sercache.commands._setup import head_options
 from sercache.errors import MissingExtraError, RecipeError, SettingsError
-from sercache.evaluation.partial import remove
 from sercache.evaluation.solving import is_solved
 from sercache.recipe import Recipe, override
 from sercache.report import runs as run_folders
@@ -174,14 +173,14 @@ def _done(module: ModuleType, request: Request, point: Point, place: Path) -> Re
 def _tested(module: ModuleType, request: Request, point: Point, place: Path) -> Report:
     """The report of the selected point with its test scores, and its heads in the run folder."""
     if (place / run_folders.WEIGHTS).is_dir():
-        remove(train.partial_of(place))
+        train.remove_partial(place)
         return run_folders.load(place)
     used("testing", ", ".join(f"{name}={value}" for name, value in point.items()))
     # Its trainings are found as they were left, so that nothing is trained here.
     report, weights, _ = train.trained(_request(module, request, point), place)
     run_folders.save(report, place, weights=weights, overwrite=True)
     write_epochs(report, place)
-    remove(train.partial_of(place))
+    train.remove_partial(place)
     return report
 
 

@@ -5,28 +5,33 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from sercache import catalog, encoders, settings, stores
 from sercache.commands._cache import extract_command, read_corpus
-from sercache.commands._console import bar, used, warn
+from sercache.commands._console import used, warn
 from sercache.commands._elsewhere import other_corpus
+from sercache.commands._epochs import epochs_heard
 from sercache.commands._find import Found, check_store, find_store, is_same
 from sercache.commands._outcome import finish
 from sercache.commands._setup import Request, check_inputs, chosen_setup, head_options
 from sercache.commands._start import read as read_start
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError, SettingsError, StoreError
-from sercache.evaluation import Extra, How, Progress, evaluate
+from sercache.evaluation import Extra, How, evaluate
 from sercache.evaluation.elsewhere import scaling_tensors
 from sercache.evaluation.partial import remove
 from sercache.evaluation.solving import is_solved
 from sercache.recipe import Recipe, Setup, inputs, override
-from sercache.report.epochs import check_tensorboard, write_epochs, write_tensorboard
+from sercache.report.epochs import (
+    check_tensorboard,
+    remove_live,
+    write_epochs,
+    write_tensorboard,
+)
 from sercache.report.record import Report
 from sercache.settings import Settings
 from sercache.states import select
@@ -49,12 +54,18 @@ def run(request: Request) -> None:
     write_epochs(report, folder)
     if request.track:
         used("events", str(write_tensorboard(report, folder)))
-    remove(partial_of(meant))
+    remove_partial(meant)
 
 
 def partial_of(folder: Path) -> Path:
     """Where the trainings of a run lie until all of them are done."""
     return folder.with_name(f"{folder.name}.partial")
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what ``partial_of`` a run holds, when it stands."""
+    remove_live(partial_of(folder))
+    remove(partial_of(folder))
 
 
 def trained(
@@ -93,7 +104,7 @@ def trained(
     main, *beside = (each.folder for each in found)
     report, weights = train(
         module, request.head, corpus, main, setup=setup, published=published, recipe=recipe, options=options,
-        device=device, beside=beside, test_on=elsewhere, how=how,
+        device=device, beside=beside, test_on=elsewhere, how=how, track=request.track,
     )  # fmt: skip
     return report, weights, folder
 
@@ -142,10 +153,12 @@ def train(
     also_train: Sequence[Extra] = (),
     test_on: Sequence[Extra] = (),
     how: How | None = None,
+    track: bool = False,
 ) -> tuple[Report, Weights]:
     """Train and test with a progress bar over epochs; the report and what is to be kept of the heads.
 
-    ``beside`` are the stores of the set-up's further inputs, ``test_on`` corpora that every head is tested on.
+    ``beside`` are the stores of the set-up's further inputs, ``test_on`` corpora that every head is tested on;
+    ``track`` writes TensorBoard events as epochs are done.
     """
     weights: Weights = {}
 
@@ -156,7 +169,8 @@ def train(
         weights[fold, None] = scaling_tensors(found)
 
     store, *more = (stores.open(each) for each in (folder, *beside))
-    with _epochs_bar() as advance:
+    how = how or How()
+    with epochs_heard(how.partial, track) as advance:
         report = evaluate(
             head_class(module, setup, [store.spec, *(each.spec for each in more)]),
             corpus,
@@ -176,33 +190,9 @@ def train(
             progress=advance,
             keep=keep,
             keep_scalings=keep_scalings,
-            how=dataclasses.replace(how or How(), say=lambda text: used("training", text)),
+            how=dataclasses.replace(how, say=lambda text: used("training", text)),
         )
     return report, weights
-
-
-@contextmanager
-def _epochs_bar() -> Iterator[Callable[[Progress], None]]:
-    """What moves a bar over the epochs of all trainings on."""
-    epochs: Any = None
-
-    def advance(at: Progress) -> None:
-        # Made with the first epoch: what is said or refused before it has the line to itself.
-        nonlocal epochs
-        epochs = bar(desc="training", unit="epoch", bar_format=_BAR) if epochs is None else epochs
-        # A run that stops early leaves epochs out: the total is corrected as they come in.
-        epochs.total = epochs.n + at.left + 1
-        epochs.set_postfix_str(f"fold {at.fold}, seed {at.seed}, run {at.run}/{at.n_runs}", refresh=False)
-        epochs.update()
-
-    try:
-        yield advance
-    finally:
-        if epochs is not None:
-            epochs.close()
-
-
-_BAR = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} epochs [{elapsed}<{remaining}{postfix}]"
 
 
 def head_class(module: ModuleType, setup: Setup, specs: Sequence[FeatureSpec]) -> Any:
