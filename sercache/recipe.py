@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
@@ -206,9 +207,15 @@ def _listed(text: str | None) -> list[str]:
     return [] if text is None else [entry.strip() for entry in text.split(",")]
 
 
+@functools.cache
+def _hints() -> dict[str, Any]:
+    """Types of the recipe's fields: read once, as every recipe that is made is checked by them."""
+    return get_type_hints(Recipe)
+
+
+@functools.cache
 def _choices() -> dict[str, tuple[str, ...]]:
-    hints = get_type_hints(Recipe)
-    return {name: get_args(hint) for name, hint in hints.items() if hint in _LITERALS}
+    return {name: get_args(hint) for name, hint in _hints().items() if hint in _LITERALS}
 
 
 _LITERALS = (Loss, Optimiser, Schedule, Balance, SelectOn, StopOn)
@@ -219,7 +226,7 @@ def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
 
     Raises RecipeError for a name that is no field or a value that does not fit.
     """
-    hints = get_type_hints(Recipe)
+    hints = _hints()
     changes: dict[str, Any] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,9 +37,21 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def few_draws() -> Iterator[None]:
+    """Intervals over speakers from a few draws, for tests that look at other numbers of a report."""
+    from sercache import metrics
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("bootstrap", "bootstrap_many"):
+            patch.setattr(metrics, name, functools.partial(getattr(metrics, name), n_draws=40))
+        yield
+
+
 @pytest.fixture
 def sercache(
     own_settings: Path,
+    few_draws: None,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,

@@ -30,6 +30,8 @@ from sercache.recipe import Recipe, Setup
 from sercache.report import runs
 from sercache.report.record import Prediction, Report, Run
 
+pytestmark = pytest.mark.usefixtures("few_draws")
+
 SETUP = Setup(encoder="tiny", dataset="talk", protocol="leave-one-speaker-out", states="blocks", frames=False)
 RECIPE = Recipe(lr=0.05, max_epochs=8, batch_size=16, select="last-epoch")
 DEV_RECIPE = Recipe(lr=0.05, max_epochs=8, batch_size=16)

@@ -26,6 +26,8 @@ from sercache.report import runs as run_folders
 from sercache.report.record import Report, StartRecord
 from sercache.training import build
 
+pytestmark = pytest.mark.usefixtures("few_draws")
+
 SETUP = Setup(encoder="tiny", dataset="talk", protocol="leave-one-speaker-out", states="blocks", frames=False)
 RECIPE = Recipe(lr=0.05, max_epochs=8, batch_size=16, select="last-epoch")
 

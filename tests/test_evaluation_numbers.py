@@ -19,6 +19,8 @@ from sercache.recipe import Recipe, Setup
 from sercache.report import plots, tables
 from sercache.report.record import Prediction, Report, Run
 
+pytestmark = pytest.mark.usefixtures("few_draws")
+
 SETUP = Setup(
     encoder="tiny",
     dataset="talk",
@@ -27,7 +29,7 @@ SETUP = Setup(
     frames=False,
     task="shares",
 )
-RECIPE = Recipe(loss="mse", lr=0.05, max_epochs=60, batch_size=16, select="last-epoch")
+RECIPE = Recipe(loss="mse", lr=0.05, max_epochs=40, batch_size=16, select="last-epoch")
 N_EACH = 16
 TARGETS = ("bored", "glad")
 

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from heads import layer_attention
 from sercache.training import build
 
-GEOMETRIES = [(24, 1024), (12, 768), (25, 1024), (6, 64), (1, 40), (17, 1030), (9, 7), (4, 384)]
+GEOMETRIES = [(24, 1024), (12, 768), (6, 64), (25, 72), (1, 40), (17, 1030), (9, 7), (4, 384)]
+"""Published ones, and others whose layers or dimensions the kernels do not divide."""
 
 
 def pair(n_layers: int, dim: int, **options: bool) -> tuple[nn.Module, nn.Module]:
@@ -24,8 +25,10 @@ def pair(n_layers: int, dim: int, **options: bool) -> tuple[nn.Module, nn.Module
     )
 
 
-@pytest.mark.parametrize(("n_layers", "dim"), GEOMETRIES)
-@pytest.mark.parametrize("final_relu", [False, True])
+@pytest.mark.parametrize(
+    ("n_layers", "dim", "final_relu"),
+    [*((*each, False) for each in GEOMETRIES), *((*each, True) for each in GEOMETRIES if each[1] < 512)],
+)
 def test_shortcut_equals_the_plain_form(n_layers: int, dim: int, final_relu: bool) -> None:
     quick, plain = pair(n_layers, dim, final_relu=final_relu)
     results = []

@@ -13,6 +13,7 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,8 @@ from conftest import Outcome
 from corpus_trees import TREES
 from encoder_helpers import save, tiny_model
 
-from sercache import stores
+from sercache import extraction, stores
+from sercache.extraction import Piece, Plan
 from sercache.report import runs as run_folders
 
 Sercache = Callable[..., Outcome]
@@ -96,17 +98,23 @@ def test_extract_train_report(sercache: Sercache, manifest: Path, tmp_path: Path
     pictures = {path.name for path in (tmp_path / "runs" / "first" / "plots").iterdir()}
     assert {"confusion.png", "confusion.svg", "learning-curves.png"} <= pictures
     assert "data:image/svg+xml" in (tmp_path / "runs" / "first" / "report.html").read_text()
-    code, _, _ = sercache(*train, *QUICK)
-    code, _, _ = sercache(*train, *QUICK)
-    assert (tmp_path / "runs" / "linear-logmel-manifest-2").is_dir(), "a run never overwrites another"
-    code, out, _ = sercache("report", "--format", "markdown")
-    assert code == 0
-    assert out.count("| ") > 3
     code, out, _ = sercache("info")
     assert "manifest" in out
     assert "logmel" in out
     code, out, _ = sercache("verify")
     assert (code, "whole:" in out) == (0, True)
+
+
+@pytest.mark.usefixtures("cached")
+def test_a_run_never_overwrites_another(sercache: Sercache, tmp_path: Path) -> None:
+    for _ in range(2):
+        done = sercache("train", "--head", "linear", "--encoder", "logmel", "--dataset", "manifest", *QUICK)
+        assert done.code == 0, done.err
+    assert len(run_folders.load(tmp_path / "runs" / "linear-logmel-manifest").predictions) == 24
+    assert (tmp_path / "runs" / "linear-logmel-manifest-2").is_dir()
+    code, out, _ = sercache("report", "--format", "markdown")
+    assert code == 0
+    assert out.count("| ") > 3
 
 
 @pytest.mark.slow
@@ -304,6 +312,42 @@ def test_a_corrupt_checkpoint(sercache: Sercache, manifest: Path, tmp_path: Path
     assert not stores.find(tmp_path / "cache")
 
 
+def test_ctrl_c_keeps_what_is_done(
+    sercache: Sercache, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sercache.commands import extract
+
+    bar, left = extract.entries_bar, 5
+
+    def interrupted(plan: Plan) -> tuple[Any, Callable[[Piece], None]]:
+        hours, advance = bar(plan)
+
+        def stop(piece: Piece) -> None:
+            nonlocal left
+            advance(piece)
+            left -= 1
+            if not left:
+                raise KeyboardInterrupt
+
+        return hours, stop
+
+    monkeypatch.setattr(extraction, "frame_budget", lambda encoder, spec: 1)  # a batch for each recording
+    call = ["extract", "--encoder", "logmel", "--dataset", "manifest", "--root", manifest]
+    with monkeypatch.context() as patch:
+        patch.setattr(extract, "entries_bar", interrupted)
+        code, out, err = sercache(*call)
+    assert code == 130, (out, err)
+    n_kept = len(only_store(tmp_path / "cache").ids())
+    assert 5 <= n_kept < 24
+    assert f"{n_kept} of 24 entries are safe" in out
+    assert "run the same command to go on" in out
+    code, out, err = sercache(*call)
+    assert code == 0, err
+    assert f"{n_kept} there already" in out
+    assert len(only_store(tmp_path / "cache").ids()) == 24
+
+
+@pytest.mark.slow
 def test_interrupting_keeps_what_is_done(manifest: Path, own_settings: Path) -> None:
     arguments = [
         "--encoder",

@@ -123,8 +123,8 @@ def test_scores_name_what_their_trial_gives(paper: str, key: str) -> None:
     for row in table_of(paper, key).rows:
         for cell in row.cells.values():
             for score in scores(cell.ours):
-                setup = plan(score.trial).setup
-                numeric = plan(score.trial).recipe.loss in ("mse", "ccc")
+                made = plan(score.trial)
+                setup, numeric = made.setup, made.recipe.loss in ("mse", "ccc")
                 assert (score.metric in ("rho", "ccc")) == numeric
                 if score.on:
                     assert score.on in {other.partition(":")[0] for other in setup.test_on}

@@ -19,6 +19,8 @@ from sercache.report.layer_plots import layer_weights_on
 from sercache.report.maps import vector_map
 from sercache.report.record import Elsewhere, Report, Score
 
+pytestmark = pytest.mark.usefixtures("few_draws")
+
 
 @pytest.fixture(scope="module")
 def numbers() -> Report:

@@ -24,6 +24,8 @@ from sercache.report import page, plots, runs, tables
 from sercache.training import build, predict
 from sercache.views import open_view
 
+pytestmark = pytest.mark.usefixtures("few_draws")
+
 SETUP = Setup(encoder="tiny", dataset="talk", protocol="leave-one-speaker-out", states="blocks", frames=False)
 RECIPE = Recipe(select="last-epoch")
 

@@ -87,7 +87,7 @@ def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return path
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_flipped_bit_is_laid_at_the_right_door(example: Path, data: st.DataObject) -> None:
     """Every bit is covered: the utterance is named whose bytes changed for a stock reader, or the file."""
@@ -152,7 +152,7 @@ def test_a_cut_file_is_never_read_as_if_whole(path: Path, format: str) -> None:
         stores.open(path).pooled(["a", "a"])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_changed_byte_of_a_record_is_noticed(example: Path, data: st.DataObject) -> None:
     file = data.draw(st.sampled_from([*example.glob("ledger/commits/*.json"), example / "ledger/spec.json"]))

@@ -16,7 +16,7 @@ from heads import linear, mlp, weighted_dense
 from sercache import metrics
 from sercache.errors import RecipeError, TrainingError
 from sercache.recipe import Recipe, override
-from sercache.training import Epoch, build, fit, plan, predict
+from sercache.training import Epoch, build, fit, memory, plan, predict
 
 QUICK = Recipe(lr=1e-2, batch_size=8, max_epochs=4, select="last-epoch")
 LABELS, FRAMES = np.array([0] * 20 + [1] * 7 + [2] * 10), np.arange(37) % 9 + 1
@@ -351,7 +351,7 @@ class CountedView(ArrayView):
 
 def test_freed_memory_is_kept_in_a_process_that_only_trains() -> None:
     """In a process of its own: the setting cannot be taken back."""
-    code = "from sercache.training.memory import keep_freed_memory as keep; print(keep())"
+    code = f"import runpy; print(runpy.run_path({memory.__file__!r})['keep_freed_memory']())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(platform.libc_ver()[0] == "glibc")
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from heads import linear, mlp
 from sercache.evaluation import How, Progress, evaluate
 from sercache.evaluation.partial import code_digest, remove
 from sercache.recipe import Recipe, Setup
-from sercache.report.epochs import write_epochs, write_tensorboard
+from sercache.report.epochs import LiveEpochs, remove_live, write_epochs, write_tensorboard
 from sercache.report.record import Report
+
+pytestmark = pytest.mark.usefixtures("few_draws")
 
 SETUP = Setup(
     encoder="tiny",
@@ -57,14 +60,33 @@ def numbers(report: Report) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name not in ("timing", "environment")}
 
 
-def test_every_way_gives_the_same_report() -> None:
-    expected = numbers(run(How("serial")))
+@pytest.fixture(scope="module")
+def finished(few_draws: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
+    """What the trainings give, and the folder that keeps each of them."""
+    folder = tmp_path_factory.mktemp("finished")
+    return run(How("serial", partial=folder)), folder
+
+
+@pytest.fixture
+def kept(finished: tuple[Report, Path], tmp_path: Path) -> Path:
+    """A copy of the folder."""
+    return Path(shutil.copytree(finished[1], tmp_path / "kept"))
+
+
+@pytest.fixture
+def whole(finished: tuple[Report, Path]) -> Report:
+    """What an evaluation gives that nothing cuts off."""
+    return finished[0]
+
+
+def test_every_way_gives_the_same_report(whole: Report) -> None:
+    expected = numbers(whole)
     assert numbers(run()) == expected
     assert numbers(run(How("processes"))) == expected
 
 
-def test_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
-    expected, done = run(), 4
+def test_goes_on_where_it_was_cut_off(whole: Report, tmp_path: Path) -> None:
+    done = 4
 
     class Stop(Exception):
         pass
@@ -82,50 +104,45 @@ def test_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
     heard: list[Progress] = []
     said: list[str] = []
     again = run(How("serial", partial=partial, say=said.append), progress=heard.append)
-    assert numbers(again) == numbers(expected)
+    assert numbers(again) == numbers(whole)
     assert {at.run for at in heard} == set(range(5, N_TRAININGS + 1))
     assert said[0] == "4 of 10 trainings were finished before"
     remove(partial)
     assert not partial.exists()
 
 
-def test_a_finished_one_trains_nothing(tmp_path: Path) -> None:
-    first = run(How(partial=tmp_path))
+def test_a_finished_one_trains_nothing(whole: Report, kept: Path) -> None:
     heard: list[Progress] = []
-    again = run(How(partial=tmp_path), progress=heard.append)
+    again = run(How(partial=kept), progress=heard.append)
     assert not heard
-    assert json.dumps(numbers(again)) == json.dumps(numbers(first))
+    assert json.dumps(numbers(again)) == json.dumps(numbers(whole))
 
 
 @pytest.mark.parametrize("change", ["recipe", "head", "option", "seeds share"])
-def test_other_settings_are_not_taken_for_ours(tmp_path: Path, change: str) -> None:
-    run(How(partial=tmp_path))
+def test_other_settings_are_not_taken_for_ours(kept: Path, change: str) -> None:
     heard: list[Progress] = []
     if change == "recipe":
-        run(How(partial=tmp_path), recipe=replace(RECIPE, lr=1e-3), progress=heard.append)
+        run(How(partial=kept), recipe=replace(RECIPE, lr=1e-3), progress=heard.append)
     elif change == "head":
-        run(How(partial=tmp_path), head=linear.Head, progress=heard.append)
+        run(How(partial=kept), head=linear.Head, progress=heard.append)
     elif change == "option":  # one that shows in no initial weight
-        run(How(partial=tmp_path), head_options={"dropout_rate": 0.5}, progress=heard.append)
+        run(How(partial=kept), head_options={"dropout_rate": 0.5}, progress=heard.append)
     else:
-        run(How(share_order=True, partial=tmp_path), progress=heard.append)
+        run(How(share_order=True, partial=kept), progress=heard.append)
     n_fresh = len({at.run for at in heard})
     assert n_fresh == (5 if change == "seeds share" else 10)  # the first seed's order is its own
 
 
 def test_trainings_of_other_code_are_not_taken_for_ours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: Report, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    partial = tmp_path / "run.partial"
-    first = run(How(partial=partial))
-    with monkeypatch.context() as changed:
-        changed.setattr("sercache.evaluation.partial._code", lambda: "of another version")
-        heard: list[Progress] = []
-        assert numbers(run(How(partial=partial), progress=heard.append)) == numbers(first)
-        assert len({at.run for at in heard}) == N_TRAININGS
-    assert len(list(partial.iterdir())) == 2 * N_TRAININGS
-    remove(partial)
-    assert not partial.exists(), "what other code left behind goes with it"
+    monkeypatch.setattr("sercache.evaluation.partial._code", lambda: "of another version")
+    heard: list[Progress] = []
+    assert numbers(run(How(partial=kept), progress=heard.append)) == numbers(whole)
+    assert len({at.run for at in heard}) == N_TRAININGS
+    assert len(list(kept.iterdir())) == 2 * N_TRAININGS
+    remove(kept)
+    assert not kept.exists(), "what other code left behind goes with it"
 
 
 def test_code_is_told_apart(tmp_path: Path) -> None:
@@ -151,19 +168,18 @@ def test_code_is_told_apart(tmp_path: Path) -> None:
     assert found() != before
 
 
-def test_a_damaged_file_is_trained_again(tmp_path: Path) -> None:
-    first = run(How(partial=tmp_path))
-    path = sorted(tmp_path.glob("*.safetensors"))[3]
+def test_a_damaged_file_is_trained_again(whole: Report, kept: Path) -> None:
+    path = sorted(kept.glob("*.safetensors"))[3]
     path.write_bytes(path.read_bytes()[:100])
     heard: list[Progress] = []
-    assert numbers(run(How(partial=tmp_path), progress=heard.append)) == numbers(first)
+    assert numbers(run(How(partial=kept), progress=heard.append)) == numbers(whole)
     assert len({at.run for at in heard}) == 1
 
 
-def test_seeds_that_share_their_batches() -> None:
+def test_seeds_that_share_their_batches(whole: Report) -> None:
     report = run(How(share_order=True))
     assert any("share the order" in line for line in report.deviations)
-    own, shared = run(), report
+    own, shared = whole, report
     assert own.runs[0].history == shared.runs[0].history
     assert own.runs[1].history != shared.runs[1].history
 
@@ -175,8 +191,32 @@ def test_progress_counts_down_to_nothing() -> None:
     assert heard[-1].left <= RECIPE.max_epochs
 
 
-def test_epochs_as_a_table_and_as_events(tmp_path: Path) -> None:
-    report = run()
+def test_epochs_lie_on_the_disk_while_others_are_trained(tmp_path: Path) -> None:
+    folder = tmp_path / "run.partial"
+    heard: list[int] = []
+
+    def look(at: Progress) -> None:
+        rows = list(csv.DictReader((folder / "epochs.csv").open()))
+        heard.append(len(rows))
+        assert (rows[-1]["fold"], int(rows[-1]["seed"])) == (at.fold, at.seed)
+        assert float(rows[-1]["train_loss"]) == at.epoch.train_loss
+
+    with LiveEpochs(folder, events=True) as log:
+        assert not folder.exists()
+
+        def hear(at: Progress) -> None:
+            log.add(at.fold, at.seed, asdict(at.epoch))
+            look(at)
+
+        run(progress=hear)
+    assert heard == list(range(1, len(heard) + 1))
+    assert len(list(folder.glob("tensorboard/*/events.*"))) == N_TRAININGS
+    remove_live(folder)
+    assert not list(folder.iterdir())
+
+
+def test_epochs_as_a_table_and_as_events(whole: Report, tmp_path: Path) -> None:
+    report = whole
     with write_epochs(report, tmp_path).open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == sum(len(each.history) for each in report.runs)
