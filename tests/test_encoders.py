@@ -78,11 +78,11 @@ def test_the_contract_is_held_by_every_family() -> None:
 
 
 @settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )  # fmt: skip
 @given(data=st.data())
 def test_company_changes_nothing(encoder: Any, data: st.DataObject) -> None:
-    longest = min(encoder.max_samples or 16_000, 16_000)
+    longest = min(encoder.max_samples or 24_000, 24_000)
     lengths = data.draw(
         st.lists(
             st.one_of(st.just(encoder.min_samples), st.integers(encoder.min_samples, longest)),

@@ -262,4 +262,6 @@ def _yaml(conf: dict[str, Any], style: str, is_json: bool) -> str:
                 },
             },
         }
-    return yaml.safe_dump(root | {"encoder_conf": conf, "input_dim": 80, "output_dim": 7})
+    # The order is said because opensmile's oyaml changes the default once it is imported.
+    whole = root | {"encoder_conf": conf, "input_dim": 80, "output_dim": 7}
+    return yaml.safe_dump(whole, sort_keys=False)
