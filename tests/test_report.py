@@ -277,8 +277,17 @@ def test_tables_are_written(tmp_path: Path) -> None:
 # Plots
 
 
+def matplotlib_settings() -> dict[str, object]:
+    import matplotlib
+
+    found = {key: matplotlib.rcParams[key] for key in matplotlib.rcParams if key != "backend"}
+    return {**found, "backend": matplotlib.get_backend(auto_select=False)}
+
+
 def test_plots_are_written_with_their_words(tmp_path: Path) -> None:
+    before = matplotlib_settings()
     paths = plots.draw(make_report(), tmp_path / "plots")
+    assert matplotlib_settings() == before, "the user's own plots look as they did"
     names = ["layer-weights", "confusion", "learning-curves", "folds"]
     assert [path.name for path in paths] == [f"{name}.{kind}" for name in names for kind in ("png", "svg")]
     text = {path.stem: path.read_text() for path in paths if path.suffix == ".svg"}
@@ -340,18 +349,6 @@ def test_runs_that_stop_early_are_averaged_while_they_last() -> None:
     np.testing.assert_allclose(np.asarray(mean.get_ydata(), float), [1, 1 / 2, 1 / 3])
 
 
-def test_plotting_leaves_the_settings_of_matplotlib_alone(tmp_path: Path) -> None:
-    import matplotlib
-
-    def settings() -> dict[str, object]:
-        return {key: matplotlib.rcParams[key] for key in matplotlib.rcParams if key != "backend"}
-
-    before, backend = settings(), matplotlib.get_backend(auto_select=False)
-    plots.draw(make_report(), tmp_path)
-    assert settings() == before
-    assert matplotlib.get_backend(auto_select=False) == backend
-
-
 def test_dollars_in_names_are_no_mathematics(tmp_path: Path) -> None:
     odd = make_report(classes=("a$b", "c_d", "e^$f"))
     paths = plots.save(plots.confusion(odd), tmp_path / "confusion")
@@ -370,13 +367,6 @@ def test_without_matplotlib_there_is_one_clear_line(monkeypatch: pytest.MonkeyPa
 def test_the_page_stands_alone_and_escapes(tmp_path: Path) -> None:
     report = make_report(head="<script>alert(1)</script>", deviations=("lr <1 & more",))
     text = page.write(report, tmp_path / "run.html").read_text(encoding="utf-8")
-    drawn = plots.draw(report, tmp_path / "plots")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page, "figures", lambda report: pytest.fail("what lies on the disk is not drawn again"))
-        again = page.page(report, drawn=drawn)
-    files = [path for path in drawn if path.suffix == ".svg"]
-    assert len(files) == again.count("data:image/svg+xml;base64,") == 4
-    assert all(base64.b64encode(path.read_bytes()).decode() in again for path in files)
     assert "<script>" not in text
     assert "lr &lt;1 &amp; more" in text
     assert text.count("data:image/svg+xml;base64,") == 4
@@ -384,3 +374,15 @@ def test_the_page_stands_alone_and_escapes(tmp_path: Path) -> None:
     assert "href=" not in text
     assert "wavlm-large" in text
     assert "0.7000 ± 0.0200" in text
+
+
+def test_the_page_shows_the_plots_that_lie_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "figures", lambda report: pytest.fail("they are drawn already"))
+    drawn = [tmp_path / f"folds.{kind}" for kind in ("png", "svg")]
+    for path in drawn:
+        path.write_text(f"<{path.suffix}/>")
+    text = page.page(make_report(), drawn=drawn)
+    assert text.count("<img") == 1
+    assert f'alt="folds" src="data:image/svg+xml;base64,{base64.b64encode(b"<.svg/>").decode()}"' in text
