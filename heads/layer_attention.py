@@ -164,7 +164,8 @@ class Head(nn.Module):
         for axis, length in zip((-2, -2), self.conv1.kernel_size, strict=True):
             patches = patches.unfold(axis, length, 1)
         # patches: (B, I, J, rows of kernel 2, columns of kernel 2, rows of kernel 1, columns of kernel 1)
-        seen = F.relu(F.linear(patches.flatten(-2), self.conv1.weight.flatten(1), self.conv1.bias))
+        # In place: 4,000 x 512 numbers a batch, which the product does not need to find its gradients.
+        seen = F.linear(patches.flatten(-2), self.conv1.weight.flatten(1), self.conv1.bias).relu_()
         weights = self.conv2.weight[0].permute(1, 2, 0).reshape(1, -1)
         return F.linear(seen.flatten(3), weights, self.conv2.bias)
 
