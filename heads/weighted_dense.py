@@ -93,7 +93,7 @@ class Head(nn.Module):
         """Logits (B, C) of x (B, L, T, D); pooled states are sequences of one frame."""
         frames, mean = weighted_frames(x, self.layer_weights(), mask)
         for dense in (self.dense1, self.dense2):
-            frames = dropout(frames, self.dropout_rate, self.training)
+            frames = dropout(frames, self.dropout_rate, self.training, mask)
             frames = F.relu(linear(frames, dense.weight, dense.bias))
         return self.out(mean(frames))
 

@@ -116,9 +116,7 @@ class TestStacked:
         """Batches of their own, and an epoch in which some have no batch left."""
         assert_same(fit_many(members(mlp.Head), RECIPE, way="stacked"), alone(mlp.Head), exact=False)
 
-    @pytest.mark.parametrize(
-        ("head", "frames"), [(OwnDropout, (1, 1)), (linear.Head, (2, 5)), (weighted_dense.Head, (2, 5))]
-    )
+    @pytest.mark.parametrize(("head", "frames"), [(OwnDropout, (1, 1)), (OwnDropout, (2, 5))])
     def test_what_cannot_be_stacked_is_trained_as_ever(
         self, head: type[nn.Module], frames: tuple[int, int]
     ) -> None:

@@ -50,7 +50,7 @@ class _Kept(torch.autograd.Function):
     """Mask of dropout in the shape of x: 0 or 1 / (1 - p)."""
 
     @staticmethod
-    def forward(x: Tensor, p: float) -> Tensor:
+    def forward(x: Tensor, p: float, mask: Tensor | None) -> Tensor:
         return _draw(x, p, None)
 
     @staticmethod
@@ -58,18 +58,23 @@ class _Kept(torch.autograd.Function):
         ctx.mark_non_differentiable(output)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None]:
-        return None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, None]:
+        return None, None, None
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, None], x: Tensor, p: float) -> tuple[Tensor, int]:
+    def vmap(
+        info: Any, in_dims: tuple[int | None, None, int | None], x: Tensor, p: float, mask: Tensor | None
+    ) -> tuple[Tensor, int]:
         one = x if in_dims[0] is None else x.movedim(in_dims[0], 0)[0]
         streams: Sequence[torch.Generator | None] = _generators.get() or [None] * info.batch_size
         if len(streams) != info.batch_size:
             raise ValueError(
                 f"got {len(streams)} streams for {info.batch_size} members, expected one for each"
             )
-        return torch.stack([_draw(one, p, stream) for stream in streams]), 0
+        if mask is None or in_dims[2] is None:
+            return torch.stack([_draw(one, p, stream) for stream in streams]), 0
+        masks = mask.movedim(in_dims[2], 0)
+        return torch.stack([_draw_frames(one, p, *each) for each in zip(streams, masks, strict=True)]), 0
 
 
 class _Mixed(torch.autograd.Function):
@@ -185,17 +190,28 @@ def mixed(x: Tensor, weights: Tensor) -> Tensor:
     return found
 
 
-def dropout(x: Tensor, p: float, training: bool) -> Tensor:
+def dropout(x: Tensor, p: float, training: bool, mask: Tensor | None = None) -> Tensor:
     """``x`` with a share ``p`` of its elements at zero and the others scaled up while training; else ``x``.
 
-    Members of a stack draw as each would alone (see ``own_streams``). On a CPU ``p`` is rounded to 1/65536 and
-    four elements share one draw of 64 bits: torch's own draws each element by itself, which was a fifth of the
-    time of training weighted-dense.
+    Members of a stack draw as each would alone (see ``own_streams``); where x are frames as ``weighted_frames``
+    gives them, that takes their ``mask`` (B, T). On a CPU ``p`` is rounded to 1/65536 and four elements share one
+    draw of 64 bits: torch's own draws each element by itself, which was a fifth of the time of weighted-dense.
     """
     if not training or p == 0:
         return x
-    kept: Tensor = _Kept.apply(x, p)
+    kept: Tensor = _Kept.apply(x, p, mask)
     return x * kept
+
+
+def _draw_frames(x: Tensor, p: float, generator: torch.Generator | None, mask: Tensor) -> Tensor:
+    """What a member with frames x (B, T, D) of its own ``mask`` draws alone: T is the longest of all members."""
+    found = torch.zeros_like(x)
+    if x.device.type == "cpu":  # real frames alone, one utterance after another
+        found[mask] = _draw(x[mask], p, generator)
+        return found
+    n_frames = int(mask.sum(1).max())
+    found[:, :n_frames] = _draw(x[:, :n_frames], p, generator)
+    return found
 
 
 def _draw(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor:

@@ -159,26 +159,31 @@ class Feeder:
     memories: tuple[BatchMemory, BatchMemory] = field(default_factory=lambda: (BatchMemory(), BatchMemory()))
 
     def feed(self, view: View, parts: Sequence[np.ndarray]) -> Iterator[tuple[Inputs, Inputs]]:
-        """Features and mask of each part, on the device; each is gone when the next is asked for.
+        """Features and mask of each part, on the device; each is gone when the next is asked for."""
+        return self.feed_each([(view, rows) for rows in parts])
+
+    def feed_each(self, parts: Sequence[tuple[View, np.ndarray]]) -> Iterator[tuple[Inputs, Inputs]]:
+        """As ``feed``, with a view for each part.
 
         The next batch is read while this one is worked on where that is waiting for a disk or a copy.
         """
-        view = features_of(view)
-        waits = isinstance(view, FeatureView) and (
-            not view.plan.in_memory or (self.device.type == "cuda" and not isinstance(view, Resident))
+        pairs = [(features_of(view), rows) for view, rows in parts]
+        first = pairs[0][0] if pairs else None
+        waits = isinstance(first, FeatureView) and (
+            not first.plan.in_memory or (self.device.type == "cuda" and not isinstance(first, Resident))
         )
         if not waits:
-            for rows in parts:
+            for view, rows in pairs:
                 yield self._read(view, rows, 0)
             return
         with ThreadPoolExecutor(1) as reader:
             ahead: Future[tuple[Inputs, Inputs]] | None = None
-            for k in range(len(parts)):
-                here = ahead or reader.submit(self._read, view, parts[k], k % 2)
+            for k in range(len(pairs)):
+                here = ahead or reader.submit(self._read, *pairs[k], k % 2)
                 batch = here.result()
                 ahead = None
-                if k + 1 < len(parts):  # into the memory of the batch before this one, which is done
-                    ahead = reader.submit(self._read, view, parts[k + 1], (k + 1) % 2)
+                if k + 1 < len(pairs):  # into the memory of the batch before this one, which is done
+                    ahead = reader.submit(self._read, *pairs[k + 1], (k + 1) % 2)
                 yield batch
 
     def _read(self, view: View, rows: np.ndarray, slot: int) -> tuple[Inputs, Inputs]:

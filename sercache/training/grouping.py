@@ -61,8 +61,11 @@ def share_batches(members: Sequence[Member]) -> bool:
     )
 
 
-def can_stack(members: Sequence[Member]) -> bool:
-    """Whether these members may be computed as one model: one geometry, one set of options, one length."""
+def can_stack(members: Sequence[Member], padded: bool = False) -> bool:
+    """Whether these members may be computed as one model: one geometry, one set of options, one length.
+
+    ``padded`` allows sequences whose batches are filled up to the longest of an update.
+    """
     first = members[0].head
     declared = getattr(first, "STACKS", False)
     if any(
@@ -72,7 +75,8 @@ def can_stack(members: Sequence[Member]) -> bool:
         return False
     if any(True for _ in first.buffers()):
         return False
-    if not share_batches(members) and any(int(m.train.n_frames.max()) > 1 for m in members):
+    own_lengths = not share_batches(members) and any(int(m.train.n_frames.max()) > 1 for m in members)
+    if own_lengths and not padded:
         return False
     return len({_shape(member.head) for member in members}) == 1
 

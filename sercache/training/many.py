@@ -77,10 +77,10 @@ def fits(
     paces: dict[str, float | str] = {"serial": alone.step} if alone else {}
     n_workers = min(len(members), _cores())
     orders = _orders(members, way, device, n_workers)
-    parts = _stacks(members, way, device) if way == "stacked" or (way == "auto" and not orders) else []
-    if parts:
-        first = [members[number] for number in parts[0]]
-        paces["stacked"] = stacked.pace(first, recipe, device, tables, limit)
+    parts: list[list[int]] = []
+    if way == "stacked" or (way == "auto" and not orders):
+        parts, pace_of_stack = _fitting(members, recipe, way, device, tables, limit)
+        paces |= {"stacked": pace_of_stack} if parts else {}
     with processes.workers(members, recipe, n_workers if orders else 0, tables) as crew:
         if orders:
             found = processes.trial(crew, {name: order[0] for name, order in orders.items()}, limit)
@@ -115,12 +115,30 @@ def _orders(
     return found
 
 
+def _fitting(
+    members: Sequence[Member], recipe: Recipe, way: Way, device: str, tables: Tables, limit: float
+) -> tuple[list[list[int]], float | str]:
+    """Stacks that fit in the memory of the device, and the pace of a member of the first, or why it has none."""
+    most, parts = _MOST, _stacks(members, way, device)
+    while parts:
+        first = [members[number] for number in parts[0]]
+        try:
+            return parts, stacked.pace(first, recipe, device, tables, limit)
+        except torch.OutOfMemoryError:
+            if len(first) < 4:
+                return parts, f"{len(first)} of them do not fit in the memory of {device}"
+            most = len(first) // 2
+            parts = grouping.stacks(members, most)
+    return parts, 0.0
+
+
 def _stacks(members: Sequence[Member], way: Way, device: str) -> list[list[int]]:
     """The stacks that may be asked for; none where these members do not stack, or it would not pay."""
     # On a CPU a batch of many members of their own is no faster than as many batches.
+    on_gpu, asked = torch.device(device).type == "cuda", way in ("stacked", "stacked-processes")
     pays = torch.device(device).type != "cpu" or grouping.share_batches(members)
-    asked = way in ("stacked", "stacked-processes") or (way == "auto" and pays)
-    stackable = asked and len(members) > 1 and grouping.can_stack(members)
+    # Padding to the longest of all costs more than it saves where launches are cheap.
+    stackable = (asked or pays) and len(members) > 1 and grouping.can_stack(members, padded=on_gpu or asked)
     return grouping.stacks(members, _MOST) if stackable else []
 
 

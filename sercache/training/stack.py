@@ -74,7 +74,7 @@ class Stack:
         assert self.optimiser is not None
         for group, start in zip(self.optimiser.param_groups, starts, strict=True):
             group["lr"] = plans[id(self.courses[start])][0]
-        self._reseed()
+        self.reseed()
         return [plans[id(course)] for course in self.courses]
 
     def step(self, gradients: Mapping[str, Tensor], taking_part: Sequence[int]) -> None:
@@ -129,7 +129,7 @@ class Stack:
                 found[id(self._laid[k])] = [_cut(parameter, state, place) for parameter, state in states]
         return found
 
-    def _reseed(self) -> None:
+    def reseed(self) -> None:
         """Begin the streams of an epoch, as ``advance`` does for a course alone."""
         self.streams = [torch.Generator(course.place) for course in self.courses]
         for generator, course in zip(self.streams, self.courses, strict=True):

@@ -1,8 +1,8 @@
 """Members trained as one model: their parameters lie in one tensor each, and a step computes all of them.
 
 Each member keeps its own batches, learning rate, dropout, early stopping and best epoch; those that stop leave.
-Members that share their batches are stacked with each other, and the batch is read once for all of them; others
-are stacked on pooled features only, whose batches have one length.
+Members that share their batches are stacked with each other, and the batch is read once for all of them; batches
+of their own are padded to the longest of an update.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -20,38 +21,98 @@ from torch.nn import functional as F
 
 from sercache.nn import own_streams
 from sercache.recipe import Recipe
-from sercache.training.contract import Fit, total_layers
+from sercache.training.contract import Fit, parts_of, total_layers
 from sercache.training.feeding import Tables
+from sercache.training.gathering import Batch, Turn, batches, sequences, turns
 from sercache.training.grouping import share_batches, stacks
 from sercache.training.loop import Course, begin, finish, mean_loss, record, truth_of
 from sercache.training.members import TRIAL_SECONDS, Member
 from sercache.training.plan import Epoch
 from sercache.training.stack import Plan, Stack
+from sercache.training.streams import own_randomness, stream
 from sercache.training.threads import fitting_threads, products
+
+_SPARE = 3
+"""Frames of padding that tell whether there may be any."""
 
 
 def pace(
     members: Sequence[Member], recipe: Recipe, device: str, tables: Tables, limit: float = TRIAL_SECONDS
 ) -> float | str:
-    """Seconds of a batch of one of these members, in copies of them; where they do not stack, why."""
+    """Seconds of a batch of one of these members, in copies of them; where they do not stack, why.
+
+    Raises torch.OutOfMemoryError where so many do not fit: the longest batches come first.
+    """
     copies = [Member(copy.deepcopy(m.head), m.train, m.dev, m.seed, m.order_seed) for m in members]
     stack = _begin(copies, recipe, device, tables)
-    times, sizes = [time.perf_counter()], []
+    plans = stack.plan()
+    padded = not stack.shared and sequences(stack.courses)
+    if padded:
+        _longest_first(stack.courses, plans)
+    times = [time.perf_counter()]
+    sizes: list[int] = []
     try:
-        for update in _epoch(stack, stack.plan()):
+        if padded and not _are_alone(stack, plans):
+            return "padded to the longest, its members are not what they are alone"
+        for update in _epoch(stack, plans):
             _wait(stack)
             times.append(time.perf_counter())
             sizes.append(sum(len(found) for found in update.values()))
             if len(times) > 2 and times[-1] - times[1] > limit:
                 break
     except torch.OutOfMemoryError:
-        return f"{len(members)} do not fit in the memory of {device}"
+        raise
     except RuntimeError as fault:
         if "vmap" in str(fault) or "randomness" in str(fault):
             return "this head has operations that torch cannot stack"
         raise
     skip = 1 if len(sizes) > 1 else 0  # the first also pays for what is done once
     return (times[-1] - times[skip]) / sum(sizes[skip:])
+
+
+def _longest_first(courses: Sequence[Course], plans: Sequence[Plan]) -> None:
+    """Move the update with most frames to the front: what does not fit is to be seen at once."""
+
+    def longest(number: int) -> int:
+        rows = [
+            (course, group)
+            for course, (_, groups) in zip(courses, plans, strict=True)
+            for group in groups[number]
+        ]
+        return max(int(course.train.n_frames[part].max()) for course, part in rows)
+
+    most = max(range(min(len(groups) for _, groups in plans)), key=longest)
+    for _, groups in plans:
+        groups[0], groups[most] = groups[most], groups[0]
+
+
+def _are_alone(stack: Stack, plans: Sequence[Plan]) -> bool:
+    """Whether members that are padded beyond their longest batch give, and draw, what they do alone.
+
+    A head that draws dropout for padding as well draws other numbers when there is more of it.
+    """
+    turn = turns({k: groups[0] for k, (_, groups) in enumerate(plans)})[0]
+    for course in stack.courses:
+        course.head.train()
+    with torch.no_grad(), closing(batches(stack.courses, False, [turn], _SPARE)) as read:
+        outputs = _outputs(stack, turn.ks, stack.values_of(turn.ks), next(read))
+    for place, (k, rows) in enumerate(zip(turn.ks, turn.parts, strict=True)):
+        course = stack.courses[k]
+        with own_randomness(course.place) as reseed, torch.no_grad():
+            reseed(stream(course.seed, len(course.history) + 1, "dropout"))
+            x, mask = next(course.feeder.feed(course.train, [rows]))
+            alone = course.head(x, mask)
+            drawn = (
+                torch.cuda.get_rng_state(course.place)
+                if course.place.type == "cuda"
+                else torch.get_rng_state()
+            )
+        pairs = zip(parts_of(_member(outputs, place)), parts_of(alone), strict=True)
+        same = all(torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4) for ours, theirs in pairs)
+        if not same or not torch.equal(drawn, stack.streams[k].get_state()):
+            return False
+    stack.reseed()
+    return True
 
 
 def train(
@@ -92,7 +153,7 @@ def _begin(members: Sequence[Member], recipe: Recipe, device: str, tables: Table
     return Stack(courses, shared=len(stacks(members, len(members))) == 1 and share_batches(members))
 
 
-def _epoch(stack: Stack, plans: list[Plan]) -> Iterator[dict[int, list[tuple[Tensor, int]]]]:
+def _epoch(stack: Stack, plans: Sequence[Plan]) -> Iterator[dict[int, list[tuple[Tensor, int]]]]:
     """The updates of an epoch: of every member that takes part, loss and size of each of its batches."""
     first = stack.courses[0]
     work = products(
@@ -100,36 +161,22 @@ def _epoch(stack: Stack, plans: list[Plan]) -> Iterator[dict[int, list[tuple[Ten
     )
     for course in stack.courses:
         course.head.train()
-    read = None
-    if stack.shared:
-        read = first.feeder.feed(first.train, [rows for group in plans[0][1] for rows in group])
-    with fitting_threads(first.place, work * len(stack.courses)):
-        for number in range(max(len(groups) for _, groups in plans)):
-            groups = {k: plan[number] for k, (_, plan) in enumerate(plans) if number < len(plan)}
-            gradients, found = _update(stack, groups, read)
+    updates = [
+        turns({k: plan[number] for k, (_, plan) in enumerate(plans) if number < len(plan)})
+        for number in range(max(len(groups) for _, groups in plans))
+    ]
+    read = batches(stack.courses, stack.shared, [turn for update in updates for turn in update])
+    with fitting_threads(first.place, work * len(stack.courses)), closing(read):
+        for update in updates:
+            gradients: dict[str, Tensor] = {}
+            found: dict[int, list[tuple[Tensor, int]]] = {}
+            for turn in update:
+                losses = _step(stack, turn, gradients, next(read))
+                for k, loss, rows in zip(turn.ks, losses.unbind(), turn.parts, strict=True):
+                    found.setdefault(k, []).append((loss, len(rows)))
             _clip(gradients, first.recipe)
-            stack.step(gradients, list(groups))
+            stack.step(gradients, list(found))
             yield found
-
-
-def _update(
-    stack: Stack, groups: dict[int, list[np.ndarray]], read: Iterator[tuple[Any, Any]] | None
-) -> tuple[dict[str, Tensor], dict[int, list[tuple[Tensor, int]]]]:
-    """Gradients (K, ...) of an update of the members in ``groups``; losses and sizes of their batches."""
-    found: dict[int, list[tuple[Tensor, int]]] = {k: [] for k in groups}
-    gradients: dict[str, Tensor] = {}
-    for place in range(max(len(group) for group in groups.values())):
-        by_size: dict[int, list[int]] = {}
-        for k, group in groups.items():
-            if place < len(group):
-                by_size.setdefault(len(group[place]), []).append(k)
-        for size, ks in by_size.items():
-            shares = [size / sum(len(rows) for rows in groups[k]) for k in ks]
-            parts = [groups[k][place] for k in ks]
-            losses = _step(stack, ks, parts, shares, gradients, next(read) if read else None)
-            for k, loss in zip(ks, losses.unbind(), strict=True):
-                found[k].append((loss, size))
-    return gradients, found
 
 
 def _clip(gradients: dict[str, Tensor], recipe: Recipe) -> None:
@@ -144,39 +191,21 @@ def _clip(gradients: dict[str, Tensor], recipe: Recipe) -> None:
             gradient.mul_(factors.view(-1, *(1,) * (gradient.dim() - 1)))
 
 
-def _step(
-    stack: Stack,
-    ks: list[int],
-    parts: list[np.ndarray],
-    shares: list[float],
-    gradients: dict[str, Tensor],
-    batch: tuple[Any, Any] | None,
-) -> Tensor:
-    """Losses (K,) of a batch of each of some members; adds its share to their ``gradients``.
-
-    ``batch`` is the one that all share, where they do.
-    """
+def _step(stack: Stack, turn: Turn, gradients: dict[str, Tensor], batch: Batch) -> Tensor:
+    """Losses (K,) of the batches of a turn; adds their share to the ``gradients`` of all members."""
+    ks = turn.ks
     courses = [stack.courses[k] for k in ks]
     everybody = len(ks) == len(stack.courses)
-    head, recipe, place = courses[0].head, courses[0].recipe, courses[0].place
+    recipe, place = courses[0].recipe, courses[0].place
     values = stack.values if everybody else stack.values_of(ks)
-    if batch is None:
-        batches = [course.train.batch(rows) for course, rows in zip(courses, parts, strict=True)]
-        x, mask = _stacked([b[0] for b in batches]), batches[0][1]
-    else:
-        x, mask = batch
-
-    def outputs_of(weights: dict[str, Tensor], features: Any) -> Any:
-        return functional_call(head, weights, (features, mask))
-
-    with (
-        own_streams([stack.streams[k] for k in ks]),
-        torch.autocast(place.type, torch.bfloat16, enabled=recipe.mixed_precision and place.type == "cuda"),
-    ):
-        outputs = vmap(outputs_of, (0, 0 if batch is None else None), randomness="error")(values, x)
-    losses = _losses(courses, outputs, parts, shared=batch is not None)
+    with torch.autocast(place.type, torch.bfloat16, enabled=recipe.mixed_precision and place.type == "cuda"):
+        outputs = _outputs(stack, ks, values, batch)
+    losses = _losses(courses, outputs, turn.parts, shared=stack.shared)
     found = torch.autograd.grad(
-        losses, [values[name] for name in stack.trained], torch.tensor(shares).to(losses), allow_unused=True
+        losses,
+        [values[name] for name in stack.trained],
+        torch.tensor(turn.shares).to(losses),
+        allow_unused=True,
     )
     for name, gradient in zip(stack.trained, found, strict=True):
         if gradient is None:  # what a batch does not reach: a second target that none of its items has
@@ -187,6 +216,18 @@ def _step(
         whole = gradients.setdefault(name, torch.zeros_like(stack.values[name]))
         whole.index_add_(0, torch.tensor(ks, device=whole.device), gradient)
     return losses.detach()
+
+
+def _outputs(stack: Stack, ks: list[int], values: dict[str, Tensor], batch: Batch) -> Any:
+    """Outputs (K, B, C), or tuples of them, of some members with parameters ``values`` (K, ...)."""
+    head = stack.courses[ks[0]].head
+
+    def outputs_of(weights: dict[str, Tensor], x: Any, mask: Any) -> Any:
+        return functional_call(head, weights, (x, mask))
+
+    with own_streams([stack.streams[k] for k in ks], own_batches=batch.mask_dim is not None):
+        many = vmap(outputs_of, (0, batch.x_dim, batch.mask_dim), randomness="error")
+        return many(values, batch.x, batch.mask)
 
 
 def _losses(courses: list[Course], outputs: Any, parts: list[np.ndarray], *, shared: bool) -> Tensor:
@@ -215,13 +256,6 @@ def _cross_entropies(outputs: Tensor, truths: list[tuple[Tensor, ...]], smoothin
         logits.flatten(0, 1), classes.flatten(), reduction="none", label_smoothing=smoothing
     )
     return each.view(classes.shape).mean(1)
-
-
-def _stacked(parts: Sequence[Any]) -> Any:
-    """Inputs of several members side by side."""
-    if isinstance(parts[0], tuple):
-        return tuple(torch.stack([part[k] for part in parts]) for k in range(len(parts[0])))
-    return torch.stack(list(parts))
 
 
 def _member(outputs: Any, k: int) -> Any:

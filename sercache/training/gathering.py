@@ -1,0 +1,120 @@
+"""Batches of several members side by side: one that all share, or one of each, padded to the longest."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sercache.training.contract import Inputs
+from sercache.training.loop import Course
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Members whose batches are computed together: of one size, in one update."""
+
+    ks: list[int]
+    """Places of the members in their stack."""
+    parts: list[np.ndarray]
+    """Training items of each."""
+    shares: list[float]
+    """Of the items of each member's update: what its batch weighs."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the members of a turn read."""
+
+    x: Inputs
+    """(B, L, T, D) for all, or (K, B, L, T, D)."""
+    mask: Inputs
+    """(B, T) for all, or (K, B, T)."""
+    x_dim: int | None
+    """0 where each has its own, as ``vmap`` has it."""
+    mask_dim: int | None
+
+
+def turns(groups: dict[int, list[np.ndarray]]) -> list[Turn]:
+    """The turns of an update, from the batches of each member that takes part."""
+    found = []
+    for place in range(max(len(group) for group in groups.values())):
+        by_size: dict[int, list[int]] = {}
+        for k, group in groups.items():
+            if place < len(group):
+                by_size.setdefault(len(group[place]), []).append(k)
+        for size, ks in by_size.items():
+            shares = [size / sum(len(rows) for rows in groups[k]) for k in ks]
+            found.append(Turn(ks, [groups[k][place] for k in ks], shares))
+    return found
+
+
+def batches(
+    courses: Sequence[Course], shared: bool, schedule: Sequence[Turn], spare: int = 0
+) -> Generator[Batch, None, None]:
+    """The batch of each turn; it is gone when the next is asked for.
+
+    Members' batches of sequences are padded to the longest and ``spare`` frames.
+    """
+    first = courses[0]
+    if shared:
+        for x, mask in first.feeder.feed(first.train, [turn.parts[0] for turn in schedule]):
+            yield Batch(x, mask, None, None)
+        return
+    pooled = not sequences(courses)
+    read = first.feeder.feed_each(
+        [(courses[k].train, rows) for turn in schedule for k, rows in zip(turn.ks, turn.parts, strict=True)]
+    )
+    for turn in schedule:
+        longest = max(
+            int(courses[k].train.n_frames[rows].max()) for k, rows in zip(turn.ks, turn.parts, strict=True)
+        )
+        x, mask = _side_by_side(read, len(turn.ks), longest, spare)
+        yield Batch(x, _first(mask) if pooled else mask, 0, None if pooled else 0)
+
+
+def sequences(courses: Sequence[Course]) -> bool:
+    """Whether members read frames, whose number differs from batch to batch."""
+    return any(int(course.train.n_frames.max()) > 1 for course in courses)
+
+
+def _side_by_side(
+    read: Iterator[tuple[Inputs, Inputs]], n_members: int, longest: int, spare: int
+) -> tuple[Inputs, Inputs]:
+    """The next batches (K, B, L, T, D), zero where padded, and their masks (K, B, T)."""
+    x, mask = next(read)
+    if isinstance(x, tuple):
+        others = [next(read) for _ in range(n_members - 1)]
+        xs, masks = zip((x, mask), *others, strict=True)
+        return _padded(xs, -2, spare), _padded(masks, -1, spare)
+    assert isinstance(mask, Tensor)
+    whole = x.new_empty(n_members, *x.shape[:2], longest + spare, x.shape[3])
+    masks_of_all = mask.new_zeros(n_members, len(mask), longest + spare)
+    for k in range(n_members):
+        if k:
+            x, mask = next(read)  # into the memory of the batch before it
+        assert isinstance(x, Tensor)
+        assert isinstance(mask, Tensor)
+        n_frames = x.shape[2]
+        whole[k, :, :, :n_frames] = x
+        whole[k, :, :, n_frames:] = 0
+        masks_of_all[k, :, :n_frames] = mask
+    return whole, masks_of_all
+
+
+def _padded(parts: Sequence[tuple[Tensor, ...]], dim: int, spare: int) -> tuple[Tensor, ...]:
+    """Of each of several inputs, all members' tensors stacked, filled up with zeros along their frames."""
+    found = []
+    for each in zip(*parts, strict=True):
+        longest = max(part.shape[dim] for part in each) + spare
+        behind = (0,) * (2 * (-dim - 1))
+        found.append(torch.stack([F.pad(part, (*behind, 0, longest - part.shape[dim])) for part in each]))
+    return tuple(found)
+
+
+def _first(mask: Inputs) -> Inputs:
+    return tuple(part[0] for part in mask) if isinstance(mask, tuple) else mask[0]
