@@ -114,6 +114,7 @@ def test_ioannides_table2(sercache: Sercache, give: Callable[..., None], tmp_pat
     assert "NOT the paper's settings, changed: max-epochs=1; at most 1 seeds" in out
     folder = tmp_path / "runs" / "ioannides2023"
     assert len(run_folders.find(folder)) == 3
+    assert not list(folder.glob(".*")), "nothing is left of unfinished trainings"
     give("esd")
     code, out, err = sercache(*table2)
     assert code == 0, err

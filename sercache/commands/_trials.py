@@ -21,9 +21,8 @@ from sercache.commands._material import (
 from sercache.commands._outcome import draw
 from sercache.commands._start import read as read_start
 from sercache.commands._trial import Plan
-from sercache.commands.train import train
+from sercache.commands.train import remove_partial, train
 from sercache.evaluation import How
-from sercache.evaluation.partial import remove
 from sercache.recipe import Setup
 from sercache.report import runs as run_folders
 from sercache.report.record import Report
@@ -113,7 +112,7 @@ def _run(plan: Plan, setup: Setup, folder: Path, place: Place) -> Report:
     )
     run_folders.save(report, folder, weights=weights)
     draw(report, folder)
-    remove(partial)
+    remove_partial(partial)
     return report
 
 

@@ -173,14 +173,14 @@ def _done(module: ModuleType, request: Request, point: Point, place: Path) -> Re
 def _tested(module: ModuleType, request: Request, point: Point, place: Path) -> Report:
     """The report of the selected point with its test scores, and its heads in the run folder."""
     if (place / run_folders.WEIGHTS).is_dir():
-        train.remove_partial(place)
+        train.remove_partial(train.partial_of(place))
         return run_folders.load(place)
     used("testing", ", ".join(f"{name}={value}" for name, value in point.items()))
     # Its trainings are found as they were left, so that nothing is trained here.
     report, weights, _ = train.trained(_request(module, request, point), place)
     run_folders.save(report, place, weights=weights, overwrite=True)
     write_epochs(report, place)
-    train.remove_partial(place)
+    train.remove_partial(train.partial_of(place))
     return report
 
 

@@ -54,7 +54,7 @@ def run(request: Request) -> None:
     write_epochs(report, folder)
     if request.track:
         used("events", str(write_tensorboard(report, folder)))
-    remove_partial(meant)
+    remove_partial(partial_of(meant))
 
 
 def partial_of(folder: Path) -> Path:
@@ -62,10 +62,10 @@ def partial_of(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.partial")
 
 
-def remove_partial(folder: Path) -> None:
-    """Remove what ``partial_of`` a run holds, when it stands."""
-    remove_live(partial_of(folder))
-    remove(partial_of(folder))
+def remove_partial(partial: Path) -> None:
+    """Remove the folder of unfinished trainings of a run that stands."""
+    remove_live(partial)
+    remove(partial)
 
 
 def trained(
