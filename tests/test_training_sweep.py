@@ -49,7 +49,7 @@ def test_a_sweep_selects_on_dev_and_goes_on(sercache: Sercache, cached: Path) ->
     assert {len(run.scores) for run in other.runs} == {0}
     assert any("not tested" in note for note in other.notes)
     assert sercache("report", cached / "s" / "lr=0.000001").code == 0
-    assert [path.name for path in (cached / "s").glob("*.partial")] == ["lr=0.000001.partial"]
+    assert [path.name for path in (cached / "s").glob("*.partial")] == [".lr=0.000001.partial"]
     made = {path: path.stat().st_mtime_ns for path in (cached / "s").glob("*/report.json")}
     code, out, err = sercache(*SWEEP, "--grid", "lr=0.1,0.000001,0.01")
     assert code == 0, err

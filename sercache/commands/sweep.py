@@ -1,7 +1,7 @@
 """`sercache sweep`: a head at every point of a grid; dev selects, and the test part is looked at once.
 
 A point's run folder says what dev says and holds no test score: none is computed. Its trained heads wait beside it,
-in ``POINT.partial``, and the point that is selected is tested with them.
+in ``.POINT.partial``, and the point that is selected is tested with them.
 """
 
 from __future__ import annotations
@@ -164,7 +164,9 @@ def _done(module: ModuleType, request: Request, point: Point, place: Path) -> Re
     if (place / run_folders.REPORT).is_file():
         used("run", f"{place}, done before")
         return run_folders.load(place)
-    report, _, _ = train.trained(_request(module, request, point), place, test=False)
+    report, _, _ = train.trained(
+        _request(module, request, point), place, partial=_heads_of(place), test=False
+    )
     run_folders.save(report, place)
     write_epochs(report, place)
     return report
@@ -173,15 +175,20 @@ def _done(module: ModuleType, request: Request, point: Point, place: Path) -> Re
 def _tested(module: ModuleType, request: Request, point: Point, place: Path) -> Report:
     """The report of the selected point with its test scores, and its heads in the run folder."""
     if (place / run_folders.WEIGHTS).is_dir():
-        train.remove_partial(train.partial_of(place))
+        train.remove_partial(_heads_of(place))
         return run_folders.load(place)
     used("testing", ", ".join(f"{name}={value}" for name, value in point.items()))
     # Its trainings are found as they were left, so that nothing is trained here.
-    report, weights, _ = train.trained(_request(module, request, point), place)
+    report, weights, _ = train.trained(_request(module, request, point), place, partial=_heads_of(place))
     run_folders.save(report, place, weights=weights, overwrite=True)
     write_epochs(report, place)
-    train.remove_partial(train.partial_of(place))
+    train.remove_partial(_heads_of(place))
     return report
+
+
+def _heads_of(place: Path) -> Path:
+    """Where the trained heads of a point wait; hidden, as it is no run that can be shown."""
+    return place.with_name(f".{place.name}.partial")
 
 
 def _same_material(report: Report, place: Path, first: Report | None) -> Report:

@@ -69,11 +69,12 @@ def remove_partial(partial: Path) -> None:
 
 
 def trained(
-    request: Request, folder: Path | None = None, *, test: bool = True
+    request: Request, folder: Path | None = None, *, partial: Path | None = None, test: bool = True
 ) -> tuple[Report, Weights, Path]:
     """What the training that was asked for gives, and the run folder meant for it (``folder``, if given).
 
-    Without ``test`` no test part is looked at. Raises SercacheError.
+    ``partial`` keeps each training as it is done; by default ``partial_of`` the run folder. Without ``test`` no test
+    part is looked at. Raises SercacheError.
     """
     keep_freed_memory()
     module = catalog.load("heads", request.head)
@@ -95,7 +96,7 @@ def trained(
     device = settings.resolve_device(known.value("device", request.device).value)
     runs = Path(known.value("runs", request.runs).value).expanduser()
     folder = folder or free_name(runs, checked_name(request.name) or default_name(request.head, setup))
-    how = dataclasses.replace(_how(request, corpus, folder), test=test)
+    how = dataclasses.replace(_how(request, corpus, partial or partial_of(folder)), test=test)
     if request.track:
         check_tensorboard()
     _check_writable(folder)
@@ -129,9 +130,9 @@ def _elsewhere(
     return [other_corpus(text, task, setup, identities, request.head, known, cache) for text in setup.test_on]
 
 
-def _how(request: Request, corpus: Corpus, folder: Path) -> How:
+def _how(request: Request, corpus: Corpus, partial: Path) -> How:
     """How the trainings are computed, and what they start from."""
-    how = How("serial" if request.serial else "auto", request.share_order, partial_of(folder))
+    how = How("serial" if request.serial else "auto", request.share_order, partial)
     start = read_start(request.start_from, corpus.name)
     if start is None:
         return how
