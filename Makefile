@@ -33,9 +33,10 @@ demo: $(VENV)/.installed-demo
 	    --normalise global --seeds 1 --name layer-attention-demo-wavlm
 	$(SERCACHE) report
 
-# One thread in each of the test processes, as many processes as there are cores.
+# One thread in each of the test processes, as many processes as there are cores; a file's tests go to one of them,
+# so that what they share is made once.
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m "not slow"
 
 test-slow: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m slow

@@ -97,6 +97,8 @@ def test_a_stopped_making_leaves_nothing(tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
+    some = list(demo.script())[:12]
+    monkeypatch.setattr(demo, "script", lambda: some)
     monkeypatch.setattr(demo, "_write_table", stop)
     with pytest.raises(KeyboardInterrupt):
         demo.read(tmp_path / "corpus")
