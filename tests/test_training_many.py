@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from heads import layer_attention, linear, mlp, superb, weighted_dense
 from sercache.errors import TrainingError
-from sercache.training import Epoch, Member, build, fit_many, fits, grouping, predict
-from sercache.training.members import pace
+from sercache.training import Epoch, Member, build, fit_many, fits, grouping, many, predict
+from sercache.training.members import Pace, pace
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -150,6 +150,22 @@ def test_small_work_is_not_worth_processes() -> None:
     fit_many(members(linear.Head), replace(RECIPE, max_epochs=2), say=heard.append)
     assert len(heard) == 1
     assert "one after another" in heard[0]
+
+
+@forks
+@pytest.mark.parametrize(("free", "n_workers"), [(100, 1), (400, 3), (10_000, 4)])
+def test_no_more_processes_than_memory_holds(
+    monkeypatch: pytest.MonkeyPatch, free: int, n_workers: int
+) -> None:
+    monkeypatch.setattr(many, "WORTH", 0.0)
+    monkeypatch.setattr(many, "_cores", lambda: 8)
+    monkeypatch.setattr(many, "free_memory", lambda: free)
+    monkeypatch.setattr(many, "pace", lambda *args, **more: Pace(1.0, 5, n_bytes=100))
+    heard: list[str] = []
+    fit_many(members(linear.Head), replace(RECIPE, max_epochs=1), say=heard.append)
+    assert ("processes" in heard[0]) == (n_workers > 1)
+    if n_workers > 1:
+        assert f"in {n_workers} processes" in heard[0]
 
 
 def test_nobody() -> None:

@@ -8,6 +8,7 @@ those of each member trained alone.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -19,6 +20,7 @@ from sercache.training.contract import Fit
 from sercache.training.feeding import Tables
 from sercache.training.members import TRIAL_SECONDS, TRIAL_SHARE, Member, Pace, pace, share, train_member
 from sercache.training.plan import Epoch
+from sercache.views import free_memory
 
 Way = Literal["auto", "serial", "processes", "stacked", "stacked-processes"]
 WORTH = 2.0
@@ -26,6 +28,8 @@ WORTH = 2.0
 MARGIN = 0.9
 """Another way must take less than this part of the serial time, since a trial is short."""
 
+_MEMORY = 0.8
+"""Of the free memory: how much of it processes may take."""
 _MOST = 25
 """Members of one stacked model."""
 
@@ -75,7 +79,7 @@ def fits(
             way, alone = "serial", None
         limit = min(TRIAL_SECONDS, TRIAL_SHARE * limit)
     paces: dict[str, float | str] = {"serial": alone.step} if alone else {}
-    n_workers = min(len(members), _cores())
+    n_workers = min(len(members), _cores(), _room(alone))
     orders = _orders(members, way, device, n_workers)
     parts: list[list[int]] = []
     if way == "stacked" or (way == "auto" and not orders):
@@ -183,6 +187,16 @@ def _serial(
 
 def _listener(progress: Progress | None, number: int) -> Callable[[Epoch], None] | None:
     return None if progress is None else lambda epoch: progress(number, epoch)
+
+
+def _room(alone: Pace | None) -> int:
+    """Processes that the free memory holds, each training one member at a time.
+
+    CTA-RNN takes 4 GB of activations: as many processes as a server has cores would be killed.
+    """
+    if alone is None or not alone.n_bytes:
+        return sys.maxsize
+    return max(1, int(_MEMORY * free_memory() // alone.n_bytes))
 
 
 def _cores() -> int:

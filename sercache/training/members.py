@@ -14,6 +14,7 @@ from sercache.recipe import Recipe
 from sercache.training.contract import Fit, View, total_layers
 from sercache.training.feeding import Tables, digest, features_of, resident
 from sercache.training.loop import begin, epoch_plan, fit, optimiser_of, updates
+from sercache.training.memory import peak_meter
 from sercache.training.plan import Epoch
 from sercache.training.streams import own_randomness
 from sercache.training.threads import fitting_threads, products
@@ -48,6 +49,8 @@ class Pace:
     """Seconds of a batch."""
     n_steps: int
     """Batches of an epoch."""
+    n_bytes: int = 0
+    """Memory that it took at its peak beside what was held before; 0 where that is not known."""
 
 
 def train_member(
@@ -84,6 +87,7 @@ def pace(
     The look takes ``limit`` seconds; without a limit no more than the share of a trial in the training of
     ``n_members`` like it.
     """
+    taken = peak_meter()
     head = copy.deepcopy(member.head)
     course = begin(head, member.train, member.dev, recipe, member.seed, device, tables=tables)
     optimiser = optimiser_of(course.parameters, recipe)
@@ -104,7 +108,7 @@ def pace(
             if elapsed > TRIAL_SECONDS or (done >= _LEAST and elapsed > share):
                 break
         read.close()
-    return Pace((time.perf_counter() - started) / max(1, done), n_steps)
+    return Pace((time.perf_counter() - started) / max(1, done), n_steps, taken())
 
 
 def share(members: Sequence[Member], device: str) -> tuple[Tables, list[View]]:
