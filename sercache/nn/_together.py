@@ -163,8 +163,8 @@ class _Product(torch.autograd.Function):
 
 def _one_by_one(a: Tensor, b: Tensor) -> Tensor:
     found = a.new_empty(*a.shape[:2], b.shape[2])
-    for k in range(len(a)):
-        torch.mm(a[k], b[k], out=found[k])
+    for each in zip(a.unbind(), b.unbind(), found.unbind(), strict=True):
+        torch.mm(each[0], each[1], out=each[2])
     return found
 
 
