@@ -141,6 +141,16 @@ def test_what_gave_the_initial_weights_is_no_test(tmp_path: Path) -> None:
         evaluate_elsewhere(kept, other(), lambda *_: pytest.fail("no head is read"), {})
 
 
+def test_what_is_not_to_be_tested_is_never_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    tested = run(other())
+    monkeypatch.setattr("sercache.evaluation.hear", lambda *_: pytest.fail("a test part was predicted"))
+    report = run(other(), how=How(test=False))
+    assert (report.predictions, report.elsewhere, report.summary) == ((), (), {})
+    assert [each.scores for each in report.runs] == [{}] * len(tested.runs)
+    assert [each.weights_sha256 for each in report.runs] == [each.weights_sha256 for each in tested.runs]
+    assert report.notes == ("not tested: the dev part is to choose among several trainings first",)
+
+
 @pytest.mark.parametrize("normalise", ["none", "global", "speaker"])
 def test_a_finished_run_says_the_same_of_another_corpus(normalise: str, tmp_path: Path) -> None:
     """The contract of ``train --test-on X`` and ``evaluate RUN --dataset X``: bit-equal."""
