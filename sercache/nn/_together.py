@@ -74,7 +74,9 @@ class _Kept(torch.autograd.Function):
         if mask is None or in_dims[2] is None:
             return torch.stack([_draw(one, p, stream) for stream in streams]), 0
         masks = mask.movedim(in_dims[2], 0)
-        return torch.stack([_draw_frames(one, p, *each) for each in zip(streams, masks, strict=True)]), 0
+        longest = masks.sum(2).amax(1).tolist()  # one wait for the device, for all members
+        members = zip(streams, masks, longest, strict=True)
+        return torch.stack([_draw_frames(one, p, *each) for each in members]), 0
 
 
 class _Mixed(torch.autograd.Function):
@@ -203,14 +205,15 @@ def dropout(x: Tensor, p: float, training: bool, mask: Tensor | None = None) -> 
     return x * kept
 
 
-def _draw_frames(x: Tensor, p: float, generator: torch.Generator | None, mask: Tensor) -> Tensor:
-    """What a member with frames x (B, T, D) of its own ``mask`` draws alone: T is the longest of all members."""
+def _draw_frames(
+    x: Tensor, p: float, generator: torch.Generator | None, mask: Tensor, n_frames: int
+) -> Tensor:
+    """What a member with frames x (B, T, D) of its own ``mask`` draws alone; its longest has ``n_frames`` of T."""
     found = torch.zeros_like(x)
     if x.device.type == "cpu":  # real frames alone, one utterance after another
         found[mask] = _draw(x[mask], p, generator)
-        return found
-    n_frames = int(mask.sum(1).max())
-    found[:, :n_frames] = _draw(x[:, :n_frames], p, generator)
+    else:
+        found[:, :n_frames] = _draw(x[:, :n_frames], p, generator)
     return found
 
 

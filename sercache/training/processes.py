@@ -173,7 +173,10 @@ def _pace(
 ) -> float | str:
     if len(order) == 1:
         return pace(members[order[0]], recipe, "cpu", tables, limit).step
-    return stacked.pace([members[number] for number in order], recipe, "cpu", tables, limit)
+    try:
+        return stacked.pace([members[number] for number in order], recipe, "cpu", tables, limit)
+    except torch.OutOfMemoryError:
+        return f"{len(order)} of them at a time do not fit in memory"
 
 
 def _fits(

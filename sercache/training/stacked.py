@@ -63,6 +63,8 @@ def pace(
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as fault:
+        if "allocate memory" in str(fault):  # what a CPU says
+            raise torch.OutOfMemoryError(str(fault)) from fault
         if "vmap" in str(fault) or "randomness" in str(fault):
             return "this head has operations that torch cannot stack"
         raise
