@@ -19,6 +19,7 @@ from sercache.errors import TrainingError
 from sercache.nn import dropout, masked_mean
 from sercache.training import Epoch, Member, build, fit_many, fits, grouping, many, processes, stacked
 from sercache.training.feeding import Tables
+from sercache.training.members import Pace
 from sercache.training.stack import Stack
 
 
@@ -337,6 +338,22 @@ class TestChoice:
         fit_many(sharing(superb.Head), replace(RECIPE, max_epochs=2), say=heard.append)
         assert heard[0].startswith(chosen + ": "), heard
         assert orders == [{"processes": [0], "stacked-processes": [0, 1, 2]}]
+
+    @pytest.mark.parametrize(("free", "largest"), [(10_000, 3), (500, 2), (250, 1)])
+    def test_stacks_are_no_larger_than_memory_holds(
+        self, monkeypatch: pytest.MonkeyPatch, free: int, largest: int
+    ) -> None:
+        asked: list[dict] = []
+
+        def trial(crew: list, orders: dict, limit: float) -> dict[str, float | str]:
+            asked.append(orders)
+            return dict.fromkeys(orders, 1e-9)
+
+        monkeypatch.setattr(processes, "trial", trial)
+        monkeypatch.setattr(many, "free_memory", lambda: free)
+        monkeypatch.setattr(many, "pace", lambda *given, **more: Pace(1.0, 5, n_bytes=100))
+        fit_many(sharing(superb.Head), replace(RECIPE, max_epochs=1))
+        assert [len(orders.get("stacked-processes", [0])) for orders in asked] == [largest]
 
     def test_a_trial_measures_both_at_once(self) -> None:
         heard: list[str] = []

@@ -79,11 +79,12 @@ def fits(
             way, alone = "serial", None
         limit = min(TRIAL_SECONDS, TRIAL_SHARE * limit)
     paces: dict[str, float | str] = {"serial": alone.step} if alone else {}
-    n_workers = min(len(members), _cores(), _room(alone))
-    orders = _orders(members, way, device, n_workers)
+    room = _room(alone) if torch.device(device).type == "cpu" else sys.maxsize
+    n_workers = min(len(members), _cores(), room)
+    orders = _orders(members, way, device, n_workers, room // n_workers)
     parts: list[list[int]] = []
     if way == "stacked" or (way == "auto" and not orders):
-        parts, pace_of_stack = _fitting(members, recipe, way, device, tables, limit)
+        parts, pace_of_stack = _fitting(members, recipe, way, device, tables, limit, room)
         paces |= {"stacked": pace_of_stack} if parts else {}
     with processes.workers(members, recipe, n_workers if orders else 0, tables) as crew:
         if orders:
@@ -104,15 +105,15 @@ def fits(
 
 
 def _orders(
-    members: Sequence[Member], way: Way, device: str, n_workers: int
+    members: Sequence[Member], way: Way, device: str, n_workers: int, most: int
 ) -> dict[str, Sequence[processes.Order]]:
-    """What processes may be asked to train, by way; nothing where they cannot be had."""
+    """What processes may be asked to train, by way, ``most`` at a time; nothing where they cannot be had."""
     found: dict[str, Sequence[processes.Order]] = {}
     if n_workers < 2 or not processes.can_fork(device):
         return found
     if way in ("auto", "processes"):
         found["processes"] = [[number] for number in range(len(members))]
-    if way in ("auto", "stacked-processes") and (parts := _stacks(members, way, device)):
+    if way in ("auto", "stacked-processes") and (parts := _stacks(members, way, device, most)):
         pieces = grouping.pieces(parts, n_workers)
         if way != "auto" or len(pieces) < len(members):  # else no stack is left of them
             found["stacked-processes"] = pieces
@@ -120,10 +121,16 @@ def _orders(
 
 
 def _fitting(
-    members: Sequence[Member], recipe: Recipe, way: Way, device: str, tables: Tables, limit: float
+    members: Sequence[Member],
+    recipe: Recipe,
+    way: Way,
+    device: str,
+    tables: Tables,
+    limit: float,
+    most: int,
 ) -> tuple[list[list[int]], float | str]:
     """Stacks that fit in the memory of the device, and the pace of a member of the first, or why it has none."""
-    most, parts = _MOST, _stacks(members, way, device)
+    parts = _stacks(members, way, device, most)
     while parts:
         first = [members[number] for number in parts[0]]
         try:
@@ -131,19 +138,22 @@ def _fitting(
         except torch.OutOfMemoryError:
             if len(first) < 4:
                 return parts, f"{len(first)} of them do not fit in the memory of {device}"
-            most = len(first) // 2
-            parts = grouping.stacks(members, most)
+            parts = grouping.stacks(members, len(first) // 2)
     return parts, 0.0
 
 
-def _stacks(members: Sequence[Member], way: Way, device: str) -> list[list[int]]:
-    """The stacks that may be asked for; none where these members do not stack, or it would not pay."""
+def _stacks(members: Sequence[Member], way: Way, device: str, most: int) -> list[list[int]]:
+    """The stacks, of ``most`` at most, that may be asked for; none where members do not stack or it would not pay."""
     # On a CPU a batch of many members of their own is no faster than as many batches.
     on_gpu, asked = torch.device(device).type == "cuda", way in ("stacked", "stacked-processes")
     pays = torch.device(device).type != "cpu" or grouping.share_batches(members)
     # Padding to the longest of all costs more than it saves where launches are cheap.
-    stackable = (asked or pays) and len(members) > 1 and grouping.can_stack(members, padded=on_gpu or asked)
-    return grouping.stacks(members, _MOST) if stackable else []
+    stackable = (
+        (asked or pays)
+        and min(len(members), most) > 1
+        and grouping.can_stack(members, padded=on_gpu or asked)
+    )
+    return grouping.stacks(members, min(most, _MOST)) if stackable else []
 
 
 def _of_all(pace: float | str, order: Sequence[processes.Order], n_workers: int) -> float | str:
@@ -190,7 +200,7 @@ def _listener(progress: Progress | None, number: int) -> Callable[[Epoch], None]
 
 
 def _room(alone: Pace | None) -> int:
-    """Processes that the free memory holds, each training one member at a time.
+    """Members that the free memory holds at a time, by themselves in processes or in stacks.
 
     CTA-RNN takes 4 GB of activations: as many processes as a server has cores would be killed.
     """
