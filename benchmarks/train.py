@@ -19,7 +19,7 @@ import os
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 # As the command line does, before torch is loaded (docs/decisions/0005).
 os.environ["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "passive")
@@ -100,12 +100,12 @@ def subset(view: FeatureView, rows: np.ndarray) -> FeatureView:
 
 def work_of(head: nn.Module, view: FeatureView, recipe: Recipe) -> tuple[float, float]:
     """Multiplications x 2 and bytes of features that an epoch cannot do without, from one batch."""
-    from torch.utils.flop_counter import FlopCounterMode, addmm_flop
+    from torch.utils.flop_counter import FlopCounterMode
 
     rows = np.random.default_rng(0).permutation(len(view))[: recipe.batch_size]
     x, mask = view.batch(rows)
     # Recurrences add in place, which the counter does not know of, and hide from it in threads of their own.
-    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: addmm_flop})
+    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: flops_of_addmm})
     copied, n_threads = copy.deepcopy(head).train(), torch.get_num_threads()
     torch.set_num_threads(1)
     with counter:
@@ -113,6 +113,11 @@ def work_of(head: nn.Module, view: FeatureView, recipe: Recipe) -> tuple[float, 
     torch.set_num_threads(n_threads)
     n_batches = len(view) / len(rows)
     return counter.get_total_flops() * n_batches, 2.0 * x.nbytes * n_batches
+
+
+def flops_of_addmm(target: Sequence[int], a: Sequence[int], b: Sequence[int], **more: object) -> int:
+    """Of shapes (N, M), (N, D), (D, M)."""
+    return 2 * a[0] * a[1] * b[1]
 
 
 def rates(device: str) -> tuple[float, float]:
