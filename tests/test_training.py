@@ -156,14 +156,34 @@ class TestFit:
             torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
 
     def test_accumulating_is_a_larger_batch(self) -> None:
-        view = random_view(37, signal=0.5)  # the last group holds batches of 4 and 1
-        runs = [
-            fit(build(linear.Head, view, 4, 0), view, None, recipe, seed=3)
-            for recipe in (QUICK, replace(QUICK, batch_size=4, accumulate=2))
-        ]
-        assert runs[0].n_updates == runs[1].n_updates == 4 * 5
-        for a, b in zip(runs[0].head.parameters(), runs[1].head.parameters(), strict=True):
+        for frames in ((1, 1), (2, 3)):  # at once, and one batch after another
+            view = random_view(37, signal=0.5, frames=frames)  # the last group holds batches of 4 and 1
+            runs = [
+                fit(build(linear.Head, view, 4, 0), view, None, recipe, seed=3)
+                for recipe in (QUICK, replace(QUICK, batch_size=4, accumulate=2))
+            ]
+            assert runs[0].n_updates == runs[1].n_updates == 4 * 5
+            for a, b in zip(runs[0].head.parameters(), runs[1].head.parameters(), strict=True):
+                torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+    @pytest.mark.parametrize(
+        "change", [{}, {"loss": "focal"}, {"loss": "arcface"}, {"balance": "class-weights"}]
+    )
+    def test_what_is_computed_at_once_is_what_is_accumulated(
+        self, change: dict, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        view, recipe = random_view(37, signal=0.5), replace(QUICK, batch_size=4, accumulate=3, **change)
+        steps: list[int] = []
+        found = fit(_counting(build(linear.Head, view, 4, 0), steps), view, None, recipe, seed=3)
+        monkeypatch.setattr("sercache.training.loop.computes_at_once", lambda *args: False)
+        n_at_once, plain = len(steps), fit(build(linear.Head, view, 4, 0), view, None, recipe, seed=3)
+        # Each batch is divided by the weights of its own classes: together they would be another update.
+        assert n_at_once == (10 if "balance" in change else 4) * recipe.max_epochs
+        assert found.n_updates == plain.n_updates
+        for a, b in zip(found.head.parameters(), plain.head.parameters(), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+        for ours, theirs in zip(found.history, plain.history, strict=True):
+            assert ours.train_loss == pytest.approx(theirs.train_loss, rel=1e-4)
 
     def test_keeps_the_best_epoch(self) -> None:
         train, dev = random_view(24, signal=0.2), random_view(24, signal=0.2, seed=5)
@@ -392,3 +412,11 @@ print(peak_meter()())
     used, idle = map(int, done.stdout.split())
     assert used == pytest.approx(200e6, rel=0.1)
     assert idle < 20e6
+
+
+def _counting(head: nn.Module, calls: list[int]) -> nn.Module:
+    """``head``, which notes the size of every batch that it is given while training."""
+    head.register_forward_pre_hook(
+        lambda module, given: calls.append(len(given[0])) if module.training else None
+    )
+    return head

@@ -25,6 +25,7 @@ from sercache.training.plan import (
     Epoch,
     batches,
     class_weights,
+    computes_at_once,
     is_best,
     is_over,
     learning_rate,
@@ -117,7 +118,8 @@ def epoch_plan(course: Course) -> tuple[float, list[list[np.ndarray]]]:
     lengths = course.train.n_frames
     course.n_frames += sum(len(rows) * int(lengths[rows].max()) for rows in parts)
     course.n_padded += sum(int((lengths[rows].max() - lengths[rows]).sum()) for rows in parts)
-    return lr, update_groups(parts, recipe.accumulate)
+    at_once = computes_at_once(recipe, lengths)
+    return lr, update_groups(parts, recipe.accumulate, at_once=at_once)
 
 
 def record(course: Course, train_loss: float, n_updates: int, lr: float, began: float) -> Epoch:

@@ -112,9 +112,23 @@ def is_over(scores: Sequence[float], patience: int | None, patience_from: int = 
     return patience is not None and len(scores) - max(best, patience_from - 1) >= patience
 
 
-def update_groups(parts: list[np.ndarray], accumulate: int) -> list[list[np.ndarray]]:
-    """Batches that make one update each; the last group of an epoch may be smaller."""
-    return [parts[start : start + accumulate] for start in range(0, len(parts), accumulate)]
+def update_groups(
+    parts: list[np.ndarray], accumulate: int, *, at_once: bool = False
+) -> list[list[np.ndarray]]:
+    """Batches that make one update each, ``at_once`` as one batch; the last group of an epoch may be smaller."""
+    groups = [parts[start : start + accumulate] for start in range(0, len(parts), accumulate)]
+    return [[np.concatenate(group)] for group in groups] if at_once else groups
+
+
+def computes_at_once(recipe: Recipe, n_frames: np.ndarray) -> bool:
+    """Whether the batches of an update are computed as one: the same update from larger products.
+
+    An accumulated update is the mean over its items wherever the loss is a mean over items: not under class
+    weights (each batch is divided by its own weights), concordance or a second target. Sequences accumulate for the
+    sake of memory; means over time have none to spare.
+    """
+    by_item = recipe.loss != "ccc" and recipe.balance != "class-weights" and not recipe.second_weight
+    return bool(recipe.accumulate > 1 and by_item and n_frames.max(initial=1) == 1)
 
 
 def _cut(rows: np.ndarray, size: int) -> list[np.ndarray]:

@@ -147,13 +147,15 @@ class Source:
         blocks = self._blocks(rows.tolist())
         for place, (row, length) in enumerate(zip(rows.tolist(), lengths.tolist(), strict=True)):
             item = x[place]
+            item[:, length:] = 0
+            if affine is None:  # at once: threads that share a copy wait for each other at its end
+                item[:, :length].copy_(blocks[row])
+                continue
             # State by state: what is converted is scaled while it lies in the processor's cache.
             for state, block in enumerate(blocks[row]):
                 real = item[state, :length].copy_(block)
-                if affine is not None:
-                    real.sub_(affine.shift[affine.group[place], state])
-                    real.mul_(affine.scale[affine.group[place], state])
-            item[:, length:] = 0
+                real.sub_(affine.shift[affine.group[place], state])
+                real.mul_(affine.scale[affine.group[place], state])
         return x
 
     def load(self) -> None:
