@@ -39,10 +39,11 @@ CASES = {
 class Cache:
     """What a view reads of a store, over random values: frames (L, T, D) float16, or means."""
 
-    def __init__(self, case: Case, n_items: int | None = None) -> None:
+    def __init__(self, case: Case, n_items: int | None = None, bucket: int = 1) -> None:
+        """``bucket``: the recipe's; fewer items than its window are of like length, as its batches are."""
         n_layers, dim, frames, n_items = *case[:3], n_items or case.n_items
         rng = np.random.default_rng(0)
-        lengths = np.clip(rng.lognormal(5.2, 0.6, n_items), 30, 400).astype(np.int64)  # frames at 50 Hz
+        lengths = lengths_of(rng, n_items, bucket if frames else 1)
         self.spec = SimpleNamespace(dim=dim, dtype="float16" if frames else "float32", digest="random")
         self.n_frames = lengths if frames else np.ones(n_items, np.int64)
         self.ids = [str(k) for k in range(n_items)]
@@ -72,6 +73,15 @@ class Cache:
             self.frames = []  # what the view keeps is enough
         labels = np.random.default_rng(1).integers(0, 4, len(self.ids))
         return FeatureView(source, np.arange(len(self.ids)), labels)
+
+
+def lengths_of(rng: np.random.Generator, n_items: int, bucket: int) -> np.ndarray:
+    """Frames at 50 Hz of utterances like IEMOCAP's; of the middle of a window of ``bucket`` times as many."""
+    lengths = np.clip(rng.lognormal(5.2, 0.6, n_items * bucket), 30, 400).astype(np.int64)
+    if bucket == 1:
+        return lengths
+    start = n_items * (bucket - 1) // 2
+    return np.sort(lengths)[start : start + n_items]
 
 
 def recipe_of(name: str) -> Recipe:

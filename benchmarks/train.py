@@ -153,7 +153,7 @@ def main() -> None:
     options = parser.parse_args()
     # All of (a) first: what keep_freed_memory sets cannot be taken back, and peers do not have it.
     peers = {
-        name: seconds_of_peers(name, Cache(CASES[name], options.items), options.device, options.repeats)
+        name: seconds_of_peers(name, cache_of(name, options), options.device, options.repeats)
         for name in options.heads
     }
     keep_freed_memory()
@@ -174,9 +174,16 @@ def main() -> None:
     print(f"peak memory of this process {peak:.2f} GB")
 
 
+def cache_of(name: str, options: argparse.Namespace) -> Cache:
+    """The head's case; one batch of a recipe that sorts by length is one of like lengths."""
+    recipe, n_items = recipe_of(name), options.items or CASES[name].n_items
+    whole_windows = n_items >= recipe.batch_size * recipe.bucket
+    return Cache(CASES[name], n_items, 1 if whole_windows else recipe.bucket)
+
+
 def print_case(name: str, options: argparse.Namespace, peers: float, copying: float) -> None:
     """A line of the table."""
-    view, recipe = Cache(CASES[name], options.items).view(), recipe_of(name)
+    view, recipe = cache_of(name, options).view(), recipe_of(name)
     head = build(catalog.load("heads", name).Head, view, 4, 0)
     flops, n_bytes = work_of(head, view, recipe)
     before, _ = rates(options.device)
