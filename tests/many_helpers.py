@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 
 import pytest
 import torch
 from array_view import ArrayView, random_view
-from torch import nn
+from torch import Tensor, nn
 
 from sercache.recipe import Recipe
 from sercache.training import Fit, Member, build, fit, processes
@@ -51,3 +53,17 @@ def assert_same(ours: list[Fit], theirs: list[Fit], exact: bool = True) -> None:
         for name, value in a.head.state_dict().items():
             other = b.head.state_dict()[name]
             assert torch.equal(value, other) if exact else torch.allclose(value, other, rtol=0, atol=1e-5)
+
+
+class Dies(nn.Module):
+    """Ends its process, where that is not the one that made it."""
+
+    def __init__(self, n_layers: int, dim: int, n_outputs: int) -> None:
+        super().__init__()
+        self.out = nn.Linear(dim, n_outputs)
+        self.parent = os.getpid()
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        if os.getpid() != self.parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.out(x[:, 0, 0])

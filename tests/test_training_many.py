@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -14,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from array_view import random_view
-from many_helpers import RECIPE, alone, assert_same, folds, forks, members
+from many_helpers import RECIPE, Dies, alone, assert_same, folds, forks, members
 from torch import Tensor, nn
 
 from heads import layer_attention, linear, mlp, superb, weighted_dense
@@ -194,20 +192,6 @@ def test_a_fault_of_a_member_comes_out() -> None:
     assert no_children()
 
 
-class Dies(nn.Module):
-    """Ends its process in the second epoch."""
-
-    def __init__(self, n_layers: int, dim: int, n_outputs: int) -> None:
-        super().__init__()
-        self.out = nn.Linear(dim, n_outputs)
-        self.parent = os.getpid()
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        if os.getpid() != self.parent:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return self.out(x[:, 0, 0])
-
-
 @forks
 def test_a_process_that_dies_is_told() -> None:
     with pytest.raises(TrainingError, match="ended with code -9"):
@@ -245,7 +229,7 @@ def test_processes_end_with_their_parent() -> None:
         """
         import os, sys
         sys.path[:0] = ["tests", "."]
-        from many_helpers import RECIPE, members
+        from many_helpers import RECIPE, Dies, members
         from heads import linear
         from dataclasses import replace
         from sercache.training import fit_many

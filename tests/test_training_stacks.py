@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from many_helpers import RECIPE, assert_same, folds, forks, members
+from many_helpers import RECIPE, Dies, assert_same, folds, forks, members
 from torch import Tensor, nn
 
 from heads import linear, mlp, superb, weighted_dense
@@ -288,20 +286,6 @@ class Sized(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         return self.out(x[:, 0, 0]) * (1.0 if float(self.out.bias.detach().sum()) < 1e9 else 0.0)
-
-
-class Dies(nn.Module):
-    """Ends its process."""
-
-    def __init__(self, n_layers: int, dim: int, n_outputs: int) -> None:
-        super().__init__()
-        self.out = nn.Linear(dim, n_outputs)
-        self.parent = os.getpid()
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        if os.getpid() != self.parent:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return self.out(x[:, 0, 0])
 
 
 def no_children() -> bool:
