@@ -13,6 +13,7 @@ FLOORS = {
     "sercache.errors": 0,
     "sercache.catalog": 1,
     "sercache.recipe": 1,
+    "sercache.record": 1,
     "sercache.nn": 1,
     "sercache.metrics": 1,
     "sercache.audio": 1,
