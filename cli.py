@@ -25,6 +25,17 @@ class _Commands(click.Group):
             raise UnknownNameError(unknown("command", args[0], self.list_commands(ctx)))
         return super().resolve_command(ctx, args)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Every command with the first sentence of its help, whole: click cuts it to fit one line."""
+        rows = [(name, _summary(self.get_command(ctx, name))) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _summary(command: click.Command | None) -> str:
+    first = ((command and command.help) or "").split("\n\n")[0]
+    return " ".join(first.split("\b")[0].split())
+
 
 @click.group(cls=_Commands, commands=_COMMANDS, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="sercache")

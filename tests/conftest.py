@@ -34,6 +34,7 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SERCACHE_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("SERCACHE_DEVICE", "cpu")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("COLUMNS", raising=False)
     return tmp_path
 
 

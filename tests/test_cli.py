@@ -12,6 +12,7 @@ import click
 import pytest
 
 import cli
+from sercache.commands._console import columns
 
 Sercache = Callable[..., tuple[int, str, str]]
 
@@ -137,3 +138,48 @@ def test_an_empty_cache_says_how_to_begin(sercache: Sercache) -> None:
     code, out, _ = sercache("info")
     assert code == 0
     assert "sercache extract" in out
+
+
+@pytest.mark.parametrize("arguments", [["datasets"], ["encoders"], ["heads"], ["reproduce"], ["info"]])
+@pytest.mark.parametrize("width", [80, 120])
+def test_listings_fit_the_terminal(
+    arguments: list[str], width: int, sercache: Sercache, cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    code, out, _ = sercache(*arguments)
+    assert code == 0
+    # Paths are not broken: they stand on lines of their own.
+    too_long = [line for line in out.splitlines() if len(line) > width and "/" not in line]
+    assert too_long == []
+
+
+@pytest.mark.parametrize("head", ["layer-attention", "egemaps-fusion", "logistic", "superb"])
+def test_a_head_is_shown_whole(head: str, sercache: Sercache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = sercache("heads", head)
+    assert max(map(len, out.splitlines())) <= 80
+    rows = dict(line.strip().split(maxsplit=1) for line in out.splitlines() if line.startswith("  "))
+    assert rows["finetune_from"] == "none"
+    options = {"layer-attention": "final_relu", "egemaps-fusion": "variant", "logistic": "c"}
+    if head in options:
+        assert rows[options[head]]
+    assert ("--set" in out) == (head != "logistic")  # a solved head has no recipe
+
+
+def test_rows_go_whole_into_a_pipe() -> None:
+    rows = [("name", "text"), ("a", "words " * 60)]
+    assert len(columns(rows)) == 2
+
+
+def test_summaries_of_commands_are_not_cut() -> None:
+    text = cli.cli.get_help(click.Context(cli.cli, info_name="sercache"))
+    assert "…" not in text
+    assert "..." not in text.partition("Commands:")[2]
+
+
+def test_config_names_every_key() -> None:
+    from sercache import settings
+
+    text = cli.cli.commands["config"].get_help(click.Context(cli.cli, info_name="config"))
+    for key in (*settings.KEYS, *(f"{section}." for section in settings.SECTIONS)):
+        assert key in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,7 @@ def head_options(module: ModuleType, pairs: Sequence[str]) -> dict[str, Any]:
     Raises RecipeError for an option that the head does not have or a value that does not fit.
     """
     hints = get_type_hints(module.Head.__init__)
-    on_offer = sorted(set(hints) - {"n_layers", "dim", "n_outputs", "return"})
+    on_offer = sorted(head_defaults(module))
     options: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
@@ -109,6 +110,13 @@ def head_options(module: ModuleType, pairs: Sequence[str]) -> dict[str, Any]:
         if allowed and all(isinstance(each, str) for each in allowed) and options[name] not in allowed:
             raise RecipeError(catalog.unknown(f"value of head option {name}", text, list(allowed)))
     return options
+
+
+def head_defaults(module: ModuleType) -> dict[str, Any]:
+    """Options of a head with their defaults: what its constructor takes beyond the shape of its inputs."""
+    parameters = inspect.signature(module.Head).parameters.values()
+    shape = ("n_layers", "dim", "n_outputs")
+    return {each.name: each.default for each in parameters if each.name not in shape}
 
 
 def check_inputs(module: ModuleType, head: str, setup: Setup) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from sercache import catalog, settings, stores
 from sercache import encoders as encoder_room
 from sercache.commands._cache import read_origin
-from sercache.commands._console import columns, duration, say, size, used
+from sercache.commands._console import columns, duration, say, size, terminal_width, used
+from sercache.commands._setup import head_defaults
 from sercache.datasets import CorpusInfo
 from sercache.errors import UnknownNameError
+from sercache.evaluation.solving import is_solved
 from sercache.extraction import skips
 from sercache.protocols import DEVS, PROTOCOLS
 from sercache.recipe import Recipe
@@ -55,7 +60,7 @@ def info(folders: Sequence[Path], cache_flag: Path | None) -> None:
         say("no stores yet; make one with: sercache extract --encoder demo-wavlm --dataset demo")
         return
     heading = ("corpus", "encoder", "states", "kept", "clip", "entries", "audio", "disk", "folder")
-    for line in columns([heading, *rows], right=(5, 6, 7)):
+    for line in columns([heading, *rows], right=(5, 6, 7), below=8):
         say(line)
 
 
@@ -103,8 +108,9 @@ def datasets(name: str | None) -> None:
             n_classes = len(set(about.tasks[about.default_task].values())) or "-"
             known = (about.language, _or_dash(about.n_speakers), _or_dash(about.hours), n_classes)
             rows.append((each, *known, about.title, about.licence, about.access))
-        for line in columns(rows, right=(2, 3, 4)):
+        for line in columns(rows, right=(2, 3, 4), spare=2):
             say(line)
+        say("licence, access, tasks and protocols of one: sercache datasets NAME")
         return
     about = catalog.load("sercache.datasets", name).INFO
     say(f"{name}: {about.title}")
@@ -176,7 +182,11 @@ def _entry(label: str, text: str) -> None:
     """One thing to know about a corpus, over as many lines as it takes."""
     indent = " " * _LABEL
     for line in textwrap.wrap(
-        text, _WIDTH, initial_indent=f"{label:<{_LABEL}}", subsequent_indent=indent, break_on_hyphens=False
+        text,
+        min(terminal_width() or _WIDTH, _WIDTH),
+        initial_indent=f"{label:<{_LABEL}}",
+        subsequent_indent=indent,
+        break_on_hyphens=False,
     ):
         say(line)
 
@@ -190,12 +200,14 @@ def encoders(name: str | None) -> None:
     known = encoder_room.short_names()
     if name is not None and name not in known:
         raise UnknownNameError(catalog.unknown("encoder", name, sorted(known)))
-    rows: list[tuple[str, str, str]] = [("name", "family", "source")]
-    rows += [(each, *known[each]) for each in sorted(known) if name in (None, each)]
-    for line in columns(rows):
+    rows: list[tuple[str, str, str]] = [("name", "source", "family")]
+    rows += [
+        (each, source, family) for each, (family, source) in sorted(known.items()) if name in (None, each)
+    ]
+    for line in columns(rows, spare=1):
         say(line)
     if name is None:
-        say(
+        _filled(
             "a Hugging Face id or a local folder of these families works too: --encoder org/name, --encoder folder"
         )
         return
@@ -208,30 +220,64 @@ def encoders(name: str | None) -> None:
 def heads(name: str | None) -> None:
     """List the heads, or describe one. Raises UnknownNameError."""
     if name is None:
-        rows = [("name", "encoder", "corpus", "protocol", "source")]
+        rows = [("name", "encoder", "corpus", "source", "protocol")]
         for each in catalog.names("heads"):
             module = catalog.load("heads", each)
-            rows.append(
-                (each, module.SETUP.encoder, module.SETUP.dataset, module.SETUP.protocol, module.SOURCE)
-            )
-        for line in columns(rows):
+            setup = module.SETUP
+            rows.append((each, setup.encoder, setup.dataset, _short(module.SOURCE), setup.protocol))
+        for line in columns(rows, spare=1):
             say(line)
+        say("set-up, recipe and options of one: sercache heads NAME")
         return
     module = catalog.load("heads", name)
-    say(f"{name}: {module.SOURCE}")
-    say(textwrap.dedent(module.__doc__ or "").strip())
-    say("published set-up (each an option of sercache train):")
-    for field in dataclasses.fields(module.SETUP):
-        say(f"  {field.name:<12}{getattr(module.SETUP, field.name)}")
-    say("recipe (change with --set name=value):")
-    plain = Recipe()
-    for field in dataclasses.fields(module.RECIPE):
-        value = getattr(module.RECIPE, field.name)
-        if value != getattr(plain, field.name) or field.name in (
-            "loss",
-            "optimiser",
-            "lr",
-            "batch_size",
-            "max_epochs",
-        ):
-            say(f"  {field.name:<18}{value}")
+    _filled(f"{name}: {module.SOURCE}")
+    for paragraph in inspect.cleandoc(module.__doc__ or "").split("\n\n"):
+        _filled(" ".join(paragraph.split()))
+        say()
+    _table("published set-up (each an option of sercache train):", _settings(module.SETUP))
+    recipe, plain = module.RECIPE, Recipe()
+    changed = [
+        (field, value)
+        for field, value in _settings(recipe)
+        if getattr(recipe, field) != getattr(plain, field) or field in _ALWAYS
+    ]
+    if is_solved(module.Head):
+        say("recipe: none, this head is solved, not trained")
+    else:
+        _table("recipe (change with --set name=value; what is not here is sercache's default):", changed)
+    options = head_defaults(module)
+    if options:
+        _table("options of the head (change with --option name=value):", list(options.items()))
+
+
+_ALWAYS = ("loss", "optimiser", "lr", "batch_size", "max_epochs")
+"""Fields of a recipe that are shown also where they are the default."""
+
+
+def _short(source: str) -> str:
+    """A citation without its title: authors, year, and which system of the paper."""
+    found = re.match(r"(.+? \d{4}), .*?(\([^()]*\))?$", source)
+    return " ".join(filter(None, found.groups())) if found else source
+
+
+def _settings(record: Any) -> list[tuple[str, object]]:
+    return [(field.name, getattr(record, field.name)) for field in dataclasses.fields(record)]
+
+
+def _table(title: str, rows: Sequence[tuple[str, object]]) -> None:
+    """Names and values, in the words that options take: ``none``, lists with commas."""
+    say(title)
+    for line in columns([(f"  {name}", _written(value)) for name, value in rows]):
+        say(line)
+
+
+def _written(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
+
+
+def _filled(text: str) -> None:
+    """A paragraph, wrapped to the terminal."""
+    for line in textwrap.wrap(text, min(terminal_width() or _WIDTH, _WIDTH), break_on_hyphens=False):
+        say(line)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from sercache.commands._elsewhere import other_corpus
 from sercache.commands._epochs import epochs_heard
 from sercache.commands._find import Found, check_store, find_store, is_same
 from sercache.commands._outcome import finish
-from sercache.commands._setup import Request, check_inputs, chosen_setup, head_options
+from sercache.commands._setup import Request, check_inputs, chosen_setup, head_defaults, head_options
 from sercache.commands._start import read as read_start
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError, SettingsError, StoreError
@@ -115,7 +114,7 @@ def _checked_settings(module: ModuleType, request: Request) -> tuple[Recipe, dic
     recipe = override(module.RECIPE, request.settings)
     options = head_options(module, request.head_options)
     if request.settings and is_solved(module.Head):
-        on_offer = ", ".join([*inspect.signature(module.Head).parameters][3:])
+        on_offer = ", ".join(head_defaults(module))
         raise RecipeError(
             f"{request.head} is solved and has no recipe; it has options, given by --option ({on_offer})"
         )

@@ -89,12 +89,14 @@ def heads(name: str | None) -> None:
 def config(settings: tuple[str, ...]) -> None:
     """Show the settings and where each comes from, or change the configuration file.
 
-    Keys: cache, runs, device, roots.<dataset>. An empty value removes a setting.
+    Keys: cache, runs, device, roots.<dataset> (where a corpus lies), encoders.<name> (a checkpoint folder under a
+    name of your own). An empty value removes a setting.
 
     \b
     Examples:
       sercache config
       sercache config cache=/scratch/sercache roots.iemocap=/data/IEMOCAP_full_release
+      sercache config encoders.wenet-gigaspeech=/models/wenet-gigaspeech
     """
     from sercache.commands.config import run
 
