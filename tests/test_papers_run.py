@@ -313,8 +313,40 @@ def test_what_cannot_be_asked_for_is_refused(sercache: Sercache) -> None:
         (("pepino2021", "table1", "--rows", "nothing"), "no row contains 'nothing'"),
         (("pepino2021", "table1", "--set", "epochs=1"), "unknown recipe field"),
         (("pepino2021", "table1", "--encoder", "wav2vec2-base"), "NAME=CHECKPOINT"),
+        (("pepino2021", "table1", "--root", "x"), "reads iemocap, ravdess: say whose folder x is"),
+        (("pepino2021", "table1", "--root", "emodb=x"), "reads iemocap, ravdess, not emodb"),
+        (("pepino2021", "table1", "--only-available"), "nothing of pepino2021 table1 can be computed here"),
     ):
         code, _, err = sercache("reproduce", *call)
         assert code == 2
         assert message in err
         assert err.count("error:") == 1
+
+
+def test_a_row_is_named_or_part_of_names() -> None:
+    from sercache.commands.reproduce import _chosen
+    from sercache.papers import pepino2021
+
+    def chosen(text: str) -> list[str]:
+        return [row.name for row in _chosen(pepino2021.TABLES["table1"], text)]
+
+    assert chosen("None: Spectrogram") == chosen("spectrogram") == ["None: Spectrogram"]
+    assert len(chosen("spectr")) == 2
+
+
+def test_every_corpus_of_a_table_can_be_given_a_root(
+    own_settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sercache import settings
+    from sercache.commands._paper import Request, datasets_of, roots_of
+    from sercache.papers import mohapatra2023, pepino2021
+
+    monkeypatch.setenv("SERCACHE_ROOT_RAVDESS", "elsewhere")
+    request = Request("pepino2021", "table1", roots=("ravdess=a=b", "iemocap=c"))
+    read = datasets_of(pepino2021.TABLES["table1"].rows, request)
+    assert read == ["iemocap", "ravdess"]
+    known = roots_of(request, read, settings.load())
+    assert [known.root(name).value for name in read] == ["c", "a=b"]  # type: ignore[union-attr]
+    one = Request("mohapatra2023", "table1", roots=("d=e",))
+    read = datasets_of(mohapatra2023.TABLES["table1"].rows, one)
+    assert roots_of(one, read, settings.load()).root("hume-prosody").value == "d=e"  # type: ignore[union-attr]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,9 @@ from sercache.commands._trial import Plan, plan
 from sercache.commands._trials import folder_of, missing_corpora
 from sercache.commands._vectors import Labelled
 from sercache.errors import SercacheError, SettingsError
-from sercache.papers import Row, Table, Trial, trials_of
+from sercache.papers import ErrorRate, Row, Table, Trial, Vectors, trials_of
 from sercache.report.record import Report
+from sercache.settings import Settings
 
 _GIVEN = "a folder of yours"
 """How the source of a short name ends that means no checkpoint until somebody gives one: no swap then."""
@@ -27,7 +29,8 @@ class Request:
 
     paper: str | None = None
     table: str | None = None
-    root: Path | None = None
+    roots: Sequence[str] = ()
+    """Where corpora lie: ``DATASET=FOLDER`` each, or one folder for a table that reads one corpus."""
     cache: Path | None = None
     device: str | None = None
     runs: Path | None = None
@@ -96,6 +99,41 @@ def plans_of(rows: Sequence[Row], request: Request) -> list[Plan]:
                     if each:
                         plans[each.digest] = each
     return list(plans.values())
+
+
+def roots_of(request: Request, read: Sequence[str], known: Settings) -> Settings:
+    """The settings with the roots that the call names, for rows that read these corpora.
+
+    Raises SettingsError for a corpus that they do not read, or a folder that may be that of several.
+    """
+    roots = dict(known.roots)
+    for text in request.roots:
+        name, equals, folder = text.partition("=")
+        if not equals or name not in catalog.names("sercache.datasets"):  # a folder's own name may have a =
+            name, folder = "", text
+        if not name and len(read) != 1:
+            raise SettingsError(
+                f"{request.paper} {request.table} reads {', '.join(read) or 'no corpus'}: say whose folder "
+                f"{text} is" + (f", --root {read[0]}={folder}" if read else "; leave --root out")
+            )
+        if name and name not in read:
+            raise SettingsError(f"{request.paper} {request.table} reads {', '.join(read)}, not {name}")
+        roots[name or read[0]] = folder
+    # A flag stands above the environment.
+    variables = {settings.root_variable(name) for name in roots if known.roots.get(name) != roots[name]}
+    environment = {key: value for key, value in known.environment.items() if key not in variables}
+    return dataclasses.replace(known, roots=roots, environment=environment)
+
+
+def datasets_of(rows: Sequence[Row], request: Request) -> list[str]:
+    """Corpora that some rows read, those that are only tested on included."""
+    plans = plans_of(rows, request)
+    sources = [cell.ours for row in rows for cell in row.cells.values()]
+    others = [each.dataset for each in sources if isinstance(each, ErrorRate)]
+    others += [each.on.partition(":")[0] for each in sources if isinstance(each, Vectors) and each.on]
+    return list(
+        dict.fromkeys([*(name for each in plans for name in (*each.datasets, *each.tested_on)), *others])
+    )
 
 
 def show_list(request: Request) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from sercache import catalog, settings
 from sercache.commands import _cells, _measured, _vectors
 from sercache.commands._console import used
 from sercache.commands._material import NotAtHandError, Place, check_at_hand, corpus_of, expect
-from sercache.commands._paper import Found, Request, find_paper, plans_of, show_list
+from sercache.commands._paper import Found, Request, datasets_of, find_paper, plans_of, roots_of, show_list
 from sercache.commands._paper_show import show
 from sercache.commands._trial import Plan
 from sercache.commands._trials import obtain
@@ -23,7 +22,7 @@ from sercache.errors import (
     UnknownNameError,
 )
 from sercache.evaluation.lexical import transcripts
-from sercache.papers import BestOf, Cell, ErrorRate, Latency, Row, Score, Table, Vectors, trials
+from sercache.papers import BestOf, Cell, ErrorRate, Latency, Row, Score, Table, Vectors
 from sercache.report import record
 from sercache.report.comparison import Compared, ComparedRow
 from sercache.report.record import Report
@@ -45,22 +44,23 @@ def run(request: Request) -> None:
     if request.table not in module.TABLES:
         raise UnknownNameError(catalog.unknown(f"table of {name}", request.table, list(module.TABLES)))
     table: Table = module.TABLES[request.table]
-    place = _place(name, table, request)
     used("paper", module.CITATION)
     chosen = _chosen(table, request.rows)
+    place = _place(name, chosen, request)
     expect((p.setup for p in plans_of(chosen, request)), place)
     found = Found()
     body, n_skipped = _body(chosen, table, request, place, found)
+    if not body and not found.failed:
+        raise SettingsError(
+            f"nothing of {name} {request.table} can be computed here; not at hand: {'; '.join(found.missing)}"
+        )
     show(table, body, found, n_skipped, request, place.folder)
     if found.failed:
         raise SettingsError(f"{len(found.failed)} trials could not be run, first: {next(iter(found.failed))}")
 
 
-def _place(paper: str, table: Table, request: Request) -> Place:
-    known = settings.load()
-    if request.root is not None:
-        first = next((trial.dataset for trial in trials(table)), None)
-        known = dataclasses.replace(known, roots={**known.roots, str(first): str(request.root)})
+def _place(paper: str, rows: Sequence[Row], request: Request) -> Place:
+    known = roots_of(request, datasets_of(rows, request), settings.load())
     cache = known.value("cache", request.cache)
     used("cache", cache)
     return Place(
@@ -74,8 +74,13 @@ def _place(paper: str, table: Table, request: Request) -> Place:
 
 
 def _chosen(table: Table, pattern: str | None) -> list[Row]:
-    """Rows to fill: those whose name contains the pattern. Raises SettingsError where none does."""
-    rows = [row for row in table.rows if not pattern or pattern.lower() in row.name.lower()]
+    """Rows to fill: that of this name, else those whose names contain it. Raises SettingsError where none does."""
+    wanted = (pattern or "").strip().casefold()
+    # Part of a name after its group ("None: Spectrogram") is a name too.
+    named = [
+        row for row in table.rows if wanted in (row.name.casefold(), row.name.casefold().rpartition(": ")[2])
+    ]
+    rows = (wanted and named) or [row for row in table.rows if wanted in row.name.casefold()]
     if not rows:
         raise SettingsError(f"no row contains {pattern!r}; there is: {'; '.join(r.name for r in table.rows)}")
     return rows

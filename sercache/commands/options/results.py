@@ -109,10 +109,16 @@ def export(run: Path, out: Path, **options: Any) -> None:
 @click.command()
 @click.argument("paper", required=False)
 @click.argument("table", required=False)
-@root_option
+@click.option(
+    "--root",
+    "roots",
+    multiple=True,
+    metavar="[DATASET=]FOLDER",
+    help="Where a corpus of the table lies; with its name where the table reads several.",
+)
 @where_options
 @runs_option
-@click.option("--rows", help="Only rows whose name contains this.")
+@click.option("--rows", help="Only the row of this name, or those whose names contain it.")
 @click.option("--only-available", is_flag=True, help="Leave out rows whose corpus or checkpoint is not here.")
 @click.option("--extract/--no-extract", "may_extract", default=True, help="Extract what the cache lacks.")
 @click.option("--seeds", type=click.IntRange(1), help="At most so many seeds.  [default: as published]")
@@ -138,7 +144,8 @@ def reproduce(**options: Any) -> None:
     \b
     Examples:
       sercache reproduce
-      sercache reproduce ioannides2023 table2
+      sercache reproduce ioannides2023 table2 --root iemocap=/data/IEMOCAP_full_release
+      sercache reproduce pepino2021 table1 --root iemocap=/data/IEMOCAP_full_release --root ravdess=/data/RAVDESS
       sercache reproduce pepino2021 table1 --rows eGeMAPS --only-available
     """
     from sercache.commands.reproduce import Request, run
