@@ -85,7 +85,7 @@ def test_heads_without_vectors_are_refused(sercache: Sercache, corpus: Path, tmp
     assert code == 0, err
     code, _, err = sercache("map", tmp_path / "runs" / "plain", "--dataset", "manifest", "--fold", "1")
     assert code == 2
-    assert "linear has no vectors of its own" in err
+    assert "linear has no vectors of its own to show; heads that have: attention-blocks, speaker-id" in err
 
 
 def read(path: Path) -> list[dict[str, str]]:

@@ -36,26 +36,26 @@ def test_a_sweep_selects_on_dev_and_goes_on(sercache: Sercache, cached: Path) ->
         rows = list(csv.DictReader(file))
     assert [row["lr"] for row in rows] == ["0.1", "0.000001"]
     assert float(rows[0]["dev"]) > float(rows[1]["dev"])
-    report = run_folders.load(cached / "s" / "lr=0.1")
+    report = run_folders.load(cached / "s" / "lr-0.1")
     kept = [run.history[run.best_epoch - 1]["dev_ua"] for run in report.runs]
     assert float(rows[0]["dev"]) == pytest.approx(np.mean(kept))
     # The test part is looked at for the selected point only, with the heads that dev judged.
     assert out.count("\nrun  ") == 1
     assert "4 of 4 trainings were finished before" in out
     assert len(report.predictions) == 24
-    assert (cached / "s" / "lr=0.1" / "weights").is_dir()
-    other = run_folders.load(cached / "s" / "lr=0.000001")
+    assert (cached / "s" / "lr-0.1" / "weights").is_dir()
+    other = run_folders.load(cached / "s" / "lr-0.000001")
     assert (other.predictions, other.summary, other.confusion) == ((), {}, ((0, 0), (0, 0)))
     assert {len(run.scores) for run in other.runs} == {0}
     assert any("not tested" in note for note in other.notes)
-    assert sercache("report", cached / "s" / "lr=0.000001").code == 0
-    assert [path.name for path in (cached / "s").glob("*.partial")] == [".lr=0.000001.partial"]
+    assert sercache("report", cached / "s" / "lr-0.000001").code == 0
+    assert [path.name for path in (cached / "s").glob("*.partial")] == [".lr-0.000001.partial"]
     made = {path: path.stat().st_mtime_ns for path in (cached / "s").glob("*/report.json")}
     code, out, err = sercache(*SWEEP, "--grid", "lr=0.1,0.000001,0.01")
     assert code == 0, err
     assert out.count("done before") == 2
     assert all(path.stat().st_mtime_ns == when for path, when in made.items())
-    assert (cached / "s" / "lr=0.01" / "epochs.csv").is_file()
+    assert (cached / "s" / "lr-0.01" / "epochs.csv").is_file()
     code, _, err = sercache(*SWEEP, *grid, "--set", "batch-size=4")
     assert code == 2
     assert "sweep with other settings" in err
@@ -81,6 +81,9 @@ def test_grids() -> None:
     grid = sweep.read_grid(["lr=1e-3, 1e-4", "states=1-3;final", "hidden=64"])
     assert grid == {"lr": ["1e-3", "1e-4"], "states": ["1-3", "final"], "hidden": ["64"]}
     assert len(sweep.points(grid)) == 4
+    assert [sweep._name(point) for point in sweep.points({"lr": ["1e-3"], "states": ["6", "1-3", "a/b", "a b"]})] == [
+        "lr-1e-3__states-6", "lr-1e-3__states-1-3", "lr-1e-3__states-a_b.4b34af", "lr-1e-3__states-a_b.3e421b",
+    ]  # fmt: skip
     for wrong in (["lr"], ["lr="], ["lr=1,1"], ["lr=1", "lr=2"]):
         with pytest.raises(SettingsError, match="expected NAME=VALUE"):
             sweep.read_grid(wrong)
@@ -100,8 +103,8 @@ def test_a_mistake_in_the_first_call_leaves_no_sweep(sercache: Sercache, cached:
     assert "mfcc" in wrong.err
     right = sercache(*SWEEP, *grid)
     assert right.code == 0, right.err
-    assert len(run_folders.load(cached / "s" / "lr=0.1").predictions) == 24
-    path = cached / "s" / "lr=0.1" / "report.json"
+    assert len(run_folders.load(cached / "s" / "lr-0.1").predictions) == 24
+    path = cached / "s" / "lr-0.1" / "report.json"
     record = json.loads(path.read_text())
     record["folds"][0]["n_train"] += 1
     path.write_text(json.dumps(record))
@@ -222,3 +225,14 @@ def test_training_goes_on_after_it_was_cut_off(
     tables = [(cached / name / "epochs.csv").read_text() for name in ("whole", "cut")]
     assert tables[0] == tables[1]
     assert len(tables[0].splitlines()) > 8
+
+
+def test_a_sweep_that_was_begun_under_the_former_names_goes_on_there(
+    cached: Path, sercache: Sercache
+) -> None:
+    (cached / "s").mkdir(parents=True)
+    assert sercache(*SWEEP, "--grid", "lr=0.1").code == 0
+    (cached / "s" / "lr-0.1").rename(cached / "s" / "lr=0.1")
+    code, out, err = sercache(*SWEEP, "--grid", "lr=0.1")
+    assert code == 0, err
+    assert [path.name for path in (cached / "s").iterdir() if path.is_dir()] == ["lr=0.1"]

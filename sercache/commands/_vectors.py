@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from sercache import settings, stores
+from sercache import catalog, settings, stores
 from sercache.commands._material import Place, inputs_of
 from sercache.commands._trial import Plan
 from sercache.commands._trials import folder_of, obtain, setup_to_run
@@ -38,6 +38,7 @@ class Labelled:
 
 def labelled(wanted: Vectors, plan: Plan, place: Place) -> Labelled:
     """The vectors of the trial's first training. Raises SettingsError for heads that give none."""
+    check_embeds(plan.trial.head)
     report = obtain(plan, place)
     setup = _setup(wanted, setup_to_run(plan, place))
     corpus, store, *beside = inputs_of(setup, plan.trial.head, place, task=setup.task)
@@ -49,7 +50,7 @@ def labelled(wanted: Vectors, plan: Plan, place: Place) -> Labelled:
     first = report.runs[0]
     head = build(kind, view, len(report.classes), first.seed, **plan.trial.options)
     head.load_state_dict(load_file(runs.weights_path(folder_of(plan, place), first.fold, first.seed)))
-    vectors, outputs = embedded(head.eval(), view, settings.resolve_device(place.device), plan.trial.head)
+    vectors, outputs = embedded(head.eval(), view, settings.resolve_device(place.device))
     if wanted.by == "speaker":
         labels = [material.main.speakers[each] for each in view.utterance_ids]
     else:
@@ -89,10 +90,19 @@ def _view(wanted: Vectors, material: Material, setup: Setup) -> AnyView:
     return view
 
 
-def embedded(head: Any, view: AnyView, device: str, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors (U, D) and outputs (U, C) of all items. Raises SettingsError for a head without vectors."""
-    if not hasattr(getattr(head, "head", head), "embed"):
-        raise SettingsError(f"{name} has no vectors of its own to show")
+def check_embeds(name: str) -> None:
+    """Raises SettingsError for a head without vectors of its own, naming those that have some."""
+    if not _embeds(name):
+        others = ", ".join(each for each in catalog.names("heads") if _embeds(each))
+        raise SettingsError(f"{name} has no vectors of its own to show; heads that have: {others}")
+
+
+def _embeds(name: str) -> bool:
+    return hasattr(catalog.load("heads", name).Head, "embed")
+
+
+def embedded(head: Any, view: AnyView, device: str) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors (U, D) and outputs (U, C) of all items."""
     head = head.to(device)
     vectors, outputs = [], []
     with torch.inference_mode():

@@ -14,7 +14,7 @@ from sercache import catalog, settings
 from sercache.commands._cache import read_origin
 from sercache.commands._console import say, used
 from sercache.commands._elsewhere import other_corpus
-from sercache.commands._vectors import Labelled, embedded, separation
+from sercache.commands._vectors import Labelled, check_embeds, embedded, separation
 from sercache.commands.evaluate import identities, scalings_of, trained_head
 from sercache.commands.export import member
 from sercache.commands.train import head_class
@@ -55,6 +55,7 @@ def run(request: Request) -> None:
     Raises SettingsError for a head without vectors, MissingFeaturesError, and what ``gather`` raises.
     """
     report = runs.load(request.run)
+    check_embeds(report.head)  # before anything is read
     one = member(report, request.run, request.fold, request.seed)
     if request.by == "predicted" and not report.classes:
         raise SettingsError(f"{request.run} predicts numbers, which are no groups; choose another --by")
@@ -88,7 +89,7 @@ def _vectors(
     view = normalised(part.inputs, scalings_of(request.run, report).get(one.fold, ()))
     head = trained_head(kind, request.run, report, one.fold, one.seed, view)
     device = settings.resolve_device(known.value("device", request.device).value)
-    vectors, outputs = embedded(head, view, device, report.head)
+    vectors, outputs = embedded(head, view, device)
     ids = tuple(view.utterance_ids)
     predicted = tuple(report.classes[k] for k in outputs.argmax(1)) if report.classes else ()
     return ids, vectors, {

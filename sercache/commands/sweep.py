@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import itertools
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +85,7 @@ def run(request: Request) -> None:
     found: list[tuple[Point, float, Path]] = []
     first: Report | None = None
     for point in _drawn(request, grid, found):
-        place = folder / _name(point)
+        place = _place(folder, point)
         report = _done(module, request, point, place)
         first = _same_material(report, place, first)
         found.append((point, dev_score(report, request.on), place))
@@ -239,9 +241,23 @@ def _drawn(
 
 
 def _name(point: Point) -> str:
-    """The folder of a point."""
+    """The folder of a point: a name that a shell takes as it is, unlike ``lr=1e-3 states=6;12``."""
+    text = "__".join(f"{name}-{value}" for name, value in point.items())
+    safe = re.sub(r"[^\w.,+-]", "_", text)
+    # Two values may differ in what was replaced alone.
+    return safe if safe == text else f"{safe}.{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def _former_name(point: Point) -> str:
+    """What the folder of a point was called before: sweeps that were begun then are finished there."""
     text = " ".join(f"{name}={value}" for name, value in point.items())
     return "".join(letter if letter.isalnum() or letter in "=-+.,_ " else "_" for letter in text)
+
+
+def _place(folder: Path, point: Point) -> Path:
+    """The folder of a point's run."""
+    former = folder / _former_name(point)
+    return former if former.is_dir() else folder / _name(point)
 
 
 def _write_table(path: Path, found: Sequence[tuple[Point, float, Path]]) -> None:
