@@ -23,87 +23,67 @@ def confusion(truth: np.ndarray, predicted: np.ndarray, n_classes: int | None = 
 
 def wa(truth: np.ndarray, predicted: np.ndarray) -> float:
     """Weighted accuracy: the share of utterances that are right. NaN without utterances."""
-    truth, predicted = _pair(truth, predicted)
-    return float((truth == predicted).mean()) if truth.size else float("nan")
+    return float(wa_of(confusion(truth, predicted)))
+
+
+def ua(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """Unweighted average recall: mean recall over the classes that the truth holds. NaN without any."""
+    return float(ua_of(confusion(truth, predicted)))
+
+
+def macro_f1(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """Mean F1 over the classes that are true or predicted at least once. NaN without any."""
+    return float(macro_f1_of(confusion(truth, predicted)))
 
 
 def recalls(truth: np.ndarray, predicted: np.ndarray, n_classes: int | None = None) -> np.ndarray:
     """Recall (C,) of each class; NaN for classes that the truth does not hold."""
     counts = confusion(truth, predicted, n_classes)
-    support = counts.sum(1)
-    return np.divide(counts.diagonal(), support, out=np.full(len(counts), np.nan), where=support > 0)
+    return _shares(_hits(counts), counts.sum(-1))
 
 
-def ua(truth: np.ndarray, predicted: np.ndarray) -> float:
-    """Unweighted average recall: mean recall over the classes that the truth holds. NaN without any."""
-    found = recalls(truth, predicted)
-    found = found[~np.isnan(found)]
-    return float(found.mean()) if found.size else float("nan")
+def wa_of(counts: np.ndarray) -> np.ndarray:
+    """``wa`` (...) of confusion counts (..., C, C)."""
+    return _shares(_hits(counts).sum(-1), counts.sum((-2, -1)))
 
 
-def macro_f1(truth: np.ndarray, predicted: np.ndarray) -> float:
-    """Mean F1 over the classes that are true or predicted at least once. NaN without any."""
-    counts = confusion(truth, predicted)
-    either = counts.sum(0) + counts.sum(1)
-    f1 = 2 * counts.diagonal()[either > 0] / either[either > 0]
-    return float(f1.mean()) if f1.size else float("nan")
+def ua_of(counts: np.ndarray) -> np.ndarray:
+    """``ua`` (...) of confusion counts (..., C, C)."""
+    return _mean_of_held(_shares(_hits(counts), counts.sum(-1)))
+
+
+def macro_f1_of(counts: np.ndarray) -> np.ndarray:
+    """``macro_f1`` (...) of confusion counts (..., C, C)."""
+    return _mean_of_held(_shares(2 * _hits(counts), counts.sum(-2) + counts.sum(-1)))
+
+
+FEWEST_UNITS = 5
+"""Units that an interval needs. Of two units the draws are the two units' own scores and their mean, and an
+interval of them is the two scores; of n units a percentile interval lacks (n - 1) / n of the variance."""
 
 
 def bootstrap(
-    metric: Metric,
-    truth: np.ndarray,
-    predicted: np.ndarray,
-    speakers: Sequence[str] | np.ndarray,
-    *,
-    n_draws: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval (low, high) of ``metric``, whole speakers drawn with replacement.
-
-    Utterances of one speaker are alike, so drawing utterances would make the interval too narrow. With
-    one speaker nothing can be said: (NaN, NaN).
-    """
-    low, high = bootstrap_many(
-        lambda *pair: np.array(metric(*pair)),
-        truth,
-        predicted,
-        speakers,
-        n_draws=n_draws,
-        level=level,
-        seed=seed,
-    )
-    return float(low), float(high)
-
-
-def bootstrap_many(
-    metric: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    truth: np.ndarray,
-    predicted: np.ndarray,
-    speakers: Sequence[str] | np.ndarray,
+    measure: Callable[[np.ndarray], np.ndarray],
+    n_units: int,
     *,
     n_draws: int = 1000,
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As ``bootstrap``, for a metric that gives several numbers of the same draw: arrays (low, high).
+    """Percentile bootstrap intervals (low, high), each (M,), of M numbers; units are drawn with replacement.
 
-    Rows of ``truth`` and ``predicted`` are utterances; they may have columns.
+    ``measure`` gives the numbers (M,) of a draw, of which it is told how often it holds each unit (n_units,).
+    Units are what others would be met instead of: speakers, not their utterances, which are alike. A
+    draw for which a number is NaN does not count for that number. Raises ValueError below FEWEST_UNITS.
     """
-    truth, predicted = np.asarray(truth), np.asarray(predicted)
-    _, owner = np.unique(np.asarray(speakers), return_inverse=True)
-    if len(owner) != len(truth):
-        raise ValueError(f"{len(owner)} speakers for {len(truth)} utterances")
-    places = [np.flatnonzero(owner == k) for k in range(int(owner.max(initial=-1)) + 1)]
-    if len(places) < 2:
-        return np.array(np.nan), np.array(np.nan)
-    draws = np.random.default_rng(seed).integers(len(places), size=(n_draws, len(places)))
-    values = []
-    for draw in draws:
-        rows = np.concatenate([places[speaker] for speaker in draw])
-        values.append(metric(truth[rows], predicted[rows]))
-    low, high = np.nanpercentile(values, [50 * (1 - level), 50 * (1 + level)], axis=0)
-    return low, high
+    if n_units < FEWEST_UNITS:
+        raise ValueError(f"an interval needs {FEWEST_UNITS} units, got {n_units}")
+    draws = np.random.default_rng(seed).integers(n_units, size=(n_draws, n_units))
+    values = np.array([measure(np.bincount(draw, minlength=n_units)) for draw in draws])
+    ends = np.full((2, values.shape[1]), np.nan)
+    told = ~np.isnan(values).all(0)
+    ends[:, told] = np.nanpercentile(values[:, told], [50 * (1 - level), 50 * (1 + level)], axis=0)
+    return ends[0], ends[1]
 
 
 def spearman(truth: np.ndarray, predicted: np.ndarray) -> float:
@@ -158,6 +138,23 @@ def _pair(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndar
     if truth.shape != predicted.shape or truth.ndim != 1:
         raise ValueError(f"truth {truth.shape} and predicted {predicted.shape} must both be (U,)")
     return truth, predicted
+
+
+def _hits(counts: np.ndarray) -> np.ndarray:
+    """Diagonals (..., C) of counts (..., C, C)."""
+    return np.diagonal(counts, axis1=-2, axis2=-1)
+
+
+def _shares(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """``part`` of ``whole``; NaN where there is nothing."""
+    out = np.full(np.shape(whole), np.nan)
+    return np.divide(part, whole, out=out, where=np.asarray(whole) > 0)
+
+
+def _mean_of_held(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis of what is not NaN; NaN where all is."""
+    held = ~np.isnan(values)
+    return _shares(np.where(held, values, 0).sum(-1), held.sum(-1))
 
 
 def _centred(values: np.ndarray) -> np.ndarray:

@@ -40,12 +40,11 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def few_draws() -> Iterator[None]:
-    """Intervals over speakers from a few draws, for tests that look at other numbers of a report."""
+    """Intervals from a few draws, for tests that look at other numbers of a report."""
     from sercache import metrics
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("bootstrap", "bootstrap_many"):
-            patch.setattr(metrics, name, functools.partial(getattr(metrics, name), n_draws=40))
+        patch.setattr(metrics, "bootstrap", functools.partial(metrics.bootstrap, n_draws=40))
         yield
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sercache.report.record import FoldRecord, Prediction, Report, Run, Score, Summary
+from sercache.report.record import FoldRecord, Interval, Prediction, Report, Run, Score, Summary
 
 CLASSES = ("anger", "neutral", "sadness")
 
@@ -53,7 +53,12 @@ def make_report(
     counts = np.zeros((3, 3), int)
     for p in predictions:
         counts[p.true, p.predicted] += 1
-    summary = Summary(Score(0.7, 0.02, n_folds), Score(0.71, 0.01, len(seeds)), (0.65, 0.78))
+    summary = Summary(
+        Score(0.7, 0.02, n_folds),
+        Score(0.71, 0.01, len(seeds)),
+        Interval(0.66, 0.77, n_folds, "folds"),
+        Interval(0.65, 0.78, n_folds, "speakers"),
+    )
     values = {
         "head": "superb",
         "options": {},

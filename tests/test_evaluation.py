@@ -28,7 +28,7 @@ from sercache.evaluation.material import fold_views
 from sercache.evaluation.scores import merge_clips, run_record, summarise
 from sercache.recipe import Recipe, Setup
 from sercache.report import runs
-from sercache.report.record import Prediction, Report, Run
+from sercache.report.record import Interval, Prediction, Report, Run
 
 pytestmark = pytest.mark.usefixtures("few_draws")
 
@@ -118,8 +118,8 @@ def test_summaries_by_hand() -> None:
     assert wa.folds.std == pytest.approx(0.25 / np.sqrt(2))
     assert wa.seeds.mean == pytest.approx((3 / 6 + 4 / 6) / 2)
     assert wa.seeds.std == pytest.approx((1 / 6) / np.sqrt(2))
-    assert wa.interval is not None
-    assert wa.interval[0] <= wa.seeds.mean <= wa.interval[1]
+    assert wa.seeds_interval == Interval(None, None, 2, "speakers")
+    assert wa.folds_interval == Interval(None, None, 2, "folds")
 
 
 def test_scores_equal_those_of_scikit_learn() -> None:
@@ -406,13 +406,6 @@ def test_frames_are_read_for_heads_that_want_them() -> None:
     report = run(corpus, store, frames=True, max_frames=4)
     assert report.features["kind"] == "frames"
     assert store.n_reads == len(store.frames), "kept in memory over folds and epochs"
-
-
-def test_intervals_need_speakers() -> None:
-    nameless = [dataclasses.replace(p, speaker="") for p in random_predictions()]
-    runs = [Run("0", 0, {"wa": 1.0, "ua": 1.0, "macro_f1": 1.0}, 1, False, 1, ())]
-    assert summarise(runs, nameless)["ua"].interval is None
-    assert summarise(runs, nameless)["ua"].folds.std is None
 
 
 @pytest.mark.parametrize("format", ["zarr", "hdf5"])

@@ -87,24 +87,43 @@ def test_ccc_is_the_printed_formula_and_punishes_shift_and_scale() -> None:
     assert metrics.ccc(x, 2 * x) < 1
 
 
-def test_bootstrap_draws_speakers() -> None:
-    # Two speakers, one all right, one all wrong: draws of speakers give 0, 1/2 or 1 only.
-    truth = np.zeros(100, int)
-    predicted = np.repeat([0, 1], 50)
-    speakers = np.repeat(["a", "b"], 50)
-    assert metrics.bootstrap(metrics.wa, truth, predicted, speakers) == (0.0, 1.0)
+def test_counts_of_many_draws_are_scored_as_each_alone() -> None:
+    counts = RNG.integers(0, 6, (7, 2, 4, 4))
+    counts[0, 0, 1] = 0  # a class that the truth does not hold
+    counts[1, 0, 2] = counts[1, 0, :, 2] = 0  # nor is it predicted
+    for of, alone in (
+        (metrics.wa_of, metrics.wa),
+        (metrics.ua_of, metrics.ua),
+        (metrics.macro_f1_of, metrics.macro_f1),
+    ):
+        found = of(counts)
+        for place in np.ndindex(7, 2):
+            cells = counts[place]
+            truth = np.repeat(np.arange(4), cells.sum(1))
+            predicted = np.concatenate([np.repeat(np.arange(4), row) for row in cells])
+            assert found[place] == pytest.approx(alone(truth, predicted))
 
 
-def test_bootstrap_interval_holds_the_score_and_is_seeded() -> None:
-    speakers = [f"s{k % 10}" for k in range(200)]
-    low, high = metrics.bootstrap(metrics.ua, TRUTH, PREDICTED, speakers, seed=3)
-    assert low < metrics.ua(TRUTH, PREDICTED) < high
-    assert (low, high) == metrics.bootstrap(metrics.ua, TRUTH, PREDICTED, speakers, seed=3)
-    assert (low, high) != metrics.bootstrap(metrics.ua, TRUTH, PREDICTED, speakers, seed=4)
+def test_bootstrap_tells_how_often_each_unit_was_drawn() -> None:
+    values = np.array([0.1, 0.2, 0.4, 0.5, 0.8, 0.9])
+    seen = []
+
+    def measure(times: np.ndarray) -> np.ndarray:
+        seen.append(times)
+        return np.array([values @ times / 6, 1.0])
+
+    low, high = metrics.bootstrap(measure, 6, n_draws=300, seed=3)
+    assert {int(times.sum()) for times in seen} == {6}
+    draws = np.random.default_rng(3).integers(6, size=(300, 6))
+    expected = np.quantile([values[draw].mean() for draw in draws], [0.025, 0.975])
+    np.testing.assert_allclose([low[0], high[0]], expected)
+    assert (low[1], high[1]) == (1, 1)
+    assert not np.array_equal(low, metrics.bootstrap(measure, 6, n_draws=300, seed=4)[0])
 
 
-def test_one_speaker_has_no_interval() -> None:
-    assert np.isnan(metrics.bootstrap(metrics.wa, TRUTH, PREDICTED, ["s"] * 200)).all()
+def test_few_units_have_no_interval() -> None:
+    with pytest.raises(ValueError, match="needs 5 units, got 4"):
+        metrics.bootstrap(lambda times: times, 4)
 
 
 def test_ppmi_by_hand() -> None:

@@ -17,8 +17,8 @@ from make_report import make_report
 
 from sercache.errors import MissingExtraError, SettingsError
 from sercache.report import page, plots, runs, tables
-from sercache.report.record import Report, Score, Summary, score
-from sercache.report.render import Difference, Interval, Reference, Table, show
+from sercache.report.record import Interval, Report, Score, Summary, score
+from sercache.report.render import Difference, Reference, Table, show
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,8 @@ def test_what_is_not_a_run_is_said_to_be(tmp_path: Path) -> None:
     (folder / "report.json").write_text(whole[:50])
     with pytest.raises(SettingsError, match="is damaged"):
         runs.load(folder)
-    (folder / "report.json").write_text(whole.replace('"schema": 2', '"schema": 99', 1))
-    with pytest.raises(SettingsError, match="schema 99, this sercache reads 2"):
+    (folder / "report.json").write_text(whole.replace('"schema": 3', '"schema": 99', 1))
+    with pytest.raises(SettingsError, match="schema 99, this sercache reads 3"):
         runs.load(folder)
     (folder / "report.json").write_text(whole)
     (folder / "predictions.csv").unlink()
@@ -142,7 +142,8 @@ def test_cells_as_text() -> None:
     assert show(Score(0.73764, 0.019, 5)) == "0.7376 ± 0.0190"
     assert show(Score(0.5, None, 1)) == "0.5000"
     assert show(Reference(0.5, 0.1)) == "0.5000 ± 0.1000"
-    assert show(Interval(0.1, 0.25)) == "0.100 to 0.250"
+    assert show(Interval(0.1, 0.25, 10, "speakers")) == "0.100 to 0.250 (10 speakers)"
+    assert show(Interval(None, None, 1, "speakers")) == "– (1 speaker)"
     assert (show(Difference(0.01)), show(Difference(-0.5))) == ("+0.0100", "-0.5000")
     assert (show(None), show(3), show(0.25), show("x")) == ("–", "3", "0.2500", "x")
 
@@ -170,12 +171,17 @@ def test_markup_is_escaped() -> None:
 
 
 def test_csv_holds_plain_numbers() -> None:
-    cells = ((Score(0.5, 0.1, 3), Interval(0.4, 0.6), Difference(-0.25), Reference(0.75, None)), (None,) * 4)
-    table = Table("t", ("a", "b", "c", "d"), cells, ("a note",))
+    intervals = (Interval(0.4, 0.6, 8, "speakers"), Interval(None, None, 4, "folds"))
+    cells = [
+        (Score(0.5, 0.1, 3), each, Difference(-0.25), Reference(0.75, None)) for each in (*intervals, None)
+    ]
+    table = Table("t", ("a", "b", "c", "d"), (*cells, (None,) * 4), ("a note",))
     assert rows_of(table.render("csv")) == [
-        ["a", "a std", "a n", "b low", "b high", "c", "d", "d std"],
-        ["0.5", "0.1", "3", "0.4", "0.6", "-0.25", "0.75", ""],
-        [""] * 8,
+        ["a", "a std", "a n", "b low", "b high", "b n", "b units", "c", "d", "d std"],
+        ["0.5", "0.1", "3", "0.4", "0.6", "8", "speakers", "-0.25", "0.75", ""],
+        ["0.5", "0.1", "3", "", "", "4", "folds", "-0.25", "0.75", ""],
+        ["0.5", "0.1", "3", "", "", "", "", "-0.25", "0.75", ""],
+        [""] * 10,
     ]
 
 
@@ -205,7 +211,7 @@ def test_one_report_shows_both_conventions_the_interval_and_the_printed_number()
     ],
 )
 def test_the_verdict_is_within_two_printed_std_or_ours(printed: Printed, ours: Score, verdict: str) -> None:
-    report = make_report(summary={"wa": Summary(ours, ours, None)})
+    report = make_report(summary={"wa": Summary(ours, ours)})
     table = tables.metrics_table(report, {"wa": printed})
     row = dict(zip(table.columns, map(show, table.rows[0]), strict=True))
     assert row["within 2 std"] == verdict

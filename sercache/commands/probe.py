@@ -20,7 +20,7 @@ from sercache.recipe import Setup
 from sercache.report import plots
 from sercache.report.layer_plots import probe_curve
 from sercache.report.record import AGGREGATES, NAMES, Report
-from sercache.report.render import Interval, Table
+from sercache.report.render import Table
 from sercache.states import select
 
 _HEAD = "logistic"
@@ -113,10 +113,9 @@ def table(reports: Mapping[str, Report], c: float) -> Table:
     metrics = first.metrics
     rows = []
     for name, report in reports.items():
-        interval = report.summary["ua"].interval
         over_folds = [report.summary[metric].folds for metric in metrics]
         pooled = report.summary["ua"].seeds.mean
-        rows.append((name, *over_folds, pooled, Interval(*interval) if interval else None))
+        rows.append((name, *over_folds, pooled, report.summary["ua"].seeds_interval))
     best = max(reports, key=lambda name: reports[name].summary["ua"].folds.mean)
     notes = [
         f"logistic regression on the mean over time of one state, standardised by the training part, C = {c:g} "
@@ -137,5 +136,5 @@ def table(reports: Mapping[str, Report], c: float) -> Table:
     title = (
         f"Probe of {setup['encoder']} on {first.corpus['name']} ({setup['protocol']}, {first.corpus['task']})"
     )
-    columns = ("state", *(NAMES[metric] for metric in metrics), "UA pooled", "UA 95 %")
+    columns = ("state", *(NAMES[metric] for metric in metrics), "UA pooled", "UA pooled 95 %")
     return Table(title, columns, tuple(rows), tuple(notes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -11,12 +11,12 @@ from torch import nn
 
 from sercache import metrics
 from sercache.errors import TrainingError
+from sercache.evaluation.intervals import OF_NUMBERS, arrays, by_target, grouped, keys, over_folds, over_units
 from sercache.report.record import Prediction, Run, Summary, score
 from sercache.training import Fit
 from sercache.views import AnyView
 
 _OF_CLASSES: dict[str, metrics.Metric] = {"wa": metrics.wa, "ua": metrics.ua, "macro_f1": metrics.macro_f1}
-_OF_NUMBERS: dict[str, metrics.Metric] = {"rho": metrics.spearman, "ccc": metrics.ccc, "mse": metrics.mse}
 
 
 def merge_clips(logits: np.ndarray, utterance_ids: Sequence[str]) -> dict[str, np.ndarray]:
@@ -102,12 +102,12 @@ def scores(found: Sequence[Prediction], targets: Sequence[str] = ()) -> dict[str
 
     A correlation that is not defined, for predictions that are all the same, counts as 0.
     """
-    truth, predicted = _arrays(found, targets)
+    truth, predicted = arrays(found, targets)
     if not targets:
         return {name: metric(truth, predicted) for name, metric in _OF_CLASSES.items()}
     table: dict[str, float] = {}
-    for name in _OF_NUMBERS:
-        table |= zip(_keys(name, targets), _by_target(name)(truth, predicted).tolist(), strict=True)
+    for name in OF_NUMBERS:
+        table |= zip(keys(name, targets), by_target(name)(truth, predicted).tolist(), strict=True)
     return table
 
 
@@ -115,7 +115,7 @@ def undefined(found: Sequence[Prediction], targets: Sequence[str]) -> list[str]:
     """Targets whose predictions, or truth, are all one number: they have no correlation."""
     if not found or not targets:
         return []
-    truth, predicted = _arrays(found, targets)
+    truth, predicted = arrays(found, targets)
     flat = (np.ptp(truth, axis=0) == 0) | (np.ptp(predicted, axis=0) == 0)
     return [name for name, is_flat in zip(targets, flat, strict=True) if is_flat]
 
@@ -131,7 +131,7 @@ def flat_remark(flat: Sequence[str], n: int) -> str:
 def summarise(
     runs: Sequence[Run], predictions: Sequence[Prediction], targets: Sequence[str] = ()
 ) -> dict[str, Summary]:
-    """Each metric over folds and over seeds (see AGGREGATES), with its interval over speakers.
+    """Each metric over folds and over seeds (see AGGREGATES), with the interval of each.
 
     Empty without predictions.
     """
@@ -140,16 +140,20 @@ def summarise(
     by_fold: dict[str, list[Run]] = {}
     for run in runs:
         by_fold.setdefault(run.fold, []).append(run)
-    by_seed: dict[int, list[Prediction]] = {}
-    for prediction in predictions:
-        by_seed.setdefault(prediction.seed, []).append(prediction)
-    pooled = [scores(found, targets) for found in by_seed.values()]
-    intervals = _intervals(predictions, targets)
+    by_seed = grouped(predictions, lambda each: each.seed)
+    pooled = [scores(found, targets) for found in by_seed]
+    means = {
+        name: [float(np.mean([run.scores[name] for run in own])) for own in by_fold.values()]
+        for name in pooled[0]
+    }
+    of_folds = over_folds(means, predictions, targets)
+    of_pooled = over_units(by_seed, targets)
     return {
         name: Summary(
-            folds=score([float(np.mean([run.scores[name] for run in own])) for own in by_fold.values()]),
+            folds=score(means[name]),
             seeds=score([found[name] for found in pooled]),
-            interval=intervals.get(name),
+            folds_interval=of_folds.get(name),
+            seeds_interval=of_pooled.get(name),
         )
         for name in pooled[0]
     }
@@ -159,52 +163,8 @@ def confusion(predictions: Sequence[Prediction], n_classes: int) -> tuple[tuple[
     """Counts (C, C) over all folds and seeds: rows are true classes. Empty for numbers."""
     if not n_classes:
         return ()
-    counts = metrics.confusion(*_arrays(predictions, ()), n_classes)
+    counts = metrics.confusion(*arrays(predictions, ()), n_classes)
     return tuple(tuple(int(cell) for cell in row) for row in counts)
-
-
-def _intervals(
-    predictions: Sequence[Prediction], targets: Sequence[str]
-) -> dict[str, tuple[float, float] | None]:
-    """Of every metric; none where speakers are not known."""
-    # Predictions of all seeds are taken together: a speaker is drawn with all that was said of it.
-    speakers = [prediction.speaker for prediction in predictions]
-    if "" in speakers or len(set(speakers)) < 2:
-        return {}
-    truth, predicted = _arrays(predictions, targets)
-    if not targets:
-        return {
-            name: metrics.bootstrap(metric, truth, predicted, speakers)
-            for name, metric in _OF_CLASSES.items()
-        }
-    found: dict[str, tuple[float, float] | None] = {}
-    for name in _OF_NUMBERS:
-        low, high = metrics.bootstrap_many(_by_target(name), truth, predicted, speakers)
-        found |= zip(_keys(name, targets), zip(low.tolist(), high.tolist(), strict=True), strict=True)
-    return found
-
-
-def _keys(metric: str, targets: Sequence[str]) -> list[str]:
-    return [metric, *(f"{metric}:{name}" for name in targets)]
-
-
-def _by_target(name: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Mean over targets, then each target: (1 + C,), of truth and predictions (U, C)."""
-    metric = _OF_NUMBERS[name]
-
-    def each(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-        found = [metric(t, p) for t, p in zip(truth.T, predicted.T, strict=True)]
-        own = np.nan_to_num(np.array(found), nan=0.0)
-        return np.array([own.mean(), *own])
-
-    return each
-
-
-def _arrays(found: Sequence[Prediction], targets: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Truth and predictions: classes (U,), or numbers (U, C)."""
-    if targets:
-        return np.array([p.true_values for p in found]), np.array([p.values for p in found])
-    return np.array([p.true for p in found], np.int64), np.array([p.predicted for p in found], np.int64)
 
 
 def _digest(head: nn.Module) -> str:

@@ -11,9 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-SCHEMA = 2
-READABLE = (1, 2)
-"""Schemas that this sercache reads; 1 had neither numbers nor other corpora."""
+from sercache.metrics import FEWEST_UNITS
+
+SCHEMA = 3
+READABLE = (1, 2, 3)
+"""Schemas that this sercache reads; 1 had neither numbers nor other corpora, 2 an interval without its units."""
 
 METRICS = ("wa", "ua", "macro_f1")
 """Of tasks that give classes."""
@@ -43,15 +45,43 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Interval:
+    """95 % bootstrap interval of one estimand, with the units that were drawn."""
+
+    low: float | None
+    """None, as the next, where there are too few units for an interval."""
+    high: float | None
+    n: int
+    """Units."""
+    units: str
+    """What they are: speakers, folds, utterances."""
+
+    @property
+    def counted(self) -> str:
+        """The units in words: ``10 speakers``."""
+        return f"{self.n} {self.units if self.n != 1 else self.units.removesuffix('s')}"
+
+
+@dataclass(frozen=True)
 class Summary:
-    """One metric by both conventions, and how far speakers could move it."""
+    """One metric by both conventions; they are different quantities, and each has an interval of its own."""
 
     folds: Score
     """Mean over folds (of seed means): the convention of Ioannides et al."""
     seeds: Score
     """Pooled over folds, mean over seeds: the convention of Pepino et al."""
-    interval: tuple[float, float] | None
-    """95 % bootstrap interval over speakers of the pooled predictions; None where speakers are not known."""
+    folds_interval: Interval | None = None
+    """Of the mean over folds; None where folds share some test speakers, so that nothing can be drawn."""
+    seeds_interval: Interval | None = None
+    """Of the pooled score."""
+
+    def score(self, aggregate: Aggregate) -> Score:
+        """The score by one convention."""
+        return self.folds if aggregate == "folds" else self.seeds
+
+    def interval(self, aggregate: Aggregate) -> Interval | None:
+        """The interval of that score."""
+        return self.folds_interval if aggregate == "folds" else self.seeds_interval
 
 
 @dataclass(frozen=True)
@@ -261,7 +291,7 @@ class Report:
                 "seeds": tuple(values["seeds"]),
                 "runs": tuple(_run(run) for run in values["runs"]),
                 "predictions": tuple(_prediction(p) for p in values["predictions"]),
-                "summary": {metric: _summary(s) for metric, s in values["summary"].items()},
+                "summary": _summaries(values),
                 "confusion": tuple(tuple(row) for row in values["confusion"]),
                 "also_trained": tuple(values.get("also_trained", ())),
                 "started_from": tuple(_start(each) for each in values.get("started_from", ())),
@@ -300,7 +330,7 @@ def _prediction(record: Mapping[str, Any]) -> Prediction:
 def _elsewhere(record: Mapping[str, Any]) -> Elsewhere:
     parts = {
         "classes": tuple(record["classes"]),
-        "summary": {metric: _summary(s) for metric, s in record["summary"].items()},
+        "summary": _summaries(record),
         "predictions": tuple(_prediction(p) for p in record["predictions"]),
         "confusion": tuple(tuple(row) for row in record["confusion"]),
         "layer_weights": tuple(tuple(row) for row in record["layer_weights"]),
@@ -309,8 +339,22 @@ def _elsewhere(record: Mapping[str, Any]) -> Elsewhere:
     return Elsewhere(**{**record, **parts})
 
 
-def _summary(record: Mapping[str, Any]) -> Summary:
-    interval = record["interval"]
-    return Summary(
-        Score(**record["folds"]), Score(**record["seeds"]), None if interval is None else tuple(interval)
-    )
+def _summaries(record: Mapping[str, Any]) -> dict[str, Summary]:
+    """Those of a report or of another corpus."""
+    return {metric: _summary(each, record["predictions"]) for metric, each in record["summary"].items()}
+
+
+def _summary(record: Mapping[str, Any], predictions: Sequence[Mapping[str, Any]]) -> Summary:
+    folds, seeds = Score(**record["folds"]), Score(**record["seeds"])
+    if "interval" in record:  # before schema 3: of the pooled predictions, whose speakers it did not count
+        return Summary(folds, seeds, None, _uncounted(record["interval"], predictions))
+    own = [record[name] and Interval(**record[name]) for name in ("folds_interval", "seeds_interval")]
+    return Summary(folds, seeds, *own)
+
+
+def _uncounted(ends: Sequence[float] | None, predictions: Sequence[Mapping[str, Any]]) -> Interval | None:
+    speakers = {each["speaker"] for each in predictions}
+    if "" in speakers:
+        return None
+    low, high = ends if ends is not None and len(speakers) >= FEWEST_UNITS else (None, None)
+    return Interval(low, high, len(speakers), "speakers")

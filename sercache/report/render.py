@@ -11,17 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sercache.report.record import Score
+from sercache.report.record import Interval, Score
 
 Format = Literal["text", "markdown", "csv", "latex"]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Lower and upper end."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -88,7 +80,8 @@ def show(cell: Cell, digits: int = 4) -> str:
         mean = f"{cell.mean:.{digits}f}"
         return mean if cell.std is None else f"{mean} ± {cell.std:.{digits}f}"
     if isinstance(cell, Interval):
-        return f"{cell.low:.3f} to {cell.high:.3f}"
+        ends = "–" if cell.low is None else f"{cell.low:.3f} to {cell.high:.3f}"
+        return f"{ends} ({cell.counted})"
     if isinstance(cell, Difference):
         return f"{cell.value:+.{digits}f}"
     return f"{cell:.{digits}f}" if isinstance(cell, float) else str(cell)
@@ -145,7 +138,7 @@ def _csv(table: Table) -> str:
 _PARTS: dict[type, tuple[str, ...]] = {
     Score: ("", " std", " n"),
     Reference: ("", " std"),
-    Interval: (" low", " high"),
+    Interval: (" low", " high", " n", " units"),
 }
 
 
@@ -159,7 +152,8 @@ def _fields(cell: Cell, kind: type) -> list[object]:
         spread = "" if cell.std is None else cell.std
         return [cell.mean, spread, cell.n] if isinstance(cell, Score) else [cell.mean, spread]
     if isinstance(cell, Interval):
-        return [cell.low, cell.high]
+        ends = ["", ""] if cell.low is None else [cell.low, cell.high]
+        return [*ends, cell.n, cell.units]
     if cell is None:
         return [""] * len(_PARTS.get(kind, ("",)))
     return [cell.value if isinstance(cell, Difference) else cell]

@@ -25,7 +25,7 @@ from sercache.report.record import (
     Summary,
     score,
 )
-from sercache.report.render import Cell, Difference, Format, Interval, Reference, Table
+from sercache.report.render import Cell, Difference, Format, Reference, Table
 
 
 class Printed(Protocol):
@@ -73,14 +73,13 @@ def metrics_table(
         "metric",
         f"mean of {n_folds} folds" if n_folds > 1 else "the fold",
         f"pooled, {n_seeds} seed{'s' * (n_seeds > 1)}",
-        "95 % over speakers",
+        "95 % of pooled",
     ]
     rows: list[list[Cell]] = []
     shown = _shown(report) if report.summary else []
     for metric in shown:
         found = report.summary[metric]
-        interval = Interval(*found.interval) if found.interval else None
-        rows.append([metric_name(metric), found.folds, found.seeds, interval])
+        rows.append([metric_name(metric), found.folds, found.seeds, found.seeds_interval])
     if printed:
         columns += ["printed", "difference", "within 2 std"]
         for row, metric in zip(rows, shown, strict=True):
@@ -106,8 +105,7 @@ def elsewhere_table(report: Report, *, aggregate: Aggregate | None = None) -> Ta
     for there in report.elsewhere:
         row: list[Cell] = [there.dataset, there.task, there.corpus["n_utterances"]]
         row += [getattr(there.summary[metric], chosen) for metric in metrics]
-        interval = there.summary[report.main_metric].interval
-        row.append(Interval(*interval) if interval else None)
+        row.append(there.summary[report.main_metric].interval(chosen))
         rows.append([*row, *(recall_there(report, there, k, chosen) for k in range(len(report.classes)))])
     columns += [f"recall {name}" for name in report.classes]
     scopes = dict.fromkeys(there.normalisation for there in report.elsewhere)
@@ -172,7 +170,7 @@ def runs_table(
             main = summary.get(report.main_metric)
             row: list[Cell] = [*(values[k] for values in what.values()), *([name] if abroad else [])]
             row += [f"{len(report.folds)} x {len(report.seeds)}", *scores.values()]
-            row.append(Interval(*main.interval) if main and main.interval else None)
+            row.append(main.interval(aggregate) if main else None)
             for metric in compared:
                 own = numbers.get(metric) if summary is report.summary else None
                 row += _beside(scores[metric], own)
@@ -223,8 +221,7 @@ def targets_table(report: Report) -> Table:
     rows: list[list[Cell]] = []
     for name in report.targets:
         found = [report.summary[f"{metric}:{name}"] for metric in report.metrics]
-        interval = found[0].interval
-        rows.append([name, *(each.seeds for each in found), Interval(*interval) if interval else None])
+        rows.append([name, *(each.seeds for each in found), found[0].seeds_interval])
     columns = ("target", *(NAMES[metric] for metric in report.metrics), f"{NAMES[report.main_metric]} 95 %")
     return Table(f"{report.title}: targets", columns, _rows(rows), (AGGREGATES["seeds"],))
 

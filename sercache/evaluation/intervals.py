@@ -1,0 +1,145 @@
+"""How far other speakers, or other folds, could move a score: bootstrap intervals, each of one estimand.
+
+The units are what was sampled from many: speakers, or whole folds where the number is a mean over folds. C classes
+or targets, U utterances.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+
+import numpy as np
+
+from sercache import metrics
+from sercache.report.record import Interval, Prediction
+
+OF_NUMBERS: dict[str, metrics.Metric] = {"rho": metrics.spearman, "ccc": metrics.ccc, "mse": metrics.mse}
+
+_OF_COUNTS = {"wa": metrics.wa_of, "ua": metrics.ua_of, "macro_f1": metrics.macro_f1_of}
+
+Groups = Sequence[Sequence[Prediction]]
+"""Predictions that are scored together; the number is the mean over groups."""
+_Measure = Callable[[np.ndarray], np.ndarray]
+"""Numbers (M,) of a draw that holds each unit so many times (n_units,)."""
+
+
+def grouped(predictions: Sequence[Prediction], by: Callable[[Prediction], Hashable]) -> Groups:
+    """Predictions by what ``by`` says of each, in the order in which they come."""
+    found: dict[Hashable, list[Prediction]] = {}
+    for each in predictions:
+        found.setdefault(by(each), []).append(each)
+    return list(found.values())
+
+
+def over_units(groups: Groups, targets: Sequence[str]) -> dict[str, Interval]:
+    """Of every metric, as the mean over groups of its score: speakers are drawn, with all that was said of each.
+
+    An utterance whose speaker is not known is a unit of its own.
+    """
+    names = sorted({_unit(each) for group in groups for each in group})
+    place = {name: k for k, name in enumerate(names)}
+    owners = [np.array([place[_unit(each)] for each in group]) for group in groups]
+    known = {speaker != "" for speaker, _ in names}
+    units = "speakers" if known == {True} else "utterances" if known == {False} else "speakers and utterances"
+    keys_, measure = _numbers(groups, owners, targets) if targets else _classes(groups, owners)
+    return _intervals(keys_, measure, len(names), units)
+
+
+def over_folds(
+    means: Mapping[str, Sequence[float]], predictions: Sequence[Prediction], targets: Sequence[str]
+) -> dict[str, Interval]:
+    """Of every metric, as the mean over folds of ``means``, one for each fold.
+
+    Folds are drawn where each tests speakers of its own; speakers where each fold tests all of them, as models that
+    are tested on another corpus do. Empty where neither is so, or there is a single fold.
+    """
+    speakers = [{each.speaker for each in own} for own in grouped(predictions, lambda each: each.fold)]
+    everyone = set().union(*speakers)
+    if len(speakers) < 2 or "" in everyone:
+        return {}
+    if sum(map(len, speakers)) == len(everyone):
+        values = np.array(list(means.values()))
+        return _intervals(list(means), lambda times: values @ times / times.sum(), len(speakers), "folds")
+    if all(own == everyone for own in speakers):
+        return over_units(grouped(predictions, lambda each: (each.fold, each.seed)), targets)
+    return {}
+
+
+def _unit(each: Prediction) -> tuple[str, str]:
+    return (each.speaker, "") if each.speaker else ("", each.id)
+
+
+def _intervals(names: Sequence[str], measure: _Measure, n_units: int, units: str) -> dict[str, Interval]:
+    if n_units < metrics.FEWEST_UNITS:
+        return dict.fromkeys(names, Interval(None, None, n_units, units))
+    found = np.stack(metrics.bootstrap(measure, n_units), axis=1)
+    ends = [(float(a), float(b)) if np.isfinite((a, b)).all() else (None, None) for a, b in found]
+    return {name: Interval(low, high, n_units, units) for name, (low, high) in zip(names, ends, strict=True)}
+
+
+def _classes(groups: Groups, owners: Sequence[np.ndarray]) -> tuple[list[str], _Measure]:
+    """Names of the metrics of classes, and their means over groups.
+
+    A draw that lacks a class has no UA and no macro F1: over fewer classes they are other quantities.
+    """
+    pairs = [arrays(group, ()) for group in groups]
+    n = 1 + int(max(values.max() for pair in pairs for values in pair))
+    cells = [(k * n + truth) * n + predicted for k, (truth, predicted) in enumerate(pairs)]
+    cell, owner, shape = np.concatenate(cells), np.concatenate(owners), (len(groups), n, n)
+
+    def counts_of(times: np.ndarray) -> np.ndarray:
+        return np.bincount(cell, weights=times[owner], minlength=len(groups) * n * n).reshape(shape)
+
+    needs_all = np.array([name != "wa" for name in _OF_COUNTS])
+    held = counts_of(np.ones(owner.max() + 1)).any(-1)
+
+    def measure(times: np.ndarray) -> np.ndarray:
+        counts = counts_of(times)
+        lacks = (counts.any(-1) < held).any()
+        means = [of(counts).mean() for of in _OF_COUNTS.values()]
+        return np.array(
+            [np.nan if lacks and name != "wa" else mean for name, mean in zip(_OF_COUNTS, means, strict=True)]
+        )
+
+    return list(_OF_COUNTS), measure
+
+
+def _numbers(
+    groups: Groups, owners: Sequence[np.ndarray], targets: Sequence[str]
+) -> tuple[list[str], _Measure]:
+    """Names of the metrics of numbers, over all targets and of each, and their means over groups."""
+    pairs = [arrays(group, targets) for group in groups]
+    measures = [by_target(name) for name in OF_NUMBERS]
+
+    def measure(times: np.ndarray) -> np.ndarray:
+        found = []
+        for (truth, predicted), owner in zip(pairs, owners, strict=True):
+            rows = np.repeat(np.arange(len(owner)), times[owner])
+            found.append(np.concatenate([each(truth[rows], predicted[rows]) for each in measures]))
+        return np.mean(found, axis=0)
+
+    return [key for name in OF_NUMBERS for key in keys(name, targets)], measure
+
+
+def keys(metric: str, targets: Sequence[str]) -> list[str]:
+    """A metric over all targets, and of each."""
+    return [metric, *(f"{metric}:{name}" for name in targets)]
+
+
+def by_target(name: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Mean over targets, then each target: (1 + C,), of truth and predictions (U, C)."""
+    metric = OF_NUMBERS[name]
+
+    def each(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        found = [metric(t, p) for t, p in zip(truth.T, predicted.T, strict=True)]
+        own = np.nan_to_num(np.array(found), nan=0.0)
+        return np.array([own.mean(), *own])
+
+    return each
+
+
+def arrays(found: Sequence[Prediction], targets: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and predictions: classes (U,), or numbers (U, C)."""
+    if targets:
+        return np.array([p.true_values for p in found]), np.array([p.values for p in found])
+    return np.array([p.true for p in found], np.int64), np.array([p.predicted for p in found], np.int64)
