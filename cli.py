@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sercache import __version__
+from sercache import __version__, signals
 from sercache.catalog import unknown
 from sercache.commands.options import catalogue, features, results, training
 from sercache.errors import SercacheError, UnknownNameError
@@ -50,23 +50,29 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: one line per mistake, exit code 2 for the user's, 1 for ours, 130 when interrupted."""
+    """Entry point: one line per mistake, exit code 2 for the user's, 1 for ours.
+
+    130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
+    """
     # Before torch is loaded: threads that wait sleep instead of spinning (docs/decisions/0005).
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
-        cli.main(prog_name="sercache", standalone_mode=False)
-    except click.exceptions.Abort:  # what click makes of Ctrl-C
-        click.echo("interrupted; the same command again goes on from what is done", err=True)
-        sys.exit(130)
+        with signals.heard():
+            cli.main(prog_name="sercache", standalone_mode=False)
+    except click.exceptions.Abort as fault:  # what click makes of an interruption
+        words, code = signals.how(fault.__cause__)
+        click.echo(f"{words}; the same command again goes on from what is done", err=True)
+        sys.exit(code)
     except click.ClickException as fault:
         fault.show()
         sys.exit(fault.exit_code)
     except SercacheError as fault:
         click.echo(f"error: {fault}", err=True)
         sys.exit(fault.exit_code)
-    except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
-        sys.exit(130)
+    except KeyboardInterrupt as fault:
+        words, code = signals.how(fault)
+        click.echo(words, err=True)
+        sys.exit(code)
     except OSError as fault:
         if fault.filename is None:
             raise

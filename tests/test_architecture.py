@@ -20,6 +20,7 @@ FLOORS = {
     "sercache.clips": 1,
     "sercache.states": 1,
     "sercache.settings": 1,
+    "sercache.signals": 1,
     "sercache.transcripts": 1,
     "sercache.encoders": 2,
     "sercache.stores": 2,

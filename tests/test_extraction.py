@@ -298,3 +298,14 @@ def test_short_recordings_are_repeated_as_decoded(corpus: Corpus, tmp_path: Path
         assert store.entries()[u.id].n_samples == len(wave)
         alone = np.stack([x.numpy() for _, x in encoder.encode([wave], ("1", "2"))])
         np.testing.assert_array_equal(store.read(u.id), alone)
+
+
+def test_a_complete_store_needs_no_room(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = Squares()
+    spec = extraction.feature_spec(encoder, corpus)
+    monkeypatch.setattr(planning, "free_bytes", lambda folder: 0)
+    done = [utterance.id for utterance in corpus.utterances]
+    plan = extraction.make_plan(encoder, corpus.utterances, spec, tmp_path, done=done)
+    assert plan.pending == []

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sercache import catalog, encoders, extraction, settings, stores
+from sercache import catalog, encoders, extraction, settings, signals, stores
 from sercache.commands._cache import read_corpus, write_origin
 from sercache.commands._console import bar, duration, say, size, used, warn
 from sercache.commands._filling import carry_out, plan_for
@@ -157,11 +157,11 @@ def _encode(
             progress=advance,
             tell=warn,
         )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as fault:
         hours.close()
         n_all = len(plan.pending) + len(plan.done)
         safe = f"{len(stores.open(writer.path).ids())} of {n_all} entries are safe in {writer.path}"
-        say(f"interrupted: {safe}; run the same command to go on")
+        say(f"{signals.how(fault)[0]}: {safe}; run the same command to go on")
         raise
     finally:
         hours.close()

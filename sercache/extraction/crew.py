@@ -7,17 +7,17 @@ equal audio is found, and batches are composed, as on one device. Every process 
 from __future__ import annotations
 
 import multiprocessing
-import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import cast
 
+from sercache import signals
 from sercache.datasets import Skipped
 from sercache.encoders import Encoder
 from sercache.errors import SercacheError, StoreError
@@ -87,6 +87,7 @@ def crew(devices: Sequence[str], load: Load, spec: FeatureSpec) -> Iterator[list
     context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
     n_on_cpu = sum(not device.startswith("cuda") for device in devices)
     threads = max(1, torch.get_num_threads() // max(1, n_on_cpu))
+    resource_tracker.ensure_running()  # else starting it would let the signals through that are held below
     hands: list[Hand] = []
     try:
         for device in devices:
@@ -94,7 +95,7 @@ def crew(devices: Sequence[str], load: Load, spec: FeatureSpec) -> Iterator[list
             process = context.Process(
                 target=serve, args=(theirs, load, device, threads, spec), name=device, daemon=True
             )
-            with _interrupts_held():
+            with signals.held():
                 process.start()
             theirs.close()
             hands.append(Hand(device, process, ours))
@@ -107,20 +108,7 @@ def crew(devices: Sequence[str], load: Load, spec: FeatureSpec) -> Iterator[list
         for hand in hands:
             hand.process.join(_LEAVE_SECONDS)
             if hand.process.is_alive():
-                hand.process.terminate()
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Processes that begin here never see Ctrl-C: the leading process tells them what to do."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+                hand.process.kill()
 
 
 def extract_together(

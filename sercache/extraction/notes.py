@@ -20,7 +20,9 @@ def mark_begun(folder: Path) -> None:
 
 def mark_finished(folder: Path) -> None:
     """Say that everything asked for is in the store; an extraction that has nothing to do says so too."""
-    (notes_folder(folder) / _UNFINISHED).unlink(missing_ok=True)
+    path = notes_folder(folder) / _UNFINISHED
+    if path.exists():  # else nothing is touched: the disk may be read-only
+        path.unlink(missing_ok=True)
 
 
 def is_finished(folder: Path) -> bool:

@@ -138,7 +138,7 @@ def make_plan(
         raise AudioError(f"none of {len(utterances)} utterances can be encoded{first}")
     budget = encoder.pack_frames if pack_frames is None else pack_frames
     plan = Plan(spec, _batches(pieces, budget), frozenset(done), skipped, free_bytes(folder))
-    if plan.n_bytes + _SPARE_BYTES > plan.free_bytes:
+    if plan.pending and plan.n_bytes + _SPARE_BYTES > plan.free_bytes:
         raise DiskSpaceError(_too_large(plan, folder))
     return plan
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import queue
-import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from sercache import clips, stores
+from sercache import clips, signals, stores
 from sercache.datasets import Skipped
 from sercache.encoders import Encoder, windowed
 from sercache.errors import SercacheError
@@ -122,7 +121,7 @@ class Finished:
 
 def serve(connection: Connection, load: Load, device: str, threads: int, spec: FeatureSpec) -> None:
     """Body of the process. It ends when it is told to, or when the leading process is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the leading process, which says what to do
+    signals.leave_to_parent()
     voice = _Voice(connection)
     try:
         encoder = windowed(_placed(load, device, threads), clips.parse(spec.clip))

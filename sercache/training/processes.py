@@ -6,7 +6,6 @@ A process trains an order at a time: a member by itself, or several as one stack
 from __future__ import annotations
 
 import multiprocessing
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import Any
 
 import torch
 
+from sercache import signals
 from sercache.errors import TrainingError
 from sercache.recipe import Recipe
 from sercache.training import stacked
@@ -63,7 +63,7 @@ def workers(
             process = context.Process(
                 target=_work, args=(theirs, foreign, members, recipe, tables), daemon=True
             )
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), signals.held():
                 warnings.simplefilter(
                     "ignore", DeprecationWarning
                 )  # forking beside threads, which only sleep
@@ -74,7 +74,7 @@ def workers(
     finally:
         for worker in started:
             worker.line.close()
-            worker.process.terminate()
+            worker.process.kill()
         for worker in started:
             worker.process.join()
 
@@ -148,8 +148,7 @@ def _work(
     line: Connection, foreign: list[Connection], members: Sequence[Member], recipe: Recipe, tables: Tables
 ) -> None:
     """The life of a process: train what the parent names, until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signals.leave_to_parent()
     for other in foreign:
         other.close()
     torch.set_num_threads(1)
