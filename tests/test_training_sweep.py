@@ -233,6 +233,6 @@ def test_a_sweep_that_was_begun_under_the_former_names_goes_on_there(
     (cached / "s").mkdir(parents=True)
     assert sercache(*SWEEP, "--grid", "lr=0.1").code == 0
     (cached / "s" / "lr-0.1").rename(cached / "s" / "lr=0.1")
-    code, out, err = sercache(*SWEEP, "--grid", "lr=0.1")
+    code, _, err = sercache(*SWEEP, "--grid", "lr=0.1")
     assert code == 0, err
     assert [path.name for path in (cached / "s").iterdir() if path.is_dir()] == ["lr=0.1"]

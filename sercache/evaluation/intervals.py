@@ -90,7 +90,6 @@ def _classes(groups: Groups, owners: Sequence[np.ndarray]) -> tuple[list[str], _
     def counts_of(times: np.ndarray) -> np.ndarray:
         return np.bincount(cell, weights=times[owner], minlength=len(groups) * n * n).reshape(shape)
 
-    needs_all = np.array([name != "wa" for name in _OF_COUNTS])
     held = counts_of(np.ones(owner.max() + 1)).any(-1)
 
     def measure(times: np.ndarray) -> np.ndarray:
