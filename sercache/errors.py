@@ -23,6 +23,10 @@ class MissingExtraError(SercacheError):
     """An optional package is needed and not installed."""
 
 
+class FileError(SercacheError):
+    """A file of ours that cannot be written or read, or does not hold what was written."""
+
+
 class AudioError(SercacheError):
     """A recording that cannot be used: unreadable, empty, silent, too short."""
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sercache import files
 from sercache.catalog import unknown
 from sercache.errors import SettingsError
 
@@ -141,10 +142,7 @@ def _write(settings: Settings) -> None:
         if paths := getattr(settings, section):
             lines += ["", f"[{section}]"]
             lines += [f"{json.dumps(name)} = {json.dumps(path)}" for name, path in sorted(paths.items())]
-    settings.file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = settings.file.with_suffix(".tmp")
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    temporary.replace(settings.file)
+    files.write_text(settings.file, "\n".join(lines) + "\n", "name another file with SERCACHE_CONFIG")
 
 
 def _default(key: str) -> str:

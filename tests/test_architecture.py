@@ -19,6 +19,7 @@ FLOORS = {
     "sercache.audio": 1,
     "sercache.clips": 1,
     "sercache.states": 1,
+    "sercache.files": 1,
     "sercache.settings": 1,
     "sercache.signals": 1,
     "sercache.transcripts": 1,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from sercache import catalog, settings, stores
 from sercache.commands._console import used, warn
 from sercache.datasets import Corpus
-from sercache.errors import SettingsError
+from sercache.errors import DamagedStoreError, SettingsError
 from sercache.settings import Setting, Settings
 
 _ORIGIN = "origin.json"
@@ -19,21 +18,33 @@ _ORIGIN = "origin.json"
 
 def write_origin(folder: Path, origin: Mapping[str, Any]) -> None:
     """Remember beside the features how they were made: encoder argument, root, options."""
-    path = stores.notes_folder(folder) / _ORIGIN
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(origin, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    stores.write_note(folder, _ORIGIN, origin)
 
 
 def read_origin(folder: Path) -> dict[str, Any]:
-    """What ``write_origin`` wrote; empty where nothing was."""
-    path = stores.notes_folder(folder) / _ORIGIN
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    """What ``write_origin`` wrote; empty where nothing was. Raises DamagedStoreError."""
+    origin = stores.read_note(folder, _ORIGIN)
+    for key, value in origin.items():
+        if not isinstance(value, str | int | float):
+            raise DamagedStoreError(
+                f"{stores.notes_folder(folder) / _ORIGIN} is damaged: {key} is {type(value).__name__}; "
+                f"run sercache verify {shlex.quote(str(folder))} --repair"
+            )
+    return origin
+
+
+def known_origin(folder: Path) -> dict[str, Any]:
+    """``read_origin`` where the origin is no more than a help: a damaged one is told and passed over."""
+    try:
+        return read_origin(folder)
+    except DamagedStoreError as fault:
+        warn(str(fault))
+        return {}
 
 
 def extract_command(folder: Path) -> str:
     """The command that continues the store at ``folder``, as it was first called."""
-    origin = read_origin(folder)
+    origin = known_origin(folder)
     parts = ["sercache extract"]
     for key, flag in _FLAGS.items():
         if key in origin:
@@ -65,7 +76,7 @@ def corpus_root(name: str, flag: Path | None, known: Settings, cache: Path) -> S
     remembered = [
         (stores.notes_folder(folder).stat().st_mtime, origin["root"])
         for folder, spec in stores.find(cache)
-        if spec.corpus == name and (origin := read_origin(folder)).get("root")
+        if spec.corpus == name and (origin := known_origin(folder)).get("root")
     ]
     if remembered:
         return Setting(max(remembered)[1], "as last extracted")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sercache import catalog, settings, transcription, transcripts
+from sercache import catalog, files, settings, transcription, transcripts
 from sercache.commands._console import bar, used, warn
 from sercache.commands._material import NotAtHandError, Place, corpus_of
 from sercache.commands.extract import chosen_utterances
@@ -55,14 +55,13 @@ def latency(wanted: Latency, place: Place) -> record.Score:
     """
     device = settings.resolve_device(place.device)
     path = place.folder / f"latency-{device.replace(':', '-')}.json"
-    known: dict[str, list[float]] = json.loads(path.read_text()) if path.exists() else {}
+    known = files.read_json(path, "delete it to measure anew") if path.exists() else {}
     total = np.zeros(_REPEATS)
     for head, options in wanted.heads:
         key = f"{head} {json.dumps(dict(options), sort_keys=True)} {wanted.seconds:g} s"
         if key not in known:
             known[key] = _milliseconds(head, options, wanted.seconds, device)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(known, indent=1))
+            files.write_json(path, known)
         total += known[key]
     return record.score(total.tolist())
 

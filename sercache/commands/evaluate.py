@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from sercache import catalog, settings
-from sercache.commands._cache import read_origin
+from sercache.commands._cache import known_origin
 from sercache.commands._console import bar, say, used
 from sercache.commands._elsewhere import folder_on, other_corpus
 from sercache.commands._outcome import draw
@@ -57,7 +57,7 @@ def run(request: Request) -> None:
         text, report.corpus["task"], setup, identities(report), report.head, known, cache, root=request.root
     )
     # A run with --finetune-from needs the checkpoint itself; the store remembers where it lay.
-    origin = read_origin(extra.store.path)
+    origin = known_origin(extra.store.path)
     setup = dataclasses.replace(setup, encoder=request.encoder or origin.get("encoder", setup.encoder))
     kind = head_class(
         catalog.load("heads", report.head), setup, [each.spec for each in (extra.store, *extra.beside)]

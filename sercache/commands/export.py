@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
 from pathlib import Path
 from typing import Any
 
-from sercache import encoders
+from sercache import encoders, files
 from sercache.commands._console import used
 from sercache.commands._find import is_same
 from sercache.errors import SettingsError
@@ -50,15 +48,11 @@ def run(
     weights = runs.read_tensors(runs.weights_path(folder, one.fold, one.seed))
     prefix = f"{tail_name(number - 1)}."
     tail.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{secrets.token_hex(4)}.new")
-    temporary.mkdir()
-    try:
+    with (
+        files.new_folder(out) as temporary,
+        files.write_faults_named(out, "choose another folder with --out"),
+    ):
         encoders.export(encoder, temporary, tail, revision=revision)
-        temporary.replace(out)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     used("encoder", f"{encoder}, trained from {boundary} up, fold {one.fold}, seed {one.seed}")
     used("written", f"{out}; use it as --encoder {out}")
 

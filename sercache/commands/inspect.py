@@ -12,7 +12,7 @@ from typing import Any
 
 from sercache import catalog, settings, stores
 from sercache import encoders as encoder_room
-from sercache.commands._cache import read_origin
+from sercache.commands._cache import known_origin
 from sercache.commands._console import columns, duration, say, size, terminal_width, used
 from sercache.commands._setup import head_defaults
 from sercache.datasets import CorpusInfo
@@ -93,7 +93,7 @@ def _describe_store(folder: Path) -> None:
     used("disk", size(folder_bytes(folder)))
     for entry_id, reason in skips(folder).items():
         used("skipped", f"{entry_id}: {reason}")
-    origin = read_origin(folder)
+    origin = known_origin(folder)
     if origin:
         used("made by", f"encoder {origin['encoder']}, root {origin['root']}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from sercache import catalog, settings
-from sercache.commands._cache import read_origin
+from sercache import catalog, files, settings
+from sercache.commands._cache import known_origin
 from sercache.commands._console import say, used
 from sercache.commands._elsewhere import other_corpus
 from sercache.commands._vectors import Labelled, check_embeds, embedded, separation
@@ -118,7 +117,7 @@ def _material(request: Request, report: Report) -> tuple[Setup, Extra]:
         clip_is_chosen=request.clip is not None,
     )
     # A run with --finetune-from needs the checkpoint itself; the store remembers where it lay.
-    origin = read_origin(extra.store.path)
+    origin = known_origin(extra.store.path)
     return replace(setup, encoder=request.encoder or origin.get("encoder", setup.encoder)), extra
 
 
@@ -127,8 +126,5 @@ def _write(
 ) -> None:
     """One line an utterance: where its dot lies, who speaks, its class and what the head says."""
     there = {name: labels for name, labels in groups.items() if labels}
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["id", "x", "y", *there])
-        for row in zip(ids, *places.T.tolist(), *there.values(), strict=True):
-            table.writerow(row)
+    rows = zip(ids, *places.T.tolist(), *there.values(), strict=True)
+    files.write_csv(path, [["id", "x", "y", *there], *rows])

@@ -6,7 +6,6 @@ in ``.POINT.partial``, and the point that is selected is tested with them.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
 import itertools
@@ -21,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from sercache import catalog, settings
+from sercache import catalog, files, settings
 from sercache.commands import train
 from sercache.commands._console import columns, say, used
 from sercache.commands._outcome import draw, printed
@@ -261,10 +260,8 @@ def _place(folder: Path, point: Point) -> Path:
 
 
 def _write_table(path: Path, found: Sequence[tuple[Point, float, Path]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow([*found[0][0], "dev", "run"])
-        table.writerows([*point.values(), value, place.name] for point, value, place in found)
+    rows = [[*point.values(), value, place.name] for point, value, place in found]
+    files.write_csv(path, [[*found[0][0], "dev", "run"], *rows])
 
 
 def _same_sweep(request: Request, path: Path) -> None:
@@ -276,8 +273,7 @@ def _same_sweep(request: Request, path: Path) -> None:
         raise SettingsError(
             f"{path.parent} is a sweep with other settings; give this one another --name, or remove that one"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    files.write_text(path, text)
 
 
 def _show(report: Report, place: Path) -> None:

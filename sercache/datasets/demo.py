@@ -6,13 +6,12 @@ import csv
 import dataclasses
 import importlib.util
 import json
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from sercache import files
 from sercache.datasets import manifest
 from sercache.datasets._demo_script import EMOTIONS, SPEAKERS, Line, script
 from sercache.datasets._records import Corpus, CorpusInfo, Subset, Utterance
@@ -107,20 +106,9 @@ def _generate(root: Path) -> None:
         raise MissingExtraError("the demo corpus is spoken by espeak-ng: pip install 'sercache[demo]'")
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise CorpusError(f"demo: {root} holds other files; name an empty or a new folder")
-    root.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the root, so that the rename stays on one file system.
-    work = root.parent / f".{root.name}-{os.getpid()}"
-    work.mkdir()
-    try:
+    # Another process may have finished first: its corpus is as good.
+    with files.new_folder(root, first_wins=True) as work:
         _fill(work)
-        try:
-            work.replace(root)
-        except OSError:
-            # Another process may have finished first: its corpus is as good.
-            if not (root / _DIGESTS).is_file():
-                raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _fill(folder: Path) -> None:
@@ -144,7 +132,7 @@ def _fill(folder: Path) -> None:
     _write_table(folder / _TABLE, lines)
     names = [_TABLE, *(f"wav/{line.id}.wav" for line in lines)]
     record = {"espeak_ng": told["version"], "files": {name: _digest(folder / name) for name in sorted(names)}}
-    (folder / _DIGESTS).write_text(json.dumps(record, indent=1), encoding="utf-8")
+    files.write_json(folder / _DIGESTS, record)
 
 
 def _speak(lines: list[Line], folder: Path) -> dict[str, int]:

@@ -11,7 +11,6 @@ import functools
 import hashlib
 import inspect
 import json
-import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,10 +21,9 @@ from urllib.parse import quote
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch.nn import Module
 
-from sercache import __version__, metrics, nn, training, views
+from sercache import __version__, files, metrics, nn, training, views
 from sercache.recipe import Recipe
 from sercache.training import Epoch, Fit, Member, View
 from sercache.training.contract import second_of, targets_of
@@ -66,12 +64,10 @@ class Partial:
         self.folder.mkdir(parents=True, exist_ok=True)
         record = {name: value for name, value in vars(done).items() if name not in ("head", "history")}
         record["history"] = [asdict(epoch) for epoch in done.history]
-        weights = {name: value.detach().cpu().contiguous() for name, value in done.head.state_dict().items()}
         temporary = self.folder / f".{secrets.token_hex(4)}.new"
-        save_file(weights, temporary, metadata={_FIELD: json.dumps(record)})
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        files.write_tensors(temporary, done.head.state_dict(), {_FIELD: json.dumps(record)})
         temporary.rename(self.folder / key)
+        files.sync_folder(self.folder)
 
     def read(self, key: str, head: Module) -> Fit | None:
         """The training of this name, its weights in ``head``; None where it is not there or damaged."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from sercache.datasets import Skipped
-from sercache.stores import notes_folder
+from sercache.errors import DamagedStoreError
+from sercache.stores import notes_folder, read_note, write_note
 
 _SKIPS = "skipped.json"
 _UNFINISHED = "unfinished"
@@ -36,16 +37,16 @@ def is_finished(folder: Path) -> bool:
 def record_skips(folder: Path, skipped: Sequence[Skipped]) -> None:
     """Write what could not be encoded, and why, beside the features; nothing skipped leaves no file."""
     path = notes_folder(folder) / _SKIPS
-    if not skipped:
-        path.unlink(missing_ok=True)
-        return
-    temporary = path.with_suffix(".tmp")
     reasons = {item.what: item.reason for item in skipped}
-    temporary.write_text(json.dumps(reasons, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with suppress(DamagedStoreError):
+        if skips(folder) == reasons:  # nothing is touched: the disk may be read-only
+            return
+    if reasons:
+        write_note(folder, _SKIPS, reasons)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def skips(folder: Path) -> dict[str, str]:
-    """Entries that the last extraction into ``folder`` could not encode: id -> reason."""
-    path = notes_folder(folder) / _SKIPS
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    """Entries that the last extraction into ``folder`` could not encode: id -> reason. Raises DamagedStoreError."""
+    return read_note(folder, _SKIPS)

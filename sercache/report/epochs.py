@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
+from sercache import files
 from sercache.errors import MissingExtraError
 from sercache.report.record import Report
 
@@ -22,11 +23,8 @@ def write_epochs(report: Report, folder: Path) -> Path:
     """Write ``epochs.csv`` into a run folder: a line per fold, seed and epoch; empty where not known."""
     rows = [{"fold": run.fold, "seed": run.seed, **epoch} for run in report.runs for epoch in run.history]
     path = folder / EPOCHS
-    with path.open("w", encoding="utf-8", newline="") as file:
-        names = list(dict.fromkeys(name for row in rows for name in row))
-        table = csv.DictWriter(file, names, lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    files.write_csv(path, [names, *([row.get(name, "") for name in names] for row in rows)])
     return path
 
 

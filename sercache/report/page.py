@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from sercache import files
 from sercache.report.plots import figures, svg
 from sercache.report.record import Elsewhere, Report
 from sercache.report.render import Table, show
@@ -45,8 +46,7 @@ def write(
 
     Raises MissingExtraError without matplotlib.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(report, printed=printed, drawn=drawn), encoding="utf-8")
+    files.write_text(path, page(report, printed=printed, drawn=drawn))
     return path
 
 

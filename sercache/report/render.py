@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sercache import files
 from sercache.report.record import Interval, Score
 
 Format = Literal["text", "markdown", "csv", "latex"]
@@ -63,11 +64,10 @@ class Table:
 
     def write(self, stem: Path) -> list[Path]:
         """Write ``stem`` with .md, .csv and .tex; gives the paths."""
-        stem.parent.mkdir(parents=True, exist_ok=True)
         paths = []
         for kind in ("markdown", "csv", "latex"):
             path = stem.with_name(stem.name + _SUFFIX[kind])
-            path.write_text(self.render(kind) + "\n", encoding="utf-8")
+            files.write_text(path, self.render(kind) + "\n")
             paths.append(path)
         return paths
 

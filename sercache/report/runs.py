@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import secrets
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from sercache import files
 from sercache.errors import SettingsError
 from sercache.report.record import READABLE, Report
 
@@ -43,19 +41,12 @@ def save(
     folder = Path(folder)
     if folder.exists() and not _may_go(folder, overwrite):
         raise SettingsError(f"{folder} exists already; choose another name for this run, or remove it")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.new")
-    temporary.mkdir()
-    try:
-        _write(report, temporary)
+    with files.new_folder(folder) as temporary:
+        with files.write_faults_named(folder, "choose another folder with --runs"):
+            _write(report, temporary)
         for (fold, seed), state in (weights or {}).items():
             name = _scaling_name(fold) if seed is None else _weights_name(fold, seed)
-            _write_tensors(temporary / WEIGHTS / name, state)
-        _sync(temporary)
-        _put_in_place(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+            files.write_tensors(temporary / WEIGHTS / name, state)
     return folder
 
 
@@ -180,32 +171,8 @@ def _write_text(path: Path, lines: Sequence[str]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def _write_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
-    from safetensors.torch import save_file
-
-    path.parent.mkdir(exist_ok=True)
-    save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, path)
-
-
 def _may_go(folder: Path, overwrite: bool) -> bool:
     """Whether what lies at ``folder`` may be replaced: an empty folder, or a run if asked for."""
     if not folder.is_dir():
         return False
     return not any(folder.iterdir()) or (overwrite and (folder / REPORT).is_file())
-
-
-def _put_in_place(temporary: Path, folder: Path) -> None:
-    """Rename ``temporary`` to ``folder``; an older run goes only when the new one stands."""
-    older = temporary.with_suffix(".old")
-    if folder.exists():
-        folder.rename(older)
-    temporary.rename(folder)
-    shutil.rmtree(older, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    """Bring all files to the disk, so that the rename never shows an empty one."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())

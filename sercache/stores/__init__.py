@@ -6,9 +6,12 @@ every format. docs/decisions/0001-store-layout.md says how a store lies on disk 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import shlex
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+from sercache import files
 from sercache.stores import layout as _layout
 from sercache.stores.contract import Damage, Entry, FeatureStore, FeatureWriter
 from sercache.stores.dtypes import decode_frames, encode_frames
@@ -30,9 +33,11 @@ __all__ = [
     "find",
     "notes_folder",
     "open",
+    "read_note",
     "read_spec",
     "store_path",
     "verify",
+    "write_note",
 ]
 
 
@@ -86,6 +91,22 @@ def read_spec(path: Path) -> FeatureSpec:
 def notes_folder(path: Path) -> Path:
     """Where small files about a store belong: stock readers of its format do not look there."""
     return path / "ledger"
+
+
+def write_note(path: Path, name: str, value: Mapping[str, Any]) -> None:
+    """Keep a small record about the store at ``path``, durably, with a checksum. Raises DiskSpaceError, FileError."""
+    from sercache.stores import checked_json
+
+    files.write_bytes(notes_folder(path) / name, checked_json.dump(dict(value), indent=1))
+
+
+def read_note(path: Path, name: str) -> dict[str, Any]:
+    """What ``write_note`` wrote, of earlier versions too; empty where nothing was. Raises DamagedStoreError."""
+    from sercache.stores import checked_json
+
+    file = notes_folder(path) / name
+    remedy = f"run sercache verify {shlex.quote(str(path))} --repair"
+    return checked_json.load_note(file, remedy) if file.exists() else {}
 
 
 def verify(path: Path, progress: Callable[[int], object] = lambda n_bytes: None) -> list[Damage]:

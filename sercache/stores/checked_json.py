@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sercache.errors import DamagedStoreError
+from sercache.files import in_words
 from sercache.stores.durable import crc32c
 
 
@@ -18,10 +19,35 @@ def dump(value: Any, indent: int | None = None) -> bytes:
 
 def load(path: Path, remedy: str) -> Any:
     """The value that ``dump`` wrote. Raises DamagedStoreError, with ``remedy``, where a single byte differs."""
-    head, _, body = path.read_bytes().partition(b"\n")
+    return _checked(path, path.read_bytes(), remedy)
+
+
+def load_note(path: Path, remedy: str) -> dict[str, Any]:
+    """The object that ``dump`` wrote, or plain JSON as earlier versions kept their notes. Raises DamagedStoreError."""
+    try:
+        data = path.read_bytes()
+    except OSError as fault:
+        raise DamagedStoreError(f"{path} cannot be read: {in_words(fault)}; {remedy}") from fault
+    if data.startswith(b'{"crc32c"'):
+        found = _checked(path, data, remedy)
+    else:
+        try:
+            found = json.loads(data)
+        except (ValueError, RecursionError) as fault:
+            raise DamagedStoreError(f"{path} is damaged: it is no JSON; {remedy}") from fault
+    if not isinstance(found, dict) or "record" in found:  # of a checked one whose first line was hit
+        raise DamagedStoreError(f"{path} is damaged: it is not what was written; {remedy}")
+    return found
+
+
+def _checked(path: Path, data: bytes, remedy: str) -> Any:
+    head, _, body = data.partition(b"\n")
     if head != _head(body):
         raise DamagedStoreError(f"{path} is damaged: its checksum does not fit; {remedy}")
-    return json.loads(b"{" + body)["record"]
+    try:
+        return json.loads(b"{" + body)["record"]
+    except (ValueError, RecursionError, KeyError) as fault:  # crafted: its checksum fits
+        raise DamagedStoreError(f"{path} is damaged: it is not what was written; {remedy}") from fault
 
 
 def _head(body: bytes) -> bytes:

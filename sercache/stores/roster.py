@@ -166,12 +166,14 @@ def _claims(ledger: Path) -> list[int]:
 
 
 def _owner(ledger: Path, number: int) -> str | None:
-    """Name of the writer that holds a claim, empty where it is not written yet; None where it is released."""
+    """Name of the writer that holds a claim, empty where it is not written yet, or damaged; None: released."""
     try:
-        text = _claim_path(ledger, number).read_text()
-        return json.loads(text) if text else ""
+        found = json.loads(_claim_path(ledger, number).read_bytes())
     except FileNotFoundError:
         return None
+    except ValueError:
+        return ""
+    return found if isinstance(found, str) else ""
 
 
 def _living(writers: Path) -> set[str]:
@@ -195,5 +197,5 @@ def _may_live_elsewhere(lock: Path) -> bool:
     try:
         elsewhere = json.loads(owner.read_text())["host"] != platform.node()
         return elsewhere and time.time() - owner.stat().st_mtime < STALE_SECONDS
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return False

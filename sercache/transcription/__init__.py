@@ -6,13 +6,12 @@ words, as in Chen and Zhang (2022), whose Table 1 gives the error rates.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sercache import audio, transcripts
+from sercache import audio, files, transcripts
 from sercache.datasets import Skipped, Utterance
 from sercache.errors import AudioError, MissingExtraError, SettingsError
 from sercache.transcription._recogniser import Recogniser, load
@@ -101,7 +100,8 @@ def _there(path: Path, recogniser: Recogniser) -> frozenset[str]:
     """Ids that the file holds, once it is known to be this recogniser's; a line that was cut off is dropped."""
     origin = path.with_name(path.name + ".origin.json")
     if path.exists() and path.stat().st_size:
-        known = json.loads(origin.read_text(encoding="utf-8")) if origin.exists() else None
+        remedy = f"choose another --out, or delete {path}"
+        known = files.read_json(origin, remedy) if origin.exists() else None
         if known != dict(recogniser.identity):
             raise SettingsError(
                 f"{path} was not written by {recogniser.name} as it is now; choose another --out, or delete it"
@@ -111,7 +111,7 @@ def _there(path: Path, recogniser: Recogniser) -> frozenset[str]:
         if whole != content:
             path.write_bytes(whole)
         return frozenset(transcripts.read(path)) if whole.count(b"\n") > 1 else frozenset()
-    origin.write_text(json.dumps(dict(recogniser.identity), indent=1) + "\n", encoding="utf-8")
+    files.write_json(origin, dict(recogniser.identity))
     transcripts.append(path, ())
     return frozenset()
 
