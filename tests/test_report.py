@@ -15,7 +15,7 @@ import pytest
 import torch
 from make_report import make_report
 
-from sercache.errors import MissingExtraError, SettingsError
+from sercache.errors import DiskSpaceError, MissingExtraError, SettingsError
 from sercache.report import page, plots, runs, tables
 from sercache.report.record import Interval, Report, Score, Summary, score
 from sercache.report.render import Difference, Reference, Table, show
@@ -112,7 +112,7 @@ def test_a_failed_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DiskSpaceError, match="is full: free some space"):
         runs.save(make_report(seed=1), tmp_path / "run", overwrite=True)
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
     assert runs.load(tmp_path / "run") == make_report()
