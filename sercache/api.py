@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sercache import catalog, encoders, evaluation, extraction, recipe, settings, stores
+from sercache import catalog, encoders, evaluation, extraction, recipe, settings, stores, text
 from sercache.commands._console import bar
 from sercache.commands._filling import carry_out, plan_for
 from sercache.commands._setup import Request, check_inputs, chosen_setup, head_options
@@ -23,9 +23,16 @@ from sercache.stores import FeatureStore
 from sercache.stores.spec import DType
 
 
-def read_corpus(name: str, root: str | Path) -> Corpus:
-    """The corpus ``name`` (``sercache datasets``) as it lies in ``root``. Raises CorpusError."""
-    corpus: Corpus = catalog.load("sercache.datasets", name).read(Path(root).expanduser())
+def read_corpus(
+    name: str, root: str | Path, *, encoding: str | None = None, labels_as_written: bool = False
+) -> Corpus:
+    """The corpus ``name`` (``sercache datasets``) as it lies in ``root``. Raises CorpusError.
+
+    ``encoding`` is that of tables which are not UTF-8; ``labels_as_written`` keeps labels apart that differ only by
+    case, space or the form of a letter.
+    """
+    with text.reading_as(encoding, labels_as_written):
+        corpus: Corpus = catalog.load("sercache.datasets", name).read(Path(root).expanduser())
     return corpus
 
 

@@ -19,6 +19,10 @@ class SettingsError(SercacheError):
     """An option, environment variable or configuration file that cannot be used."""
 
 
+class TextError(SercacheError):
+    """A text file or table that cannot be read: its encoding is not known, or its lines make no table."""
+
+
 class MissingExtraError(SercacheError):
     """An optional package is needed and not installed."""
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sercache import files
+from sercache import files, text
 from sercache.catalog import unknown
-from sercache.errors import SettingsError
+from sercache.errors import SettingsError, TextError
 
 KEYS = {
     "cache": "folder that holds the feature stores",
@@ -88,8 +88,8 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     if not path.exists():
         return Settings(path, environment=env)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        content = tomllib.loads(text.read(path).removeprefix("\ufeff"))
+    except (TextError, tomllib.TOMLDecodeError, RecursionError) as fault:
         raise SettingsError(
             f"cannot read the configuration file {path}: {fault}; mend or delete it"
         ) from None

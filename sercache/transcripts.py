@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from sercache.errors import SettingsError
+from sercache import tables, text
+from sercache.errors import SettingsError, TextError
 
 COLUMNS = ("id", "text")
 """Of the files that are written here; ``transcript`` is read as ``text`` too."""
@@ -24,20 +25,17 @@ def read(path: Path) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            for number, row in _rows(path, file):
-                text = next((row[name] for name in _TEXTS if row.get(name) is not None), None)
-                if not isinstance(row.get("id"), str) or not isinstance(text, str):
-                    raise SettingsError(
-                        f"{path}, line {number}: expected an id and a text, got {_short(row)}"
-                    )
-                if row["id"] in found:
-                    raise SettingsError(f"{path}, line {number}: id {row['id']} occurs twice; keep one line")
-                found[str(row["id"])] = text.strip()
-    except (OSError, ValueError, csv.Error) as fault:
-        raise SettingsError(
-            f"{path} cannot be read as transcripts ({fault}); it is CSV, TSV or JSON lines"
-        ) from fault
+        content = text.read(path).removeprefix("\ufeff")
+    except TextError as fault:
+        raise SettingsError(f"{path} cannot be read as transcripts: {fault}") from None
+    for number, row in _rows(path, content):
+        said = next((row[name] for name in _TEXTS if row.get(name) is not None), None)
+        if not isinstance(row.get("id"), str) or not isinstance(said, str):
+            raise SettingsError(f"{path}, line {number}: expected an id and a text, got {_short(row)}")
+        name = str(row["id"]).strip()
+        if name in found:
+            raise SettingsError(f"{path}, line {number}: id {name} occurs twice; keep one line")
+        found[name] = said.strip()
     if not found:
         raise SettingsError(
             f"{path} holds no transcripts; expected a header {','.join(COLUMNS)} and a line for each"
@@ -67,26 +65,38 @@ def append(path: Path, rows: Iterable[tuple[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def _rows(path: Path, file: Iterable[str]) -> Iterator[tuple[int, Mapping[str, object]]]:
+def _rows(path: Path, content: str) -> Iterator[tuple[int, Mapping[str, object]]]:
     """(line number, fields). Raises SettingsError for an unknown kind of file or a header without columns."""
     kind = path.suffix.lower()
     if kind in _LINES:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(content.split("\n"), start=1):
             if line.strip():
-                record = json.loads(line)
-                yield number, record if isinstance(record, dict) else {"": record}
+                yield number, _record(line, f"{path}, line {number}")
         return
     if kind not in _DELIMITERS:
         known = ", ".join([*_DELIMITERS, *_LINES])
         raise SettingsError(f"{path}: a file of transcripts ends in {known}")
-    reader = csv.DictReader(file, delimiter=_DELIMITERS[kind], strict=True)
-    names = reader.fieldnames or []
+    try:
+        table = tables.parse(content, path, (*COLUMNS, *_TEXTS))
+    except TextError as fault:
+        raise SettingsError(f"{path} cannot be read as transcripts: {fault}") from None
+    names = table.columns
     if "id" not in names or not any(name in names for name in _TEXTS):
         raise SettingsError(
-            f"{path}: its first line must name the columns id and text, got {', '.join(names)}"
+            f"{path}: its first line must name the columns id and text, got {', '.join(names)[:200]}"
         )
-    for row in reader:
-        yield reader.line_num, row
+    for row in table.rows:
+        yield row.line, row.cells
+
+
+def _record(line: str, where: str) -> Mapping[str, object]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as fault:
+        raise SettingsError(f"{where} cannot be read as transcripts: not JSON: {str(fault)[:100]}") from None
+    if not isinstance(record, dict):
+        raise SettingsError(f"{where}: expected an id and a text, got {line.strip()[:60]}")
+    return {tables.column(str(key)): value for key, value in record.items()}
 
 
 def _short(row: Mapping[str, object]) -> str:

@@ -20,6 +20,8 @@ FLOORS = {
     "sercache.clips": 1,
     "sercache.states": 1,
     "sercache.files": 1,
+    "sercache.text": 1,
+    "sercache.tables": 1,
     "sercache.settings": 1,
     "sercache.signals": 1,
     "sercache.transcripts": 1,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import corpus_trees
 import pytest
 from hypothesis import given, settings
@@ -227,3 +229,27 @@ def test_audformat_tables_that_disagree_and_damaged_headers(tmp_path):
         header.write_text(content)
         with pytest.raises(CorpusError, match="cannot load"):
             audformat.read(root)
+
+
+def test_audformat_codes_are_read_as_their_words_and_close_segments_apart(tmp_path):
+    pytest.importorskip("audformat")
+    root = tmp_path / "db"
+    corpus_trees.write_wav(root / "wav" / unicodedata.normalize("NFD", "fröhlich.wav"))
+    corpus_trees.write_text(
+        root / "db.yaml",
+        "name: coded\nsource: x\nusage: research\nlanguages: [deu]\nschemes:\n  emotion:\n    dtype: str\n"
+        "    labels: {'0': anger, '1': Anger, '2': joy}\n"
+        "tables:\n  segments:\n    type: segmented\n    columns:\n      emotion: {scheme_id: emotion}\n",
+    )
+    spans = [("0.1001", "0.2", "0"), ("0.1004", "0.2", "0"), ("0.2", "0.25", "1"), ("0.25", "0.3", "2")]
+    rows = "".join(f"wav/fröhlich.wav,0 days 00:00:0{a},0 days 00:00:0{b},{code}\n" for a, b, code in spans)
+    corpus_trees.write_text(root / "db.segments.csv", f"file,start,end,emotion\n{rows}")
+    corpus = audformat.read(root)
+    assert {u.id: u.raw_label for u in corpus.utterances} == {
+        "wav/fröhlich[0.100100-0.200000]": "anger",
+        "wav/fröhlich[0.100400-0.200000]": "anger",
+        "wav/fröhlich[0.200-0.250]": "anger",  # as ever where no other segment is near
+        "wav/fröhlich[0.250-0.300]": "joy",
+    }
+    assert "4 recordings have names that the disk spells otherwise" in corpus.warnings[0]
+    assert "'anger' (2) and 'Anger' (1) are the class anger" in corpus.warnings[1]

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import unicodedata
 from pathlib import Path
 
 import corpus_trees
@@ -8,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sercache import text
 from sercache.datasets import manifest
 from sercache.errors import CorpusError, SercacheError, UnknownNameError
 
@@ -52,7 +56,7 @@ def test_json_lines(folder):
     assert corpus.warnings == ("columns of m.jsonl that are not used: x",)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
 def test_encodings_and_semicolons(folder, encoding):
     corpus = manifest.read(
         table(folder, "path;label;transcript\r\nwav/a.wav;Wut;schön\r\n", encoding=encoding).parent
@@ -171,3 +175,223 @@ def test_scales_that_cannot_be_read(folder, scale):
 def test_two_scales_are_refused(folder):
     with pytest.raises(CorpusError, match="line 3: another scale than in line 2"):
         manifest.read(table(folder, "path,scale\nwav/a.wav,1..5\nwav/b.wav,1..7\n"))
+
+
+# One spelling for one thing
+
+FORMS = st.sampled_from(["NFC", "NFD", "NFKC", "NFKD"])
+LABELS = ["anger", "fröhlich", "very happy", "生气", "Ärger", "ｆｅａｒ", "1", "12.5", "-3"]
+
+
+def spelt(label: str, form: str, case: str, space: str) -> str:
+    """``label`` as another hand writes it."""
+    return space + unicodedata.normalize(form, getattr(label, case)().replace(" ", space or " ")) + space
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(LABELS),
+            FORMS,
+            st.sampled_from(["upper", "lower", "title", "capitalize"]),
+            st.sampled_from(["", " ", "  ", "\xa0", "\u3000"]),
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    st.sampled_from([",", ";", "\t"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_labels_that_differ_in_spelling_alone_are_one_class(tmp_path_factory, rows, separator, encoding):
+    folder = tmp_path_factory.getbasetemp() / "spelling"
+    corpus_trees.write_wav(folder / "a.wav")
+    lines = [separator.join(["id", "path", "label"])]
+    lines += [separator.join([f"u{n}", "a.wav", spelt(*row)]) for n, row in enumerate(rows)]
+    corpus = manifest.read(table(folder, "\n".join(lines) + "\n", encoding=encoding))
+    classes = {u.id: u.raw_label for u in corpus.utterances}
+    meant = {f"u{n}": row[0] for n, row in enumerate(rows)}
+    for one in meant:
+        for other in meant:
+            assert (classes[one] == classes[other]) is (meant[one] == meant[other])
+    written = {spelt(*row).replace("\xa0", " ").replace("\u3000", " ").strip() for row in rows}
+    assert any("column label" in line for line in corpus.warnings) is (
+        len(written) > len(set(meant.values()))
+    )
+
+
+def test_the_most_frequent_spelling_counts_and_the_others_are_counted(folder):
+    path = table(folder, "path,label,speaker\nwav/a.wav,Happy,s1\nwav/b.wav,happy,S1\nwav/c.wav,HAPPY ,s1\n")
+    corpus = manifest.read(path)
+    assert corpus.classes() == ["Happy"]  # of equals the first
+    assert {u.speaker for u in corpus.utterances} == {"s1"}
+    assert [line for line in corpus.warnings if "column label: 2 values" in line and "class Happy" in line]
+    with text.reading_as(labels_as_written=True):
+        apart = manifest.read(path)
+    assert apart.classes() == ["HAPPY", "Happy", "happy"]
+    assert not apart.warnings
+    assert apart.release == corpus.release
+
+
+def test_numbers_as_labels(folder):
+    rows = [
+        '{"path": "wav/a.wav", "label": 1}',
+        '{"path": "wav/b.wav", "label": 1.0}',
+        '{"path": "wav/c.wav", "label": null}',
+    ]
+    corpus = manifest.read(table(folder, "\n".join(rows), "m.jsonl"))
+    assert corpus.labels() == {"wav/a": "1", "wav/b": "1"}
+    for value in ("true", "NaN", "Infinity", "[]"):
+        with pytest.raises(CorpusError, match="line 1: label must be text or a number"):
+            manifest.read(table(folder, f'{{"path": "wav/a.wav", "label": {value}}}', "m.jsonl"))
+    corpus = manifest.read(table(folder, "path,label\nwav/a.wav,NaN\nwav/b.wav,x\n", "m.csv"))
+    assert any("have the label 'NaN'" in line for line in corpus.warnings)
+
+
+def test_a_label_map_is_matched_by_what_a_label_means(folder, tmp_path):
+    corpus = manifest.read(table(folder, "path,label\nwav/a.wav,Happy\nwav/b.wav,sad\n"))
+    chosen = tmp_path / "map.toml"
+    chosen.write_text('[labels]\n"happy " = "joy"\nSAD = "grief"\n', encoding="utf-8")
+    assert corpus.labels(str(chosen)) == {"wav/a": "joy", "wav/b": "grief"}
+    with text.reading_as(labels_as_written=True), pytest.raises(UnknownNameError, match="SAD"):
+        corpus.labels(str(chosen))
+    chosen.write_text('[labels]\nhappy = "joy"\nHappy = "fun"\n', encoding="utf-8")
+    with pytest.raises(CorpusError, match="maps the raw label 'Happy' twice"):
+        corpus.labels(str(chosen))
+    chosen.write_text('[labels]\nhappy = "good"\nsad = "Good"\n', encoding="utf-8")
+    with pytest.raises(CorpusError, match="differ only in spelling"):
+        corpus.labels(str(chosen))
+    chosen.write_bytes('[labels]\nHappy = "fröhlich"\n'.encode("cp1252"))
+    with pytest.raises(
+        CorpusError, match=r"map\.toml line 2 is not UTF-8; it can be read as cp1252 \(.*fröhlich"
+    ):
+        corpus.labels(str(chosen))
+    with text.reading_as("cp1252"):
+        assert corpus.labels(str(chosen)) == {"wav/a": "fröhlich"}
+
+
+# Names of files
+
+
+@pytest.mark.parametrize("written", ["NFC", "NFD"])
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+def test_a_name_is_found_in_either_form(folder, written, on_disk):
+    name = "fröhlich é.wav"
+    corpus_trees.write_wav(folder / "wav" / unicodedata.normalize(on_disk, name))
+    corpus = manifest.read(table(folder, f"path,label\nwav/{unicodedata.normalize(written, name)},x\n"))
+    assert [u.id for u in corpus.utterances] == ["wav/fröhlich é"]
+    assert corpus.utterances[0].path.is_file()
+    assert any("1 recordings have names that the disk" in line for line in corpus.warnings) is (
+        written != on_disk
+    )
+
+
+def test_backslashes_and_case(folder):
+    corpus = manifest.read(table(folder, "path,label\nwav\\a.wav,x\nWAV/B.Wav,y\n"))
+    assert [(u.id, u.path) for u in corpus.utterances] == [
+        ("WAV/B", folder / "wav/b.wav"),
+        ("wav/a", folder / "wav/a.wav"),
+    ]
+    assert any("2 recordings have names that the disk spells otherwise" in line for line in corpus.warnings)
+
+
+def test_a_name_that_could_be_several_is_named(folder):
+    for name in ("x.wav", "X.wav"):
+        corpus_trees.write_wav(folder / "wav" / name)
+    if len(list((folder / "wav").glob("[xX].wav"))) < 2:
+        pytest.skip("this file system does not tell case apart")
+    corpus = manifest.read(table(folder, "path,label\nwav/x.wav,x\nwav/x.WAV,y\n"))
+    assert [u.id for u in corpus.utterances] == ["wav/x.wav"]
+    assert "x.WAV could be any of X.wav, x.wav" in corpus.skipped[0].reason
+
+
+def test_a_folder_is_listed_once_whatever_it_holds(folder, monkeypatch):
+    for n in range(20):
+        corpus_trees.write_wav(folder / "wav" / f"N{n}.wav")
+    listed = []
+    real = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path=".": listed.append(path) or real(path))
+    rows = "".join(f"wav/n{n}.wav,x\n" for n in range(20))
+    assert len(manifest.read(table(folder, f"path,label\n{rows}")).utterances) == 20
+    assert len(listed) == 1
+
+
+def test_recordings_outside_the_folder_are_taken_and_counted(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    for name in ("one", "two", "three"):
+        corpus_trees.write_wav(elsewhere / f"{name}.wav")
+    (folder / "wav" / "link.wav").symlink_to(elsewhere / "three.wav")
+    rows = f"{os.path.relpath(elsewhere, folder)}/one.wav,x\n{elsewhere}/two.wav,x\nwav/link.wav,x\nwav/a.wav,x\n"
+    corpus = manifest.read(table(folder, f"path,label\n{rows}"))
+    assert len(corpus.utterances) == 4
+    assert [
+        line for line in corpus.warnings if line.startswith(f"3 recordings lie outside {folder}, first: ")
+    ]
+
+
+# Ids
+
+
+def test_segments_without_ids_get_them_from_where_they_lie(folder):
+    header = "path,label,start,end\n"
+    corpus = manifest.read(
+        table(folder, f"{header}wav/a.wav,x,0,0.1\nwav/a.wav,y,0.1,\nwav/b.wav,y,0.1,0.2\n")
+    )
+    assert [u.id for u in corpus.utterances] == ["wav/a[0.000-0.100]", "wav/a[0.100-]", "wav/b"]
+    close = manifest.read(
+        table(folder, f"{header}wav/a.wav,x,0.1001,0.2\nwav/a.wav,y,0.1004,0.2\nwav/a.wav,y,0,1\n")
+    )
+    assert [u.id for u in close.utterances] == [
+        "wav/a[0.000-1.000]",
+        "wav/a[0.100100-0.200000]",
+        "wav/a[0.100400-0.200000]",
+    ]
+
+
+def test_names_that_differ_in_their_suffix_alone_keep_it(folder):
+    corpus_trees.write_wav(folder / "wav" / "a.WAVE")
+    corpus = manifest.read(table(folder, "path,label\nwav/a.wav,x\nwav/a.WAVE,y\nwav/b.wav,y\n"))
+    assert [u.id for u in corpus.utterances] == ["wav/a.WAVE", "wav/a.wav", "wav/b"]
+
+
+def test_rows_that_say_the_same_are_counted_and_others_refused(folder):
+    corpus = manifest.read(table(folder, "path,label\nwav/a.wav,x\nwav/a.wav,x\nwav/b.wav,y\n"))
+    assert len(corpus.utterances) == 2
+    assert "1 rows of manifest.csv repeat others, first: line 3 says what line 2 says" in corpus.warnings[0]
+    with pytest.raises(
+        CorpusError, match=r"line 3: says of wav/a the label 'y', line 2 says 'x'; .*column id"
+    ):
+        manifest.read(table(folder, "path,label\nwav/a.wav,x\nwav/a.wav,y\n"))
+    corpus = manifest.read(
+        table(folder, "id,path,label\n1,wav/a.wav,x\n2,wav/a.wav,y\n3,wav/b.wav,y\n4,wav/b.wav,y\n")
+    )
+    assert "several ids with different labels, first: a.wav (x in line 2, y in line 3)" in corpus.warnings[0]
+    assert "several ids with one label, first: b.wav (3, 4)" in corpus.warnings[1]
+
+
+def test_a_table_that_is_no_unicode_needs_its_encoding(folder):
+    path = table(folder, "path,label\nwav/a.wav,生气\nwav/b.wav,快乐\n", encoding="gb18030")
+    with pytest.raises(CorpusError, match=r"line 2 is not UTF-8; it can be read as gb18030 \(生气\)"):
+        manifest.read(path)
+    with text.reading_as("gbk"):
+        corpus = manifest.read(path)
+    assert corpus.classes() == ["快乐", "生气"]
+    with text.reading_as("gb18030"):
+        assert manifest.read(path).release == corpus.release
+    with text.reading_as("cp1252"):  # what earlier releases took it for: its stores are found
+        assert manifest.read(path).release == hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    with text.reading_as("gbk"):
+        assert (
+            "is Unicode by itself" in manifest.read(table(folder, "path,label\nwav/a.wav,生气\n")).warnings[0]
+        )
+
+
+def test_exports_of_spreadsheets(folder):
+    content = 'sep=;\r\n Path ;"Label ";Start;;\r\nwav/a.wav;"ha;ppy";0,05;;\r\n;;;;\r\n'
+    (u,) = manifest.read(table(folder, content)).utterances
+    assert (u.raw_label, u.start) == ("ha;ppy", 0.05)
+    (u,) = manifest.read(table(folder, "Path\tLabel\r\nwav/a.wav\tx\r\n", "m.txt", "utf-16")).utterances
+    assert u.raw_label == "x"
+    (folder / "book.xlsx").write_bytes(b"PK")
+    with pytest.raises(CorpusError, match="save the sheet as CSV UTF-8"):
+        manifest.read(folder / "book.xlsx")

@@ -212,7 +212,7 @@ def test_a_file_of_transcripts_is_read_as_it_was_written(
     [
         ("t.csv", "id,words\na,b\n", "must name the columns id and text, got id, words"),
         ("t.csv", "id,text\na,b\na,c\n", "line 3: id a occurs twice"),
-        ("t.csv", "id,text\na\n", "line 2: expected an id and a text"),
+        ("t.csv", "id,text\na\n", "line 2: 1 values for 2 columns"),
         ("t.csv", "id,text\n", "holds no transcripts"),
         ("t.csv", "", "must name the columns"),
         ("t.csv", 'id,text\na,"b\n', "cannot be read as transcripts"),

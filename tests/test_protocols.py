@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sercache import text
 from sercache.datasets import Corpus, CorpusInfo, Utterance
 from sercache.errors import ProtocolError, UnknownNameError
-from sercache.protocols import DEVS, PROTOCOLS, Fold, make_folds
+from sercache.protocols import DEVS, PROTOCOLS, Fold, _lists, make_folds
 
 SPEAKERS = [f"S{session}{sex}" for session in range(1, 6) for sex in "FM"]
 INFO = CorpusInfo(
@@ -377,7 +379,7 @@ def test_superb_dev_follows_the_order_of_a_list(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "cannot read the list"), ("S2F_0\n", "lacks 47 of 48"), (b"\xff\xfe", "not UTF-8")],
+    [(None, "cannot read the list"), ("S2F_0\n", "lacks 47 of 48"), (b"\xe4\n", "not UTF-8")],
 )
 def test_orders_that_cannot_be_used(tmp_path, content, message):
     path = tmp_path / "order.txt"
@@ -484,3 +486,18 @@ def test_a_task_of_numbers_needs_no_classes():
     made = make_folds(corpus, one, "leave-one-speaker-out", dev="random20", numeric=True)
     assert {id for fold in made for id in fold.test} == set(one)
     assert all(fold.dev for fold in made)
+
+
+def test_lists_in_other_encodings_and_other_forms_of_a_letter(tmp_path):
+    names = [unicodedata.normalize("NFC", name) for name in ("müde", "fröhlich", "käse")]
+    there = [Utterance(id=name, path=Path("x"), raw_label="a", speaker="") for name in names]
+    lines = "".join(f"{name}\t{part}\n" for name, part in zip(names, ("train", "dev", "test"), strict=True))
+    path = tmp_path / "split.tsv"
+    expected = {part: [name] for name, part in zip(names, ("train", "dev", "test"), strict=True)}
+    path.write_bytes(unicodedata.normalize("NFD", lines).encode())
+    assert _lists.read_split(path, "own", {u.id: u for u in there}) == expected
+    path.write_bytes(lines.encode("cp1252"))
+    with pytest.raises(ProtocolError, match=r"line 1 is not UTF-8; it can be read as cp1252 \(müde\)"):
+        _lists.read_split(path, "own", {u.id: u for u in there})
+    with text.reading_as("cp1252"):
+        assert _lists.read_split(path, "own", {u.id: u for u in there}) == expected

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from sercache import catalog, settings, stores
+from sercache import catalog, settings, stores, text
 from sercache.commands._console import used, warn
 from sercache.datasets import Corpus
 from sercache.errors import DamagedStoreError, SettingsError
@@ -50,6 +51,7 @@ def extract_command(folder: Path) -> str:
         if key in origin:
             parts.append(f"{flag} {shlex.quote(str(origin[key]))}")
     parts += ["--pooled-only"] if origin.get("pooled_only") else []
+    parts += ["--labels-as-written"] if origin.get("labels_as_written") else []
     return " ".join(parts)
 
 
@@ -63,6 +65,7 @@ _FLAGS = {
     "task": "--task",
     "language": "--language",
     "transcripts": "--transcripts",
+    "encoding": "--encoding",
 }
 
 
@@ -86,11 +89,29 @@ def corpus_root(name: str, flag: Path | None, known: Settings, cache: Path) -> S
     )
 
 
+def _as_extracted(name: str, root: Path, cache: Path) -> AbstractContextManager[None]:
+    """Read text as the last extraction of this corpus did, but for what the call says itself."""
+    origins = [
+        (
+            stores.notes_folder(folder).stat().st_mtime,
+            origin.get("encoding"),
+            origin.get("labels_as_written", False),
+        )
+        for folder, spec in stores.find(cache)
+        if spec.corpus == name and (origin := read_origin(folder)).get("root") == str(root.absolute())
+    ]
+    _, encoding, as_written = max(origins, key=lambda each: each[0], default=(0.0, None, False))
+    here = text.reading()
+    return text.reading_as(None if here.encoding else encoding, as_written)
+
+
 def read_corpus(name: str, flag: Path | None, known: Settings, cache: Path) -> tuple[Corpus, Setting]:
     """The corpus as it lies on disk; says where, how much, and what differs from its published tables."""
     module = catalog.load("sercache.datasets", name)
     root = corpus_root(name, flag, known, cache)
-    corpus = module.read(Path(root.value).expanduser())
+    folder = Path(root.value).expanduser()
+    with _as_extracted(name, folder, cache):
+        corpus = module.read(folder)
     used("corpus", f"{name} {corpus.release}".rstrip() + f", {len(corpus.utterances)} utterances in {root}")
     for line in corpus.warnings:
         warn(line)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sercache import catalog, encoders, extraction, settings, signals, stores
+from sercache import catalog, encoders, extraction, settings, signals, stores, text
 from sercache.commands._cache import read_corpus, write_origin
 from sercache.commands._console import bar, duration, say, size, used, warn
 from sercache.commands._filling import carry_out, plan_for
@@ -268,4 +268,9 @@ def _origin(request: Request, root: str) -> dict[str, Any]:
         record["encoder"] = str(Path(request.encoder).expanduser().absolute())
     if request.transcripts is not None:
         record["transcripts"] = str(request.transcripts.expanduser().absolute())
+    how = text.reading()
+    if how.encoding is not None:
+        record["encoding"] = how.encoding
+    if how.labels_as_written:
+        record["labels_as_written"] = True
     return {**record, "root": str(Path(root).expanduser().absolute())}

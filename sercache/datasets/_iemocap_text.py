@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sercache.datasets._labels import canonical
 from sercache.datasets._records import Rating
-from sercache.datasets._text import read_lines
+from sercache.datasets._text import WESTERN, read_lines
 
 CODES = frozenset(("ang", "dis", "exc", "fea", "fru", "hap", "neu", "oth", "sad", "sur", "xxx"))
 _ID = re.compile(r"Ses0([1-5])[MF]_(?:impro|script)\d\d[a-z]?(?:_\d[a-z]?)?_[MF]\d{3}")
@@ -52,7 +52,7 @@ def read_turns(path: Path, session: str) -> tuple[dict[str, Turn], list[tuple[st
     turns: dict[str, Turn] = {}
     left_out: list[tuple[str, str]] = []
     conflicts: set[str] = set()
-    for number, block in _blocks(read_lines(path)):
+    for number, block in _blocks(read_lines(path, WESTERN)):
         turn = _parse(block, path.stem, session)
         if isinstance(turn, str):
             left_out.append((f"line {number}", turn))
@@ -66,13 +66,13 @@ def read_turns(path: Path, session: str) -> tuple[dict[str, Turn], list[tuple[st
 
 def read_transcripts(path: Path) -> dict[str, str]:
     """Transcripts by id. Turns without audio (``..._MXX0``) and free lines are no utterances."""
-    matches = (_TRANSCRIPT.match(line.strip()) for line in read_lines(path))
+    matches = (_TRANSCRIPT.match(line.strip()) for line in read_lines(path, WESTERN))
     return {m["id"]: m["text"].strip() for m in matches if m and _ID.fullmatch(m["id"])}
 
 
 def has_words(path: Path) -> bool:
     """Whether a ``.wdseg`` file lists a word: a line whose last field is not silence or a boundary mark."""
-    for line in read_lines(path):
+    for line in read_lines(path, WESTERN):
         fields = line.split()
         # Numbers first: the heading and the closing total have none.
         if len(fields) >= 4 and fields[0].isdigit() and not re.fullmatch(r"<.*>|\+\+.*\+\+", fields[-1]):

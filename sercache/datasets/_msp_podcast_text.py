@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sercache.datasets._records import Skipped
-from sercache.datasets._text import read_lines, read_table
+from sercache.datasets._text import WESTERN, read_lines, read_table
 from sercache.errors import CorpusError
 
 _CODES = frozenset("ASHUFDCNOX")
@@ -54,7 +54,7 @@ def read_rows(labels: Path, lists: list[Path], skipped: list[Skipped]) -> list[R
 
 
 def _table(path: Path, skipped: list[Skipped]) -> list[Row]:
-    header, table = read_table(path)
+    header, table = read_table(path, WESTERN, _COLUMNS)
     missing = [name for name in _COLUMNS if name not in header]
     if missing:
         raise CorpusError(f"msp-podcast: {path} has no column {missing[0]}")
@@ -72,7 +72,7 @@ def _table(path: Path, skipped: list[Skipped]) -> list[Row]:
 def _text(path: Path, skipped: list[Skipped]) -> list[Row]:
     """Turns of a label text; the lines of single raters follow each turn and are passed over."""
     rows = []
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(read_lines(path, WESTERN), start=1):
         match = _TURN.fullmatch(line.strip())
         if match and match["label"] in _CODES:
             rows.append(Row(match["file"], match["label"], _scores(match.groups()[2:])))
@@ -95,7 +95,7 @@ def _pairs(lists: list[Path], kind: str) -> dict[str, str]:
     for path in lists:
         if not path.name.lower().startswith(kind):
             continue
-        for line in read_lines(path):
+        for line in read_lines(path, WESTERN):
             fields = [part.strip() for part in line.split(";") if part.strip()]
             files = [f for f in fields if f.startswith("MSP-PODCAST_")]
             others = [f for f in fields if f not in files]

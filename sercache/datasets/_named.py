@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sercache import text
 from sercache.datasets._check import assemble
 from sercache.datasets._files import AUDIO, check_folder, not_found, shown, walk
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Utterance
@@ -38,6 +40,15 @@ def read_named(
     return assemble(name, root, info, utterances, skipped, release=release, published=published)
 
 
+def _built(path: Path, build: Build) -> Utterance | str | None:
+    """What ``build`` makes of a file whose letters macOS may have taken apart: ids and words are composed."""
+    composed = Path(text.composed(str(path)))
+    made = build(composed)
+    if isinstance(made, Utterance) and composed != path:
+        return dataclasses.replace(made, path=path)
+    return made
+
+
 def collect(
     root: Path, build: Build, suffixes: frozenset[str] = AUDIO
 ) -> tuple[list[Utterance], list[Skipped]]:
@@ -49,7 +60,7 @@ def collect(
     skipped: list[Skipped] = []
     copies: dict[Path, int] = {}
     for path in sorted(walk(root, suffixes), key=lambda p: (len(p.parts), p)):
-        made = build(path)
+        made = _built(path, build)
         if not isinstance(made, Utterance):
             skipped.append(Skipped(shown(path, root), made or "the name is not one of this corpus"))
         elif made.id in kept:

@@ -9,8 +9,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sercache import text
 from sercache.catalog import unknown
-from sercache.errors import CorpusError, UnknownNameError
+from sercache.datasets import _spelling
+from sercache.errors import CorpusError, TextError, UnknownNameError
 
 AVD = ("arousal", "valence", "dominance")
 """Attributes of the task ``avd``, in this order."""
@@ -54,12 +56,14 @@ def read_label_map(task: Expression, corpus: str, raw_labels: Collection[str]) -
     """
     path = Path(task.name).expanduser()
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(text.decode(path.read_bytes(), path).removeprefix("\ufeff"))
     except FileNotFoundError:
         raise UnknownNameError(f"there is no label map {path}; --task takes a name or a .toml file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+    except TextError as fault:
+        raise CorpusError(f"the label map {fault}") from None
+    except (OSError, tomllib.TOMLDecodeError, RecursionError) as fault:
         raise CorpusError(f"cannot read the label map {path}: {fault}") from None
-    label_map = _checked(content, path)
+    label_map = _as_the_corpus(_checked(content, path), path, raw_labels)
     strange = sorted(set(label_map) - set(raw_labels))
     if strange:
         raise UnknownNameError(f"{path}: {unknown(f'raw label of {corpus}', strange[0], sorted(raw_labels))}")
@@ -69,6 +73,36 @@ def read_label_map(task: Expression, corpus: str, raw_labels: Collection[str]) -
             f"the label map {path} has changed: its digest is {digest.hexdigest()[:12]}, expected {task.digest}"
         )
     return label_map, digest.hexdigest()[:12]
+
+
+def _as_the_corpus(label_map: Mapping[str, str], path: Path, raw_labels: Collection[str]) -> dict[str, str]:
+    """The map under the corpus' own spellings of its raw labels, where only case, space or form differ.
+
+    Raises CorpusError where two entries are one raw label, or two classes one word, in different spellings.
+    """
+    if text.reading().labels_as_written:
+        return dict(label_map)
+    known: dict[str, str | None] = {}
+    for raw in raw_labels:
+        spelt = _spelling.key(raw)
+        known[spelt] = (
+            None if spelt in known else raw
+        )  # None: two raw labels of the corpus differ by that alone
+    found: dict[str, str] = {}
+    for raw, name in label_map.items():
+        its = raw if raw in raw_labels else known.get(_spelling.key(raw)) or raw
+        if found.setdefault(its, name) != name:
+            raise CorpusError(
+                f"{path} maps the raw label {its!r} twice, to {found[its]!r} and {name!r}; keep one line"
+            )
+    classes: dict[str, str] = {}
+    for name in found.values():
+        other = classes.setdefault(_spelling.key(name), name)
+        if other != name:
+            raise CorpusError(
+                f"{path}: the classes {other!r} and {name!r} differ only in spelling; write them alike"
+            )
+    return found
 
 
 def _checked(content: Mapping[str, object], path: Path) -> dict[str, str]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sercache.datasets import _ids
+from sercache.datasets._alike import of_one_spelling
 from sercache.datasets._check import assemble
 from sercache.datasets._files import find_root
 from sercache.datasets._labels import FOUR, canonical
+from sercache.datasets._names import Names
 from sercache.datasets._records import Corpus, CorpusInfo, Skipped, Utterance
 from sercache.errors import CorpusError, MissingExtraError
 
@@ -51,18 +54,20 @@ def read(root: Path) -> Corpus:
     speakers = _column(database, "speaker")
     texts = _column(database, "transcription")
     languages = list(database.languages)
+    files = Names(folder)
+    names = _names(list(labels))
     utterances: list[Utterance] = []
     skipped: list[Skipped] = []
     for key, label in labels.items():
         file, start, end = key
-        path = folder / file
-        if not path.is_file():
-            skipped.append(Skipped(file, "no such file"))
+        path = files.find(file)
+        if isinstance(path, str):
+            skipped.append(Skipped(names[key], path))
             continue
         speaker = speakers.get(key) or speakers.get((file, None, None), "")
         utterances.append(
             Utterance(
-                id=_name(key),
+                id=names[key],
                 path=path,
                 raw_label=label,
                 speaker=speaker,
@@ -75,8 +80,12 @@ def read(root: Path) -> Corpus:
             )
         )
     digest = hashlib.sha256((folder / "db.yaml").read_bytes()).hexdigest()[:12]
-    info = dataclasses.replace(INFO, tasks=_tasks(labels))
-    return assemble("audformat", folder, info, utterances, skipped, release=f"{database.name}-{digest}")
+    utterances, alike = of_one_spelling(utterances)
+    info = dataclasses.replace(INFO, tasks=_tasks(utterances))
+    warnings = [*files.warnings(), *files.outside(u.path for u in utterances), *alike]
+    return assemble(
+        "audformat", folder, info, utterances, skipped, release=f"{database.name}-{digest}", warnings=warnings
+    )
 
 
 def _load(folder: Path) -> Any:
@@ -107,7 +116,9 @@ def _labels(database: Any, folder: Path) -> tuple[dict[Key, str], dict[Key, str]
     parts: dict[Key, str] = {}
     for name in names:
         part = next((_PARTS[word] for word in name.split(".") if word in _PARTS), "")
-        for key, label in _values(database.tables[name].df[_COLUMN]).items():
+        words = _words(database, database.tables[name], _COLUMN)
+        for key, value in _values(database.tables[name].df[_COLUMN]).items():
+            label = words.get(value, value)
             if labels.setdefault(key, label) != label:
                 raise CorpusError(
                     f"audformat: {key[0]} is {labels[key]} and {label} in the tables {', '.join(names)}; "
@@ -122,12 +133,22 @@ def _column(database: Any, column: str) -> dict[Key, str]:
     found: dict[Key, str] = {}
     for _, table in sorted(database.tables.items()):
         if column in table.df.columns:
-            scheme = database.schemes.get(table.columns[column].scheme_id)
-            known = scheme.labels if scheme is not None and isinstance(scheme.labels, dict) else {}
+            words = _words(database, table, column)
             for key, value in _values(table.df[column]).items():
-                # Transcriptions are often codes whose words stand in the scheme.
-                words = known.get(value)
-                found.setdefault(key, words if isinstance(words, str) else value)
+                found.setdefault(key, words.get(value, value))
+    return found
+
+
+def _words(database: Any, table: Any, column: str) -> dict[str, str]:
+    """Code -> word, where the values of a column are codes whose words stand in its scheme.
+
+    Labels of a scheme may also be words with a description each, ``{'anger': 'hot or cold'}``: these stay.
+    """
+    scheme = database.schemes.get(table.columns[column].scheme_id)
+    known = scheme.labels if scheme is not None and isinstance(scheme.labels, dict) else {}
+    found = {str(code): word for code, word in known.items() if isinstance(word, str) and word.strip()}
+    if column == _COLUMN and all(map(canonical, found)) and not all(map(canonical, found.values())):
+        return {}
     return found
 
 
@@ -149,12 +170,11 @@ def _seconds(time: Any) -> float | None:
     return None if seconds != seconds else seconds
 
 
-def _name(key: Key) -> str:
-    file, start, end = key
-    stem = Path(file).with_suffix("").as_posix()
-    if start is None and end is None:
-        return stem
-    return f"{stem}[{start or 0.0:.3f}-{'' if end is None else f'{end:.3f}'}]"
+def _names(keys: Sequence[Key]) -> dict[Key, str]:
+    """Id of each file or segment; digits grow only where segments would get one id, so that older ids stay."""
+    base = _ids.of_paths(file for file, _, _ in keys)
+    made = _ids.of_segments([base[file] for file, _, _ in keys], [(start, end) for _, start, end in keys])
+    return dict(zip(keys, made, strict=True))
 
 
 def _sex(database: Any, speaker: str) -> str:
@@ -166,8 +186,8 @@ def _sex(database: Any, speaker: str) -> str:
     return {"female": "F", "male": "M"}.get(str(word).lower(), "")
 
 
-def _tasks(labels: dict[Key, str]) -> dict[str, dict[str, str]]:
+def _tasks(utterances: Sequence[Utterance]) -> dict[str, dict[str, str]]:
     """``emotion``: the labels as written; ``4class``: those that are common words."""
-    names = sorted(set(labels.values()))
+    names = sorted({u.raw_label for u in utterances})
     four = {raw: name for raw in names if (name := canonical(raw)) in FOUR and name}
     return {"emotion": {name: name for name in names}} | ({"4class": four} if four else {})

@@ -11,7 +11,7 @@ from sercache.datasets._check import assemble
 from sercache.datasets._files import child, find_root, walk
 from sercache.datasets._labels import canonical, four_class
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Utterance
-from sercache.datasets._text import read_lines
+from sercache.datasets._text import WESTERN, read_lines
 from sercache.errors import CorpusError
 
 _LABELS = "CMU_MOSEI_Labels.csd"
@@ -122,7 +122,7 @@ def _rows(item: Any, names: list[str]) -> list[Row]:
 def _transcripts(path: Path) -> dict[tuple[float, float], str]:
     """Texts by (start, end); lines that are not ``video___clip___start___end___text`` are left out."""
     found: dict[tuple[float, float], str] = {}
-    for line in read_lines(path) if path.is_file() else []:
+    for line in read_lines(path, WESTERN) if path.is_file() else []:
         # The text may hold underscores itself.
         fields = line.strip().split("___", maxsplit=4)
         try:

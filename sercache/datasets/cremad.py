@@ -125,7 +125,7 @@ def _votes(root: Path) -> dict[str, tuple[Rating, ...]]:
     if table is None:
         return {}
     found: dict[str, tuple[Rating, ...]] = {}
-    for _, row in read_table(table)[1]:
+    for _, row in read_table(table, columns=("FileName", "VoiceVote"))[1]:
         ratings = []
         for column in ("VoiceVote", "FaceVote", "MultiModalVote"):
             letters = row.get(column, "").split(":")

@@ -108,7 +108,9 @@ def _gold_standard(root: Path) -> set[str] | None:
     tables = sorted(header.parent.glob("*.emotion.categories.*.gold_standard.csv"))
     stems = set()
     for table in tables:
-        stems |= {Path(row["file"]).stem for _, row in read_table(table)[1] if row.get("file")}
+        stems |= {
+            Path(row["file"]).stem for _, row in read_table(table, columns=("file",))[1] if row.get("file")
+        }
     if not stems:
         raise CorpusError(
             f"emodb: {root} is release 2.0 but has no table db.emotion.categories.*.gold_standard.csv, "

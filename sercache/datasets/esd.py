@@ -10,7 +10,7 @@ from sercache.datasets._files import check_folder, walk
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Subset, Utterance
-from sercache.datasets._text import read_lines
+from sercache.datasets._text import WESTERN, read_lines
 
 _EMOTIONS = ("Neutral", "Angry", "Happy", "Sad", "Surprise")
 """In the order of the file numbers, 350 each."""
@@ -127,7 +127,7 @@ def _texts(path: Path) -> dict[str, str]:
     """
     mandarin = path.stem <= "0010"
     found: dict[str, str] = {}
-    for line in read_lines(path, "gb18030" if mandarin else "cp1252"):
+    for line in read_lines(path, ("gb18030",) if mandarin else WESTERN):
         name, _, rest = line.strip().replace("\u3000", " ").replace(" ", "\t", 1).partition("\t")
         words = rest.replace("\t", " ").split()
         if words and words[-1].lower() in _LABEL_WORDS:

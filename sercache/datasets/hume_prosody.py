@@ -69,7 +69,7 @@ def read(root: Path) -> Corpus:
         if table is None:
             skipped.append(Skipped(f"lab/{name}", "no such table"))
             continue
-        for number, row in read_table(table)[1]:
+        for number, row in read_table(table, columns=("filename", *EMOTIONS))[1]:
             made = _utterance(row, part, clips)
             if isinstance(made, str) or made.id in utterances:
                 why = made if isinstance(made, str) else f"{made.id} occurs twice"

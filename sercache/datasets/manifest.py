@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
-import io
-import json
-from collections.abc import Iterator
-from math import isfinite
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+from sercache import text
+from sercache.datasets import _alike, _ids, _rows
 from sercache.datasets._check import assemble
 from sercache.datasets._files import entries
 from sercache.datasets._labels import FOUR, canonical
+from sercache.datasets._names import Names
 from sercache.datasets._records import Corpus, CorpusInfo, Skipped, Utterance
-from sercache.datasets._text import decode
-from sercache.errors import CorpusError
+from sercache.datasets._rows import ATTRIBUTES, COLUMNS, Row, Rows
+from sercache.errors import CorpusError, TextError
 
-_TEXT = ("id", "path", "label", "speaker", "group", "transcript", "language", "partition", "sex", "sentence")
-_TIMES = ("start", "end")
-_ATTRIBUTES = ("arousal", "valence", "dominance")
-_COLUMNS = (*_TEXT, *_TIMES, *_ATTRIBUTES, "scale")
-_SUFFIXES = (".csv", ".tsv", ".jsonl")
-_PARTS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("dev", "devel", "development", "val", "valid", "validation"), "dev"),
-    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
-    "": "",
-}
-_SEXES = {"f": "F", "female": "F", "m": "M", "male": "M", "": ""}
-
-Row = tuple[int, dict[str, Any]]
-"""Line number and values by column."""
+_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
+_WORKBOOKS = (".xlsx", ".xls", ".ods")
+_MISSING = ("nan", "none", "null", "n/a", "na", "<na>")
+"""Labels that programs write where there is none."""
 
 INFO = CorpusInfo(
     title="Your own corpus, described by a table",
@@ -44,8 +32,9 @@ INFO = CorpusInfo(
     access="write a table: one row per utterance",
     tree=(
         "<root>/manifest.csv | .tsv | .jsonl (or --root <that file>)\n"
-        f"columns: {', '.join(_COLUMNS)}\n"
-        "path is needed, relative to the table; id defaults to the path without its suffix;\n"
+        f"columns: {', '.join(COLUMNS)}\n"
+        "path is needed, relative to the table; id defaults to the path without its suffix,\n"
+        "of several segments of one recording to path[start-end];\n"
         "scale holds the ends of the attributes' scale, for example 1..7, in one row or all"
     ),
     tasks={"label": {}},
@@ -53,9 +42,20 @@ INFO = CorpusInfo(
     official="the column partition",
     notes=(
         "The task label has the classes of the table; 4class has those that are written as common words.",
+        "Labels, speakers and groups that differ only by case, space or the form of a letter are one; "
+        "--labels-as-written keeps them apart.",
+        "A table that is not UTF-8 is read with --encoding NAME.",
         "The release is a digest of the table: a changed table is another corpus to the cache.",
     ),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An utterance whose recording is there, and the line that tells of it."""
+
+    line: int
+    utterance: Utterance
 
 
 def read(root: Path) -> Corpus:
@@ -67,46 +67,45 @@ def read(root: Path) -> Corpus:
     table = _find(root)
     try:
         data = table.read_bytes()
+        content = text.decode(data, table)
     except OSError as error:
         raise CorpusError(f"manifest: cannot read {table}: {error.strerror}") from None
-    parse = _json_rows if table.suffix.lower() == ".jsonl" else _table_rows
-    rows = list(parse(decode(data), table))
-    utterances: dict[str, Utterance] = {}
-    skipped: list[Skipped] = []
-    for line, row in rows:
-        utterance = _utterance(row, table, line)
-        if utterance.id in utterances:
-            raise CorpusError(f"{table} line {line}: id {utterance.id} occurs twice; ids must be unique")
-        if _exists(utterance.path):
-            utterances[utterance.id] = utterance
-        else:
-            skipped.append(Skipped(f"line {line}: {utterance.id}", f"no such file: {utterance.path}"))
+    except TextError as error:
+        raise CorpusError(str(error)) from None
+    rows = _rows.parse(content, table)
+    names = Names(table.parent)
+    found, skipped = _utterances(rows.rows, names)
+    spelt, alike = _alike.of_one_spelling([each.utterance for each in found])
+    found = [_Found(each.line, u) for each, u in zip(found, spelt, strict=True)]
+    utterances, repeated = _unique(found, table)
     return assemble(
         "manifest",
         table.parent,
-        dataclasses.replace(
-            INFO, tasks=_tasks(list(utterances.values())), attribute_range=_scale(rows, table)
-        ),
-        utterances.values(),
+        dataclasses.replace(INFO, tasks=_tasks(utterances), attribute_range=_scale(rows.rows, table)),
+        utterances,
         skipped,
-        release=hashlib.sha256(data).hexdigest()[:16],
-        warnings=_warnings(rows, table),
+        release=_release(data, content),
+        warnings=[
+            *_columns(rows, table),
+            *_unused_encoding(data, table),
+            *rows.warnings,
+            *names.warnings(),
+            *names.outside(u.path for u in utterances),
+            *alike,
+            *repeated,
+            *_missing_labels(utterances),
+            *_several_ids(found),
+        ],
     )
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name that the file system refuses, for example one that is too long
-        return False
 
 
 def _find(root: Path) -> Path:
     """The table that ``root`` means."""
     if root.is_file():
-        if root.suffix.lower() in _SUFFIXES:
+        if root.suffix.lower() in (*_SUFFIXES, ".txt"):
             return root
-        raise CorpusError(f"manifest: a table ends in {', '.join(_SUFFIXES)}, got {root}")
+        hint = "; save the sheet as CSV UTF-8" if root.suffix.lower() in _WORKBOOKS else ""
+        raise CorpusError(f"manifest: a table ends in {', '.join(_SUFFIXES)}, got {root}{hint}")
     if not root.is_dir():
         raise CorpusError(f"manifest: there is no file or folder {root}")
     tables = [p for p in entries(root) if p.suffix.lower() in _SUFFIXES and p.is_file()]
@@ -120,130 +119,156 @@ def _find(root: Path) -> Path:
     return tables[0]
 
 
-def _table_rows(text: str, table: Path) -> Iterator[Row]:
-    """Rows of a CSV or TSV text."""
-    first = text.split("\n", 1)[0]
-    separator = "\t" if table.suffix.lower() == ".tsv" else ";" if "," not in first and ";" in first else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    header: list[str] = []
-    try:
-        for values in reader:
-            if not any(value.strip() for value in values):
-                continue
-            if not header:
-                header = _header(values, table)
-                continue
-            if len(values) != len(header):
-                raise CorpusError(
-                    f"{table} line {reader.line_num}: {len(values)} values for {len(header)} columns; "
-                    "quote values that hold the separator"
-                )
-            yield reader.line_num, dict(zip(header, values, strict=True))
-    except csv.Error as error:
-        raise CorpusError(f"{table} line {reader.line_num}: {error}") from None
+def _release(data: bytes, content: str) -> str:
+    """A digest of the table, and of its text where the encoding that was named decides it.
+
+    Earlier releases of sercache took cp1252 for all that is not Unicode: the stores of such tables are found.
+    """
+    decided = text.needs_a_name(data) and content != data.decode("cp1252", errors="replace")
+    return hashlib.sha256(data + content.encode() if decided else data).hexdigest()[:16]
 
 
-def _header(values: list[str], table: Path) -> list[str]:
-    header = [value.strip().lower() for value in values]
-    double = sorted({name for name in header if header.count(name) > 1})
-    if double:
-        raise CorpusError(f"{table}: column {double[0]!r} occurs twice")
-    if "path" not in header:
-        raise CorpusError(f"{table}: needs a column path, has {', '.join(header)[:200]}")
-    return header
+def _utterances(rows: Sequence[Row], names: Names) -> tuple[list[_Found], list[Skipped]]:
+    """Utterances of the rows whose recording is there, and the others with the reason."""
+    found: list[_Found] = []
+    skipped: list[Skipped] = []
+    for row, name in zip(rows, _named(rows), strict=True):
+        path = names.find(row.text["path"])
+        if isinstance(path, str):
+            skipped.append(Skipped(f"line {row.line}: {name}", path))
+        else:
+            found.append(_Found(row.line, _utterance(row, name, path)))
+    return found, skipped
 
 
-def _json_rows(text: str, table: Path) -> Iterator[Row]:
-    """Rows of a JSON-lines text."""
-    for line, content in enumerate(text.split("\n"), start=1):
-        if not content.strip():
-            continue
-        try:
-            row = json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise CorpusError(f"{table} line {line}: not JSON: {str(error)[:100]}") from None
-        if not isinstance(row, dict) or not row.get("path"):
-            raise CorpusError(
-                f"{table} line {line}: expected an object with a path, got {content.strip()[:60]}"
-            )
-        yield line, {str(key).strip().lower(): value for key, value in row.items()}
+def _named(rows: Sequence[Row]) -> list[str]:
+    """The id of each row: its own, else from its path and, where several rows are of one path, its segment."""
+    bare = [row for row in rows if not row.text["id"]]
+    base = _ids.of_paths(row.text["path"] for row in bare)
+    spans: dict[str, set[_ids.Span]] = {}
+    for row in bare:
+        spans.setdefault(row.text["path"], set()).add(row.span)
+    cut = [row for row in bare if len(spans[row.text["path"]]) > 1]
+    segments = iter(_ids.of_segments([base[row.text["path"]] for row in cut], [row.span for row in cut]))
+    return [
+        row.text["id"] or (next(segments) if len(spans[row.text["path"]]) > 1 else base[row.text["path"]])
+        for row in rows
+    ]
 
 
-def _utterance(row: dict[str, Any], table: Path, line: int) -> Utterance:
-    """The utterance of one row."""
-    text = {name: _string(row.get(name), name, table, line) for name in _TEXT}
-    path = Path(text["path"])
-    if not path.name:
-        raise CorpusError(f"{table} line {line}: expected the path of a recording, got {text['path']!r}")
-    numbers = {name: _number(row.get(name), name, table, line) for name in (*_TIMES, *_ATTRIBUTES)}
-    start, end = numbers["start"], numbers["end"]
-    if (start or 0.0) < 0 or (end is not None and end <= (start or 0.0)):
-        raise CorpusError(f"{table} line {line}: expected 0 <= start < end in seconds, got {start} and {end}")
-    attributes = {name: value for name in _ATTRIBUTES if (value := numbers[name]) is not None}
+def _utterance(row: Row, name: str, path: Path) -> Utterance:
+    told, (start, end) = row.text, row.span
     return Utterance(
-        id=text["id"] or PurePosixPath(path.as_posix()).with_suffix("").as_posix(),
-        path=path if path.is_absolute() else table.parent / path,
-        raw_label=text["label"],
-        speaker=text["speaker"],
-        group=text["group"],
+        id=name,
+        path=path,
+        raw_label=told["label"],
+        speaker=told["speaker"],
+        group=told["group"],
         start=start,
         end=end,
-        partition=_choice(text["partition"], _PARTS, "partition", table, line),
-        transcript=text["transcript"] or None,
-        language=text["language"],
-        sex=_choice(text["sex"], _SEXES, "sex", table, line),
-        sentence=text["sentence"],
-        attributes=attributes or None,
+        partition=told["partition"],
+        transcript=told["transcript"] or None,
+        language=told["language"],
+        sex=told["sex"],
+        sentence=told["sentence"],
+        attributes={each: row.numbers[each] for each in ATTRIBUTES if each in row.numbers} or None,
     )
 
 
-def _string(value: Any, name: str, table: Path, line: int) -> str:
-    """A text value; numbers are taken as they are written, so that speaker 3 may be a number."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        if name != "transcript" and not value.strip().isprintable():
-            raise CorpusError(
-                f"{table} line {line}: {name} holds characters that are no text: {value!r}"[:200]
-            )
-        return value.strip().encode("utf-8", "replace").decode()
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    raise CorpusError(f"{table} line {line}: {name} must be text, got {value!r}"[:200])
+def _unique(found: Sequence[_Found], table: Path) -> tuple[list[Utterance], list[str]]:
+    """The utterances, each once, and a warning that counts rows that say the same again.
+
+    Raises CorpusError where two rows say different things of one id.
+    """
+    first: dict[str, _Found] = {}
+    repeated: list[_Found] = []
+    for each in found:
+        other = first.setdefault(each.utterance.id, each)
+        if other is each:
+            continue
+        if other.utterance != each.utterance:
+            raise CorpusError(f"{table} line {each.line}: {_contradiction(other, each)}")
+        repeated.append(each)
+    again = repeated[0] if repeated else None
+    warnings = (
+        [
+            f"{len(repeated)} rows of {table.name} repeat others, first: line {again.line} says what line "
+            f"{first[again.utterance.id].line} says of {again.utterance.id}"
+        ]
+        if again
+        else []
+    )
+    return [each.utterance for each in first.values()], warnings
 
 
-def _number(value: Any, name: str, table: Path, line: int) -> float | None:
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = float("nan")
-    if isinstance(value, bool) or not isfinite(number):
-        raise CorpusError(f"{table} line {line}: {name} must be a number, got {value!r}"[:200])
-    return number
+def _contradiction(first: _Found, second: _Found) -> str:
+    """What two rows of one id say differently."""
+    one, two = first.utterance, second.utterance
+    if (one.path, one.start, one.end) != (two.path, two.start, two.end):
+        return f"id {two.id} occurs twice; ids must be unique, line {first.line} has it too"
+    fields = (
+        "raw_label",
+        "speaker",
+        "group",
+        "partition",
+        "transcript",
+        "language",
+        "sex",
+        "sentence",
+        "attributes",
+    )
+    field = next(each for each in fields if getattr(one, each) != getattr(two, each))
+    said = f"{getattr(two, field)!r}, line {first.line} says {getattr(one, field)!r}"
+    return (
+        f"says of {two.id} the {field.removeprefix('raw_')} {said[:150]}; keep one row, or add a column id that tells "
+        "them apart"
+    )
 
 
-def _choice(text: str, choices: dict[str, str], name: str, table: Path, line: int) -> str:
-    if text.lower() not in choices:
-        known = ", ".join(sorted({value for value in choices.values() if value}))
-        raise CorpusError(f"{table} line {line}: {name} must be one of {known} or empty, got {text[:60]!r}")
-    return choices[text.lower()]
+def _several_ids(found: Sequence[_Found]) -> list[str]:
+    """Warnings that count recordings, or segments, which stand under several ids."""
+    spans: dict[tuple[Path, float | None, float | None], dict[str, _Found]] = {}
+    for each in found:
+        u = each.utterance
+        spans.setdefault((u.path, u.start, u.end), {}).setdefault(u.id, each)
+    several = [list(group.values()) for group in spans.values() if len(group) > 1]
+    differ = [group for group in several if len({each.utterance.raw_label for each in group}) > 1]
+    agree = [group for group in several if group not in differ]
+    warnings = []
+    if differ:
+        shown = ", ".join(
+            f"{each.utterance.raw_label or 'no label'} in line {each.line}" for each in differ[0][:3]
+        )
+        warnings.append(
+            f"{len(differ)} recordings stand under several ids with different labels, first: "
+            f"{differ[0][0].utterance.path.name} ({shown}); a head cannot be right about both"
+        )
+    if agree:
+        shown = ", ".join(each.utterance.id for each in agree[0][:3])
+        warnings.append(
+            f"{len(agree)} recordings stand under several ids with one label, first: "
+            f"{agree[0][0].utterance.path.name} ({shown})"
+        )
+    return warnings
 
 
-def _scale(rows: list[Row], table: Path) -> tuple[float, float] | None:
+def _missing_labels(utterances: Sequence[Utterance]) -> list[str]:
+    """A line for labels that look as if a program had written them for none."""
+    strange = [u for u in utterances if u.raw_label.lower() in _MISSING]
+    if not strange:
+        return []
+    return [
+        f"{len(strange)} utterances have the label {strange[0].raw_label!r}, which is taken as a class; leave the cell "
+        "empty where there is no label"
+    ]
+
+
+def _scale(rows: Sequence[Row], table: Path) -> tuple[float, float] | None:
     """Ends of the attributes' scale, which all rows that name one must share; None where none does."""
     found: dict[tuple[float, float], int] = {}
-    for line, row in rows:
-        text = _string(row.get("scale"), "scale", table, line)
-        if text:
-            low, _, high = text.partition("..")
-            ends = _number(low, "scale", table, line), _number(high, "scale", table, line)
-            if ends[0] is None or ends[1] is None or not ends[0] < ends[1]:
-                raise CorpusError(
-                    f"{table} line {line}: scale is written <least>..<greatest>, for example 1..7, got {text[:60]!r}"
-                )
-            found.setdefault((ends[0], ends[1]), line)
+    for row in rows:
+        if row.scale is not None:
+            found.setdefault(row.scale, row.line)
     if len(found) > 1:
         raise CorpusError(
             f"{table} line {list(found.values())[1]}: another scale than in line {min(found.values())}"
@@ -251,16 +276,23 @@ def _scale(rows: list[Row], table: Path) -> tuple[float, float] | None:
     return next(iter(found), None)
 
 
-def _tasks(utterances: list[Utterance]) -> dict[str, dict[str, str]]:
+def _tasks(utterances: Sequence[Utterance]) -> dict[str, dict[str, str]]:
     """``label``: the labels as written; ``4class``: those that are common words for the four classes."""
     labels = sorted({u.raw_label for u in utterances if u.raw_label})
     four = {label: name for label in labels if (name := canonical(label)) in FOUR and name}
     return {"label": {label: label for label in labels}} | ({"4class": four} if four else {})
 
 
-def _warnings(rows: list[Row], table: Path) -> list[str]:
-    names = sorted({name for _, row in rows for name in row if name not in _COLUMNS})
+def _unused_encoding(data: bytes, table: Path) -> list[str]:
+    named = text.reading().encoding
+    if named is None or data.isascii() or text.needs_a_name(data):
+        return []
+    return [f"{table.name} is Unicode by itself: --encoding {named} is not used for it"]
+
+
+def _columns(rows: Rows, table: Path) -> list[str]:
+    names = sorted(set(rows.columns) - set(COLUMNS))
     found = [f"columns of {table.name} that are not used: {', '.join(names)}"] if names else []
-    if rows and not any("label" in row for _, row in rows):
+    if rows.rows and "label" not in rows.columns:
         found.append(f"{table.name} has no column label: features can be extracted, heads cannot be trained")
     return found

@@ -9,7 +9,7 @@ from sercache.datasets._check import assemble
 from sercache.datasets._files import find_root, walk
 from sercache.datasets._labels import four_class
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Utterance
-from sercache.datasets._text import read_table
+from sercache.datasets._text import WESTERN, read_table
 
 _CLASSES = {
     "anger": "anger",
@@ -80,7 +80,7 @@ def read(root: Path) -> Corpus:
         if not table.is_file():
             skipped.append(Skipped(table.name, "no such table"))
             continue
-        for number, row in read_table(table)[1]:
+        for number, row in read_table(table, WESTERN, ("Utterance", "Emotion"))[1]:
             made = _utterance(row, part, clips)
             if isinstance(made, Utterance):
                 utterances.append(made)

@@ -11,7 +11,7 @@ from sercache.datasets._check import assemble
 from sercache.datasets._files import child, entries, find_root, walk
 from sercache.datasets._labels import canonical, four_class
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Rating, Skipped, Subset, Utterance
-from sercache.datasets._text import read_lines
+from sercache.datasets._text import WESTERN, read_lines
 
 _CLASSES = {"A": "anger", "H": "happiness", "N": "neutral", "O": "other", "S": "sadness"}
 _COUNTS = {"A": 792, "H": 2644, "N": 3477, "O": 85, "S": 885, "X": 555}
@@ -127,7 +127,7 @@ def _read_labels(path: Path) -> tuple[dict[str, Clip], list[Skipped]]:
     clips: dict[str, Clip] = {}
     skipped: list[Skipped] = []
     current = ""
-    for number, line in enumerate((text.strip() for text in read_lines(path)), start=1):
+    for number, line in enumerate((text.strip() for text in read_lines(path, WESTERN)), start=1):
         if match := _CLIP.fullmatch(line):
             current = f"MSP-IMPROV-{match['id']}"
             if match["label"] not in _COUNTS or current in clips:

@@ -13,7 +13,7 @@ from sercache.datasets._check import assemble
 from sercache.datasets._files import child, entries, find_root, ignored
 from sercache.datasets._labels import canonical, four_class
 from sercache.datasets._records import Corpus, CorpusInfo, Rating, Skipped, Utterance
-from sercache.datasets._text import read_text
+from sercache.datasets._text import WESTERN, read_text
 from sercache.errors import CorpusError
 
 _CLASSES = {
@@ -89,7 +89,7 @@ def transcripts(corpus: Corpus) -> dict[str, str]:
     for utterance in corpus.utterances if folder else ():
         path = folder / f"{utterance.id}.txt" if folder else None
         if path is not None and path.is_file():
-            found[utterance.id] = read_text(path).strip()
+            found[utterance.id] = read_text(path, WESTERN).strip()
     return found
 
 
@@ -100,7 +100,7 @@ def ratings(root: Path) -> dict[str, tuple[Rating, ...]]:
     if path is None:
         raise CorpusError(f"msp-podcast: {folder} has no Labels/labels_detailed.json")
     try:
-        record = json.loads(read_text(path))
+        record = json.loads(read_text(path, WESTERN))
         return {
             name.removesuffix(".wav"): tuple(_rating(worker, said) for worker, said in workers.items())
             for name, workers in record.items()

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from sercache import transcripts
+from sercache import text, transcripts
 from sercache.datasets import Utterance
 from sercache.encoders import Encoder, modality
 from sercache.errors import SettingsError
@@ -25,10 +25,14 @@ def replaced(
     if modality(encoder) != "text":
         raise SettingsError(f"--transcripts is for encoders of text; {encoder.name} takes recordings")
     texts = transcripts.read(file)
-    if not any(u.id in texts for u in utterances):
+    # A file and a corpus may come from machines that compose letters otherwise.
+    alike = {text.composed(name): said for name, said in texts.items()} | texts
+    if not any(text.composed(u.id) in alike for u in utterances):
         raise SettingsError(
             f"{file} has none of the {len(utterances)} utterances; its first id is {next(iter(texts))}, expected "
             f"ids like {utterances[0].id}"
         )
-    found = [dataclasses.replace(u, transcript=texts.get(u.id)) for u in utterances]
+    found = [
+        dataclasses.replace(u, transcript=alike.get(u.id, alike.get(text.composed(u.id)))) for u in utterances
+    ]
     return found, transcripts.digest(texts)

@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from sercache import text
 from sercache.datasets import Utterance
-from sercache.errors import ProtocolError
+from sercache.errors import ProtocolError, TextError
 
 _PARTS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -40,7 +41,7 @@ def read_split(path: Path, corpus: str, utterances: Mapping[str, Utterance]) -> 
             raise ProtocolError(
                 f"{path} line {number}: expected a name, a tab, and train, dev or test, got {line[:60]!r}"
             )
-        for i in members.get(name.strip(), ()):
+        for i in members.get(text.composed(name.strip()), ()):
             if place.setdefault(i, _PARTS[part.strip().lower()]) != _PARTS[part.strip().lower()]:
                 raise ProtocolError(f"{path} line {number}: {i} is in the part {place[i]} already")
     if not place:
@@ -87,12 +88,12 @@ def _by_name(utterances: Mapping[str, Utterance]) -> dict[str, list[str]]:
         by_speaker.setdefault(utterance.speaker, []).append(i)
     found = by_speaker | by_group | {i: [i] for i in utterances}
     found.pop("", None)
-    return found
+    # A list and a corpus may come from machines that compose letters otherwise.
+    return {text.composed(name): ids for name, ids in found.items()}
 
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as fault:
-        reason = fault.strerror if isinstance(fault, OSError) else "is not UTF-8 text"
-        raise ProtocolError(f"cannot read the list {path}: {reason}") from None
+        return text.split(text.read(path).removeprefix("\ufeff"))
+    except TextError as fault:
+        raise ProtocolError(f"cannot read the list {path}: {fault}") from None

@@ -7,11 +7,41 @@ from pathlib import Path
 
 import click
 
+from sercache import text
+
 FOLDER = click.Path(path_type=Path)
 
-root_option = click.option(
-    "--root", type=FOLDER, help="The corpus' folder; remembered once it was extracted."
-)
+
+def root_option(function: Callable) -> Callable:
+    """``--root``, and how the corpus' text is read, which holds for the whole call."""
+    function = click.option(
+        "--labels-as-written",
+        is_flag=True,
+        expose_value=False,
+        callback=_as_written,
+        help="Keep labels apart that differ only by case, space or form.",
+    )(function)
+    function = click.option(
+        "--encoding",
+        expose_value=False,
+        callback=_encoding,
+        help="Of tables, transcripts and lists that are not UTF-8: gb18030, cp1252, …",
+    )(function)
+    return click.option("--root", type=FOLDER, help="The corpus' folder; remembered once it was extracted.")(
+        function
+    )
+
+
+def _encoding(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        context.with_resource(text.reading_as(encoding=value))
+
+
+def _as_written(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.with_resource(text.reading_as(labels_as_written=True))
+
+
 runs_option = click.option("--runs", type=FOLDER, help="Folder that runs are written to.")
 
 

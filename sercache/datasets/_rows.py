@@ -1,0 +1,183 @@
+"""Rows of a table of utterances: from CSV and its kin, or JSON lines, to checked values."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from sercache import tables
+from sercache.errors import CorpusError, TextError
+
+TEXT = ("id", "path", "label", "speaker", "group", "transcript", "language", "partition", "sex", "sentence")
+TIMES = ("start", "end")
+ATTRIBUTES = ("arousal", "valence", "dominance")
+COLUMNS = (*TEXT, *TIMES, *ATTRIBUTES, "scale")
+_PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("dev", "devel", "development", "val", "valid", "validation"), "dev"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+    "": "",
+}
+_SEXES = {"f": "F", "female": "F", "m": "M", "male": "M", "": ""}
+_COMMA = re.compile(r"[+-]?\d+,\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row, its values checked."""
+
+    line: int
+    text: dict[str, str]
+    """By column, for every one of TEXT; empty where the table has none."""
+    numbers: dict[str, float]
+    """Times (s) and attributes that the row has."""
+    scale: tuple[float, float] | None
+    """Ends of the attributes' scale."""
+
+    @property
+    def span(self) -> tuple[float | None, float | None]:
+        """Start and end (s); None for those of the recording."""
+        return self.numbers.get("start"), self.numbers.get("end")
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """All rows of a table, and the names of its columns."""
+
+    rows: tuple[Row, ...]
+    columns: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def parse(content: str, table: Path) -> Rows:
+    """Rows of a table's text, by its suffix. Raises CorpusError, with the line, for what cannot be used."""
+    if table.suffix.lower() in (".jsonl", ".ndjson"):
+        raw = list(_json_rows(content, table))
+        names = dict.fromkeys(name for _, cells in raw for name in cells)
+        return Rows(tuple(_row(cells, f"{table} line {line}", line) for line, cells in raw), tuple(names), ())
+    try:
+        found = tables.parse(content, table, COLUMNS)
+    except TextError as fault:
+        raise CorpusError(str(fault)) from None
+    if found.columns and "path" not in found.columns:
+        raise CorpusError(f"{table}: needs a column path, has {', '.join(found.columns)[:200]}")
+    comma = found.separator != ","
+    rows = tuple(_row(row.cells, f"{table} line {row.line}", row.line, comma) for row in found.rows)
+    long = [row for row in found.rows if row.last_line > row.line]
+    warnings = (
+        [
+            f"{len(long)} rows of {table.name} span several lines, first: lines {long[0].line} to {long[0].last_line}"
+        ]
+        if long
+        else []
+    )
+    return Rows(rows, found.columns, tuple(warnings))
+
+
+def _json_rows(content: str, table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line number and values of each line."""
+    for line, text in enumerate(content.removeprefix("\ufeff").split("\n"), start=1):
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise CorpusError(f"{table} line {line}: not JSON: {str(error)[:100]}") from None
+        if not isinstance(row, dict):
+            raise CorpusError(f"{table} line {line}: expected an object with a path, got {text.strip()[:60]}")
+        cells = {tables.column(str(key)): value for key, value in row.items()}
+        if len(cells) < len(row):
+            raise CorpusError(
+                f"{table} line {line}: two keys differ only by case or space: {', '.join(row)[:100]}"
+            )
+        if not cells.get("path"):
+            raise CorpusError(f"{table} line {line}: expected an object with a path, got {text.strip()[:60]}")
+        yield line, cells
+
+
+def _row(cells: dict[str, Any], where: str, line: int, decimal_comma: bool = False) -> Row:
+    text = {name: _string(cells.get(name), name, where) for name in TEXT}
+    if not Path(text["path"]).name:
+        raise CorpusError(f"{where}: expected the path of a recording, got {text['path']!r}")
+    numbers = {
+        name: number
+        for name in (*TIMES, *ATTRIBUTES)
+        if (number := _number(cells.get(name), name, where, decimal_comma)) is not None
+    }
+    start, end = numbers.get("start", 0.0), numbers.get("end")
+    if start < 0 or (end is not None and end <= start):
+        raise CorpusError(f"{where}: expected 0 <= start < end in seconds, got {start:g} and {end}")
+    text["partition"] = _choice(text["partition"], _PARTS, "partition", where)
+    text["sex"] = _choice(text["sex"], _SEXES, "sex", where)
+    return Row(line, text, numbers, _scale(_string(cells.get("scale"), "scale", where), where))
+
+
+def _string(value: Any, name: str, where: str) -> str:
+    """A text value; numbers are taken as they are written, so that speaker 3 may be a number."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return _printable(value, name, where)
+    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+        return str(value)
+    hint = "; leave it out, or write null, where there is none" if isinstance(value, float) else ""
+    raise CorpusError(f"{where}: {name} must be text or a number, got {json.dumps(value)[:60]}{hint}")
+
+
+def _printable(value: str, name: str, where: str) -> str:
+    """``value`` without space around it, other spaces as plain ones. Raises CorpusError for what is no text."""
+    if name == "transcript":
+        return value.strip().encode("utf-8", "replace").decode()
+    if name != "path":
+        value = "".join(" " if unicodedata.category(letter) == "Zs" else letter for letter in value)
+    value = value.strip().strip("\ufeff\u200b\u200e\u200f")
+    # Joiners are part of Persian and Indic words.
+    if (
+        not value.replace("\u200c", "")
+        .replace("\u200d", "")
+        .replace("\u3000", "")
+        .replace("\xa0", "")
+        .isprintable()
+    ):
+        raise CorpusError(f"{where}: {name} holds characters that are no text: {value!r}"[:200])
+    return value.encode("utf-8", "replace").decode()
+
+
+def _number(value: Any, name: str, where: str, decimal_comma: bool = False) -> float | None:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if decimal_comma and isinstance(value, str) and _COMMA.fullmatch(value.strip()):
+        value = value.replace(",", ".")
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = float("nan")
+    if isinstance(value, bool) or not isfinite(number):
+        raise CorpusError(f"{where}: {name} must be a number, got {value!r}"[:200])
+    return number
+
+
+def _choice(text: str, choices: dict[str, str], name: str, where: str) -> str:
+    if text.lower() not in choices:
+        known = ", ".join(sorted({value for value in choices.values() if value}))
+        raise CorpusError(f"{where}: {name} must be one of {known} or empty, got {text[:60]!r}")
+    return choices[text.lower()]
+
+
+def _scale(text: str, where: str) -> tuple[float, float] | None:
+    """Ends of a scale written ``1..7``; None for an empty cell."""
+    if not text:
+        return None
+    low, _, high = text.partition("..")
+    ends = _number(low, "scale", where), _number(high, "scale", where)
+    if ends[0] is None or ends[1] is None or not ends[0] < ends[1]:
+        raise CorpusError(
+            f"{where}: scale is written <least>..<greatest>, for example 1..7, got {text[:60]!r}"
+        )
+    return ends[0], ends[1]

@@ -1,0 +1,140 @@
+"""Rows of CSV and its kin as people export them: comma, semicolon, tab or bar, quoted or not, any length of cell."""
+
+from __future__ import annotations
+
+import csv
+import io
+import unicodedata
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sercache.errors import TextError
+
+_SEPARATORS = (",", ";", "\t", "|")
+_LONGEST = 2**31 - 1
+"""Characters of a cell: the csv module's own bound is 131,072, which a transcript of an hour passes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: where it stands, and its cells by column."""
+
+    line: int
+    last_line: int
+    """Greater than ``line`` where a quoted cell holds line ends."""
+    cells: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as read; cells are as written."""
+
+    columns: tuple[str, ...]
+    """In lower case, without space around them."""
+    separator: str
+    rows: tuple[Row, ...]
+
+
+def parse(text: str, where: object, columns: Collection[str] = (), *, ragged: bool = False) -> Table:
+    """The table in ``text``, whose separator is the one that splits its first line into known ``columns``.
+
+    Empty rows and nameless empty columns are passed over. ``ragged``: missing cells are empty, superfluous ones left
+    out, names of columns kept as written; else both are refused. Raises TextError, naming the line, for quotation
+    marks that are not closed, cells without a column, a column that occurs twice.
+    """
+    text = text.removeprefix("\ufeff")
+    if text[:4].lower() == "sep=":  # Excel's own first line
+        text = text.partition("\n")[2]
+    separator = _separator(text, {column(name) for name in columns})
+    found: list[Row] = []
+    header: list[str] = []
+    with _any_length():
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=not ragged)
+        line = 1
+        try:
+            for values in reader:
+                first, line = line, reader.line_num + 1
+                if not any(value.strip() for value in values):
+                    continue
+                if not header:
+                    header = [value.strip() if ragged else column(value) for value in values]
+                    _check_header(header, where, ragged)
+                else:
+                    found.append(Row(first, reader.line_num, _cells(values, header, where, first, ragged)))
+        except csv.Error as fault:
+            raise TextError(f"{where} line {line}: {_said(fault)}") from None
+    return Table(tuple(name for name in header if name), separator, tuple(found))
+
+
+def column(name: str) -> str:
+    """The name of a column as it is compared: lower case, no space around it, normal form KC."""
+    return unicodedata.normalize("NFKC", name).strip().strip("\ufeff\u200b").lower()
+
+
+def _separator(text: str, columns: Collection[str]) -> str:
+    """The separator whose header has most of ``columns``, then most cells; the first of equals."""
+    return max(_SEPARATORS, key=lambda separator: _fit(text, separator, columns))
+
+
+def _fit(text: str, separator: str, columns: Collection[str]) -> tuple[int, int]:
+    with _any_length():
+        try:
+            reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+            header = next((row for row in reader if any(value.strip() for value in row)), [])
+        except csv.Error:
+            return 0, 0
+    return sum(column(value) in columns for value in header), len(header)
+
+
+def _check_header(header: list[str], where: object, ragged: bool) -> None:
+    double = sorted({name for name in header if name and header.count(name) > 1})
+    if double and not ragged:
+        raise TextError(f"{where}: column {double[0]!r} occurs twice; rename or remove one")
+
+
+def _cells(values: list[str], header: list[str], where: object, line: int, ragged: bool) -> dict[str, str]:
+    """Cells by column. Raises TextError where there are more or fewer than columns."""
+    if ragged:
+        values = values + [""] * (len(header) - len(values))
+        return dict(zip(header, values, strict=False))
+    while len(values) > len(header) and not values[-1].strip():  # superfluous separators behind the last cell
+        values = values[:-1]
+    if len(values) > len(header):
+        raise TextError(
+            f"{where} line {line}: {len(values)} values for {len(header)} columns; quote values that hold the separator"
+        )
+    if len(values) < len(header):
+        raise TextError(
+            f"{where} line {line}: {len(values)} values for {len(header)} columns; write separators for empty cells too"
+        )
+    found = dict(zip(header, values, strict=True))
+    nameless = next(
+        (value for name, value in zip(header, values, strict=True) if not name and value.strip()), None
+    )
+    if nameless is not None:
+        raise TextError(
+            f"{where} line {line}: {nameless[:40]!r} stands in a column without a name; name it in line 1"
+        )
+    found.pop("", None)
+    return found
+
+
+def _said(fault: csv.Error) -> str:
+    """What the csv module says, in words of a table."""
+    text = str(fault)
+    if "unexpected end of data" in text:
+        return "unexpected end of data: a quotation mark that opens here is not closed"
+    if "expected after" in text:
+        return f"{text}: a quotation mark inside a quoted value is written twice"
+    return text
+
+
+@contextmanager
+def _any_length() -> Iterator[None]:
+    """Cells of any length; the bound of the csv module, which is one for the process, is put back."""
+    before = csv.field_size_limit(_LONGEST)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)

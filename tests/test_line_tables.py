@@ -1,0 +1,43 @@
+"""The line over a corpus whose table is no Unicode: said once, remembered after."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import corpus_trees
+
+from sercache import stores, text
+from sercache.commands._cache import extract_command
+
+
+def own_corpus(folder: Path) -> Path:
+    rows = [("生气", "s1"), ("快乐", "s1"), ("生气", "s2"), ("快乐", "S2"), ("生气 ", "s3"), ("快乐", "s3")]
+    for n in range(len(rows)):
+        corpus_trees.write_wav(folder / f"{n}.wav")
+    lines = "".join(f"{n}.wav,{label},{speaker}\n" for n, (label, speaker) in enumerate(rows))
+    return corpus_trees.write_text(folder / "manifest.csv", f"path,label,speaker\n{lines}", "gb18030").parent
+
+
+def test_an_encoding_is_said_once(sercache, own_settings):
+    root = own_corpus(own_settings / "own")
+    first = ["extract", "--encoder", "logmel", "--dataset", "manifest", "--root", root, "--pooled-only"]
+    refused = sercache(*first)
+    assert refused.code == 2
+    assert "manifest.csv line 2 is not UTF-8; it can be read as gb18030 (生气)" in refused.err
+    assert "Traceback" not in refused.err
+    done = sercache(*first, "--encoding", "gbk")
+    assert done.code == 0
+    assert "'s2' (1) and 'S2' (1) are the speaker s2" in done.err
+    assert text.reading() == text.Reading()
+    ((folder, _),) = list(stores.find(own_settings / "cache"))
+    command = shlex.split(extract_command(folder))[1:]
+    assert command[command.index("--encoding") + 1] == "gbk"
+    assert "nothing to do" in sercache(*command).out
+    assert "nothing to do" in sercache(*first).out
+    trained = sercache(
+        *["train", "--head", "linear", "--encoder", "logmel", "--dataset", "manifest", "--seeds", "1"],
+        *["--states", "logmel", "--set", "max-epochs=1", "--serial"],
+    )
+    assert trained.code == 0, trained.err
+    assert sercache(*first, "--encoding", "base64").code == 2
