@@ -1,6 +1,7 @@
 """How fast the store is, as ratios to raw files measured in the same run.
 
     python benchmarks/store.py [--folder FOLDER] [--utterances 96] [--repeats 5]
+    python benchmarks/store.py --means --dim 4 --utterances 1000000
 
 Writing: against one sequential write and fsync of the same bytes. Reading: against copies out of a raw
 np.memmap in which every utterance lies by itself, and against zarr-python on the very files of the store;
@@ -18,11 +19,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import zarr
+from growth import bench_growth
 
 from sercache import stores
 from sercache.stores import FeatureSpec
@@ -30,7 +33,7 @@ from sercache.stores import FeatureSpec
 STATES, DIM, MEAN_FRAMES = 24, 1024, 225  # WavLM-Large over IEMOCAP: 24 blocks, 4.5 s an utterance
 
 
-def make_spec(dtype: str = "float16", frames: bool = True) -> FeatureSpec:
+def make_spec(dtype: str = "float16", frames: bool = True, dim: int = DIM) -> FeatureSpec:
     return FeatureSpec(
         encoder="benchmark",
         identity={},
@@ -39,7 +42,7 @@ def make_spec(dtype: str = "float16", frames: bool = True) -> FeatureSpec:
         corpus="noise",
         release="",
         states=tuple(str(k + 1) for k in range(STATES)),
-        dim=DIM,
+        dim=dim,
         dtype=dtype,  # type: ignore[arg-type]
         frames=frames,
     )
@@ -213,11 +216,20 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="on the disk to measure; default: the temporary folder")
     parser.add_argument("--utterances", type=int, default=96, help="default: 96, 1 GB")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--means", action="store_true", help="what a store of means costs as it grows")
+    parser.add_argument("--dim", type=int, default=DIM, help="with --means: values of a state")
+    parser.add_argument("--states", type=int, default=1, help="with --means: states; default: 1")
+    parser.add_argument("--format", choices=stores.FORMATS, default="zarr", help="with --means")
     given = parser.parse_args()
     print("command: python", *sys.argv)
     print(f"machine: {platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}")
     print(f"python {platform.python_version()}, numpy {np.__version__}, zarr {zarr.__version__}")
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+        if given.means:
+            spec = make_spec(frames=False, dim=given.dim)
+            spec = replace(spec, states=spec.states[: given.states])
+            bench_growth(Path(folder) / "store", spec, given.utterances, given.format)
+            return
         bench_frames(Path(folder), make_features(given.utterances), given.repeats)
         bench_pooled(Path(folder), given.repeats)
 

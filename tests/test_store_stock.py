@@ -117,9 +117,9 @@ def test_h5py_reads_the_same(tmp_path: Path, dtype: DType) -> None:
     assert seen == list(LENGTHS)
 
 
-def test_utterances_csv_leads_to_every_utterance(tmp_path: Path) -> None:
+def test_tables_of_utterances_lead_to_every_one(tmp_path: Path) -> None:
     content = fill(tmp_path, LENGTHS, "hdf5")
-    with (tmp_path / "utterances.csv").open(encoding="utf-8", newline="") as table:
+    with (tmp_path / "utterances/00000000.csv").open(encoding="utf-8", newline="") as table:
         rows = list(csv.DictReader(table))
     assert [row["id"] for row in rows] == list(LENGTHS)
     for row in rows:

@@ -37,7 +37,7 @@ from sercache.errors import (
     StoreError,
     UnknownNameError,
 )
-from sercache.stores import commits, roster
+from sercache.stores import commits, ledger, roster
 
 LENGTHS = {"a": 3, "b": 9, "c": 1, "long": 40, "d": 5, "e": 5, "f": 5, "whole": 16, "g": 2}
 """Frames of each utterance: commits of one and of several, one longer than two shards, one as long as one."""
@@ -326,7 +326,7 @@ def test_a_rivals_commit_is_seen_though_listings_are_spared(
     path: Path, format: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Appending lists the records only where the folder's time stamp is new."""
-    monkeypatch.setattr(commits, "_SETTLED_SECONDS", 0.05)
+    monkeypatch.setattr(ledger, "_SETTLED_SECONDS", 0.05)
     one, two = (stores.create(path, make_spec(), format, **SIZES) for _ in range(2))
     listed = 0
     plain = commits.numbers

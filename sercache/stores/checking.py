@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from sercache.errors import DamagedStoreError
+from sercache.stores import checkpoints, commits
 from sercache.stores.batch import hex_crcs
-from sercache.stores.commits import Ledger, Record, Table, live_rows
+from sercache.stores.commits import Record, Table
 from sercache.stores.contract import Damage
 from sercache.stores.layout import Layout
+from sercache.stores.ledger import Ledger
 from sercache.stores.ranges import read_frames, read_rows, rest_crc
 
 
@@ -24,10 +26,9 @@ def check(
     ``progress`` hears of the bytes of each commit once it is checked.
     """
     found: list[Damage] = []
-    for number, rows in live_rows(ledger.visible().values()).items():
-        record = ledger.records[number]
+    for record, rows in ledger.live():
         found += _check_files(layout, record)
-        for row in rows:
+        for row in rows.tolist():
             found += _check_utterance(layout, record, row)
         progress(sum(file.size for file in record.files))
     return found
@@ -78,15 +79,36 @@ def _parts(
 
 def _pooled_row(layout: Layout, table: Table, row: int) -> np.ndarray:
     out = np.empty((1, len(layout.spec.states), layout.spec.dim), "<f4")
-    read_rows(layout, table, [(row, 0)], range(len(layout.spec.states)), out)
+    read_rows(layout, table, np.array([row]), np.array([0]), range(len(layout.spec.states)), out)
     return out
 
 
 def _file_of(record: Record, row: int) -> str:
     """The file in which the frames of an utterance begin."""
-    at = record.first_frame[row] - record.first_frame[0]
+    at = int(record.first_frame[row]) - int(record.first_frame[0])
     for block in record.blocks:
         if at < block.n_frames:
             return block.file
         at -= block.n_frames
     return record.blocks[-1].file
+
+
+def check_checkpoints(ledger: Ledger) -> list[Damage]:
+    """Checkpoints that are damaged, or say something else than the records that they stand for."""
+    found = []
+    for path in sorted(checkpoints.paths(ledger.folder)):
+        try:
+            records = checkpoints.load(path).records
+        except DamagedStoreError as fault:
+            found.append(Damage("", path, str(fault)))
+            continue
+        except FileNotFoundError:  # a writer has merged it since it was listed
+            continue
+        for number, record in records.items():
+            if number not in ledger.records:
+                found.append(
+                    Damage("", path, f"commit record {number} that it stands for is missing or damaged")
+                )
+            elif not commits.equal(record, ledger.records[number]):
+                found.append(Damage("", path, f"it differs from commit record {number}"))
+    return found

@@ -6,20 +6,21 @@ a record lists it and no other record drops it.
 
 from __future__ import annotations
 
+import os
 import re
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sercache.errors import DamagedStoreError
 from sercache.stores import checked_json
+from sercache.stores.columns import Checksums, Texts
 from sercache.stores.durable import replace_file
 
 _NAME = re.compile(r"(\d{8,})\.json")
-_SETTLED_SECONDS = 3.0
-"""Coarsest time stamp of a folder on the file systems in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +92,13 @@ def record_path(ledger: Path, number: int) -> Path:
 
 def numbers(folder: Path) -> list[int]:
     """Numbers of the records (or claims) in a folder, in no order; other files are passed over."""
-    matches = (_NAME.fullmatch(path.name) for path in folder.iterdir())
+    matches = map(_NAME.fullmatch, os.listdir(folder))  # noqa: PTH208 (a Path for each of thousands is slow)
     return [int(match[1]) for match in matches if match]
 
 
 def load(path: Path) -> Record:
     """The record in a file. Raises DamagedStoreError where it is not what was committed under that name."""
-    record = _parse(checked_json.load(path, "run sercache verify --repair"))
+    record = parse(checked_json.load(path, "run sercache verify --repair"))
     if path != record_path(path.parents[1], record.number):
         raise DamagedStoreError(f"commit record {path} is that of commit {record.number}; remove the copy")
     if any(Path(name).is_absolute() or ".." in Path(name).parts for name in file_names(record)):
@@ -114,10 +115,34 @@ def file_names(record: Record) -> list[str]:
 
 def publish(ledger: Path, record: Record, temporary: Path) -> None:
     """Commit: from this rename on, the record counts."""
-    replace_file(record_path(ledger, record.number), temporary, checked_json.dump(asdict(record)))
+    replace_file(record_path(ledger, record.number), temporary, checked_json.dump(_plain(record)))
 
 
-def _parse(fields: dict[str, Any]) -> Record:
+COLUMNS = (
+    "ids",
+    "first_frame",
+    "n_frames",
+    "n_samples",
+    "audio_digest",
+    "frame_crcs",
+    "pooled_crcs",
+)
+"""Fields of a record that have a value for each utterance."""
+
+
+def head(record: Record) -> dict[str, Any]:
+    """The fields of a record that are no columns, as plain JSON values."""
+    return {
+        "number": record.number,
+        "blocks": [asdict(block) for block in record.blocks],
+        "tables": {what: asdict(table) for what, table in record.tables.items()},
+        "files": [asdict(file) for file in record.files],
+        "drops": record.drops,
+    }
+
+
+def parse(fields: dict[str, Any]) -> Record:
+    """The record of these fields: of a head, or of a head and columns."""
     blocks = [Block(**block) for block in fields.pop("blocks")]
     tables = {what: Table(**table) for what, table in fields.pop("tables").items()}
     files = [File(**file) for file in fields.pop("files")]
@@ -125,65 +150,35 @@ def _parse(fields: dict[str, Any]) -> Record:
     return Record(blocks=blocks, tables=tables, files=files, drops=drops, **fields)
 
 
-@dataclass
-class Ledger:
-    """The commit records of a store, as far as they were read. ``refresh`` reads what is new."""
-
-    folder: Path
-    """``<store>/ledger``."""
-    records: dict[int, Record] = field(default_factory=dict)
-    _stamp: int = -1
-    _since: float = 0.0
-    _settled: bool = False
-
-    def refresh(self, damaged: list[Path] | None = None, *, quick: bool = False) -> bool:
-        """Read records that appeared since; true where there were any.
-
-        ``quick`` believes the folder's time stamp where that spares listing thousands of names. Raises
-        DamagedStoreError for a damaged record; with ``damaged``, its path is put there instead.
-        """
-        folder, now = self.folder / "commits", time.monotonic()
-        if not folder.is_dir():  # a copy of an empty store may lack empty folders
-            return False
-        stamp = folder.stat().st_mtime_ns
-        if quick and stamp == self._stamp and self._settled:
-            return False
-        unread = set(numbers(folder)).difference(self.records)
-        new = [self._read(number, damaged) for number in sorted(unread)]
-        # Two commits may bear the same stamp: it is believed once a listing was made when it was old.
-        self._settled = stamp == self._stamp and now - self._since > _SETTLED_SECONDS
-        if stamp != self._stamp:
-            self._stamp, self._since = stamp, now
-        return any(new)
-
-    def _read(self, number: int, damaged: list[Path] | None) -> bool:
-        path = record_path(self.folder, number)
-        try:
-            self.records[number] = load(path)
-        except FileNotFoundError:  # a repair has set it aside since it was listed
-            return False
-        except DamagedStoreError:
-            if damaged is None:
-                raise
-            damaged.append(path)
-            return False
-        return True
-
-    def visible(self) -> dict[str, tuple[Record, int]]:
-        """Record and row of each utterance that exists: the first commit of an id wins."""
-        ordered = [self.records[number] for number in sorted(self.records)]
-        dropped = {drop for record in ordered for drop in record.drops}
-        found: dict[str, tuple[Record, int]] = {}
-        for record in ordered:
-            for row, id in enumerate(record.ids):
-                if id not in found and (record.number, id) not in dropped:
-                    found[id] = (record, row)
-        return found
+def packed(record: Record) -> Record:
+    """The same record with columns that take little memory."""
+    n_rows = len(record.ids)
+    numbers = {
+        name: np.asarray(getattr(record, name), np.int64) for name in ("first_frame", "n_frames", "n_samples")
+    }
+    crcs = {
+        name: Checksums.of(rows, len(rows[0]) // 8 if len(rows) else 0)
+        for name in ("frame_crcs", "pooled_crcs")
+        for rows in [getattr(record, name)]
+    }
+    texts = {name: Texts.of(getattr(record, name)) for name in ("ids", "audio_digest")}
+    columns: dict[str, Any] = {**numbers, **crcs, **texts}
+    if any(len(column) not in (0, n_rows) for column in columns.values()):
+        raise ValueError(f"commit record {record.number} has columns of different lengths")
+    return replace(record, **columns)
 
 
-def live_rows(visible: Iterable[tuple[Record, int]]) -> dict[int, list[int]]:
-    """Rows that exist, by commit number."""
-    rows: dict[int, list[int]] = {}
-    for record, row in visible:
-        rows.setdefault(record.number, []).append(row)
-    return rows
+def equal(one: Record, other: Record) -> bool:
+    """Whether two records say the same, however their columns are kept."""
+    return head(one) == head(other) and all(
+        list(getattr(one, name)) == list(getattr(other, name)) for name in COLUMNS
+    )
+
+
+def _plain(record: Record) -> dict[str, Any]:
+    """All fields in their order, as plain JSON values."""
+    known = head(record)
+    return {
+        field.name: known[field.name] if field.name in known else list(getattr(record, field.name))
+        for field in fields(Record)
+    }

@@ -77,9 +77,9 @@ def make_folder(folder: Path) -> None:
         sync_folder(folder.parent)
 
 
-def replace_file(target: Path, temporary: Path, data: bytes) -> None:
-    """Put ``data`` at ``target`` in one step: readers see the old file or the new one, nothing between."""
-    write_file(temporary, [data])
+def replace_file(target: Path, temporary: Path, *pieces: Piece) -> None:
+    """Put ``pieces`` at ``target`` in one step: readers see the old file or the new one, nothing between."""
+    write_file(temporary, pieces)
     temporary.replace(target)
     sync_folder(target.parent)
 

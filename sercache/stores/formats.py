@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from sercache.stores.batch import Item
-from sercache.stores.commits import Ledger, Record
+from sercache.stores.commits import Record
 from sercache.stores.layout import Layout, check_format
+from sercache.stores.ledger import Ledger
 from sercache.stores.roster import Registration
 
 
@@ -39,7 +40,7 @@ class StoreFormat(Protocol):
         ...
 
     def refresh(self, layout: Layout, ledger: Ledger, registration: Registration) -> None:
-        """Rewrite what only stock readers go by."""
+        """Bring up to date what only stock readers go by, at a cost that grows with what is new."""
         ...
 
 

@@ -16,12 +16,17 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from sercache.stores import stock
 from sercache.stores.batch import Item, describe, state_pieces
-from sercache.stores.commits import Block, Ledger, Record, Table
+from sercache.stores.commits import Block, Record, Table
 from sercache.stores.dtypes import STORED
-from sercache.stores.durable import Piece, fill_file, make_folder, replace_file, sync_folder
+from sercache.stores.durable import Piece, fill_file, make_folder, sync_folder
 from sercache.stores.layout import Layout
+from sercache.stores.ledger import Ledger
 from sercache.stores.roster import Registration
+
+_TABLE_COMMITS = 256
+"""Commits of a table of utterances."""
 
 
 def n_numbers(layout: Layout, n_frames: int) -> int:
@@ -106,13 +111,30 @@ def _allocate(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtyp
 
 
 def refresh(layout: Layout, ledger: Ledger, registration: Registration) -> None:
-    """Rewrite ``utterances.csv``, which says where each utterance is, for readers with stock h5py."""
+    """Bring ``utterances/<k>.csv`` up to date: where each utterance is, for readers with stock h5py.
+
+    Each is the table of so many commits, so that only those are written anew which have new ones.
+    """
+    put = stock.putter(layout, registration.temporary)
+    places = stock.stale(ledger)
+    numbers = ledger.records if places is None else {record.number for record, _ in places}
+    for k in sorted({number // _TABLE_COMMITS for number in numbers} or {0}):
+        put(f"utterances/{k:08d}.csv", _table(ledger, k))
+    # The one table that earlier versions wrote would be out of date.
+    (layout.path / "utterances.csv").unlink(missing_ok=True)
+    stock.note_shown(ledger, put)
+
+
+def _table(ledger: Ledger, k: int) -> bytes:
+    """The table of commits ``k`` times _TABLE_COMMITS and on."""
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(["id", "file", "row", "first_frame", "n_frames", "n_samples", "audio_digest"])
-    for id, (record, row) in ledger.visible().items():
-        first = record.first_frame[row] if record.first_frame else ""
-        facts = (record.n_frames[row], record.n_samples[row], record.audio_digest[row])
-        rows.writerow([id, record.files[0].name, row, first, *facts])
-    data = table.getvalue().encode("utf-8", "backslashreplace")
-    replace_file(layout.path / "utterances.csv", registration.temporary(), data)
+    for number in range(k * _TABLE_COMMITS, (k + 1) * _TABLE_COMMITS):
+        record = ledger.records.get(number)
+        for row in ledger.rows(number).tolist() if record else ():
+            assert record is not None
+            first = record.first_frame[row] if len(record.first_frame) else ""
+            facts = (record.n_frames[row], record.n_samples[row], record.audio_digest[row])
+            rows.writerow([record.ids[row], record.tables["mean"].file, row, first, *facts])
+    return table.getvalue().encode("utf-8", "backslashreplace")

@@ -11,9 +11,7 @@ from sercache.stores.commits import File, Record, Table, file_names
 from sercache.stores.dtypes import STORED
 from sercache.stores.durable import Opened, crc32c
 from sercache.stores.layout import Layout
-
-Place = tuple[Record, int]
-"""A commit record and the row of an utterance in it."""
+from sercache.stores.ledger import Place
 
 
 def read_frames(layout: Layout, place: Place, states: Sequence[int]) -> np.ndarray:
@@ -27,9 +25,10 @@ def read_frames(layout: Layout, place: Place, states: Sequence[int]) -> np.ndarr
         raise MissingFeaturesError(
             f"{layout.path} keeps means over time only; extract again without --pooled-only to get frames"
         )
-    out = np.empty((len(states), record.n_frames[row], layout.spec.dim), STORED[layout.spec.dtype])
-    low = record.first_frame[row] - record.first_frame[0]
-    high, at, frame_bytes = low + record.n_frames[row], 0, layout.frame_bytes
+    n_frames = int(record.n_frames[row])
+    out = np.empty((len(states), n_frames, layout.spec.dim), STORED[layout.spec.dtype])
+    low = int(record.first_frame[row]) - int(record.first_frame[0])
+    high, at, frame_bytes = low + n_frames, 0, layout.frame_bytes
     for block in record.blocks:
         start, stop = max(low - at, 0), min(high - at, block.n_frames)
         if start < stop:
@@ -42,13 +41,9 @@ def read_frames(layout: Layout, place: Place, states: Sequence[int]) -> np.ndarr
 
 
 def read_rows(
-    layout: Layout,
-    table: Table,
-    wanted: Sequence[tuple[int, int]],
-    states: Sequence[int],
-    out: np.ndarray,
+    layout: Layout, table: Table, rows: np.ndarray, into: np.ndarray, states: Sequence[int], out: np.ndarray
 ) -> None:
-    """Rows of a pooled table into rows of ``out`` (U, L', D), as (row, row of out) pairs.
+    """Rows of a pooled table (those of ``rows``) into the rows ``into`` of ``out`` (U, L', D).
 
     Neighbouring rows and states are read at once: a whole table is one read. Raises DamagedStoreError.
     """
@@ -57,14 +52,14 @@ def read_rows(
     row_bytes = n_states * state_bytes
     with Opened(f"{layout.path}/{table.file}") as file:
         if list(states) == list(range(n_states)):
-            for row, into, count in _runs(wanted):
-                file.read_into(out[into : into + count], table.offset + row * row_bytes)
+            for row, to, count in _runs(rows, into):
+                file.read_into(out[to : to + count], table.offset + row * row_bytes)
             return
-        runs = list(_runs([(state, k) for k, state in enumerate(states)]))
-        for row, into in wanted:
+        runs = list(_runs(np.array(states, int), np.arange(len(states))))
+        for row, to in zip(rows.tolist(), into.tolist(), strict=True):
             for state, k, count in runs:
                 offset = table.offset + row * row_bytes + state * state_bytes
-                file.read_into(out[into, k : k + count], offset)
+                file.read_into(out[to, k : k + count], offset)
 
 
 def measure_files(layout: Layout, record: Record) -> list[File]:
@@ -99,10 +94,10 @@ def _feature_bytes(layout: Layout, record: Record, name: str) -> Iterator[tuple[
             yield table.offset, table.offset + len(record.ids) * n_states * layout.spec.dim * 4
 
 
-def _runs(pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+def _runs(start: np.ndarray, to: np.ndarray) -> Iterator[tuple[int, int, int]]:
     """Pairs (from, to) as runs (from, to, count) in which both go up by one."""
-    start = 0
-    for k in range(1, len(pairs) + 1):
-        if k == len(pairs) or pairs[k] != (pairs[k - 1][0] + 1, pairs[k - 1][1] + 1):
-            yield (*pairs[start], k - start)
-            start = k
+    if len(start):
+        breaks = np.flatnonzero((np.diff(start) != 1) | (np.diff(to) != 1)) + 1
+        firsts = np.concatenate([[0], breaks])
+        counts = np.diff(np.concatenate([firsts, [len(start)]]))
+        yield from zip(start[firsts].tolist(), to[firsts].tolist(), counts.tolist(), strict=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterator, Mapping, Sequence, ValuesView
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,15 @@ import numpy as np
 from sercache.catalog import unknown
 from sercache.errors import MissingFeaturesError, UnknownNameError
 from sercache.stores import checking
-from sercache.stores.commits import Ledger, Record
+from sercache.stores.commits import Record
 from sercache.stores.contract import Damage, Entry
 from sercache.stores.dtypes import decode_frames
 from sercache.stores.layout import Layout, load
-from sercache.stores.ranges import Place, read_frames, read_rows
+from sercache.stores.ledger import Ledger, Place
+from sercache.stores.ranges import read_frames, read_rows
+
+_MOST_REMEMBERED = 2**16
+"""Places of utterances that a reader keeps at hand."""
 
 
 class Reader:
@@ -26,26 +29,23 @@ class Reader:
         self.path = self.layout.path
         self.spec = self.layout.spec
         self._ledger = Ledger(self.layout.ledger)
-        self._places: dict[str, Place] = {}
-        self._entries: dict[str, Entry] | None = None
+        self._found: dict[str, Place] = {}
         self.refresh()
 
     def refresh(self) -> bool:
         """See what was committed since; true where something was. Raises DamagedStoreError."""
         changed = self._ledger.refresh()
         if changed:
-            self._places, self._entries = self._ledger.visible(), None
+            self._found = {}
         return changed
 
     def ids(self) -> list[str]:
         """Committed ids, in the order of their commits."""
-        return list(self._places)
+        return list(self._ledger.ids())
 
     def entries(self) -> Mapping[str, Entry]:
-        """Committed entries by id."""
-        if self._entries is None:
-            self._entries = {id: _entry(*place) for id, place in self._places.items()}
-        return self._entries
+        """Committed entries by id; each is made when it is asked for."""
+        return Entries(self._ledger)
 
     def read(self, id: str, states: Sequence[str] | None = None) -> np.ndarray:
         """Frames (L', T, D) of one utterance, float16 or float32 as stored, bfloat16 as float32.
@@ -53,12 +53,12 @@ class Reader:
         Raises MissingFeaturesError for an id or frames that the store lacks, UnknownNameError for a state,
         DamagedStoreError for a file that is missing or cut short. Checksums are ``verify``'s to check.
         """
-        (place,) = self._find([id])
+        place = self._find(id)
         return decode_frames(read_frames(self.layout, place, self._indices(states)), self.spec.dtype)
 
     def read_many(self, ids: Sequence[str], states: Sequence[str] | None = None) -> list[np.ndarray]:
         """``read`` of each id, in the order asked for; the disk is gone through in its own order."""
-        places, indices = self._find(ids), self._indices(states)
+        places, indices = [self._find(id, ids) for id in ids], self._indices(states)
         out: list[np.ndarray] = [np.empty(0)] * len(ids)
         for k in sorted(range(len(ids)), key=lambda k: (places[k][0].number, places[k][1])):
             out[k] = decode_frames(read_frames(self.layout, places[k], indices), self.spec.dtype)
@@ -73,33 +73,55 @@ class Reader:
         """
         if what not in ("mean", "std"):
             raise UnknownNameError(unknown("statistic", what, ("mean", "std")))
-        places = list(self._places.values()) if ids is None else self._find(ids)
         indices = self._indices(states)
-        out = np.empty((len(places), len(indices), self.spec.dim), "<f4")
-        order = sorted(range(len(places)), key=lambda k: (places[k][0].number, places[k][1]))
-        for _, group in groupby(order, key=lambda k: places[k][0].number):
-            wanted = list(group)
-            record = places[wanted[0]][0]
-            read_rows(self.layout, record.tables[what], [(places[k][1], k) for k in wanted], indices, out)
+        out = np.empty((len(self._ledger if ids is None else ids), len(indices), self.spec.dim), "<f4")
+        for record, rows, into in self._everything() if ids is None else self._chosen(ids):
+            read_rows(self.layout, record.tables[what], rows, into, indices, out)
         return out
+
+    def _everything(self) -> Iterator[tuple[Record, np.ndarray, np.ndarray]]:
+        """Each record with its rows that exist, and where they stand among all."""
+        at = 0
+        for record, rows in self._ledger.live():
+            yield record, rows, np.arange(at, at + len(rows))
+            at += len(rows)
+
+    def _chosen(self, ids: Sequence[str]) -> Iterator[tuple[Record, np.ndarray, np.ndarray]]:
+        """Each record with the rows of these ids, and where they stand among them."""
+        numbers, rows = self._ledger.find_many(ids)
+        if (numbers < 0).any():
+            raise self._missing([ids[k] for k in np.flatnonzero(numbers < 0).tolist()], len(ids))
+        order = np.lexsort((rows, numbers))
+        for into in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else ():
+            yield self._ledger.records[int(numbers[into[0]])], rows[into], into
 
     def verify(self) -> list[Damage]:
         """Check every checksum; an empty list means whole. Raises DamagedStoreError for a commit record."""
-        self.refresh()
-        return checking.check(self.layout, self._ledger)
+        ledger = Ledger(self.layout.ledger, believes_checkpoints=False)
+        ledger.refresh()
+        return checking.check_checkpoints(ledger) + checking.check(self.layout, ledger)
 
     def n_bytes(self) -> int:
         """Bytes of all committed files."""
         return sum(file.size for record in self._ledger.records.values() for file in record.files)
 
-    def _find(self, ids: Sequence[str]) -> list[Place]:
-        missing = [id for id in ids if id not in self._places]
-        if missing:
-            raise MissingFeaturesError(
-                f"{len(missing)} of {len(ids)} utterances have no features in {self.path}, first: {missing[0]}; "
-                f"run sercache extract --encoder {self.spec.encoder} --dataset {self.spec.corpus}"
-            )
-        return [self._places[id] for id in ids]
+    def _find(self, id: str, among: Sequence[str] = ()) -> Place:
+        place = self._found.get(id)
+        if place is None:
+            place = self._ledger.find(id)
+            if place is None:
+                wanted = among or [id]
+                raise self._missing([each for each in wanted if self._ledger.find(each) is None], len(wanted))
+            if len(self._found) >= _MOST_REMEMBERED:
+                self._found = {}
+            self._found[id] = place
+        return place
+
+    def _missing(self, missing: Sequence[str], n_wanted: int) -> MissingFeaturesError:
+        return MissingFeaturesError(
+            f"{len(missing)} of {n_wanted} utterances have no features in {self.path}, first: {missing[0]}; "
+            f"run sercache extract --encoder {self.spec.encoder} --dataset {self.spec.corpus}"
+        )
 
     def _indices(self, states: Sequence[str] | None) -> list[int]:
         on_offer = self.spec.states
@@ -109,5 +131,45 @@ class Reader:
         return [on_offer.index(state) for state in (on_offer if states is None else states)]
 
 
+class Entries(Mapping[str, Entry]):
+    """Committed entries of a ledger by id, in the order of their commits."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def __len__(self) -> int:
+        return len(self._ledger)
+
+    def __iter__(self) -> Iterator[str]:
+        return self._ledger.ids()
+
+    def __contains__(self, id: object) -> bool:
+        return isinstance(id, str) and self._ledger.find(id) is not None
+
+    def __getitem__(self, id: str) -> Entry:
+        place = self._ledger.find(id)
+        if place is None:
+            raise KeyError(id)
+        return _entry(*place)
+
+    def values(self) -> ValuesView[Entry]:
+        """Entries, gone through without looking each of them up."""
+        return _Values(self)
+
+    def all(self) -> Iterator[Entry]:
+        """Each entry."""
+        for record, rows in self._ledger.live():
+            yield from (_entry(record, row) for row in rows.tolist())
+
+
+class _Values(ValuesView[Entry]):
+    _mapping: Entries
+
+    def __iter__(self) -> Iterator[Entry]:
+        return self._mapping.all()
+
+
 def _entry(record: Record, row: int) -> Entry:
-    return Entry(record.ids[row], record.n_frames[row], record.n_samples[row], record.audio_digest[row])
+    return Entry(
+        record.ids[row], int(record.n_frames[row]), int(record.n_samples[row]), record.audio_digest[row]
+    )

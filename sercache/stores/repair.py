@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from sercache.stores import checking, commits, layout, roster
-from sercache.stores.commits import Ledger, Record
+from sercache.stores import checking, checkpoints, commits, layout, roster
+from sercache.stores.commits import Record
 from sercache.stores.contract import Damage
 from sercache.stores.durable import make_folder, sync_folder, write_faults_named
 from sercache.stores.layout import Layout
+from sercache.stores.ledger import Ledger
 from sercache.stores.roster import Registration
 
 
@@ -21,7 +22,7 @@ def find_damage(path: Path, progress: Callable[[int], object]) -> list[Damage]:
     opened = layout.load(path)
     ledger, damaged = _ledger(opened)
     records = [Damage("", file, "the commit record is damaged; its utterances are lost") for file in damaged]
-    return records + checking.check(opened, ledger, progress)
+    return records + checking.check_checkpoints(ledger) + checking.check(opened, ledger, progress)
 
 
 def drop(path: Path, damage: Iterable[Damage]) -> list[str]:
@@ -33,26 +34,31 @@ def drop(path: Path, damage: Iterable[Damage]) -> list[str]:
     opened, found = layout.load(path), list(damage)
     root = opened.path.resolve()
     files = {fault.path.resolve() for fault in found if not fault.id}
-    for file in sorted(files):
-        if file.parent == root / "ledger/commits" and file.exists():
-            _set_aside(file)
+    with write_faults_named(opened.path), roster.short_lock(opened.ledger):
+        if any(file.parent in (root / "ledger/commits", root / "ledger/checkpoints") for file in files):
+            checkpoints.remove(opened.ledger)
+        for file in sorted(files):
+            if file.parent == root / "ledger/commits" and file.exists():
+                _set_aside(file)
     ledger, _ = _ledger(opened)
     named = {fault.id for fault in found if fault.id}
     drops = [
         (record.number, id)
-        for id, (record, _) in ledger.visible().items()
-        if id in named or any(root / file.name in files for file in record.files)
+        for record, rows in ledger.live()
+        for whole in [any(root / file.name in files for file in record.files)]
+        for id in (record.ids[row] for row in rows)
+        if whole or id in named
     ]
     gone = {id for _, id in drops}
     # Other commits of the same ids would come to light unchecked: they go as well.
     drops += [(r.number, id) for r in ledger.records.values() for id in r.ids if id in gone]
     if drops:
-        _commit_drops(opened, sorted(set(drops)))
+        _commit_drops(opened, sorted(set(drops)), ledger.highest)
     return sorted(gone)
 
 
 def _ledger(opened: Layout) -> tuple[Ledger, list[Path]]:
-    ledger, damaged = Ledger(opened.ledger), list[Path]()
+    ledger, damaged = Ledger(opened.ledger, believes_checkpoints=False), list[Path]()
     ledger.refresh(damaged)
     return ledger, damaged
 
@@ -65,12 +71,12 @@ def _set_aside(file: Path) -> None:
     sync_folder(file.parent)
 
 
-def _commit_drops(opened: Layout, drops: list[tuple[int, str]]) -> None:
+def _commit_drops(opened: Layout, drops: list[tuple[int, str]], above: int) -> None:
     with write_faults_named(opened.path):
         with roster.short_lock(opened.ledger):
             registration = Registration(opened.ledger)
         try:
-            (number,) = registration.claim(1)
+            (number,) = registration.claim(1, above, lambda number: True)
             commits.publish(opened.ledger, Record(number, drops=drops), registration.temporary())
         finally:
             registration.close()

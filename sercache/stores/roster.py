@@ -20,8 +20,8 @@ from filelock import FileLock, Timeout
 
 from sercache.errors import StoreError
 from sercache.stores import commits
-from sercache.stores.commits import Ledger
 from sercache.stores.durable import make_folder
+from sercache.stores.ledger import Ledger
 
 STALE_SECONDS = 24 * 3600
 """After this long without a seal, a writer on another host whose lock looks free is taken for dead."""
@@ -68,16 +68,21 @@ class Registration:
         self._n_temporaries += 1
         return self._file(f"{self._n_temporaries}.tmp")
 
-    def claim(self, count: int) -> range:
-        """Reserve ``count`` consecutive numbers above all that were ever used."""
+    def claim(self, count: int, above: int, is_free: Callable[[int], bool]) -> range:
+        """Reserve ``count`` consecutive numbers above the record ``above`` that nobody used.
+
+        Numbers are tried from there on and never listed: what rivals took since costs a try each.
+        ``is_free`` says whether a shard number has no files.
+        """
         self._show_life()
+        first = above + 1
         while True:
-            first = _highest(self._ledger) + 1
             claimed = range(first, first + count)
             # A rival may have claimed, committed and released these since they were found free.
-            if all(map(self._take, claimed)) and _highest_record(self._ledger) < first:
+            if all(self._take(n) and is_free(n) and not _is_recorded(self._ledger, n) for n in claimed):
                 return claimed
             self.release()
+            first += 1
 
     def _show_life(self) -> None:
         try:
@@ -130,9 +135,10 @@ def _highest_record(ledger: Path) -> int:
     return max(found, default=-1)
 
 
-def _highest(ledger: Path) -> int:
-    """The highest number that a record, set-aside record or claim bears; -1 where there is none."""
-    return max([_highest_record(ledger), *_claims(ledger)])
+def _is_recorded(ledger: Path, number: int) -> bool:
+    """Whether a number is that of a record, or of one that was set aside."""
+    name = commits.record_path(ledger, number).name
+    return any((ledger / folder / name).exists() for folder in ("commits", "damaged"))
 
 
 def clear_up(ledger: Ledger, files_of: Callable[[int], Iterable[Path]]) -> None:
@@ -144,8 +150,9 @@ def clear_up(ledger: Ledger, files_of: Callable[[int], Iterable[Path]]) -> None:
     living = _living(ledger.folder / "writers")
     # Read after the dead are known: they commit nothing any more.
     ledger.refresh()
-    committed = {number for record in ledger.records.values() for number in record.numbers}
-    highest_record = _highest_record(ledger.folder)
+    if claims:
+        committed = {number for record in ledger.records.values() for number in record.numbers}
+        highest_record = _highest_record(ledger.folder)
     for number, owner in claims.items():
         if owner is None or owner in living:
             continue

@@ -10,12 +10,12 @@ from typing import Self
 import numpy as np
 
 from sercache.errors import StoreError
-from sercache.stores import commits, formats, roster
+from sercache.stores import checkpoints, commits, formats, roster
 from sercache.stores.batch import Item
-from sercache.stores.commits import Ledger
 from sercache.stores.dtypes import STORED, check_statistics, encode_frames
 from sercache.stores.durable import write_faults_named
 from sercache.stores.layout import Layout
+from sercache.stores.ledger import Ledger
 from sercache.stores.ranges import measure_files
 from sercache.stores.roster import Registration
 
@@ -30,13 +30,13 @@ class Writer:
         self._format = formats.load(layout.format)
         self._ledger = Ledger(layout.ledger)
         self._pending: dict[str, Item] = {}
+        self._n_waiting = 0
         self._closed = False
         with write_faults_named(layout.path), roster.short_lock(layout.ledger):
             self._clear_up()
             self._registration = Registration(layout.ledger)
             self._format.make_folders(layout)
             self._format.refresh(layout, self._ledger, self._registration)
-        self._committed = self._ledger.visible()
 
     def append(
         self,
@@ -56,17 +56,17 @@ class Writer:
         not finite or do not fit the dtype; the utterance is not taken then. Raises DiskSpaceError.
         """
         self._check_open()
-        self._refresh(quick=True)
-        if not id or id in self._pending or id in self._committed:
+        self._ledger.refresh(quick=True)
+        if not id or id in self._pending or self._ledger.find(id):
             reason = "is in the store already" if id else "is empty"
             raise StoreError(f"utterance id {id!r} {reason}; give every utterance an id of its own, once")
         item = self._checked(id, mean, std, frames, n_frames, n_samples, audio_digest)
-        sizes, waiting = self._layout.sizes, sum(i.n_frames for i in self._pending.values())
-        if self.spec.frames and waiting + n_frames > sizes.shard_frames:
+        sizes = self._layout.sizes
+        if self.spec.frames and self._n_waiting + n_frames > sizes.shard_frames:
             self.seal()
-            waiting = 0
         self._pending[id] = item
-        full = self.spec.frames and waiting + n_frames >= sizes.shard_frames
+        self._n_waiting += item.n_frames
+        full = self.spec.frames and self._n_waiting >= sizes.shard_frames
         if full or len(self._pending) == sizes.shard_utterances:
             self.seal()
 
@@ -111,9 +111,8 @@ class Writer:
             return
         items = list(self._pending.values())
         with write_faults_named(self.path):
-            numbers = self._registration.claim(
-                self._format.n_numbers(self._layout, sum(item.n_frames for item in items))
-            )
+            count = self._format.n_numbers(self._layout, self._n_waiting)
+            numbers = self._registration.claim(count, self._ledger.highest, self._is_free)
             try:
                 record = self._format.write(self._layout, items, numbers, self._registration)
                 record = replace(record, files=measure_files(self._layout, record))
@@ -121,14 +120,22 @@ class Writer:
             except BaseException:
                 self._take_back(numbers)
                 raise
-        self._pending.clear()
+        self._forget_pending()
         self._registration.release()
-        self._refresh()
+        # Listing the records to find one's own would cost with each seal what is there already.
+        self._ledger.add(record)
+
+    def _is_free(self, number: int) -> bool:
+        return not any(path.exists() for path in self._format.files_of(self._layout, number))
+
+    def _forget_pending(self) -> None:
+        self._pending.clear()
+        self._n_waiting = 0
 
     def _take_back(self, numbers: range) -> None:
         """After a failure: remove the files, unless the record stands and they are committed."""
         if commits.record_path(self._layout.ledger, numbers[-1]).exists():
-            self._pending.clear()
+            self._forget_pending()
         else:
             for number in numbers:
                 for path in self._format.files_of(self._layout, number):
@@ -138,10 +145,6 @@ class Writer:
     def _clear_up(self) -> None:
         roster.clear_up(self._ledger, lambda number: self._format.files_of(self._layout, number))
 
-    def _refresh(self, quick: bool = False) -> None:
-        if self._ledger.refresh(quick=quick):
-            self._committed = self._ledger.visible()
-
     def close(self) -> None:
         """Seal, refresh what stock readers go by, and leave the store; the second time nothing happens."""
         if self._closed:
@@ -150,8 +153,9 @@ class Writer:
             self.seal()
             with write_faults_named(self.path), roster.short_lock(self._layout.ledger):
                 self._clear_up()
-                self._refresh()
+                self._ledger.refresh()
                 self._format.refresh(self._layout, self._ledger, self._registration)
+                checkpoints.add(self._layout.ledger, self._ledger.records, self._registration.temporary)
         finally:
             self.abandon()
 
@@ -159,7 +163,7 @@ class Writer:
         """Leave the store without sealing: what was not committed is dropped."""
         if not self._closed:
             self._closed = True
-            self._pending.clear()
+            self._forget_pending()
             self._registration.close()
 
     def _check_open(self) -> None:

@@ -1,27 +1,32 @@
 """Metadata of Zarr stores (``zarr.json``) and index arrays, for stock readers only.
 
-All of it follows from the commit records and is refreshed when a writer opens or closes the store;
-sercache itself never reads it.
+All of it follows from the commit records and is refreshed when a writer opens or closes the store, as far as
+commits are new; sercache itself never reads it.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 import sercache
-from sercache.stores.commits import Ledger
+from sercache.stores import stock
+from sercache.stores.commits import Record
 from sercache.stores.dtypes import STORED
-from sercache.stores.durable import make_folder, replace_file
 from sercache.stores.layout import Layout, to_json
+from sercache.stores.ledger import Ledger, Place
 from sercache.stores.roster import Registration
 
 _INDEX_ROWS = 4096
 """Rows of an index array's chunk: fixed, so that an old shape and new chunks never contradict each other."""
+_NUMBERS = ("frame_start", "n_frames", "n_samples")
+"""Index arrays of numbers."""
+Span = tuple[int, int, Record]
+"""First row and the row after the last of the pooled arrays that a record takes."""
 _LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 _BFLOAT16 = "bfloat16 bit patterns; as float32: (value.astype('uint32') << 16).view('float32')"
 _ABOUT = (
@@ -30,23 +35,35 @@ _ABOUT = (
 
 
 def refresh(layout: Layout, ledger: Ledger, registration: Registration) -> None:
-    """Rewrite metadata and index arrays from the records; call under the store's short lock."""
+    """Bring metadata and index arrays up to the records; call under the store's short lock.
 
-    def put(name: str, data: bytes) -> None:
-        make_folder((layout.path / name).parent)
-        replace_file(layout.path / name, registration.temporary(), data)
+    Only chunks of the index arrays are written that hold rows of commits which the view does not show yet.
+    """
+    put = stock.putter(layout, registration.temporary)
+    spans = _spans(layout, ledger)
+    n_slots = max((stop for _, stop, _ in spans), default=0)
+    places = stock.stale(ledger)
+    chunks = range(_n_chunks(n_slots)) if places is None else sorted(_chunks(layout, places))
+    for chunk in chunks:
+        for name, column in _columns(ledger, spans, chunk).items():
+            put(f"{name}/c.{chunk}", _index_chunk(column))
+    put("state/c.0", _index_chunk(list(layout.spec.states)))
+    for name, data in metadata(layout, ledger, n_slots).items():
+        put(name, data)
+    stock.note_shown(ledger, put)
 
-    n_slots = _n_slots(layout, ledger)
+
+def metadata(layout: Layout, ledger: Ledger, n_slots: int) -> dict[str, bytes]:
+    """The ``zarr.json`` files, by name; ``n_slots`` rows are used of the pooled arrays."""
     arrays = _feature_arrays(layout, ledger, n_slots)
-    for name, column in _columns(layout, ledger, n_slots).items():
-        arrays[name] = _index_array(column, "state" if name == "state" else "utterance")
-        for k in range(math.ceil(len(column) / _INDEX_ROWS)):
-            put(f"{name}/c.{k}", _index_chunk(column[k * _INDEX_ROWS : (k + 1) * _INDEX_ROWS]))
-    for name, array in arrays.items():
-        put(f"{name}/zarr.json", _json(array))
+    arrays["state"] = _index_array(len(layout.spec.states), "state", "state")
+    for name in ("utterance", *_NUMBERS):
+        arrays[name] = _index_array(n_slots, name, "utterance")
+    files = {f"{name}/zarr.json": _json(array) for name, array in arrays.items()}
     # A group, so that listing the store does not stumble over a folder that is not Zarr's.
-    put("ledger/zarr.json", _json(_group({"about": "sercache's own records, no arrays"})))
-    put("zarr.json", _json(_root(layout, arrays)))
+    files["ledger/zarr.json"] = _json(_group({"about": "sercache's own records, no arrays"}))
+    files["zarr.json"] = _json(_root(layout, arrays))
+    return files
 
 
 def _json(metadata: dict[str, Any]) -> bytes:
@@ -66,10 +83,28 @@ def _root(layout: Layout, arrays: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _n_slots(layout: Layout, ledger: Ledger) -> int:
-    """Rows of the pooled arrays up to the last that is used."""
-    used = [r.number * layout.sizes.shard_utterances + len(r.ids) for r in ledger.records.values() if r.ids]
-    return max(used, default=0)
+def _spans(layout: Layout, ledger: Ledger) -> list[Span]:
+    """Rows of the pooled arrays that each record takes, in the order of the records."""
+    return [
+        (first, first + len(record.ids), record)
+        for _, record in sorted(ledger.records.items())
+        if len(record.ids)
+        for first in [_first_slot(layout, record)]
+    ]
+
+
+def _first_slot(layout: Layout, record: Record) -> int:
+    """Row of the pooled arrays of a record's first utterance."""
+    return record.number * layout.sizes.shard_utterances
+
+
+def _n_chunks(n_slots: int) -> int:
+    return math.ceil(n_slots / _INDEX_ROWS)
+
+
+def _chunks(layout: Layout, places: Iterable[Place]) -> set[int]:
+    """Chunks of the index arrays in which these places lie."""
+    return {(_first_slot(layout, record) + row) // _INDEX_ROWS for record, row in places}
 
 
 def _feature_arrays(layout: Layout, ledger: Ledger, n_slots: int) -> dict[str, dict[str, Any]]:
@@ -77,7 +112,8 @@ def _feature_arrays(layout: Layout, ledger: Ledger, n_slots: int) -> dict[str, d
     n_states = len(spec.states)
     arrays = {}
     if spec.frames:
-        ends = [r.first_frame[-1] + r.n_frames[-1] for r in ledger.records.values() if r.first_frame]
+        used = [r for r in ledger.records.values() if len(r.first_frame)]
+        ends = [int(r.first_frame[-1] + r.n_frames[-1]) for r in used]
         frames = _sharded(
             (n_states, max(ends, default=0), spec.dim),
             (n_states, sizes.shard_frames, spec.dim),
@@ -126,26 +162,26 @@ def _array(shape: Sequence[int], chunk: Sequence[int], dimensions: Sequence[str]
     }
 
 
-def _columns(layout: Layout, ledger: Ledger, n_slots: int) -> dict[str, list[str] | np.ndarray]:
-    """Index arrays: names of the states; id, first frame, frames and samples of each utterance slot."""
-    ids, columns = [""] * n_slots, np.zeros((3, n_slots), "<i8")
-    for record, row in ledger.visible().values():
-        slot = record.number * layout.sizes.shard_utterances + row
-        ids[slot] = record.ids[row]
-        first = record.first_frame[row] if record.first_frame else 0
-        columns[:, slot] = first, record.n_frames[row], record.n_samples[row]
-    return {
-        "state": list(layout.spec.states),
-        "utterance": ids,
-        "frame_start": columns[0],
-        "n_frames": columns[1],
-        "n_samples": columns[2],
-    }
+def _columns(ledger: Ledger, spans: Sequence[Span], chunk: int) -> dict[str, list[str] | np.ndarray]:
+    """One chunk of each index array of utterance slots: id, first frame, frames and samples; unused: "" and 0."""
+    ids, numbers = [""] * _INDEX_ROWS, np.zeros((len(_NUMBERS), _INDEX_ROWS), "<i8")
+    begin, end = chunk * _INDEX_ROWS, (chunk + 1) * _INDEX_ROWS
+    for first, stop, record in spans:
+        if stop <= begin or end <= first:
+            continue
+        rows = ledger.rows(record.number)
+        rows = rows[(first + rows >= begin) & (first + rows < end)]
+        for row in rows.tolist():
+            ids[first + row - begin] = record.ids[row]
+        at = first + rows - begin
+        numbers[0, at] = np.asarray(record.first_frame)[rows] if len(record.first_frame) else 0
+        numbers[1, at], numbers[2, at] = np.asarray(record.n_frames)[rows], np.asarray(record.n_samples)[rows]
+    return {"utterance": ids, **dict(zip(_NUMBERS, numbers, strict=True))}
 
 
-def _index_array(column: list[str] | np.ndarray, dimension: str) -> dict[str, Any]:
-    array = _array([len(column)], [_INDEX_ROWS], [dimension])
-    if isinstance(column, np.ndarray):
+def _index_array(n_rows: int, name: str, dimension: str) -> dict[str, Any]:
+    array = _array([n_rows], [_INDEX_ROWS], [dimension])
+    if name in _NUMBERS:
         return array | {"data_type": "int64", "fill_value": 0}
     return array | {"data_type": "string", "fill_value": "", "codecs": [{"name": "vlen-utf8"}]}
 
