@@ -10,6 +10,7 @@ import numpy as np
 
 from sercache.audio import RESAMPLER
 from sercache.encoders._arguments import check_waves, placement, wanted
+from sercache.encoders._exact import exact
 from sercache.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Computed:
         """Frames T that ``n_samples`` give."""
         return self._feature.n_frames(n_samples)
 
+    @exact
     def encode(
         self, waves: Sequence[np.ndarray], states: Sequence[str] | None = None
     ) -> Iterator[tuple[str, Tensor]]:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from sercache.encoders._arguments import check_waves, wanted
 from sercache.encoders._checkpoint import Checkpoint, weight_files
+from sercache.encoders._exact import exact
 
 _KEY = re.compile(r"^(?:model\.)?encoder\.(.+)$")
 _PACK_FRAMES = 1500
@@ -96,6 +97,7 @@ class WhisperStates:
         """Frames T that ``n_samples`` give: those that they reach into."""
         return -(-n_samples // self.hop)
 
+    @exact
     def encode(
         self, waves: Sequence[np.ndarray], states: Sequence[str] | None = None
     ) -> Iterator[tuple[str, Tensor]]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sercache.clips import ClipRule
+from sercache.encoders._exact import exact
 from sercache.errors import EncoderError, SettingsError
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ class Windowed:
         """Frames T that ``n_samples`` give, as if they were encoded at once."""
         return self._encoder.n_frames(n_samples)
 
+    @exact
     def encode(
         self, waves: Sequence[np.ndarray], states: Sequence[str] | None = None
     ) -> Iterator[tuple[str, torch.Tensor]]:

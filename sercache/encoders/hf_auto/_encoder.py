@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sercache.encoders import _hooks
 from sercache.encoders._arguments import check_waves, wanted
+from sercache.encoders._exact import exact
 from sercache.encoders._hooks import Point
 from sercache.encoders.hf_auto import _probe
 from sercache.encoders.hf_auto._load import reason, silently
@@ -57,6 +58,7 @@ class AutoEncoder:
         """Frames T that ``n_samples`` give."""
         return self._frames(n_samples)
 
+    @exact
     def encode(
         self, waves: Sequence[np.ndarray], states: Sequence[str] | None = None
     ) -> Iterator[tuple[str, Tensor]]:

@@ -32,6 +32,8 @@ class Positions:
         self.kind, self.lengths, self.longest = kind, list(lengths), max(lengths)
         if kind not in ("relative", "rotary"):
             return
+        if hasattr(embed, "cached_sequence_length"):
+            embed.cached_sequence_length = None  # what it kept may be of another device, or of another dtype
         found = embed(torch.empty(1, self.longest, 1, device=like.device)).to(like.dtype)
         if kind == "relative":
             self.table = found[0]
@@ -77,7 +79,7 @@ class Attention:
         query, key, value = self.query(turned), self.key(turned), self.value(x)
         scores = self._scores(positions)
         mixed = torch.empty_like(query)
-        block = _QUERIES_CUDA if x.is_cuda else _QUERIES
+        block = _QUERIES_CUDA if x.device.type != "cpu" else _QUERIES
         for rows in spans(positions.lengths):
             keys, values = (_heads(part[rows], self.n_heads)[None] for part in (key, value))
             for start in range(rows.start, rows.stop, block):
@@ -124,7 +126,7 @@ class Attention:
         shape, strides = (self.n_heads, n, n_frames), (n * width, width - 1, 1)
         windows = found.as_strided(shape, strides, found.storage_offset() + n - 1)
         # The fused kernels of CUDA want aligned rows.
-        return (windows.contiguous() if found.is_cuda else windows)[None]
+        return (windows.contiguous() if found.device.type != "cpu" else windows)[None]
 
 
 def _heads(x: Tensor, n_heads: int) -> Tensor:

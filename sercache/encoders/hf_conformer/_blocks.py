@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sercache.encoders._exact import full_float32
 from sercache.encoders.hf_conformer._attention import Attention, Positions
 
 _ROWS = 1024
@@ -90,13 +91,7 @@ class Convolution:
         rows = rows.to(x.device)
         line = x.new_zeros(starts[-1], x.shape[1])
         line[rows] = x
-        # TensorFloat-32 would round float32 to 10 bits.
-        with torch.backends.cudnn.flags(
-            enabled=torch.backends.cudnn.enabled,
-            benchmark=torch.backends.cudnn.benchmark,
-            deterministic=torch.backends.cudnn.deterministic,
-            allow_tf32=False,
-        ):
+        with full_float32():  # tails come this way too
             weight, bias = self.depthwise.weight, self.depthwise.bias
             y = F.conv1d(line.T[None], weight, bias, groups=self.depthwise.groups)[0]
         return y.T[rows - self.before]
@@ -104,6 +99,6 @@ class Convolution:
 
 def _by_rows(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """``layer`` over (F, D) in equal parts of at most ``_ROWS`` frames."""
-    if x.is_cuda or len(x) <= _ROWS:
+    if x.device.type != "cpu" or len(x) <= _ROWS:
         return layer(x)
     return torch.cat([layer(part) for part in x.tensor_split(-(-len(x) // _ROWS))])

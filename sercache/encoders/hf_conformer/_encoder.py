@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sercache.encoders import _hooks
 from sercache.encoders._arguments import check_waves, wanted
+from sercache.encoders._exact import exact
 from sercache.encoders._hooks import Point
 from sercache.encoders.hf_conformer import _blocks
 from sercache.encoders.hf_conformer._attention import Positions
@@ -71,6 +72,7 @@ class ConformerEncoder:
         """Frames T that ``n_samples`` give."""
         return self._front.n_frames(n_samples)
 
+    @exact
     def encode(
         self, waves: Sequence[np.ndarray], states: Sequence[str] | None = None
     ) -> Iterator[tuple[str, Tensor]]:
@@ -121,8 +123,6 @@ class ConformerEncoder:
         self._model.to(device=device, dtype=dtype)
         for name, buffer in kept.items():
             setattr(self._embed, name, buffer.to(device))
-        if hasattr(self._embed, "cached_sequence_length"):
-            self._embed.cached_sequence_length = None  # type: ignore[union-attr]
 
     def _disagreement(self) -> str | None:
         """In which state the packed path misses the stock module, or None.

@@ -76,7 +76,8 @@ class Waves:
 
     def states(self, model: Any, parts: Sequence[Tensor]) -> Iterator[tuple[str, Tensor]]:
         weight = model.feature_projection.projection.weight
-        if self.front is None or self.front.layers[0].weight.dtype != weight.dtype:
+        # It holds weights of its own layout, made before the model was moved to its device.
+        if self.front is None or not self.front.is_of(weight):
             self.front = FrontEnd(model.feature_extractor)
         x = torch.cat([self.front(part) for part in parts])
         yield "conv", x

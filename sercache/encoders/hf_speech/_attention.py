@@ -73,7 +73,7 @@ class Gated:
         table: nn.Embedding = attention.rel_attn_embed
         self.by_distance = table(_groups.moved(buckets, table.weight.device)).T.contiguous()
         """(H, 2 longest - 1): bias of a key ``longest - 1`` frames ahead first."""
-        limit = _BIAS_BYTES_CUDA if table.weight.is_cuda else _BIAS_BYTES
+        limit = _BIAS_BYTES_CUDA if table.weight.device.type != "cpu" else _BIAS_BYTES
         per_query = [group.n * attention.num_heads * group.n_frames for group in groups]
         room = limit // self.by_distance.element_size()
         self.blocks = [
@@ -139,7 +139,7 @@ class Varlen:
 
 def _takes_varlen(like: Tensor) -> bool:
     """Whether this torch and this GPU (Ampere or later) have the kernel for tensors such as ``like``."""
-    if not like.is_cuda or like.dtype not in (torch.float16, torch.bfloat16):
+    if like.device.type == "cpu" or like.dtype not in (torch.float16, torch.bfloat16):
         return False
     try:
         from torch.nn.attention.varlen import varlen_attn  # noqa: F401 - releases before 2.10 lack it

@@ -65,6 +65,11 @@ class FrontEnd:
         for layer in reversed(self.layers):
             self.field = (self.field - 1) * layer.stride + layer.kernel
 
+    def is_of(self, weight: Tensor) -> bool:
+        """Whether these weights are of the dtype of ``weight`` and on its device."""
+        own = self.layers[0].weight
+        return (own.dtype, own.device) == (weight.dtype, weight.device)
+
     @torch.no_grad()
     def __call__(self, wave: Tensor) -> Tensor:
         """Frames (T, C) of one wave (N,) float32, in the dtype of the weights."""
@@ -106,7 +111,7 @@ class FrontEnd:
         """The first ``n_frames`` frames (T, C) of ``wave`` (N,), a chunk at a time."""
         dtype = layers[0].weight.dtype
         frames = wave.new_empty(n_frames, self.dim, dtype=dtype)
-        chunk = _CHUNK_CUDA if wave.is_cuda else _CHUNK
+        chunk = _CHUNK if wave.device.type == "cpu" else _CHUNK_CUDA
         for start in range(0, n_frames, chunk):
             stop = min(start + chunk, n_frames)
             x = wave[start * self.hop : (stop - 1) * self.hop + self.field, None].to(dtype)

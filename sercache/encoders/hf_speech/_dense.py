@@ -40,7 +40,7 @@ def add_feed_forward(base: Tensor, x: Tensor, layer: Any) -> Tensor:
     """``base`` + the stock feed-forward ``layer`` of ``x``, (F, D) each."""
     wide, narrow = layer.intermediate_dense, layer.output_dense
     y = base.clone() if narrow.bias is None else base + narrow.bias
-    n_parts = 1 if x.is_cuda else -(-len(x) // _ROWS)
+    n_parts = 1 if x.device.type != "cpu" else -(-len(x) // _ROWS)
     memory = x.new_empty(-(-len(x) // n_parts), wide.out_features)
     for rows, sums in zip(x.tensor_split(n_parts), y.tensor_split(n_parts), strict=True):
         inner = memory[: len(rows)]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sercache.encoders._arguments import check_waves, wanted
+from sercache.encoders._exact import exact
 from sercache.encoders._windows import Windows
 from sercache.encoders.hf_speech import _packed
 from sercache.encoders.hf_speech._dense import lay_out_weights
@@ -71,6 +72,7 @@ class SpeechEncoder:
             n_samples = (n_samples - kernel) // stride + 1
         return max(n_samples, 0)
 
+    @exact
     def encode(
         self, waves: Sequence[np.ndarray], states: Sequence[str] | None = None
     ) -> Iterator[tuple[str, Tensor]]:

@@ -22,7 +22,7 @@ _ALIGNED = 8
 
 def side_by_side(x: Tensor) -> bool:
     """Whether utterances are worked on in groups, which a GPU needs and a CPU loses by."""
-    return x.is_cuda
+    return x.device.type != "cpu"
 
 
 def moved(x: Tensor, device: torch.device) -> Tensor:

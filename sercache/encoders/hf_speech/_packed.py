@@ -120,7 +120,9 @@ class Packed:
         kept = torch.cat([torch.arange(w.first - w.start, w.last - w.start) + at for at, w in _placed(cut)])
         kept = _groups.moved(kept, x.device)
         x = torch.cat([x[start + w.start : start + w.stop] for start, w in cut])
-        packs = _packs([w.stop - w.start for _, w in cut], _PACK_CUDA if x.is_cuda else self.windows.seen)
+        packs = _packs(
+            [w.stop - w.start for _, w in cut], _PACK_CUDA if x.device.type != "cpu" else self.windows.seen
+        )
         attend = {pack: _attention.over(first, pack, x) for pack in set(packs)}
         for number, block in enumerate(self.model.encoder.layers, start=1):
             for part, pack in zip(x.split([sum(pack) for pack in packs]), packs, strict=True):

@@ -7,7 +7,6 @@ blocks of 256 frames (overlap-save) that takes a seventh of the time of ``Conv1d
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
+from sercache.encoders._exact import full_float32
 from sercache.encoders.hf_speech import _groups
 
 _LONG = 32
@@ -38,7 +38,7 @@ class Positions:
             return self._side_by_side(x, lengths)
         parts = x.split(list(lengths))
         if self.spectra is None:
-            with _full_float32():
+            with full_float32():
                 return torch.cat([self.module(part[None])[0] for part in parts])
         return self.module.activation(self.spectra(parts))
 
@@ -53,27 +53,14 @@ class Positions:
         if self.spectra is not None:
             return self.module.activation(self.spectra([laid]))[rows]
         if layers == [self.module]:
-            with _full_float32():
+            with full_float32():
                 return self.module(laid[None])[0, rows]
         is_frame = laid.new_zeros(len(laid)).index_fill_(0, rows, 1)
         y = laid.T[None]
-        with _full_float32():
+        with full_float32():
             for layer in layers:  # what a layer puts into the gaps must not reach the next
                 y = torch.where(is_frame > 0, layer(y), 0.0)
         return y[0].T[rows]
-
-
-@contextmanager
-def _full_float32() -> Iterator[None]:
-    """No TensorFloat-32, which would round float32 to 10 bits."""
-    cudnn = torch.backends.cudnn
-    with cudnn.flags(
-        enabled=cudnn.enabled,
-        benchmark=cudnn.benchmark,
-        deterministic=cudnn.deterministic,
-        allow_tf32=False,
-    ):
-        yield
 
 
 def _takes_spectra(module: Any) -> bool:

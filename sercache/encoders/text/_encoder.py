@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sercache.encoders import _hooks
 from sercache.encoders._arguments import wanted
 from sercache.encoders._checkpoint import Checkpoint
+from sercache.encoders._exact import exact
 from sercache.encoders._hooks import Point
 from sercache.errors import AudioError, EncoderError
 
@@ -105,6 +106,7 @@ class TextEncoder:
             ids = self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return np.asarray(ids, dtype=np.int64)
 
+    @exact
     def encode(
         self, waves: Sequence[np.ndarray], states: Sequence[str] | None = None
     ) -> Iterator[tuple[str, Tensor]]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sercache.encoders import _kaldi
 from sercache.encoders._arguments import check_waves, wanted
+from sercache.encoders._exact import exact
 from sercache.encoders.wenet._conformer import Conformer
 
 _PACK_FRAMES = 500
@@ -51,6 +52,7 @@ class WenetEncoder:
         """Frames T that ``n_samples`` give."""
         return self._config.n_frames(_kaldi.n_frames(n_samples))
 
+    @exact
     def encode(
         self, waves: Sequence[np.ndarray], states: Sequence[str] | None = None
     ) -> Iterator[tuple[str, Tensor]]:

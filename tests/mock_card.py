@@ -1,0 +1,130 @@
+"""A card that is none: tensors that say they lie on another device, and hold their values on the CPU.
+
+On a card an operation on tensors of two devices is an error. Here it is one too, so that a tensor which was left
+behind on the CPU is found on a machine without a card. Unlike plain ``meta`` tensors these have values: code that
+asks for them (``item``, ``nonzero``, a loss that must be finite) runs, and results can be compared with the CPU's.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+import sercache.encoders
+from sercache.encoders import _arguments
+from sercache.encoders.hf_speech import _groups
+
+DEVICE = torch.device("meta")
+"""What the tensors say: a device that exists in every build of torch and is not the CPU."""
+_MOVES = ("_to_copy", "copy_", "lift_fresh")
+"""Operations that are there to bring values from one device to another."""
+_FROM_CPU = (
+    "aten.index.",
+    "aten.index_put",
+    "aten._pack_padded_sequence",
+    "aten._pad_packed_sequence",
+    "aten.lstm",
+    "aten.gru",
+)
+"""On a card these take indices or lengths of the CPU; indices on a card never go with values of the CPU."""
+
+
+class OnCard(torch.Tensor):
+    """A tensor on the card."""
+
+    inner: torch.Tensor
+
+    @staticmethod
+    def __new__(cls, inner: torch.Tensor) -> Any:
+        return torch.Tensor._make_wrapper_subclass(
+            cls,
+            inner.size(),
+            strides=inner.stride(),
+            storage_offset=inner.storage_offset(),
+            dtype=inner.dtype,
+            device=DEVICE,
+        )
+
+    def __init__(self, inner: torch.Tensor) -> None:
+        self.inner = inner
+
+    def __repr__(self, **options: Any) -> str:
+        return f"OnCard({self.inner!r})"
+
+    def tolist(self) -> Any:
+        """The values, which torch gives for plain tensors alone."""
+        return self.inner.tolist()
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _computed(func, args, kwargs or {})
+
+
+class Card(TorchDispatchMode):
+    """While it is on, ``meta`` is the card: what is made there or moved there is an ``OnCard``."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _computed(func, args, kwargs or {})
+
+
+def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    leaves = [each for each in tree_leaves((args, kwargs)) if isinstance(each, torch.Tensor)]
+    on_card = [each for each in leaves if isinstance(each, OnCard)]
+    name = str(func)
+    # A number on the CPU () goes with anything, on a card too.
+    left = [each for each in leaves if not isinstance(each, OnCard) and each.dim() > 0]
+    moves = any(each in name for each in _MOVES)
+    helped = any(each in name for each in _FROM_CPU) and isinstance(leaves[0], OnCard)
+    if on_card and left and not moves and not helped:
+        raise RuntimeError(f"{name} mixes tensors of the CPU and of the card")
+    asked = kwargs.get("device")
+    target = None if asked is None else torch.device(asked).type
+    plain = tree_map(_inner, kwargs) | ({} if asked is None else {"device": torch.device("cpu")})
+    found = func(*tree_map(_inner, args), **plain)
+    if "aten.copy_" in name:
+        return args[0]
+    if target == "cpu" or not (on_card or target == DEVICE.type):
+        return found
+    same = {id(each.inner): each for each in on_card}  # operations in place give what they were given
+    if "aten._pack_padded_sequence" in name:  # sizes of its batches stay on the CPU
+        return _wrapped(found[0], same), found[1]
+    return tree_map(lambda each: _wrapped(each, same), found)
+
+
+def _inner(value: Any) -> Any:
+    return value.inner if isinstance(value, OnCard) else value
+
+
+def _wrapped(value: Any, same: dict[int, OnCard]) -> Any:
+    if not isinstance(value, torch.Tensor):
+        return value
+    return same[id(value)] if id(value) in same else OnCard(value)
+
+
+@contextmanager
+def card() -> Iterator[None]:
+    """A machine with a card: ``device="cuda"`` of the encoders means it, and mixing raises RuntimeError."""
+    placement, moved = _arguments.placement, _groups.moved
+
+    def placed(device: str, precision: str) -> tuple[torch.device, torch.dtype]:
+        return (DEVICE, getattr(torch, precision)) if device == "cuda" else placement(device, precision)
+
+    for found in pkgutil.walk_packages(sercache.encoders.__path__, "sercache.encoders."):
+        importlib.import_module(found.name)  # before names are looked for
+    instead = ((placement, placed), (moved, lambda x, device: x.to(device)))
+    with pytest.MonkeyPatch.context() as patch, Card():
+        for module in [m for name, m in sys.modules.items() if name.startswith("sercache.encoders")]:
+            for name, value in list(vars(module).items()):
+                for real, other in instead:
+                    if value is real:
+                        patch.setattr(module, name, other)
+        yield
