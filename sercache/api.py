@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sercache import catalog, encoders, evaluation, extraction, recipe, settings, stores, text
+from sercache import catalog, datasets, encoders, evaluation, extraction, recipe, settings, stores, text
 from sercache.commands._console import bar
-from sercache.commands._filling import carry_out, plan_for
+from sercache.commands._filling import carry_out, place_of, plan_for
 from sercache.commands._setup import Request, check_inputs, chosen_setup, head_options
 from sercache.commands.train import head_class
 from sercache.datasets import Corpus
@@ -28,12 +28,12 @@ def read_corpus(
 ) -> Corpus:
     """The corpus ``name`` (``sercache datasets``) as it lies in ``root``. Raises CorpusError.
 
+    One of your own is ``manifest:NAME`` or ``audformat:NAME``; without NAME it is called as its table or header says.
     ``encoding`` is that of tables which are not UTF-8; ``labels_as_written`` keeps labels apart that differ only by
     case, space or the form of a letter.
     """
     with text.reading_as(encoding, labels_as_written):
-        corpus: Corpus = catalog.load("sercache.datasets", name).read(Path(root).expanduser())
-    return corpus
+        return datasets.read(name, Path(root).expanduser())
 
 
 def load_encoder(
@@ -78,7 +78,7 @@ def extract(
         clip=clip,
         transcripts=digest,
     )
-    folder = stores.store_path(Path(cache).expanduser(), spec, format)
+    spec, folder = place_of(Path(cache).expanduser(), spec, corpus, format)
     plan = plan_for(encoder, utterances, spec, folder)
     skipped = plan.skipped
     if plan.pending:
@@ -152,7 +152,7 @@ def train(
 
 def _check_of(store: FeatureStore, corpus: Corpus) -> None:
     """Raises StoreError for a store of another corpus: ids may be the same."""
-    if (store.spec.corpus, store.spec.release) != (corpus.name, corpus.release):
+    if not corpus.goes_by(store.spec.corpus, store.spec.release):
         raise StoreError(
             f"{store.path} holds {store.spec.corpus} {store.spec.release}, got the corpus {corpus.name} "
             f"{corpus.release}; give the store that was extracted from it"

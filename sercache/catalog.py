@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
+import unicodedata
 from difflib import get_close_matches
 from types import ModuleType
 
@@ -33,3 +35,9 @@ def unknown(kind: str, got: str, on_offer: list[str] | tuple[str, ...]) -> str:
     near = get_close_matches(got, on_offer, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     return f"unknown {kind} {got!r}{hint} (there is: {', '.join(on_offer) or 'none'})"
+
+
+def file_name(name: str) -> str:
+    """``name`` as a part of a file's name on any system: letters of all scripts, digits, ``.``, ``_`` and ``-``."""
+    plain = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFC", name)).strip("-.")
+    return plain[:80].encode()[:200].decode(errors="ignore") or "unnamed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ KEYS = {
     "runs": "folder that training runs are written to",
     "device": "cpu, cuda, cuda:1, mps or auto",
 }
+
+ROOT_PREFIX = "SERCACHE_ROOT_"
+"""Begins the variables that name folders of corpora."""
 
 SECTIONS = {"roots": "dataset", "encoders": "name"}
 """Tables of the file, and what their keys are."""
@@ -55,12 +59,17 @@ class Settings:
         """The folder of a corpus, or None where nobody named one."""
         return self._first(flag, root_variable(dataset), self.roots.get(dataset))
 
+    def roots_in_environment(self) -> list[str]:
+        """Corpora whose folder an environment variable names, in lower case and with hyphens."""
+        found = [key[len(ROOT_PREFIX) :] for key in self.environment if key.startswith(ROOT_PREFIX)]
+        return [name.lower().replace("_", "-") for name in found if name]
+
     def _first(
         self, flag: str | os.PathLike[str] | None, variable: str, in_file: str | None
     ) -> Setting | None:
         if flag is not None:
             return Setting(os.fspath(flag), "flag")
-        if self.environment.get(variable):
+        if variable and self.environment.get(variable):
             return Setting(self.environment[variable], variable)
         if in_file is not None:
             return Setting(in_file, str(self.file))
@@ -68,8 +77,11 @@ class Settings:
 
 
 def root_variable(dataset: str) -> str:
-    """The environment variable that names a corpus' folder: ``SERCACHE_ROOT_IEMOCAP``."""
-    return f"SERCACHE_ROOT_{dataset.upper().replace('-', '_')}"
+    """The environment variable that names a corpus' folder: ``SERCACHE_ROOT_IEMOCAP``.
+
+    Empty for a name in other letters than those of ASCII, which variables cannot hold everywhere.
+    """
+    return ROOT_PREFIX + re.sub(r"[^A-Z0-9]+", "_", dataset.upper()) if dataset.isascii() else ""
 
 
 def config_path(environment: Mapping[str, str] | None = None) -> Path:
@@ -136,13 +148,17 @@ def change(settings: Settings, changes: Mapping[str, str]) -> Settings:
 
 
 def _write(settings: Settings) -> None:
-    # JSON strings are TOML basic strings, so a value needs no quoting rules of our own.
-    lines = [f"{key} = {json.dumps(value)}" for key, value in sorted(settings.table.items())]
+    lines = [f"{key} = {_quoted(value)}" for key, value in sorted(settings.table.items())]
     for section in SECTIONS:
         if paths := getattr(settings, section):
             lines += ["", f"[{section}]"]
-            lines += [f"{json.dumps(name)} = {json.dumps(path)}" for name, path in sorted(paths.items())]
+            lines += [f"{_quoted(name)} = {_quoted(path)}" for name, path in sorted(paths.items())]
     files.write_text(settings.file, "\n".join(lines) + "\n", "name another file with SERCACHE_CONFIG")
+
+
+def _quoted(text: str) -> str:
+    """As a basic string of TOML, which JSON's is: but for what JSON writes as two halves, and for DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _default(key: str) -> str:

@@ -100,7 +100,7 @@ def test_published_lists_agree_with_themselves(name):
 def test_reads_its_tree(name, roots):
     corpus = module(name).read(roots(name))
     assert isinstance(corpus, Corpus)
-    assert corpus.name == name
+    assert (corpus.reader or corpus.name) == name
     assert corpus.release
     assert corpus.utterances
     labels = corpus.labels()
@@ -130,7 +130,7 @@ def test_numbers_are_given_where_they_are_promised(name, roots):
             assert {len(values) for values in found.values()} == {len(corpus.target_names(task))}
             assert all(0 <= value <= 1 for values in found.values() for value in values)
         else:
-            with pytest.raises(UnknownNameError, match=f"'{task}' of {name}"):
+            with pytest.raises(UnknownNameError, match=f"'{task}' of {corpus.name}"):
                 corpus.targets(task)
 
 

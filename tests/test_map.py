@@ -57,7 +57,7 @@ def test_draws_the_vectors_of_a_trained_encoder_and_head(
     code, out, err = sercache(*call, "--by", "label")
     assert code == 0, err
     assert "mean silhouette of the vectors by label" in out
-    rows = read(folder / "map-manifest-label.csv")
+    rows = read(folder / "map-corpus-label.csv")
     assert [row["id"] for row in rows] == sorted(f"u{k}" for k in range(N))
     assert {row["speaker"] for row in rows} == {"s0", "s1", "s2", "s3"}
     for row in rows:
@@ -65,13 +65,13 @@ def test_draws_the_vectors_of_a_trained_encoder_and_head(
     report = run_folders.load(folder)
     said = {each.id: report.classes[each.predicted] for each in report.predictions if each.fold == "s1"}
     assert said == {row["id"]: row["predicted"] for row in rows if row["speaker"] == "s1"}
-    assert (folder / "map-manifest-label.png").stat().st_size > 1000
+    assert (folder / "map-corpus-label.png").stat().st_size > 1000
     # The same vectors lie in the same places, whatever colours them; others elsewhere.
     assert sercache(*call).code == 0
-    assert places(read(folder / "map-manifest-speaker.csv")) == places(rows)
+    assert places(read(folder / "map-corpus-speaker.csv")) == places(rows)
     code, _, err = sercache(*call, "--clip", "repeat:1")
     assert code == 0, err
-    assert places(read(folder / "map-manifest-speaker.csv")) != places(rows)
+    assert places(read(folder / "map-corpus-speaker.csv")) != places(rows)
     code, _, err = sercache(*call, "--clip", "repeat:2")
     assert code == 2
     assert "asked for release" in err

@@ -14,6 +14,7 @@ from make_report import make_report
 
 from sercache.commands import sweep
 from sercache.commands._start import Start
+from sercache.datasets import Corpus, emodb
 from sercache.errors import ProtocolError, SettingsError
 from sercache.protocols import Fold
 from sercache.report import runs as run_folders
@@ -169,11 +170,18 @@ def test_a_run_that_was_done_meanwhile_costs_nothing(
     assert (cached / "r-2" / "report.json").is_file()
 
 
+def corpus_called(name: str) -> Corpus:
+    """A corpus of which nothing but the name counts."""
+    return Corpus(name, "", Path(), emodb.INFO, ())
+
+
 def test_what_initial_weights_have_seen_is_remembered() -> None:
     oldest = make_report(corpus={"name": "esd"}, also_trained=({"name": "mesd"},))
-    first = Start({"": Path("runs/first")}, {"": oldest}, "emodb").recorded()
+    first = Start({"": Path("runs/first")}, {"": oldest}, corpus_called("emodb")).recorded()
     assert list(map(str, first)) == ["initial weights from first (superb on esd)"]
-    second = Start({"emotion": Path("second")}, {"emotion": make_report(started_from=first)}, "emodb")
+    second = Start(
+        {"emotion": Path("second")}, {"emotion": make_report(started_from=first)}, corpus_called("emodb")
+    )
     [record] = second.recorded()
     assert str(record) == "initial weights of emotion from second (superb on emodb)"
     assert record.corpora == ("emodb", "esd", "mesd")
@@ -185,7 +193,7 @@ def test_initial_weights_that_may_know_the_test_part_are_refused() -> None:
         ("emodb", (), "held out other utterances of emodb in fold speaker 1"),
         ("esd", (StartRecord("", "oldest", "superb", ("esd",)),), "has seen esd beside emodb"),
     ):
-        earlier = Start({"": Path("first")}, {"": make_report(started_from=started)}, corpus)
+        earlier = Start({"": Path("first")}, {"": make_report(started_from=started)}, corpus_called(corpus))
         with pytest.raises(ProtocolError, match=message):
             earlier(fold, 0)
 

@@ -1,18 +1,15 @@
-"""Corpora and stores as commands look for them: settings first, then what earlier runs remembered."""
+"""What a store remembers of the command that made it."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from sercache import catalog, settings, stores, text
-from sercache.commands._console import used, warn
-from sercache.datasets import Corpus
-from sercache.errors import DamagedStoreError, SettingsError
-from sercache.settings import Setting, Settings
+from sercache import stores
+from sercache.commands._console import warn
+from sercache.errors import DamagedStoreError
 
 _ORIGIN = "origin.json"
 
@@ -67,56 +64,3 @@ _FLAGS = {
     "transcripts": "--transcripts",
     "encoding": "--encoding",
 }
-
-
-def corpus_root(name: str, flag: Path | None, known: Settings, cache: Path) -> Setting:
-    """The corpus' folder: flag, environment, file, or the last extraction's. Raises SettingsError."""
-    found = known.root(name, flag)
-    if found:
-        return found
-    if name == "demo":
-        return Setting(str(cache / "demo-corpus"), "made at first use")
-    remembered = [
-        (stores.notes_folder(folder).stat().st_mtime, origin["root"])
-        for folder, spec in stores.find(cache)
-        if spec.corpus == name and (origin := known_origin(folder)).get("root")
-    ]
-    if remembered:
-        return Setting(max(remembered)[1], "as last extracted")
-    raise SettingsError(
-        f"where is {name}? give --root FOLDER, set {settings.root_variable(name)}, "
-        f"or run: sercache config roots.{name}=FOLDER"
-    )
-
-
-def _as_extracted(name: str, root: Path, cache: Path) -> AbstractContextManager[None]:
-    """Read text as the last extraction of this corpus did, but for what the call says itself."""
-    origins = [
-        (
-            stores.notes_folder(folder).stat().st_mtime,
-            origin.get("encoding"),
-            origin.get("labels_as_written", False),
-        )
-        for folder, spec in stores.find(cache)
-        if spec.corpus == name and (origin := read_origin(folder)).get("root") == str(root.absolute())
-    ]
-    _, encoding, as_written = max(origins, key=lambda each: each[0], default=(0.0, None, False))
-    here = text.reading()
-    return text.reading_as(None if here.encoding else encoding, as_written)
-
-
-def read_corpus(name: str, flag: Path | None, known: Settings, cache: Path) -> tuple[Corpus, Setting]:
-    """The corpus as it lies on disk; says where, how much, and what differs from its published tables."""
-    module = catalog.load("sercache.datasets", name)
-    root = corpus_root(name, flag, known, cache)
-    folder = Path(root.value).expanduser()
-    with _as_extracted(name, folder, cache):
-        corpus = module.read(folder)
-    used("corpus", f"{name} {corpus.release}".rstrip() + f", {len(corpus.utterances)} utterances in {root}")
-    for line in corpus.warnings:
-        warn(line)
-    for item in corpus.skipped[:5]:
-        warn(f"left out {item.what}: {item.reason}")
-    if len(corpus.skipped) > 5:
-        warn(f"left out {len(corpus.skipped) - 5} more")
-    return corpus, root

@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 from sercache import stores
-from sercache.commands._cache import read_corpus
+from sercache.catalog import file_name
 from sercache.commands._console import used, warn
+from sercache.commands._corpus import read_corpus
 from sercache.commands._find import find_store
 from sercache.datasets import Corpus
 from sercache.evaluation import Extra
@@ -24,7 +25,8 @@ _FOLDER = "on-"
 
 
 def other_corpus(
-    text: str,
+    dataset: str,
+    task: str | None,
     main_task: str,
     setup: Setup,
     identities: Sequence[Mapping[str, Any]],
@@ -35,22 +37,21 @@ def other_corpus(
     root: Path | None = None,
     clip_is_chosen: bool = False,
 ) -> Extra:
-    """The corpus ``DATASET[:TASK]`` with a store for each input, made by the encoders of these identities.
+    """A corpus with a store for each input, made by the encoders of these identities.
 
     ``clip_is_chosen``: no store of another clip rule will do.
     Without a task it gets the one that is called as ``main_task``, or else its default.
     Raises SettingsError, CorpusError, MissingFeaturesError.
     """
-    name, _, task = text.partition(":")
-    corpus, _ = read_corpus(name, root, known, cache)
+    corpus, _ = read_corpus(dataset, root, known, cache)
     task = task or task_elsewhere(corpus, main_task)
     found = []
     for own, identity in zip(inputs(setup), identities, strict=True):
-        there = dataclasses.replace(own, dataset=name, task=task)
+        there = dataclasses.replace(own, dataset=corpus.name, task=task)
         found.append(find_store(cache, corpus, there, head, clip_is_chosen=clip_is_chosen, identity=identity))
     for line in (line for each in found for line in each.deviations):
-        warn(f"{name}: {line}")
-    used("tested on", f"{name}, task {task}, {found[0].folder}")
+        warn(f"{corpus.name}: {line}")
+    used("tested on", f"{corpus.name}, task {task}, {found[0].folder}")
     first, *more = (stores.open(each.folder) for each in found)
     return Extra(corpus, first, task, beside=tuple(more))
 
@@ -61,12 +62,12 @@ def folder_on(run: Path, report: Report, corpus: Corpus, task: str) -> Path:
     ``on-<corpus>`` for the task that the corpus gets when none is named, else ``on-<corpus>-<task>``.
     """
     is_own = task == task_elsewhere(corpus, report.corpus["task"])
-    return run / f"{_FOLDER}{corpus.name if is_own else name_with_task(corpus.name, task)}"
+    return run / f"{_FOLDER}{file_name(corpus.name) if is_own else name_with_task(corpus.name, task)}"
 
 
 def name_with_task(corpus: str, task: str) -> str:
     """A corpus and one of its tasks in a file's name; of a label map its own name and digest alone."""
-    return f"{corpus}-{quote(task.rpartition('/')[2], safe='@')}"
+    return f"{file_name(corpus)}-{quote(task.rpartition('/')[2], safe='@')}"
 
 
 def tested_since(run: Path) -> list[Elsewhere]:
@@ -76,6 +77,7 @@ def tested_since(run: Path) -> list[Elsewhere]:
 
 
 def answers(there: Elsewhere, text: str) -> bool:
-    """Whether a result is that of the corpus ``DATASET[:TASK]``."""
-    dataset, _, task = text.partition(":")
-    return there.dataset == dataset and task in ("", there.task)
+    """Whether a result is that of the corpus ``DATASET[:TASK]``; one of one's own goes with or without its reader."""
+    reader = there.corpus.get("reader")
+    names = [there.dataset, *([f"{reader}:{there.dataset}"] if reader else [])]
+    return text in (*names, *(f"{name}:{there.task}" for name in names))

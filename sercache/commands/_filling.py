@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sercache import extraction, stores
-from sercache.datasets import Utterance
+from sercache.datasets import Corpus, Utterance
 from sercache.encoders import Encoder
 from sercache.extraction import Extraction, Hand, Piece, Plan
 from sercache.stores.spec import FeatureSpec
+
+
+def place_of(cache: Path, spec: FeatureSpec, corpus: Corpus, format: str) -> tuple[FeatureSpec, Path]:
+    """The spec and the folder of the store that is to be filled.
+
+    Of a corpus of one's own there may be one that was made before these had names, under the name of the reader.
+    """
+    before = replace(spec, corpus=corpus.reader or corpus.name)
+    if stores.exists(folder := stores.store_path(cache, before, format)):
+        return before, folder
+    return spec, stores.store_path(cache, spec, format)
 
 
 def plan_for(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -47,9 +48,11 @@ def find_store(
     fitting = [
         (folder, spec)
         for folder, spec in stores.find(cache)
-        if spec.corpus == corpus.name and is_encoder(spec) and serves(spec, setup)
+        if (spec.corpus == corpus.name or corpus.goes_by(spec.corpus, spec.release))
+        and is_encoder(spec)
+        and serves(spec, setup)
     ]
-    current = [pair for pair in fitting if pair[1].release == corpus.release]
+    current = [pair for pair in fitting if corpus.goes_by(pair[1].corpus, pair[1].release)]
     exact = [pair for pair in current if _same_clip(pair[1], setup)]
     usable = exact or ([] if clip_is_chosen else current)
     if not usable:
@@ -62,7 +65,7 @@ def find_store(
 def check_store(folder: Path, corpus: Corpus, setup: Setup, clip_is_chosen: bool) -> Found:
     """The store at ``folder``, if it serves. Raises StoreError or MissingFeaturesError where it does not."""
     spec = stores.read_spec(folder)
-    if (spec.corpus, spec.release) != (corpus.name, corpus.release):
+    if not corpus.goes_by(spec.corpus, spec.release):
         raise StoreError(
             f"{folder} holds {spec.corpus} {spec.release}, asked for {corpus.name} {corpus.release}; "
             "name the corpus with --dataset and --root"
@@ -141,7 +144,9 @@ def _differences(spec: FeatureSpec, setup: Setup) -> tuple[str, ...]:
 def _missing(
     cache: Path, corpus: Corpus, setup: Setup, head_name: str, fitting: list[tuple[Path, FeatureSpec]]
 ) -> str:
-    command = f"sercache extract --encoder {setup.encoder} --dataset {corpus.name} --for {head_name}"
+    where = f" --root {shlex.quote(str(corpus.table or corpus.root))}" if corpus.reader else ""
+    what = f"--encoder {setup.encoder} --dataset {shlex.quote(corpus.dataset)}{where}"
+    command = f"sercache extract {what} --for {head_name}"
     if fitting:
         others = ", ".join(
             sorted({f"release {spec.release or '-'}, clip {spec.clip}" for _, spec in fitting})
@@ -150,7 +155,8 @@ def _missing(
             f"the cache has {setup.encoder} x {corpus.name} only as {others}; asked for release "
             f"{corpus.release or '-'}, clip {setup.clip}; run: {command}"
         )
-    here = [spec for _, spec in stores.find(cache) if spec.corpus == corpus.name]
+    found = [spec for _, spec in stores.find(cache)]
+    here = [spec for spec in found if corpus.goes_by(spec.corpus, spec.release) or spec.corpus == corpus.name]
     about = f" (there is: {', '.join(sorted({spec.encoder for spec in here}))})" if here else ""
     kind = "frames" if setup.cached_frames else "means"
     return (

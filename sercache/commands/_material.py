@@ -9,11 +9,11 @@ from pathlib import Path
 
 from sercache import catalog, clips, encoders, extraction, stores
 from sercache.commands import extract
-from sercache.commands._cache import corpus_root, read_corpus
 from sercache.commands._console import warn
+from sercache.commands._corpus import is_known, read_corpus
 from sercache.commands._find import find_store
 from sercache.datasets import Corpus
-from sercache.errors import AudioError, MissingFeaturesError, SercacheError, SettingsError
+from sercache.errors import AudioError, MissingFeaturesError, SercacheError
 from sercache.evaluation import Extra
 from sercache.papers import AlsoTrain
 from sercache.recipe import Setup, inputs
@@ -52,11 +52,7 @@ def expect(setups: Iterable[Setup], place: Place) -> None:
 
 def is_at_hand(dataset: str, place: Place) -> bool:
     """Whether somebody said where the corpus lies."""
-    try:
-        corpus_root(dataset, None, place.known, place.cache)
-    except SettingsError:
-        return False
-    return True
+    return is_known(dataset, place.known, place.cache)
 
 
 def check_at_hand(dataset: str, place: Place) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sercache.datasets import Corpus
 from sercache.errors import ProtocolError, SettingsError
 from sercache.protocols import Fold
 from sercache.report import runs
@@ -21,8 +22,8 @@ class Start:
 
     folders: Mapping[str, Path]
     reports: Mapping[str, Report]
-    corpus: str
-    """Corpus that is trained on now."""
+    corpus: Corpus
+    """That is trained on now."""
 
     def __call__(self, fold: Fold, seed: int) -> dict[str, Mapping[str, Any]]:
         """Weights for one training: those of the same fold and seed, else of the only one that fits.
@@ -42,29 +43,36 @@ class Start:
         start(head, self(fold, seed))
 
     def _check_unseen(self, report: Report, folder: Path, member: Run, fold: Fold) -> None:
-        if self.corpus not in report.seen or not fold.test:
+        if not fold.test or not any(self.corpus.is_called(*seen) for seen in report.seen):
             return
-        if report.corpus["name"] != self.corpus:
+        name = self.corpus.name
+        if not self.corpus.is_called(*report.seen[0]):
             raise ProtocolError(
-                f"{folder} has seen {self.corpus} beside {report.corpus['name']}, and which of its utterances is not "
+                f"{folder} has seen {name} beside {report.corpus['name']}, and which of its utterances is not "
                 f"known: fold {fold.name} may test what gave the initial weights; take an earlier run that has not"
             )
         held_out = next(each.test_sha256 for each in report.folds if each.name == member.fold)
         if held_out != _digest(fold.test):
             raise ProtocolError(
-                f"{folder} held out other utterances of {self.corpus} in fold {member.fold} than fold {fold.name} "
+                f"{folder} held out other utterances of {name} in fold {member.fold} than fold {fold.name} "
                 "tests: it may have trained on them; train it by the same protocol and task"
             )
 
     def recorded(self) -> tuple[StartRecord, ...]:
         """What the report says of these runs."""
         return tuple(
-            StartRecord(part, folder.name, self.reports[part].head, self.reports[part].seen)
+            StartRecord(
+                part,
+                folder.name,
+                self.reports[part].head,
+                tuple(name for name, _ in self.reports[part].seen),
+                tuple(release for _, release in self.reports[part].seen),
+            )
             for part, folder in self.folders.items()
         )
 
 
-def read(pairs: Sequence[str], corpus: str) -> Start | None:
+def read(pairs: Sequence[str], corpus: Corpus) -> Start | None:
     """What ``--start-from RUN`` or ``--start-from PART=RUN`` (repeated) means; None without one.
 
     Raises SettingsError for a folder that is no run or keeps no weights.

@@ -22,6 +22,7 @@ from sercache.commands._outcome import draw
 from sercache.commands._start import read as read_start
 from sercache.commands._trial import Plan
 from sercache.commands.train import remove_partial, train
+from sercache.datasets import Corpus
 from sercache.evaluation import How
 from sercache.recipe import Setup
 from sercache.report import runs as run_folders
@@ -108,7 +109,7 @@ def _run(plan: Plan, setup: Setup, folder: Path, place: Place) -> Report:
         beside=beside,
         also_train=added,
         test_on=[each for each in tested if each is not None],
-        how=_how(plan, place, partial),
+        how=_how(plan, corpus, place, partial),
     )
     run_folders.save(report, folder, weights=weights)
     draw(report, folder)
@@ -116,11 +117,11 @@ def _run(plan: Plan, setup: Setup, folder: Path, place: Place) -> Report:
     return report
 
 
-def _how(plan: Plan, place: Place, partial: Path) -> How:
+def _how(plan: Plan, corpus: Corpus, place: Place, partial: Path) -> How:
     """How a trial is trained: from the weights of the trials that come before it, where there are any."""
     parts = {"emotion": plan.start, "speaker": plan.speaker}
     pairs = [f"{part}={folder_of(before, place)}" for part, before in parts.items() if before]
-    found = read_start(pairs, plan.setup.dataset)
+    found = read_start(pairs, corpus)
     if found is None:
         return How(partial=partial)
     return How(partial=partial, prepare=found.prepare, started_from=found.recorded())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sercache import settings
+from sercache import datasets, settings
 from sercache.commands._console import columns, say
 from sercache.errors import SettingsError
 
@@ -17,9 +17,9 @@ def run(changes: Sequence[str]) -> None:
         for key, equals, _ in pairs:
             if not equals:
                 raise SettingsError(f"a setting is written key=value, got {key!r}")
-        known = settings.change(known, {key: value for key, _, value in pairs})
+        known = settings.change(known, {_key(key): value for key, _, value in pairs})
     rows = [(key, known.value(key), meaning) for key, meaning in settings.KEYS.items()]
-    names = {*known.roots, *_roots_in(known)}
+    names = {*known.roots, *known.roots_in_environment()}
     rows += [(f"roots.{name}", root, "") for name in sorted(names) if (root := known.root(name))]
     source = str(known.file)
     rows += [
@@ -31,9 +31,10 @@ def run(changes: Sequence[str]) -> None:
     say(f"file: {known.file}{'' if known.file.exists() else ' (not written yet)'}")
 
 
-def _roots_in(known: settings.Settings) -> list[str]:
-    """Corpora whose root an environment variable names."""
-    prefix = settings.root_variable("")
-    return [
-        key[len(prefix) :].lower().replace("_", "-") for key in known.environment if key.startswith(prefix)
-    ]
+def _key(key: str) -> str:
+    """A setting's key; the root of a corpus of one's own goes by its name alone, whatever reads it."""
+    section, _, dataset = key.partition(".")
+    if section != "roots" or ":" not in dataset:
+        return key
+    asked = datasets.named(dataset)
+    return f"roots.{asked.name}"

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sercache import settings
-from sercache.commands._cache import read_corpus
 from sercache.commands._console import columns, say, used
+from sercache.commands._corpus import read_corpus
 from sercache.datasets import Corpus, Utterance
 from sercache.errors import SettingsError
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from sercache import catalog, doctor, settings
-from sercache.commands._cache import corpus_root
+from sercache import datasets, doctor, settings
 from sercache.commands._console import bar, columns, say
+from sercache.commands._corpus import locate
 from sercache.datasets import Corpus
 from sercache.doctor import KINDS, CheckUp, Count, Finding
 
@@ -43,11 +43,10 @@ class Request:
 
 def run(request: Request) -> int:
     """Check the copy and print what was found; the exit code: 1 where there are problems, else 0."""
-    module = catalog.load("sercache.datasets", request.dataset)
     known = settings.load()
     cache = Path(known.value("cache").value).expanduser()
-    root = corpus_root(request.dataset, request.root, known, cache)
-    corpus: Corpus = module.read(Path(root.value).expanduser())
+    text, root = locate(request.dataset, request.root, known, cache)
+    corpus: Corpus = datasets.read(text, Path(root.value).expanduser())
     if request.task is not None:
         corpus = doctor.part(corpus, request.task)
     n_files = len({u.path for u in corpus.utterances})

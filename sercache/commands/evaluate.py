@@ -51,11 +51,11 @@ def run(request: Request) -> None:
     known = settings.load()
     cache = Path(known.value("cache", request.cache).value).expanduser()
     setup = dataclasses.replace(setup_of(report.setup), encoder=report.features["spec"]["encoder"])
-    text = f"{request.dataset}:{request.task}" if request.task else request.dataset
     used("run", f"{request.run}: {report.title}")
     extra = other_corpus(
-        text, report.corpus["task"], setup, identities(report), report.head, known, cache, root=request.root
-    )
+        request.dataset, request.task, report.corpus["task"], setup, identities(report), report.head, known, cache,
+        root=request.root,
+    )  # fmt: skip
     # A run with --finetune-from needs the checkpoint itself; the store remembers where it lay.
     origin = known_origin(extra.store.path)
     setup = dataclasses.replace(setup, encoder=request.encoder or origin.get("encoder", setup.encoder))

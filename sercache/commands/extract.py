@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from sercache import catalog, encoders, extraction, settings, signals, stores, text
-from sercache.commands._cache import read_corpus, write_origin
+from sercache.commands._cache import write_origin
 from sercache.commands._console import bar, duration, say, size, used, warn
-from sercache.commands._filling import carry_out, plan_for
+from sercache.commands._corpus import read_corpus
+from sercache.commands._filling import carry_out, place_of, plan_for
 from sercache.commands._progress import amount, entries_bar, pace
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder
@@ -56,6 +57,7 @@ def run(request: Request) -> None:
     devices, source = _devices(request, known)
     cache_folder = Path(cache.value).expanduser()
     corpus, root = read_corpus(request.dataset, request.root, known, cache_folder)
+    request = replace(request, dataset=corpus.dataset)
     utterances = chosen_utterances(corpus, request.task, request.language, request.limit)
     used("cache", cache)
     used("device", f"{', '.join(devices)}  ({source})")
@@ -75,7 +77,7 @@ def run(request: Request) -> None:
         clip=clip or "none",
         transcripts=transcripts,
     )
-    folder = stores.store_path(cache_folder, spec, request.store_format)
+    spec, folder = place_of(cache_folder, spec, corpus, request.store_format)
     if len(devices) == 1:
         work(request, root.value, encoder, utterances, spec, folder)
         return

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sercache import settings
-from sercache.commands._cache import read_corpus
-from sercache.commands._console import say, used
+from sercache.catalog import file_name
+from sercache.commands._console import say, used, warn
+from sercache.commands._corpus import read_corpus
 from sercache.commands._elsewhere import answers, name_with_task, tested_since
+from sercache.datasets import split_task
 from sercache.errors import SettingsError
 from sercache.evaluation.lexical import Lexical, Unit, lexical, transcripts
 from sercache.report import runs
@@ -42,10 +46,16 @@ def run(request: Request) -> None:
         raise SettingsError(
             f"{request.run} tested nothing at home; name a corpus that it was tested on with --on"
         )
-    name = there.dataset if there else report.corpus["name"]
+    about = there.corpus if there else report.corpus
+    name = about["name"]
     known = settings.load()
     cache = Path(known.value("cache", request.cache).value).expanduser()
-    corpus, _ = read_corpus(name, request.root, known, cache)
+    corpus, _ = read_corpus(called(about), request.root, known, cache)
+    if corpus.reader and not corpus.goes_by(name, about["release"]):
+        warn(
+            f"{name} is release {corpus.release} now and {about['release']} in {request.run}: its table is another, or "
+            "has changed; predictions and words are put together by id"
+        )
     found = lexical(
         there.predictions if there else report.predictions,
         report.classes,
@@ -59,9 +69,15 @@ def run(request: Request) -> None:
     say(made.text)
     stem = "lexical"
     if there is not None:
-        stem += f"-on-{name_with_task(name, there.task) if ':' in str(request.on) else name}"
+        with_task = split_task(str(request.on))[1] is not None
+        stem += f"-on-{name_with_task(name, there.task) if with_task else file_name(name)}"
     for path in made.write(request.run / stem):
         used("written", str(path))
+
+
+def called(about: Mapping[str, Any]) -> str:
+    """What ``--dataset`` takes for the corpus of a report."""
+    return f"{about['reader']}:{about['name']}" if about.get("reader") else str(about["name"])
 
 
 def _there(request: Request, report: Report) -> Elsewhere:
@@ -71,7 +87,7 @@ def _there(request: Request, report: Report) -> Elsewhere:
     fitting = [each for each in found if answers(each, asked)]
     if not fitting:
         tested = ", ".join(dict.fromkeys(f"{each.dataset}:{each.task}" for each in found)) or "none"
-        dataset, _, task = asked.partition(":")
+        dataset, task = split_task(asked)
         raise SettingsError(
             f"{request.run} was not tested on {asked} (tested on: {tested}); run: sercache evaluate "
             f"{request.run} --dataset {dataset}{f' --task {task}' if task else ''}"

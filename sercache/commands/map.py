@@ -58,14 +58,14 @@ def run(request: Request) -> None:
     one = member(report, request.run, request.fold, request.seed)
     if request.by == "predicted" and not report.classes:
         raise SettingsError(f"{request.run} predicts numbers, which are no groups; choose another --by")
-    ids, vectors, groups = _vectors(request, report, one)
+    name, ids, vectors, groups = _vectors(request, report, one)
     labels = groups[request.by]
     if set(labels) == {""}:
-        raise SettingsError(f"{request.dataset} names no {request.by} of its utterances; choose another --by")
+        raise SettingsError(f"{name} names no {request.by} of its utterances; choose another --by")
     used("embedded", f"{len(ids)} utterances by fold {one.fold}, seed {one.seed}")
     places = maps.tsne(vectors)
-    stem = request.run / f"map-{request.dataset}-{request.by}"
-    title = f"{report.title}\n{request.dataset} by {request.by}, fold {one.fold}, seed {one.seed}"
+    stem = request.run / f"map-{catalog.file_name(name)}-{request.by}"
+    title = f"{report.title}\n{name} by {request.by}, fold {one.fold}, seed {one.seed}"
     drawn = plots.save(maps.place_map([("", places, labels)], title), stem)
     table = stem.with_name(f"{stem.name}.csv")
     _write(table, ids, places, groups)
@@ -77,8 +77,8 @@ def run(request: Request) -> None:
 
 def _vectors(
     request: Request, report: Report, one: Run
-) -> tuple[tuple[str, ...], np.ndarray, dict[By, tuple[str, ...]]]:
-    """Ids, vectors (U, D) and the name of each utterance's group by each rule."""
+) -> tuple[str, tuple[str, ...], np.ndarray, dict[By, tuple[str, ...]]]:
+    """Name of the corpus, ids, vectors (U, D) and the name of each utterance's group by each rule."""
     known = settings.load()
     setup, extra = _material(request, report)
     specs = [each.spec for each in (extra.store, *extra.beside)]
@@ -91,7 +91,7 @@ def _vectors(
     vectors, outputs = embedded(head, view, device)
     ids = tuple(view.utterance_ids)
     predicted = tuple(report.classes[k] for k in outputs.argmax(1)) if report.classes else ()
-    return ids, vectors, {
+    return extra.corpus.name, ids, vectors, {
         "speaker": tuple(part.speakers.get(each, "") for each in ids),
         "label": tuple(part.labels[each] for each in ids),
         "predicted": predicted,
@@ -104,9 +104,9 @@ def _material(request: Request, report: Report) -> tuple[Setup, Extra]:
     cache = Path(known.value("cache", request.cache).value).expanduser()
     setup = replace(setup_of(report.setup), encoder=report.features["spec"]["encoder"], test_on=())
     setup = replace(setup, clip=request.clip or setup.clip, dataset=request.dataset)
-    text = f"{request.dataset}:{request.task}" if request.task else request.dataset
     extra = other_corpus(
-        text,
+        request.dataset,
+        request.task,
         report.corpus["task"],
         setup,
         identities(report),

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sercache import catalog, settings, stores
-from sercache.commands._cache import extract_command, read_corpus
+from sercache.commands._cache import extract_command
 from sercache.commands._console import bar, say, used, warn
+from sercache.commands._corpus import read_corpus
 from sercache.commands._find import find_store
 from sercache.commands.train import free_name
 from sercache.datasets import Corpus
@@ -74,7 +75,7 @@ def run(request: Request) -> None:
     say()
     say(made.text)
     runs = Path(known.value("runs", request.runs).value).expanduser()
-    folder = free_name(runs, f"probe-{Path(setup.encoder).name}-{corpus.name}")
+    folder = free_name(runs, f"probe-{Path(setup.encoder).name}-{catalog.file_name(corpus.name)}")
     for path in made.write(folder / "probe"):
         used("written", str(path))
     try:

@@ -10,15 +10,16 @@ from types import ModuleType
 from typing import Any
 
 from sercache import catalog, encoders, settings, stores
-from sercache.commands._cache import extract_command, read_corpus
+from sercache.commands._cache import extract_command
 from sercache.commands._console import used, warn
+from sercache.commands._corpus import read_corpus
 from sercache.commands._elsewhere import other_corpus
 from sercache.commands._epochs import epochs_heard
 from sercache.commands._find import Found, check_store, find_store, is_same
 from sercache.commands._outcome import finish
 from sercache.commands._setup import Request, check_inputs, chosen_setup, head_defaults, head_options
 from sercache.commands._start import read as read_start
-from sercache.datasets import Corpus
+from sercache.datasets import Corpus, split_task
 from sercache.errors import RecipeError, SettingsError, StoreError
 from sercache.evaluation import Extra, How, evaluate
 from sercache.evaluation.elsewhere import scaling_tensors
@@ -126,13 +127,17 @@ def _elsewhere(
 ) -> list[Extra]:
     """The other corpora that are tested on, each encoded as the main one."""
     task, identities = corpus.task_name(setup.task), [each.spec.identity for each in found]
-    return [other_corpus(text, task, setup, identities, request.head, known, cache) for text in setup.test_on]
+    named = [split_task(text) for text in setup.test_on]
+    return [
+        other_corpus(dataset, own_task, task, setup, identities, request.head, known, cache)
+        for dataset, own_task in named
+    ]
 
 
 def _how(request: Request, corpus: Corpus, partial: Path) -> How:
     """How the trainings are computed, and what they start from."""
     how = How("serial" if request.serial else "auto", request.share_order, partial)
-    start = read_start(request.start_from, corpus.name)
+    start = read_start(request.start_from, corpus)
     if start is None:
         return how
     return dataclasses.replace(how, prepare=start.prepare, started_from=start.recorded())
@@ -244,7 +249,7 @@ def _say_setup(found: Sequence[Found], setup: Setup) -> None:
 
 def default_name(head: str, setup: Setup) -> str:
     """A run's name where the user gives none: head, encoder, corpus."""
-    return f"{head}-{Path(setup.encoder).name}-{setup.dataset}"
+    return f"{head}-{Path(setup.encoder).name}-{catalog.file_name(setup.dataset)}"
 
 
 def checked_name(name: str | None) -> str | None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sercache import settings, transcription, transcripts
-from sercache.commands._cache import read_corpus
 from sercache.commands._console import bar, say, used, warn
+from sercache.commands._corpus import read_corpus
 from sercache.commands.extract import chosen_utterances
 from sercache.datasets import Utterance
 from sercache.errors import AudioError, MissingExtraError, SettingsError

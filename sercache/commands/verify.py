@@ -8,8 +8,9 @@ from pathlib import Path
 
 from sercache import clips, encoders, extraction, settings, stores
 from sercache.commands import extract
-from sercache.commands._cache import read_corpus, read_origin
+from sercache.commands._cache import read_origin
 from sercache.commands._console import bar, say, used, warn
+from sercache.commands._corpus import read_corpus
 from sercache.errors import DamagedStoreError, StoreError
 from sercache.extraction import words
 from sercache.stores import Damage
@@ -80,7 +81,7 @@ def _repair(
     request = extract.Request(**{key: value for key, value in origin.items() if key in fields - {"root"}})
     file = Path(origin["transcripts"]) if spec.transcripts else None
     request = dataclasses.replace(request, transcripts=file)
-    corpus, where = read_corpus(spec.corpus, root or Path(origin["root"]), known, cache)
+    corpus, where = read_corpus(origin["dataset"], root or Path(origin["root"]), known, cache)
     known_words, transcripts = words.replaced(corpus.utterances, file, encoder)
     now = extraction.feature_spec(
         encoder,
@@ -91,6 +92,8 @@ def _repair(
         clip=spec.clip,
         transcripts=transcripts,
     )
+    if corpus.goes_by(spec.corpus, spec.release):  # it may have been named since
+        now = dataclasses.replace(now, corpus=spec.corpus)
     if now.digest != spec.digest:
         raise StoreError(
             f"{folder} cannot be repaired: {origin['encoder']} or {where.value} is no longer what the store was "

@@ -129,6 +129,8 @@ class CorpusInfo:
     """What ``fixed:official`` and its like are, where ``Utterance.partition`` is set."""
     generated: bool = False
     """True: ``read`` makes the corpus in ``root`` where there is nothing yet."""
+    own: bool = False
+    """True: any corpus of its kind can be read so; each has a name of its own, ``--dataset <reader>:<name>``."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ class Corpus:
     """A corpus as found on disk. Construction checks that ids are unique."""
 
     name: str
+    """What a person calls it."""
     release: str
     root: Path
     info: CorpusInfo
@@ -143,6 +146,10 @@ class Corpus:
     skipped: tuple[Skipped, ...] = ()
     warnings: tuple[str, ...] = ()
     """What differs from the published tables, one line each, ids named."""
+    reader: str = ""
+    """Of a corpus of one's own: what reads it (``manifest``); empty where that is called as the corpus is."""
+    table: Path | None = None
+    """The file that lists it, where that is what ``--root`` takes."""
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
@@ -152,6 +159,26 @@ class Corpus:
                 f"{self.name}: {len(double)} utterance ids occur twice, first: {double[0]}; "
                 "an id must name one utterance"
             )
+
+    @property
+    def dataset(self) -> str:
+        """What ``--dataset`` takes for it."""
+        return f"{self.reader}:{self.name}" if self.reader else self.name
+
+    def goes_by(self, name: str, release: str) -> bool:
+        """Whether a store or run that says this name and release is of this corpus.
+
+        What was made before corpora of one's own had names says that of the reader; the release tells them apart.
+        """
+        return release == self.release and name in (self.name, self.reader or self.name)
+
+    def is_called(self, name: str, release: str) -> bool:
+        """Whether what was trained on a corpus of this name and release may have seen this one.
+
+        One of the same name counts whatever its release, one that says the reader's where the release is the same
+        or not known.
+        """
+        return name == self.name or (name == self.reader and release in (self.release, ""))
 
     def labels(self, task: str | None = None) -> dict[str, str]:
         """Class of each utterance that ``task`` labels: id -> class, in corpus order.

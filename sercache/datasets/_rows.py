@@ -14,7 +14,19 @@ from typing import Any
 from sercache import tables
 from sercache.errors import CorpusError, TextError
 
-TEXT = ("id", "path", "label", "speaker", "group", "transcript", "language", "partition", "sex", "sentence")
+TEXT = (
+    "id",
+    "path",
+    "label",
+    "speaker",
+    "group",
+    "transcript",
+    "language",
+    "partition",
+    "sex",
+    "sentence",
+    "corpus",
+)
 TIMES = ("start", "end")
 ATTRIBUTES = ("arousal", "valence", "dominance")
 COLUMNS = (*TEXT, *TIMES, *ATTRIBUTES, "scale")

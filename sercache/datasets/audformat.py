@@ -14,9 +14,11 @@ from sercache.datasets._check import assemble
 from sercache.datasets._files import find_root
 from sercache.datasets._labels import FOUR, canonical
 from sercache.datasets._names import Names
+from sercache.datasets._own import fitted, normal
 from sercache.datasets._records import Corpus, CorpusInfo, Skipped, Utterance
 from sercache.errors import CorpusError, MissingExtraError
 
+_READER = "audformat"
 _COLUMN = "emotion"
 _PARTS = {"train": "train", "dev": "dev", "devel": "dev", "test": "test"}
 
@@ -31,6 +33,7 @@ INFO = CorpusInfo(
     tasks={"emotion": {}},
     default_task="emotion",
     official="the table names that hold train, dev or test",
+    own=True,
     notes=(
         "Labels come from the columns called emotion; of several tables those called gold_standard count.",
         "Parts come from table names that hold train, dev or test; speakers from a column speaker.",
@@ -42,13 +45,14 @@ Key = tuple[str, float | None, float | None]
 """File, start (s), end (s)."""
 
 
-def read(root: Path) -> Corpus:
+def read(root: Path, name: str = "") -> Corpus:
     """The labelled files or segments of the database at ``root``.
 
+    ``name`` is what the corpus is called, by default as the header says.
     Raises MissingExtraError without the package, CorpusError where there is no database, no column
     emotion, or where two tables label one file differently.
     """
-    folder = find_root(root, "audformat", "a file db.yaml", lambda p: (p / "db.yaml").is_file())
+    folder = find_root(root, "audformat", "a file db.yaml", _has_header)
     database = _load(folder)
     labels, parts = _labels(database, folder)
     speakers = _column(database, "speaker")
@@ -83,9 +87,26 @@ def read(root: Path) -> Corpus:
     utterances, alike = of_one_spelling(utterances)
     info = dataclasses.replace(INFO, tasks=_tasks(utterances))
     warnings = [*files.warnings(), *files.outside(u.path for u in utterances), *alike]
-    return assemble(
-        "audformat", folder, info, utterances, skipped, release=f"{database.name}-{digest}", warnings=warnings
-    )
+    own = str(database.name)
+    called = name or fitted(own, _READER)
+    if not name and called != normal(own):
+        warnings.append(f"the database is called {own!r}, which cannot be used; it is called {called}")
+    release = f"{own}-{digest}"
+    corpus = assemble(called, folder, info, utterances, skipped, release=release, warnings=warnings)
+    return dataclasses.replace(corpus, reader=_READER)
+
+
+def holds(root: Path) -> bool:
+    """Whether there is a database at ``root``."""
+    try:
+        find_root(root, _READER, "a file db.yaml", _has_header)
+    except CorpusError:
+        return False
+    return True
+
+
+def _has_header(folder: Path) -> bool:
+    return (folder / "db.yaml").is_file()
 
 
 def _load(folder: Path) -> Any:

@@ -63,7 +63,9 @@ def read(root: Path) -> Corpus:
             raise CorpusError(f"demo: cannot write to {root}: {error.strerror or error}") from None
     release = _verify(root)
     table = manifest.read(root / _TABLE)
-    return dataclasses.replace(table, name="demo", release=release, root=root, info=INFO)
+    return dataclasses.replace(
+        table, name="demo", release=release, root=root, info=INFO, reader="", table=None
+    )
 
 
 def _verify(root: Path) -> str:

@@ -14,10 +14,13 @@ from sercache.datasets._check import assemble
 from sercache.datasets._files import entries
 from sercache.datasets._labels import FOUR, canonical
 from sercache.datasets._names import Names
+from sercache.datasets._own import fitted, normal, of_table
 from sercache.datasets._records import Corpus, CorpusInfo, Skipped, Utterance
 from sercache.datasets._rows import ATTRIBUTES, COLUMNS, Row, Rows
 from sercache.errors import CorpusError, TextError
 
+_READER = "manifest"
+_NAME = "corpus"
 _SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
 _WORKBOOKS = (".xlsx", ".xls", ".ods")
 _MISSING = ("nan", "none", "null", "n/a", "na", "<na>")
@@ -35,11 +38,14 @@ INFO = CorpusInfo(
         f"columns: {', '.join(COLUMNS)}\n"
         "path is needed, relative to the table; id defaults to the path without its suffix,\n"
         "of several segments of one recording to path[start-end];\n"
-        "scale holds the ends of the attributes' scale, for example 1..7, in one row or all"
+        "scale holds the ends of the attributes' scale, for example 1..7, in one row or all;\n"
+        "corpus says what the corpus is called, the same in all rows; else --dataset manifest:NAME\n"
+        "does, or the name of the table, or of its folder"
     ),
     tasks={"label": {}},
     default_task="label",
     official="the column partition",
+    own=True,
     notes=(
         "The task label has the classes of the table; 4class has those that are written as common words.",
         "Labels, speakers and groups that differ only by case, space or the form of a letter are one; "
@@ -58,11 +64,11 @@ class _Found:
     utterance: Utterance
 
 
-def read(root: Path) -> Corpus:
+def read(root: Path, name: str = "") -> Corpus:
     """The utterances of the table at ``root``, a file or the folder that holds it.
 
-    Rows whose recording does not exist are skipped. Raises CorpusError, with the line number, for rows
-    that cannot be read.
+    ``name`` is what the corpus is called; else the column corpus says it, or where the table lies. Rows whose
+    recording does not exist are skipped. Raises CorpusError, with the line number, for rows that cannot be read.
     """
     table = _find(root)
     try:
@@ -78,14 +84,16 @@ def read(root: Path) -> Corpus:
     spelt, alike = _alike.of_one_spelling([each.utterance for each in found])
     found = [_Found(each.line, u) for each, u in zip(found, spelt, strict=True)]
     utterances, repeated = _unique(found, table)
-    return assemble(
-        "manifest",
+    called, remarks = (name, []) if name else _called(rows.rows, table)
+    corpus = assemble(
+        called,
         table.parent,
         dataclasses.replace(INFO, tasks=_tasks(utterances), attribute_range=_scale(rows.rows, table)),
         utterances,
         skipped,
         release=_release(data, content),
         warnings=[
+            *remarks,
             *_columns(rows, table),
             *_unused_encoding(data, table),
             *rows.warnings,
@@ -97,6 +105,33 @@ def read(root: Path) -> Corpus:
             *_several_ids(found),
         ],
     )
+    return dataclasses.replace(corpus, reader=_READER, table=table)
+
+
+def holds(root: Path) -> bool:
+    """Whether there is a table at ``root``."""
+    try:
+        return _find(root).is_file()
+    except CorpusError:
+        return False
+
+
+def _called(rows: Sequence[Row], table: Path) -> tuple[str, list[str]]:
+    """What the corpus of a table is called, and remarks on that."""
+    said = sorted({normal(row.text[_NAME]) for row in rows} - {""})
+    remarks = []
+    if len(said) > 1:
+        remarks.append(
+            f"column {_NAME} of {table.name} names {len(said)} corpora ({', '.join(said[:3])}), expected one: it is "
+            "not used; name the whole by --dataset manifest:NAME"
+        )
+    wanted = said[0] if len(said) == 1 else of_table(table)
+    called = fitted(wanted, _READER)
+    if len(said) == 1 and called != normal(wanted):
+        remarks.append(
+            f"column {_NAME} of {table.name} says {wanted!r}, which cannot be used; it is called {called}"
+        )
+    return called, remarks
 
 
 def _find(root: Path) -> Path:

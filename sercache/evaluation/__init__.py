@@ -107,7 +107,7 @@ def evaluate(
     """
     options, how = dict(head_options or {}), how or How()
     test_on = test_on if how.test else ()
-    check_unseen(how.started_from, [extra.corpus.name for extra in test_on])
+    check_unseen(how.started_from, [extra.corpus for extra in test_on])
     started, clock = datetime.now(UTC), time.perf_counter()
     used = setup_as_used(setup, corpus, store, seeds=seeds, task=task)
     material = gather(

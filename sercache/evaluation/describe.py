@@ -151,6 +151,7 @@ def describe_corpus(corpus: Corpus, part: Part) -> dict[str, Any]:
     counts = Counter(label for label in part.labels.values() if label)
     return {
         "name": corpus.name,
+        **({"reader": corpus.reader} if corpus.reader else {}),
         "release": corpus.release,
         "task": part.task,
         "n_utterances": len(part.labels),

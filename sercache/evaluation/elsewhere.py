@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sercache.datasets import Corpus
 from sercache.errors import SettingsError
 from sercache.evaluation.describe import (
     describe_corpus,
@@ -105,14 +106,15 @@ def _notes(extra: Extra, part: Part, setup: Setup, classes: Sequence[str]) -> li
     return notes
 
 
-def check_unseen(started_from: Sequence[StartRecord], names: Collection[str]) -> None:
+def check_unseen(started_from: Sequence[StartRecord], corpora: Collection[Corpus]) -> None:
     """Raises SettingsError where a run that gave initial weights has seen one of the corpora."""
     for each in started_from:
-        for name in sorted(set(each.corpora) & set(names)):
-            raise SettingsError(
-                f"{each.run}, which gives initial weights, was trained on {name}: testing on it is no test; "
-                f"leave {name} out of what is tested on"
-            )
+        for corpus in corpora:
+            if any(corpus.is_called(*seen) for seen in each.seen):
+                raise SettingsError(
+                    f"{each.run}, which gives initial weights, was trained on {corpus.name}: testing on it is no test; "
+                    f"leave {corpus.name} out of what is tested on"
+                )
 
 
 def evaluate_elsewhere(
@@ -131,13 +133,16 @@ def evaluate_elsewhere(
     Raises SettingsError where the run or its initial weights were trained on that corpus, and what ``gather``
     raises.
     """
-    trained = {report.corpus["name"], *(more["name"] for more in report.also_trained)}
-    if extra.corpus.name in trained:
+    trained = [report.corpus, *report.also_trained]
+    same = [about for about in trained if extra.corpus.is_called(about["name"], about["release"])]
+    if same:
+        was = same[0]["release"]
+        which = f" (release {was}; here {extra.corpus.release})" if was != extra.corpus.release else ""
         raise SettingsError(
-            f"this run was trained on {extra.corpus.name}: what it says of it is no test; its own test parts "
+            f"this run was trained on {extra.corpus.name}{which}: what it says of it is no test; its own test parts "
             "are in the run"
         )
-    check_unseen(report.started_from, [extra.corpus.name])
+    check_unseen(report.started_from, [extra.corpus])
     setup = setup_of(report.setup)
     outputs = report.targets or report.classes
     budget = int(MEMORY_SHARE * free_memory()) if budget is None else budget

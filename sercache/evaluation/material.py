@@ -112,7 +112,7 @@ def gather(
     for extra in test_on:
         elsewhere.append((extra, open_elsewhere(extra, stores, setup, main.task, outputs, numeric, left())))
         parts.append(elsewhere[-1][1])
-    _never_trained(elsewhere, [(corpus.name, main), *((extra.corpus.name, part) for extra, part in also)])
+    _never_trained(elsewhere, [(corpus, main), *((extra.corpus, part) for extra, part in also)])
     return Material(main, outputs, folds, numeric, tuple(also), tuple(elsewhere))
 
 
@@ -155,12 +155,14 @@ def _one_input(material: Material, fold: Fold, normalise: str, k: int) -> _OneIn
     return _OneInput(joined, dev, test, tuple(elsewhere), scaling)
 
 
-def _never_trained(elsewhere: Sequence[tuple[Extra, Part]], trained: Sequence[tuple[str, Part]]) -> None:
+def _never_trained(elsewhere: Sequence[tuple[Extra, Part]], trained: Sequence[tuple[Corpus, Part]]) -> None:
     """Refuses to call a test what the training has seen, and to write two results under one name."""
     names: set[tuple[str, str]] = set()
     for extra, part in elsewhere:
-        for name, other in trained:
-            shared = sorted(set(part.labels) & set(other.labels)) if name == extra.corpus.name else []
+        name = extra.corpus.name
+        for corpus, other in trained:
+            same = extra.corpus.is_called(corpus.name, corpus.release)
+            shared = sorted(set(part.labels) & set(other.labels)) if same else []
             if shared:
                 raise SettingsError(
                     f"{len(shared)} utterances of {name} are to be tested on as another corpus and belong to the "

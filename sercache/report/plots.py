@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from sercache.catalog import file_name
 from sercache.report.agreement import confusion, confusion_of, scatter, scatter_of
 from sercache.report.canvas import BLUE, GREEN, GREY, ORANGE, about
 from sercache.report.curves import folds, learning_curves
@@ -47,7 +48,7 @@ def figures(report: Report) -> dict[str, Figure]:
     }
     drawn = {name: plot(report) for name, plot in plots.items()}
     for there in report.elsewhere:
-        name = there.dataset + (f"-{there.task}" if _is_double(report, there) else "")
+        name = file_name(there.dataset) + (f"-{there.task}" if _is_double(report, there) else "")
         kind = "scatter" if report.targets else "confusion"
         drawn[f"{kind}-on-{name}"] = _agreement_on(report, there)
         drawn[f"layer-weights-on-{name}"] = layer_weights_on(report, there)

@@ -154,6 +154,14 @@ class StartRecord:
     head: str
     corpora: tuple[str, ...]
     """All that its weights have seen, the one of its folds first."""
+    releases: tuple[str, ...] = ()
+    """Of these corpora; not known of runs before they were recorded."""
+
+    @property
+    def seen(self) -> tuple[tuple[str, str], ...]:
+        """Name and release of these corpora; an empty release is not known."""
+        known = (*self.releases, *[""] * (len(self.corpora) - len(self.releases)))
+        return tuple(zip(self.corpora, known, strict=True))
 
     def __str__(self) -> str:
         of = f" of {self.part}" if self.part else ""
@@ -240,10 +248,10 @@ class Report:
         return f"{self.head} on {setup['encoder']}, {self.corpus['name']} ({setup['protocol']})"
 
     @property
-    def seen(self) -> tuple[str, ...]:
-        """Corpora that its weights have seen: of the folds, added ones, those of what gave initial weights."""
-        own = [self.corpus["name"], *(more["name"] for more in self.also_trained)]
-        return tuple(dict.fromkeys([*own, *(name for each in self.started_from for name in each.corpora)]))
+    def seen(self) -> tuple[tuple[str, str], ...]:
+        """Name and release of the corpora that its weights have seen: of the folds, added, of initial weights."""
+        own = [(about["name"], about.get("release", "")) for about in (self.corpus, *self.also_trained)]
+        return tuple(dict.fromkeys([*own, *(pair for each in self.started_from for pair in each.seen)]))
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -319,7 +327,8 @@ def _run(record: Mapping[str, Any]) -> Run:
 
 
 def _start(record: Mapping[str, Any]) -> StartRecord:
-    return StartRecord(**{**record, "corpora": tuple(record["corpora"])})
+    lists = {name: tuple(record.get(name, ())) for name in ("corpora", "releases")}
+    return StartRecord(**{**record, **lists})
 
 
 def _prediction(record: Mapping[str, Any]) -> Prediction:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import sercache
-from sercache.catalog import unknown
+from sercache.catalog import file_name, unknown
 from sercache.errors import SercacheError, StoreError, UnknownNameError
 from sercache.stores import checked_json
 from sercache.stores.dtypes import STORED
@@ -88,7 +88,7 @@ def store_path(cache: Path, spec: FeatureSpec, format: str = "zarr") -> Path:
     """Folder of the store of ``spec`` below ``cache``: ``<corpus>/<encoder>-<digest>``, HDF5 with its suffix."""
     check_format(format)
     suffix = "" if format == "zarr" else f".{format}"
-    return cache / _file_safe(spec.corpus) / f"{_file_safe(spec.encoder)}-{spec.digest}{suffix}"
+    return cache / file_name(spec.corpus) / f"{_file_safe(spec.encoder)}-{spec.digest}{suffix}"
 
 
 def _file_safe(name: str) -> str:
