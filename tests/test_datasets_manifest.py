@@ -313,7 +313,7 @@ def test_a_folder_is_listed_once_whatever_it_holds(folder, monkeypatch):
     monkeypatch.setattr(os, "listdir", lambda path=".": listed.append(path) or real(path))
     rows = "".join(f"wav/n{n}.wav,x\n" for n in range(20))
     assert len(manifest.read(table(folder, f"path,label\n{rows}")).utterances) == 20
-    assert len(listed) == 1
+    assert len([path for path in listed if str(path).startswith(str(folder))]) == 1
 
 
 def test_recordings_outside_the_folder_are_taken_and_counted(folder, tmp_path_factory):
