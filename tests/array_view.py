@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,11 +34,12 @@ class ArrayView:
 
     def batch(self, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         lengths = self.n_frames[indices]
-        x = np.zeros((len(indices), self.n_layers, lengths.max(), self.dim), np.float32)
+        # In torch's own memory: where numpy's begins differs from run to run, and products of matrices round by that.
+        x = torch.zeros(len(indices), self.n_layers, int(lengths.max()), self.dim)
         for row, index in enumerate(indices):
-            x[row, :, : lengths[row]] = self.items[index]
+            x[row, :, : lengths[row]] = torch.from_numpy(self.items[index])
         mask = np.arange(lengths.max()) < lengths[:, None]
-        return torch.from_numpy(x), torch.from_numpy(mask)
+        return x, torch.from_numpy(mask)
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,23 @@ class SideBySide:
     def batch(self, indices: np.ndarray) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
         pairs = [each.batch(indices) for each in self.inputs]
         return tuple(x for x, _ in pairs), tuple(mask for _, mask in pairs)
+
+
+@dataclass(frozen=True)
+class Doubled:
+    """Another view's items in float64: what is compared after several updates is trained on these (``tolerances``)."""
+
+    view: Any
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.view, name)
+
+    def __len__(self) -> int:
+        return len(self.view)
+
+    def batch(self, indices: np.ndarray) -> tuple[Any, Any]:
+        x, mask = self.view.batch(indices)
+        return (tuple(each.double() for each in x) if isinstance(x, tuple) else x.double()), mask
 
 
 def random_inputs(

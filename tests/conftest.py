@@ -38,6 +38,16 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def in_float64() -> Iterator[None]:
+    """Heads and features that a test makes are float64: rounding is then far below any mistake."""
+    import torch
+
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
 @pytest.fixture(scope="module")
 def few_draws() -> Iterator[None]:
     """Intervals from a few draws, for tests that look at other numbers of a report."""

@@ -14,6 +14,7 @@ import pytest
 import safetensors.torch
 import torch
 from array_view import ArrayView, SideBySide, random_inputs
+from tolerances import assert_alike, assert_gradients_alike
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional as F
@@ -163,6 +164,7 @@ class TestEveryHead:
             with pytest.raises(ValueError, match=r"reads one state, got 3; .*--states"):
                 build(module.Head, random_inputs(1, (3,) * n_inputs, (24,) * n_inputs), 4, 0)
 
+    @pytest.mark.usefixtures("in_float64")
     @pytest.mark.parametrize("filler", [0.0, 1e4, float("nan"), float("inf")])
     @torch.no_grad()
     def test_padding_moves_no_logit(self, name: str, filler: float) -> None:
@@ -174,8 +176,9 @@ class TestEveryHead:
                 each(lambda a, m: a[k : k + 1, :, : int(m[k].sum())], x, mask),  # noqa: B023
                 each(lambda m: m[k : k + 1, : int(m[k].sum())], mask),  # noqa: B023
             )
-            torch.testing.assert_close(together[k : k + 1], alone, rtol=1e-5, atol=1e-6)
+            assert_alike(together[k : k + 1], alone)
 
+    @pytest.mark.usefixtures("in_float64")
     def test_noise_in_padding_moves_no_gradient(self, name: str) -> None:
         head = make(name).eval()
         x, mask = data(name)
@@ -185,15 +188,14 @@ class TestEveryHead:
             filled = each(functools.partial(longer, filler=filler), x, mask)
             loss_of(name, head(filled, each(wider, mask))).backward()
             grads.append([p.grad.clone() for p in head.parameters()])
-        for got, expected in zip(*grads, strict=True):
-            torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
+        assert_gradients_alike(*grads)
 
     @torch.no_grad()
+    @pytest.mark.usefixtures("in_float64")
     def test_every_frame_counts(self, name: str) -> None:
         """In float64: untrained regressors are so flat that float32 would hide it."""
-        head = make(name).double().eval()
+        head = make(name).eval()
         x, mask = data(name)
-        x = each(torch.Tensor.double, x)
         last = each(lambda m: m.sum(1) - 1, mask)
         if isinstance(last, tuple):  # inputs may be cut to the shortest
             last = (torch.stack(last).amin(0),) * len(last)
@@ -250,6 +252,7 @@ class TestEveryHead:
         assert torch.equal(state, torch.get_rng_state())
         assert all(torch.equal(first[key], second[key]) for key in first)
 
+    @pytest.mark.usefixtures("in_float64")
     def test_stacks_under_vmap_or_says_that_it_does_not(self, name: str) -> None:
         heads = [make(name, seed=k).eval() for k in range(3)]
         x, mask = data(name)
@@ -268,9 +271,9 @@ class TestEveryHead:
         for k, head in enumerate(heads):
             alone = loss_of(name, head(x, mask))
             alone.backward()
-            torch.testing.assert_close(losses[k], alone)
-            for key, parameter in head.named_parameters():
-                torch.testing.assert_close(parameters[key].grad[k], parameter.grad, rtol=1e-4, atol=1e-6)
+            assert_alike(losses[k], alone)
+            own = dict(head.named_parameters())
+            assert_gradients_alike([parameters[key].grad[k] for key in own], [p.grad for p in own.values()])
 
     def test_shares_of_layers_sum_to_1(self, name: str) -> None:
         head = make(name).eval()

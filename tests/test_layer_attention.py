@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from array_view import random_view
+from tolerances import assert_alike
 from torch import nn
 from torch.nn import functional as F
 
@@ -42,11 +43,12 @@ def test_shortcut_equals_the_plain_form(n_layers: int, dim: int, final_relu: boo
         torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize(("n_layers", "dim", "k1", "k2"), [(24, 1024, 16, 2), (12, 768, 8, 1)])
 @torch.no_grad()
 def test_published_geometry_against_torch_modules(n_layers: int, dim: int, k1: int, k2: int) -> None:
     """The reading of specs in torch's own words: MultiheadAttention, Conv2d, ReLU, Conv2d, Linear."""
-    head = pair(n_layers, dim)[0].float()
+    head = pair(n_layers, dim)[0]
     attention = nn.MultiheadAttention(dim, 32, batch_first=True)
     attention.in_proj_weight.copy_(torch.cat([head.query.weight, head.key.weight, head.value.weight]))
     attention.in_proj_bias.copy_(torch.cat([head.query.bias, head.key.bias, head.value.bias]))
@@ -58,8 +60,8 @@ def test_published_geometry_against_torch_modules(n_layers: int, dim: int, k1: i
     mixed, weights = attention(x, x, x, average_attn_weights=False)
     expected = head.out(conv2(conv1(mixed[:, None]).relu()).flatten(1))
     mask = torch.ones(2, 1, dtype=torch.bool)
-    torch.testing.assert_close(head(x[:, :, None], mask), expected, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(head.attention(x[:, :, None], mask), weights, rtol=1e-4, atol=1e-6)
+    assert_alike(head(x[:, :, None], mask), expected)
+    assert_alike(head.attention(x[:, :, None], mask), weights)
 
 
 @pytest.mark.parametrize("printed", [(24, 1024, 4_329_981), (12, 768, 2_395_645)])

@@ -13,6 +13,7 @@ from heads import superb, weighted_dense
 from sercache import nn
 
 K = 3
+pytestmark = pytest.mark.usefixtures("in_float64")
 
 
 @pytest.mark.parametrize("shared", [(), (0,), (1,)])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from array_view import ArrayView, random_view
+from tolerances import assert_alike, assert_trained_alike, assert_weights_alike
 from torch import Tensor, nn
 
 from heads import linear, mlp, weighted_dense
@@ -132,6 +133,7 @@ class TestFit:
         assert run.history[-1].train_loss < run.history[0].train_loss
         assert run.n_updates == 15 * 20
 
+    @pytest.mark.usefixtures("in_float64")
     @pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd"])
     def test_is_the_plain_loop(self, optimiser: str) -> None:
         """Against the loop written out with torch's own optimiser, dropout off."""
@@ -152,9 +154,9 @@ class TestFit:
                 nn.functional.cross_entropy(logits, torch.from_numpy(view.labels[rows])).backward()
                 nn.utils.clip_grad_norm_(plain.parameters(), 0.5)
                 theirs.step()
-        for got, expected in zip(run.head.parameters(), plain.parameters(), strict=True):
-            torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
+        assert_weights_alike(run.head, plain, recipe, moved=recipe.lr * run.n_updates)
 
+    @pytest.mark.usefixtures("in_float64")
     def test_accumulating_is_a_larger_batch(self) -> None:
         for frames in ((1, 1), (2, 3)):  # at once, and one batch after another
             view = random_view(37, signal=0.5, frames=frames)  # the last group holds batches of 4 and 1
@@ -163,9 +165,9 @@ class TestFit:
                 for recipe in (QUICK, replace(QUICK, batch_size=4, accumulate=2))
             ]
             assert runs[0].n_updates == runs[1].n_updates == 4 * 5
-            for a, b in zip(runs[0].head.parameters(), runs[1].head.parameters(), strict=True):
-                torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+            assert_trained_alike(runs[1:], runs[:1], QUICK)
 
+    @pytest.mark.usefixtures("in_float64")
     @pytest.mark.parametrize(
         "change", [{}, {"loss": "focal"}, {"loss": "arcface"}, {"balance": "class-weights"}]
     )
@@ -179,11 +181,7 @@ class TestFit:
         n_at_once, plain = len(steps), fit(build(linear.Head, view, 4, 0), view, None, recipe, seed=3)
         # Each batch is divided by the weights of its own classes: together they would be another update.
         assert n_at_once == (10 if "balance" in change else 4) * recipe.max_epochs
-        assert found.n_updates == plain.n_updates
-        for a, b in zip(found.head.parameters(), plain.head.parameters(), strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
-        for ours, theirs in zip(found.history, plain.history, strict=True):
-            assert ours.train_loss == pytest.approx(theirs.train_loss, rel=1e-4)
+        assert_trained_alike([found], [plain], recipe)
 
     def test_keeps_the_best_epoch(self) -> None:
         train, dev = random_view(24, signal=0.2), random_view(24, signal=0.2, seed=5)
@@ -347,7 +345,7 @@ def test_predictions_come_in_the_order_of_the_view() -> None:
     logits = predict(head, view, batch_size=3)
     assert head.training
     alone = torch.cat([head.eval()(*view.batch(np.array([k]))) for k in range(11)])
-    np.testing.assert_allclose(logits, alone.numpy(), rtol=1e-5, atol=1e-6)
+    assert_alike(torch.from_numpy(logits), alone)
     assert logits.dtype == np.float32
 
 

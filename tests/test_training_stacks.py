@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from many_helpers import RECIPE, Dies, assert_same, folds, forks, members
+from many_helpers import RECIPE, Dies, assert_same, doubled, folds, forks, members
+from tolerances import assert_trained_alike
 from torch import Tensor, nn
 
 from heads import linear, mlp, superb, weighted_dense
@@ -56,10 +57,10 @@ class TestSteps:
         def several() -> list[Member]:
             return sharing(superb.Head) if shared else members(superb.Head, n_seeds=3)
 
-        expected = fit_many(several(), recipe, way="serial")
+        expected = fit_many(doubled(several()), recipe, way="serial")
         assert len({len(run.history) for run in expected}) > 1, "members should stop at different epochs"
         assert len({run.n_updates // len(run.history) for run in expected}) > 1
-        assert_same(fit_many(several(), recipe, way="stacked"), expected, exact=False)
+        assert_trained_alike(fit_many(doubled(several()), recipe, way="stacked"), expected, recipe)
 
     def test_members_of_equal_steps_are_one_block(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Those that differ in rate or in number of updates are not."""
@@ -83,20 +84,21 @@ class TestSteps:
     def test_a_parameter_of_one_number(self) -> None:
         """Its state has the shape of the count of steps."""
         recipe = replace(RECIPE, patience=2)
-        expected = fit_many(sharing(Scaled), recipe, way="serial")
+        expected = fit_many(doubled(sharing(Scaled)), recipe, way="serial")
         assert len({len(run.history) for run in expected}) > 1
-        assert_same(fit_many(sharing(Scaled), recipe, way="stacked"), expected, exact=False)
+        found = fit_many(doubled(sharing(Scaled)), recipe, way="stacked")
+        assert_trained_alike(found, expected, recipe)
 
     def test_a_frozen_parameter_stays(self) -> None:
         def several() -> list[Member]:
             found = sharing(mlp.Head)
             for member in found:
                 member.head.hidden.weight.requires_grad_(False)  # type: ignore[union-attr]
-            return found
+            return doubled(found)
 
         before = [m.head.hidden.weight.clone() for m in several()]  # type: ignore[union-attr]
         found = fit_many(several(), RECIPE, way="stacked")
-        assert_same(found, fit_many(several(), RECIPE, way="serial"), exact=False)
+        assert_trained_alike(found, fit_many(several(), RECIPE, way="serial"), RECIPE)
         assert all(torch.equal(a, b.head.hidden.weight) for a, b in zip(before, found, strict=True))  # type: ignore[union-attr]
 
 
@@ -142,19 +144,19 @@ class TestInProcesses:
         ("head", "frames"), [(superb.Head, (1, 1)), (mlp.Head, (1, 1)), (weighted_dense.Head, (2, 5))]
     )
     def test_members_are_those_trained_alone(self, head: type[nn.Module], frames: tuple[int, int]) -> None:
-        expected = fit_many(sharing(head, frames), RECIPE, way="serial")
+        expected = fit_many(doubled(sharing(head, frames)), RECIPE, way="serial")
         assert len({len(run.history) for run in expected}) > 1, "members should stop at different epochs"
         heard: list[str] = []
         epochs: list[tuple[int, int]] = []
         found = fit_many(
-            sharing(head, frames),
+            doubled(sharing(head, frames)),
             RECIPE,
             way="stacked-processes",
             say=heard.append,
             progress=lambda number, epoch: epochs.append((number, epoch.number)),
         )
         assert heard[0].startswith("as stacks in 2 processes: "), heard
-        assert_same(found, expected, exact=False)
+        assert_trained_alike(found, expected, RECIPE)
         assert sorted(epochs) == [(k, e.number) for k, run in enumerate(found) for e in run.history]
 
     def test_a_member_left_by_itself_has_the_same_bits(self) -> None:

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 from array_view import random_inputs, random_view
-from many_helpers import RECIPE, alone, assert_same, folds, members
+from many_helpers import RECIPE, alone, assert_same, doubled, folds, members
+from tolerances import assert_trained_alike
 from torch import Tensor, nn
 
 from heads import cta, linear, mlp, weighted_dense
@@ -33,11 +34,11 @@ class TestSequences:
     def test_members_are_those_trained_alone(self, head: type[nn.Module], change: dict) -> None:
         recipe = replace(RECIPE, lr=3e-3, max_epochs=8, **change)
         frames = (2, 9)
-        expected = fit_many(members(head, frames, n_seeds=3), recipe, way="serial")
+        expected = fit_many(doubled(members(head, frames, n_seeds=3)), recipe, way="serial")
         heard: list[str] = []
-        found = fit_many(members(head, frames, n_seeds=3), recipe, way="stacked", say=heard.append)
+        found = fit_many(doubled(members(head, frames, n_seeds=3)), recipe, way="stacked", say=heard.append)
         assert heard[0].startswith("as one stacked model: "), heard
-        assert_same(found, expected, exact=False)
+        assert_trained_alike(found, expected, recipe)
 
     def test_dropout_is_drawn_for_the_frames_of_each(self) -> None:
         """Padding is drawn for by nobody: with no dropout nothing of this could fail."""
@@ -57,11 +58,11 @@ class TestSequences:
     def test_several_inputs_of_lengths_of_their_own(self) -> None:
         def several() -> list[Member]:
             views = [random_inputs(n, (2, 3), (8, 6), (2, 7), seed=n) for n in (19, 26)]
-            return [Member(build(Both, v, 4, seed), v, None, seed) for v in views for seed in range(2)]
+            return doubled(Member(build(Both, v, 4, seed), v, None, seed) for v in views for seed in range(2))
 
         recipe = replace(RECIPE, max_epochs=3, select="last-epoch", patience=None)
         found = fit_many(several(), recipe, way="stacked")
-        assert_same(found, fit_many(several(), recipe, way="serial"), exact=False)
+        assert_trained_alike(found, fit_many(several(), recipe, way="serial"), recipe)
 
     def test_on_a_cpu_they_are_not_tried(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(many, "WORTH", 0.0)

@@ -13,7 +13,7 @@ from sercache.nn._attention import (
     QueryAttention,
 )
 from sercache.nn._convolution import ConvFront
-from sercache.nn._losses import cross_entropy, focal_loss
+from sercache.nn._losses import cross_entropy, focal_loss, wide
 from sercache.nn._masked import (
     mask_of,
     masked_max,
@@ -66,4 +66,5 @@ __all__ = [
     "weighted_frames",
     "weighted_mean",
     "weighted_sum",
+    "wide",
 ]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sercache.nn import cross_entropy, focal_loss
+from sercache.nn import cross_entropy, focal_loss, wide
 from sercache.recipe import Recipe
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -31,7 +31,7 @@ def training_loss(recipe: Recipe, class_weights: Tensor | None = None) -> Loss:
             outputs, truth, recipe.arc_scale, recipe.arc_margin, class_weights
         )
     if recipe.loss == "mse":
-        return lambda outputs, truth: F.mse_loss(outputs.float(), truth)
+        return lambda outputs, truth: F.mse_loss(wide(outputs), truth)
     if recipe.loss == "ccc":
         return concordance_loss
     return lambda outputs, truth: cross_entropy(outputs, truth, class_weights, recipe.label_smoothing)
@@ -64,7 +64,7 @@ def arcface(
     Source: Deng et al. 2019, equation 3. Beyond the angle pi - margin, where the cosine of the sum would
     rise again, the target is cos - margin x sin(margin), as in the published code of Park et al.
     """
-    cosines = cosines.float()
+    cosines = wide(cosines)
     true = cosines.gather(-1, labels[:, None])
     # The floor keeps the gradient of the root finite at an angle of 0.
     sines = (1 - true**2).clamp_min(_TINY).sqrt()
@@ -78,7 +78,7 @@ def concordance_loss(outputs: Tensor, truth: Tensor) -> Tensor:
 
     Source: Lin 1989, with population moments. A batch in which neither side varies counts as 0 correlation.
     """
-    outputs = outputs.float()
+    outputs = wide(outputs)
     ours, theirs = outputs - outputs.mean(0), truth - truth.mean(0)
     gap = (outputs.mean(0) - truth.mean(0)) ** 2
     spread = (ours**2).mean(0) + (theirs**2).mean(0) + gap

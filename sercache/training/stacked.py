@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 from torch.nn import functional as F
 
-from sercache.nn import own_streams
+from sercache.nn import own_streams, wide
 from sercache.recipe import Recipe
 from sercache.training.contract import Fit, parts_of, total_layers
 from sercache.training.feeding import Tables
@@ -208,7 +208,7 @@ def _step(stack: Stack, turn: Turn, gradients: dict[str, Tensor], batch: Batch) 
     found = torch.autograd.grad(
         losses,
         [values[name] for name in stack.trained],
-        torch.tensor(turn.shares).to(losses),
+        torch.tensor(turn.shares, dtype=losses.dtype, device=losses.device),
         allow_unused=True,
     )
     for name, gradient in zip(stack.trained, found, strict=True):
@@ -254,7 +254,7 @@ def _losses(courses: list[Course], outputs: Any, parts: list[np.ndarray], *, sha
 
 def _cross_entropies(outputs: Tensor, truths: list[tuple[Tensor, ...]], smoothing: float) -> Tensor:
     """Cross-entropies (K,) of logits (K, B, C); one call, since each of K costs a launch."""
-    logits = outputs.float() if outputs.dtype in (torch.float16, torch.bfloat16) else outputs
+    logits = wide(outputs)
     classes = torch.stack([truth[0] for truth in truths])
     each = F.cross_entropy(
         logits.flatten(0, 1), classes.flatten(), reduction="none", label_smoothing=smoothing
