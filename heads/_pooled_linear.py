@@ -17,6 +17,9 @@ _NEVER = -1e4
 class PooledLinear(nn.Module):
     """Means of the states, concatenated (L x D) and standardised, through a linear map; gives (B, C)."""
 
+    standardises = "global"
+    """``solve`` takes mean and deviation over the training part, as ``normalise=global`` does before a head."""
+
     shift: Tensor
     scale: Tensor
 

@@ -387,3 +387,30 @@ def test_parameters_of_shared_pieces() -> None:
         }
     for expected, piece in pieces.items():
         assert sum(p.numel() for p in piece.parameters()) == expected
+
+
+def _solved_logits(name: str, scale: float, shift: float) -> np.ndarray:
+    """Of a solved head on features times ``scale`` plus ``shift``."""
+    module = catalog.load("heads", name)
+    x = torch.randn(40, 2, 5, generator=torch.Generator().manual_seed(3)) * scale + shift
+    labels = torch.arange(40) % 3
+    head = module.Head(2, 5, 3)
+    head.solve(x, labels, 0)
+    return np.asarray(head(x[:, :, None], torch.ones(40, 1, dtype=torch.bool)).detach())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_head_standardises_inside_is_declared(name: str) -> None:
+    """A solved head that does not care for scale and shift has taken them from its training part, and says so."""
+    kind = catalog.load("heads", name).Head
+    declared = getattr(kind, "standardises", "none")
+    assert declared in ("none", "global")
+    if not callable(getattr(kind, "solve", None)):
+        # Running statistics over batches would be a training part's too; no published head here has them.
+        net = build(kind, view_of(name), 4, 0, **SMALL.get(name, {}))
+        keeps = any(getattr(part, "track_running_stats", False) for part in net.modules())
+        assert (declared == "global") == keeps
+        return
+    plain, moved = _solved_logits(name, 1, 0), _solved_logits(name, 7, -3)
+    alike = np.abs(plain - moved).max() < 1e-3 * np.abs(plain).max()
+    assert alike == (declared == "global")

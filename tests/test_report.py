@@ -19,6 +19,7 @@ from sercache.errors import DiskSpaceError, MissingExtraError, SettingsError
 from sercache.report import page, plots, runs, tables
 from sercache.report.record import Interval, Report, Score, Summary, score
 from sercache.report.render import Difference, Reference, Table, show
+from sercache.report.side_by_side import runs_tables
 
 
 @dataclass(frozen=True)
@@ -186,14 +187,17 @@ def test_csv_holds_plain_numbers() -> None:
 
 
 def test_one_report_shows_both_conventions_the_interval_and_the_printed_number() -> None:
-    text = tables.table([make_report()], printed=[{"wa": Printed(0.72, 0.015)}])
-    line = next(line for line in text.splitlines() if line.startswith("WA"))
-    assert "0.7000 ± 0.0200" in line
-    assert "0.7100 ± 0.0100" in line
-    assert "0.650 to 0.780" in line
-    assert line.split()[-2:] == ["-0.0200", "yes"]
-    assert "mean of 3 folds" in text
-    assert "pooled, 2 seeds" in text
+    report = make_report()
+    text = tables.table([report], printed=[{"wa": Printed(0.72, 0.015)}], aggregates=["folds"])
+    first, second = (line for line in text.splitlines() if line.startswith("WA"))
+    first, second = (" ".join(line.split()) for line in (first, second))
+    assert "mean of 3 folds 0.7000 ± 0.0200 0.660 to 0.770 (3 folds)" in first
+    assert first.split()[-2:] == ["-0.0200", "yes"]
+    assert "pooled, 2 seeds 0.7100 ± 0.0100 0.650 to 0.780 (3 speakers)" in second
+    assert second.split()[-3:] == ["–"] * 3, "the paper's number is the mean over folds"
+    assert next(row for row in tables.metrics_table(report).rows)[1] == "pooled, 2 seeds"
+    assert "folds or speakers drawn with replacement" in text
+    assert "differs from what was published: clip none instead of split:5" in text
     assert "global: mean and standard deviation of the training part" in text
     assert "the epoch with the lowest dev loss" in text
     assert "no test speaker talks in a training or dev part (checked)" in text
@@ -211,7 +215,7 @@ def test_one_report_shows_both_conventions_the_interval_and_the_printed_number()
     ],
 )
 def test_the_verdict_is_within_two_printed_std_or_ours(printed: Printed, ours: Score, verdict: str) -> None:
-    report = make_report(summary={"wa": Summary(ours, ours)})
+    report = make_report(summary=dict.fromkeys(("wa", "ua", "macro_f1"), Summary(ours, ours)))
     table = tables.metrics_table(report, {"wa": printed})
     row = dict(zip(table.columns, map(show, table.rows[0]), strict=True))
     assert row["within 2 std"] == verdict
@@ -235,29 +239,32 @@ def test_shared_speakers_are_said() -> None:
     shared = tuple(dataclasses.replace(fold, speakers_disjoint=False) for fold in report.folds)
     leaky = dataclasses.replace(report, folds=shared, head="linear")
     assert "test speakers also talk in training or dev parts" in tables.table([leaky])
-    assert "linear on wavlm-large" in tables.runs_table([report, leaky]).notes[-1]
+    [table] = runs_tables([report, leaky])
+    assert any(
+        note.startswith("linear on wavlm-large") and "test speakers also talk" in note for note in table.notes
+    )
 
 
 def test_folds_without_a_class_are_said() -> None:
     report = make_report()
     assert "lack a class" not in tables.table([report])
     kept = tuple(p for p in report.predictions if (p.fold, p.true) != ("speaker 2", 1))
-    text = tables.table([dataclasses.replace(report, predictions=kept)])
-    assert "1 of 3 test parts lack a class (first: speaker 2)" in text
+    text = " ".join(tables.table([dataclasses.replace(report, predictions=kept)]).split())
+    assert "1 of 3 test parts lack a class (first: speaker 2 lacks neutral; the fewest have 2 of 3)" in text
 
 
 def test_runs_show_what_tells_them_apart() -> None:
     one = make_report()
     two = make_report(recipe={**one.recipe, "lr": 0.1}, setup={**one.setup, "dataset": "emodb"})
-    table = tables.runs_table([one, two])
-    assert table.title == "Runs: emodb, leave-one-speaker-out"
+    [table] = runs_tables([one, two])
+    assert table.title == "Runs: emodb classic, task 3class, leave-one-speaker-out: pooled over folds"
     assert [row[table.columns.index("lr")] for row in table.rows] == ["0.001", "0.1"]
     assert "clip" not in table.columns
     other = make_report(head="mlp", recipe={**one.recipe, "lr": 0.1})
-    assert "lr" not in tables.runs_table([one, other]).columns, "heads have recipes of their own"
+    assert "lr" not in runs_tables([one, other])[0].columns, "heads have recipes of their own"
     more = make_report(also_trained=({"name": "esd"},))
-    table = tables.runs_table([one, more])
-    assert [row[table.columns.index("corpus")] for row in table.rows] == ["emodb", "emodb + esd"]
+    [table] = runs_tables([one, more])
+    assert [row[table.columns.index("trained on")] for row in table.rows] == ["emodb", "emodb + esd"]
     with pytest.raises(SettingsError, match="no runs to show"):
         tables.table([])
 

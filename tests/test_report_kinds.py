@@ -18,6 +18,7 @@ from sercache.report import page, plots, runs, tables
 from sercache.report.layer_plots import layer_weights_on
 from sercache.report.maps import vector_map
 from sercache.report.record import Elsewhere, Report, Score
+from sercache.report.side_by_side import runs_tables
 
 pytestmark = pytest.mark.usefixtures("few_draws")
 
@@ -39,15 +40,16 @@ def nothing_at_home() -> Report:
 
 def test_numbers_have_a_row_each(numbers: Report) -> None:
     table = tables.metrics_table(numbers)
+    whole = ["rho", "CCC", "MSE"]
     assert [row[0] for row in table.rows] == [
-        "rho",
-        "CCC",
-        "MSE",
+        *whole,
         "rho bored",
         "rho glad",
         "CCC bored",
         "CCC glad",
+        *whole,
     ]
+    assert [row[1] for row in table.rows] == [*["pooled, 2 seeds"] * 7, *["mean of 3 folds"] * 3]
     assert table.rows[3][2] == numbers.summary["rho:bored"].seeds
     by_target = tables.outputs_table(numbers)
     assert [row[0] for row in by_target.rows] == ["bored", "glad"]
@@ -56,13 +58,14 @@ def test_numbers_have_a_row_each(numbers: Report) -> None:
     assert folds.columns[-3:] == ("rho", "CCC", "MSE")
 
 
-def test_classes_and_numbers_stand_in_one_table(numbers: Report) -> None:
-    table = tables.runs_table([numbers, make_report()])
-    first, second = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
-    assert first["rho"] == numbers.summary["rho"].folds
-    assert (first["UA"], second["rho"]) == (None, None)
-    assert second["UA"] == Score(0.7, 0.02, 3)
-    assert "rho or UA 95 %" in table.columns
+def test_classes_and_numbers_stand_in_tables_of_their_own(numbers: Report) -> None:
+    first, second = runs_tables([numbers, make_report()])
+    assert (first.columns[-4:], second.columns[-4:]) == (
+        ("rho", "CCC", "MSE", "rho 95 %"),
+        ("WA", "UA", "macro F1", "UA 95 %"),
+    )
+    assert first.rows[0][first.columns.index("rho")] == numbers.summary["rho"].seeds
+    assert second.rows[0][second.columns.index("UA")] == Score(0.71, 0.01, 2)
 
 
 def test_numbers_are_drawn_against_the_truth(numbers: Report, tmp_path: Path) -> None:
@@ -85,9 +88,9 @@ def test_numbers_survive_their_run_folder(numbers: Report, tmp_path: Path) -> No
 def test_another_corpus_has_a_table_of_its_own(abroad: Report) -> None:
     table = tables.elsewhere_table(abroad)
     [row] = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
-    [there] = abroad.elsewhere
+    [said] = abroad.elsewhere
     assert (row["tested on"], row["utterances"]) == ("abroad", 12)
-    assert row["UA"] == there.summary["ua"].folds
+    assert row["UA"] == said.summary["ua"].folds
     assert row["recall sadness"] is None
     recalls = [row[f"recall {name}"] for name in CLASSES[:3]]
     assert np.mean([r.mean for r in recalls if isinstance(r, Score)]) == pytest.approx(row["UA"].mean)  # type: ignore[union-attr]
@@ -96,12 +99,11 @@ def test_another_corpus_has_a_table_of_its_own(abroad: Report) -> None:
     text = tables.table([abroad])
     assert "mean of 3 folds" in text
     assert "other corpora" in text
-    both = tables.runs_table([abroad, make_report()])
-    assert [row[both.columns.index("tested on")] for row in both.rows] == [
-        "own test parts",
-        "abroad",
-        "own test parts",
-    ]
+    home, there, other_home = runs_tables([abroad, make_report()])
+    assert [len(each.rows) for each in (home, there, other_home)] == [1, 1, 1]
+    assert there.title.startswith("Runs: abroad")
+    assert there.title.endswith("cross-corpus: mean over models")
+    assert there.rows[0][there.columns.index("trained on")] == "talk"
 
 
 def test_a_run_without_a_test_part_is_shown_everywhere(nothing_at_home: Report, tmp_path: Path) -> None:
@@ -109,8 +111,9 @@ def test_a_run_without_a_test_part_is_shown_everywhere(nothing_at_home: Report, 
     assert "nothing of talk is tested: all of it trains" in text
     assert "checked" not in text
     assert tables.folds_table(nothing_at_home).rows[0][1:7] == (24, 0, 0, None, None, None)
-    table = tables.runs_table([nothing_at_home, make_report()])
-    assert [row[table.columns.index("tested on")] for row in table.rows] == ["abroad", "own test parts"]
+    first, second = runs_tables([nothing_at_home, make_report()])
+    assert "cross-corpus" in first.title
+    assert "emodb" in second.title
     assert set(plots.figures(nothing_at_home)) == {"layer-weights", "learning-curves", "confusion-on-abroad"}
     shown = page.write(nothing_at_home, tmp_path / "page.html").read_text()
     assert "classes on abroad" in shown
@@ -118,7 +121,7 @@ def test_a_run_without_a_test_part_is_shown_everywhere(nothing_at_home: Report, 
     bare = dataclasses.replace(nothing_at_home, elsewhere=())
     assert "Nothing was tested" in page.page(bare)
     assert "nothing of talk is tested" in tables.table([bare])
-    assert len(tables.runs_table([bare, bare]).rows) == 2
+    assert len(runs_tables([bare, bare])[0].rows) == 2
 
 
 def test_older_run_folders_can_be_read(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,28 @@ from sercache.commands._trial import plan
 from sercache.errors import MissingExtraError
 from sercache.papers import Printed, Score
 from sercache.report import page, plots, runs, tables
-from sercache.report.record import Aggregate, Report
+from sercache.report.record import HEADLINE, Aggregate, Report
+from sercache.report.render import Format
 
 
 def finish(report: Report, weights: Mapping[tuple[str, int | None], Mapping[str, Any]], folder: Path) -> None:
     """Write the run folder with its plots, print the table and where things lie."""
     runs.save(report, folder, weights=weights)
     draw(report, folder)
-    for line in report.deviations:
-        warn(f"differs from the paper: {line}")
     say()
-    say(tables.table([report], printed=[printed(report)], aggregate=convention(report)))
+    say(shown([report]))
     used("run", str(folder))
+
+
+def shown(reports: Sequence[Report], names: Sequence[str] | None = None, format: Format = "text") -> str:
+    """Tables of some reports, with what papers print for them by these papers' own conventions."""
+    return tables.table(
+        reports,
+        printed=[printed(report) for report in reports],
+        aggregates=[convention(report) for report in reports],
+        names=names,
+        format=format,
+    )
 
 
 def draw(report: Report, folder: Path) -> None:
@@ -35,7 +45,9 @@ def draw(report: Report, folder: Path) -> None:
         warn(str(fault))
         return
     used("plots", ", ".join(path.name for path in drawn if path.suffix == ".png") + f" in {folder / 'plots'}")
-    page.write(report, folder / "report.html", printed=printed(report), drawn=drawn)
+    page.write(
+        report, folder / "report.html", printed=printed(report), aggregate=convention(report), drawn=drawn
+    )
     used("page", str(folder / "report.html"))
 
 
@@ -45,8 +57,8 @@ def printed(report: Report) -> Mapping[str, Printed]:
 
 
 def convention(report: Report) -> Aggregate:
-    """How the paper that prints numbers for this report makes one of many; over folds where none does."""
-    return next((score.aggregate for score, _ in _printed_for(report)), "folds")
+    """How the paper that prints numbers for this report makes one of many; HEADLINE where none does."""
+    return next((score.aggregate for score, _ in _printed_for(report)), HEADLINE)
 
 
 def _printed_for(report: Report) -> list[tuple[Score, Printed]]:

@@ -20,7 +20,8 @@ from sercache.protocols import ALL
 from sercache.recipe import Setup
 from sercache.report import plots
 from sercache.report.layer_plots import probe_curve
-from sercache.report.record import AGGREGATES, NAMES, Report
+from sercache.report.notes import about_score, interval_notes, of_rows, provenance
+from sercache.report.record import HEADLINE, NAMES, Report
 from sercache.report.render import Table
 from sercache.states import select
 
@@ -109,24 +110,19 @@ def _reports(
 
 
 def table(reports: Mapping[str, Report], c: float) -> Table:
-    """One row per state: every metric over folds, UA pooled, its interval over speakers."""
+    """One row per state: every metric of the pooled predictions, and the interval of its UA."""
     first = next(iter(reports.values()))
     metrics = first.metrics
     rows = []
     for name, report in reports.items():
-        over_folds = [report.summary[metric].folds for metric in metrics]
-        pooled = report.summary["ua"].seeds.mean
-        rows.append((name, *over_folds, pooled, report.summary["ua"].seeds_interval))
-    best = max(reports, key=lambda name: reports[name].summary["ua"].folds.mean)
+        pooled = [report.summary[metric].score(HEADLINE) for metric in metrics]
+        rows.append((name, *pooled, report.summary["ua"].interval(HEADLINE)))
+    best = max(reports, key=lambda name: reports[name].summary["ua"].score(HEADLINE).mean)
     notes = [
-        f"logistic regression on the mean over time of one state, standardised by the training part, C = {c:g} "
-        "fixed: nothing is tuned",
-        f"WA, UA, macro F1: {AGGREGATES['folds']}",
-        *(
-            note
-            for note in dict.fromkeys(n for r in reports.values() for n in r.deviations)
-            if "solver" in note
-        ),
+        f"logistic regression on the mean over time of one state, C = {c:g} fixed: nothing is tuned",
+        about_score([first], HEADLINE),
+        *interval_notes([report.summary["ua"].interval(HEADLINE) for report in reports.values()]),
+        *of_rows([(f"state {name}", provenance(report)) for name, report in reports.items()]),
     ]
     if len(reports) > 1:
         notes.append(
@@ -135,7 +131,8 @@ def table(reports: Mapping[str, Report], c: float) -> Table:
         )
     setup = first.setup
     title = (
-        f"Probe of {setup['encoder']} on {first.corpus['name']} ({setup['protocol']}, {first.corpus['task']})"
+        f"Probe of {setup['encoder']} on {first.corpus['name']} ({setup['protocol']}, {first.corpus['task']}): "
+        f"{first.estimand(HEADLINE)}"
     )
-    columns = ("state", *(NAMES[metric] for metric in metrics), "UA pooled", "UA pooled 95 %")
+    columns = ("state", *(NAMES[metric] for metric in metrics), "UA 95 %")
     return Table(title, columns, tuple(rows), tuple(notes))

@@ -5,27 +5,88 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sercache import settings
-from sercache.commands._console import say, used
-from sercache.commands._outcome import printed
-from sercache.errors import SettingsError
-from sercache.report import runs, tables
+from sercache import catalog, settings
+from sercache.commands._console import say, used, warn
+from sercache.commands._outcome import shown
+from sercache.errors import SettingsError, UnknownNameError
+from sercache.evaluation.describe import with_scope
+from sercache.report import runs
+from sercache.report.record import Report
 from sercache.report.render import Format
 
 
-def run(folders: Sequence[Path], table_format: Format) -> None:
-    """Print the runs named, or all of the runs folder, as one table. Raises SettingsError."""
-    chosen = list(folders)
-    if not chosen:
+def run(paths: Sequence[Path], table_format: Format) -> None:
+    """Print the runs named, or all of the runs folder, as tables of what can be compared.
+
+    Of a folder that holds runs, as a sweep does, all of them. Raises SettingsError.
+    """
+    if paths:
+        chosen = _chosen(paths)
+    else:
         where = settings.load().value("runs")
         chosen = runs.find(Path(where.value).expanduser())
         if not chosen:
             raise SettingsError(f"no runs in {where}; make one with: sercache train --head superb")
-    reports = [runs.load(folder) for folder in chosen]
-    say(tables.table(reports, printed=[printed(report) for report in reports], format=table_format))
+    reports, folders = _read(chosen)
+    say(shown(reports, _names(folders), table_format))
     if table_format == "text":
-        for folder in chosen:
-            used(
-                "run",
-                f"{folder}{', plots in ' + str(folder / 'plots') if (folder / 'plots').exists() else ''}",
+        for folder in folders:
+            plots = folder / "plots"
+            used("run", f"{folder}{f', plots in {plots}' if plots.exists() else ''}")
+
+
+def _chosen(paths: Sequence[Path]) -> list[Path]:
+    """The run folders among some paths and in folders among them, each once; the rest is named and left out.
+
+    Raises SettingsError where a path does not exist, or none leads to a run.
+    """
+    chosen: dict[Path, None] = {}
+    left: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise SettingsError(
+                f"{path} does not exist; expected a run folder (those that there are: sercache report)"
             )
+        found = [path] if (path / runs.REPORT).is_file() else runs.find(path) if path.is_dir() else []
+        chosen |= dict.fromkeys(found)
+        left += [] if found else [path]
+    if not chosen:
+        more = f" (nor are {len(left) - 1} others)" if len(left) > 1 else ""
+        raise SettingsError(
+            f"{left[0]} is not a run folder and holds none: there is no {runs.REPORT}{more}; make a run with "
+            "sercache train"
+        )
+    if left:
+        warn(f"no runs, left out: {', '.join(path.name for path in left)}")
+    return list(chosen)
+
+
+def _read(folders: Sequence[Path]) -> tuple[list[Report], list[Path]]:
+    """Reports and their folders. One that is damaged among several is named and left out. Raises SettingsError."""
+    found: list[tuple[Report, Path]] = []
+    for folder in folders:
+        try:
+            found.append((_with_scope(runs.load(folder)), folder))
+        except SettingsError as fault:
+            if len(folders) == 1:
+                raise
+            warn(str(fault))
+    if not found:
+        raise SettingsError(f"none of {len(folders)} runs can be read")
+    return [report for report, _ in found], [folder for _, folder in found]
+
+
+def _with_scope(report: Report) -> Report:
+    """With the scope inside the head, which older runs do not tell; a head that is not here tells nothing."""
+    if report.standardises is not None:
+        return report
+    try:
+        return with_scope(report, catalog.load("heads", report.head).Head)
+    except UnknownNameError:
+        return report
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """What folders are called: their names, with the folder above where two are the same."""
+    names = [folder.name for folder in folders]
+    return [f"{f.parent.name}/{f.name}" if names.count(f.name) > 1 else f.name for f in folders]

@@ -23,13 +23,12 @@ import numpy as np
 from sercache import catalog, files, settings
 from sercache.commands import train
 from sercache.commands._console import columns, say, used
-from sercache.commands._outcome import draw, printed
+from sercache.commands._outcome import draw, shown
 from sercache.commands._setup import head_options
 from sercache.errors import MissingExtraError, RecipeError, SettingsError
 from sercache.evaluation.solving import is_solved
 from sercache.recipe import Recipe, override
 from sercache.report import runs as run_folders
-from sercache.report import tables
 from sercache.report.epochs import write_epochs
 from sercache.report.record import Report
 
@@ -280,5 +279,5 @@ def _show(report: Report, place: Path) -> None:
     """The test scores of the selected point: the only ones that a sweep computes."""
     draw(report, place)
     say()
-    say(tables.table([report], printed=[printed(report)]))
+    say(shown([report]))
     used("run", str(place))

@@ -17,7 +17,7 @@ from torch import nn
 
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError
-from sercache.evaluation.describe import deviations, environment, provenance, setup_as_used
+from sercache.evaluation.describe import deviations, environment, provenance, setup_as_used, standardises
 from sercache.evaluation.elsewhere import (
     Heard,
     check_unseen,
@@ -134,7 +134,7 @@ def evaluate(
         layer_weights_are=meaning_of(head),
         started_from=how.started_from,
         **_results(trained, material, how),
-        **provenance(corpus, (store, *beside), material, used, recipe, is_solved(head_class)),
+        **provenance(corpus, (store, *beside), material, used, recipe, head),
         environment=environment(device),
         timing=_timing(started, clock, trained),
     )
@@ -229,8 +229,10 @@ def _train_all(
     elsewhere: list[list[Heard]] = []
     runs: list[Run] = []
     fits: list[tuple[float, Mapping[str, Any], Sequence[str]]] = []
+    inside = "none"
     for at in members:
         done, fold = at.done, at.fold.name
+        inside = standardises(done.head)
         own = _hear_at_home(at, material, device, how)
         at_home.append(own)
         elsewhere.append(_hear_elsewhere(at, material, device))
@@ -244,7 +246,7 @@ def _train_all(
         tuple(runs),
         tuple(one for each in at_home for one in each.predictions),
         tuple(
-            conclude(extra, part, setup, material.classes, targets, [each[k] for each in elsewhere])
+            conclude(extra, part, setup, material.classes, targets, inside, [each[k] for each in elsewhere])
             for k, (extra, part) in enumerate(material.elsewhere)
         ),
         tuple(seconds for seconds, _, _ in fits),

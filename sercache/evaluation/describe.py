@@ -12,13 +12,16 @@ from importlib import metadata
 from typing import Any
 
 import torch
+from torch import nn
 
 from sercache.datasets import Corpus
+from sercache.errors import RecipeError
 from sercache.evaluation.material import Material
 from sercache.evaluation.parts import Extra, Part
+from sercache.evaluation.solving import is_solved
 from sercache.protocols import Fold
 from sercache.recipe import Recipe, Setup, inputs
-from sercache.report.record import FoldRecord
+from sercache.report.record import FoldRecord, Report
 from sercache.stores import FeatureStore
 from sercache.views import FeatureView
 
@@ -39,6 +42,8 @@ _SCOPES_ELSEWHERE = {
     "speaker": "mean and standard deviation over all utterances of each of this corpus' own speakers (their "
     "features, never their labels)",
 }
+
+_INSIDE = {"none": "", "global": "; the head standardises what it reads by the training part of each fold"}
 
 _CHOICES = {
     "last-epoch": "the last epoch",
@@ -129,18 +134,20 @@ def provenance(
     material: Material,
     setup: Setup,
     recipe: Recipe,
-    is_solved: bool = False,
+    head: nn.Module,
 ) -> dict[str, Any]:
     """The fields of a Report that say what was read and how it was judged."""
+    inside = standardises(head)
     return {
         "corpus": describe_corpus(corpus, material.main),
         "classes": material.classes,
         "targets": material.targets,
         "features": describe_features(stores, material.main),
         "folds": tuple(describe_fold(fold) for fold in material.folds),
-        "normalisation": normalisation_sentence(setup, material),
+        "normalisation": normalisation_sentence(setup, material) + _INSIDE[inside],
+        "standardises": inside,
         "selection": "solved, not trained: there are no epochs and nothing is selected"
-        if is_solved
+        if is_solved(type(head))
         else selection_sentence(setup, recipe, material),
         "also_trained": tuple(describe_corpus(extra.corpus, part) for extra, part in material.also),
     }
@@ -197,9 +204,33 @@ def describe_fold(fold: Fold) -> FoldRecord:
     )
 
 
-def normalisation_elsewhere(setup: Setup) -> str:
-    """Scope of the feature statistics for a corpus that is tested on and never trained on."""
-    return f"{setup.normalise}: {_SCOPES_ELSEWHERE[setup.normalise]}"
+def standardises(head: nn.Module | type[nn.Module]) -> str:
+    """Scope of the statistics that a head takes inside itself: its ``standardises``, ``none`` without.
+
+    Raises RecipeError for a scope that there is not.
+    """
+    found = str(getattr(getattr(head, "head", head), "standardises", "none"))
+    if found not in _INSIDE:
+        raise RecipeError(
+            f"this head says that it standardises by {found!r}; expected {' or '.join(_INSIDE)}"
+        )
+    return found
+
+
+def normalisation_elsewhere(setup: Setup, inside: str) -> str:
+    """Scope of the feature statistics for a corpus that is tested on and never trained on.
+
+    ``inside`` is what the head ``standardises`` by.
+    """
+    return f"{setup.normalise}: {_SCOPES_ELSEWHERE[setup.normalise]}{_INSIDE[inside]}"
+
+
+def with_scope(report: Report, head_class: type[nn.Module]) -> Report:
+    """The report with the scope inside its head, which was not recorded before schema 3."""
+    if report.standardises is not None:
+        return report
+    inside = standardises(head_class)
+    return replace(report, standardises=inside, normalisation=report.normalisation + _INSIDE[inside])
 
 
 def normalisation_sentence(setup: Setup, material: Material) -> str:

@@ -16,6 +16,7 @@ from sercache.evaluation.describe import (
     describe_features,
     normalisation_elsewhere,
     setup_of,
+    standardises,
 )
 from sercache.evaluation.layers import layer_weights
 from sercache.evaluation.parts import Extra, Part, open_elsewhere
@@ -58,9 +59,10 @@ def conclude(
     setup: Setup,
     classes: Sequence[str],
     targets: Sequence[str],
+    inside: str,
     heard: Sequence[Heard],
 ) -> Elsewhere:
-    """What all heads of a run said of a corpus, scored."""
+    """What all heads of a run said of a corpus, scored; ``inside`` is what these standardise by."""
     members = [
         Run(each.fold, each.seed, scores(each.predictions, targets), 0, False, 0, ()) for each in heard
     ]
@@ -71,7 +73,7 @@ def conclude(
         classes=tuple(name for name in classes if name in set(part.labels.values())),
         corpus=describe_corpus(extra.corpus, part),
         features=describe_features((extra.store, *extra.beside), part),
-        normalisation=normalisation_elsewhere(setup),
+        normalisation=normalisation_elsewhere(setup, inside),
         summary=summarise(members, predictions, targets),
         predictions=predictions,
         confusion=confusion(predictions, len(classes)),
@@ -148,12 +150,15 @@ def evaluate_elsewhere(
     budget = int(MEMORY_SHARE * free_memory()) if budget is None else budget
     part = open_elsewhere(extra, (), setup, report.corpus["task"], outputs, bool(report.targets), budget)
     heard: list[Heard] = []
+    inside = "none"
     for run in report.runs:
         view = normalised(part.inputs, scalings.get(run.fold, ()))
-        heard.append(hear(head_of(run.fold, run.seed, view), view, part, run.fold, run.seed, device))
+        head = head_of(run.fold, run.seed, view)
+        inside = standardises(head)
+        heard.append(hear(head, view, part, run.fold, run.seed, device))
         if progress:
             progress(run)
-    return conclude(extra, part, setup, report.classes, report.targets, heard)
+    return conclude(extra, part, setup, report.classes, report.targets, inside, heard)
 
 
 def normalised(inputs: Sequence[FeatureView], scalings: Sequence[Scaling]) -> AnyView:

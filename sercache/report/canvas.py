@@ -27,7 +27,7 @@ def about(report: Report, what: str) -> str:
     found: Mapping[str, Any] = report.setup
     return (
         f"{report.head} on {short(found['encoder'], 40)}: {what}\n"
-        f"{report.corpus['name']}, {found['protocol']}, normalise {found['normalise']}"
+        f"{report.corpus['name']}, {found['protocol']}, normalise {report.scope_shown}"
     )
 
 

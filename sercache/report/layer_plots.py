@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sercache.report.canvas import BLUE, FEW, GREEN, GREY, ORANGE, about, canvas, label_states, legend
-from sercache.report.record import Elsewhere, Report
+from sercache.report.canvas import BLUE, FEW, GREY, ORANGE, about, canvas, label_states, legend
+from sercache.report.record import HEADLINE, Elsewhere, Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,19 +56,24 @@ def layer_weights_on(report: Report, there: Elsewhere) -> Figure | None:
 
 
 def probe_curve(reports: Mapping[str, Report]) -> Figure:
-    """UA of each state by itself: mean over folds with sample standard deviation, and chance."""
+    """UA of each state by itself, with the 95 % interval of that number, and chance."""
     first, names = next(iter(reports.values())), list(reports)
-    folds = [report.summary["ua"].folds for report in reports.values()]
+    found = [report.summary["ua"] for report in reports.values()]
     figure, [axes] = canvas(about(first, "what each state tells"), width=max(6.4, 2.2 + 0.3 * len(names)))
-    places = np.arange(len(names))
-    spread = [each.std for each in folds if each.std is not None]
-    label = f"mean ± sample std of {folds[0].n} folds" if spread else "the fold"
-    axes.errorbar(
-        places, [each.mean for each in folds], spread or None, color=BLUE, marker="o", markersize=4, capsize=3,
-        label=label,
-    )  # fmt: skip
-    pooled = [report.summary["ua"].seeds.mean for report in reports.values()]
-    axes.plot(places, pooled, color=GREEN, linewidth=1, label="all folds' predictions pooled")
+    places, means = np.arange(len(names)), np.array([each.score(HEADLINE).mean for each in found])
+    drawn = found[0].interval(HEADLINE)
+    label = first.estimand(HEADLINE)
+    if drawn is not None:
+        label += (
+            f", 95 % over {drawn.counted}" if drawn.low is not None else f" ({drawn.counted}: no interval)"
+        )
+    # The dot lies between the ends as a rule, not always: a percentile interval need not hold its number.
+    ends = [(e.low, e.high) if (e := each.interval(HEADLINE)) else (None, None) for each in found]
+    low, high = np.array(ends, dtype=float).T
+    axes.vlines(places, low, high, color=BLUE, linewidth=1)
+    for side in (low, high):
+        axes.plot(places, side, "_", color=BLUE, markersize=6)
+    axes.plot(places, means, color=BLUE, marker="o", markersize=4, label=label)
     chance = 1 / len(first.classes)
     axes.axhline(chance, color=GREY, linestyle=":", label=f"chance {chance:.3f}")
     label_states(axes, names)

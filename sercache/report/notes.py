@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sercache.report.record import AGGREGATES, Report
+from sercache.metrics import FEWEST_UNITS
+from sercache.report.record import AGGREGATES, Aggregate, Elsewhere, Interval, Prediction, Report, counted
+
+_NAMED = 3
+"""So many rows are named in a note; of more the first."""
+MODELS = "score of each fold's model (mean over its seeds), then mean ± sample std over folds"
+"""What a mean over folds is on another corpus, all of which every model predicts."""
 
 
 def provenance(report: Report) -> list[str]:
@@ -13,8 +19,7 @@ def provenance(report: Report) -> list[str]:
     lines = [
         f"{corpus['n_utterances']} utterances of {corpus['n_speakers']} speakers, task {corpus['task']}, "
         f"release {corpus['release'] or 'not known'}",
-        f"normalisation {report.normalisation}",
-        f"epoch: {report.selection}",
+        *made_by(report),
         *speaker_notes([report]),
         *class_notes(report),
         *report.notes,
@@ -24,21 +29,56 @@ def provenance(report: Report) -> list[str]:
         if not any(fold.n_test for fold in report.folds):
             where = f"nothing of {corpus['name']} is tested: all of it trains"
         lines.append(where)
-    if corpus["left_out"]:
-        first = next(iter(corpus["left_out"].items()))
-        lines.append(f"{len(corpus['left_out'])} utterances left out, first: {first[0]}: {first[1]}")
-    return lines + [f"corpus: {warning}" for warning in corpus["warnings"]]
+    return [*lines, *corpus_notes(corpus)]
 
 
-def about_n(report: Report) -> list[str]:
-    """How the numbers of one report are made of many."""
-    lines = [f"folds: {AGGREGATES['folds']}"] if len(report.folds) > 1 else []
-    return [*lines, f"pooled: {AGGREGATES['seeds']}" if len(report.folds) > 1 else "± sample std over seeds"]
+def made_by(report: Report) -> list[str]:
+    """How the heads of a run were made: scope of normalisation, choice of the epoch, what differs."""
+    lines = [f"normalisation {report.normalisation}", f"epoch: {report.selection}"]
+    if report.deviations:
+        lines.append(f"differs from what was published: {'; '.join(report.deviations)}")
+    return lines
+
+
+def corpus_notes(corpus: Mapping[str, object]) -> list[str]:
+    """What was left out of a corpus, and what its reader warns of."""
+    left_out, warnings = corpus["left_out"], corpus["warnings"]
+    assert isinstance(left_out, Mapping)
+    assert isinstance(warnings, Sequence)
+    lines = []
+    if left_out:
+        first = next(iter(left_out.items()))
+        lines.append(f"{len(left_out)} utterances left out, first: {first[0]}: {first[1]}")
+    return lines + [f"corpus: {warning}" for warning in warnings]
+
+
+def about_score(reports: Sequence[Report], aggregate: Aggregate) -> str:
+    """How a number by one convention is made of many."""
+    if all(len(report.folds) == 1 for report in reports):
+        return "score of the test part for each seed, then mean ± sample std over seeds"
+    return AGGREGATES[aggregate]
+
+
+def interval_notes(intervals: Sequence[Interval | None]) -> list[str]:
+    """What intervals are made of, and why some are not there."""
+    found = [each for each in intervals if each is not None]
+    lines = []
+    whole = sorted({each.units for each in found if each.low is not None})
+    if whole:
+        drawn = " or ".join(whole)
+        lines.append(f"95 %: percentile bootstrap of the score beside it, {drawn} drawn with replacement")
+    if any(each.low is None for each in found):
+        lines.append(f"no interval from fewer than {FEWEST_UNITS} units: it would only be their own scores")
+    if any("utterances" in each.units for each in found):
+        lines.append(
+            "speakers are not known: utterances are drawn, which are alike, so the interval is too narrow"
+        )
+    return lines
 
 
 def scope_notes(reports: Sequence[Report]) -> list[str]:
     """Scopes of normalisation, where they differ or see the test speaker."""
-    scopes = sorted({report.setup["normalise"] for report in reports})
+    scopes = sorted({report.scope for report in reports})
     notes = []
     if len(scopes) > 1:
         notes.append(
@@ -60,16 +100,66 @@ def speaker_notes(reports: Sequence[Report]) -> list[str]:
 
 
 def class_notes(report: Report) -> list[str]:
-    """Folds whose test part lacks a class: their UA is a mean over fewer classes."""
-    if report.targets:
+    """Folds whose test part lacks a class, and classes that few test speakers say."""
+    if report.targets or not report.predictions:
         return []
+    notes = []
     held: dict[str, set[int]] = {}
     for prediction in report.predictions:
         held.setdefault(prediction.fold, set()).add(prediction.true)
-    partial = [fold for fold, classes in held.items() if len(classes) < len(report.classes)]
-    if not partial:
+    n = len(report.classes)
+    partial = {fold: classes for fold, classes in held.items() if len(classes) < n}
+    if partial:
+        fold, classes = next(iter(partial.items()))
+        lacks = ", ".join(name for k, name in enumerate(report.classes) if k not in classes)
+        fewest = min(map(len, partial.values()))
+        notes.append(
+            f"{len(partial)} of {len(held)} test parts lack a class (first: {fold} lacks {lacks}; the fewest have "
+            f"{fewest} of {n}): a fold's UA is the mean over the classes that it holds, its macro F1 over those and "
+            "what is predicted; the pooled scores are over all"
+        )
+    return notes + told_by_few(report.classes, report.predictions)
+
+
+def told_by_few(classes: Sequence[str], predictions: Sequence[Prediction]) -> list[str]:
+    """Classes that fewer test speakers say than an interval needs, though there are enough speakers."""
+    speakers = {each.speaker for each in predictions}
+    if "" in speakers or len(speakers) < FEWEST_UNITS:
         return []
+    by_class: dict[int, set[str]] = {}
+    for each in predictions:
+        by_class.setdefault(each.true, set()).add(each.speaker)
+    few = {classes[k]: len(own) for k, own in sorted(by_class.items()) if len(own) < FEWEST_UNITS}
+    if not few:
+        return []
+    which = ", ".join(f"{name}: {n}" for name, n in few.items())
+    return [f"classes that fewer than {FEWEST_UNITS} of {counted(len(speakers), 'test speaker')} say ({which}): "
+            "their recall rests on these alone"]  # fmt: skip
+
+
+def of_rows(lines: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+    """Notes of several rows, each once: as they are where all rows have them, else with the names of the rows."""
+    rows: dict[str, list[str]] = {}
+    for name, own in lines:
+        for line in own:
+            rows.setdefault(line, []).append(name)
+    notes = []
+    for line, names in rows.items():
+        if len(names) == len(lines):
+            notes.append(line)
+        elif len(names) <= _NAMED:
+            notes.append(f"{', '.join(names)}: {line}")
+        else:
+            notes.append(f"{len(names)} of {len(lines)} rows (first: {names[0]}): {line}")
+    return notes
+
+
+def there_notes(report: Report, there: Elsewhere) -> list[str]:
+    """What a result on another corpus rests on, a line each."""
     return [
-        f"{len(partial)} of {len(held)} test parts lack a class (first: {partial[0]}); a fold's UA is the mean "
-        "over the classes that it holds, pooled UA is over all"
+        *made_by(report),
+        f"there: normalisation {there.normalisation}",
+        *there.notes,
+        *told_by_few(report.classes, there.predictions),
+        *corpus_notes(there.corpus),
     ]

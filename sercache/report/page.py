@@ -12,10 +12,10 @@ from typing import Any
 
 from sercache import files
 from sercache.report.plots import figures, svg
-from sercache.report.record import Elsewhere, Report
+from sercache.report.printed import Printed
+from sercache.report.record import HEADLINE, Aggregate, Elsewhere, Report
 from sercache.report.render import Table, show
 from sercache.report.tables import (
-    Printed,
     classes_table,
     elsewhere_table,
     folds_table,
@@ -40,18 +40,25 @@ def write(
     path: Path,
     *,
     printed: Mapping[str, Printed] | None = None,
+    aggregate: Aggregate = HEADLINE,
     drawn: Sequence[Path] | None = None,
 ) -> Path:
     """Write the page of a report to ``path``; ``drawn`` are its plots where they lie on the disk already.
 
+    ``aggregate`` is the convention of the ``printed`` numbers.
+
     Raises MissingExtraError without matplotlib.
     """
-    files.write_text(path, page(report, printed=printed, drawn=drawn))
+    files.write_text(path, page(report, printed=printed, aggregate=aggregate, drawn=drawn))
     return path
 
 
 def page(
-    report: Report, *, printed: Mapping[str, Printed] | None = None, drawn: Sequence[Path] | None = None
+    report: Report,
+    *,
+    printed: Mapping[str, Printed] | None = None,
+    aggregate: Aggregate = HEADLINE,
+    drawn: Sequence[Path] | None = None,
 ) -> str:
     """The page as text."""
     if drawn is None:
@@ -62,7 +69,7 @@ def page(
     deviations = _list(report.deviations) or "<p>None.</p>"
     parts = [
         f"<h1>{escape(report.title)}</h1>",
-        _table(metrics_table(report, printed)) if report.summary else "",
+        _table(metrics_table(report, printed, aggregate=aggregate)) if report.summary else "",
         _table(elsewhere_table(report)) if report.elsewhere else "",
         "" if report.summary or report.elsewhere else "<p>Nothing was tested.</p>",
         "<h2>Differences from what was published</h2>",

@@ -32,6 +32,10 @@ AGGREGATES: dict[Aggregate, str] = {
     "seeds": "score of the pooled predictions of all folds for each seed, then mean ± sample std over seeds",
 }
 
+HEADLINE: Aggregate = "seeds"
+"""The one that a result is told by, unless it is compared with a paper that goes by the other: it counts every
+utterance once, and no fold's score is a mean over the classes that its few speakers happen to have."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -59,7 +63,7 @@ class Interval:
     @property
     def counted(self) -> str:
         """The units in words: ``10 speakers``."""
-        return f"{self.n} {self.units if self.n != 1 else self.units.removesuffix('s')}"
+        return counted(self.n, self.units.removesuffix("s"))
 
 
 @dataclass(frozen=True)
@@ -195,7 +199,7 @@ class Elsewhere:
     """Remarks that belong under its table."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """A result with all that made it."""
 
@@ -226,6 +230,9 @@ class Report:
     """(C, C) counts summed over folds and seeds: rows are true classes; empty for numbers."""
     layer_weights_are: str = ""
     """What ``layer_weights`` of the runs mean."""
+    standardises: str | None = None
+    """Scope by which the head standardises inside itself, in the words of the set-up's ``normalise``; ``none`` where
+    it does not, None where it was not recorded (before schema 3)."""
     also_trained: tuple[Mapping[str, Any], ...] = ()
     """Other corpora whose utterances were in every training part."""
     started_from: tuple[StartRecord, ...] = ()
@@ -240,6 +247,45 @@ class Report:
     """Package versions, platform, device."""
     timing: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """When it was run and for how long: the only part that two equal runs may differ in."""
+
+    def __repr__(self) -> str:
+        """One line: what it is of, and its main score with the interval of that score."""
+        found = self.summary.get(self.main_metric)
+        if found is None:
+            return f"Report({self.title}: not tested)"
+        spread = "" if found.seeds.std is None else f" ± {found.seeds.std:.4f}"
+        interval = found.seeds_interval
+        beside = ""
+        if interval is not None:
+            low, high = interval.low, interval.high
+            ends = "no interval" if low is None or high is None else f"95 % {low:.3f} to {high:.3f}"
+            beside = f"; {ends}, {interval.counted}"
+        about = self.estimand(HEADLINE)
+        return (
+            f"Report({self.title}: {NAMES[self.main_metric]} {found.seeds.mean:.4f}{spread}, {about}{beside})"
+        )
+
+    def estimand(self, aggregate: Aggregate) -> str:
+        """What a score by one convention is, in few words: ``pooled, 5 seeds``, ``mean of 10 folds``."""
+        n_folds, seeds = len(self.folds), counted(len(self.seeds), "seed")
+        if n_folds == 1:
+            return f"1 test part, {seeds}"
+        return f"mean of {n_folds} folds" if aggregate == "folds" else f"pooled, {seeds}"
+
+    @property
+    def scope(self) -> str:
+        """Whose statistics the features are scaled by, before the head or in it: none, global, speaker."""
+        own = str(self.setup["normalise"])
+        return own if own != "none" else self.standardises or "none"
+
+    @property
+    def scope_shown(self) -> str:
+        """The scope, and that the head has it where it does."""
+        own = str(self.setup["normalise"])
+        inside = self.standardises or "none"
+        if inside == "none":
+            return own
+        return f"{inside} (in the head)" if own == "none" else f"{own}, then {inside} (in the head)"
 
     @property
     def title(self) -> str:
@@ -308,6 +354,11 @@ class Report:
                 "notes": tuple(values.get("notes", ())),
             }
         )
+
+
+def counted(n: int, noun: str) -> str:
+    """``1 seed``, ``5 seeds``."""
+    return f"{n} {noun}{'s' * (n != 1)}"
 
 
 def score(values: Sequence[float]) -> Score:

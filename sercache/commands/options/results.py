@@ -16,7 +16,9 @@ from sercache.commands.options._shared import FOLDER, root_option, runs_option, 
     "--format", "table_format", type=click.Choice(["text", "markdown", "csv", "latex"]), default="text"
 )
 def report(runs: tuple[Path, ...], table_format: Any) -> None:
-    """Print runs side by side as one table; without names, all in the runs folder.
+    """Print runs side by side; without names, all in the runs folder.
+
+    A table holds what can be compared: runs of one corpus, task and protocol. Folders of runs (sweeps) are read too.
 
     \b
     Example:
