@@ -6,7 +6,7 @@
 Writing: against one sequential write and fsync of the same bytes. Reading: against copies out of a raw
 np.memmap in which every utterance lies by itself, and against zarr-python on the very files of the store;
 from the page cache (warm) and from the disk (cold: the kernel is asked to forget the files before each run).
-Runs of the things compared alternate, so that a busy machine slows all of them; medians are printed.
+Runs of the things compared alternate, so that a busy machine slows all of them; a ratio is the median over rounds.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def compare(
     jobs: Mapping[str, Callable[[], object]],
     before: Callable[[], object] = lambda: None,
 ) -> None:
-    """Print the median rate of each job, and its ratio to the first."""
+    """Print the median rate of each job, and the median over rounds of its ratio to the first in that round."""
     for job in jobs.values():
         before()
         job()
@@ -84,11 +84,11 @@ def compare(
         for name, job in jobs.items():
             before()
             taken[name].append(seconds(job))
-    first = median(next(iter(taken.values())))
+    first = next(iter(taken.values()))
     print(title)
     for name, each in taken.items():
-        spent = median(each)
-        print(f"  {name:<28}{n_bytes / spent / 1e9:7.2f} GB/s   {first / spent:5.2f} x")
+        ratio = median(a / b for a, b in zip(first, each, strict=True))
+        print(f"  {name:<28}{n_bytes / median(each) / 1e9:7.2f} GB/s   {ratio:5.2f} x")
 
 
 def make_features(n: int) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from sercache.stores.commits import Record, Table
 from sercache.stores.contract import Damage
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
-from sercache.stores.ranges import read_frames, read_rows, rest_crc
+from sercache.stores.ranges import read_frames, read_rows, rest_crc, stretches
 
 
 def check(
@@ -71,9 +71,10 @@ def _parts(
     if not record.blocks:
         return
     path, crcs = layout.path / _file_of(record, row), record.frame_crcs[row]
+    parts = stretches(layout, (record, row))
     # One state at a time: an hour of speech does not fit in memory whole.
     for k, state in enumerate(layout.spec.states):
-        read = partial(read_frames, layout, (record, row), [k])
+        read = partial(read_frames, layout, parts, [k])
         yield path, f"state {state}", crcs[8 * k : 8 * k + 8], read
 
 

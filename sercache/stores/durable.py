@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -106,9 +106,8 @@ def write_faults_named(folder: Path) -> Iterator[None]:
 class Opened:
     """A committed file, open for reading by byte ranges; a context manager.
 
-    Files are opened for each read: nothing is shared between threads or forked processes, and a failing
-    disk is an OSError, where a memory map would end the process. Raises DamagedStoreError where the file
-    is missing.
+    A failing disk is an OSError, where a memory map would end the process. Raises DamagedStoreError where the
+    file is missing.
     """
 
     def __init__(self, path: str) -> None:
@@ -129,6 +128,11 @@ class Opened:
     def size(self) -> int:
         """Bytes of the file."""
         return os.fstat(self._descriptor).st_size
+
+    def read_states(self, out: np.ndarray, first: int, step: int, states: Sequence[int]) -> None:
+        """Rows of each state, (L', T, D): those of state s lie at ``first + s * step``. Raises as ``read_into``."""
+        for rows, state in zip(out, states, strict=True):
+            self.read_into(rows, first + state * step)
 
     def read_into(self, out: np.ndarray, offset: int) -> None:
         """Fill the C-contiguous ``out`` from the bytes at ``offset``.

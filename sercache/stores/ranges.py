@@ -1,8 +1,9 @@
-"""Features as byte ranges of committed files: nothing between the disk and the array but ``preadv``."""
+"""Features as byte ranges of committed files: nothing lies between the file and the array."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,29 +15,53 @@ from sercache.stores.layout import Layout
 from sercache.stores.ledger import Place
 
 
-def read_frames(layout: Layout, place: Place, states: Sequence[int]) -> np.ndarray:
-    """Frames (L', T, D), as stored, of the states with these indices.
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Some frames of an utterance: those of state s lie in a file, one after another, at ``first + s * step``."""
 
-    Raises MissingFeaturesError where the store keeps no frames, DamagedStoreError for a file that is
-    missing or cut short.
+    path: str
+    n_frames: int
+    first: int
+    """Bytes."""
+    step: int
+    """Bytes."""
+
+
+def stretches(layout: Layout, place: Place) -> list[Stretch]:
+    """Where the frames of an utterance lie, in order: one stretch but for those that go over a file's end.
+
+    Raises MissingFeaturesError where the store keeps no frames.
     """
     record, row = place
     if not record.blocks:
         raise MissingFeaturesError(
             f"{layout.path} keeps means over time only; extract again without --pooled-only to get frames"
         )
-    n_frames = int(record.n_frames[row])
-    out = np.empty((len(states), n_frames, layout.spec.dim), STORED[layout.spec.dtype])
     low = int(record.first_frame[row]) - int(record.first_frame[0])
-    high, at, frame_bytes = low + n_frames, 0, layout.frame_bytes
+    high, at, frame_bytes = low + int(record.n_frames[row]), 0, layout.frame_bytes
+    found = []
     for block in record.blocks:
         start, stop = max(low - at, 0), min(high - at, block.n_frames)
         if start < stop:
-            into = out[:, at + start - low : at + stop - low]
-            with Opened(f"{layout.path}/{block.file}") as file:
-                for k, state in enumerate(states):
-                    file.read_into(into[k], block.offset + (state * block.stride + start) * frame_bytes)
+            first, step = block.offset + start * frame_bytes, block.stride * frame_bytes
+            found.append(Stretch(f"{layout.path}/{block.file}", stop - start, first, step))
         at += block.n_frames
+    return found
+
+
+def read_frames(
+    layout: Layout, parts: Sequence[Stretch], states: Sequence[int], opened: Callable[[str], Opened] = Opened
+) -> np.ndarray:
+    """Frames (L', T, D), as stored, of the states with these indices; ``opened`` gives the files.
+
+    Raises DamagedStoreError for a file that is missing or cut short.
+    """
+    n_frames = sum(part.n_frames for part in parts)
+    out, at = np.empty((len(states), n_frames, layout.spec.dim), STORED[layout.spec.dtype]), 0
+    for part in parts:
+        with opened(part.path) as file:
+            file.read_states(out[:, at : at + part.n_frames], part.first, part.step, states)
+        at += part.n_frames
     return out
 
 

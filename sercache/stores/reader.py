@@ -15,14 +15,15 @@ from sercache.stores.contract import Damage, Entry
 from sercache.stores.dtypes import decode_frames
 from sercache.stores.layout import Layout, load
 from sercache.stores.ledger import Ledger, Place
-from sercache.stores.ranges import read_frames, read_rows
+from sercache.stores.mapped import Files
+from sercache.stores.ranges import Stretch, read_frames, read_rows, stretches
 
 _MOST_REMEMBERED = 2**16
 """Places of utterances that a reader keeps at hand."""
 
 
 class Reader:
-    """Committed utterances of a store. Holds no open file: it may be pickled, forked and shared by threads."""
+    """Committed utterances of a store. It may be pickled, forked and shared by threads."""
 
     def __init__(self, path: Path) -> None:
         self.layout: Layout = load(path)
@@ -30,13 +31,16 @@ class Reader:
         self.spec = self.layout.spec
         self._ledger = Ledger(self.layout.ledger)
         self._found: dict[str, Place] = {}
+        self._parts: dict[str, list[Stretch]] = {}
+        self._states: dict[tuple[str, ...] | None, Sequence[int]] = {}
+        self._files = Files()
         self.refresh()
 
     def refresh(self) -> bool:
         """See what was committed since; true where something was. Raises DamagedStoreError."""
         changed = self._ledger.refresh()
         if changed:
-            self._found = {}
+            self._found, self._parts = {}, {}
         return changed
 
     def ids(self) -> list[str]:
@@ -53,16 +57,22 @@ class Reader:
         Raises MissingFeaturesError for an id or frames that the store lacks, UnknownNameError for a state,
         DamagedStoreError for a file that is missing or cut short. Checksums are ``verify``'s to check.
         """
-        place = self._find(id)
-        return decode_frames(read_frames(self.layout, place, self._indices(states)), self.spec.dtype)
+        return self._read(id, self._indices(states))
 
     def read_many(self, ids: Sequence[str], states: Sequence[str] | None = None) -> list[np.ndarray]:
         """``read`` of each id, in the order asked for; the disk is gone through in its own order."""
         places, indices = [self._find(id, ids) for id in ids], self._indices(states)
         out: list[np.ndarray] = [np.empty(0)] * len(ids)
         for k in sorted(range(len(ids)), key=lambda k: (places[k][0].number, places[k][1])):
-            out[k] = decode_frames(read_frames(self.layout, places[k], indices), self.spec.dtype)
+            out[k] = self._read(ids[k], indices)
         return out
+
+    def _read(self, id: str, states: Sequence[int]) -> np.ndarray:
+        parts = self._parts.get(id)
+        if parts is None:
+            place = self._find(id)
+            parts = self._parts[id] = stretches(self.layout, place)
+        return decode_frames(read_frames(self.layout, parts, states, self._files), self.spec.dtype)
 
     def pooled(
         self, ids: Sequence[str] | None = None, states: Sequence[str] | None = None, what: str = "mean"
@@ -113,7 +123,7 @@ class Reader:
                 wanted = among or [id]
                 raise self._missing([each for each in wanted if self._ledger.find(each) is None], len(wanted))
             if len(self._found) >= _MOST_REMEMBERED:
-                self._found = {}
+                self._found, self._parts = {}, {}
             self._found[id] = place
         return place
 
@@ -123,12 +133,20 @@ class Reader:
             f"run sercache extract --encoder {self.spec.encoder} --dataset {self.spec.corpus}"
         )
 
-    def _indices(self, states: Sequence[str] | None) -> list[int]:
-        on_offer = self.spec.states
-        for state in states or ():
-            if state not in on_offer:
-                raise UnknownNameError(unknown("state", state, list(on_offer)))
-        return [on_offer.index(state) for state in (on_offer if states is None else states)]
+    def _indices(self, states: Sequence[str] | None) -> Sequence[int]:
+        """Indices of the states with these names, as a range where they follow one another."""
+        key = None if states is None else tuple(states)
+        found = self._states.get(key)
+        if found is None:
+            on_offer = self.spec.states
+            for state in key or ():
+                if state not in on_offer:
+                    raise UnknownNameError(unknown("state", state, list(on_offer)))
+            found = [on_offer.index(state) for state in (on_offer if key is None else key)]
+            if found and found == list(range(found[0], found[-1] + 1)):
+                found = range(found[0], found[-1] + 1)
+            self._states[key] = found
+        return found
 
 
 class Entries(Mapping[str, Entry]):
