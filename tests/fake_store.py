@@ -44,6 +44,8 @@ class FakeStore:
         self.spec = replace(spec, **changes)  # type: ignore[arg-type]
         self.path = Path("nowhere")
         self.frames = dict(frames)
+        self.digests: dict[str, str] = {}
+        """Of the audio, where a test looks at it."""
         self.n_reads = 0
 
     def refresh(self) -> bool:
@@ -53,7 +55,10 @@ class FakeStore:
         return list(self.frames)
 
     def entries(self) -> dict[str, Entry]:
-        return {id: Entry(id, x.shape[1], x.shape[1] * 320, "") for id, x in self.frames.items()}
+        return {
+            id: Entry(id, x.shape[1], x.shape[1] * 320, self.digests.get(id, ""))
+            for id, x in self.frames.items()
+        }
 
     def read(self, id: str, states: Sequence[str] | None = None) -> np.ndarray:
         self.n_reads += 1

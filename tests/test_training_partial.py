@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
 import shutil
 from collections.abc import Iterator
@@ -13,14 +14,16 @@ from typing import Any
 import pytest
 import torch
 from fake_store import make_talk
+from safetensors.torch import save_file
 from torch import nn
 
 from heads import linear, mlp
 from sercache.evaluation import How, Progress, evaluate
-from sercache.evaluation.partial import code_digest, remove
+from sercache.evaluation.partial import settle
 from sercache.recipe import Recipe, Setup
 from sercache.report.epochs import LiveEpochs, remove_live, write_epochs, write_tensorboard
 from sercache.report.record import Report
+from sercache.report.runs import save
 
 pytestmark = pytest.mark.usefixtures("few_draws")
 
@@ -50,7 +53,7 @@ def run(
 ) -> Report:
     corpus, store = make_talk()
     return evaluate(
-        head, corpus, store, setup=SETUP, recipe=recipe, head_name="mlp", how=how, device="cpu", **more
+        head, corpus, store, setup=SETUP, recipe=recipe, how=how, device="cpu", **{"head_name": "mlp", **more}
     )
 
 
@@ -107,7 +110,7 @@ def test_goes_on_where_it_was_cut_off(whole: Report, tmp_path: Path) -> None:
     assert numbers(again) == numbers(whole)
     assert {at.run for at in heard} == set(range(5, N_TRAININGS + 1))
     assert said[0] == "4 of 10 trainings were finished before"
-    remove(partial)
+    assert settle(partial, again) == 0
     assert not partial.exists()
 
 
@@ -118,54 +121,140 @@ def test_a_finished_one_trains_nothing(whole: Report, kept: Path) -> None:
     assert json.dumps(numbers(again)) == json.dumps(numbers(whole))
 
 
-@pytest.mark.parametrize("change", ["recipe", "head", "option", "seeds share"])
-def test_other_settings_are_not_taken_for_ours(kept: Path, change: str) -> None:
-    heard: list[Progress] = []
-    if change == "recipe":
-        run(How(partial=kept), recipe=replace(RECIPE, lr=1e-3), progress=heard.append)
-    elif change == "head":
-        run(How(partial=kept), head=linear.Head, progress=heard.append)
-    elif change == "option":  # one that shows in no initial weight
-        run(How(partial=kept), head_options={"dropout_rate": 0.5}, progress=heard.append)
-    else:
-        run(How(share_order=True, partial=kept), progress=heard.append)
-    n_fresh = len({at.run for at in heard})
-    assert n_fresh == (5 if change == "seeds share" else 10)  # the first seed's order is its own
-
-
-def test_trainings_of_other_code_are_not_taken_for_ours(
-    whole: Report, kept: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("change", ["recipe", "head", "option", "shared order", "version"])
+def test_other_settings_are_not_taken_for_ours(
+    kept: Path, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sercache.evaluation.partial._code", lambda: "of another version")
     heard: list[Progress] = []
-    assert numbers(run(How(partial=kept), progress=heard.append)) == numbers(whole)
+    said: list[str] = []
+    how = How("serial", partial=kept, say=said.append)
+    if change == "recipe":
+        run(how, recipe=replace(RECIPE, lr=1e-3), progress=heard.append)
+    elif change == "head":
+        run(how, head=linear.Head, head_name="linear", progress=heard.append)
+    elif change == "option":  # one that shows in no initial weight
+        run(how, head_options={"dropout_rate": 0.5}, progress=heard.append)
+    elif change == "version":
+        monkeypatch.setattr(mlp, "VERSION", 2, raising=False)
+        run(how, progress=heard.append)
+    else:
+        run(replace(how, share_order=True), progress=heard.append)
     assert len({at.run for at in heard}) == N_TRAININGS
-    assert len(list(kept.iterdir())) == 2 * N_TRAININGS
-    remove(kept)
-    assert not kept.exists(), "what other code left behind goes with it"
+    assert said[0].startswith("10 trainings in"), said
 
 
-def test_code_is_told_apart(tmp_path: Path) -> None:
-    package = tmp_path / "package"
-    (package / "inner").mkdir(parents=True)
-    names = ("__init__.py", "loop.py", "inner/step.py")
-    for name in names:
-        (package / name).write_text("same = 1\n")
-    (package / "notes.txt").touch()
+def test_options_at_their_defaults_are_those_that_are_not_given(kept: Path) -> None:
+    heard: list[Progress] = []
+    default = inspect.signature(mlp.Head).parameters["dropout_rate"].default
+    report = run(How(partial=kept), head_options={"dropout_rate": default}, progress=heard.append)
+    assert not heard
+    assert report.options == run(How(partial=kept)).options
+    assert report.options["dropout_rate"] == default
 
-    def found() -> str:
-        return code_digest([package / "__init__.py", package / "loop.py"])
 
-    before = found()
-    (package / "notes.txt").write_text("no code")
-    assert found() == before
-    for name in names:
-        (package / name).write_text("same = 2\n")
-        assert found() != before
-        (package / name).write_text("same = 1\n")
-    (package / "loop.py").rename(package / "run.py")
-    (package / "loop.py").write_text("")
-    assert found() != before
+def test_a_docstring_decides_nothing(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Source text is no part of what names a training: another sercache with the same versions goes on."""
+    head = type("Head", (mlp.Head,), {"__doc__": "Other words.", "__module__": mlp.__name__})
+    heard: list[Progress] = []
+    run(How(partial=kept), head=head, progress=heard.append)
+    assert not heard
+
+
+@pytest.mark.parametrize("change", ["label", "audio", "left out"])
+def test_changed_items_are_trained_again(kept: Path, change: str) -> None:
+    """In the folds that train on them; the fold that tests the utterance keeps its trainings."""
+    corpus, store = make_talk()
+    first, *others = corpus.utterances
+    if change == "label":
+        changed = replace(
+            first, raw_label=next(u.raw_label for u in others if u.raw_label != first.raw_label)
+        )
+        corpus = replace(corpus, utterances=(changed, *others))
+    elif change == "left out":
+        corpus = replace(corpus, utterances=tuple(others))
+    else:
+        entries = {**store.entries(), first.id: replace(store.entries()[first.id], audio_digest="other")}
+        store.entries = lambda: entries  # type: ignore[method-assign]
+    heard: list[Progress] = []
+    evaluate(
+        mlp.Head, corpus, store, setup=SETUP, recipe=RECIPE, head_name="mlp",
+        how=How(partial=kept), progress=heard.append,
+    )  # fmt: skip
+    assert {at.fold for at in heard} == {f"s{k}" for k in range(1, 5)}
+
+
+def test_five_seeds_contain_two(kept: Path, tmp_path: Path) -> None:
+    heard: list[Progress] = []
+    fewer = run(How(partial=kept), seeds=(3,), progress=heard.append)
+    assert not heard
+    whole = run(How(partial=kept), progress=heard.append)
+    assert [r for r in whole.runs if r.seed == 3] == list(fewer.runs)
+    more = run(How(partial=kept), seeds=(0, 3, 7), progress=heard.append)
+    assert {at.seed for at in heard} == {7}
+    assert settle(kept, fewer) == 10, "what the run does not hold stays: seeds 0 and 7"
+    assert settle(kept, more) == 0
+    assert not kept.exists()
+
+
+def test_finished_runs_are_taken_from(whole: Report, tmp_path: Path) -> None:
+    runs_folder, weights = tmp_path / "runs", {}
+
+    def keep(fold: str, seed: int, head: nn.Module) -> None:
+        weights[fold, seed] = head.state_dict()
+
+    first = run(seeds=(0,), keep=keep)
+    save(first, runs_folder / "paper" / "first", weights=weights)
+    heard: list[Progress] = []
+    said: list[str] = []
+    how = How("serial", partial=tmp_path / "second.partial", runs=runs_folder, say=said.append)
+    again = run(how, progress=heard.append)
+    assert {at.seed for at in heard} == {3}
+    assert said[0] == "5 of 10 trainings were finished before"
+    assert numbers(again) == numbers(whole)
+
+
+@pytest.mark.parametrize("fault", ["no weights", "cut off", "of another shape", "no report"])
+def test_a_finished_run_that_cannot_be_taken_from_is_trained_again(
+    whole: Report, tmp_path: Path, fault: str
+) -> None:
+    weights = {}
+
+    def keep(fold: str, seed: int, head: nn.Module) -> None:
+        weights[fold, seed] = head.state_dict()
+
+    folder = tmp_path / "first"
+    save(run(seeds=(0,), keep=keep), folder, weights=weights)
+    for path in (folder / "weights").iterdir():
+        if fault == "no weights":
+            path.unlink()
+        elif fault == "cut off":
+            path.write_bytes(path.read_bytes()[:50])
+        elif fault == "of another shape":
+            save_file({"x": torch.zeros(1)}, path)
+    if fault == "no report":
+        (folder / "report.json").write_text("{")
+    heard: list[Progress] = []
+    again = run(How(partial=tmp_path / "second.partial", runs=tmp_path), progress=heard.append)
+    assert len({at.run for at in heard}) == N_TRAININGS
+    assert numbers(again) == numbers(whole)
+
+
+def test_what_an_earlier_version_left_is_named_and_goes(kept: Path, tmp_path: Path) -> None:
+    """Its files had the name of a digest of source text, and no experiment in them."""
+    folder = tmp_path / "old.partial"
+    folder.mkdir()
+    for path in kept.iterdir():
+        record = {"fit": json.dumps({"history": []})}
+        name = path.name.rpartition("-")[0] + "-0123456789abcdef.safetensors"
+        save_file({"x": torch.zeros(1)}, folder / name, metadata=record)
+    said: list[str] = []
+    heard: list[Progress] = []
+    report = run(How("serial", partial=folder, say=said.append), progress=heard.append)
+    assert said[0].startswith("10 trainings in")
+    assert "they are not taken" in said[0]
+    assert len({at.run for at in heard}) == N_TRAININGS
+    assert settle(folder, report) == 0
+    assert not folder.exists()
 
 
 def test_a_damaged_file_is_trained_again(whole: Report, kept: Path) -> None:

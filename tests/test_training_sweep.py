@@ -203,7 +203,8 @@ def test_training_goes_on_after_it_was_cut_off(
 ) -> None:
     train = ["train", "--head", "linear", "--encoder", "logmel", "--dataset", "manifest", "--seeds", 2]
     train += ["--set", "max-epochs=3", "--serial"]
-    assert sercache(*train, "--name", "whole").code == 0
+    apart = cached.parent / "apart"  # else the second training takes what the first has trained
+    assert sercache(*train, "--name", "whole", "--runs", apart).code == 0
     from sercache.evaluation import partial
 
     write, n_left = partial.Partial.write, 3
@@ -225,12 +226,12 @@ def test_training_goes_on_after_it_was_cut_off(
     assert code == 0, err
     assert "3 of 8 trainings were finished before" in out
     assert not (cached / "cut.partial").exists()
-    records = [json.loads((cached / name / "report.json").read_text()) for name in ("whole", "cut")]
+    records = [json.loads((run / "report.json").read_text()) for run in (apart / "whole", cached / "cut")]
     for record in records:
         for name in ("timing", "environment"):
             record.pop(name, None)
     assert records[0] == records[1]
-    tables = [(cached / name / "epochs.csv").read_text() for name in ("whole", "cut")]
+    tables = [(run / "epochs.csv").read_text() for run in (apart / "whole", cached / "cut")]
     assert tables[0] == tables[1]
     assert len(tables[0].splitlines()) > 8
 

@@ -11,6 +11,7 @@ from sercache import catalog
 from sercache.commands._console import say, used, warn
 from sercache.commands._trial import plan
 from sercache.errors import MissingExtraError
+from sercache.evaluation.experiment import all_options
 from sercache.papers import Printed, Score
 from sercache.report import page, plots, runs, tables
 from sercache.report.record import HEADLINE, Aggregate, Report
@@ -90,7 +91,7 @@ def _is_of(score: Score, report: Report) -> bool:
         != (report.head, report.setup["encoder"], report.corpus["name"])
         or trial.start is not None
         or trial.speaker is not None
-        or dict(trial.options) != dict(report.options)
+        or _options(trial.head, trial.options) != _options(report.head, report.options)
         or {also.dataset for also in trial.also_train} != {more["name"] for more in report.also_trained}
     ):
         return False
@@ -99,9 +100,13 @@ def _is_of(score: Score, report: Report) -> bool:
     corpus = catalog.load("sercache.datasets", trial.dataset)
     if report.corpus["task"] != (meant.setup.task or corpus.INFO.default_task):
         return False
-    return meant.recipe.loss == report.recipe["loss"] and all(
+    return meant.recipe.loss == report.recipe.get("loss", meant.recipe.loss) and all(
         setup[name] == report.setup.get(name, setup[name]) for name in _TELLING
     )
+
+
+def _options(head: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    return all_options(catalog.load("heads", head).Head, options)
 
 
 def _share(number: Printed, scale: float) -> Printed:

@@ -86,6 +86,12 @@ def _dev(setup: Setup, protocol: str) -> str:
     return "none" if setup.dev == "none" or protocol.startswith("fixed:") else "next"
 
 
+def seeds_asked(module: ModuleType, dataset: str, n: int | None) -> tuple[int, ...]:
+    """The ``n`` seeds of a training on this corpus; None: those of the paper."""
+    setup: Setup = getattr(module, "SETUPS", {}).get(dataset, module.SETUP)
+    return setup.seeds if n is None else _seeds(setup.seeds, n)
+
+
 def _seeds(published: tuple[int, ...], n: int) -> tuple[int, ...]:
     """The first ``n`` published seeds, and beyond those whole numbers that are not among them."""
     spare = (seed for seed in range(n + len(published)) if seed not in published)

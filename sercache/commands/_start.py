@@ -11,6 +11,7 @@ from typing import Any
 from sercache.datasets import Corpus
 from sercache.errors import ProtocolError, SettingsError
 from sercache.protocols import Fold
+from sercache.record import digest_of
 from sercache.report import runs
 from sercache.report.record import Report, Run, StartRecord
 from sercache.training.starting import start
@@ -67,6 +68,7 @@ class Start:
                 self.reports[part].head,
                 tuple(name for name, _ in self.reports[part].seen),
                 tuple(release for _, release in self.reports[part].seen),
+                _trained_by(self.reports[part]),
             )
             for part, folder in self.folders.items()
         )
@@ -105,6 +107,13 @@ def _member(report: Report, folder: Path, fold: str, seed: int) -> Run:
         f"{folder} has {len(report.runs)} trainings and none of them is that of fold {fold}, seed {seed}; train it "
         "by the same protocol and seeds"
     )
+
+
+def _trained_by(report: Report) -> str:
+    """Digest of what decided the weights of a run: its experiment, or of older runs the weights themselves."""
+    if report.experiment is not None:
+        return report.experiment.digest
+    return digest_of([[run.fold, run.seed, run.weights_sha256] for run in report.runs])
 
 
 def _digest(ids: Sequence[str]) -> str:

@@ -26,6 +26,7 @@ from sercache.datasets import Corpus
 from sercache.evaluation import How
 from sercache.recipe import Setup
 from sercache.report import runs as run_folders
+from sercache.report.epochs import write_epochs
 from sercache.report.record import Report
 
 
@@ -112,8 +113,9 @@ def _run(plan: Plan, setup: Setup, folder: Path, place: Place) -> Report:
         how=_how(plan, corpus, place, partial),
     )
     run_folders.save(report, folder, weights=weights)
+    write_epochs(report, folder)
     draw(report, folder)
-    remove_partial(partial)
+    remove_partial(partial, report)
     return report
 
 
@@ -122,9 +124,10 @@ def _how(plan: Plan, corpus: Corpus, place: Place, partial: Path) -> How:
     parts = {"emotion": plan.start, "speaker": plan.speaker}
     pairs = [f"{part}={folder_of(before, place)}" for part, before in parts.items() if before]
     found = read_start(pairs, corpus)
+    how = How(partial=partial, runs=place.folder.parent)
     if found is None:
-        return How(partial=partial)
-    return How(partial=partial, prepare=found.prepare, started_from=found.recorded())
+        return how
+    return replace(how, prepare=found.prepare, started_from=found.recorded())
 
 
 def _test_on_new(plan: Plan, found: Report, folder: Path, place: Place) -> bool:

@@ -24,7 +24,7 @@ from sercache import catalog, files, settings
 from sercache.commands import train
 from sercache.commands._console import columns, say, used
 from sercache.commands._outcome import draw, shown
-from sercache.commands._setup import head_options
+from sercache.commands._setup import head_options, seeds_asked
 from sercache.errors import MissingExtraError, RecipeError, SettingsError
 from sercache.evaluation.solving import is_solved
 from sercache.recipe import Recipe, override
@@ -36,7 +36,7 @@ Point = dict[str, str]
 """A value for each name of the grid, as written."""
 _SETUP = ("states", "normalise")
 TABLE, SHARED = "sweep.csv", "sweep.json"
-_FREE = ("grid", "name", "on", "trials", "runs", "cache", "root", "device", "serial")
+_FREE = ("grid", "name", "on", "trials", "runs", "cache", "root", "device", "serial", "seeds")
 """Options that may change from one call of a sweep to the next."""
 _PATIENCE = 20
 """Draws for each point: near the end a sampler mostly draws what it has seen."""
@@ -162,12 +162,15 @@ def _done(module: ModuleType, request: Request, point: Point, place: Path) -> Re
     """The report of a point: of an earlier call where its run folder stands, else trained now."""
     used("point", ", ".join(f"{name}={value}" for name, value in point.items()))
     if (place / run_folders.REPORT).is_file():
-        used("run", f"{place}, done before")
-        return run_folders.load(place)
+        report = run_folders.load(place)
+        if report.seeds == seeds_asked(module, report.setup["dataset"], request.seeds):
+            used("run", f"{place}, done before")
+            return report
+    # Of other seeds before: those of them that are asked for now are found by their digests.
     report, _, _ = train.trained(
         _request(module, request, point), place, partial=_heads_of(place), test=False
     )
-    run_folders.save(report, place)
+    run_folders.save(report, place, overwrite=True)
     write_epochs(report, place)
     return report
 
@@ -175,14 +178,15 @@ def _done(module: ModuleType, request: Request, point: Point, place: Path) -> Re
 def _tested(module: ModuleType, request: Request, point: Point, place: Path) -> Report:
     """The report of the selected point with its test scores, and its heads in the run folder."""
     if (place / run_folders.WEIGHTS).is_dir():
-        train.remove_partial(_heads_of(place))
-        return run_folders.load(place)
+        report = run_folders.load(place)
+        train.remove_partial(_heads_of(place), report)
+        return report
     used("testing", ", ".join(f"{name}={value}" for name, value in point.items()))
     # Its trainings are found as they were left, so that nothing is trained here.
     report, weights, _ = train.trained(_request(module, request, point), place, partial=_heads_of(place))
     run_folders.save(report, place, weights=weights, overwrite=True)
     write_epochs(report, place)
-    train.remove_partial(_heads_of(place))
+    train.remove_partial(_heads_of(place), report)
     return report
 
 
@@ -268,11 +272,16 @@ def _same_sweep(request: Request, path: Path) -> None:
     shared = {name: value for name, value in dataclasses.asdict(request).items() if name not in _FREE}
     text = json.dumps(shared, indent=1, default=str, ensure_ascii=False)
     begun = any(path.parent.glob(f"*/{run_folders.REPORT}"))  # else a mistake in the first call is no harm
-    if begun and path.is_file() and path.read_text(encoding="utf-8") != text:
+    if begun and path.is_file() and _asked(path.read_text(encoding="utf-8")) != _asked(text):
         raise SettingsError(
             f"{path.parent} is a sweep with other settings; give this one another --name, or remove that one"
         )
     files.write_text(path, text)
+
+
+def _asked(text: str) -> dict[str, Any]:
+    """What the points of a sweep share, without what may change and what was left as it is."""
+    return {name: value for name, value in json.loads(text).items() if name not in _FREE and value}
 
 
 def _show(report: Report, place: Path) -> None:

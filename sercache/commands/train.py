@@ -23,7 +23,7 @@ from sercache.datasets import Corpus, split_task
 from sercache.errors import RecipeError, SettingsError, StoreError
 from sercache.evaluation import Extra, How, evaluate
 from sercache.evaluation.elsewhere import scaling_tensors
-from sercache.evaluation.partial import remove
+from sercache.evaluation.partial import settle
 from sercache.evaluation.solving import is_solved
 from sercache.recipe import Recipe, Setup, inputs, override
 from sercache.report.epochs import (
@@ -54,7 +54,7 @@ def run(request: Request) -> None:
     write_epochs(report, folder)
     if request.track:
         used("events", str(write_tensorboard(report, folder)))
-    remove_partial(partial_of(meant))
+    remove_partial(partial_of(meant), report)
 
 
 def partial_of(folder: Path) -> Path:
@@ -62,10 +62,12 @@ def partial_of(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.partial")
 
 
-def remove_partial(partial: Path) -> None:
-    """Remove the folder of unfinished trainings of a run that stands."""
+def remove_partial(partial: Path, report: Report) -> None:
+    """Remove the unfinished trainings of a run that stands; says where those of other seeds stay."""
     remove_live(partial)
-    remove(partial)
+    n_kept = settle(partial, report)
+    if n_kept:
+        used("kept", f"{n_kept} finished trainings of other seeds in {partial}, for a run that asks for them")
 
 
 def trained(
@@ -96,7 +98,7 @@ def trained(
     device = settings.resolve_device(known.value("device", request.device).value)
     runs = Path(known.value("runs", request.runs).value).expanduser()
     folder = folder or free_name(runs, checked_name(request.name) or default_name(request.head, setup))
-    how = dataclasses.replace(_how(request, corpus, partial or partial_of(folder)), test=test)
+    how = dataclasses.replace(_how(request, corpus, partial or partial_of(folder)), runs=runs, test=test)
     if request.track:
         check_tensorboard()
     _check_writable(folder)

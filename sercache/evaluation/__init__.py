@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,12 +27,14 @@ from sercache.evaluation.elsewhere import (
     flat_remarks,
     hear,
 )
+from sercache.evaluation.experiment import experiment_of, jobs_of
 from sercache.evaluation.layers import layer_weights, meaning_of
 from sercache.evaluation.material import Extra, Material, gather
 from sercache.evaluation.scores import confusion, run_record, summarise
 from sercache.evaluation.solving import is_solved, solved
 from sercache.evaluation.trainings import How, Member, Progress, trainings
 from sercache.recipe import Recipe, Setup
+from sercache.record import Job
 from sercache.report.record import Elsewhere, Prediction, Report, Run
 from sercache.stores import FeatureStore
 from sercache.training import build
@@ -119,15 +122,20 @@ def evaluate(
     if on_plan:
         for view in _views(material):
             on_plan(view.plan)
+    experiment = experiment_of(
+        head_class, head_name, options, corpus, material, used, recipe, fold_seed=fold_seed,
+        started_from=how.started_from, share_order=how.share_order,
+    )  # fmt: skip
+    jobs = jobs_of(experiment, material, used.seeds, with_speakers=bool(recipe.second_weight))
     trained = _train_all(
-        head_class, material, used, recipe, options, device, progress, keep, keep_scalings, how
+        head_class, material, used, recipe, options, jobs, device, progress, keep, keep_scalings, how
     )
-    differences = deviations(published, used, published_recipe, recipe, options, also_train)
+    differences = deviations(published, used, published_recipe, recipe, experiment.options, also_train)
     return Report(
         head=head_name,
-        options=options,
+        options=experiment.options,
         n_parameters=sum(p.numel() for p in head.parameters()),
-        recipe=_plain(recipe),
+        recipe=experiment.recipe,
         setup={**_plain(used), "fold_seed": fold_seed},
         deviations=(*differences, *getattr(head, "notes", ()), *_remarks(how), *trained.notes),
         seeds=used.seeds,
@@ -135,6 +143,7 @@ def evaluate(
         started_from=how.started_from,
         **_results(trained, material, how),
         **provenance(corpus, (store, *beside), material, used, recipe, head),
+        experiment=experiment,
         environment=environment(device),
         timing=_timing(started, clock, trained),
     )
@@ -211,6 +220,7 @@ def _train_all(
     setup: Setup,
     recipe: Recipe,
     options: Mapping[str, Any],
+    jobs: Sequence[Job],
     device: str,
     progress: Callable[[Progress], None] | None,
     keep: Keep | None,
@@ -219,10 +229,10 @@ def _train_all(
 ) -> _Trained:
     """Train every member, test it, and record what it was."""
     if is_solved(head_class):
-        members = solved(head_class, material, setup, options)
+        members = solved(head_class, material, setup, options, jobs)
     else:
         members = trainings(
-            head_class, material, setup, recipe, options, device=device, progress=progress, how=how
+            head_class, material, setup, recipe, options, jobs=jobs, device=device, progress=progress, how=how
         )
     targets = material.targets
     at_home: list[Heard] = []
@@ -236,7 +246,9 @@ def _train_all(
         own = _hear_at_home(at, material, device, how)
         at_home.append(own)
         elsewhere.append(_hear_elsewhere(at, material, device))
-        runs.append(run_record(fold, at.seed, done, own.predictions, own.layer_weights, targets))
+        runs.append(
+            run_record(fold, at.seed, done, own.predictions, own.layer_weights, targets, at.job.digest)
+        )
         fits.append((done.seconds, done.timing, done.notes))
         if keep:
             keep(fold, at.seed, done.head)
@@ -252,7 +264,18 @@ def _train_all(
         tuple(seconds for seconds, _, _ in fits),
         tuple(timing for _, timing, _ in fits),
         tuple(dict.fromkeys(note for _, _, notes in fits for note in notes)),
-        flat_remarks(at_home, targets),
+        (*flat_remarks(at_home, targets), *_ways_remarks([timing for _, timing, _ in fits])),
+    )
+
+
+def _ways_remarks(timings: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """A line where some of the trainings were computed elsewhere, by an earlier run."""
+    ways = Counter((each["device"], each["torch"]) for each in timings if "device" in each)
+    if len(ways) < 2:
+        return ()
+    shown = ", ".join(f"{n} on {device} by torch {version}" for (device, version), n in ways.items())
+    return (
+        f"the trainings were not all computed in one way ({shown}): the same but for rounding and what dropout draws",
     )
 
 
@@ -270,7 +293,7 @@ def _hear_elsewhere(at: Member, material: Material, device: str) -> list[Heard]:
     return [hear(at.done.head, view, part, at.fold.name, at.seed, device) for (_, part), view in there]
 
 
-def _plain(record: Recipe | Setup) -> dict[str, Any]:
+def _plain(record: Setup) -> dict[str, Any]:
     """A record as JSON values."""
     values = {name: getattr(record, name) for name in record.__dataclass_fields__}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

@@ -1,143 +1,207 @@
-"""Trainings of an evaluation that is not finished: each is on the disk as soon as it is done.
+"""Trainings that are done already: of this evaluation when it was cut off, or of another run of the experiment.
 
-One file per training (safetensors: the weights, and the rest of the Fit as JSON beside them), named by fold,
-seed and a digest of all that decides it: head and its options, recipe, features, labels, initial weights, the
-code that trains. What other settings or another version left behind is not taken for ours.
+Each training is on the disk as soon as it is done: one file (safetensors: the weights, and the rest of the Fit as
+JSON beside them), named by fold, seed and the digest of its Job. Finished runs keep the same in their own way. Only
+the digest decides what is taken: five seeds contain two, and another setting, corpus or version is not taken for
+ours.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import inspect
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 from torch.nn import Module
 
-from sercache import __version__, files, metrics, nn, training, views
-from sercache.recipe import Recipe
-from sercache.training import Epoch, Fit, Member, View
-from sercache.training.contract import second_of, targets_of
-from sercache.training.feeding import features_of
-from sercache.views import FeatureView, JoinedView, SideBySideView
+from sercache import files
+from sercache.errors import SettingsError
+from sercache.record import Job
+from sercache.report import runs
+from sercache.report.record import Report
+from sercache.training import Epoch, Fit
 
 _FIELD = "fit"
+_FILES = "fold-*.safetensors"
+_UNFINISHED = "*.partial"
+"""Folders of unfinished runs; hidden ones hold the heads of a sweep's points."""
 
 
 @dataclass(frozen=True)
 class Partial:
-    """The folder of an unfinished evaluation, ``RUN.partial``."""
+    """The folder of an unfinished evaluation, ``RUN.partial``, and where else the same may have been trained."""
 
     folder: Path
-    recipe: Recipe
-    device: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """Of the head: a rate of dropout, for example, shows in no weight."""
+    experiment: str
+    """Digest of the experiment."""
+    runs: Path | None = None
+    """Folder of runs: what they hold of the experiment is done too. None: nowhere else."""
+    _opened: dict[Path, Report | None] = field(default_factory=dict, repr=False)
 
-    def key(self, fold: str, member: Member) -> str:
-        """File name of a training; of another one in any respect that decides it, another name."""
-        state = hashlib.sha256()
-        device = self.device.partition(":")[0]
-        order = member.seed if member.order_seed is None else member.order_seed
-        options = sorted(self.options.items())
-        versions = (__version__, torch.__version__, _code())
-        for part in (*versions, repr(self.recipe), options, member.seed, order, device):
-            state.update(f"{part}\n".encode())
-        state.update(_source(member.head).encode())
-        for name, value in sorted(member.head.state_dict().items()):
-            state.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-        for view in (member.train, member.dev):
-            _add(state, view)
-        return f"fold-{quote(fold, safe=' ')}-seed-{member.seed}-{state.hexdigest()[:16]}.safetensors"
-
-    def write(self, key: str, done: Fit) -> None:
+    def write(self, job: Job, done: Fit) -> None:
         """Bring a training to the disk; it is there whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
         record = {name: value for name, value in vars(done).items() if name not in ("head", "history")}
         record["history"] = [asdict(epoch) for epoch in done.history]
         temporary = self.folder / f".{secrets.token_hex(4)}.new"
-        files.write_tensors(temporary, done.head.state_dict(), {_FIELD: json.dumps(record)})
-        temporary.rename(self.folder / key)
+        record = {_FIELD: json.dumps(record), "experiment": self.experiment}
+        files.write_tensors(temporary, done.head.state_dict(), record)
+        temporary.rename(self.folder / file_name(job))
         files.sync_folder(self.folder)
 
-    def read(self, key: str, head: Module) -> Fit | None:
-        """The training of this name, its weights in ``head``; None where it is not there or damaged."""
-        path = self.folder / key
-        if not path.is_file():
-            return None
+    def read(self, job: Job, head: Module) -> Fit | None:
+        """The training, its weights in ``head``; None where it has to be done, or is damaged."""
+        for folder in (self.folder, *self._elsewhere):
+            found = _read(folder / file_name(job), head)
+            if found is not None:
+                return found
+        return next(filter(None, (self._of_run(folder, job, head) for folder in self._finished)), None)
+
+    def holds(self, job: Job) -> bool:
+        """Whether the training lies in this folder itself."""
+        return (self.folder / file_name(job)).is_file()
+
+    def strangers(self, jobs: Collection[Job]) -> int:
+        """How many trainings in this folder are of another experiment or version, or of items that have changed."""
+        names = {file_name(job) for job in jobs}
+        places = tuple(_beginning(job.fold, job.seed) for job in jobs)
+        others = [path for path in self.folder.glob(_FILES) if path.name not in names]
+        return sum(_experiment_in(path) != self.experiment or path.name.startswith(places) for path in others)
+
+    @cached_property
+    def _elsewhere(self) -> list[Path]:
+        """Other unfinished runs."""
+        return [path for path in _below(self.runs, _UNFINISHED, "." + _UNFINISHED) if path != self.folder]
+
+    @cached_property
+    def _finished(self) -> list[Path]:
+        """Finished runs of this experiment."""
+        reports = _below(self.runs, f"*/{runs.REPORT}")
+        return [path.parent for path in reports if runs.experiment_digest(path) == self.experiment]
+
+    def _of_run(self, folder: Path, job: Job, head: Module) -> Fit | None:
+        """A training as a finished run keeps it."""
         try:
-            with safe_open(path, framework="pt") as file:
-                record: dict[str, Any] = json.loads(file.metadata()[_FIELD])
-                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError):
-            return None  # it is trained again, and then replaced
-        head.load_state_dict(weights)
-        history = tuple(Epoch(**epoch) for epoch in record.pop("history"))
-        return Fit(head=head.eval(), history=history, **{**record, "notes": tuple(record["notes"])})
+            if folder not in self._opened:
+                self._opened[folder] = runs.load(folder)
+            report = self._opened[folder]
+            place = None if report is None else _index(report, job)
+            if report is None or place is None:
+                return None
+            run = report.runs[place]
+            weights = runs.read_tensors(runs.weights_path(folder, run.fold, run.seed))
+        except SettingsError:  # a damaged run, or one that kept no weights
+            self._opened.setdefault(folder, None)
+            return None
+        if not _take(head, weights):
+            return None
+        return Fit(
+            head=head.eval(),
+            history=tuple(
+                Epoch(**{"seconds": 0.0, **epoch})  # type: ignore[arg-type]
+                for epoch in run.history
+            ),
+            best_epoch=run.best_epoch,
+            stopped_early=run.stopped_early,
+            n_updates=run.n_updates,
+            seconds=_at(report.timing.get("training_seconds"), place, 0.0),
+            notes=run.notes,
+            timing=dict(_at(report.timing.get("trainings"), place, {})),
+        )
 
 
-def remove(folder: Path) -> None:
-    """Remove the folder of a run that stands: all trainings in it, of other settings too."""
-    for path in (*folder.glob("fold-*.safetensors"), *folder.glob(".*.new")):
+def settle(folder: Path, report: Report) -> int:
+    """Remove what the run of ``report`` holds from ``folder``, and what another setting or version left there.
+
+    Trainings of the experiment that the run does not hold, of other seeds, stay: gives how many. Those that it holds
+    go from the other unfinished runs beside ``folder`` too.
+    """
+    digest = report.experiment.digest if report.experiment else ""
+    done = {_beginning(run.fold, run.seed) for run in report.runs}
+    n_kept = 0
+    for path in folder.glob(_FILES):
+        of_other_seeds = path.name.rpartition("-")[0] + "-" not in done
+        if digest and of_other_seeds and _experiment_in(path) == digest:
+            n_kept += 1
+        else:
+            path.unlink(missing_ok=True)
+    jobs = {f"{_beginning(run.fold, run.seed)}{run.job}.safetensors" for run in report.runs}
+    for other in folder.parent.glob(_UNFINISHED):
+        for path in other.glob(_FILES) if other != folder else ():
+            if path.name in jobs:
+                path.unlink(missing_ok=True)
+        _remove_empty(other)
+    for path in folder.glob(".*.new"):
         path.unlink(missing_ok=True)
+    _remove_empty(folder)
+    return n_kept
+
+
+def file_name(job: Job) -> str:
+    """What the file of a training is called."""
+    return f"{_beginning(job.fold, job.seed)}{job.digest}.safetensors"
+
+
+def _beginning(fold: str, seed: int) -> str:
+    return f"fold-{quote(fold, safe=' ')}-seed-{seed}-"
+
+
+def _read(path: Path, head: Module) -> Fit | None:
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            record: dict[str, Any] = json.loads(file.metadata()[_FIELD])
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        history = tuple(Epoch(**epoch) for epoch in record.pop("history"))
+        done = Fit(head=head, history=history, **{**record, "notes": tuple(record["notes"])})
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        return None  # it is trained again, and then replaced
+    return done if _take(head, weights) else None
+
+
+def _take(head: Module, weights: Mapping[str, Tensor]) -> bool:
+    """Give ``head`` the weights; whether they are of its shape."""
+    own = {name: value.shape for name, value in head.state_dict().items()}
+    if own != {name: value.shape for name, value in weights.items()}:
+        return False
+    head.load_state_dict(dict(weights))
+    head.eval()
+    return True
+
+
+def _index(report: Report, job: Job) -> int | None:
+    return next((k for k, run in enumerate(report.runs) if run.job == job.digest), None)
+
+
+def _at(values: Any, place: int, otherwise: Any) -> Any:
+    return values[place] if isinstance(values, list) and place < len(values) else otherwise
+
+
+def _experiment_in(path: Path) -> str:
+    """Digest of the experiment of a file; empty where an earlier version wrote it, or it is damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return str((file.metadata() or {}).get("experiment", ""))
+    except (SafetensorError, OSError):
+        return ""
+
+
+def _below(folder: Path | None, *patterns: str) -> list[Path]:
+    """What matches one of the patterns in a folder, or one folder further down: papers and sweeps have their own."""
+    if folder is None:
+        return []
+    found = (path for pattern in patterns for deep in ("", "*/") for path in folder.glob(deep + pattern))
+    return sorted(set(found))
+
+
+def _remove_empty(folder: Path) -> None:
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-
-
-@functools.cache
-def _code() -> str:
-    """Digest of what trains: how batches are read, the loop, the parts of heads, what selects an epoch."""
-    return code_digest([Path(str(module.__file__)) for module in (training, nn, views, metrics)])
-
-
-def code_digest(modules: Sequence[Path]) -> str:
-    """Digest (hexadecimal) of the source of some modules; with ``__init__.py`` of all in its folder."""
-    state = hashlib.sha256()
-    for path in modules:
-        folder = path.parent
-        for file in sorted(folder.rglob("*.py")) if path.name == "__init__.py" else [path]:
-            text = file.read_bytes()
-            state.update(f"{file.relative_to(folder).as_posix()} {len(text)}\n".encode() + text)
-    return state.hexdigest()
-
-
-def _source(head: Module) -> str:
-    """The text of the modules that the head's parts come from, torch's own apart."""
-    files = {inspect.getsourcefile(type(part)) for part in head.modules() if not _is_torch(part)}
-    return "".join(Path(name).read_text(encoding="utf-8") for name in sorted(filter(None, files)))
-
-
-def _is_torch(part: Module) -> bool:
-    return type(part).__module__.startswith("torch.")
-
-
-def _add(state: Any, view: View | None) -> None:
-    """Bring what a view says of its items, and where their features come from, into a digest."""
-    if view is None or not len(view):
-        state.update(b"none\n")
-        return
-    for values in (view.labels, targets_of(view), second_of(view), view.n_frames):
-        state.update(b"-" if values is None else np.ascontiguousarray(values).tobytes())
-    parts: tuple[Any, ...] = ()
-    if isinstance(view, SideBySideView):
-        parts = view.inputs
-    elif isinstance(view, JoinedView):
-        parts = view.parts
-    elif features_of(view) is not view:
-        parts = (features_of(view),)
-    for part in parts:
-        _add(state, part)
-    if isinstance(view, FeatureView):
-        source = view.source
-        state.update(repr((source.store.spec.digest, source.states, source.frames, view.entry_ids)).encode())
-        for scaling in (view.shift, view.scale, view.group):
-            state.update(b"-" if scaling is None else np.ascontiguousarray(scaling).tobytes())

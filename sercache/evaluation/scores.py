@@ -81,6 +81,7 @@ def run_record(
     found: Sequence[Prediction],
     weights: tuple[float, ...] | None,
     targets: Sequence[str] = (),
+    job: str = "",
 ) -> Run:
     """What one training came to; times are kept elsewhere, so that equal runs have equal records."""
     history = [{k: v for k, v in asdict(epoch).items() if k != "seconds"} for epoch in done.history]
@@ -93,7 +94,9 @@ def run_record(
         n_updates=done.n_updates,
         history=tuple(history),
         layer_weights=weights,
-        weights_sha256=_digest(done.head),
+        weights_sha256=weights_digest(done.head),
+        job=job,
+        notes=done.notes,
     )
 
 
@@ -167,7 +170,8 @@ def confusion(predictions: Sequence[Prediction], n_classes: int) -> tuple[tuple[
     return tuple(tuple(int(cell) for cell in row) for row in counts)
 
 
-def _digest(head: nn.Module) -> str:
+def weights_digest(head: nn.Module) -> str:
+    """sha256 of a head's weights and buffers, by name."""
     state = hashlib.sha256()
     for name, value in sorted(head.state_dict().items()):
         state.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from sercache.evaluation.material import Material, fold_views
 from sercache.evaluation.trainings import Member
 from sercache.nn import masked_mean
 from sercache.recipe import Setup
+from sercache.record import Job
 from sercache.training import Fit, build
 from sercache.views import AnyView
 
@@ -31,14 +32,19 @@ def is_solved(head_class: type[nn.Module]) -> bool:
 
 
 def solved(
-    head_class: type[nn.Module], material: Material, setup: Setup, options: Mapping[str, Any]
+    head_class: type[nn.Module],
+    material: Material,
+    setup: Setup,
+    options: Mapping[str, Any],
+    jobs: Sequence[Job],
 ) -> Iterator[Member]:
     """Solve every fold with every seed; as ``trainings`` gives them."""
+    left = iter(jobs)
     for fold in material.folds:
         views = fold_views(material, fold, setup.normalise)
         for seed in setup.seeds:
             head = build(head_class, views.train, len(material.outputs), seed, **options)
-            yield Member(fold, seed, views, solve(head, views.train, seed))
+            yield Member(fold, seed, views, solve(head, views.train, seed), next(left))
 
 
 def solve(head: nn.Module, train: AnyView, seed: int) -> Fit:

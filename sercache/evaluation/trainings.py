@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from sercache.evaluation.material import FoldViews, Material, fold_views
 from sercache.evaluation.partial import Partial
+from sercache.evaluation.scores import weights_digest
 from sercache.evaluation.second import WithSpeakers, with_speakers
 from sercache.protocols import Fold
 from sercache.recipe import Recipe, Setup
+from sercache.record import Job, digest_of
 from sercache.report.record import StartRecord
 from sercache.training import Epoch, Fit, build, fits
 from sercache.training import Member as Training
@@ -49,6 +52,8 @@ class How:
     """Whether the seeds of a fold see the same batches; they differ in initial weights and dropout then."""
     partial: Path | None = None
     """Folder that keeps each training when it is done, so that a killed evaluation goes on from there."""
+    runs: Path | None = None
+    """Folder of runs: trainings of the same experiment that these hold are not done again."""
     say: Callable[[str], None] | None = None
     """Hears how they are computed, and what was done before."""
     prepare: Callable[[nn.Module, Fold, int], None] | None = None
@@ -67,6 +72,7 @@ class Member:
     seed: int
     views: FoldViews
     done: Fit
+    job: Job
 
 
 @dataclass(eq=False)
@@ -96,26 +102,37 @@ def trainings(
     recipe: Recipe,
     options: Mapping[str, Any],
     *,
+    jobs: Sequence[Job],
     device: str = "cpu",
     progress: Callable[[Progress], None] | None = None,
     how: How | None = None,
 ) -> Iterator[Member]:
     """Train every fold with every seed; members come one by one, folds outside, seeds inside.
 
-    Those that ``how.partial`` holds are not trained again.
+    ``jobs`` are what is to be trained, in this order; those that ``how.partial`` or ``how.runs`` hold are not trained
+    again.
     """
     how = how or How()
     views = [fold_views(material, fold, setup.normalise) for fold in material.folds]
     parts = [_training_part(each, material, recipe, options) for each in views]
     places = [(k, seed) for k in range(len(views)) for seed in setup.seeds]
     named = [(material.folds[k], seed) for k, seed in places]
+    own = list(jobs)
     counter = _Counter(progress, named, recipe.max_epochs)
+    partial = Partial(how.partial, own[0].experiment, how.runs) if how.partial else None
+    strangers = partial.strangers(() if how.prepare else own) if partial else 0
+    if how.say and strangers:
+        how.say(
+            f"{strangers} trainings in {how.partial} are of other settings, another version or labels that have "
+            "changed since: they are not taken"
+        )
 
     def member(place: int) -> Training:
         k, seed = places[place]
         head = build(head_class, parts[k], len(material.outputs), seed, **options)
         if how.prepare:
             how.prepare(head, material.folds[k], seed)
+            own[place] = begun_from(own[place], head)
         start_centres(head, parts[k], device)
         order = setup.seeds[0] if how.share_order else None
         return Training(head, parts[k], views[k].dev, seed, order)
@@ -128,11 +145,11 @@ def trainings(
         n_bytes = sum(value.nbytes for value in group[0].head.state_dict().values())
         last = min(len(places), first + max(1, _HEADS_BYTES // max(n_bytes, 1)))
         group += [member(place) for place in range(first + 1, last)]
-        for number, done in _fits(group, first, recipe, options, device, how, counter):
+        for number, done in _fits(group, own[first:last], first, recipe, device, how, partial, counter):
             found[number] = done
             while next_one in found:  # in their order, however they finish
                 k, seed = places[next_one]
-                yield Member(material.folds[k], seed, views[k], found.pop(next_one))
+                yield Member(material.folds[k], seed, views[k], found.pop(next_one), own[next_one])
                 next_one += 1
         first = last
 
@@ -148,29 +165,28 @@ def _training_part(
 
 def _fits(
     waiting: Sequence[Training],
+    jobs: Sequence[Job],
     first: int,
     recipe: Recipe,
-    options: Mapping[str, Any],
     device: str,
     how: How,
+    partial: Partial | None,
     counter: _Counter,
 ) -> Iterator[tuple[int, Fit]]:
-    """Number and Fit of trainings ``first``, …: before all those that an earlier evaluation finished."""
-    partial = Partial(how.partial, recipe, device, options) if how.partial else None
-    keys = [
-        partial.key(fold.name, member) if partial else ""
-        for (fold, _), member in zip(counter.places[first:], waiting, strict=False)
-    ]
+    """Number and Fit of trainings ``first``, …: before all those that were finished before."""
     left: list[int] = []
-    for number, member in enumerate(waiting):
-        earlier = partial.read(keys[number], member.head) if partial else None
-        if earlier is None:
+    for number, (member, job) in enumerate(zip(waiting, jobs, strict=True)):
+        earlier = partial.read(job, member.head) if partial else None
+        if partial is None or earlier is None:
             left.append(number)
             continue
+        if not how.test and not partial.holds(job):  # heads that wait for the choice by dev lie in one place
+            partial.write(job, earlier)
         counter.done.add(first + number)
         yield first + number, earlier
     if how.say and len(left) < len(waiting):
         how.say(f"{len(waiting) - len(left)} of {len(waiting)} trainings were finished before")
+    computed = {"device": torch.device(device).type, "torch": torch.__version__}
     for place, done in fits(
         [waiting[number] for number in left],
         recipe,
@@ -179,7 +195,13 @@ def _fits(
         progress=lambda place, epoch: counter.hear(first + left[place], epoch),
         say=how.say,
     ):
+        done = replace(done, timing={**done.timing, **computed})
         counter.done.add(first + left[place])
         if partial:
-            partial.write(keys[left[place]], done)
+            partial.write(jobs[left[place]], done)
         yield first + left[place], done
+
+
+def begun_from(job: Job, head: nn.Module) -> Job:
+    """The training that begins with the weights of ``head``, where these are from a run that was done before."""
+    return replace(job, items=digest_of([job.items, weights_digest(head)]))

@@ -12,10 +12,11 @@ from typing import Any, Literal
 import numpy as np
 
 from sercache.metrics import FEWEST_UNITS
+from sercache.record import Experiment
 
 SCHEMA = 3
 READABLE = (1, 2, 3)
-"""Schemas that this sercache reads; 1 had neither numbers nor other corpora, 2 an interval without its units."""
+"""Schemas that this sercache reads; 1 had neither numbers nor other corpora, 2 neither units nor an experiment."""
 
 METRICS = ("wa", "ua", "macro_f1")
 """Of tasks that give classes."""
@@ -145,6 +146,10 @@ class Run:
     """(L,) share of each state, where the head has them."""
     weights_sha256: str = ""
     """Of the trained weights, so that equal runs can be told."""
+    job: str = ""
+    """Digest of experiment, fold, seed and what the fold holds (sercache.record.Job); empty in older runs."""
+    notes: tuple[str, ...] = ()
+    """What could not be done as the recipe says."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,8 @@ class StartRecord:
     """All that its weights have seen, the one of its folds first."""
     releases: tuple[str, ...] = ()
     """Of these corpora; not known of runs before they were recorded."""
+    weights: str = ""
+    """Digest of what trained them; empty in older runs."""
 
     @property
     def seen(self) -> tuple[tuple[str, str], ...]:
@@ -205,8 +212,10 @@ class Report:
 
     head: str
     options: Mapping[str, Any]
+    """Of the head, those at their defaults included."""
     n_parameters: int
     recipe: Mapping[str, Any]
+    """Empty for a head that is solved, not trained."""
     setup: Mapping[str, Any]
     """As used; what the paper had is in ``deviations``."""
     deviations: tuple[str, ...]
@@ -243,6 +252,8 @@ class Report:
     """Results on other corpora, which no part of the training saw."""
     notes: tuple[str, ...] = ()
     """Remarks that belong under the numbers, a line each."""
+    experiment: Experiment | None = None
+    """All that decides the numbers but fold and seed; None in runs of before there were any."""
     environment: Mapping[str, Any] = field(default_factory=dict)
     """Package versions, platform, device."""
     timing: Mapping[str, Any] = field(default_factory=dict, compare=False)
@@ -330,12 +341,14 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values, with the schema version."""
-        return {"schema": SCHEMA, **asdict(self)}
+        experiment = self.experiment.to_json() if self.experiment else None
+        return {"schema": SCHEMA, **asdict(self), "experiment": experiment}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Report:
         """The report that ``to_json`` wrote."""
         values = {key: value for key, value in record.items() if key != "schema"}
+        experiment = values.get("experiment")
         return cls(
             **values
             | {
@@ -352,6 +365,7 @@ class Report:
                 "targets": tuple(values.get("targets", ())),
                 "elsewhere": tuple(_elsewhere(each) for each in values.get("elsewhere", ())),
                 "notes": tuple(values.get("notes", ())),
+                "experiment": Experiment.from_json(experiment) if experiment else None,
             }
         )
 
@@ -373,6 +387,7 @@ def _run(record: Mapping[str, Any]) -> Run:
     lists = {
         "history": tuple(record["history"]),
         "layer_weights": None if weights is None else tuple(weights),
+        "notes": tuple(record.get("notes", ())),
     }
     return Run(**{**record, **lists})
 

@@ -77,6 +77,14 @@ def load(folder: Path) -> Report:
         raise SettingsError(f"{folder} is damaged: {type(fault).__name__}: {fault}; run it again") from fault
 
 
+def experiment_digest(path: Path) -> str:
+    """Digest of the experiment that a ``report.json`` is of; empty where it cannot be told."""
+    try:
+        return str((json.loads(path.read_text(encoding="utf-8")).get("experiment") or {}).get("digest", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
 def find(folder: Path) -> list[Path]:
     """Run folders directly below ``folder``, by name."""
     return sorted(path.parent for path in Path(folder).glob(f"[!.]*/{REPORT}"))

@@ -99,6 +99,7 @@ def finetuned(
         return FineTuned(copies, head_class(*shape, n_outputs, **options), frames)
 
     make.__signature__ = inspect.signature(head_class)  # type: ignore[attr-defined]
+    make.__wrapped__ = head_class  # type: ignore[attr-defined]
     return make
 
 

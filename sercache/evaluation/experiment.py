@@ -1,0 +1,144 @@
+"""The Experiment of an evaluation, and a digest of what each of its folds holds."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from torch import nn
+
+from sercache.datasets import Corpus
+from sercache.evaluation.material import Material, Part
+from sercache.evaluation.solving import is_solved
+from sercache.protocols import Fold
+from sercache.recipe import Recipe, Setup, inputs
+from sercache.record import Experiment, Features, Initial, Job, Labelled, digest_of
+from sercache.report.record import StartRecord
+from sercache.states import select
+from sercache.views import FeatureView
+
+
+def experiment_of(
+    head_class: type[nn.Module],
+    head: str,
+    options: Mapping[str, Any],
+    corpus: Corpus,
+    material: Material,
+    setup: Setup,
+    recipe: Recipe,
+    *,
+    fold_seed: int,
+    started_from: Sequence[StartRecord] = (),
+    share_order: bool = False,
+) -> Experiment:
+    """All that decides what the trainings of this material give, but for fold and seed."""
+    own = inputs(setup)
+    added = [(extra.corpus, part.task, extra.language) for extra, part in material.also]
+    main = (corpus, material.main.task, None)
+    return Experiment(
+        head=head,
+        head_version=version_of(head_class),
+        options=all_options(head_class, options),
+        inputs=tuple(_features(view, each) for view, each in zip(material.main.inputs, own, strict=True)),
+        trained_on=tuple(_labelled(*each) for each in (main, *added)),
+        target=setup.target,
+        protocol=setup.protocol,
+        dev=setup.dev,
+        fold_seed=fold_seed,
+        normalise=setup.normalise,
+        max_frames=setup.max_frames,
+        recipe={} if is_solved(head_class) else asdict(recipe),
+        start=tuple(Initial(each.part, each.weights) for each in started_from),
+        order_seed=setup.seeds[0] if share_order else None,
+    )
+
+
+def all_options(head_class: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a head, those that are not given at their defaults."""
+    parameters = list(inspect.signature(head_class).parameters.values())[3:]
+    defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
+    return {**defaults, **options}
+
+
+def version_of(head_class: Any) -> str:
+    """``VERSION`` of the file that defines the head; empty where it has none."""
+    inner = inspect.unwrap(head_class)  # blocks that are trained below it are versioned by TRAINING
+    return str(getattr(sys.modules.get(inner.__module__), "VERSION", ""))
+
+
+def _features(view: FeatureView, setup: Setup) -> Features:
+    """What a head reads of one input: of an encoder that is trained with it, the states above the cached one."""
+    spec, states = view.source.store.spec, view.states
+    if setup.finetune_from is not None:
+        states = select(spec.encoder_states or spec.states, setup.states)
+    return Features(
+        encoder=spec.encoder,
+        identity=dict(spec.identity),
+        states=states,
+        kind="frames" if setup.frames else "means",
+        clip=spec.clip,
+        dtype=spec.dtype if setup.cached_frames else "float32",  # means are, in every store
+        transcripts=spec.transcripts,
+        trained_from=setup.finetune_from,
+    )
+
+
+def _labelled(corpus: Corpus, task: str, language: str | None) -> Labelled:
+    label_map = "" if corpus.is_numeric(task) else digest_of(corpus.label_map(task))
+    return Labelled(corpus.name, corpus.release, task, label_map, language)
+
+
+def jobs_of(
+    experiment: Experiment, material: Material, seeds: Sequence[int], *, with_speakers: bool
+) -> list[Job]:
+    """The trainings of an experiment: folds outside, seeds inside. ``with_speakers``: whether speakers are trained."""
+    items = items_digests(material, experiment.normalise, with_speakers=with_speakers)
+    name = experiment.digest
+    return [Job(name, fold.name, seed, items[fold.name]) for fold in material.folds for seed in seeds]
+
+
+def items_digests(material: Material, normalise: str, *, with_speakers: bool) -> dict[str, str]:
+    """By fold a digest of ids, recordings, labels and order of its training and dev part, and of added corpora.
+
+    Speakers count where they are trained (``with_speakers``) or normalised by. The labels of a test part decide no
+    training.
+    """
+    speaks = with_speakers or normalise == "speaker"
+    main = _lines(material.main, speaks)
+    shared = [line for _, part in material.also for line in _lines(part, speaks).values()]
+    if (
+        normalise == "speaker"
+    ):  # the statistics of a speaker are over all of its utterances, tested ones included
+        shared += _recordings(material.main, speaks).values()
+    return {fold.name: _digest(fold, main, shared) for fold in material.folds}
+
+
+def _digest(fold: Fold, main: Mapping[str, str], shared: Sequence[str]) -> str:
+    state = hashlib.sha256()
+    for lines in ([main[id] for id in fold.train], [main[id] for id in fold.dev], shared):
+        state.update(f"{len(lines)}\n".encode())
+        state.update("".join(f"{line}\n" for line in lines).encode())
+    return state.hexdigest()[:16]
+
+
+def _lines(part: Part, speaks: bool) -> dict[str, str]:
+    """By id, what is read of an utterance and what is true of it."""
+    view, found = part.inputs[0], _recordings(part, speaks)
+    truth = dict(part.labels)
+    if view.targets is not None:
+        truth = {id: row.tobytes().hex() for id, row in zip(view.utterance_ids, view.targets, strict=True)}
+    return {id: f"{line} {truth[id]}" for id, line in found.items()}
+
+
+def _recordings(part: Part, speaks: bool) -> dict[str, str]:
+    """By id, the stored entries of an utterance in every input, with digests of their audio."""
+    found = {id: f"{id} {part.speakers.get(id, '') if speaks else ''}" for id in part.labels}
+    for view in part.inputs:
+        entries = view.source.store.entries()
+        for entry, id in zip(view.entry_ids, view.utterance_ids, strict=True):
+            found[id] += f" {entry}:{entries[entry].n_frames}:{entries[entry].audio_digest}"
+    return found
