@@ -1,0 +1,233 @@
+"""Recordings as mono float32 waves at a chosen rate; every format that libsndfile reads.
+
+Decoding goes in blocks from front to back, so that memory holds what a file holds and never what its header
+states. A file that cannot be read whole is refused by name; what is to be known of one that was read is a remark.
+See docs/decisions/0010-sound.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from sercache.audio._layout import Layout, layout
+from sercache.audio._mix import LOUDEST, QUIET, Mix
+from sercache.audio._records import REMARKS, AudioInfo, Remark, Tell
+from sercache.errors import AudioError
+
+if TYPE_CHECKING:
+    from sercache.audio._stream import Opened
+
+Result = TypeVar("Result")
+
+__all__ = [
+    "LOUDEST",
+    "OVERSHOOT",
+    "QUIET",
+    "REMARKS",
+    "RESAMPLER",
+    "AudioInfo",
+    "Remark",
+    "Tell",
+    "digest",
+    "probe",
+    "read",
+    "span",
+]
+
+RESAMPLER = "soxr VHQ"
+"""How waves are brought to another rate: part of an encoder's identity, because it decides the samples."""
+OVERSHOOT = 0.1
+"""Seconds that a segment may reach past the end of its file: it is cut there, and that is said."""
+LONGEST = 6 * 3600.0
+"""Seconds that are held in memory at once."""
+
+_QUALITY = RESAMPLER.rpartition(" ")[2]
+_LFS = b"version https://git-lfs"
+_SLACK = 0.01
+"""Seconds of overshoot that go without saying: segment lists are rounded to hundredths."""
+_DAMAGE = re.compile(r"\] error: (.*)")
+_MID_STREAM = re.compile("lost sync|crc mismatch|bad header|malformed", re.IGNORECASE)
+"""What libsndfile says of a stream that it began to decode."""
+_IDLE = re.compile(r"Xing|id3\.c|^Note: Trying to resync")
+"""Lines of libmpg123 on lengths, which are counted here, and on tags."""
+
+
+def probe(path: Path) -> AudioInfo:
+    """Rate, channels and length, from the header where it can be believed, else from a count.
+
+    Raises AudioError where the file is missing, unreadable, cut short or empty.
+    """
+    with _explained(path):
+        found = layout(path)
+        (file, n_samples), heard = _heard(path, found, lambda: _measured(path, found))
+        return AudioInfo(file.rate, file.channels, n_samples, (*file.remarks, *heard))
+
+
+def read(
+    path: Path,
+    rate: int,
+    start: float | None = None,
+    end: float | None = None,
+    tell: Tell = lambda remark: None,
+) -> np.ndarray:
+    """Samples (N,) float32 of the stretch from ``start`` to ``end`` (s), channels averaged, at ``rate`` Hz.
+
+    The stretch is cut at the file's own rate before it is resampled, so that it does not depend on what
+    lies around it. ``tell`` hears what is to be known of it. Raises AudioError where the file is missing,
+    unreadable, empty, cut short, damaged, silent, not finite or far too loud, or where the stretch lies outside it.
+    """
+    with _explained(path):
+        found = layout(path)
+        (wave, remarks), heard = _heard(path, found, lambda: _decoded(path, found, rate, start, end))
+    for remark in (*remarks, *heard):
+        tell(remark)
+    return wave
+
+
+def span(
+    path: Path, rate: int, n_samples: int, start: float | None, end: float | None
+) -> tuple[int, int, Remark | None]:
+    """First sample of a stretch and the one after its last, and a remark where its end was cut.
+
+    A NaN or an infinite bound fails the comparisons. Raises AudioError where the stretch lies outside.
+    """
+    length = n_samples / rate
+    begin = 0.0 if start is None else start
+    stop = length if end is None else end
+    if not 0 <= begin < stop <= length + OVERSHOOT or round(begin * rate) >= n_samples:
+        raise AudioError(
+            f"{path}: {begin:g}-{stop:g} s lies outside the recording of {length:.3f} s", "outside"
+        )
+    first, last = round(begin * rate), min(round(stop * rate), n_samples)
+    if first == last:
+        raise AudioError(f"{path}: {begin:g}-{stop:g} s is shorter than one sample", "too-short")
+    if stop <= length + _SLACK:
+        return first, last, None
+    return (
+        first,
+        last,
+        Remark("overshoot", f"{begin:g}-{stop:g} s ends {stop - length:.3f} s behind {length:.3f} s"),
+    )
+
+
+def digest(wave: np.ndarray) -> str:
+    """blake3 (hex) of the samples as little-endian float32: equal for equal audio, whatever the file."""
+    from blake3 import blake3
+
+    return blake3(np.ascontiguousarray(wave, dtype="<f4").tobytes()).hexdigest()
+
+
+def _measured(path: Path, found: Layout) -> tuple[Opened, int]:
+    from sercache.audio import _stream
+
+    file = _stream.opened(path, found)
+    return file, _stream.length(file)
+
+
+def _decoded(
+    path: Path, found: Layout, rate: int, start: float | None, end: float | None
+) -> tuple[np.ndarray, list[Remark]]:
+    """The wave, and what is to be known of it."""
+    from sercache.audio import _stream
+
+    file = _stream.opened(path, found)
+    remarks = list(file.remarks)
+    first, last = 0, None
+    if start is not None or end is not None:
+        first, last, cut = span(path, file.rate, _stream.length(file), start, end)
+        remarks += [cut] if cut else []
+    mix, held = Mix(path, file.channels), 0
+
+    def waves() -> Iterator[np.ndarray]:
+        nonlocal held
+        for block in _stream.blocks(file, first, last):
+            held += len(block)
+            if held > LONGEST * file.rate:
+                raise AudioError(
+                    f"{path}: lasts more than {LONGEST / 3600:g} h, which is held in memory at once; cut it, or use "
+                    "--clip split:30",
+                    "too-long",
+                )
+            yield mix.mono(block)
+
+    wave = _resampled(waves(), file.rate, rate)
+    if last is None:
+        _stream.refuse_fewer(file, held)
+    elif held < last - first:
+        raise AudioError(_stream.short(file, first + held, last), "truncated")
+    if not len(wave):
+        raise AudioError(f"{path}: is too short to give a sample at the encoder's rate", "too-short")
+    remarks += mix.finish()
+    return wave, remarks
+
+
+def _resampled(waves: Iterator[np.ndarray], own_rate: int, rate: int) -> np.ndarray:
+    """Waves one after another as one at ``rate`` Hz; the same bits, however they are cut."""
+    first = next(waves, None)
+    if first is None:
+        return np.empty(0, np.float32)
+    second = next(waves, None)
+    if own_rate == rate:
+        return first if second is None else np.concatenate([first, second, *waves])
+    import soxr
+
+    if second is None:
+        return np.ascontiguousarray(soxr.resample(first, own_rate, rate, quality=_QUALITY), np.float32)
+    stream = soxr.ResampleStream(own_rate, rate, 1, dtype="float32", quality=_QUALITY)
+    found = [stream.resample_chunk(first), stream.resample_chunk(second)]
+    found += [stream.resample_chunk(wave) for wave in waves]
+    return np.concatenate([*found, stream.resample_chunk(np.empty(0, np.float32), last=True)])
+
+
+def _heard(path: Path, found: Layout, work: Callable[[], Result]) -> tuple[Result, list[Remark]]:
+    """What ``work`` gives on a file, and what its decoder said of it. Raises AudioError where that is damage."""
+    if not found.is_mpeg:
+        return work(), []
+    from sercache.audio import _overheard
+
+    result, lines = _overheard.heard(work)
+    lines = [line for line in lines if not _IDLE.search(line)]
+    for line in lines:
+        if (damage := _DAMAGE.search(line)) is not None:
+            raise AudioError(f"{path}: is damaged ({damage[1].rstrip('!.')}); get a whole copy", "damaged")
+    more = f" (and {len(lines) - 1} more lines)" if len(lines) > 1 else ""
+    return result, [Remark("decoder", f"libmpg123 says: {lines[0]}{more}")] if lines else []
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Faults of reading and decoding as AudioError, in words."""
+    import soundfile
+
+    if not path.is_file():
+        raise AudioError(f"{path}: there is no such file" if not path.exists() else f"{path}: is not a file")
+    try:
+        yield
+    except (soundfile.SoundFileError, OSError, ValueError, TypeError) as fault:
+        reason, kind = _why_unreadable(path, fault)
+        raise AudioError(f"{path}: {reason}", kind) from fault
+    except MemoryError as fault:
+        raise AudioError(f"{path}: does not fit the memory; use --clip split:30", "too-long") from fault
+
+
+def _why_unreadable(path: Path, fault: Exception) -> tuple[str, str]:
+    """What is wrong with a file that libsndfile refuses, in words and as a kind of AudioError."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_LFS))
+    except OSError as denied:
+        return f"cannot be read ({denied.strerror})", "unreadable"
+    if head == _LFS:
+        return "is a git-LFS pointer, not audio; run `git lfs pull` in its repository", "lfs-pointer"
+    if not head:
+        return "is an empty file", "unreadable"
+    reason = str(fault).rpartition(": ")[2].rstrip(".") or type(fault).__name__
+    if _MID_STREAM.search(reason):
+        return f"is cut short or damaged ({reason}); get a whole copy", "damaged"
+    return f"cannot be read as audio ({reason})", "unreadable"

@@ -1,0 +1,122 @@
+"""Where the recordings in a file begin and end: most files are one, joined streams are several.
+
+libsndfile reads the first of several streams that were joined, and believes the length that a header states.
+What is found here is read whole instead, or refused by name.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from sercache.audio._records import Remark
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Bytes ``start`` to ``stop`` - 1 of a file, with ``head`` before them where a header had to be mended."""
+
+    start: int
+    stop: int
+    head: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The recordings of a file; no parts: libsndfile reads the file as it is."""
+
+    parts: tuple[Part, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+    is_mpeg: bool = False
+    """Decoded by libmpg123, which writes to the standard error of C."""
+
+
+def layout(path: Path) -> Layout:
+    """What a file consists of. Raises AudioError where it is cut short or damaged, OSError as reading does."""
+    from sercache.audio import _chunks, _flac, _mpeg, _ogg
+
+    with path.open("rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        at = _behind_id3(file, size)
+        file.seek(at)
+        magic = file.read(12)
+        if at == 0 and (kind := _chunks.KINDS.get(magic[:4])) is not None:
+            return _chunks.layout(path, file, size, kind)
+        if magic[:4] == b"OggS":
+            return _ogg.layout(path, file, at, size)
+        if magic[:4] == b"fLaC":
+            return _flac.layout(path, file, at, size)
+        if _mpeg.begins(magic) or (at and path.suffix.lower() in _mpeg.SUFFIXES):
+            return _mpeg.layout(path, file, at, size)
+        # SoundFile guesses from this name that the file has no header.
+        return Layout((Part(0, size),)) if path.suffix.lower() == ".raw" else Layout()
+
+
+def _behind_id3(file: BinaryIO, size: int) -> int:
+    """Where the tags before a stream end."""
+    at = 0
+    while at < size:
+        file.seek(at)
+        head = file.read(10)
+        if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 127:
+            return at
+        at += id3_bytes(head)
+    return at
+
+
+def id3_bytes(head: bytes) -> int:
+    """Length of the ID3v2 tag that begins with these ten bytes (id3.org, ID3v2.4 section 3.1)."""
+    length = 0
+    for byte in head[6:10]:
+        length = length << 7 | (byte & 127)
+    return length + (20 if head[5] & 16 else 10)
+
+
+class Spliced(io.RawIOBase):
+    """A part of a file as a file of its own, for libsndfile's virtual input."""
+
+    def __init__(self, path: Path, part: Part) -> None:
+        self._file = path.open("rb")
+        self._part = part
+        self._size = len(part.head) + part.stop - part.start
+        self._at = 0
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a byte; gives where that is."""
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, origin + offset)
+        return self._at
+
+    def tell(self) -> int:
+        """The byte that is read next."""
+        return self._at
+
+    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
+        """Fill the buffer as far as there are bytes; gives how many."""
+        view = memoryview(buffer).cast("B")
+        head = self._part.head[self._at : self._at + len(view)]
+        view[: len(head)] = head
+        n = len(head)
+        if n < len(view):
+            begin = self._part.start + self._at + n - len(self._part.head)
+            self._file.seek(begin)
+            rest = self._file.read(max(0, min(len(view) - n, self._part.stop - begin)))
+            view[n : n + len(rest)] = rest
+            n += len(rest)
+        self._at += n
+        return n
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
