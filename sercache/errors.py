@@ -37,7 +37,8 @@ class AudioError(SercacheError):
     def __init__(self, message: str, kind: str = "unreadable") -> None:
         super().__init__(message)
         self.kind = kind
-        """unreadable, lfs-pointer, truncated, outside, silent, not-finite, too-short or too-long."""
+        """unreadable, lfs-pointer, truncated, damaged, outside, silent, cancelled, not-finite, overflow, too-short or
+        too-long."""
 
 
 class CorpusError(SercacheError):

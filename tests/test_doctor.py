@@ -118,7 +118,7 @@ DEEP_DEFECTS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     "dither": ("silent", "problem", lambda p: soundfile.write(p, np.sign(sound(1)) * 4e-5, RATE)),
     "offset": ("silent", "problem", lambda p: soundfile.write(p, np.full(5000, 0.2), RATE)),
     "nan": ("not-finite", "problem", _not_finite),
-    "half a flac": ("unreadable", "problem", _truncate_flac),
+    "half a flac": ("damaged", "problem", _truncate_flac),
 }
 
 

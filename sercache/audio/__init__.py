@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from sercache.audio._layout import Layout, layout
 from sercache.audio._mix import LOUDEST, QUIET, Mix
-from sercache.audio._records import REMARKS, AudioInfo, Remark, Tell
+from sercache.audio._records import REMARKS, AudioInfo, Remark, Tell, counted
 from sercache.errors import AudioError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 __all__ = [
+    "LONGEST",
     "LOUDEST",
     "OVERSHOOT",
     "QUIET",
@@ -34,10 +36,12 @@ __all__ = [
     "AudioInfo",
     "Remark",
     "Tell",
+    "counted",
     "digest",
     "probe",
     "read",
     "span",
+    "too_long",
 ]
 
 RESAMPLER = "soxr VHQ"
@@ -64,8 +68,8 @@ def probe(path: Path) -> AudioInfo:
     Raises AudioError where the file is missing, unreadable, cut short or empty.
     """
     with _explained(path):
-        found = layout(path)
-        (file, n_samples), heard = _heard(path, found, lambda: _measured(path, found))
+        found = _layout(path, _stamp(path))
+        (file, n_samples), heard = _heard(path, found, lambda: _measured(path, found, _stamp(path)))
         return AudioInfo(file.rate, file.channels, n_samples, (*file.remarks, *heard))
 
 
@@ -83,7 +87,7 @@ def read(
     unreadable, empty, cut short, damaged, silent, not finite or far too loud, or where the stretch lies outside it.
     """
     with _explained(path):
-        found = layout(path)
+        found = _layout(path, _stamp(path))
         (wave, remarks), heard = _heard(path, found, lambda: _decoded(path, found, rate, start, end))
     for remark in (*remarks, *heard):
         tell(remark)
@@ -116,6 +120,14 @@ def span(
     )
 
 
+def too_long(path: Path) -> AudioError:
+    """What to raise for a stretch longer than LONGEST."""
+    return AudioError(
+        f"{path}: lasts more than {LONGEST / 3600:g} h, which would be in memory at once; use --clip split:30",
+        "too-long",
+    )
+
+
 def digest(wave: np.ndarray) -> str:
     """blake3 (hex) of the samples as little-endian float32: equal for equal audio, whatever the file."""
     from blake3 import blake3
@@ -123,7 +135,21 @@ def digest(wave: np.ndarray) -> str:
     return blake3(np.ascontiguousarray(wave, dtype="<f4").tobytes()).hexdigest()
 
 
-def _measured(path: Path, found: Layout) -> tuple[Opened, int]:
+def _stamp(path: Path) -> tuple[int, int]:
+    """What changes where a file does."""
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns
+
+
+@lru_cache(1024)
+def _layout(path: Path, stamp: tuple[int, int]) -> Layout:
+    """The layout of a file, which many segments may lie in."""
+    return layout(path)
+
+
+@lru_cache(1024)
+def _measured(path: Path, found: Layout, stamp: tuple[int, int]) -> tuple[Opened, int]:
+    """Headers and length of a file, which many segments may lie in."""
     from sercache.audio import _stream
 
     file = _stream.opened(path, found)
@@ -136,12 +162,13 @@ def _decoded(
     """The wave, and what is to be known of it."""
     from sercache.audio import _stream
 
-    file = _stream.opened(path, found)
-    remarks = list(file.remarks)
-    first, last = 0, None
-    if start is not None or end is not None:
-        first, last, cut = span(path, file.rate, _stream.length(file), start, end)
-        remarks += [cut] if cut else []
+    first, last, cut = 0, None, None
+    if start is None and end is None:
+        file = _stream.opened(path, found)
+    else:
+        file, n_samples = _measured(path, found, _stamp(path))
+        first, last, cut = span(path, file.rate, n_samples, start, end)
+    remarks = [*file.remarks, *([cut] if cut else [])]
     mix, held = Mix(path, file.channels), 0
 
     def waves() -> Iterator[np.ndarray]:
@@ -149,11 +176,7 @@ def _decoded(
         for block in _stream.blocks(file, first, last):
             held += len(block)
             if held > LONGEST * file.rate:
-                raise AudioError(
-                    f"{path}: lasts more than {LONGEST / 3600:g} h, which is held in memory at once; cut it, or use "
-                    "--clip split:30",
-                    "too-long",
-                )
+                raise too_long(path)
             yield mix.mono(block)
 
     wave = _resampled(waves(), file.rate, rate)

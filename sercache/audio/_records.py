@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 REMARKS: Mapping[str, str] = {
-    "overshoot": "end a little behind their recording and were cut there",
-    "joined": "are several recordings in one file, read one after another",
-    "header": "have a header that states another length or rate than the file holds",
-    "unfinished": "lack their end mark or the length in their header, so that a cut would not show",
-    "trailing": "have bytes behind their end that are not read",
-    "unverified": "are of a kind that states no length, so that a cut would not show",
-    "decoder": "were read with remarks by the decoder",
-    "loud": "go far beyond full scale",
-    "quiet": "hold hardly any sound",
-    "cancelling": "have channels that nearly cancel each other",
+    "overshoot": "segment ends a little behind its recording, and was cut there",
+    "joined": "several recordings in one file, read one after another",
+    "header": "header and content disagree; the content was read",
+    "unfinished": "no end mark, or no length in the header: a cut would not show",
+    "trailing": "bytes behind the end that the header states are not read",
+    "unverified": "a kind of file that states no length: a cut would not show",
+    "decoder": "read with a remark of the decoder",
+    "loud": "far beyond full scale",
+    "quiet": "hardly any sound",
+    "cancelling": "channels nearly cancel each other",
 }
-"""Kinds of remarks, as a counted line says them of several recordings."""
+"""Kinds of remarks, and what is said of all recordings of a kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,18 @@ class Remark:
     """A key of REMARKS."""
     text: str
     """Of this recording, without its path."""
+
+
+def counted(remarked: Iterable[tuple[str, Remark]]) -> Iterator[str]:
+    """A line for each kind of remark on recordings, which are named by ids: how many, which one first, and what."""
+    found: dict[str, dict[str, str]] = {}
+    for id, remark in remarked:
+        found.setdefault(remark.kind, {}).setdefault(id, remark.text)
+    for kind in REMARKS:
+        if kind in found:
+            (first, text), *rest = found[kind].items()
+            of = f"{len(rest) + 1} recordings" if rest else "1 recording"
+            yield f"{of}: {REMARKS[kind]}; first: {first}: {text}"
 
 
 Tell = Callable[[Remark], object]

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sercache import catalog, encoders, extraction, settings, signals, stores, text
+from sercache import audio, catalog, encoders, extraction, settings, signals, stores, text
 from sercache.commands._cache import write_origin
 from sercache.commands._console import bar, duration, say, size, used, warn
 from sercache.commands._corpus import read_corpus
@@ -130,6 +130,8 @@ def work(
         result = _encode(plan, encoder, writer, request, hands)
         say(_summary(result, spec, folder))
         say(f"limit: {result.load}")
+        for line in audio.counted(result.remarked):
+            warn(line)
         skipped = result.skipped
     else:
         say(f"nothing to do: all {len(plan.done)} entries are in {folder}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sercache import settings, transcription, transcripts
+from sercache import audio, settings, transcription, transcripts
 from sercache.commands._console import bar, say, used, warn
 from sercache.commands._corpus import read_corpus
 from sercache.commands.extract import chosen_utterances
@@ -49,6 +49,8 @@ def run(request: Request) -> None:
     there = f", {result.n_there} were there" if result.n_there else ""
     say(f"done: {result.n_recognised} utterances recognised{there}, in {request.out}")
     _compare(utterances, request.out)
+    for line in audio.counted(result.remarked):
+        warn(line)
     for item in result.skipped[:20]:
         warn(f"skipped {item.what}: {item.reason}")
     if result.skipped:

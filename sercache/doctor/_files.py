@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from sercache import audio
-from sercache.audio import AudioInfo
+from sercache.audio import AudioInfo, Remark
 from sercache.datasets import Utterance
 from sercache.doctor._records import Finding
 from sercache.errors import AudioError
@@ -19,10 +17,6 @@ SHORT = 0.1
 """Seconds below which an utterance is called too short: four frames of a 50 Hz encoder."""
 LONG = 30.0
 """Seconds above which an utterance is called too long: what Whisper takes, and far above one turn."""
-_SILENCE = 2e-4
-"""Least range of samples that is sound: -80 dB of full scale, the dither of a 16-bit recording."""
-_SLACK = 0.01
-"""Seconds that a stretch may reach past the end of its file, as when it is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +56,7 @@ def examine(utterances: Sequence[Utterance], root: Path, deep: bool) -> Examined
     except AudioError as fault:
         return Examined(path, ids, None, (), (_refused(fault, path, ids, root),))
     stretches: list[Stretch] = []
-    findings: list[Finding] = []
+    findings = [_remarked(remark, path, ids, root) for remark in info.remarks]
     for utterance in utterances:
         stretch, found = _examine_stretch(utterance, info, root, deep)
         stretches += [stretch] if stretch else []
@@ -73,29 +67,36 @@ def examine(utterances: Sequence[Utterance], root: Path, deep: bool) -> Examined
 def _examine_stretch(
     utterance: Utterance, info: AudioInfo, root: Path, deep: bool
 ) -> tuple[Stretch | None, list[Finding]]:
-    length = info.n_samples / info.rate
-    start = utterance.start or 0.0
-    end = length if utterance.end is None else min(utterance.end, length)
     where, ids = shown(utterance.path, root), (utterance.id,)
-    if not 0 <= start < end or (utterance.end or 0.0) > length + _SLACK:
-        stop = "its end" if utterance.end is None else f"{utterance.end:g} s"
-        return None, [Finding("outside", f"{start:g} s to {stop} of {length:.3f} s", ids, where)]
-    seconds = end - start
-    findings = []
+    try:
+        first, last, cut = audio.span(
+            utterance.path, info.rate, info.n_samples, utterance.start, utterance.end
+        )
+    except AudioError as fault:
+        return None, [_refused(fault, utterance.path, ids, root)]
+    seconds = (last - first) / info.rate
+    findings = [_remarked(cut, utterance.path, ids, root)] if cut else []
     if seconds < SHORT:
         findings.append(Finding("too-short", f"{seconds:.3f} s", ids, where))
     if seconds > LONG:
         findings.append(Finding("too-long", f"{seconds:.1f} s", ids, where))
     if not deep:
         return Stretch(utterance, seconds), findings
+    remarks: list[Remark] = []
     try:
-        wave = audio.read(utterance.path, info.rate, utterance.start, utterance.end)
+        wave = audio.read(utterance.path, info.rate, utterance.start, utterance.end, remarks.append)
     except AudioError as fault:
         return None, [*findings, _refused(fault, utterance.path, ids, root)]
-    if np.ptp(wave) < _SILENCE:
-        quiet = f"no sound above {20 * np.log10(_SILENCE / 2):.0f} dB of full scale"
-        return Stretch(utterance, seconds), [*findings, Finding("silent", quiet, ids, where)]
-    return Stretch(utterance, seconds, audio.digest(wave)), findings
+    new = [remark for remark in remarks if remark not in (*info.remarks, cut)]
+    findings += [_remarked(remark, utterance.path, ids, root) for remark in new]
+    is_quiet = any(remark.kind == "quiet" for remark in new)
+    return Stretch(utterance, seconds, "" if is_quiet else audio.digest(wave)), findings
+
+
+def _remarked(remark: Remark, path: Path, ids: tuple[str, ...], root: Path) -> Finding:
+    """A remark of sercache.audio as a finding; hardly any sound is silence here."""
+    kind = "silent" if remark.kind == "quiet" else remark.kind
+    return Finding(kind, remark.text, ids, shown(path, root))
 
 
 def _refused(fault: AudioError, path: Path, ids: tuple[str, ...], root: Path) -> Finding:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sercache.audio import REMARKS
 from sercache.datasets import Check, Skipped
 
 Severity = Literal["problem", "note"]
@@ -17,13 +18,17 @@ KINDS: Mapping[str, tuple[Severity, str]] = {
     "unreadable": ("problem", "cannot be read as audio"),
     "lfs-pointer": ("problem", "git-LFS pointer instead of audio"),
     "truncated": ("problem", "the header promises more than the file holds"),
+    "damaged": ("problem", "what is in the file fails the checks of its format"),
     "outside": ("problem", "start or end lies outside the recording"),
     "silent": ("problem", "silent"),
+    "cancelled": ("problem", "channels cancel each other"),
     "not-finite": ("problem", "holds NaN or infinity"),
+    "overflow": ("problem", "far too loud for any encoder"),
     "too-short": ("problem", "shorter than 0.1 s"),
     "leak": ("problem", "equal audio under several speakers, labels, groups or partitions"),
     "duplicate": ("note", "equal audio under several ids of one speaker and label: counts twice"),
     "too-long": ("note", "longer than 30 s: memory; choose --clip"),
+    **{kind: ("note", text) for kind, text in REMARKS.items() if kind != "quiet"},
     "odd-rate": ("note", "other sample rate than most: resampled like all others"),
     "odd-channels": ("note", "other number of channels than most: channels are averaged"),
     "part": ("note", "the copy is a part of the corpus"),

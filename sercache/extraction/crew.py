@@ -156,6 +156,7 @@ def extract_together(
         lead.n_samples / encoder.sample_rate,
         seconds,
         stages.load([hand.busy or {} for hand in hands], seconds, workers, writers),
+        tuple(lead.roll.remarked),
     )
 
 

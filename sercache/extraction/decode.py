@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from sercache import audio
+from sercache.audio import Remark
 from sercache.datasets import Skipped
 from sercache.encoders import Encoder
 from sercache.errors import AudioError
@@ -32,6 +33,7 @@ class Decoded:
     piece: Piece
     wave: np.ndarray
     digest: str
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def n_samples(self) -> int:
@@ -82,10 +84,14 @@ def _decode(piece: Piece, encoder: Any) -> Result:
     if piece.text is not None:
         tokens = encoder.tokens(piece.text)
         return Decoded(piece, tokens, audio.digest(tokens))
+    remarks: list[Remark] = []
     try:
-        wave = np.tile(audio.read(piece.path, encoder.sample_rate, piece.start, piece.end), piece.copies)
+        wave = audio.read(piece.path, encoder.sample_rate, piece.start, piece.end, remarks.append)
     except AudioError as fault:
         return Skipped(piece.entry_id, str(fault))
-    # The header may promise more than the file holds.
-    reason = length_fault(encoder, piece.path, len(wave))
-    return Skipped(piece.entry_id, reason) if reason else Decoded(piece, wave, audio.digest(wave))
+    # The header may have promised more or less than the file holds.
+    reason = length_fault(encoder, piece.path, len(wave) * piece.copies)
+    if reason:
+        return Skipped(piece.entry_id, reason)
+    wave = np.tile(wave, piece.copies)
+    return Decoded(piece, wave, audio.digest(wave), tuple(remarks))

@@ -158,23 +158,27 @@ def _pieces(encoder: Encoder, utterance: Utterance, rule: clips.ClipRule) -> lis
         return _text_piece(encoder, utterance)
     try:
         info = audio.probe(utterance.path)
-        begin = utterance.start or 0.0
-        stop = utterance.end if utterance.end is not None else info.n_samples / info.rate
-        length = min(round(stop * info.rate), info.n_samples) - round(begin * info.rate)
-        if length <= 0:
-            raise AudioError(f"{utterance.path}: {begin:g}-{stop:g} s lies outside the recording", "outside")
+        first, last, cut = audio.span(
+            utterance.path, info.rate, info.n_samples, utterance.start, utterance.end
+        )
+        begin, length = utterance.start or 0.0, last - first
         scale = encoder.sample_rate / info.rate
         shortest = round(encoder.min_samples / scale)
         cuts = clips.cut(length, info.rate, rule, shortest)
         ids = clips.entry_ids(utterance.id, len(cuts), rule)
-        whole = len(cuts) == 1 and cuts[0] == (0, length)
+        if max(b - a for a, b in cuts) > audio.LONGEST * info.rate:
+            raise audio.too_long(utterance.path)
         copies = clips.copies(length, info.rate, rule)
         return [
             _piece(
                 encoder,
                 entry_id,
                 utterance.path,
-                (utterance.start, utterance.end) if whole else (begin + a / info.rate, begin + b / info.rate),
+                (
+                    utterance.start if a == 0 else begin + a / info.rate,
+                    # The end as it was asked for where it is cut, so that decoding can say so.
+                    utterance.end if b == length and (cut or a == 0) else begin + b / info.rate,
+                ),
                 round((b - a) * scale),
                 copies,
             )

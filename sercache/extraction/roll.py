@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from sercache import clips
+from sercache.audio import Remark
 from sercache.datasets import Skipped
 from sercache.extraction.decode import Decoded
 from sercache.extraction.plan import Piece, Plan
@@ -19,6 +21,7 @@ class Sound:
     piece: Piece
     digest: str
     n_samples: int
+    remarks: tuple[Remark, ...] = ()
 
 
 Heard = TypeVar("Heard", Decoded, Sound)
@@ -33,6 +36,9 @@ class Roll:
         for entry in store.entries().values():
             self._first.setdefault(entry.audio_digest, entry.id)
         self.skipped: list[Skipped] = []
+        self.remarked: list[tuple[str, Remark]] = []
+        """Utterances, and what is to be known of their recordings."""
+        self._rule = clips.parse(plan.spec.clip)
         self.twins: list[Sound] = []
 
     def take(self, batch: Sequence[Heard | Skipped]) -> list[Heard]:
@@ -44,7 +50,11 @@ class Roll:
         for item in batch:
             if isinstance(item, Skipped):
                 self.skipped.append(item)
-            elif self._first.setdefault(item.digest, item.piece.entry_id) == item.piece.entry_id:
+                continue
+            if item.piece.entry_id not in self._done:
+                whose = clips.utterance_id(item.piece.entry_id, self._rule)
+                self.remarked += [(whose, remark) for remark in item.remarks]
+            if self._first.setdefault(item.digest, item.piece.entry_id) == item.piece.entry_id:
                 fresh.append(item)
             elif item.piece.entry_id not in self._done:
                 self.twins.append(Sound(item.piece, item.digest, item.n_samples))

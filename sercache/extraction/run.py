@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sercache import clips
+from sercache.audio import Remark
 from sercache.datasets import Skipped
 from sercache.encoders import Encoder, modality, windowed
 from sercache.errors import NumericRangeError
@@ -34,6 +35,8 @@ class Extraction:
     seconds: float
     load: Load
     """How busy each stage was."""
+    remarked: tuple[tuple[str, Remark], ...] = ()
+    """Ids of utterances that were encoded, and what is to be known of their recordings."""
 
 
 def extract(
@@ -95,6 +98,7 @@ def extract(
         n_samples / encoder.sample_rate,
         seconds,
         stages.load([busy.seconds()], seconds, workers, len(writers)),
+        tuple(roll.remarked),
     )
 
 

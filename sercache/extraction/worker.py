@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from sercache import clips, signals, stores
+from sercache.audio import Remark
 from sercache.datasets import Skipped
 from sercache.encoders import Encoder, windowed
 from sercache.errors import SercacheError
@@ -84,10 +85,10 @@ class Ready:
 
 @dataclass(frozen=True)
 class Heard:
-    """From a worker: digest and length of each piece of a batch, or why there is none."""
+    """From a worker: digest, length and remarks of each piece of a batch, or why there is none."""
 
     number: int
-    found: Sequence[tuple[str, int] | Skipped]
+    found: Sequence[tuple[str, int, tuple[Remark, ...]] | Skipped]
 
 
 @dataclass(frozen=True)
@@ -245,9 +246,11 @@ class _Desk:
         if faults:
             return Failed(RuntimeError(f"decoding failed: {faults[0]!r}"))
         found = [future.result() for future in futures]
-        return Heard(
-            number, [item if isinstance(item, Skipped) else (item.digest, item.n_samples) for item in found]
-        )
+        known = [
+            item if isinstance(item, Skipped) else (item.digest, item.n_samples, item.remarks)
+            for item in found
+        ]
+        return Heard(number, known)
 
     def _choose(self, fresh: Fresh) -> None:
         futures = self._decoding.pop(fresh.number)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sercache import audio, files, transcripts
+from sercache.audio import Remark
 from sercache.datasets import Skipped, Utterance
 from sercache.errors import AudioError, MissingExtraError, SettingsError
 from sercache.transcription._recogniser import Recogniser, load
@@ -33,6 +34,8 @@ class Transcription:
     n_there: int
     """Utterances that the file held already."""
     skipped: tuple[Skipped, ...]
+    remarked: tuple[tuple[str, Remark], ...] = ()
+    """Ids of utterances that were recognised, and what is to be known of their recordings."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,14 @@ def transcribe(
     """
     there = _there(path, recogniser)
     skipped: list[Skipped] = []
+    remarked: list[tuple[str, Remark]] = []
     rows: list[tuple[str, str]] = []
     n_recognised = 0
     try:
         for utterance in utterances:
             if utterance.id in there:
                 continue
-            text = _recognised(utterance, recogniser)
+            text = _recognised(utterance, recogniser, remarked)
             if isinstance(text, Skipped):
                 skipped.append(text)
             else:
@@ -77,12 +81,18 @@ def transcribe(
     finally:
         if rows:
             transcripts.append(path, rows)
-    return Transcription(n_recognised, sum(u.id in there for u in utterances), tuple(skipped))
+    n_there = sum(u.id in there for u in utterances)
+    return Transcription(n_recognised, n_there, tuple(skipped), tuple(remarked))
 
 
-def _recognised(utterance: Utterance, recogniser: Recogniser) -> str | Skipped:
+def _recognised(
+    utterance: Utterance, recogniser: Recogniser, remarked: list[tuple[str, Remark]]
+) -> str | Skipped:
+    found: list[Remark] = []
     try:
-        wave = audio.read(utterance.path, recogniser.sample_rate, utterance.start, utterance.end)
+        wave = audio.read(
+            utterance.path, recogniser.sample_rate, utterance.start, utterance.end, found.append
+        )
     except AudioError as fault:
         return Skipped(utterance.id, str(fault))
     seconds = len(wave) / recogniser.sample_rate
@@ -93,6 +103,7 @@ def _recognised(utterance: Utterance, recogniser: Recogniser) -> str | Skipped:
         )
     if len(wave) < recogniser.min_samples:
         return Skipped(utterance.id, f"{seconds:.3f} s is too short for {recogniser.name}")
+    remarked += [(utterance.id, remark) for remark in found]
     return recogniser.recognise(wave, utterance.language)
 
 
