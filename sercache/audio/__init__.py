@@ -55,7 +55,8 @@ _QUALITY = RESAMPLER.rpartition(" ")[2]
 _LFS = b"version https://git-lfs"
 _SLACK = 0.01
 """Seconds of overshoot that go without saying: segment lists are rounded to hundredths."""
-_DAMAGE = re.compile(r"\] error: (.*)")
+_DAMAGE = re.compile(r"\] error: (.*)|^Error [A1] : (.*)")
+"""Lines of libmpg123 and of libsndfile's SDS, which fails the checksum of a block."""
 _MID_STREAM = re.compile("lost sync|crc mismatch|bad header|malformed", re.IGNORECASE)
 """What libsndfile says of a stream that it began to decode."""
 _IDLE = re.compile(r"Xing|id3\.c|^Note: Trying to resync")
@@ -210,7 +211,7 @@ def _resampled(waves: Iterator[np.ndarray], own_rate: int, rate: int) -> np.ndar
 
 def _heard(path: Path, found: Layout, work: Callable[[], Result]) -> tuple[Result, list[Remark]]:
     """What ``work`` gives on a file, and what its decoder said of it. Raises AudioError where that is damage."""
-    if not found.is_mpeg:
+    if not found.speaks:
         return work(), []
     from sercache.audio import _overheard
 
@@ -218,9 +219,10 @@ def _heard(path: Path, found: Layout, work: Callable[[], Result]) -> tuple[Resul
     lines = [line for line in lines if not _IDLE.search(line)]
     for line in lines:
         if (damage := _DAMAGE.search(line)) is not None:
-            raise AudioError(f"{path}: is damaged ({damage[1].rstrip('!.')}); get a whole copy", "damaged")
+            what = (damage[1] or f"checksum {damage[2]} of a block").rstrip("!.")
+            raise AudioError(f"{path}: is damaged ({what}); get a whole copy", "damaged")
     more = f" (and {len(lines) - 1} more lines)" if len(lines) > 1 else ""
-    return result, [Remark("decoder", f"libmpg123 says: {lines[0]}{more}")] if lines else []
+    return result, [Remark("decoder", f"{lines[0]}{more}")] if lines else []
 
 
 @contextmanager

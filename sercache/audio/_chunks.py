@@ -68,14 +68,14 @@ def layout(path: Path, file: BinaryIO, size: int, kind: Kind) -> Layout:
         end = at + length + (length % 2 if kind.is_padded else 0)
     rest = size - end
     if data is None or rest <= 0:
-        return Layout(is_mpeg=is_mpeg)
+        return Layout(speaks=is_mpeg)
     at, length = data
     if kind.is_wav and not length:
         text = f"its header was never finished (0 bytes of samples); all {size - at} bytes behind it are read"
         part = Part(at, size, _mended(file, kind, at, size))
         return Layout((part,), (Remark("unfinished", text),), is_mpeg)
     if rest <= _FOREIGN or not length:
-        return Layout(is_mpeg=is_mpeg)
+        return Layout(speaks=is_mpeg)
     again = _again(file, kind, kind.first + 1)
     if again is not None:
         raise AudioError(f"{path}: another recording begins at byte {again}; split them", "unreadable")
@@ -83,7 +83,7 @@ def layout(path: Path, file: BinaryIO, size: int, kind: Kind) -> Layout:
         f"its header counts {length} bytes of samples; {rest} bytes behind them are not read (if they are sound, "
         "the recording was interrupted: `sox --ignore-length` writes it anew)"
     )
-    return Layout(remarks=(Remark("trailing", text),), is_mpeg=is_mpeg)
+    return Layout(remarks=(Remark("trailing", text),), speaks=is_mpeg)
 
 
 def _mended(file: BinaryIO, kind: Kind, at: int, size: int) -> bytes:

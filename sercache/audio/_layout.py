@@ -29,8 +29,8 @@ class Layout:
 
     parts: tuple[Part, ...] = ()
     remarks: tuple[Remark, ...] = ()
-    is_mpeg: bool = False
-    """Decoded by libmpg123, which writes to the standard error of C."""
+    speaks: bool = False
+    """Its decoder writes to the standard streams of C: libmpg123 does, and libsndfile of SDS."""
 
 
 def layout(path: Path) -> Layout:
@@ -50,6 +50,8 @@ def layout(path: Path) -> Layout:
             return _flac.layout(path, file, at, size)
         if _mpeg.begins(magic) or (at and path.suffix.lower() in _mpeg.SUFFIXES):
             return _mpeg.layout(path, file, at, size)
+        if magic[:2] == b"\xf0\x7e":
+            return Layout(speaks=True)
         # SoundFile guesses from this name that the file has no header.
         return Layout((Part(0, size),)) if path.suffix.lower() == ".raw" else Layout()
 

@@ -104,7 +104,7 @@ def layout(path: Path, file: BinaryIO, start: int, size: int) -> Layout:
     data = file.read(size - start)
     at = _first(data)
     if at is None:
-        return Layout(is_mpeg=True)
+        return Layout(speaks=True)
     links = _links(path, data, at)
     remarks = []
     if links[-1].stop < 0:
@@ -118,8 +118,8 @@ def layout(path: Path, file: BinaryIO, start: int, size: int) -> Layout:
     if len(parts) > 1:
         remarks.append(Remark("joined", f"{len(parts)} MPEG streams in one file, read one after another"))
     elif not parts[0].head:
-        return Layout(remarks=tuple(remarks), is_mpeg=True)
-    return Layout(tuple(parts), tuple(remarks), is_mpeg=True)
+        return Layout(remarks=tuple(remarks), speaks=True)
+    return Layout(tuple(parts), tuple(remarks), speaks=True)
 
 
 def _first(data: bytes) -> int | None:
@@ -217,11 +217,8 @@ def _mended(path: Path, data: bytes, link: _Link, start: int) -> tuple[Part, Rem
         )
     head = bytearray(data[link.start : link.start + first.n_bytes])
     head[link.info.mark + 8 : link.info.mark + 12] = link.n_frames.to_bytes(4, "big")
-    remark = None
-    if link.n_frames > declared:
-        text = f"its header says {stated:.2f} s, its frames hold {held:.2f} s, which are read"
-        remark = Remark("header", text)
-    return Part(part.start + len(head), part.stop, bytes(head)), remark
+    text = f"its header says {stated:.2f} s, its frames hold {held:.2f} s, which are read"
+    return Part(part.start + len(head), part.stop, bytes(head)), Remark("header", text)
 
 
 def _own_info(header: bytes, n_frames: int) -> bytes:

@@ -19,6 +19,8 @@ _SIZE = re.compile(
 """Of bytes. RIFF in capitals is left out: many writers of WAV get it wrong beside a right ``data``."""
 _SAMPLES = re.compile(r"value from 'ds64' chunk of (\d+)|COMM' chunk \((\d+)\) not equal")
 _LISTED = re.compile(r"\b(?:Frames|Cols)\s*: (\d+)")
+_VALID = re.compile(r"Valid frames\s*: (\d+)")
+"""Of CAF with packets of varying size."""
 _BLOCKS = re.compile(r"Blocks\s*: (\d+)\s*Samples/Block\s*: (\d+)")
 """Of SDS: what is there, while the number of samples is the header's."""
 _SPEED = re.compile(r"Bytes/sec\s*: (\d+) \(should be (\d+)\)")
@@ -96,6 +98,8 @@ def _pairs(path: Path, file: Any) -> Iterator[tuple[int, int]]:
         yield int(listed[-1]), n
     if kind == "SDS" and (counted := _BLOCKS.search(log)) is not None:
         yield -(-n // max(1, int(counted[2]))), int(counted[1])
+    if kind == "CAF" and (valid := _VALID.search(log)) is not None:
+        yield int(valid[1]), n
     if kind == "NIST":
         with path.open("rb") as file:
             count = re.search(rb"sample_count -i (\d{1,18})", file.read(1024))
