@@ -52,8 +52,7 @@ def layout(path: Path) -> Layout:
             return _mpeg.layout(path, file, at, size)
         if magic[:2] == b"\xf0\x7e":
             return Layout(speaks=True)
-        # SoundFile guesses from this name that the file has no header.
-        return Layout((Part(0, size),)) if path.suffix.lower() == ".raw" else Layout()
+        return Layout()
 
 
 def _behind_id3(file: BinaryIO, size: int) -> int:

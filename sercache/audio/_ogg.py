@@ -57,7 +57,7 @@ def layout(path: Path, file: BinaryIO, start: int, size: int) -> Layout:
         remarks.append(Remark("unfinished", "its stream has no end mark; what came last may be missing"))
     if len(links) > 1:
         remarks.append(Remark("joined", f"{len(links)} Ogg streams in one file, read one after another"))
-    elif start == 0:
+    elif start == 0 and at == size:
         return Layout(remarks=tuple(remarks))
     parts = [Part(a, b) for a, b in zip(links, [*links[1:], at], strict=True)]
     return Layout(tuple(parts), tuple(remarks))

@@ -65,15 +65,17 @@ class Opened:
 
 def opened(path: Path, found: Layout) -> Opened:
     """The headers of a file. Raises AudioError where they cannot be used, and as soundfile does."""
-    parts: tuple[Part | None, ...] = found.parts or (None,)
     size = path.stat().st_size
+    # SoundFile guesses from this name, whatever the file holds, that it has no header.
+    as_it_is = Part(0, size) if path.suffix.lower() == ".raw" else None
+    parts: tuple[Part | None, ...] = found.parts or (as_it_is,)
     shapes, stated = set(), []
     remarks = list(found.remarks)
     for part in parts:
         with _decoder(path, part) as file:
             shapes.add((file.samplerate, file.channels))
             stated.append(file.frames if file.frames < _UNKNOWN else None)
-            if part is None:
+            if not found.parts:
                 remarks += _stated.checked(path, file, size)
     if len(shapes) > 1:
         kinds = " and ".join(f"{rate} Hz with {n} channels" for rate, n in sorted(shapes))
@@ -163,21 +165,23 @@ def _part(
     """Blocks of one part, from a sample on and up to the one that its header states."""
     first, last = within
     with _decoder(path, part) as file:
-        try:
-            if first:
-                file.seek(first)
+        if not first or _is_at(file, first):
             yield from _rest(file, buffer, None if last is None else last - first)
             return
-        except soundfile.SoundFileError:
-            if not first or file.tell():
-                raise
-            # Of a kind that is read from the front only.
     with _decoder(path, part) as file:
         for block in _rest(file, buffer, last):
             skipped = min(first, len(block))
             first -= skipped
             if skipped < len(block):
                 yield block[skipped:]
+
+
+def _is_at(file: _Decoder, first: int) -> bool:
+    """Go to a sample; False for kinds that are read from the front only."""
+    try:
+        return file.seek(first) == first
+    except soundfile.SoundFileError:
+        return False
 
 
 def _rest(file: _Decoder, buffer: np.ndarray, left: int | None) -> Iterator[np.ndarray]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sercache.audio import LOUDEST
 from sercache.catalog import unknown
 from sercache.errors import AudioError, EncoderError, UnknownNameError
 
@@ -52,7 +53,9 @@ def states_above(
 def check_waves(
     waves: Sequence[np.ndarray], name: str, rate: int, shortest: int, longest: int | None
 ) -> None:
-    """Raise AudioError for a wave that is not (N,) or whose length (samples) the encoder does not take."""
+    """Raise AudioError for a wave that is not (N,), whose length (samples) the encoder does not take, or whose
+    values would leave float32 where they are squared and summed.
+    """
     for number, wave in enumerate(waves):
         if wave.ndim != 1:
             raise AudioError(f"wave {number} has shape {wave.shape}, {name} takes (N,) mono at {rate} Hz")
@@ -60,6 +63,9 @@ def check_waves(
             raise AudioError(
                 f"wave {number} has {len(wave)} samples, {name} needs {shortest} ({shortest / rate:.3f} s)"
             )
+        peak = max(float(wave.max()), -float(wave.min())) if len(wave) else 0.0
+        if not peak <= LOUDEST:
+            raise AudioError(f"wave {number} reaches {peak:.3g}, {name} takes finite samples of full scale 1")
         if longest is not None and len(wave) > longest:
             raise AudioError(
                 f"wave {number} lasts {len(wave) / rate:.1f} s, {name} takes {longest / rate:g} s; cut it with "
