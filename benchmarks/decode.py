@@ -55,9 +55,13 @@ def main() -> None:
             for k, path in enumerate(paths):
                 noise = np.random.default_rng(k).normal(0, 0.1, (int(asked.seconds * rate), channels))
                 soundfile.write(path, noise, rate, subtype)
-            plain, blocks = (sum(best) for best in zip(*(_best(path, asked.rounds) for path in paths), strict=True))
+            plain, blocks = (
+                sum(best) for best in zip(*(_best(path, asked.rounds) for path in paths), strict=True)
+            )
             speed = asked.files * asked.seconds / blocks
-            print(f"{name}: in blocks {speed:,.0f} x real time, rate {plain / blocks:.2f} of that of one read")
+            print(
+                f"{name}: in blocks {speed:,.0f} x real time, rate {plain / blocks:.2f} of that of one read"
+            )
 
 
 def _best(path: Path, rounds: int) -> tuple[float, float]:

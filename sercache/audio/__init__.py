@@ -153,7 +153,7 @@ def _measured(path: Path, found: Layout, stamp: tuple[int, int]) -> tuple[Opened
     """Headers and length of a file, which many segments may lie in."""
     from sercache.audio import _stream
 
-    file = _stream.opened(path, found)
+    file = _stream.headers(path, found)
     return file, _stream.length(file)
 
 
@@ -163,32 +163,36 @@ def _decoded(
     """The wave, and what is to be known of it."""
     from sercache.audio import _stream
 
-    first, last, cut = 0, None, None
     if start is None and end is None:
-        file = _stream.opened(path, found)
+        with _stream.opened(path, found) as file:
+            wave, held, remarks = _mixed(file, 0, None, rate)
+        _stream.refuse_fewer(file, held)
     else:
         file, n_samples = _measured(path, found, _stamp(path))
         first, last, cut = span(path, file.rate, n_samples, start, end)
-    remarks = [*file.remarks, *([cut] if cut else [])]
-    mix, held = Mix(path, file.channels), 0
-
-    def waves() -> Iterator[np.ndarray]:
-        nonlocal held
-        for block in _stream.blocks(file, first, last):
-            held += len(block)
-            if held > LONGEST * file.rate:
-                raise too_long(path)
-            yield mix.mono(block)
-
-    wave = _resampled(waves(), file.rate, rate)
-    if last is None:
-        _stream.refuse_fewer(file, held)
-    elif held < last - first:
-        raise AudioError(_stream.short(file, first + held, last), "truncated")
+        wave, held, remarks = _mixed(file, first, last, rate)
+        if held < last - first:
+            raise AudioError(_stream.short(file, first + held, last), "truncated")
+        remarks += [cut] if cut else []
     if not len(wave):
         raise AudioError(f"{path}: is too short to give a sample at the encoder's rate", "too-short")
-    remarks += mix.finish()
-    return wave, remarks
+    return wave, [*file.remarks, *remarks]
+
+
+def _mixed(file: Opened, first: int, last: int | None, rate: int) -> tuple[np.ndarray, int, list[Remark]]:
+    """A stretch at ``rate`` Hz, its samples at its own rate, and remarks on them. Raises AudioError."""
+    from sercache.audio import _stream
+
+    mix = Mix(file.path, file.channels)
+
+    def waves() -> Iterator[np.ndarray]:
+        for block in _stream.blocks(file, first, last):
+            yield mix.mono(block)
+            if mix.n_samples > LONGEST * file.rate:
+                raise too_long(file.path)
+
+    wave = _resampled(waves(), file.rate, rate)
+    return wave, mix.n_samples, list(mix.finish()) if mix.n_samples else []
 
 
 def _resampled(waves: Iterator[np.ndarray], own_rate: int, rate: int) -> np.ndarray:

@@ -31,6 +31,8 @@ class Layout:
     remarks: tuple[Remark, ...] = ()
     speaks: bool = False
     """Its decoder writes to the standard streams of C: libmpg123 does, and libsndfile of SDS."""
+    is_counted: bool = False
+    """Its frames of MPEG audio were counted."""
 
 
 def layout(path: Path) -> Layout:
@@ -48,11 +50,9 @@ def layout(path: Path) -> Layout:
             return _ogg.layout(path, file, at, size)
         if magic[:4] == b"fLaC":
             return _flac.layout(path, file, at, size)
-        if _mpeg.begins(magic) or (at and path.suffix.lower() in _mpeg.SUFFIXES):
+        if _mpeg.begins(magic) or path.suffix.lower() in _mpeg.SUFFIXES:
             return _mpeg.layout(path, file, at, size)
-        if magic[:2] == b"\xf0\x7e":
-            return Layout(speaks=True)
-        return Layout()
+        return Layout(speaks=True)  # libsndfile may take it for MPEG audio all the same
 
 
 def _behind_id3(file: BinaryIO, size: int) -> int:

@@ -107,6 +107,8 @@ def layout(path: Path, file: BinaryIO, start: int, size: int) -> Layout:
         return Layout(speaks=True)
     links = _links(path, data, at)
     remarks = []
+    if at:
+        remarks.append(Remark("header", f"its first {at} bytes are no frame and are passed over"))
     if links[-1].stop < 0:
         links[-1].stop = -links[-1].stop
         remarks.append(Remark("unfinished", "it ends within a frame; what came last may be missing"))
@@ -118,8 +120,8 @@ def layout(path: Path, file: BinaryIO, start: int, size: int) -> Layout:
     if len(parts) > 1:
         remarks.append(Remark("joined", f"{len(parts)} MPEG streams in one file, read one after another"))
     elif not parts[0].head:
-        return Layout(remarks=tuple(remarks), speaks=True)
-    return Layout(tuple(parts), tuple(remarks), speaks=True)
+        return Layout(remarks=tuple(remarks), speaks=True, is_counted=True)
+    return Layout(tuple(parts), tuple(remarks), speaks=True, is_counted=True)
 
 
 def _first(data: bytes) -> int | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from sercache.audio._layout import Layout, Part, Spliced
 from sercache.audio._records import Remark
 from sercache.errors import AudioError
 
-BLOCK = 2**18
+BLOCK = 2**20
 """Samples of all channels that are decoded at a time."""
 _LEAST_ROOM = 4096
 LOWEST, HIGHEST = 1_000, 768_000
@@ -56,6 +56,8 @@ class Opened:
     stated: tuple[int | None, ...]
     """Samples per channel of each part; None: the header does not say."""
     remarks: tuple[Remark, ...]
+    decoder: _Decoder | None = None
+    """The open file of a single part, before its first sample; None: it is opened again."""
 
     @property
     def n_stated(self) -> int | None:
@@ -63,20 +65,39 @@ class Opened:
         return None if None in self.stated else sum(n or 0 for n in self.stated)
 
 
-def opened(path: Path, found: Layout) -> Opened:
-    """The headers of a file. Raises AudioError where they cannot be used, and as soundfile does."""
+@contextmanager
+def opened(path: Path, found: Layout) -> Iterator[Opened]:
+    """The headers of a file, which is held open where it is a single recording.
+
+    Raises AudioError where they cannot be used, and as soundfile does.
+    """
+    with ExitStack() as held:
+        yield _headers(path, found, held)
+
+
+def headers(path: Path, found: Layout) -> Opened:
+    """The headers of a file, as a record that outlives it. Raises as ``opened``."""
+    with opened(path, found) as file:
+        return replace(file, decoder=None)
+
+
+def _headers(path: Path, found: Layout, held: ExitStack) -> Opened:
     size = path.stat().st_size
     # SoundFile guesses from this name, whatever the file holds, that it has no header.
     as_it_is = Part(0, size) if path.suffix.lower() == ".raw" else None
     parts: tuple[Part | None, ...] = found.parts or (as_it_is,)
     shapes, stated = set(), []
     remarks = list(found.remarks)
+    decoder = None
     for part in parts:
-        with _decoder(path, part) as file:
-            shapes.add((file.samplerate, file.channels))
-            stated.append(file.frames if file.frames < _UNKNOWN else None)
+        with ExitStack() as while_reading:
+            decoder = (held if len(parts) == 1 else while_reading).enter_context(_decoder(path, part))
+            shapes.add((decoder.samplerate, decoder.channels))
+            stated.append(decoder.frames if decoder.frames < _UNKNOWN else None)
             if not found.parts:
-                remarks += _stated.checked(path, file, size)
+                remarks += _stated.checked(path, decoder, size)
+            if decoder.format == "MP3" and not found.is_counted:
+                remarks.append(Remark("unverified", "its frames cannot be counted"))
     if len(shapes) > 1:
         kinds = " and ".join(f"{rate} Hz with {n} channels" for rate, n in sorted(shapes))
         raise AudioError(f"{path}: joins streams of {kinds}; split it into files", "unreadable")
@@ -93,7 +114,8 @@ def opened(path: Path, found: Layout) -> Opened:
         )
     if not any(n is None or n > 0 for n in stated):
         raise AudioError(f"{path}: holds no samples{_stated.behind(size)}", "unreadable")
-    return Opened(path, parts, rate, channels, tuple(stated), tuple(remarks))
+    first = decoder if len(parts) == 1 else None
+    return Opened(path, parts, rate, channels, tuple(stated), tuple(remarks), first)
 
 
 def length(file: Opened) -> int:
@@ -132,18 +154,19 @@ def short(file: Opened, held: int, expected: int) -> str:
 def blocks(file: Opened, first: int, last: int | None) -> Iterator[np.ndarray]:
     """Samples ``first`` to ``last`` - 1 (None: to the end) as (n, channels) float32, a block at a time.
 
-    A block is overwritten by the next. Fewer come where the file ends before.
+    Fewer come where the file ends before.
     """
     left = None if last is None else last - first
     size = max(1, BLOCK // file.channels)
-    room = size if left is None else max(_LEAST_ROOM, min(size, left))
-    buffer = np.empty((room, file.channels), np.float32)
+    # Memory is taken as it is filled, so a stated length bounds what is asked for and decides nothing.
+    wanted = file.n_stated if left is None else left
+    room = size if wanted is None else max(_LEAST_ROOM, min(size, wanted))
     limit = _DENSEST * max(64, file.path.stat().st_size)
     for part, stated in zip(file.parts, file.stated, strict=True):
         if stated is not None and first >= stated:
             first -= stated
             continue
-        for block in _part(file.path, part, (first if stated is not None else 0, stated), buffer):
+        for block in _part(file, part, (first if stated is not None else 0, stated), room):
             skipped = min(first, len(block)) if stated is None else 0
             first -= skipped
             block = block[skipped : None if left is None else skipped + left]
@@ -160,16 +183,16 @@ def blocks(file: Opened, first: int, last: int | None) -> Iterator[np.ndarray]:
 
 
 def _part(
-    path: Path, part: Part | None, within: tuple[int, int | None], buffer: np.ndarray
+    source: Opened, part: Part | None, within: tuple[int, int | None], room: int
 ) -> Iterator[np.ndarray]:
     """Blocks of one part, from a sample on and up to the one that its header states."""
     first, last = within
-    with _decoder(path, part) as file:
+    with nullcontext(source.decoder) if source.decoder else _decoder(source.path, part) as file:
         if not first or _is_at(file, first):
-            yield from _rest(file, buffer, None if last is None else last - first)
+            yield from _rest(file, room, None if last is None else last - first)
             return
-    with _decoder(path, part) as file:
-        for block in _rest(file, buffer, last):
+    with _decoder(source.path, part) as file:
+        for block in _rest(file, room, last):
             skipped = min(first, len(block))
             first -= skipped
             if skipped < len(block):
@@ -184,11 +207,11 @@ def _is_at(file: _Decoder, first: int) -> bool:
         return False
 
 
-def _rest(file: _Decoder, buffer: np.ndarray, left: int | None) -> Iterator[np.ndarray]:
+def _rest(file: _Decoder, room: int, left: int | None) -> Iterator[np.ndarray]:
     """Blocks until there are no more, or ``left`` samples were read: what lies behind them may be a tag."""
     while left != 0:
-        room = len(buffer) if left is None else min(left, len(buffer))
-        block = file.read(room, dtype="float32", always_2d=True, out=buffer[:room])
+        asked = room if left is None else min(left, room)
+        block = file.read(asked, dtype="float32", always_2d=True)
         if not len(block):
             return
         left = None if left is None else left - len(block)
