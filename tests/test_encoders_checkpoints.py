@@ -16,7 +16,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from sercache import encoders, settings
-from sercache.encoders import _checkpoint
+from sercache.encoders import _weight_files
 from sercache.errors import SercacheError, UnknownNameError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -281,7 +281,7 @@ def test_the_digest_of_several_files_is_that_of_their_sorted_digests(tmp_path: P
         path.write_text(path.name)
     lines = "\n".join(sorted(hashlib.sha256(name.encode()).hexdigest() for name in "ab"))
     expected = hashlib.sha256(lines.encode()).hexdigest()
-    assert _checkpoint.weights_sha256(paths) == _checkpoint.weights_sha256(paths[::-1]) == expected
+    assert _weight_files.weights_sha256(paths) == _weight_files.weights_sha256(paths[::-1]) == expected
 
 
 def test_settings_that_decide_numbers_are_part_of_an_identity(folder: Path) -> None:

@@ -84,6 +84,32 @@ def test_a_padded_batch_through_the_stock_module_is_another_thing(name: str) -> 
     assert (leak > 1000 * BOUND) is (name == "conformer-rel-pos"), leak
 
 
+@pytest.mark.parametrize("n_samples", [400, 16_001])
+@pytest.mark.parametrize(
+    "settings", [{}, {"feature_size": 128, "n_fft": 511, "win_length": 320}, {"preemphasis": None}]
+)
+def test_spectra_of_parakeet_are_those_of_the_stock_extractor(settings: dict, n_samples: int) -> None:
+    settings = hf_conformer._PARAKEET | settings
+    wave = tiny.noise(n_samples)
+    stock = transformers.ParakeetFeatureExtractor(**settings)(wave, sampling_rate=16_000, return_tensors="pt")
+    found = _mel.LogMel(settings)(wave)
+    n = int(stock["attention_mask"].sum())
+    assert found.shape == (n, settings["feature_size"])
+    assert torch.equal(found, stock["input_features"][0, :n])
+
+
+def test_parakeet_needs_no_feature_extractor(tmp_path, monkeypatch) -> None:
+    """Some releases of transformers want librosa for it."""
+    folder = conformers.save(conformers.model("parakeet"), tmp_path / "parakeet")
+
+    def broken(*args: object, **options: object) -> None:
+        raise ImportError
+
+    monkeypatch.setattr(transformers.ParakeetFeatureExtractor, "__init__", broken)
+    encoder = encoders.load(str(folder))
+    assert list(tiny.encode(encoder, [tiny.noise(8_000)], ["1"])) == ["1"]
+
+
 @pytest.mark.parametrize("name", conformers.CONFIGS)
 def test_cutting_the_work_into_pieces_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_attention, "_QUERIES", 7)

@@ -222,3 +222,26 @@ def test_names_of_the_papers_checkpoints_say_how_to_get_them(
     wenet.write(tmp_path / "wenet-gigaspeech")
     assert encoders.load("wenet-gigaspeech").identity["source"] == "local: wenet-gigaspeech"
     assert encoders.load(str(tmp_path / "wenet-gigaspeech")).name == "wenet-gigaspeech"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"num_blocks": 10**8}, "num_blocks is 100000000, expected a whole number from 1 to 1000"),
+        ({"num_blocks": -1}, "num_blocks is -1"),
+        ({"attention_heads": 0}, "attention_heads is 0"),
+        ({"output_size": 0}, "output_size is 0"),
+        ({"norm_eps": float("nan")}, "norm_eps is nan"),
+        ({"cnn_module_kernel": 10**9}, "cnn_module_kernel is 1000000000"),
+    ],
+    ids=str,
+)
+def test_numbers_that_no_conformer_has(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_text(yaml.safe_dump({"encoder_conf": changes}), encoding="utf-8")
+    with pytest.raises(EncoderError) as caught:
+        _config.read(path)
+    assert says in str(caught.value)
+    path.write_text(yaml.safe_dump({"input_dim": "x", "encoder_conf": {"num_blocks": 2}}), encoding="utf-8")
+    with pytest.raises(EncoderError, match="input_dim must be int"):
+        _config.read(path)

@@ -43,6 +43,7 @@ import numpy as np
 
 from sercache import catalog, clips, settings
 from sercache.encoders import _checkpoint
+from sercache.encoders._modules import missing_named
 from sercache.encoders._windows import windowed as windowed
 from sercache.errors import EncoderError, UnknownNameError
 
@@ -110,7 +111,8 @@ def load(
     """
     rule = clips.parse(clip)
     family, source, shown = _resolve(name, revision)
-    encoder: Encoder = family.load(source, revision=revision, device=device, precision=precision)
+    with missing_named(shown):
+        encoder: Encoder = family.load(source, revision=revision, device=device, precision=precision)
     encoder.name = shown
     return windowed(encoder, rule)
 
@@ -120,8 +122,9 @@ def identify(name: str, *, revision: str | None = None) -> dict[str, Any]:
 
     Raises as ``load`` does.
     """
-    family, source, _ = _resolve(name, revision)
-    record: dict[str, Any] = family.identify(source, revision=revision)
+    family, source, shown = _resolve(name, revision)
+    with missing_named(shown):
+        record: dict[str, Any] = family.identify(source, revision=revision)
     return record
 
 
@@ -137,7 +140,8 @@ def load_tail(name: str, boundary: str, states: Sequence[str], *, revision: str 
             f"{shown} ({family.__name__.rpartition('.')[2]}) cannot be trained from a cached state; families that "
             f"can: {', '.join(able)}"
         )
-    module: nn.Module = family.tail(source, revision=revision, boundary=boundary, states=states)
+    with missing_named(shown):
+        module: nn.Module = family.tail(source, revision=revision, boundary=boundary, states=states)
     return module
 
 

@@ -14,18 +14,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sercache.audio import RESAMPLER
-from sercache.errors import EncoderError
+from sercache.encoders import _modules, _schema
+from sercache.encoders._weight_files import (
+    SAFE,
+    TORCH,
+    check_own,
+    prefix,
+    read_json,
+    tensor_names,
+    weight_files,
+    weights_sha256,
+)
+from sercache.errors import EncoderError, MissingExtraError
 
 if TYPE_CHECKING:
     from torch import nn
 
 _CONFIGS = ["config.json", "preprocessor_config.json", "processor_config.json"]
-_SAFE = ["model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors"]
-_TORCH = ["pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin"]
 _VOLATILE = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
 """Settings that say who wrote a configuration and how, and decide no number."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_LFS = b"version https://git-lfs"
 _EXACT = "float32"
 
 
@@ -59,10 +67,19 @@ def locate(
         if revision is not None:
             raise EncoderError(f"{source} is a local folder, which has no --revision; leave it out")
         name = folder.resolve().name
-        return Checkpoint(folder, f"local: {name}", None, read_json(folder / "config.json"))
+        return Checkpoint(folder, f"local: {name}", None, _config(folder))
     snapshot = _snapshot(source, revision, weights, also)
     commit = snapshot.name if _COMMIT.fullmatch(snapshot.name) else None
-    return Checkpoint(snapshot, source, commit, read_json(snapshot / "config.json"))
+    return Checkpoint(snapshot, source, commit, _config(snapshot))
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """The configuration in a folder, once it is known to be one of a model. Raises EncoderError."""
+    path = folder / "config.json"
+    check_own(path)
+    found = read_json(path)
+    _schema.check_config(found, path)
+    return found
 
 
 def _snapshot(hub_id: str, revision: str | None, weights: bool, also: Sequence[str]) -> Path:
@@ -71,10 +88,10 @@ def _snapshot(hub_id: str, revision: str | None, weights: bool, also: Sequence[s
     fetch = functools.partial(snapshot_download, hub_id, revision=revision)
     named = f"{hub_id} at revision {revision}" if revision else hub_id
     try:
-        small = [*_CONFIGS, *also]
-        folder = Path(fetch(allow_patterns=[*small, *_SAFE] if weights else small))
+        small = [*_CONFIGS, "adapter_config.json", *also]
+        folder = Path(fetch(allow_patterns=[*small, *SAFE] if weights else small))
         if weights and not any(folder.glob("*.safetensors")):
-            folder = Path(fetch(allow_patterns=[*small, *_TORCH]))
+            folder = Path(fetch(allow_patterns=[*small, *TORCH]))
     except errors.GatedRepoError as fault:
         raise EncoderError(
             f"{named} asks for an agreement first: give it on https://huggingface.co/{hub_id}, then `hf auth login`"
@@ -88,6 +105,11 @@ def _snapshot(hub_id: str, revision: str | None, weights: bool, also: Sequence[s
             f"{hub_id} is not on the Hugging Face hub, or private; check the name, or `hf auth login`"
         ) from fault
     except (OSError, errors.HfHubHTTPError) as fault:
+        if commits := _cached_commits(hub_id):
+            raise EncoderError(
+                f"{named} is not in the hub's cache, which does not say what {revision or 'the newest'} is and holds "
+                f"the commits {', '.join(commits[:3])}; give --revision {commits[0]}"
+            ) from fault
         raise EncoderError(
             f"{named} is not on this machine and cannot be downloaded ({type(fault).__name__}); run "
             f"`hf download {hub_id}` where there is a network and point HF_HOME at its cache, or give a local "
@@ -96,69 +118,32 @@ def _snapshot(hub_id: str, revision: str | None, weights: bool, also: Sequence[s
     return folder
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file of a checkpoint. Raises EncoderError."""
+def _cached_commits(hub_id: str) -> list[str]:
+    """Commits of a repository that the hub's cache on this machine holds, the last used first."""
+    from huggingface_hub import constants
+
+    snapshots = Path(constants.HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}" / "snapshots"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise EncoderError(f"{path.parent} has no {path.name}, so it is no Hugging Face checkpoint") from None
-    except (OSError, ValueError) as fault:
-        raise EncoderError(f"{path} cannot be read as JSON ({fault}); get the file again") from fault
-    if not isinstance(found, dict):
-        raise EncoderError(f"{path} holds no JSON object; get the file again")
-    return found
+        found = [path for path in snapshots.iterdir() if _COMMIT.fullmatch(path.name) and path.is_dir()]
+    except OSError:
+        return []
+    return [path.name for path in sorted(found, key=lambda path: -path.stat().st_mtime)]
 
 
 def preprocessor(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Settings of the checkpoint's feature extractor; empty where it comes without."""
-    if (checkpoint.folder / "preprocessor_config.json").exists():
-        return read_json(checkpoint.folder / "preprocessor_config.json")
-    if (checkpoint.folder / "processor_config.json").exists():
-        return read_json(checkpoint.folder / "processor_config.json").get("feature_extractor", {})
-    return {}
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The files that hold the weights: safetensors where there are any, else PyTorch's.
-
-    Raises EncoderError where there are none, where one is missing or is a git-LFS pointer.
-    """
-    for single, index in (_SAFE[:2], _TORCH[:2]):
-        if (folder / single).exists():
-            files = [folder / single]
-        elif (folder / index).exists():
-            shards = read_json(folder / index).get("weight_map")
-            if not isinstance(shards, dict) or not shards:
-                raise EncoderError(f"{folder / index} names no weight files; download the whole checkpoint")
-            files = [folder / str(name) for name in sorted(set(shards.values()))]
-        else:
+    """Settings of the checkpoint's feature extractor; empty where it comes without. Raises EncoderError."""
+    for name, inside in (("preprocessor_config.json", None), ("processor_config.json", "feature_extractor")):
+        path = checkpoint.folder / name
+        check_own(path)
+        if not path.exists():
             continue
-        for path in files:
-            _check_weight_file(path)
-        return files
-    raise EncoderError(f"{folder} holds no weights: expected {_SAFE[0]} or {_TORCH[0]}")
-
-
-def _check_weight_file(path: Path) -> None:
-    if not path.exists():
-        raise EncoderError(f"{path} is missing; download the whole checkpoint")
-    with path.open("rb") as file:
-        head = file.read(len(_LFS))
-    if head == _LFS:
-        raise EncoderError(f"{path} is a git-LFS pointer, not weights; run `git lfs pull` in its folder")
-
-
-def weights_sha256(files: Sequence[Path]) -> str:
-    """sha256 of the weight file; of several, that of the sorted list of their sha256 digests."""
-    digests = sorted(_sha256(path, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
-    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
-
-
-@functools.lru_cache(maxsize=64)
-def _sha256(path: Path, size: int, changed_ns: int) -> str:
-    """Digest of a file; size and time of change make it be read again when it is another."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        found = read_json(path)
+        settings = found if inside is None else found.get(inside, {})
+        if not isinstance(settings, dict):
+            raise EncoderError(f"{path}: {inside} is no JSON object; get the file again")
+        _schema.check_extractor(settings, path)
+        return settings
+    return {}
 
 
 def identity(checkpoint: Checkpoint, family: str, preprocessing: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,16 +187,29 @@ def load_whole(
     """
     files = weight_files(checkpoint.folder)
     named = files[0] if len(files) == 1 else checkpoint.folder
+    n_bytes = sum(path.stat().st_size for path in files)
+    _schema.check_size_of_weights(checkpoint.config, checkpoint.folder / "config.json", n_bytes)
     try:
         with _quiet():
             module, missing = build()
     except (EncoderError, MemoryError):
         raise
     except Exception as fault:  # the loaders of torch, safetensors and transformers raise whatever they like
+        if line := _modules.missing(fault):
+            raise MissingExtraError(f"loading {named} needs {line}") from fault
         reason = " ".join(str(fault).split())[:300] or type(fault).__name__
+        if "ignore_mismatched_sizes" in reason or "size mismatch" in reason:
+            raise EncoderError(
+                f"{named} holds tensors of other shapes than config.json describes; get both files of one checkpoint"
+            ) from fault
         raise EncoderError(f"{named} cannot be loaded ({reason}); get the file again") from fault
     absent = sorted(name for name in missing if not re.search(may_miss, name))
     if absent:
+        if before := prefix(absent, tensor_names(files)):
+            raise EncoderError(
+                f"{named} holds the tensors of {checkpoint.model_type} under names that begin with {before!r}: the "
+                "model was saved with what wrapped it in training; save the model inside, model.module.save_pretrained"
+            )
         shown = ", ".join(absent[:3]) + (", …" if len(absent) > 3 else "")
         raise EncoderError(
             f"{named} lacks {len(absent)} tensors of {checkpoint.model_type}: {shown}; it is corrupt or of another "

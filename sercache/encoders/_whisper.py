@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sercache.encoders._arguments import check_waves, wanted
-from sercache.encoders._checkpoint import Checkpoint, weight_files
+from sercache.encoders._checkpoint import Checkpoint
 from sercache.encoders._exact import exact
+from sercache.encoders._weight_files import weight_files
 
 _KEY = re.compile(r"^(?:model\.)?encoder\.(.+)$")
 _PACK_FRAMES = 1500

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from sercache.encoders import _checkpoint, wenet
-from sercache.errors import EncoderError
+from sercache.encoders import _checkpoint, _modules, wenet
+from sercache.errors import EncoderError, MissingExtraError
 
 if TYPE_CHECKING:
     import torch
@@ -77,6 +77,8 @@ def _made(checkpoint: _checkpoint.Checkpoint, kind: str) -> Any:
     try:
         return getattr(transformers, kind).from_pretrained(checkpoint.folder, local_files_only=True)
     except Exception as fault:  # transformers raises whatever it likes
+        if line := _modules.missing(fault):
+            raise MissingExtraError(f"{kind} of {checkpoint.folder} needs {line}") from fault
         reason = " ".join(str(fault).split())[:200] or type(fault).__name__
         raise EncoderError(f"{kind} of {checkpoint.folder} cannot be made ({reason})") from fault
 

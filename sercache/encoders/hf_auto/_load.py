@@ -6,14 +6,15 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from sercache.encoders._checkpoint import Checkpoint, weight_files
-from sercache.errors import EncoderError
+from sercache.encoders import _modules
+from sercache.encoders._checkpoint import Checkpoint
+from sercache.encoders._weight_files import tensor_names, weight_files
+from sercache.errors import EncoderError, MissingExtraError
 
 _PARTS = ("audio_tower", "audio_encoder", "speech_encoder")
 """Names under which models of several parts keep what takes speech."""
@@ -29,6 +30,8 @@ def extractor(checkpoint: Checkpoint) -> Any:
                 checkpoint.folder, local_files_only=True, trust_remote_code=False
             )
     except Exception as fault:  # transformers raises whatever it likes
+        if line := _modules.missing(fault):
+            raise MissingExtraError(f"the feature extractor of {checkpoint.folder} needs {line}") from fault
         raise EncoderError(
             f"the feature extractor of {checkpoint.folder} cannot be made ({reason(fault)})"
         ) from fault
@@ -68,18 +71,9 @@ def _unreported(model: Any, part: Any, prefix: str, checkpoint: Checkpoint) -> s
     asked = [name for name in part.state_dict() if re.search(silent, prefix + name)]
     if not asked:
         return set()
-    held = {key for path in weight_files(checkpoint.folder) for key in _keys(path)}
+    held = tensor_names(weight_files(checkpoint.folder))
     tails = {key[k:] for key in held for k in range(len(key)) if k == 0 or key[k - 1] == "."}
     return {name for name in asked if name not in tails and not name.endswith("num_batches_tracked")}
-
-
-def _keys(path: Path) -> list[str]:
-    if path.suffix == ".safetensors":
-        from safetensors import safe_open
-
-        with safe_open(path, framework="pt") as file:
-            return list(file.keys())
-    return list(torch.load(path, weights_only=True, map_location="cpu", mmap=True))
 
 
 @contextmanager

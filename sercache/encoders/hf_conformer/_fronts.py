@@ -115,43 +115,32 @@ class Subsampled:
     """Parakeet (FastConformer): mel spectra, then strided convolutions over time and frequency."""
 
     def __init__(self, model: Any, preprocessing: Mapping[str, Any]) -> None:
-        from transformers import ParakeetFeatureExtractor
-
         config = model.config
-        settings = ("feature_size", "sampling_rate", "hop_length", "n_fft", "win_length", "preemphasis")
-        self.extract = ParakeetFeatureExtractor(**{name: preprocessing[name] for name in settings})
-        self.rate, self.spectrum_hop = preprocessing["sampling_rate"], preprocessing["hop_length"]
-        self.odd = preprocessing["n_fft"] % 2
+        self.spectra = _mel.LogMel(preprocessing)
         self.kernel, self.stride = config.subsampling_conv_kernel_size, config.subsampling_conv_stride
         self.n_layers = int(math.log2(config.subsampling_factor))
         self.step = self.stride**self.n_layers
         """Spectra from one frame to the next."""
-        self.hop = self.step * self.spectrum_hop
+        self.hop = self.step * self.spectra.hop
         # The variance of a mel bin takes two spectra.
-        self.min_samples = 2 * self.spectrum_hop + self.odd
+        self.min_samples = 2 * self.spectra.hop + self.spectra.n_fft % 2
         self.dims = {"projection": config.hidden_size}
         if model.input_scale != 1:
             self.dims["input"] = config.hidden_size
 
     def n_frames(self, n_samples: int) -> int:
-        n = self._n_spectra(n_samples)
+        n = self.spectra.n_spectra(n_samples)
         if n < 2:
             return 0
         for _ in range(self.n_layers):
             n = self._n_convolved(n)
         return n
 
-    def _n_spectra(self, n_samples: int) -> int:
-        return max((n_samples - self.odd) // self.spectrum_hop, 0)
-
     def _n_convolved(self, n: int) -> int:
         return (n + (self.kernel - 1) // 2 * 2 - self.kernel) // self.stride + 1
 
     def prepared(self, wave: np.ndarray) -> Tensor:
-        # Named, because the extractor says so in a log where it is not.
-        found = self.extract(wave, sampling_rate=self.rate, return_tensors="pt")["input_features"]
-        # The extractor makes one spectrum more than it lets the model see; without it no mask is needed.
-        return found[0, : self._n_spectra(len(wave))]
+        return self.spectra(wave)
 
     def points(self, model: Any) -> dict[str, Point]:
         points = {"projection": Point(model.subsampling), "input": Point(model.layers[0], before=True)}

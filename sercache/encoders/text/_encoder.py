@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sercache.encoders import _hooks
+from sercache.encoders import _hooks, _modules
 from sercache.encoders._arguments import wanted
 from sercache.encoders._checkpoint import Checkpoint
 from sercache.encoders._exact import exact
 from sercache.encoders._hooks import Point
-from sercache.errors import AudioError, EncoderError
+from sercache.errors import AudioError, EncoderError, MissingExtraError
 
 _PACK_FRAMES = 1000
 _PACK_FRAMES_CUDA = 16_000
@@ -43,6 +43,8 @@ def tokenizer(checkpoint: Checkpoint) -> Any:
     try:
         return AutoTokenizer.from_pretrained(checkpoint.folder, local_files_only=True)
     except Exception as fault:  # transformers raises whatever it likes
+        if line := _modules.missing(fault):
+            raise MissingExtraError(f"the tokenizer of {checkpoint.folder} needs {line}") from fault
         reason = " ".join(str(fault).split())[:200] or type(fault).__name__
         raise EncoderError(
             f"the tokenizer of {checkpoint.folder} cannot be made ({reason}); download the whole checkpoint, or "

@@ -15,6 +15,7 @@ from typing import Any
 
 from sercache.audio import RESAMPLER
 from sercache.encoders import Encoder, _checkpoint
+from sercache.encoders._weight_files import check_own, weights_sha256
 from sercache.encoders.wenet import _config
 from sercache.errors import EncoderError
 
@@ -67,6 +68,8 @@ def identify(source: str, *, revision: str | None) -> dict[str, Any]:
         raise EncoderError(f"{source} is a local folder, which has no --revision; leave it out")
     folder = _folder(source)
     config = _config.read(folder / _YAML)
+    for name in (_YAML, _WEIGHTS):
+        check_own(folder / name)
     if not (folder / _WEIGHTS).is_file():
         raise EncoderError(f"{folder / _WEIGHTS} is missing; download the whole checkpoint")
     statistics = config.statistics(folder)
@@ -75,7 +78,7 @@ def identify(source: str, *, revision: str | None) -> dict[str, Any]:
         "model_type": "conformer",
         "source": f"local: {folder.resolve().name}",
         "revision": None,
-        "weights_sha256": _checkpoint.weights_sha256([folder / _WEIGHTS]),
+        "weights_sha256": weights_sha256([folder / _WEIGHTS]),
         "config_sha256": hashlib.sha256((folder / _YAML).read_bytes()).hexdigest(),
         "cmvn_sha256": hashlib.sha256(statistics.read_bytes()).hexdigest() if statistics.exists() else None,
         "preprocessing": {"n_mels": config.conformer.input_dim, **_kaldi.PARAMETERS},

@@ -47,6 +47,9 @@ _OF_TRAINING = {
     "n_expert",
     "n_expert_activated",
 }
+_SIZES = {"num_blocks": 1_000, "static_chunk_size": 1_000_000}
+"""Greatest values of whole numbers; of the others _LARGEST. The least is 1, of a chunk size -1."""
+_LARGEST = 100_000
 _FEATURES = {"frame_shift": 10, "frame_length": 25, "feature_type": "fbank", "using_pitch": False}
 
 
@@ -116,7 +119,7 @@ def read(path: Path) -> TrainConfig:
 
     try:
         root = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as fault:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as fault:
         reason = " ".join(str(fault).split())[:200]
         raise EncoderError(f"{path} cannot be read as YAML ({reason}); get the file again") from fault
     if not isinstance(root, dict) or not isinstance(root.get("encoder_conf"), dict):
@@ -130,7 +133,9 @@ def read(path: Path) -> TrainConfig:
 
 def _conformer(path: Path, root: Mapping[str, Any]) -> ConformerConfig:
     fields = {field.name: field for field in dataclasses.fields(ConformerConfig)}
-    found: dict[str, Any] = {"input_dim": int(root.get("input_dim") or _mel_bins(root))}
+    found: dict[str, Any] = {
+        "input_dim": _typed(path, "input_dim", root.get("input_dim") or _mel_bins(root), int)
+    }
     for name, value in root["encoder_conf"].items():
         if name in _FIXED and value not in _FIXED[name]:
             raise EncoderError(f"{path}: {name} {value!r} is not supported, expected {_FIXED[name][0]!r}")
@@ -163,9 +168,16 @@ def _typed(path: Path, name: str, value: Any, kind: type) -> Any:
     try:
         if kind in (bool, str) and not isinstance(value, kind):
             raise ValueError
-        return kind(value)
-    except (TypeError, ValueError):
-        raise EncoderError(f"{path}: {name} must be {kind.__name__}, got {value!r}") from None
+        found = kind(value)
+    except (TypeError, ValueError, OverflowError):
+        raise EncoderError(f"{path}: {name} must be {kind.__name__}, got {value!r}"[:300]) from None
+    if kind is int:
+        low, high = -1 if name == "static_chunk_size" else 1, _SIZES.get(name, _LARGEST)
+        if not low <= found <= high:
+            raise EncoderError(f"{path}: {name} is {found}, expected a whole number from {low} to {high}")
+    if kind is float and not 0 < found < 1:
+        raise EncoderError(f"{path}: {name} is {found:g}, expected a number between 0 and 1")
+    return found
 
 
 def _check_features(path: Path, root: Mapping[str, Any]) -> None:
@@ -182,9 +194,9 @@ def _check_features(path: Path, root: Mapping[str, Any]) -> None:
         )
 
 
-def _mel_bins(root: Mapping[str, Any]) -> int:
+def _mel_bins(root: Mapping[str, Any]) -> Any:
     older = _section(root, "collate_conf", "feature_extraction_conf").get("mel_bins")
-    return int(_fbank_conf(root).get("num_mel_bins") or older or ConformerConfig.input_dim)
+    return _fbank_conf(root).get("num_mel_bins") or older or ConformerConfig.input_dim
 
 
 def _fbank_conf(root: Mapping[str, Any]) -> Mapping[str, Any]:

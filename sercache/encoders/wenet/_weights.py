@@ -32,6 +32,13 @@ def tensors(path: Path, prefix: str) -> dict[str, Tensor]:
         raise EncoderError(f"{path} cannot be loaded ({reason}); get the file again") from fault
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
         raise EncoderError(f"{path} holds no state dict of tensors; it is not WeNet's final.pt")
+    if found and not any(name.startswith(prefix) for name in found):
+        before = next((name.partition(prefix)[0] for name in found if f".{prefix}" in name), "")
+        if before:
+            raise EncoderError(
+                f"{path} holds its tensors under names that begin with {before!r}: saved with what wrapped the model "
+                "in training; save the state dict of the model inside"
+            )
     return {
         name.removeprefix(prefix): value.float() if value.is_floating_point() else value
         for name, value in found.items()

@@ -1,0 +1,175 @@
+"""The files that hold a checkpoint's weights: which they are, that they are its own, and their digest."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from sercache.errors import EncoderError
+
+SAFE = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
+TORCH = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")
+_LFS = b"version https://git-lfs"
+_OTHERS = {
+    "tf_model.h5": "TensorFlow",
+    "flax_model.msgpack": "Flax",
+    "model.onnx": "ONNX",
+    "adapter_model.safetensors": "a PEFT adapter alone",
+    "adapter_model.bin": "a PEFT adapter alone",
+}
+_FOREIGN = (".pt", ".pth", ".ckpt", ".nemo", ".gguf", ".h5", ".msgpack", ".onnx")
+_ADAPTER = "adapter_config.json"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a checkpoint. Raises EncoderError."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise EncoderError(_no_such_file(path)) from None
+    except (OSError, ValueError, RecursionError) as fault:
+        raise EncoderError(
+            f"{path} cannot be read as JSON ({str(fault)[:200]}); get the file again"
+        ) from fault
+    if not isinstance(found, dict):
+        raise EncoderError(f"{path} holds no JSON object; get the file again")
+    return found
+
+
+def _no_such_file(path: Path) -> str:
+    """Why a file of a checkpoint is not there."""
+    if path.is_symlink():
+        return f"{path} is a link to {path.readlink()}, which is not there; download the checkpoint again"
+    if (path.parent / _ADAPTER).is_file():
+        base = read_json(path.parent / _ADAPTER).get("base_model_name_or_path")
+        of = f" of {base}" if isinstance(base, str) and base else ""
+        return (
+            f"{path.parent} is a PEFT adapter{of}, not a whole model: load it with peft, "
+            "merge_and_unload().save_pretrained(FOLDER), and give that folder"
+        )
+    return f"{path.parent} has no {path.name}, so it is no Hugging Face checkpoint"
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that hold the weights: safetensors where there are any, else PyTorch's.
+
+    Raises EncoderError where there are none, where one is missing, lies elsewhere or is a git-LFS pointer.
+    """
+    for single, index in (SAFE[:2], TORCH[:2]):
+        # Not exists(): a link whose end is missing is a fault to be told, not a file that is not there.
+        if os.path.lexists(folder / single):
+            files = [folder / single]
+        elif os.path.lexists(folder / index):
+            files = [folder / name for name in _shards(folder / index)]
+        else:
+            continue
+        for path in files:
+            check_own(path)
+            _check_weight_file(path)
+        return files
+    raise EncoderError(f"{folder} holds no weights: expected {SAFE[0]} or {TORCH[0]}{_instead(folder)}")
+
+
+def _shards(index: Path) -> list[str]:
+    """File names in an index of weights. Raises EncoderError for one that names none, or files of another folder."""
+    check_own(index)
+    shards = read_json(index).get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        raise EncoderError(f"{index} names no weight files; download the whole checkpoint")
+    names = sorted({str(name) for name in shards.values()})
+    for name in names:
+        if (
+            name in ("", ".", "..")
+            or len(PurePosixPath(name).parts) > 1
+            or len(PureWindowsPath(name).parts) > 1
+        ):
+            raise EncoderError(
+                f"{index} names {name!r} as a weight file, expected names of files beside it; do not use this "
+                "checkpoint unless you know who made it"
+            )
+    return names
+
+
+def check_own(path: Path) -> None:
+    """Raise EncoderError for a link that leaves the checkpoint's folder, or leads nowhere.
+
+    The cache of the hub keeps the files of a snapshot as links into the same repository's ``blobs``.
+    """
+    if not path.is_symlink():
+        return
+    if not path.exists():
+        raise EncoderError(_no_such_file(path))
+    home = path.parent.resolve()
+    home = next((each for each in (home, *home.parents) if each.name.startswith("models--")), home)
+    if not path.resolve().is_relative_to(home):
+        raise EncoderError(
+            f"{path} is a link out of the checkpoint's folder, to {path.resolve()}; put a copy there if it is meant"
+        )
+
+
+def _check_weight_file(path: Path) -> None:
+    if not path.exists():
+        raise EncoderError(f"{path} is missing; download the whole checkpoint")
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_LFS))
+    except OSError as fault:
+        raise EncoderError(f"{path} cannot be read: {fault.strerror or fault}") from None
+    if head == _LFS:
+        raise EncoderError(f"{path} is a git-LFS pointer, not weights; run `git lfs pull` in its folder")
+
+
+def _instead(folder: Path) -> str:
+    """What a folder without weights holds that may be taken for them."""
+    names = sorted(path.name for path in folder.iterdir())
+    for name in names:
+        if name in _OTHERS:
+            return f", found {name} ({_OTHERS[name]}); save the model with save_pretrained of transformers for PyTorch"
+    foreign = [name for name in names if Path(name).suffix in (*_FOREIGN, ".safetensors", ".bin")]
+    return (
+        f", found {', '.join(foreign[:3])}; save the model with save_pretrained of transformers"
+        if foreign
+        else ""
+    )
+
+
+def tensor_names(files: Sequence[Path]) -> list[str]:
+    """Names of the tensors in weight files."""
+    import torch
+    from safetensors import safe_open
+
+    found: list[str] = []
+    for path in files:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                found += file.keys()
+        else:
+            found += torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+    return found
+
+
+def prefix(absent: Collection[str], held: Collection[str]) -> str:
+    """What most of the ``absent`` names stand behind in the files; empty where there is no such beginning."""
+    ends = {name: key.removesuffix(name) for name in absent for key in held if key.endswith(f".{name}")}
+    if 2 * len(ends) <= len(absent):
+        return ""
+    found = sorted(ends.values(), key=len)[0]
+    return found if sum(end == found for end in ends.values()) * 2 > len(absent) else ""
+
+
+def weights_sha256(files: Sequence[Path]) -> str:
+    """sha256 of the weight file; of several, that of the sorted list of their sha256 digests."""
+    digests = sorted(_sha256(path, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+@functools.lru_cache(maxsize=64)
+def _sha256(path: Path, size: int, changed_ns: int) -> str:
+    """Digest of a file; size and time of change make it be read again when it is another."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
