@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sercache.report.canvas import BLUE, about, canvas
-from sercache.report.record import Prediction, Report
+from sercache.report.canvas import BLUE, about, canvas, short, wrapped
+from sercache.report.notes import made_of
+from sercache.report.record import HEADLINE, Prediction, Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,26 +18,34 @@ if TYPE_CHECKING:
 
 def confusion(report: Report) -> Figure:
     """Share of each true class by prediction, with the counts of all folds and seeds."""
-    return confusion_of(about(report, "confusion matrix"), report.classes, report.confusion)
+    title = about(report, "confusion matrix")
+    return confusion_of(title, report.classes, report.confusion, made_of(report))
 
 
-def confusion_of(title: str, classes: Sequence[str], table: Sequence[Sequence[int]]) -> Figure:
-    """Share of each true class by prediction, with the counts (C, C): rows are true classes."""
+def confusion_of(
+    title: str, classes: Sequence[str], table: Sequence[Sequence[int]], counted_of: str
+) -> Figure:
+    """Share of each true class by prediction, with the counts (C, C): rows are true classes.
+
+    ``counted_of`` says what the counts are sums over.
+    """
     counts = np.array(table)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     n = len(counts)
-    side = max(4.6, 2.0 + 0.75 * n)
-    figure, [axes] = canvas(title, width=side + 1.0, height=side)
+    names = [short(name) for name in classes]
+    side, room = max(2.6, 0.75 * n), 0.085 * max(map(len, names))
+    tilt = n * room > 0.9 * side
+    figure, [axes] = canvas(title, width=side + 2.4 + room, height=side + (2.0 if tilt else 1.6))
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row in range(n):
         for column in range(n):
             share = shares[row, column]
-            text = f"{share:.0%}\n{counts[row, column]}"
+            text = f"{share:.0%}\n{counts[row, column]}" if counts[row].any() else "–"
             ink = "white" if share > 0.6 else "black"
             axes.text(column, row, text, ha="center", va="center", fontsize=9 if n <= 6 else 7, color=ink)
-    axes.set_xticks(range(n), classes, rotation=30 if n > 3 else 0, ha="right" if n > 3 else "center")
-    axes.set_yticks(range(n), classes)
-    axes.set_xlabel("predicted class")
+    axes.set_xticks(range(n), names, rotation=30 if tilt else 0, ha="right" if tilt else "center")
+    axes.set_yticks(range(n), names)
+    axes.set_xlabel(wrapped(f"predicted class; counts: {counted_of}", side + 1.0, 10))
     axes.set_ylabel("true class")
     figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046, pad=0.04)
     return figure
@@ -47,14 +56,23 @@ def scatter(report: Report) -> Figure:
 
     As in Mohapatra et al. 2023, Figure 2.
     """
-    rho = {name: report.summary[f"rho:{name}"].seeds.mean for name in report.targets}
-    return scatter_of(about(report, "true and predicted"), report.targets, report.predictions, rho)
+    rho = {name: report.summary[f"rho:{name}"].score(HEADLINE).mean for name in report.targets}
+    title = about(report, "true and predicted")
+    made = f"{made_of(report)}; rho: {report.estimand(HEADLINE)}"
+    return scatter_of(title, report.targets, report.predictions, rho, made)
 
 
 def scatter_of(
-    title: str, targets: Sequence[str], predictions: Sequence[Prediction], rho: dict[str, float]
+    title: str,
+    targets: Sequence[str],
+    predictions: Sequence[Prediction],
+    rho: Mapping[str, float],
+    made: str,
 ) -> Figure:
-    """True against predicted numbers, a panel for each target with its ``rho`` and the line of equality."""
+    """True against predicted numbers, a panel for each target with its ``rho`` and the line of equality.
+
+    ``made`` says what the dots are of.
+    """
     n_columns = min(3, len(targets))
     n_rows = -(-len(targets) // n_columns)
     figure, grid = canvas(
@@ -66,7 +84,7 @@ def scatter_of(
         panel(axes, true[:, k], said[:, k], f"{name}: rho {rho[name]:.3f}")
     for axes in grid[len(targets) :]:
         axes.set_visible(False)
-    figure.supxlabel("true", fontsize=9)
+    figure.supxlabel(wrapped(f"true; dots: {made}", 2.9 * n_columns + 1.0, 9), fontsize=9)
     figure.supylabel("predicted", fontsize=9)
     return figure
 

@@ -6,6 +6,7 @@ Okabe and Ito, which colour-blind readers can tell apart.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
 COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
+_TITLE, _SMALL = 10, 8
+"""Points of titles, and of legends."""
+_LETTER = 0.6 / 72
+"""Inches that a letter takes on average for each point of its size; the font is DejaVu Sans, a wide one."""
+_HANDLE = 0.6
+"""Inches before the text of an entry of a legend, and between columns."""
 FEW = 12
 """Up to so many runs are drawn one by one; more are drawn as mean and range."""
 
@@ -56,17 +63,27 @@ def canvas(
     grid = list(figure.subplots(rows, columns, sharex=share, squeeze=False).ravel())
     for axes in grid:
         axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(wrapped(title, width, _TITLE), fontsize=_TITLE)
     return figure, grid
 
 
 def legend(figure: Figure, axes: Axes, title: str | None = None) -> None:
-    """A legend under the axes, where it hides nothing."""
+    """A legend under the axes, where it hides nothing: in as many columns as the figure is wide."""
     handles, labels = axes.get_legend_handles_labels()
+    width = float(figure.get_figwidth())
+    labels = [wrapped(label, width - _HANDLE, _SMALL) for label in labels]
+    widest = max(len(line) for label in labels for line in label.split("\n"))
+    n_columns = int(width / (_HANDLE + widest * _LETTER * _SMALL))
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=3, fontsize=8, title=title, title_fontsize=8,
-        frameon=False,
+        handles, labels, loc="outside lower center", ncols=min(max(n_columns, 1), 4, len(labels)), fontsize=_SMALL,
+        title=wrapped(title, width, _SMALL) if title else None, title_fontsize=_SMALL, frameon=False,
     )  # fmt: skip
+
+
+def wrapped(text: str, width: float, size: float) -> str:
+    """``text`` in lines that fit ``width`` (inches) in letters of ``size`` (points), its own lines kept."""
+    n = max(8, int(width / (_LETTER * size)))
+    return "\n".join(part for line in text.split("\n") for part in textwrap.wrap(line, n) or [""])
 
 
 def label_states(axes: Axes, states: Sequence[str]) -> None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+_MARKERS = "os^D"
+
+
 def lines(title: str, columns: Sequence[str], rows: Sequence[ComparedRow], x: str, y: str) -> Figure | None:
     """A line for each row over the columns: ours solid with deviations, printed dashed. None without values."""
     if not _any_value(rows):
@@ -29,8 +32,16 @@ def lines(title: str, columns: Sequence[str], rows: Sequence[ComparedRow], x: st
         if ours:
             spread = [score.std or 0.0 for score in ours.values()]
             means = [score.mean for score in ours.values()]
+            marker = _MARKERS[number // len(COLOURS) % len(_MARKERS)]  # colours come round again
             axes.errorbar(
-                list(ours), means, spread, color=colour, marker="o", markersize=4, capsize=2, label=row.name
+                list(ours),
+                means,
+                spread,
+                color=colour,
+                marker=marker,
+                markersize=4,
+                capsize=2,
+                label=row.name,
             )
         if printed:
             means = [number.mean for number in printed.values()]
@@ -38,7 +49,7 @@ def lines(title: str, columns: Sequence[str], rows: Sequence[ComparedRow], x: st
                 list(printed), means, color=colour, linestyle="--", linewidth=1, label=f"{row.name}, printed"
             )
     axes.set_xticks(range(len(columns)), columns, fontsize=8)
-    return _finish(figure, axes, x, y)
+    return _finish(figure, axes, x, y, rows)
 
 
 def bars(title: str, columns: Sequence[str], rows: Sequence[ComparedRow], x: str, y: str) -> Figure | None:
@@ -73,7 +84,8 @@ def bars(title: str, columns: Sequence[str], rows: Sequence[ComparedRow], x: str
     values = [v.mean for row in rows for c in row.cells.values() for v in (c.ours, c.printed) if v]
     if min(values) > 0.5 * max(values):  # high bars of nearly one height say nothing from zero up
         axes.set_ylim(bottom=min(values) - 0.3 * (max(values) - min(values)) - 0.01 * max(values))
-    return _finish(figure, axes, x, y)
+        y += "\n(the axis does not begin at 0)"
+    return _finish(figure, axes, x, y, rows)
 
 
 def scatter(title: str, panels: Sequence[tuple[str, Report]], x: str, y: str) -> Figure | None:
@@ -104,7 +116,13 @@ def _any_value(rows: Sequence[ComparedRow]) -> bool:
     return any(cell.ours or cell.printed for row in rows for cell in row.cells.values())
 
 
-def _finish(figure: Figure, axes: Axes, x: str, y: str) -> Figure:
+def _finish(figure: Figure, axes: Axes, x: str, y: str, rows: Sequence[ComparedRow]) -> Figure:
+    """Labels, grid and legend; what deviations are of stands under the axis."""
+    numbers = sorted(
+        {c.ours.n for row in rows for c in row.cells.values() if c.ours and c.ours.std is not None}
+    )
+    if numbers:
+        x += f" (ours: ± sample std of {' or '.join(map(str, numbers))} values)"
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(axis="y", color=GREY, alpha=0.2)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sercache.report.canvas import BLUE, FEW, GREEN, GREY, ORANGE, about, canvas, legend, short
-from sercache.report.record import NAMES, Report
+from sercache.report.notes import lacking
+from sercache.report.record import HEADLINE, NAMES, Aggregate, Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,24 +54,55 @@ def folds(report: Report) -> Figure | None:
     if len(by_fold) < 2 or not report.summary:
         return None
     order = sorted(by_fold, key=lambda fold: float(np.mean(by_fold[fold])))
-    n = len(order)
-    figure, [axes] = canvas(about(report, "scores by fold"), height=min(max(3.2, 1.6 + 0.22 * n), 24))
+    n, partial = len(order), lacking(report)
+    figure, [axes] = canvas(about(report, "scores by fold"), height=min(max(3.6, 2.2 + 0.22 * n), 24))
     for place, fold in enumerate(order):
         axes.axhline(place, color="#dddddd", linewidth=0.6, zorder=1)
-        axes.scatter(by_fold[fold], [place] * len(by_fold[fold]), s=14, color=BLUE, alpha=0.7, zorder=2)
-    found = report.summary[metric].folds
-    axes.axvline(found.mean, color=ORANGE, label=f"mean {found.mean:.3f}, std {found.std or 0:.3f}")
-    chance = 0.0 if report.targets else 1 / len(report.classes)
-    axes.axvline(chance, color=GREY, linestyle=":", label=f"chance {chance:.3f}")
+        face = "white" if fold in partial else BLUE
+        axes.scatter(
+            by_fold[fold],
+            [place] * len(by_fold[fold]),
+            s=14,
+            color=face,
+            edgecolors=BLUE,
+            alpha=0.7,
+            zorder=3,
+        )
+    if partial:
+        axes.scatter([], [], s=14, color="white", edgecolors=BLUE, label="the test part lacks a class")
+    _mark_scores(axes, report)
     axes.set_yticks(range(n), [short(fold) for fold in order], fontsize=8 if n <= 60 else 5)
     axes.set_ylim(-0.7, n - 0.3)
     lowest = min(score for own in by_fold.values() for score in own)
-    axes.set_xlim(min(0.0, lowest - 0.02), 1.02)
+    axes.set_xlim(min(0.0, lowest) - 0.02, 1.02)
     unit = "mean over targets" if report.targets else "share of 1"
     axes.set_xlabel(f"{NAMES[metric]} ({unit}); one dot per seed")
     axes.set_ylabel("fold (what is tested)")
     legend(figure, axes)
     return figure
+
+
+def _mark_scores(axes: Axes, report: Report) -> None:
+    """Both estimands as lines, the interval of the first as a band, and chance."""
+    found = report.summary[report.main_metric]
+    interval = found.interval(HEADLINE)
+    if interval is not None and interval.low is not None and interval.high is not None:
+        axes.axvspan(interval.low, interval.high, color=ORANGE, alpha=0.12, linewidth=0, zorder=0)
+    ways: tuple[Aggregate, ...] = ("seeds", "folds")
+    for way, style in zip(ways, ("-", "--"), strict=True):
+        each = found.score(way)
+        spread = "" if each.std is None else f" ± {each.std:.3f}"
+        label = f"{report.estimand(way)}: {each.mean:.3f}{spread}"
+        if way == HEADLINE and interval is not None:
+            has_ends = interval.low is not None
+            label += (
+                f" (band: 95 % over {interval.counted})"
+                if has_ends
+                else f" ({interval.counted}: no interval)"
+            )
+        axes.axvline(each.mean, color=ORANGE, linestyle=style, label=label, zorder=2)
+    chance = 0.0 if report.targets else 1 / len(report.classes)
+    axes.axvline(chance, color=GREY, linestyle=":", label=f"chance {chance:.3f}", zorder=2)
 
 
 def _curves(axes: Axes, report: Report, key: str, label: str, colour: str) -> None:

@@ -120,7 +120,11 @@ def _finish(
     axes.axhline(1 / len(states), color=ORANGE, linestyle="--", linewidth=1, label="equal shares")
     label_states(axes, states)
     axes.set_ylabel("share (sum = 1)")
-    axes.set_ylim(bottom=min(0.0, float(mean.min()) * 1.05))
+    ends = np.array(
+        [mean, mean - (0 if spread is None else spread), mean + (0 if spread is None else spread)]
+    )
+    # A flat mix is a line in the middle of nothing: from zero up, with room above it.
+    axes.set_ylim(min(0.0, 1.05 * float(ends.min())), 1.25 * max(float(ends.max()), 1 / len(states)))
     half = (len(states) + 1) // 2
     low = mean[:half].sum()
     axes.set_xlabel(f"state of the encoder; {states[0]} to {states[half - 1]} have {low:.0%} of the weight")

@@ -104,21 +104,29 @@ def class_notes(report: Report) -> list[str]:
     if report.targets or not report.predictions:
         return []
     notes = []
-    held: dict[str, set[int]] = {}
-    for prediction in report.predictions:
-        held.setdefault(prediction.fold, set()).add(prediction.true)
-    n = len(report.classes)
-    partial = {fold: classes for fold, classes in held.items() if len(classes) < n}
+    n_folds = len({each.fold for each in report.predictions})
+    n, partial = len(report.classes), lacking(report)
     if partial:
-        fold, classes = next(iter(partial.items()))
-        lacks = ", ".join(name for k, name in enumerate(report.classes) if k not in classes)
-        fewest = min(map(len, partial.values()))
+        fold, missing = next(iter(partial.items()))
+        lacks = ", ".join(missing)
+        fewest = n - max(map(len, partial.values()))
         notes.append(
-            f"{len(partial)} of {len(held)} test parts lack a class (first: {fold} lacks {lacks}; the fewest have "
+            f"{len(partial)} of {n_folds} test parts lack a class (first: {fold} lacks {lacks}; the fewest have "
             f"{fewest} of {n}): a fold's UA is the mean over the classes that it holds, its macro F1 over those and "
             "what is predicted; the pooled scores are over all"
         )
     return notes + told_by_few(report.classes, report.predictions)
+
+
+def lacking(report: Report) -> dict[str, list[str]]:
+    """The classes that test parts lack, by fold, of those that lack any."""
+    held: dict[str, set[int]] = {}
+    for each in report.predictions if report.classes else ():
+        held.setdefault(each.fold, set()).add(each.true)
+    missing = {
+        fold: [name for k, name in enumerate(report.classes) if k not in own] for fold, own in held.items()
+    }
+    return {fold: names for fold, names in missing.items() if names}
 
 
 def told_by_few(classes: Sequence[str], predictions: Sequence[Prediction]) -> list[str]:
@@ -135,6 +143,19 @@ def told_by_few(classes: Sequence[str], predictions: Sequence[Prediction]) -> li
     which = ", ".join(f"{name}: {n}" for name, n in few.items())
     return [f"classes that fewer than {FEWEST_UNITS} of {counted(len(speakers), 'test speaker')} say ({which}): "
             "their recall rests on these alone"]  # fmt: skip
+
+
+def way_there(report: Report) -> Aggregate:
+    """The convention for other corpora: the mean over models, where folds gave several."""
+    return "folds" if len(report.folds) > 1 else "seeds"
+
+
+def made_of(report: Report, there: Elsewhere | None = None) -> str:
+    """What the counts of a confusion matrix are sums over."""
+    folds, seeds = counted(len(report.folds), "fold"), counted(len(report.seeds), "seed")
+    if there is not None:
+        return f"predictions of {counted(len(report.runs), 'model')} ({folds} x {seeds}) taken together"
+    return f"predictions of {folds} and {seeds} taken together"
 
 
 def of_rows(lines: Sequence[tuple[str, Sequence[str]]]) -> list[str]:

@@ -15,6 +15,7 @@ from sercache.report.canvas import BLUE, GREEN, GREY, ORANGE, about
 from sercache.report.curves import folds, learning_curves
 from sercache.report.layer_plots import layer_weights, layer_weights_on
 from sercache.report.maps import vector_map
+from sercache.report.notes import made_of, way_there
 from sercache.report.record import Elsewhere, Report
 
 if TYPE_CHECKING:
@@ -81,11 +82,12 @@ def _agreement(report: Report) -> Figure | None:
 def _agreement_on(report: Report, there: Elsewhere) -> Figure:
     if report.targets:
         title = about(report, f"true and predicted on {there.dataset}")
-        rho = {name: there.summary[f"rho:{name}"].seeds.mean for name in report.targets}
-        return scatter_of(title, report.targets, there.predictions, rho)
-    return confusion_of(
-        about(report, f"confusion matrix on {there.dataset}"), report.classes, there.confusion
-    )
+        way = way_there(report)
+        rho = {name: there.summary[f"rho:{name}"].score(way).mean for name in report.targets}
+        made = f"{made_of(report, there)}; rho: mean over models"
+        return scatter_of(title, report.targets, there.predictions, rho, made)
+    title = about(report, f"confusion matrix on {there.dataset}")
+    return confusion_of(title, report.classes, there.confusion, made_of(report, there))
 
 
 def _is_double(report: Report, there: Elsewhere) -> bool:

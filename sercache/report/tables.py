@@ -15,9 +15,11 @@ from sercache.report.notes import (
     class_notes,
     interval_notes,
     made_by,
+    made_of,
     of_rows,
     provenance,
     there_notes,
+    way_there,
 )
 from sercache.report.printed import Printed, compared
 from sercache.report.record import (
@@ -127,11 +129,6 @@ def elsewhere_table(report: Report) -> Table:
     return Table(f"{report.title}: other corpora", tuple(columns), tuple(map(tuple, rows)), tuple(notes))
 
 
-def way_there(report: Report) -> Aggregate:
-    """The convention for other corpora: the mean over models, where folds gave several."""
-    return "folds" if len(report.folds) > 1 else "seeds"
-
-
 def about_there(report: Report) -> str:
     """How the numbers on another corpus are made of many."""
     return (
@@ -190,14 +187,6 @@ def _apart(fold: FoldRecord, disjoint: bool | None) -> str | None:
 def outputs_table(report: Report) -> Table:
     """One row per class or target; see ``classes_table``, ``targets_table``."""
     return targets_table(report) if report.targets else classes_table(report)
-
-
-def made_of(report: Report, there: Elsewhere | None = None) -> str:
-    """What the counts of a confusion matrix are sums over."""
-    folds, seeds = counted(len(report.folds), "fold"), counted(len(report.seeds), "seed")
-    if there is not None:
-        return f"predictions of {counted(len(report.runs), 'model')} ({folds} x {seeds}) taken together"
-    return f"predictions of {folds} and {seeds} taken together"
 
 
 def targets_table(report: Report) -> Table:
