@@ -140,11 +140,18 @@ class Setup:
     finetune_from: str | None = None
     """State from which the encoder's blocks are trained with the head; None: the encoder stays frozen. Of
     several inputs one state each, in their order, with commas between: ``conv,conv``, ``-`` for a frozen one."""
+    duplicates: Literal["keep", "apart"] | None = None
+    """Utterances with equal audio: ``apart``, none is trained on that equals one of the dev or test part, and none of
+    another corpus is tested on that was trained on; ``keep``, all are used and counted. None is ``keep`` within a
+    corpus, and refuses to test on another corpus that shares recordings with what is trained on."""
 
     def __post_init__(self) -> None:
         scopes = list(get_args(get_type_hints(Setup)["normalise"]))
         if self.normalise not in scopes:
             raise RecipeError(unknown("normalise", str(self.normalise), scopes))
+        ways = get_args(get_args(get_type_hints(Setup)["duplicates"])[0])
+        if self.duplicates not in (None, *ways):
+            raise RecipeError(unknown("duplicates", str(self.duplicates), ways))
         n_named, n_inputs = len(_listed(self.finetune_from)), 1 + len(self.beside)
         if "" in _listed(self.finetune_from) or n_named > n_inputs:
             raise RecipeError(

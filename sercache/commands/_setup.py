@@ -36,6 +36,7 @@ class Request:
     clip: str | None = None
     frames: bool | None = None
     normalise: str | None = None
+    duplicates: str | None = None
     max_frames: int | None = None
     seeds: int | None = None
     beside: Sequence[str] | None = None

@@ -43,6 +43,8 @@ class Plan:
         """As JSON values: equal for trials that train the same heads, whatever these are tested on beside."""
         setup = dataclasses.asdict(self.setup)
         setup.pop("test_on")
+        if setup["duplicates"] is None:  # trials of before there was a choice keep their digest
+            del setup["duplicates"]
         record = {
             "head": self.trial.head,
             "options": dict(self.trial.options),

@@ -38,6 +38,8 @@ _SETUP = ("states", "normalise")
 TABLE, SHARED = "sweep.csv", "sweep.json"
 _FREE = ("grid", "name", "on", "trials", "runs", "cache", "root", "device", "serial", "seeds")
 """Options that may change from one call of a sweep to the next."""
+_LATER = ("name", "reader", "equal_audio")
+"""What is said of a corpus otherwise, or not at all, by points that were trained before it was; its release stays."""
 _PATIENCE = 20
 """Draws for each point: near the end a sampler mostly draws what it has seen."""
 
@@ -210,7 +212,10 @@ def _same_material(report: Report, place: Path, first: Report | None) -> Report:
 
 def _plain(value: Any) -> Any:
     """A part of a report as its JSON."""
-    parts = [dataclasses.asdict(each) for each in value] if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        parts: Any = [{**dataclasses.asdict(each), "shared_audio": None} for each in value]
+    else:
+        parts = {name: each for name, each in value.items() if name not in _LATER}
     return json.dumps(parts, sort_keys=True)
 
 

@@ -19,6 +19,7 @@ from sercache.errors import RecipeError
 from sercache.evaluation.material import Material
 from sercache.evaluation.parts import Extra, Part
 from sercache.evaluation.solving import is_solved
+from sercache.evaluation.sound import equal_within, shared_audio
 from sercache.protocols import Fold
 from sercache.recipe import Recipe, Setup, inputs
 from sercache.report.record import FoldRecord, Report
@@ -143,7 +144,7 @@ def provenance(
         "classes": material.classes,
         "targets": material.targets,
         "features": describe_features(stores, material.main),
-        "folds": tuple(describe_fold(fold) for fold in material.folds),
+        "folds": tuple(describe_fold(fold, material.main) for fold in material.folds),
         "normalisation": normalisation_sentence(setup, material) + _INSIDE[inside],
         "standardises": inside,
         "selection": "solved, not trained: there are no epochs and nothing is selected"
@@ -156,6 +157,7 @@ def provenance(
 def describe_corpus(corpus: Corpus, part: Part) -> dict[str, Any]:
     """Name, release and counts of what was used of a corpus."""
     counts = Counter(label for label in part.labels.values() if label)
+    equal = equal_within(part.audio, part.labels)
     return {
         "name": corpus.name,
         **({"reader": corpus.reader} if corpus.reader else {}),
@@ -164,6 +166,7 @@ def describe_corpus(corpus: Corpus, part: Part) -> dict[str, Any]:
         "n_utterances": len(part.labels),
         "n_speakers": len(set(part.speakers.values()) - {""}),
         "class_counts": {name: counts[name] for name in sorted(counts)},
+        **({"equal_audio": equal} if equal is not None else {}),
         "left_out": dict(part.left_out),
         "skipped": [f"{each.what}: {each.reason}" for each in corpus.skipped],
         "warnings": list(corpus.warnings),
@@ -188,13 +191,14 @@ def _describe_input(store: FeatureStore, view: FeatureView) -> dict[str, Any]:
     }
 
 
-def describe_fold(fold: Fold) -> FoldRecord:
+def describe_fold(fold: Fold, part: Part) -> FoldRecord:
     """Sizes, id digests and claims of a fold."""
     return FoldRecord(
         name=fold.name,
         speakers_disjoint=fold.speakers_disjoint,
         dev_speakers_disjoint=fold.dev_speakers_disjoint,
         sentences_disjoint=fold.sentences_disjoint,
+        shared_audio=shared_audio(fold, part.audio, part.speakers),
         n_train=len(fold.train),
         n_dev=len(fold.dev),
         n_test=len(fold.test),

@@ -9,6 +9,7 @@ from typing import Literal
 from sercache.datasets import Corpus
 from sercache.errors import ProtocolError, SettingsError
 from sercache.evaluation.parts import Extra, Part, open_added, open_elsewhere, open_part, read_truth
+from sercache.evaluation.sound import audio_of, kept_apart
 from sercache.protocols import Fold, make_folds
 from sercache.recipe import Setup
 from sercache.stores import FeatureStore
@@ -93,6 +94,13 @@ def gather(
     )
     if not folds:
         raise ProtocolError(f"{setup.protocol} gives no folds on {corpus.name}; choose another protocol")
+    if setup.duplicates == "apart":
+        audio = audio_of(stores, truth.labels)
+        if audio is None:
+            raise SettingsError(
+                "duplicates are told by their audio, which these features do not note; leave --duplicates apart out"
+            )
+        folds = tuple(kept_apart(fold, audio, truth.labels) for fold in folds)
     truth = truth.only({id for fold in folds for part in (fold.train, fold.dev, fold.test) for id in part})
     outputs = truth.outputs
     budget = int(MEMORY_SHARE * free_memory()) if budget is None else budget

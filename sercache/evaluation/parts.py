@@ -9,6 +9,7 @@ from sercache import clips
 from sercache.catalog import unknown
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, SettingsError, StoreError, UnknownNameError
+from sercache.evaluation.sound import Audio, audio_of
 from sercache.extraction import is_finished, skips
 from sercache.recipe import Setup, inputs
 from sercache.stores import FeatureStore
@@ -40,6 +41,8 @@ class Part:
     task: str
     left_out: Mapping[str, str]
     """Utterances whose audio could not be encoded: id -> reason."""
+    audio: Audio | None = None
+    """Digests of what is heard in each; None where that is not known."""
 
     @property
     def view(self) -> AnyView:
@@ -144,7 +147,8 @@ def open_part(
             view = view.scaled(speaker_scaling(view, speakers))
         views.append(view)
     beside(views)  # refuses inputs that do not hold the same items
-    return Part(tuple(views), truth.labels, speakers, corpus.task_name(task), truth.left_out)
+    audio = audio_of(stores, truth.labels)
+    return Part(tuple(views), truth.labels, speakers, corpus.task_name(task), truth.left_out, audio)
 
 
 def _open_input(

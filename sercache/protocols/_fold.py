@@ -32,6 +32,8 @@ class Fold:
     """Whether no speaker of the dev part talks in the train part; None without a dev part."""
     sentences_disjoint: bool | None = None
     """Whether no text of the test part is spoken in the train part; None where texts are not known."""
+    left_out: tuple[str, ...] = ()
+    """Utterances of no part, as their audio equals one that is judged."""
 
     def __post_init__(self) -> None:
         parts = {"train": self.train, "dev": self.dev, "test": self.test}

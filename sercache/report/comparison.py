@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sercache.report.audio_notes import audio_notes
 from sercache.report.record import Report, Score
 from sercache.report.render import Cell, Difference, Reference, Table
 
@@ -113,6 +114,7 @@ def run_notes(reports: Sequence[tuple[str, Report]]) -> list[str]:
         )
     if "speaker" in scopes:
         notes["normalise speaker: the statistics see the test speaker's features"] = None
+    notes |= dict.fromkeys(audio_notes([report for _, report in reports]))
     for name, report in reports:
         if report.deviations:
             notes[f"{name} differs from the paper: {'; '.join(report.deviations)}"] = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sercache.metrics import FEWEST_UNITS
+from sercache.report.audio_notes import audio_notes, is_shared
 from sercache.report.record import AGGREGATES, Aggregate, Elsewhere, Interval, Prediction, Report, counted
 
 _NAMED = 3
@@ -90,11 +91,16 @@ def scope_notes(reports: Sequence[Report]) -> list[str]:
 
 
 def speaker_notes(reports: Sequence[Report]) -> list[str]:
-    """Whether test speakers talk in other parts, of reports that have a test part."""
+    """Whether test speakers talk in other parts, and their recordings lie there, of reports that have a test part."""
+    return [*_speaker_lines(reports), *audio_notes(reports)]
+
+
+def _speaker_lines(reports: Sequence[Report]) -> list[str]:
     tested = [report for report in reports if report.summary]
     shared = [report for report in tested if not all(fold.speakers_disjoint for fold in report.folds)]
     if not shared:
-        return ["no test speaker talks in a training or dev part (checked)"] if tested else []
+        by = " under the same name" if any(map(is_shared, tested)) else ""
+        return [f"no test speaker talks in a training or dev part{by} (checked)"] if tested else []
     which = "" if len(reports) == 1 else ": " + ", ".join(dict.fromkeys(r.title for r in shared))
     return [f"test speakers also talk in training or dev parts, or are not known{which}"]
 

@@ -90,6 +90,22 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class SharedAudio:
+    """Equal audio in two parts of a fold, found by digests of the samples."""
+
+    n_test: int
+    """Test utterances whose audio is in the training or dev part too."""
+    n_dev: int
+    """Dev utterances whose audio is in the training part too."""
+    n_left_out: int
+    """Utterances that were left out of training and dev part, as their audio is judged (duplicates apart)."""
+    speakers: tuple[tuple[str, str, int], ...]
+    """Who is called the speaker of a test utterance, who of its equal, and of how many; the most first."""
+    first: tuple[tuple[str, str], ...]
+    """Some of these: a test utterance and its equal."""
+
+
+@dataclass(frozen=True)
 class FoldRecord:
     """What a fold was."""
 
@@ -107,6 +123,8 @@ class FoldRecord:
     """Dev against train; None without a dev part."""
     sentences_disjoint: bool | None = None
     """Test against train texts; None where texts are not known."""
+    shared_audio: SharedAudio | None = None
+    """None where that was not checked: runs of before it was, and features of text."""
 
 
 @dataclass(frozen=True)
@@ -354,7 +372,7 @@ class Report:
             | {
                 "deviations": tuple(values["deviations"]),
                 "classes": tuple(values["classes"]),
-                "folds": tuple(FoldRecord(**fold) for fold in values["folds"]),
+                "folds": tuple(_fold(fold) for fold in values["folds"]),
                 "seeds": tuple(values["seeds"]),
                 "runs": tuple(_run(run) for run in values["runs"]),
                 "predictions": tuple(_prediction(p) for p in values["predictions"]),
@@ -380,6 +398,14 @@ def score(values: Sequence[float]) -> Score:
     array = np.asarray(values, np.float64)
     std = float(array.std(ddof=1)) if len(array) > 1 else None
     return Score(float(array.mean()), std, len(array))
+
+
+def _fold(record: Mapping[str, Any]) -> FoldRecord:
+    found = record.get("shared_audio")
+    if found is None:
+        return FoldRecord(**record)
+    lists = {name: tuple(map(tuple, found[name])) for name in ("speakers", "first")}
+    return FoldRecord(**{**record, "shared_audio": SharedAudio(**{**found, **lists})})
 
 
 def _run(record: Mapping[str, Any]) -> Run:

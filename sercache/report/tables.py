@@ -166,12 +166,23 @@ def folds_table(report: Report) -> Table:
         own = [run for run in report.runs if run.fold == fold.name]
         row: list[Cell] = [fold.name, fold.n_train, fold.n_dev, fold.n_test]
         row += [_apart(fold, fold.speakers_disjoint), _apart(fold, fold.sentences_disjoint)]
+        row.append(_apart(fold, None if fold.shared_audio is None else not fold.shared_audio.n_test))
         for metric in report.metrics:
             row.append(score([run.scores[metric] for run in own]) if report.summary else None)
         rows.append(row)
-    columns = ("fold", "train", "dev", "test", "speakers", "sentences", *map(metric_name, report.metrics))
+    columns = (
+        "fold",
+        "train",
+        "dev",
+        "test",
+        "speakers",
+        "sentences",
+        "audio",
+        *map(metric_name, report.metrics),
+    )
     notes = (
-        "speakers, sentences: whether the test part has none of the training part (speakers: nor of the dev part)",
+        "speakers, sentences, audio: whether the test part has none of the training part (speakers, audio: nor of the "
+        "dev part)",
         f"mean ± sample std over {counted(len(report.seeds), 'seed')}",
         *class_notes(report),
     )

@@ -30,6 +30,11 @@ from sercache.commands.options._shared import FOLDER, root_option, runs_option, 
 @click.option(
     "--normalise", type=click.Choice(["none", "global", "speaker"]), help="Scope of mean and variance."
 )
+@click.option(
+    "--duplicates",
+    type=click.Choice(["keep", "apart"]),
+    help="Equal audio: used and counted, or never both trained on and tested.  [default: keep; other corpora: refuse]",
+)
 @click.option("--max-frames", type=click.IntRange(1), help="Keep the first frames of each utterance.")
 @click.option(
     "--beside",

@@ -1,0 +1,108 @@
+"""Equal audio: utterances that were encoded from the same samples, found by the digests that the stores hold.
+
+Nothing in a corpus' labels tells of it: one recording under two ids, by two speakers or with two labels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from sercache.errors import ProtocolError
+from sercache.protocols import Fold
+from sercache.report.record import SharedAudio
+from sercache.stores import FeatureStore
+from sercache.views import stored_entries
+
+Audio = Mapping[str, tuple[str, ...]]
+"""Digests of the pieces of each utterance: one, or several where recordings are split."""
+
+_SHOWN = 5
+"""Pairs that are named."""
+
+
+def audio_of(stores: Sequence[FeatureStore], ids: Collection[str]) -> Audio | None:
+    """What was heard in each of these utterances; None where no store holds audio, or it was not noted."""
+    for store in stores:
+        if store.spec.is_text:  # equal words are not equal sound
+            continue
+        entries, held = store.entries(), stored_entries(store)
+        found = {id: tuple(entries[entry].audio_digest for entry in held[id]) for id in ids if id in held}
+        return found if all(all(each) for each in found.values()) else None
+    return None
+
+
+def shared_audio(fold: Fold, audio: Audio | None, speakers: Mapping[str, str]) -> SharedAudio | None:
+    """What the parts of a fold share; None where audio is not known."""
+    if audio is None:
+        return None
+    trained = owners(audio, fold.train if fold.dev_is_test else (*fold.train, *fold.dev))
+    pairs = [(id, others) for id in fold.test if (others := equal_to(id, audio, trained))]
+    only_train = owners(audio, fold.train)
+    dev = [] if fold.dev_is_test else [id for id in fold.dev if equal_to(id, audio, only_train)]
+    counts: Counter[tuple[str, str]] = Counter()
+    for id, others in pairs:
+        counts.update({(speakers.get(id, ""), speakers.get(other, "")) for other in others})
+    return SharedAudio(
+        n_test=len(pairs),
+        n_dev=len(dev),
+        n_left_out=len(fold.left_out),
+        speakers=tuple((*pair, n) for pair, n in counts.most_common(_SHOWN)),
+        first=tuple((id, others[0]) for id, others in pairs[:_SHOWN]),
+    )
+
+
+def kept_apart(fold: Fold, audio: Audio, labels: Mapping[str, str]) -> Fold:
+    """The fold without training utterances that equal a dev or test recording, or dev ones that equal a test one.
+
+    Raises ProtocolError where nothing of a class is left to train.
+    """
+    tested = owners(audio, fold.test)
+    dev = fold.dev if fold.dev_is_test else tuple(id for id in fold.dev if not equal_to(id, audio, tested))
+    judged = owners(audio, (*fold.test, *dev))
+    train = tuple(id for id in fold.train if not equal_to(id, audio, judged))
+    if lost := {labels[id] for id in fold.train} - {labels[id] for id in train}:
+        raise ProtocolError(
+            f"fold {fold.name}: what differs from the test part by its audio has no training utterance of "
+            f"{', '.join(sorted(lost))}; leave --duplicates apart out, or choose another protocol"
+        )
+    left_out = sorted({*fold.train, *fold.dev} - {*train, *dev, *fold.test})
+    return replace(fold, train=train, dev=dev, left_out=tuple(left_out))
+
+
+def owners(audio: Audio, ids: Iterable[str]) -> dict[str, list[str]]:
+    """Which of some utterances hold a digest."""
+    found: dict[str, list[str]] = {}
+    for id in ids:
+        for digest in audio.get(id, ()):
+            found.setdefault(digest, []).append(id)
+    return found
+
+
+def equal_to(id: str, audio: Audio, others: Mapping[str, Sequence[str]]) -> list[str]:
+    """Utterances among ``others`` (see ``owners``) with a piece that equals one of ``id``."""
+    return list(dict.fromkeys(other for digest in audio.get(id, ()) for other in others.get(digest, ())))
+
+
+def equal_within(audio: Audio | None, labels: Mapping[str, str]) -> dict[str, object] | None:
+    """How many utterances of a corpus are one recording with another, and with another label; None: not known."""
+    if audio is None:
+        return None
+    whole: dict[tuple[str, ...], list[str]] = {}
+    for id in labels:
+        whole.setdefault(audio.get(id, (id,)), []).append(id)
+    groups = [ids for ids in whole.values() if len(ids) > 1]
+    unlike = [ids for ids in groups if len({labels[id] for id in ids}) > 1]
+    return {
+        "n_utterances": sum(map(len, groups)),
+        "first": groups[0][:2] if groups else [],
+        "n_other_label": sum(map(len, unlike)),
+        "first_other_label": [f"{id} ({labels[id]})" for id in _two_labels(unlike[0], labels)]
+        if unlike
+        else [],
+    }
+
+
+def _two_labels(ids: Sequence[str], labels: Mapping[str, str]) -> list[str]:
+    return [ids[0], next(id for id in ids if labels[id] != labels[ids[0]])]
