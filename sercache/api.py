@@ -33,7 +33,7 @@ def read_corpus(
     case, space or the form of a letter.
     """
     with text.reading_as(encoding, labels_as_written):
-        return datasets.read(name, Path(root).expanduser())
+        return datasets.read(name, settings.expanded(root))
 
 
 def load_encoder(
@@ -67,7 +67,7 @@ def extract(
     """
     from sercache.commands.extract import chosen_utterances
 
-    file = Path(transcripts).expanduser() if transcripts is not None else None
+    file = settings.expanded(transcripts) if transcripts is not None else None
     utterances, digest = words.replaced(chosen_utterances(corpus, task), file, encoder)
     spec = extraction.feature_spec(
         encoder,
@@ -78,7 +78,7 @@ def extract(
         clip=clip,
         transcripts=digest,
     )
-    spec, folder = place_of(Path(cache).expanduser(), spec, corpus, format)
+    spec, folder = place_of(settings.expanded(cache), spec, corpus, format)
     plan = plan_for(encoder, utterances, spec, folder)
     skipped = plan.skipped
     if plan.pending:
@@ -102,7 +102,7 @@ def extract(
 
 def open_store(folder: str | Path) -> FeatureStore:
     """A store on disk, to read. Raises StoreError."""
-    return stores.open(Path(folder).expanduser())
+    return stores.open(settings.expanded(folder))
 
 
 def train(

@@ -42,7 +42,8 @@ class Setting:
 class Settings:
     """What the environment and the configuration file say; ``value`` resolves one setting."""
 
-    file: Path
+    file: Path | None
+    """Configuration file; None: nobody named one and there is no home."""
     table: Mapping[str, str] = field(default_factory=dict)
     roots: Mapping[str, str] = field(default_factory=dict)
     """Folder of each corpus."""
@@ -51,13 +52,19 @@ class Settings:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def value(self, key: str, flag: str | os.PathLike[str] | None = None) -> Setting:
-        """The setting ``key``: the flag if given, else environment, file, default."""
-        variable = f"SERCACHE_{key.upper()}"
-        return self._first(flag, variable, self.table.get(key)) or Setting(_default(key), "default")
+        """The setting ``key``: the flag if given, else environment, file, default; folders without ``~``.
+
+        Raises SettingsError for a folder in a home that is not there.
+        """
+        found = self._first(flag, f"SERCACHE_{key.upper()}", self.table.get(key))
+        if found is None:
+            return Setting(_default(key), "default")
+        return found if key == "device" else Setting(str(expanded(found.value)), found.source)
 
     def root(self, dataset: str, flag: str | os.PathLike[str] | None = None) -> Setting | None:
         """The folder of a corpus, or None where nobody named one."""
-        return self._first(flag, root_variable(dataset), self.roots.get(dataset))
+        found = self._first(flag, root_variable(dataset), self.roots.get(dataset))
+        return None if found is None else Setting(str(expanded(found.value)), found.source)
 
     def roots_in_environment(self) -> list[str]:
         """Corpora whose folder an environment variable names, in lower case and with hyphens."""
@@ -84,20 +91,43 @@ def root_variable(dataset: str) -> str:
     return ROOT_PREFIX + re.sub(r"[^A-Z0-9]+", "_", dataset.upper()) if dataset.isascii() else ""
 
 
-def config_path(environment: Mapping[str, str] | None = None) -> Path:
-    """The configuration file: ``$SERCACHE_CONFIG`` or ``sercache/config.toml`` in the user's config folder."""
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """``path`` with the home folder in the place of ``~``. Raises SettingsError where there is no such home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise SettingsError(
+            f"{os.fspath(path)} begins with the home folder of a user, and there is none; write the path in full"
+        ) from None
+
+
+def _home() -> Path | None:
+    """The user's home folder; None where HOME is not set and the user has no account, as in containers."""
+    try:
+        return Path.home()
+    except (RuntimeError, KeyError):
+        return None
+
+
+def config_path(environment: Mapping[str, str] | None = None) -> Path | None:
+    """The configuration file: ``$SERCACHE_CONFIG`` or ``sercache/config.toml`` in the user's config folder.
+
+    None where neither is there.
+    """
     env = os.environ if environment is None else environment
     if env.get("SERCACHE_CONFIG"):
-        return Path(env["SERCACHE_CONFIG"]).expanduser()
-    base = Path(env["XDG_CONFIG_HOME"]) if env.get("XDG_CONFIG_HOME") else Path.home() / ".config"
-    return base / "sercache" / "config.toml"
+        return expanded(env["SERCACHE_CONFIG"])
+    if env.get("XDG_CONFIG_HOME"):
+        return Path(env["XDG_CONFIG_HOME"]) / "sercache" / "config.toml"
+    home = _home()
+    return None if home is None else home / ".config" / "sercache" / "config.toml"
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
     """Settings of this user. Raises SettingsError for a file that is not the expected TOML."""
     env = dict(os.environ if environment is None else environment)
     path = config_path(env)
-    if not path.exists():
+    if path is None or not path.exists():
         return Settings(path, environment=env)
     try:
         content = tomllib.loads(text.read(path).removeprefix("\ufeff"))
@@ -137,7 +167,7 @@ def change(settings: Settings, changes: Mapping[str, str]) -> Settings:
                 unknown("setting", key, [*KEYS, *(f"{s}.<{n}>" for s, n in SECTIONS.items())])
             )
         if value and key != "device":
-            value = str(Path(value).expanduser().absolute())
+            value = str(expanded(value).absolute())
         if value:
             target[name] = value
         else:
@@ -148,6 +178,11 @@ def change(settings: Settings, changes: Mapping[str, str]) -> Settings:
 
 
 def _write(settings: Settings) -> None:
+    if settings.file is None:
+        raise SettingsError(
+            "where does the configuration lie? HOME is not set and this user has no account: set SERCACHE_CONFIG to a "
+            "file"
+        )
     lines = [f"{key} = {_quoted(value)}" for key, value in sorted(settings.table.items())]
     for section in SECTIONS:
         if paths := getattr(settings, section):
@@ -163,8 +198,13 @@ def _quoted(text: str) -> str:
 
 def _default(key: str) -> str:
     if key == "cache":
-        base = os.environ.get("XDG_CACHE_HOME")
-        return str((Path(base) if base else Path.home() / ".cache") / "sercache")
+        base, home = os.environ.get("XDG_CACHE_HOME"), _home()
+        if base or home:
+            return str((Path(base) if base else Path(home or "") / ".cache") / "sercache")
+        raise SettingsError(
+            "where do the feature stores lie? HOME is not set and this user has no account: give --cache FOLDER or set "
+            "SERCACHE_CACHE"
+        )
     return {"runs": "runs", "device": "auto"}[key]
 
 

@@ -41,3 +41,52 @@ def test_an_encoding_is_said_once(sercache, own_settings):
     )
     assert trained.code == 0, trained.err
     assert sercache(*first, "--encoding", "base64").code == 2
+
+
+def test_commands_run_without_a_home_and_an_account(sercache, own_settings, monkeypatch):
+    import pwd
+
+    def nobody(uid):
+        raise KeyError(uid)
+
+    for name in (
+        "HOME",
+        "XDG_CONFIG_HOME",
+        "XDG_CACHE_HOME",
+        "SERCACHE_CONFIG",
+        "SERCACHE_CACHE",
+        "SERCACHE_RUNS",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    root = own_corpus(own_settings / "own")
+    where = ["--cache", own_settings / "c", "--root", root]
+    extract = [
+        "extract",
+        "--encoder",
+        "logmel",
+        "--dataset",
+        "manifest",
+        "--pooled-only",
+        "--encoding",
+        "gbk",
+    ]
+    assert "not set" in sercache("config").out
+    assert sercache("config", "device=cpu").code == 2
+    refused = sercache(*extract, "--root", root)
+    assert refused.code == 2
+    assert "give --cache FOLDER" in refused.err
+    assert sercache(*extract, *where).code == 0
+    train = ["train", "--head", "linear", "--encoder", "logmel", "--dataset", "manifest", "--seeds", "1"]
+    trained = sercache(
+        *train,
+        *where,
+        "--runs",
+        own_settings / "r",
+        "--states",
+        "logmel",
+        "--set",
+        "max-epochs=1",
+        "--serial",
+    )
+    assert trained.code == 0, trained.err

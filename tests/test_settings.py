@@ -83,3 +83,54 @@ def test_devices_that_are_not_here(device: str) -> None:
 
 def test_auto_device_is_one_that_works() -> None:
     assert settings.resolve_device("auto") in ("cpu", "cuda", "mps")
+
+
+# No home and no account: containers, jobs of a cluster
+
+
+@pytest.fixture
+def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pwd
+
+    def nobody(uid: object) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.setattr(pwd, "getpwnam", nobody)
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "SERCACHE_CONFIG", "SERCACHE_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(RuntimeError):
+        Path.home()
+
+
+def test_without_a_home_what_is_given_is_enough(no_home: None, tmp_path: Path) -> None:
+    known = settings.load({"SERCACHE_RUNS": "r", "SERCACHE_ROOT_EMODB": "e"})
+    assert known.file is None
+    assert known.value("cache", tmp_path).value == str(tmp_path)
+    assert (known.value("runs").value, known.value("device").value) == ("r", "auto")
+    assert known.root("emodb") == settings.Setting("e", "SERCACHE_ROOT_EMODB")
+    with pytest.raises(SettingsError, match=r"HOME is not set .* give --cache FOLDER or set SERCACHE_CACHE"):
+        known.value("cache")
+    with pytest.raises(SettingsError, match=r"HOME is not set .* set SERCACHE_CONFIG"):
+        settings.change(known, {"device": "cpu"})
+
+
+def test_a_home_that_is_not_there_is_named(no_home: None) -> None:
+    from sercache import api, encoders
+
+    known = settings.load({"SERCACHE_CACHE": "~/cache", "SERCACHE_ROOT_EMODB": "~bob/emodb"})
+    for use in (
+        lambda: known.value("cache"),
+        lambda: known.root("emodb"),
+        lambda: encoders.identify("~/model"),
+        lambda: api.open_store("~/store"),
+        lambda: api.read_corpus("emodb", "~/emodb"),
+        lambda: settings.load({"SERCACHE_CONFIG": "~/config.toml"}),
+    ):
+        with pytest.raises(SettingsError, match="begins with the home folder of a user, and there is none"):
+            use()
+
+
+def test_a_configuration_with_a_mark_in_front(environment: dict[str, str]) -> None:
+    Path(environment["SERCACHE_CONFIG"]).write_bytes(b"\xef\xbb\xbf" + b'device = "cpu"\n')
+    assert settings.load(environment).value("device").value == "cpu"

@@ -13,6 +13,7 @@ from sercache import clips, encoders, states, stores
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, StoreError, UnknownNameError
 from sercache.recipe import Setup
+from sercache.settings import expanded
 from sercache.stores.spec import FeatureSpec
 
 
@@ -99,7 +100,7 @@ def serves(spec: FeatureSpec, setup: Setup) -> bool:
 
 def _encoder_test(name: str, revision: str | None) -> Callable[[FeatureSpec], bool]:
     """Whether a store is of this encoder; a folder's weights are hashed once, here."""
-    if Path(name).expanduser().is_dir():
+    if expanded(name).is_dir():
         identity = encoders.identify(name, revision=revision)
         return lambda spec: spec.identity == identity
     known = encoders.short_names()

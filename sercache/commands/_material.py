@@ -17,7 +17,7 @@ from sercache.errors import AudioError, MissingFeaturesError, SercacheError
 from sercache.evaluation import Extra
 from sercache.papers import AlsoTrain
 from sercache.recipe import Setup, inputs
-from sercache.settings import Settings
+from sercache.settings import Settings, expanded
 
 _Need = tuple[str, str, str]
 """Corpus, encoder, clip rule: what shares a store."""
@@ -168,7 +168,7 @@ def _check_checkpoint(encoder: str, place: Place) -> None:
     """Raises NotAtHandError where the weights would have to be downloaded and may not be."""
     known = encoders.short_names()
     source = known[encoder][1] if encoder in known else encoder
-    if place.may_download or Path(encoder).expanduser().is_dir() or " " in source or "/" not in source:
+    if place.may_download or expanded(encoder).is_dir() or " " in source or "/" not in source:
         return
     from huggingface_hub import try_to_load_from_cache
 

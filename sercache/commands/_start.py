@@ -14,6 +14,7 @@ from sercache.protocols import Fold
 from sercache.record import digest_of
 from sercache.report import runs
 from sercache.report.record import Report, Run, StartRecord
+from sercache.settings import expanded
 from sercache.training.starting import start
 
 
@@ -82,7 +83,7 @@ def read(pairs: Sequence[str], corpus: Corpus) -> Start | None:
     folders: dict[str, Path] = {}
     for pair in pairs:
         part, equals, name = pair.partition("=")
-        folder = Path(name if equals else pair).expanduser()
+        folder = expanded(name if equals else pair)
         key = part if equals else ""
         if key in folders:
             raise SettingsError(f"--start-from names {key or 'the whole head'} twice; give each part once")

@@ -18,7 +18,7 @@ def run(changes: Sequence[str]) -> None:
             if not equals:
                 raise SettingsError(f"a setting is written key=value, got {key!r}")
         known = settings.change(known, {_key(key): value for key, _, value in pairs})
-    rows = [(key, known.value(key), meaning) for key, meaning in settings.KEYS.items()]
+    rows = [(key, _value(known, key), meaning) for key, meaning in settings.KEYS.items()]
     names = {*known.roots, *known.roots_in_environment()}
     rows += [(f"roots.{name}", root, "") for name in sorted(names) if (root := known.root(name))]
     source = str(known.file)
@@ -28,7 +28,18 @@ def run(changes: Sequence[str]) -> None:
     ]
     for line in columns(rows):
         say(line)
-    say(f"file: {known.file}{'' if known.file.exists() else ' (not written yet)'}")
+    if known.file is None:
+        say("file: none, for HOME is not set and this user has no account; SERCACHE_CONFIG names one")
+    else:
+        say(f"file: {known.file}{'' if known.file.exists() else ' (not written yet)'}")
+
+
+def _value(known: settings.Settings, key: str) -> settings.Setting:
+    """A setting, also where it has no value: what is there is to be seen without it."""
+    try:
+        return known.value(key)
+    except SettingsError:
+        return settings.Setting("", "not set")
 
 
 def _key(key: str) -> str:

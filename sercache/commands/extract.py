@@ -268,13 +268,13 @@ def _origin(request: Request, root: str) -> dict[str, Any]:
     record = {key: value for key, value in asdict(request).items() if value is not None}
     for key in ("cache", "root", "devices"):
         record.pop(key, None)
-    if Path(request.encoder).expanduser().is_dir():
-        record["encoder"] = str(Path(request.encoder).expanduser().absolute())
+    if settings.expanded(request.encoder).is_dir():
+        record["encoder"] = str(settings.expanded(request.encoder).absolute())
     if request.transcripts is not None:
-        record["transcripts"] = str(request.transcripts.expanduser().absolute())
+        record["transcripts"] = str(settings.expanded(request.transcripts).absolute())
     how = text.reading()
     if how.encoding is not None:
         record["encoding"] = how.encoding
     if how.labels_as_written:
         record["labels_as_written"] = True
-    return {**record, "root": str(Path(root).expanduser().absolute())}
+    return {**record, "root": str(settings.expanded(root).absolute())}

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sercache import text
+from sercache import settings, text
 from sercache.catalog import unknown
 from sercache.datasets import _spelling
 from sercache.errors import CorpusError, TextError, UnknownNameError
@@ -54,7 +54,7 @@ def read_label_map(task: Expression, corpus: str, raw_labels: Collection[str]) -
     Raises UnknownNameError where there is no such file or it names a raw label that the corpus does not
     use, CorpusError where it is no label map or not the one that the expression means.
     """
-    path = Path(task.name).expanduser()
+    path = settings.expanded(task.name)
     try:
         content = tomllib.loads(text.decode(path.read_bytes(), path).removeprefix("\ufeff"))
     except FileNotFoundError:

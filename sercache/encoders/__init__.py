@@ -182,7 +182,7 @@ def _resolve(name: str, revision: str | None) -> tuple[ModuleType, str, str]:
     for family in families.values():
         if name in family.SHORT_NAMES:
             return family, family.SHORT_NAMES[name] if family.MODEL_TYPES else name, name
-    folder = Path(name).expanduser()
+    folder = settings.expanded(name)
     if folder.is_dir():
         owners = (each for each in families.values() if hasattr(each, "owns") and each.owns(folder))
         family = next(owners, None) or _family_of(name, None, families)

@@ -26,6 +26,7 @@ from sercache.encoders._weight_files import (
     weights_sha256,
 )
 from sercache.errors import EncoderError, MissingExtraError
+from sercache.settings import expanded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -62,7 +63,7 @@ def locate(
     ``weights=False`` fetches the configuration alone; ``also`` names further files of use. Raises
     EncoderError where it cannot be had.
     """
-    folder = Path(source).expanduser()
+    folder = expanded(source)
     if folder.is_dir():
         if revision is not None:
             raise EncoderError(f"{source} is a local folder, which has no --revision; leave it out")

@@ -16,6 +16,7 @@ from sercache.protocols._dev import DEVS, RANDOM, check_rule, dev_part
 from sercache.protocols._fold import ALL, ON_DEV, Fold, build_fold
 from sercache.protocols._lists import is_list, read_split
 from sercache.protocols._units import PROTOCOLS, make_units
+from sercache.settings import expanded
 
 __all__ = ["ALL", "DEVS", "PROTOCOLS", "RANDOM", "Fold", "make_folds"]
 
@@ -90,7 +91,7 @@ def _fixed_parts(corpus: Corpus, utterances: Mapping[str, Utterance], name: str)
         *sorted(p for p in official if p[4:] and p.startswith("test")),
     ]
     if name not in on_offer and is_list(name):
-        return read_split(Path(name).expanduser(), corpus.name, utterances)
+        return read_split(expanded(name), corpus.name, utterances)
     if name not in on_offer:
         raise UnknownNameError(unknown(f"fixed split of {corpus.name}", name, on_offer))
     if name in splits:

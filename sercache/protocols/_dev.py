@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 from sercache.catalog import unknown
 from sercache.datasets import Utterance
 from sercache.errors import ProtocolError, UnknownNameError
 from sercache.protocols._lists import read_order
 from sercache.protocols._units import PEPINO_SEED, Units, by_class
+from sercache.settings import expanded
 
 DEVS: Mapping[str, str] = {
     "none": "no dev part (a fixed split keeps its own)",
@@ -115,7 +115,7 @@ def _superb_share(ids: Iterable[str], order: str, seed: int) -> tuple[str, ...]:
 
     listed = sorted(ids)
     if order:
-        place = {i: k for k, i in enumerate(read_order(Path(order).expanduser()))}
+        place = {i: k for k, i in enumerate(read_order(expanded(order)))}
         missing = [i for i in listed if i not in place]
         if missing:
             raise ProtocolError(

@@ -11,6 +11,7 @@ import numpy as np
 
 from sercache.encoders import _checkpoint, _modules, wenet
 from sercache.errors import EncoderError, MissingExtraError
+from sercache.settings import expanded
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +56,7 @@ def load(source: str, *, revision: str | None = None, device: str = "cpu") -> Re
     from sercache.encoders._arguments import placement
 
     place, _ = placement(device, "float32")
-    folder = Path(source).expanduser()
+    folder = expanded(source)
     if folder.is_dir() and wenet.owns(folder):
         return _WenetCtc(folder, revision, device)
     checkpoint = _checkpoint.locate(source, revision, also=_FILES)
