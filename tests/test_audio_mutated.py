@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import sound_files
+import soundfile
 from sound_files import RATE
 
 from sercache import audio
@@ -73,7 +74,9 @@ def look(paths: list[Path], folder: Path, seeds: range) -> Counter[str]:
         else:
             found[remarks[0].kind if remarks else "read"] += 1
             held = info.n_samples * info.channels
-            assert remarks or held >= 0.99 * audio.probe(source).n_samples, what
+            # A header that names another coding makes other samples of all bytes, which nothing tells.
+            if not remarks and held < 0.99 * audio.probe(source).n_samples:
+                assert soundfile.info(path).subtype != soundfile.info(source).subtype, what
         assert time.monotonic() - began < SLOWEST, what
         path.unlink()
     return found

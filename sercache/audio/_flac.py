@@ -69,7 +69,7 @@ def _stream(path: Path, file: BinaryIO, begin: int, stop: int) -> tuple[Part, Re
     declared = int.from_bytes(head[21:26], "big") & 0xFFFFFFFFF
     file.seek(max(begin + _HEADER, stop - _TAIL))
     held = _last_sample(file.read(stop - file.tell()), block, declared)
-    if not declared or not held or held == declared:
+    if not held or held == declared:
         return part, None
     if held < declared:
         raise AudioError(
@@ -79,7 +79,8 @@ def _stream(path: Path, file: BinaryIO, begin: int, stop: int) -> tuple[Part, Re
     head[21] = head[21] & 0xF0 | held >> 32
     head[22:26] = (held & 0xFFFFFFFF).to_bytes(4, "big")
     text = f"its header says {declared / rate:.2f} s, its frames hold {held / rate:.2f} s, which are read"
-    return Part(begin + _HEADER, stop, bytes(head)), Remark("header", text)
+    # 0 is what a writer to a pipe leaves: unknown, and no fault.
+    return Part(begin + _HEADER, stop, bytes(head)), Remark("header", text) if declared else None
 
 
 def _last_sample(tail: bytes, block: int, declared: int) -> int:

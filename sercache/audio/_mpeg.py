@@ -165,7 +165,8 @@ def _links(path: Path, data: bytes, at: int) -> list[_Link]:
 def _info(data: bytes, at: int, found: _Frame) -> _Info | None:
     """What a Xing, Info or VBRI frame states; None: it is a frame of sound."""
     for mark in (4 + found.side, 6 + found.side):  # behind a checksum of two bytes, where there is one
-        if data[at + mark : at + mark + 4] in _MARKS:
+        # libmpg123 knows the frame by the zeros before the mark.
+        if data[at + mark : at + mark + 4] in _MARKS and not any(data[at + 6 : at + mark]):
             has_count = len(data) >= at + mark + 12 and data[at + mark + 7] & 1
             return _Info(
                 mark, int.from_bytes(data[at + mark + 8 : at + mark + 12], "big") if has_count else None

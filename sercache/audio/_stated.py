@@ -24,6 +24,7 @@ _VALID = re.compile(r"Valid frames\s*: (\d+)")
 _BLOCKS = re.compile(r"Blocks\s*: (\d+)\s*Samples/Block\s*: (\d+)")
 """Of SDS: what is there, while the number of samples is the header's."""
 _SPEED = re.compile(r"Bytes/sec\s*: (\d+) \(should be (\d+)\)")
+_ALIGNED = re.compile(r"Block Align\s*: (\d+)\s*$", re.MULTILINE)
 _STREAMED = 0x7FFF0000
 """Bytes from which a stated length means "unknown": writers to a pipe put 2^31 or 2^32 less a little."""
 _LEAST = 0.99
@@ -70,6 +71,10 @@ def checked(path: Path, file: Any, size: int) -> Iterator[Remark]:
             yield Remark("header", f"its header states {stated} where {held} are there, which are read")
     if kind in _WORDY and "truncated" in log:
         raise AudioError(f"{path}: is cut short; get a whole copy", "truncated")
+    width = file.channels * _WIDTHS.get(file.subtype, 0)
+    if (aligned := _ALIGNED.search(log)) is not None and width and int(aligned[1]) != width:
+        text = f"its header contradicts itself ({aligned[1]} bytes for {file.channels} x {file.subtype})"
+        yield Remark("header", text)
     if (found := _SPEED.search(log)) is not None:
         text = f"its header contradicts itself ({found[1]} bytes a second where {file.samplerate} Hz need {found[2]})"
         yield Remark("header", text)

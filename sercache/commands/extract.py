@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sercache import audio, catalog, encoders, extraction, settings, signals, stores, text
+from sercache import audio, catalog, clips, encoders, extraction, settings, signals, stores, text
 from sercache.commands._cache import write_origin
 from sercache.commands._console import bar, duration, say, size, used, warn
 from sercache.commands._corpus import read_corpus
@@ -19,6 +19,9 @@ from sercache.encoders import Encoder
 from sercache.errors import AudioError, SettingsError
 from sercache.extraction import Extraction, Hand, Plan, words
 from sercache.stores.spec import FeatureSpec
+
+_SHOWN = 20
+"""Recordings left out that are named."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ def work(
     _print_plan(plan, encoder, folder, sum(hand.ready.speed for hand in hands))
     if request.dry_run:
         return
+    n_stored = len(plan.done)
     if plan.pending:
         writer = stores.create(folder, spec, request.store_format)
         write_origin(folder, _origin(request, root))
@@ -133,12 +137,13 @@ def work(
         for line in audio.counted(result.remarked):
             warn(line)
         skipped = result.skipped
+        n_stored += result.n_encoded + result.n_copied
     else:
         say(f"nothing to do: all {len(plan.done)} entries are in {folder}")
         extraction.mark_finished(folder)
         skipped = plan.skipped
     extraction.record_skips(folder, skipped)
-    _complain(skipped, len(utterances))
+    _complain(skipped, utterances, spec.clip, n_stored)
 
 
 def _encode(
@@ -250,16 +255,24 @@ def _summary(result: Extraction, spec: FeatureSpec, folder: Path) -> str:
     )
 
 
-def _complain(skipped: tuple[Skipped, ...], n_utterances: int) -> None:
-    for item in skipped[:20]:
-        warn(f"skipped {item.what}: {item.reason}")
-    if len(skipped) > 20:
-        warn(f"and {len(skipped) - 20} more")
-    if len(skipped) >= n_utterances:
-        raise AudioError(f"none of {n_utterances} recordings could be encoded")
+def _complain(skipped: Sequence[Skipped], utterances: Sequence[Utterance], clip: str, n_stored: int) -> None:
+    """Say what was left out, pieces of one recording for one reason together. Raises AudioError where anything was."""
+    known, rule = {u.id for u in utterances}, clips.parse(clip)
+    pieces: dict[tuple[str, str], int] = {}
+    for item in skipped:
+        whose = item.what if item.what in known else clips.utterance_id(item.what, rule)
+        pieces[whose, item.reason] = pieces.get((whose, item.reason), 0) + 1
+    for (whose, reason), n in list(pieces.items())[:_SHOWN]:
+        warn(f"skipped {whose}{f' ({n} pieces)' if n > 1 else ''}: {reason}")
+    if len(pieces) > _SHOWN:
+        warn(f"and {len(pieces) - _SHOWN} more")
+    if skipped and not n_stored:
+        raise AudioError(f"none of {len(utterances)} recordings could be encoded")
     if skipped:
+        n_lost = len({whose for whose, _ in pieces})
+        whole = " whole" if rule.kind == "split" else ""
         raise AudioError(
-            f"{len(skipped)} of {n_utterances} recordings could not be encoded; the rest is stored"
+            f"{n_lost} of {len(utterances)} recordings could not be encoded{whole}; the rest is stored"
         )
 
 
