@@ -123,7 +123,7 @@ def test_damaged_files_are_found_and_repaired(path: Path, format: str, how: str)
     assert stores.open(path).verify() == damage
     assert any(fault.id == "" and fault.path == file for fault in damage)
     if how == "missing":
-        with pytest.raises(DamagedStoreError, match=r"missing; run sercache verify --repair"):
+        with pytest.raises(DamagedStoreError, match=r"missing; run sercache verify \S+ --repair"):
             stores.open(path).read("a")
     dropped = stores.drop(path, damage)
     assert dropped == ["a", "b", "c"]
@@ -146,9 +146,9 @@ def test_a_cut_file_is_never_read_as_if_whole(path: Path, format: str) -> None:
     fill(path, {"a": 8}, format)
     for file in data_files(path):
         file.write_bytes(file.read_bytes()[:40])
-    with pytest.raises(DamagedStoreError, match="ends at byte"):
+    with pytest.raises(DamagedStoreError, match="has 40 bytes, expected"):
         stores.open(path).read("a")
-    with pytest.raises(DamagedStoreError, match="ends at byte"):
+    with pytest.raises(DamagedStoreError, match="has 40 bytes, expected"):
         stores.open(path).pooled(["a", "a"])
 
 
@@ -170,7 +170,7 @@ def test_a_damaged_record_is_set_aside(path: Path, format: str, monkeypatch: pyt
     content = fill(path, LENGTHS, format)
     record = sorted(path.glob("ledger/commits/*.json"))[-1]
     record.write_bytes(b"")
-    with pytest.raises(DamagedStoreError, match=r"verify --repair"):
+    with pytest.raises(DamagedStoreError, match=r"verify \S+ --repair"):
         stores.create(path, make_spec(), format)
     damage = stores.verify(path)
     assert [(fault.id, fault.path) for fault in damage] == [("", record)]

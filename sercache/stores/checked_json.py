@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sercache.errors import DamagedStoreError
-from sercache.files import in_words
-from sercache.stores.durable import crc32c
+from sercache.stores.durable import crc32c, read_whole
 
 
 def dump(value: Any, indent: int | None = None) -> bytes:
@@ -19,15 +18,15 @@ def dump(value: Any, indent: int | None = None) -> bytes:
 
 def load(path: Path, remedy: str) -> Any:
     """The value that ``dump`` wrote. Raises DamagedStoreError, with ``remedy``, where a single byte differs."""
-    return _checked(path, path.read_bytes(), remedy)
+    return _checked(path, read_whole(path), remedy)
 
 
 def load_note(path: Path, remedy: str) -> dict[str, Any]:
     """The object that ``dump`` wrote, or plain JSON as earlier versions kept their notes. Raises DamagedStoreError."""
     try:
-        data = path.read_bytes()
-    except OSError as fault:
-        raise DamagedStoreError(f"{path} cannot be read: {in_words(fault)}; {remedy}") from fault
+        data = read_whole(path)
+    except FileNotFoundError as fault:
+        raise DamagedStoreError(f"{path} is missing; {remedy}") from fault
     if data.startswith(b'{"crc32c"'):
         found = _checked(path, data, remedy)
     else:

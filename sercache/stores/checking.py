@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from sercache.stores import checkpoints, commits
 from sercache.stores.batch import hex_crcs
 from sercache.stores.commits import Record, Table
 from sercache.stores.contract import Damage
+from sercache.stores.durable import Opened
 from sercache.stores.layout import Layout
-from sercache.stores.ledger import Ledger
-from sercache.stores.ranges import read_frames, read_rows, rest_crc, stretches
+from sercache.stores.ledger import Ledger, Place
+from sercache.stores.ranges import Stretch, read_frames, read_rows, rest_crc, stretches
+from sercache.stores.watch import Watch
 
 
 def check(
@@ -27,9 +30,10 @@ def check(
     """
     found: list[Damage] = []
     for record, rows in ledger.live():
+        watch = Watch(layout)
         found += _check_files(layout, record)
         for row in rows.tolist():
-            found += _check_utterance(layout, record, row)
+            found += _check_utterance(layout, record, row, watch)
         progress(sum(file.size for file in record.files))
     return found
 
@@ -38,22 +42,27 @@ def _check_files(layout: Layout, record: Record) -> Iterator[Damage]:
     """Faults of whole files: missing, of another size, or changed where no utterance lies."""
     for file in record.files:
         path = layout.path / file.name
-        size = path.stat().st_size if path.exists() else None
-        if size is None:
-            yield Damage("", path, f"the file is missing, expected {file.size} bytes")
-        elif size != file.size:
-            yield Damage("", path, f"the file has {size} bytes, expected {file.size}")
-        elif (crc := rest_crc(layout, record, file.name)) != file.rest_crc:
-            reason = f"headers, padding and index have checksum {crc}, expected {file.rest_crc}"
-            yield Damage("", path, reason)
+        try:
+            with Opened(str(path)) as opened:
+                size = opened.size()
+            if size != file.size:
+                yield Damage("", path, f"the file has {size} bytes, expected {file.size}")
+            elif (crc := rest_crc(layout, record, file.name)) != file.rest_crc:
+                reason = f"headers, padding and index have checksum {crc}, expected {file.rest_crc}"
+                yield Damage("", path, reason)
+        except DamagedStoreError as fault:
+            missing = not os.path.lexists(path)
+            yield Damage(
+                "", path, f"the file is missing, expected {file.size} bytes" if missing else str(fault)
+            )
 
 
-def _check_utterance(layout: Layout, record: Record, row: int) -> Iterator[Damage]:
-    """Faults in the bytes of one utterance."""
-    for path, what, expected, read in _parts(layout, record, row):
+def _check_utterance(layout: Layout, record: Record, row: int, watch: Watch) -> Iterator[Damage]:
+    """Faults in the bytes of one utterance. What the system does not give is no damage: StoreError."""
+    for path, what, expected, read in _parts(layout, record, row, watch):
         try:
             got = hex_crcs([read()])
-        except (DamagedStoreError, OSError) as fault:
+        except DamagedStoreError as fault:
             yield Damage(record.ids[row], path, f"{what} cannot be read: {fault}")
             continue
         if got != expected:
@@ -61,26 +70,41 @@ def _check_utterance(layout: Layout, record: Record, row: int) -> Iterator[Damag
 
 
 def _parts(
-    layout: Layout, record: Record, row: int
+    layout: Layout, record: Record, row: int, watch: Watch
 ) -> Iterator[tuple[Path, str, str, Callable[[], np.ndarray]]]:
     """What of an utterance has a checksum: file, name, checksum, and how it is read."""
     crcs = record.pooled_crcs[row]
     for what, expected in (("mean", crcs[:8]), ("std", crcs[8:])):
         table = record.tables[what]
-        yield layout.path / table.file, what, expected, partial(_pooled_row, layout, table, row)
+        yield (
+            layout.path / table.file,
+            what,
+            expected,
+            partial(_pooled_row, layout, (record, row), table, watch),
+        )
     if not record.blocks:
         return
     path, crcs = layout.path / _file_of(record, row), record.frame_crcs[row]
     parts = stretches(layout, (record, row))
     # One state at a time: an hour of speech does not fit in memory whole.
     for k, state in enumerate(layout.spec.states):
-        read = partial(read_frames, layout, parts, [k])
+        read = partial(_one_state, layout, record, parts, k, watch)
         yield path, f"state {state}", crcs[8 * k : 8 * k + 8], read
 
 
-def _pooled_row(layout: Layout, table: Table, row: int) -> np.ndarray:
-    out = np.empty((1, len(layout.spec.states), layout.spec.dim), "<f4")
-    read_rows(layout, table, np.array([row]), np.array([0]), range(len(layout.spec.states)), out)
+def _one_state(
+    layout: Layout, record: Record, parts: Sequence[Stretch], state: int, watch: Watch
+) -> np.ndarray:
+    watch.look(record, (part.name for part in parts))  # before there is memory for what a record claims
+    return read_frames(layout, parts, [state], partial(watch.open, record))
+
+
+def _pooled_row(layout: Layout, place: Place, table: Table, watch: Watch) -> np.ndarray:
+    record, row = place
+    with watch.open(record, table.file) as file:
+        out = np.empty((1, len(layout.spec.states), layout.spec.dim), "<f4")
+        rows = (np.array([row]), np.array([0]))
+        read_rows(layout, file, table.offset, rows, range(len(layout.spec.states)), out)
     return out
 
 

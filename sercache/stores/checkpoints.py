@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from sercache.errors import DamagedStoreError
-from sercache.stores import commits
+from sercache.errors import DamagedStoreError, StoreError
+from sercache.stores import commits, schema
 from sercache.stores.columns import Checksums, Texts, hash_ids
 from sercache.stores.commits import COLUMNS, Record
-from sercache.stores.durable import crc32c, make_folder, replace_file, sync_folder
+from sercache.stores.durable import crc32c, make_folder, open_plain, replace_file, sync_folder
 from sercache.stores.runs import Run, merge
 
 _TEXTS = ("ids", "audio_digest")
@@ -32,6 +32,7 @@ _ROWS = 8192
 _RECORDS = 256
 """A checkpoint is written once so many utterances, or so many records, are in none."""
 _VERSION = 1
+_DTYPES = ("|u1", "<i4", "<i8", "<u4", "<u8")
 _ALIGNED = 16
 """Bytes: each array begins at a multiple of so many."""
 
@@ -64,7 +65,7 @@ def load_all(ledger: Path, listed: set[int]) -> Iterator[Checkpoint]:
     for path in sorted(paths(ledger), key=_size, reverse=True):
         try:
             found = load(path)
-        except (DamagedStoreError, FileNotFoundError):  # a writer has merged it since it was listed
+        except (StoreError, FileNotFoundError):  # damaged, or a writer has merged it since it was listed
             continue
         if covered.isdisjoint(found.records) and listed.issuperset(found.records):
             covered.update(found.records)
@@ -78,7 +79,7 @@ def _size(path: Path) -> int:
 def load(path: Path) -> Checkpoint:
     """The checkpoint in a file. Raises DamagedStoreError where a single byte differs, FileNotFoundError."""
     remedy = "sercache verify --repair removes it"
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         try:
             data = np.frombuffer(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ), np.uint8)
         except ValueError as fault:  # empty
@@ -87,15 +88,44 @@ def load(path: Path) -> Checkpoint:
     if head != b"%08x\n" % crc32c(body):
         raise DamagedStoreError(f"{path} is damaged: its checksum does not fit; {remedy}")
     stop = int(np.argmax(body == ord("\n")))
-    about = json.loads(body[:stop].tobytes())
-    if about["version"] != _VERSION:
-        raise DamagedStoreError(f"{path} is of another version of sercache; {remedy}")
     arrays, at = {}, len(head) + stop + 1
-    for name, dtype, shape in about["arrays"]:
-        n_bytes = prod(shape) * np.dtype(dtype).itemsize
-        arrays[name] = data[at : at + n_bytes].view(dtype).reshape(shape)
-        at += n_bytes + -n_bytes % _ALIGNED
-    return Checkpoint(path, _records(about, arrays), _run(arrays))
+    try:
+        about = json.loads(body[:stop].tobytes())
+        if about["version"] != _VERSION:
+            raise DamagedStoreError(f"{path} is of another version of sercache; {remedy}")
+        for name, dtype, shape in about["arrays"]:
+            if dtype not in _DTYPES:
+                raise ValueError(f"an array of {dtype}")
+            n_bytes = prod(shape) * np.dtype(dtype).itemsize
+            arrays[name] = data[at : at + n_bytes].view(dtype).reshape(shape)
+            at += n_bytes + -n_bytes % _ALIGNED
+        records = _records(about, arrays)
+        schema.check_packed(records.values())
+        run = _run(arrays)
+        _check_run(run, records)
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        IndexError,
+        RecursionError,
+        OverflowError,
+    ) as fault:  # made up: its checksum fits
+        raise DamagedStoreError(f"{path} is not what sercache writes ({fault}); {remedy}") from fault
+    return Checkpoint(path, records, run)
+
+
+def _check_run(run: Run, records: Mapping[int, Record]) -> None:
+    """Raise ValueError where the index leads to a row that no record has."""
+    numbers, rows = np.asarray(run.numbers, np.int64), np.asarray(run.rows, np.int64)
+    known = np.array(sorted(records), np.int64)
+    n_rows = np.array([len(records[number].ids) for number in known.tolist()], np.int64)
+    at = np.searchsorted(known, numbers)
+    if len(numbers) != n_rows.sum() or len(rows) != len(numbers) or len(run.hashes) != len(numbers):
+        raise ValueError("the index has other rows than the records")
+    at = np.minimum(at, len(known) - 1)
+    if len(numbers) and ((known[at] != numbers) | (rows < 0) | (rows >= n_rows[at])).any():
+        raise ValueError("the index leads nowhere")
 
 
 def _records(about: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[int, Record]:
@@ -109,6 +139,7 @@ def _records(about: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[in
     }
     records, at = {}, 0
     for head, n_rows in zip(about["heads"], about["n_rows"], strict=True):
+        schema.check_head(head)
         own = {name: column[at : at + n_rows] for name, column in columns.items()}
         records[head["number"]] = replace(commits.parse(head), **own)
         at += n_rows

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from sercache.errors import DamagedStoreError
-from sercache.stores import checked_json
+from sercache.stores import checked_json, schema
 from sercache.stores.columns import Checksums, Texts
-from sercache.stores.durable import replace_file
+from sercache.stores.durable import repair_command, replace_file
 
 _NAME = re.compile(r"(\d{8,})\.json")
 
@@ -98,13 +98,17 @@ def numbers(folder: Path) -> list[int]:
 
 def load(path: Path) -> Record:
     """The record in a file. Raises DamagedStoreError where it is not what was committed under that name."""
-    record = parse(checked_json.load(path, "run sercache verify --repair"))
-    if path != record_path(path.parents[1], record.number):
-        raise DamagedStoreError(f"commit record {path} is that of commit {record.number}; remove the copy")
-    if any(Path(name).is_absolute() or ".." in Path(name).parts for name in file_names(record)):
+    remedy = repair_command(path.parents[2])
+    fields = checked_json.load(path, remedy)
+    try:
+        schema.check_record(fields)
+    except schema.SchemaError as fault:
         raise DamagedStoreError(
-            f"commit record {path} names files outside of its store; do not use this store"
-        )
+            f"commit record {path} is not what sercache writes: {fault}; {remedy}"
+        ) from fault
+    record = parse(fields)
+    if path != record_path(path.parents[1], record.number):
+        raise DamagedStoreError(f"commit record {path} is that of commit {record.number}; {remedy}")
     return record
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import google_crc32c
 import numpy as np
@@ -103,21 +105,67 @@ def write_faults_named(folder: Path) -> Iterator[None]:
         raise
 
 
+def open_plain(path: Path) -> BinaryIO:
+    """A small file of a store, open for reading.
+
+    Raises FileNotFoundError or NotADirectoryError where it is not there, DamagedStoreError where it is a link or no
+    file that holds bytes, StoreError where the system does not give it.
+    """
+    store = next((each.parent for each in path.parents if each.name == "ledger"), path.parent)
+    try:
+        # A pipe in its place would wait for ever, a link may lead anywhere.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as fault:
+        if fault.errno in (errno.ELOOP, errno.ENXIO):
+            raise DamagedStoreError(
+                f"{path} is a link or no plain file, expected the file itself; {repair_command(store)}"
+            ) from fault
+        raise read_fault(path, fault, store) from fault
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise DamagedStoreError(f"{path} is no plain file; {repair_command(store)}")
+    return os.fdopen(descriptor, "rb")
+
+
+def read_whole(path: Path) -> bytes:
+    """All of a small file of a store. Raises as ``open_plain``."""
+    with open_plain(path) as file:
+        try:
+            return file.read()
+        except OSError as fault:
+            raise read_fault(path, fault, path.parent) from fault
+
+
+class Stamp(NamedTuple):
+    """What changes with a file's bytes."""
+
+    size: int
+    changed_ns: int
+    inode: int
+
+
 class Opened:
     """A committed file, open for reading by byte ranges; a context manager.
 
-    A failing disk is an OSError, where a memory map would end the process. Raises DamagedStoreError where the
-    file is missing.
+    Files are opened for each read: nothing is shared between threads or forked processes, and a failing
+    disk is an error, where a memory map would end the process. Raises DamagedStoreError where the file
+    is missing, a link, or none that holds bytes; StoreError where the system does not give it.
     """
 
     def __init__(self, path: str) -> None:
+        """``path``: ``<store>/<folder>/<name>``."""
         self._path = path
         try:
-            self._descriptor = os.open(path, os.O_RDONLY)
-        except FileNotFoundError as fault:
-            raise DamagedStoreError(
-                f"{path} is committed and missing; run sercache verify --repair"
-            ) from fault
+            # A pipe in its place would wait for ever, a link may lead anywhere.
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as fault:
+            raise self._named(fault) from fault
+        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            os.close(self._descriptor)
+            del self._descriptor
+            raise DamagedStoreError(f"{path} is no plain file; {repair_command(self._store)}")
 
     def __enter__(self) -> Opened:
         return self
@@ -129,6 +177,11 @@ class Opened:
         """Bytes of the file."""
         return os.fstat(self._descriptor).st_size
 
+    def stamp(self) -> Stamp:
+        """What tells whether its bytes were changed."""
+        found = os.fstat(self._descriptor)
+        return Stamp(found.st_size, found.st_mtime_ns, found.st_ino)
+
     def read_states(self, out: np.ndarray, first: int, step: int, states: Sequence[int]) -> None:
         """Rows of each state, (L', T, D): those of state s lie at ``first + s * step``. Raises as ``read_into``."""
         for rows, state in zip(out, states, strict=True):
@@ -137,15 +190,51 @@ class Opened:
     def read_into(self, out: np.ndarray, offset: int) -> None:
         """Fill the C-contiguous ``out`` from the bytes at ``offset``.
 
-        Raises DamagedStoreError where the file ends before that.
+        Raises DamagedStoreError where the file ends before that or the disk cannot read it, StoreError.
         """
         view = out.reshape(-1).view(np.uint8).data
         done = 0
         while done < len(view):  # one call gives at most 2 GiB
-            got = os.preadv(self._descriptor, [view[done:]], offset + done)
+            try:
+                got = os.preadv(self._descriptor, [view[done:]], offset + done)
+            except OSError as fault:
+                raise self._named(fault) from fault
             if got == 0:
                 raise DamagedStoreError(
                     f"{self._path} ends at byte {offset + done}, expected {offset + len(view)}; "
-                    "run sercache verify --repair"
+                    f"{repair_command(self._store)}"
                 )
             done += got
+
+    @property
+    def _store(self) -> str:
+        return str(Path(self._path).parents[1])
+
+    def _named(self, fault: OSError) -> StoreError:
+        if fault.errno in (errno.ENOENT, errno.ENOTDIR):
+            return DamagedStoreError(f"{self._path} is committed and missing; {repair_command(self._store)}")
+        if fault.errno in (errno.ELOOP, errno.ENXIO):
+            return DamagedStoreError(
+                f"{self._path} is a link or no plain file, expected the file itself; {repair_command(self._store)}"
+            )
+        return read_fault(Path(self._path), fault, self._store)
+
+
+def repair_command(store: Path | str) -> str:
+    """What to do about damage in a store."""
+    return f"run sercache verify {shlex.quote(str(store))} --repair"
+
+
+def read_fault(path: Path, fault: OSError, store: Path | str) -> StoreError:
+    """What the system says of a file that cannot be read, and what to do; only a failing disk is damage."""
+    about = f"{path} cannot be read: {fault.strerror or fault}"
+    if fault.errno == errno.EIO:
+        return DamagedStoreError(f"{about}; see whether the disk is sound, then {repair_command(store)}")
+    remedies = {
+        errno.EMFILE: "allow more open files (ulimit -n), or use fewer processes",
+        errno.ENFILE: "allow more open files (ulimit -n), or use fewer processes",
+        errno.EACCES: "see who may read it (ls -l)",
+        errno.EPERM: "see who may read it (ls -l)",
+        errno.ESTALE: "the file server lost it for a moment: run the same command again",
+    }
+    return StoreError(f"{about}; {remedies.get(fault.errno or 0, 'run the same command again')}")

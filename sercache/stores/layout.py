@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args
 
 import sercache
 from sercache.catalog import file_name, unknown
-from sercache.errors import SercacheError, StoreError, UnknownNameError
-from sercache.stores import checked_json
+from sercache.errors import DamagedStoreError, SercacheError, StoreError, UnknownNameError
+from sercache.stores import checked_json, schema
 from sercache.stores.dtypes import STORED
 from sercache.stores.spec import FeatureSpec
 
@@ -126,19 +126,35 @@ def load(path: Path) -> Layout:
     """
     file = spec_path(path)
     try:
-        record = checked_json.load(file, f"restore it, or remove {path} and extract again")
+        remedy = f"restore it, or remove {path} and extract again"
+        record = checked_json.load(file, remedy)
         if record["layout"] != LAYOUT:
             raise StoreError(
-                f"{path} has store layout {record['layout']}, this sercache reads {LAYOUT}; update sercache"
+                f"{path} has store layout {str(record['layout'])[:20]}, this sercache reads {LAYOUT}; update sercache"
             )
-        check_format(record["format"])
+        schema.check_spec(record)
+        if record["format"] not in FORMATS:
+            raise schema.SchemaError(f"its format is none of {', '.join(FORMATS)}")
+        _check_folders(path)
         return Layout(path, FeatureSpec.from_json(record["spec"]), record["format"], Sizes(**record["sizes"]))
     except (FileNotFoundError, NotADirectoryError) as fault:
         raise StoreError(f"{path} is not a feature store ({file} is missing); see sercache info") from fault
     except OSError as fault:
         raise StoreError(f"{file} cannot be read: {fault.strerror}; see who may read it") from fault
+    except schema.SchemaError as fault:
+        raise DamagedStoreError(f"{file} is not what sercache writes: {fault}; {remedy}") from fault
     except (KeyError, TypeError) as fault:
         raise StoreError(f"{file} is of another version of sercache ({fault}); update sercache") from fault
+
+
+def _check_folders(path: Path) -> None:
+    """Raise DamagedStoreError where a folder of features or records leads out of the store."""
+    for name in (*schema.FOLDERS, "ledger", "ledger/commits"):
+        folder = path / name
+        if folder.is_symlink() and not folder.resolve().is_relative_to(path.resolve()):
+            raise DamagedStoreError(
+                f"{folder} is a symbolic link out of its store; put the folder itself in its place"
+            )
 
 
 def find(cache: Path) -> list[tuple[Path, FeatureSpec]]:

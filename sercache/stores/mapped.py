@@ -14,6 +14,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -49,8 +50,9 @@ class KeptOpen(Opened):
         self._map: mmap.mmap | None = None
         self._believed_until = [0.0] * ((self._size >> _BLOCK_BITS) + 1)
         if self._size and _mincore is not None:
-            self._map = mmap.mmap(self._descriptor, self._size, prot=mmap.PROT_READ)
-            self._address = np.frombuffer(self._map, np.uint8).ctypes.data
+            with suppress(OSError, ValueError):  # a disk without maps, or no descriptor left: it is read
+                self._map = mmap.mmap(self._descriptor, self._size, prot=mmap.PROT_READ)
+                self._address = np.frombuffer(self._map, np.uint8).ctypes.data
 
     def __enter__(self) -> KeptOpen:
         return self

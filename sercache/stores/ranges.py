@@ -8,18 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from sercache.errors import MissingFeaturesError
-from sercache.stores.commits import File, Record, Table, file_names
+from sercache.stores.commits import File, Record, file_names
 from sercache.stores.dtypes import STORED
 from sercache.stores.durable import Opened, crc32c
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Place
+
+_PIECE = 2**24
+"""Bytes that are read at a time where a file may be of any length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """Some frames of an utterance: those of state s lie in a file, one after another, at ``first + s * step``."""
 
-    path: str
+    name: str
+    """Of the file, relative to the store."""
     n_frames: int
     first: int
     """Bytes."""
@@ -44,47 +48,51 @@ def stretches(layout: Layout, place: Place) -> list[Stretch]:
         start, stop = max(low - at, 0), min(high - at, block.n_frames)
         if start < stop:
             first, step = block.offset + start * frame_bytes, block.stride * frame_bytes
-            found.append(Stretch(f"{layout.path}/{block.file}", stop - start, first, step))
+            found.append(Stretch(block.file, stop - start, first, step))
         at += block.n_frames
     return found
 
 
 def read_frames(
-    layout: Layout, parts: Sequence[Stretch], states: Sequence[int], opened: Callable[[str], Opened] = Opened
+    layout: Layout, parts: Sequence[Stretch], states: Sequence[int], opened: Callable[[str], Opened]
 ) -> np.ndarray:
-    """Frames (L', T, D), as stored, of the states with these indices; ``opened`` gives the files.
+    """Frames (L', T, D), as stored, of the states with these indices; ``opened`` gives the files by name.
 
-    Raises DamagedStoreError for a file that is missing or cut short.
+    Raises DamagedStoreError for a file that is missing or cut short, StoreError.
     """
     n_frames = sum(part.n_frames for part in parts)
     out, at = np.empty((len(states), n_frames, layout.spec.dim), STORED[layout.spec.dtype]), 0
     for part in parts:
-        with opened(part.path) as file:
+        with opened(part.name) as file:
             file.read_states(out[:, at : at + part.n_frames], part.first, part.step, states)
         at += part.n_frames
     return out
 
 
 def read_rows(
-    layout: Layout, table: Table, rows: np.ndarray, into: np.ndarray, states: Sequence[int], out: np.ndarray
+    layout: Layout,
+    opened: Opened,
+    offset: int,
+    places: tuple[np.ndarray, np.ndarray],
+    states: Sequence[int],
+    out: np.ndarray,
 ) -> None:
-    """Rows of a pooled table (those of ``rows``) into the rows ``into`` of ``out`` (U, L', D).
+    """Rows of a pooled table, which begins at byte ``offset``, into rows of ``out`` (U, L', D): (from, to).
 
-    Neighbouring rows and states are read at once: a whole table is one read. Raises DamagedStoreError.
+    Neighbouring rows and states are read at once: a whole table is one read. Raises DamagedStoreError, StoreError.
     """
+    rows, into = places
     n_states = len(layout.spec.states)
     state_bytes = layout.spec.dim * 4
     row_bytes = n_states * state_bytes
-    with Opened(f"{layout.path}/{table.file}") as file:
-        if list(states) == list(range(n_states)):
-            for row, to, count in _runs(rows, into):
-                file.read_into(out[to : to + count], table.offset + row * row_bytes)
-            return
-        runs = list(_runs(np.array(states, int), np.arange(len(states))))
-        for row, to in zip(rows.tolist(), into.tolist(), strict=True):
-            for state, k, count in runs:
-                offset = table.offset + row * row_bytes + state * state_bytes
-                file.read_into(out[to, k : k + count], offset)
+    if list(states) == list(range(n_states)):
+        for row, to, count in _runs(rows, into):
+            opened.read_into(out[to : to + count], offset + row * row_bytes)
+        return
+    runs = list(_runs(np.array(states, int), np.arange(len(states))))
+    for row, to in zip(rows.tolist(), into.tolist(), strict=True):
+        for state, k, count in runs:
+            opened.read_into(out[to, k : k + count], offset + row * row_bytes + state * state_bytes)
 
 
 def measure_files(layout: Layout, record: Record) -> list[File]:
@@ -101,9 +109,11 @@ def rest_crc(layout: Layout, record: Record, name: str) -> str:
     with Opened(f"{layout.path}/{name}") as file:
         size = file.size()
         for start, stop in [*sorted(_feature_bytes(layout, record, name)), (size, size)]:
-            gap = np.empty(max(0, start - at), np.uint8)
-            file.read_into(gap, at)
-            crc, at = crc32c(gap, crc), stop
+            for begin in range(at, min(start, size), _PIECE):
+                gap = np.empty(min(_PIECE, min(start, size) - begin), np.uint8)
+                file.read_into(gap, begin)
+                crc = crc32c(gap, crc)
+            at = max(at, stop)
     return f"{crc:08x}"
 
 

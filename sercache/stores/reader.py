@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, ValuesView
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from sercache.stores.layout import Layout, load
 from sercache.stores.ledger import Ledger, Place
 from sercache.stores.mapped import Files
 from sercache.stores.ranges import Stretch, read_frames, read_rows, stretches
+from sercache.stores.watch import Watch
 
 _MOST_REMEMBERED = 2**16
 """Places of utterances that a reader keeps at hand."""
@@ -33,7 +35,7 @@ class Reader:
         self._found: dict[str, Place] = {}
         self._parts: dict[str, list[Stretch]] = {}
         self._states: dict[tuple[str, ...] | None, Sequence[int]] = {}
-        self._files = Files()
+        self._watch = Watch(self.layout, Files())
         self.refresh()
 
     def refresh(self) -> bool:
@@ -55,7 +57,8 @@ class Reader:
         """Frames (L', T, D) of one utterance, float16 or float32 as stored, bfloat16 as float32.
 
         Raises MissingFeaturesError for an id or frames that the store lacks, UnknownNameError for a state,
-        DamagedStoreError for a file that is missing or cut short. Checksums are ``verify``'s to check.
+        DamagedStoreError for a file that is missing, cut short, or holds other bytes than were written: each
+        state is compared with its checksum when it is first read, and again where its file has changed.
         """
         return self._read(id, self._indices(states))
 
@@ -68,11 +71,16 @@ class Reader:
         return out
 
     def _read(self, id: str, states: Sequence[int]) -> np.ndarray:
+        record, row = self._find(id)
         parts = self._parts.get(id)
         if parts is None:
-            place = self._find(id)
-            parts = self._parts[id] = stretches(self.layout, place)
-        return decode_frames(read_frames(self.layout, parts, states, self._files), self.spec.dtype)
+            parts = stretches(self.layout, (record, row))
+            # Before there is memory for what a made-up record claims.
+            self._watch.look(record, (part.name for part in parts))
+            self._parts[id] = parts
+        stored = read_frames(self.layout, parts, states, partial(self._watch.open, record))
+        self._watch.check_frames(record, row, states, stored)
+        return decode_frames(stored, self.spec.dtype)
 
     def pooled(
         self, ids: Sequence[str] | None = None, states: Sequence[str] | None = None, what: str = "mean"
@@ -86,8 +94,31 @@ class Reader:
         indices = self._indices(states)
         out = np.empty((len(self._ledger if ids is None else ids), len(indices), self.spec.dim), "<f4")
         for record, rows, into in self._everything() if ids is None else self._chosen(ids):
-            read_rows(self.layout, record.tables[what], rows, into, indices, out)
+            self._read_rows(record, what, (rows, into), indices, out)
         return out
+
+    def _read_rows(
+        self,
+        record: Record,
+        what: str,
+        places: tuple[np.ndarray, np.ndarray],
+        states: Sequence[int],
+        out: np.ndarray,
+    ) -> None:
+        """Rows of one commit, (from, to); those that were never compared are read whole for it."""
+        table, (rows, into) = record.tables[what], places
+        with self._watch.open(record, table.file) as file:
+            read_rows(self.layout, file, table.offset, places, states, out)
+            new = self._watch.unseen(record, what, rows)
+            if not len(new):
+                return
+            everything = range(len(self.spec.states))
+            whole = out[into[new]]
+            if states != everything:
+                whole = np.empty((len(new), len(everything), self.spec.dim), "<f4")
+                one_by_one = (rows[new], np.arange(len(new)))
+                read_rows(self.layout, file, table.offset, one_by_one, everything, whole)
+            self._watch.check_rows(record, what, rows[new], whole)
 
     def _everything(self) -> Iterator[tuple[Record, np.ndarray, np.ndarray]]:
         """Each record with its rows that exist, and where they stand among all."""

@@ -1,0 +1,139 @@
+"""Watch: which features this process has read and found to be what was committed.
+
+Each state of each utterance is compared with its checksum when it is first read, and again where its file has
+changed since (size, time of change, inode). CRC-32C takes a small part of what reading takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import cast
+
+import numpy as np
+
+from sercache.errors import DamagedStoreError
+from sercache.stores.columns import Checksums
+from sercache.stores.commits import Record
+from sercache.stores.durable import Opened, Stamp, crc32c, repair_command
+from sercache.stores.layout import Layout
+
+_WHICH = {"mean": 0, "std": 1}
+
+
+@dataclass
+class _Seen:
+    """Of one commit: its files as they were, and what of it was found right."""
+
+    frames: list[int]
+    """A bit for each state of each utterance."""
+    pooled: np.ndarray
+    """(2, U) bool: mean, std."""
+    stamps: dict[str, Stamp] = field(default_factory=dict)
+
+
+class Watch:
+    """Opens the files of a store and compares what is read of them for the first time."""
+
+    def __init__(self, layout: Layout, opened: Callable[[str], Opened] = Opened) -> None:
+        """``opened`` opens a file by its path."""
+        self._layout = layout
+        self._opened = opened
+        self._store = str(layout.path)
+        self._seen: dict[int, _Seen] = {}
+
+    def open(self, record: Record, name: str) -> Opened:
+        """A file of a commit. Raises DamagedStoreError where it is missing or of another size, StoreError."""
+        file = self._opened(f"{self._store}/{name}")
+        stamp = file.stamp()
+        if self._of(record).stamps.get(name) != stamp:
+            try:
+                self._note(record, name, stamp)
+            except BaseException:
+                file.__exit__()
+                raise
+        return file
+
+    def look(self, record: Record, names: Iterable[str]) -> None:
+        """See that files are there and as large as their commit says, where that was not seen before."""
+        seen = self._of(record).stamps
+        for name in names:
+            if name not in seen:
+                self.open(record, name).__exit__()
+
+    def _note(self, record: Record, name: str, stamp: Stamp) -> None:
+        expected = next(each.size for each in record.files if each.name == name)
+        if stamp.size != expected:
+            raise DamagedStoreError(
+                f"{self._store}/{name} has {stamp.size} bytes, expected {expected}; {repair_command(self._store)}"
+            )
+        if _end(self._layout, record, name) > expected:
+            raise DamagedStoreError(
+                f"commit record {record.number} of {self._store} says that features lie beyond the end of {name}; "
+                f"{repair_command(self._store)}"
+            )
+        if name in self._of(record).stamps:
+            del self._seen[record.number]  # it was changed: what was found right counts no more
+        self._of(record).stamps[name] = stamp
+
+    def check_frames(self, record: Record, row: int, states: Sequence[int], frames: np.ndarray) -> None:
+        """Compare frames (L', T, D) of these states, as stored. Raises DamagedStoreError."""
+        seen = self._of(record).frames
+        mask = seen[row]
+        if mask == self._all:
+            return
+        for k, state in enumerate(states):
+            if mask >> state & 1:
+                continue
+            if crc32c(frames[k]) != int(cast(Checksums, record.frame_crcs).values[row, state]):
+                raise self._differs(record, row, f"state {self._layout.spec.states[state]}")
+            mask |= 1 << state
+        seen[row] = mask
+
+    @cached_property
+    def _all(self) -> int:
+        return (1 << len(self._layout.spec.states)) - 1
+
+    def unseen(self, record: Record, what: str, rows: np.ndarray) -> np.ndarray:
+        """Which of these rows were not compared yet: their positions."""
+        return np.flatnonzero(~self._of(record).pooled[_WHICH[what], rows])
+
+    def check_rows(self, record: Record, what: str, rows: np.ndarray, values: np.ndarray) -> None:
+        """Compare means or deviations (U, L, D) of all states. Raises DamagedStoreError."""
+        expected = cast(Checksums, record.pooled_crcs).values[rows, _WHICH[what]].tolist()
+        for row, crc, value in zip(rows.tolist(), expected, values, strict=True):
+            if crc32c(value) != crc:
+                raise self._differs(record, row, f"the {what}")
+        self._of(record).pooled[_WHICH[what], rows] = True
+
+    def _of(self, record: Record) -> _Seen:
+        found = self._seen.get(record.number)
+        if found is None:
+            n_rows, n_states = len(record.ids), len(self._layout.spec.states)
+            widths = cast(Checksums, record.frame_crcs).values.shape[1:]
+            if record.blocks and widths != (n_states,):
+                raise DamagedStoreError(
+                    f"commit record {record.number} of {self._store} is not one of {n_states} states; "
+                    f"{repair_command(self._store)}"
+                )
+            found = self._seen[record.number] = _Seen([0] * n_rows, np.zeros((2, n_rows), bool))
+        return found
+
+    def _differs(self, record: Record, row: int, what: str) -> DamagedStoreError:
+        return DamagedStoreError(
+            f"{self._store} is damaged: {what} of {record.ids[row]} is not what was written; "
+            f"{repair_command(self._store)}"
+        )
+
+
+def _end(layout: Layout, record: Record, name: str) -> int:
+    """The byte behind the last feature that a record places in a file."""
+    n_states, ends = len(layout.spec.states), [0]
+    for block in record.blocks:
+        if block.file == name:
+            n_rows = (n_states - 1) * block.stride + block.n_frames
+            ends.append(block.offset + n_rows * layout.frame_bytes)
+    row_bytes = n_states * layout.spec.dim * 4
+    ends += [t.offset + len(record.ids) * row_bytes for t in record.tables.values() if t.file == name]
+    return max(ends)
