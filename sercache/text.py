@@ -24,6 +24,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_LFS = b"version https://git-lfs"
 _EAST_ASIAN = ("gb18030", "big5hkscs", "cp932", "euc_jp", "cp949")
 _SINGLE = (
     "cp1252", "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874",
@@ -89,6 +90,8 @@ def decode(data: bytes, where: object, published: Sequence[str] = ()) -> str:
     Named is what ``reading_as`` says, then ``published``: the encodings that a corpus' owners use. Raises TextError,
     with the line and the encodings that would read it, for anything else; ``where`` is the file for people.
     """
+    if data.startswith(_LFS):
+        raise TextError(f"{where} is a git-LFS pointer, not the file; run `git lfs pull` in its folder")
     encoding = _by_itself(data)
     if encoding is not None:
         return _strictly(data, encoding, where)
@@ -137,7 +140,7 @@ def _by_itself(data: bytes) -> str | None:
     head = data[:4000]
     # ASCII in UTF-16 has a zero in every second byte, which no 8-bit encoding of text has.
     for encoding, zeros in (("utf-16-le", head[1::2]), ("utf-16-be", head[0::2])):
-        if zeros and zeros.count(0) > len(zeros) * 0.4:
+        if zeros and zeros.count(0) > len(zeros) * 0.4 and _fits(data, encoding):
             return encoding
     return "utf-8" if _fits(data, "utf-8") else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 
 import corpus_trees
@@ -173,3 +174,31 @@ def test_casia_reads_folders(tmp_path):
     corpus = casia.read(root)
     assert corpus.labels()["zhaozuoxiang/happy/250"] == "happiness"
     assert [s.what for s in corpus.skipped] == ["someone/angry/201.wav"]
+
+
+def test_cremad_under_its_older_name(tmp_path):
+    root = corpus_trees.cremad(tmp_path)
+    corpus_trees.write_wav(root / "AudioWAV" / "1040_ITH_SAD_X.wav")
+    table = root / "processedResults" / "summaryTable.csv"
+    table.write_text(table.read_text() + '"3","1040_ITH_SAD_X","S","50","D","9","D","8"\n')
+    found = cremad.read(root).by_id()["1040_ITH_SAD_XX"]
+    assert (found.raw_label, found.path.name) == ("SAD", "1040_ITH_SAD_X.wav")
+    assert found.ratings[0].labels == ("sadness",)
+    corpus_trees.write_wav(root / "AudioWAV" / "1040_ITH_SAD_XX.wav")
+    corpus = cremad.read(root)
+    assert "1040_ITH_SAD_XX" in corpus.by_id()
+    assert any("1 files repeat names" in s.reason for s in corpus.skipped)
+
+
+@pytest.mark.parametrize("name", ["a01_(1).wav", "a01(1).WAV", "a01 (1).wav"])
+def test_aesdd_with_other_spaces(tmp_path, name):
+    corpus_trees.write_wav(tmp_path / "anger" / name)
+    assert [u.id for u in aesdd.read(tmp_path).utterances] == ["anger/a01 (1)"]
+
+
+def test_names_that_macos_took_apart_are_composed(tmp_path):
+    corpus_trees.write_wav(tmp_path / unicodedata.normalize("NFD", "1157_kz_güneş.wav"))
+    (found,) = turev.read(tmp_path).utterances
+    assert found.id == unicodedata.normalize("NFC", "1157_kz_güneş")
+    assert found.transcript == "güneş"
+    assert found.path.is_file()

@@ -6,6 +6,7 @@ import unicodedata
 
 import corpus_trees
 import pytest
+from corpus_trees._tables import MELD_FOLDERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -137,7 +138,10 @@ def test_meld_films_and_missing_clips_are_told(tmp_path):
     assert corpus.warnings[0].startswith("7 clips are mp4 films")
     assert "ffmpeg" in corpus.warnings[0]
     assert corpus.by_id()["train_dia0_utt0"].path.suffix == ".wav"
-    assert [s.reason for s in corpus.skipped] == ["no such table", "train_dia0_utt1: no clip"]
+    assert [s.reason for s in corpus.skipped] == [
+        "no such table",
+        "train_dia0_utt1: no clip dia0_utt1 (.wav, .flac, .mp4) in train/train_splits",
+    ]
 
 
 @pytest.mark.parametrize("merged", [False, True])
@@ -253,3 +257,53 @@ def test_audformat_codes_are_read_as_their_words_and_close_segments_apart(tmp_pa
     }
     assert "4 recordings have names that the disk spells otherwise" in corpus.warnings[0]
     assert "'anger' (2) and 'Anger' (1) are the class anger" in corpus.warnings[1]
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        {
+            "train": "train_splits_wav",
+            "dev": "dev_splits_complete_wav",
+            "test": "output_repeated_splits_test_wav",
+        },
+        {"train": "audio/train", "dev": "audio/dev", "test": "audio/test"},
+        {"train": "MELD.Raw/TRAIN/train_splits", "dev": "MELD.Raw/Dev", "test": "wavs-test"},
+    ],
+)
+def test_meld_in_the_folders_of_its_copies(tmp_path, folders):
+    root = corpus_trees.meld(tmp_path / "from")
+    copy = tmp_path / "test" / "meld"  # what lies above the root names no part
+    for part, name in folders.items():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / part / MELD_FOLDERS[part]).rename(copy / name)
+        (root / f"{part}_sent_emo.csv").rename((copy / name).parent / f"{part}_sent_emo.csv")
+    corpus = meld.read(copy)
+    assert len(corpus.utterances) == 10
+    assert {u.partition for u in corpus.utterances} == {"train", "dev", "test"}
+
+
+def test_meld_without_a_clip_says_where_it_looked(tmp_path):
+    root = corpus_trees.meld(tmp_path)
+    (root / "train").rename(root / "clips")
+    (root / "clips" / "train_splits").rename(root / "clips" / "all")
+    corpus = meld.read(root)
+    assert "in folders called train or train_splits: there is none" in corpus.skipped[0].reason
+    for table in root.glob("*.csv"):
+        table.unlink()
+    with pytest.raises(CorpusError, match=r"looked for the tables train_sent_emo\.csv"):
+        meld.read(root)
+
+
+def test_msp_improv_and_voxceleb_one_folder_deeper(tmp_path):
+    corpus_trees.msp_improv(tmp_path / "a" / "unpacked" / "MSP-IMPROV", "Audio")
+    assert msp_improv.read(tmp_path / "a").utterances
+    corpus_trees.voxceleb1(tmp_path / "b" / "unpacked" / "vox1")
+    assert len(voxceleb1.read(tmp_path / "b").utterances) == 9
+
+
+def test_a_table_that_git_did_not_fetch_is_called_so(tmp_path):
+    root = corpus_trees.meld(tmp_path)
+    (root / "dev_sent_emo.csv").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(CorpusError, match=r"dev_sent_emo\.csv is a git-LFS pointer"):
+        meld.read(root)

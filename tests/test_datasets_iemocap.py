@@ -144,7 +144,10 @@ def test_a_turn_labelled_twice_differently_is_left_out(tmp_path):
 @given(st.binary(max_size=400))
 @settings(max_examples=150, deadline=None)
 def test_any_bytes_in_a_label_file(tmp_path_factory, content):
-    turns, _ = read_label_text(tmp_path_factory.getbasetemp(), content)
+    try:
+        turns, _ = read_label_text(tmp_path_factory.getbasetemp(), content)
+    except CorpusError:  # a mark of UTF-16 in front of what is none, a git-LFS pointer
+        return
     assert all(turn.label in text.CODES for turn in turns.values())
 
 
@@ -180,5 +183,18 @@ def test_a_damaged_line_changes_no_other_label(tmp_path_factory, number, junk):
 def test_any_bytes_in_a_transcript_and_an_alignment(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "some.txt"
     path.write_bytes(content)
-    assert all(name.startswith("Ses0") for name in text.read_transcripts(path))
-    assert text.has_words(path) in (True, False)
+    try:
+        assert all(name.startswith("Ses0") for name in text.read_transcripts(path))
+        assert text.has_words(path) in (True, False)
+    except CorpusError:  # as above
+        return
+
+
+def test_sessions_that_were_unpacked_into_folders_of_their_names(tmp_path):
+    root = corpus_trees.iemocap(tmp_path)
+    expected = [u.id for u in iemocap.read(root).utterances]
+    (session,) = [path for path in root.rglob("Session1") if path.is_dir()]
+    session.rename(session.with_name("moved"))
+    session.mkdir()
+    session.with_name("moved").rename(session / "Session1")
+    assert [u.id for u in iemocap.read(root).utterances] == expected

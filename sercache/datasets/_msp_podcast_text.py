@@ -15,7 +15,7 @@ _CODES = frozenset("ASHUFDCNOX")
 _ID = re.compile(r"MSP-PODCAST_\w+")
 _NUMBER = r"\s*(NaN|\d+(?:\.\d+)?)\s*"
 _TURN = re.compile(
-    rf"(?P<file>MSP-PODCAST_\w+)\.wav\s*;\s*(?P<label>\w)\s*;\s*A:{_NUMBER};\s*V:{_NUMBER};\s*D:{_NUMBER};?"
+    rf"(?P<file>MSP-PODCAST_\w+)\.(?i:wav)\s*;\s*(?P<label>\w)\s*;\s*A:{_NUMBER};\s*V:{_NUMBER};\s*D:{_NUMBER};?"
 )
 _COLUMNS = ("FileName", "EmoClass", "EmoAct", "EmoVal", "EmoDom")
 
@@ -60,13 +60,18 @@ def _table(path: Path, skipped: list[Skipped]) -> list[Row]:
         raise CorpusError(f"msp-podcast: {path} has no column {missing[0]}")
     rows = []
     for number, cells in table:
-        name = cells["FileName"].removesuffix(".wav")
+        name = _stem(cells["FileName"])
         if not _ID.fullmatch(name) or cells["EmoClass"] not in _CODES:
             skipped.append(Skipped(f"{path.name}: line {number}", "no file name or no known label"))
             continue
         extra = (cells.get("SpkrID", ""), cells.get("Gender", ""), cells.get("Split_Set", ""))
         rows.append(Row(name, cells["EmoClass"], _scores([cells[c] for c in _COLUMNS[2:]]), *extra))
     return rows
+
+
+def _stem(name: str) -> str:
+    """A file name without its suffix, in whatever case that is."""
+    return re.sub(r"\.wav$", "", name, flags=re.IGNORECASE)
 
 
 def _text(path: Path, skipped: list[Skipped]) -> list[Row]:
@@ -100,5 +105,5 @@ def _pairs(lists: list[Path], kind: str) -> dict[str, str]:
             files = [f for f in fields if f.startswith("MSP-PODCAST_")]
             others = [f for f in fields if f not in files]
             if len(files) == len(others) == 1:
-                found[files[0].removesuffix(".wav")] = others[0]
+                found[_stem(files[0])] = others[0]
     return found

@@ -13,7 +13,7 @@ _CLASSES = {"a": "anger", "d": "disgust", "f": "fear", "h": "happiness", "s": "s
 _COUNTS = {"a": 121, "d": 122, "f": 120, "h": 119, "s": 122}
 _SPEAKERS = {"1": 100, "2": 100, "3": 98, "4": 99, "5": 107, "6": 100}
 # Five files write speaker 1 as (01); a letter behind the bracket is a further take.
-_NAME = re.compile(r"(?P<emotion>[adfhs])(?P<text>\d\d) ?\(0?(?P<speaker>[1-6])\)[a-z]?")
+_NAME = re.compile(r"(?P<emotion>[adfhs])(?P<text>\d\d)[ _]?(?P<rest>\(0?(?P<speaker>[1-6])\)[a-z]?)")
 
 INFO = CorpusInfo(
     title="Acted Emotional Speech Dynamic Database (AESDD)",
@@ -53,11 +53,13 @@ def _utterance(path: Path) -> Utterance | str | None:
     match = _NAME.fullmatch(path.stem)
     if match is None:
         return None
-    if path.stem == "s05 (3)":
-        return "cannot be read in the published download"
     emotion = match["emotion"]
+    # Copies write an underscore, or nothing, for the space.
+    name = f"{emotion}{match['text']} {match['rest']}"
+    if name == "s05 (3)":
+        return "cannot be read in the published download"
     return Utterance(
-        id=f"{_CLASSES[emotion]}/{path.stem}",
+        id=f"{_CLASSES[emotion]}/{name}",
         path=path,
         raw_label=emotion,
         speaker=match["speaker"],

@@ -62,7 +62,11 @@ def read(root: Path) -> Corpus:
         if video not in sounds:
             skipped.append(Skipped(video, f"no sound {video}.wav; {len(rows)} segments left out"))
             continue
-        transcripts = _transcripts(texts / f"{video}.txt") if texts else {}
+        try:
+            transcripts = _transcripts(texts / f"{video}.txt") if texts else {}
+        except CorpusError as fault:  # some files of the release are no text
+            skipped.append(Skipped(f"{video}.txt", f"transcripts left out: {fault}"))
+            transcripts = {}
         for k, (start, end, values) in enumerate(rows):
             if not end > max(start, 0.0):
                 skipped.append(Skipped(f"{video}[{k}]", f"ends at {end} s before it starts"))

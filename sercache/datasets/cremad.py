@@ -44,7 +44,7 @@ _WOMEN = {
 }  # fmt: skip
 _NAME = re.compile(
     rf"(?P<actor>10[0-8]\d|109[01])_(?P<text>{'|'.join(_SENTENCES)})_(?P<emotion>{'|'.join(_CLASSES)})_"
-    r"(?P<level>XX|LO|MD|HI)"
+    r"(?P<level>XX?|LO|MD|HI)"
 )
 
 
@@ -108,7 +108,7 @@ def _utterance(path: Path) -> Utterance | None:
     if match is None:
         return None
     return Utterance(
-        id=path.stem,
+        id=_whole(path.stem),
         path=path,
         raw_label=match["emotion"],
         speaker=match["actor"],
@@ -117,6 +117,11 @@ def _utterance(path: Path) -> Utterance | None:
         sex="F" if int(match["actor"]) in _WOMEN else "M",
         sentence=match["text"],
     )
+
+
+def _whole(name: str) -> str:
+    """A name as newer copies spell it: older ones have ``1040_ITH_SAD_X`` for ``1040_ITH_SAD_XX``."""
+    return f"{name}X" if name.endswith("_X") else name
 
 
 def _votes(root: Path) -> dict[str, tuple[Rating, ...]]:
@@ -131,5 +136,5 @@ def _votes(root: Path) -> dict[str, tuple[Rating, ...]]:
             letters = row.get(column, "").split(":")
             if all(letter in _VOTES for letter in letters):
                 ratings.append(Rating(column, tuple(_VOTES[letter] for letter in letters)))
-        found[row.get("FileName", "")] = tuple(ratings)
+        found[_whole(row.get("FileName", ""))] = tuple(ratings)
     return found

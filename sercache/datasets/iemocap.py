@@ -174,7 +174,9 @@ def read(root: Path) -> Corpus:
 def _sessions(folder: Path) -> list[Path]:
     """The session folders of a release, with their labels in place."""
     named = [p for p in entries(folder) if re.fullmatch(r"session[1-5]", p.name, re.IGNORECASE)]
-    return [p for p in named if child(p, "dialog", "EmoEvaluation") is not None]
+    # An archive of one session may have been unpacked into a folder of its name.
+    inner = [p / p.name if child(p, "dialog") is None and (p / p.name).is_dir() else p for p in named]
+    return [p for p in inner if child(p, "dialog", "EmoEvaluation") is not None]
 
 
 def _read_session(session: Path, root: Path) -> tuple[list[Utterance], list[Skipped]]:

@@ -99,7 +99,7 @@ def read(root: Path) -> Corpus:
     Raises CorpusError where there is no such file.
     """
     release = find_root(
-        root, "msp-improv", "the label file Evalution.txt", lambda p: _label_file(p) is not None, 1
+        root, "msp-improv", "the label file Evalution.txt", lambda p: _label_file(p) is not None
     )
     labels = _label_file(release)
     assert labels is not None

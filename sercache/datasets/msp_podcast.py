@@ -34,6 +34,9 @@ _PARTS = {
     "train": "train", "validation": "dev", "development": "dev", "test1": "test", "test2": "test2", "test3": "test3",
 }  # fmt: skip
 
+_PLACES = (("Audios",), ("Audio",), ("Audios", "Audio"), ("Audios", "Audios"), ("Audio", "Audio"))
+"""Folders of the recordings, in releases and in archives that were unpacked into folders of their name."""
+
 INFO = CorpusInfo(
     title="MSP-Podcast",
     language="en",
@@ -77,7 +80,9 @@ def read(root: Path) -> Corpus:
         if row.id in recordings:
             utterances.append(_utterance(row, recordings[row.id]))
         else:
-            skipped.append(Skipped(row.id, "no recording under Audios"))
+            skipped.append(
+                Skipped(row.id, f"no recording {row.id}.wav in {' or '.join(map('/'.join, _PLACES))}")
+            )
     release, warnings = _release(folder, len(rows))
     return assemble("msp-podcast", folder, INFO, utterances, skipped, release=release, warnings=warnings)
 
@@ -140,7 +145,7 @@ def _recordings(folder: Path) -> dict[str, Path]:
 
 
 def _wavs(folder: Path) -> Iterator[Path]:
-    for place in (("Audios",), ("Audio",), ("Audios", "Audio")):
+    for place in _PLACES:
         here = child(folder, *place)
         if here is not None:
             # One flat folder of some hundred thousand files: no sorting, no stat.

@@ -45,7 +45,7 @@ def read(root: Path) -> Corpus:
     Raises CorpusError where the list or all recordings are missing.
     """
     wanted = f"the list {_LISTS[0]} beside the folders dev/ and test/ or wav/"
-    folder = find_root(root, "voxceleb1", wanted, lambda p: any((p / name).is_file() for name in _LISTS), 1)
+    folder = find_root(root, "voxceleb1", wanted, lambda p: any((p / name).is_file() for name in _LISTS))
     listing = next(folder / name for name in _LISTS if (folder / name).is_file())
     sexes = _sexes(folder / "vox1_meta.csv")
     recordings = {"/".join((*p.parts[-3:-1], p.stem)): p for p in walk(root)}
