@@ -50,6 +50,7 @@ SETUP = Setup(
     seeds=(123, 1234, 2345, 3456, 4567),
     beside=("egemaps-20ms",),
 )
+UPDATES = 10_300  # at most: three sessions of five of 5,473 turns, 100 epochs
 
 SETUPS = {
     "ravdess": replace(

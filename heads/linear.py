@@ -13,6 +13,7 @@ from sercache.nn import linear, weighted_mean
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "baseline of sercache: linear probe on pooled states"
+BASELINE = True
 
 RECIPE = Recipe(optimiser="adam", lr=1e-3, batch_size=32, max_epochs=100, select="dev-loss", patience=10)
 

@@ -14,6 +14,7 @@ from heads._pooled_linear import PooledLinear
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "baseline of sercache: logistic regression (scikit-learn) on pooled states"
+BASELINE = True
 
 RECIPE = Recipe(select="last-epoch")
 

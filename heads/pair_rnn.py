@@ -47,6 +47,8 @@ SETUP = Setup(
     frames=True,
     beside=("bert-large-uncased:final:frames",),
 )
+OPEN = ("bucket", "max_frames", "select")
+UPDATES = 6_900  # at most: eight speakers of ten of 5,531 turns, 50 epochs
 
 SETUPS = {"msp-improv": replace(SETUP, dataset="msp-improv")}
 """The paper's second corpus: 12 speakers."""

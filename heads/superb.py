@@ -43,6 +43,9 @@ SETUP = Setup(
 )
 
 
+UPDATES = 30_000
+
+
 class Head(nn.Module):
     """Softmax-weighted states through two linear maps; gives logits (B, C)."""
 

@@ -15,6 +15,7 @@ from heads._pooled_linear import PooledLinear
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "baseline of sercache: linear support vector machine (scikit-learn) on pooled states"
+BASELINE = True
 
 RECIPE = Recipe(select="last-epoch")
 

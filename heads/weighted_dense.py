@@ -49,6 +49,7 @@ SETUP = Setup(
     max_frames=400,
     seeds=(123, 1234, 2345, 3456, 4567),
 )
+UPDATES = 10_300  # at most: three sessions of five of 5,473 turns, 100 epochs
 
 SETUPS = {
     "ravdess": replace(

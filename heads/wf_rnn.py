@@ -40,6 +40,8 @@ SETUP = Setup(
     states="blocks",
     frames=True,
 )
+OPEN = ("bucket", "max_frames", "select")
+UPDATES = 6_900  # at most: eight speakers of ten of 5,531 turns, 50 epochs
 
 SETUPS = {"msp-improv": replace(SETUP, dataset="msp-improv")}
 """The paper's second corpus: 12 speakers."""

@@ -11,7 +11,7 @@ from typing import Any
 from sercache import catalog, datasets, encoders, evaluation, extraction, recipe, settings, stores, text
 from sercache.commands._console import bar
 from sercache.commands._filling import carry_out, place_of, plan_for
-from sercache.commands._setup import Request, check_inputs, chosen_setup, head_options
+from sercache.commands._setup import Request, check_inputs, chosen_setup, head_options, published_of
 from sercache.commands.train import head_class
 from sercache.datasets import Corpus
 from sercache.encoders import Encoder
@@ -145,8 +145,7 @@ def train(
         beside=list(more.values()),
         test_on=[evaluation.Extra(other, its_store) for other, its_store in test_on],
         device=settings.resolve_device(device),
-        published=published,
-        published_recipe=module.RECIPE,
+        published=published_of(module, published),
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_type_hints
 
 from sercache.catalog import unknown
@@ -179,6 +179,20 @@ class Setup:
     def cached_frames(self) -> bool:
         """Whether sequences are read from the cache; what is trained above them may still be pooled."""
         return self.frames or self.boundaries[0] is not None
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a paper did, and which of it the paper leaves open."""
+
+    setup: Setup
+    recipe: Recipe
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the head, those at their defaults included."""
+    open: tuple[str, ...] = ()
+    """Fields of set-up, recipe and options that the paper does not fix: ``OPEN`` of the head's file."""
+    updates: int | None = None
+    """About how many updates a training of the paper makes, where that is known: ``UPDATES`` of the head's file."""
 
 
 def inputs(setup: Setup) -> tuple[Setup, ...]:

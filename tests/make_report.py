@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from sercache.evaluation.published import Difference
 from sercache.report.record import FoldRecord, Interval, Prediction, Report, Run, Score, Summary
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A number as a paper prints it."""
+
+    mean: float
+    std: float | None = None
+    differs: tuple[Difference, ...] = ()
+    where: str = "paper table: row, column"
+
 
 CLASSES = ("anger", "neutral", "sadness")
 

@@ -26,7 +26,7 @@ from sercache.evaluation import Extra, Progress, evaluate, gather
 from sercache.evaluation.layers import layer_weights
 from sercache.evaluation.material import fold_views
 from sercache.evaluation.scores import merge_clips, run_record, summarise
-from sercache.recipe import Recipe, Setup
+from sercache.recipe import Published, Recipe, Setup
 from sercache.report import runs
 from sercache.report.record import Interval, Prediction, Report, Run
 
@@ -204,8 +204,7 @@ def test_the_report_says_what_was_done() -> None:
         recipe=DEV_RECIPE,
         dev="next",
         normalise="global",
-        published=published,
-        published_recipe=dataclasses.replace(DEV_RECIPE, lr=1e-4),
+        published=Published(published, dataclasses.replace(DEV_RECIPE, lr=1e-4)),
     )
     assert report.deviations == (
         "encoder tiny instead of wavlm-large",
@@ -232,7 +231,7 @@ def test_the_report_says_what_was_done() -> None:
 
 
 def test_nothing_is_said_to_deviate_when_nothing_does() -> None:
-    report = run(published=dataclasses.replace(SETUP, task=None), published_recipe=RECIPE)
+    report = run(published=Published(dataclasses.replace(SETUP, task=None), RECIPE))
     assert report.deviations == ()
 
 

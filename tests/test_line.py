@@ -123,9 +123,9 @@ def test_the_same_numbers_again(sercache: Sercache, manifest: Path, tmp_path: Pa
     sercache("extract", "--encoder", "logmel", "--dataset", "manifest", "--root", manifest)
     train = ["train", "--head", "mlp", "--encoder", "logmel", "--dataset", "manifest", *QUICK]
     for name in ("a", "b"):
-        code, _, err = sercache(*train, "--name", name)
+        code, _, err = sercache(*train, "--name", name, "--runs", tmp_path / f"of-{name}")
         assert code == 0, err
-    a, b = (run_folders.load(tmp_path / "runs" / name) for name in ("a", "b"))
+    a, b = (run_folders.load(tmp_path / f"of-{name}" / name) for name in ("a", "b"))
     assert a.predictions == b.predictions
     assert [run.weights_sha256 for run in a.runs] == [run.weights_sha256 for run in b.runs]
 

@@ -7,25 +7,18 @@ import io
 import json
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from make_report import make_report
+from make_report import Printed, make_report
 
 from sercache.errors import DiskSpaceError, MissingExtraError, SettingsError
 from sercache.report import page, plots, runs, tables
 from sercache.report.record import Interval, Report, Score, Summary, score
 from sercache.report.render import Difference, Reference, Table, show
 from sercache.report.side_by_side import runs_tables
-
-
-@dataclass(frozen=True)
-class Printed:
-    mean: float
-    std: float | None = None
 
 
 def rows_of(text: str) -> list[list[str]]:

@@ -8,19 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from make_report import make_report
+from make_report import Printed, make_report
 
 from sercache.report import runs, tables
 from sercache.report.record import Elsewhere, Interval, Report, Score, Summary, score
 from sercache.report.side_by_side import dev_score, runs_tables
 
 WRITTEN = Path(__file__).parent / "fixtures" / "a1b0434" / "runs"
-
-
-@dataclasses.dataclass(frozen=True)
-class Printed:
-    mean: float
-    std: float | None = None
 
 
 def of_corpus(name: str, **changes: str) -> Report:
@@ -141,7 +135,8 @@ def test_a_dev_score_is_never_shown_as_a_test_score() -> None:
 
 def test_a_report_is_one_line_with_its_units() -> None:
     assert repr(make_report()) == (
-        "Report(superb on wavlm-large, emodb (leave-one-speaker-out): UA 0.7100 ± 0.0100, pooled, 2 seeds; "
+        "Report(superb on wavlm-large, emodb (leave-one-speaker-out; clip none instead of split:5): "
+        "UA 0.7100 ± 0.0100, pooled, 2 seeds; "
         "95 % 0.650 to 0.780, 3 speakers)"
     )
     few = Summary(Score(0.5, None, 1), Score(0.5, None, 1), None, Interval(None, None, 2, "speakers"))

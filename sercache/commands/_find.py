@@ -85,6 +85,11 @@ def _same_clip(spec: FeatureSpec, setup: Setup) -> bool:
     return spec.is_text or spec.clip == str(clips.parse(setup.clip))
 
 
+def holds(spec: FeatureSpec, setup: Setup) -> bool:
+    """Whether a store has what a set-up reads, cut as it says."""
+    return serves(spec, setup) and _same_clip(spec, setup)
+
+
 def serves(spec: FeatureSpec, setup: Setup) -> bool:
     """Whether a store has the states, and the frames if they are needed."""
     if setup.cached_frames and not spec.frames:

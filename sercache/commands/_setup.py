@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +14,7 @@ from sercache import catalog
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError, SettingsError
 from sercache.protocols import ALL, RANDOM
-from sercache.recipe import Setup, inputs, read_value
+from sercache.recipe import Published, Recipe, Setup, inputs, read_value
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,24 @@ def chosen_setup(module: ModuleType, request: Request, corpus: Corpus) -> tuple[
 def _dev(setup: Setup, protocol: str) -> str:
     """A dev rule for another protocol: none stays none, official parts bring their own."""
     return "none" if setup.dev == "none" or protocol.startswith("fixed:") else "next"
+
+
+def published_of(
+    module: ModuleType,
+    setup: Setup,
+    recipe: Recipe | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Published | None:
+    """What a head's paper did, by default with the head's own recipe and options; None for a head without a paper."""
+    if getattr(module, "BASELINE", False):
+        return None
+    return Published(
+        setup,
+        recipe or module.RECIPE,
+        {**head_defaults(module), **(options or {})},
+        getattr(module, "OPEN", ()),
+        getattr(module, "UPDATES", None),
+    )
 
 
 def seeds_asked(module: ModuleType, dataset: str, n: int | None) -> tuple[int, ...]:

@@ -18,9 +18,11 @@ from sercache.commands._material import (
     is_at_hand,
     tested_corpus,
 )
-from sercache.commands._outcome import draw
+from sercache.commands._outcome import compared, draw
+from sercache.commands._setup import published_of
 from sercache.commands._start import read as read_start
 from sercache.commands._trial import Plan
+from sercache.commands._trial import plan as as_printed
 from sercache.commands.train import remove_partial, train
 from sercache.datasets import Corpus
 from sercache.evaluation import How
@@ -92,7 +94,7 @@ def setup_to_run(plan: Plan, place: Place) -> Setup:
 
 
 def _run(plan: Plan, setup: Setup, folder: Path, place: Place) -> Report:
-    head = plan.trial.head
+    head, meant = plan.trial.head, as_printed(plan.trial)
     corpus, store, *beside = inputs_of(setup, head, place, task=setup.task)
     added = [added_corpus(setup, also, head, place) for also in plan.trial.also_train]
     tested = [tested_corpus(setup, text, head, place) for text in plan.setup.test_on]
@@ -103,7 +105,9 @@ def _run(plan: Plan, setup: Setup, folder: Path, place: Place) -> Report:
         corpus,
         store,
         setup=setup,
-        published=setup,
+        published=published_of(
+            plan.module, replace(meant.setup, beside=setup.beside), meant.recipe, plan.trial.options
+        ),
         recipe=plan.recipe,
         options=plan.trial.options,
         device=settings.resolve_device(place.device),
@@ -112,7 +116,7 @@ def _run(plan: Plan, setup: Setup, folder: Path, place: Place) -> Report:
         test_on=[each for each in tested if each is not None],
         how=_how(plan, corpus, place, partial),
     )
-    run_folders.save(report, folder, weights=weights)
+    run_folders.save(compared(report), folder, weights=weights)
     write_epochs(report, folder)
     draw(report, folder)
     remove_partial(partial, report)

@@ -14,6 +14,8 @@ from sercache.commands._console import bar, duration, say, size, used, warn
 from sercache.commands._corpus import read_corpus
 from sercache.commands._filling import carry_out, place_of, plan_for
 from sercache.commands._progress import amount, entries_bar, pace
+from sercache.commands._served import line_for, served
+from sercache.commands._trial import published_setup
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder
 from sercache.errors import AudioError, SettingsError
@@ -82,10 +84,10 @@ def run(request: Request) -> None:
     )
     spec, folder = place_of(cache_folder, spec, corpus, request.store_format)
     if len(devices) == 1:
-        work(request, root.value, encoder, utterances, spec, folder)
+        work(request, root.value, encoder, utterances, spec, folder, corpus=corpus)
         return
     with extraction.crew(devices, load, spec) as hands:
-        work(request, root.value, encoder, utterances, spec, folder, hands)
+        work(request, root.value, encoder, utterances, spec, folder, hands, corpus)
 
 
 def _devices(request: Request, known: settings.Settings) -> tuple[list[str], str]:
@@ -114,6 +116,7 @@ def work(
     spec: FeatureSpec,
     folder: Path,
     hands: Sequence[Hand] = (),
+    corpus: Corpus | None = None,
 ) -> None:
     """Plan, print the plan, and unless it is a dry run fill the store at ``folder``; with ``hands``, by them."""
     plan = plan_for(
@@ -126,6 +129,7 @@ def work(
     )
     _print_plan(plan, encoder, folder, sum(hand.ready.speed for hand in hands))
     if request.dry_run:
+        _say_served(request, root, spec, corpus)
         return
     n_stored = len(plan.done)
     if plan.pending:
@@ -143,6 +147,7 @@ def work(
         extraction.mark_finished(folder)
         skipped = plan.skipped
     extraction.record_skips(folder, skipped)
+    _say_served(request, root, spec, corpus)
     _complain(skipped, utterances, spec.clip, n_stored)
 
 
@@ -176,11 +181,26 @@ def _encode(
         hours.close()
 
 
+def _say_served(request: Request, root: str, spec: FeatureSpec, corpus: Corpus | None) -> None:
+    """Which published heads the store serves, and what to type for the others of this encoder and corpus."""
+    if corpus is None:
+        return
+    found = served(spec, corpus)
+    if found.heads:
+        used("serves", f"as published: {', '.join(found.heads)}")
+    for head in found.others:
+        folder = str(Path(root).expanduser().absolute())
+        warn(
+            f"{head} was published with other features than these; run: "
+            + line_for(head, request.encoder, request.dataset, folder)
+        )
+
+
 def _as_published(request: Request) -> Request:
     """The request with states, clip rule and kind taken from a head's set-up, where it names one."""
     if request.for_head is None:
         return request
-    setup = catalog.load("heads", request.for_head).SETUP
+    setup = published_setup(catalog.load("heads", request.for_head), request.dataset)
     return replace(
         request,
         states=request.states or setup.cached_states,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sercache import catalog, settings
@@ -11,7 +11,8 @@ from sercache.commands._console import used
 from sercache.commands._material import NotAtHandError, Place, check_at_hand, corpus_of, expect
 from sercache.commands._paper import Found, Request, datasets_of, find_paper, plans_of, roots_of, show_list
 from sercache.commands._paper_show import show
-from sercache.commands._trial import Plan
+from sercache.commands._published import counts_of, fixed, other_corpus, other_system
+from sercache.commands._trial import Plan, plan
 from sercache.commands._trials import obtain
 from sercache.errors import (
     EncoderError,
@@ -22,7 +23,8 @@ from sercache.errors import (
     UnknownNameError,
 )
 from sercache.evaluation.lexical import transcripts
-from sercache.papers import BestOf, Cell, ErrorRate, Latency, Row, Score, Table, Vectors
+from sercache.evaluation.published import Difference
+from sercache.papers import BestOf, Cell, ErrorRate, Latency, Row, Score, Table, Vectors, scores
 from sercache.report import record
 from sercache.report.comparison import Compared, ComparedRow
 from sercache.report.record import Report
@@ -49,7 +51,7 @@ def run(request: Request) -> None:
     place = _place(name, chosen, request)
     expect((p.setup for p in plans_of(chosen, request)), place)
     found = Found()
-    body, n_skipped = _body(chosen, table, request, place, found)
+    body, n_skipped = _body(chosen, table, request, place, found, counts_of(module))
     if not body and not found.failed:
         raise SettingsError(
             f"nothing of {name} {request.table} can be computed here; not at hand: {'; '.join(found.missing)}"
@@ -87,7 +89,12 @@ def _chosen(table: Table, pattern: str | None) -> list[Row]:
 
 
 def _body(
-    rows: Sequence[Row], table: Table, request: Request, place: Place, found: Found
+    rows: Sequence[Row],
+    table: Table,
+    request: Request,
+    place: Place,
+    found: Found,
+    counts: Mapping[str, int],
 ) -> tuple[list[ComparedRow], int]:
     """Rows with ours where it could be had, and the number of rows left out by ``only_available``."""
     body, n_skipped = [], 0
@@ -96,12 +103,23 @@ def _body(
         for column, cell in row.cells.items():
             ours = _ours(cell, row, request, place, found)
             printed = None if cell.printed is None else Reference(cell.printed.mean, cell.printed.std)
-            cells[column] = Compared(printed, ours and _scaled(ours, _scale(cell, table)))
+            differs = _differs(cell, request, found, counts) if ours else ()
+            cells[column] = Compared(printed, ours and _scaled(ours, _scale(cell, table)), differs)
         if request.only_available and wanted and not any(cells[c].ours for c in wanted):
             n_skipped += 1
             continue
         body.append(ComparedRow(row.name, cells))
     return body, n_skipped
+
+
+def _differs(cell: Cell, request: Request, found: Found, counts: Mapping[str, int]) -> tuple[Difference, ...]:
+    """What the trials of a cell did in another way than the paper."""
+    differs: dict[Difference, None] = {}
+    for each in scores(cell.ours):
+        _, report = found.reports[request.plan(each.trial).digest]
+        differs |= dict.fromkeys(fixed(other_system(plan(each.trial), report, counts)))
+        differs |= dict.fromkeys(other_corpus(report, each.on, counts))
+    return tuple(differs)
 
 
 def _scale(cell: Cell, table: Table) -> float:

@@ -23,7 +23,7 @@ import numpy as np
 from sercache import catalog, files, settings
 from sercache.commands import train
 from sercache.commands._console import columns, say, used
-from sercache.commands._outcome import draw, shown
+from sercache.commands._outcome import compared, draw, shown
 from sercache.commands._setup import head_options, seeds_asked
 from sercache.errors import MissingExtraError, RecipeError, SettingsError
 from sercache.evaluation.solving import is_solved
@@ -186,7 +186,7 @@ def _tested(module: ModuleType, request: Request, point: Point, place: Path) -> 
     used("testing", ", ".join(f"{name}={value}" for name, value in point.items()))
     # Its trainings are found as they were left, so that nothing is trained here.
     report, weights, _ = train.trained(_request(module, request, point), place, partial=_heads_of(place))
-    run_folders.save(report, place, weights=weights, overwrite=True)
+    run_folders.save(compared(report), place, weights=weights, overwrite=True)
     write_epochs(report, place)
     train.remove_partial(_heads_of(place), report)
     return report

@@ -17,7 +17,14 @@ from sercache.commands._elsewhere import other_corpus
 from sercache.commands._epochs import epochs_heard
 from sercache.commands._find import Found, check_store, find_store, is_same
 from sercache.commands._outcome import finish
-from sercache.commands._setup import Request, check_inputs, chosen_setup, head_defaults, head_options
+from sercache.commands._setup import (
+    Request,
+    check_inputs,
+    chosen_setup,
+    head_defaults,
+    head_options,
+    published_of,
+)
 from sercache.commands._start import read as read_start
 from sercache.datasets import Corpus, split_task
 from sercache.errors import RecipeError, SettingsError, StoreError
@@ -25,7 +32,7 @@ from sercache.evaluation import Extra, How, evaluate
 from sercache.evaluation.elsewhere import scaling_tensors
 from sercache.evaluation.partial import settle
 from sercache.evaluation.solving import is_solved
-from sercache.recipe import Recipe, Setup, inputs, override
+from sercache.recipe import Published, Recipe, Setup, inputs, override
 from sercache.report.epochs import (
     check_tensorboard,
     remove_live,
@@ -87,7 +94,8 @@ def trained(
     dataset = request.dataset or module.SETUP.dataset
     used("head", f"{request.head}: {module.SOURCE}")
     corpus, _ = read_corpus(dataset, request.root, known, cache_folder)
-    setup, published = chosen_setup(module, request, corpus)
+    setup, its_setup = chosen_setup(module, request, corpus)
+    published = published_of(module, its_setup)
     check_inputs(module, request.head, setup)
     used("cache", cache)
     found = _found(request, cache_folder, corpus, setup)
@@ -152,7 +160,7 @@ def train(
     folder: Path,
     *,
     setup: Setup,
-    published: Setup,
+    published: Published | None,
     recipe: Recipe,
     options: Mapping[str, Any],
     device: str,
@@ -188,7 +196,6 @@ def train(
             head_options=options,
             device=device,
             published=published,
-            published_recipe=module.RECIPE,
             remedy=f"run: {extract_command(folder)}",
             beside=more,
             also_train=also_train,

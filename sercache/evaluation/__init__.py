@@ -18,7 +18,7 @@ from torch import nn
 
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError
-from sercache.evaluation.describe import deviations, environment, provenance, setup_as_used, standardises
+from sercache.evaluation.describe import environment, provenance, setup_as_used, standardises
 from sercache.evaluation.elsewhere import (
     Heard,
     check_unseen,
@@ -30,10 +30,11 @@ from sercache.evaluation.elsewhere import (
 from sercache.evaluation.experiment import experiment_of, jobs_of
 from sercache.evaluation.layers import layer_weights, meaning_of
 from sercache.evaluation.material import Extra, Material, gather
+from sercache.evaluation.published import differences, fewer_updates
 from sercache.evaluation.scores import confusion, run_record, summarise
 from sercache.evaluation.solving import is_solved, solved
 from sercache.evaluation.trainings import How, Member, Progress, trainings
-from sercache.recipe import Recipe, Setup
+from sercache.recipe import Published, Recipe, Setup
 from sercache.record import Job
 from sercache.report.record import Elsewhere, Prediction, Report, Run
 from sercache.stores import FeatureStore
@@ -82,8 +83,7 @@ def evaluate(
     head_options: Mapping[str, Any] | None = None,
     seeds: Sequence[int] | None = None,
     device: str = "cpu",
-    published: Setup | None = None,
-    published_recipe: Recipe | None = None,
+    published: Published | None = None,
     beside: Sequence[FeatureStore] = (),
     also_train: Sequence[Extra] = (),
     test_on: Sequence[Extra] = (),
@@ -99,9 +99,9 @@ def evaluate(
 ) -> Report:
     """Train and test a head on every fold and seed; the Report says what was done and what came out.
 
-    ``setup`` is what to do, ``published`` and ``published_recipe`` what the paper did: differences are
-    listed. ``seeds`` and ``task`` replace those of the setup. ``beside`` are the stores of its further
-    inputs. ``also_train`` is added to every training part, all of ``test_on`` is predicted by every head.
+    ``setup`` is what to do, ``published`` what the paper did, if there is one: differences are listed. ``seeds`` and
+    ``task`` replace those of the setup. ``beside`` are the stores of its further inputs. ``also_train`` is added to
+    every training part, all of ``test_on`` is predicted by every head.
     ``fold_seed`` decides random folds and dev parts, ``budget`` (bytes) what may stay in memory.
     ``on_plan`` hears what will be read, ``progress`` every epoch, ``keep`` every trained head and
     ``keep_scalings`` the statistics that global normalisation takes in each fold. ``how`` says how the
@@ -130,21 +130,24 @@ def evaluate(
     trained = _train_all(
         head_class, material, used, recipe, options, jobs, device, progress, keep, keep_scalings, how
     )
-    differences = deviations(published, used, published_recipe, recipe, experiment.options, also_train)
+    others = [f"{extra.corpus.name} added to every training part" for extra in also_train]
+    if published is not None:
+        own = differences(published, used, experiment.recipe, experiment.options)
+        others = [*map(str, [*own, *fewer_updates(published, used, trained.runs)]), *others]
     return Report(
         head=head_name,
         options=experiment.options,
         n_parameters=sum(p.numel() for p in head.parameters()),
         recipe=experiment.recipe,
         setup={**_plain(used), "fold_seed": fold_seed},
-        deviations=(*differences, *getattr(head, "notes", ()), *_remarks(how), *trained.notes),
+        deviations=(*others, *getattr(head, "notes", ()), *_remarks(how), *trained.notes),
         seeds=used.seeds,
         layer_weights_are=meaning_of(head),
         started_from=how.started_from,
         **_results(trained, material, how),
         **provenance(corpus, (store, *beside), material, used, recipe, head),
         experiment=experiment,
-        environment=environment(device),
+        environment=environment(device, (store, *beside), is_solved(head_class)),
         timing=_timing(started, clock, trained),
     )
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import platform
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,16 +20,19 @@ from torch import nn
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError
 from sercache.evaluation.material import Material
-from sercache.evaluation.parts import Extra, Part
+from sercache.evaluation.parts import Part
+from sercache.evaluation.published import written_out
 from sercache.evaluation.solving import is_solved
 from sercache.evaluation.sound import equal_within, shared_audio
 from sercache.protocols import Fold
-from sercache.recipe import Recipe, Setup, inputs
+from sercache.recipe import Recipe, Setup
 from sercache.report.record import FoldRecord, Report
 from sercache.stores import FeatureStore
 from sercache.views import FeatureView
 
-_PACKAGES = ("sercache", "torch", "numpy", "transformers", "zarr", "h5py")
+_PACKAGES = ("sercache", "torch", "numpy", "transformers", "zarr", "h5py", "scipy", "soxr", "soundfile")
+_OF_FAMILIES = {"egemaps": "opensmile"}
+"""Packages that the encoders of a family compute with."""
 
 _SCOPES = {
     "none": "no normalisation of features",
@@ -72,14 +78,8 @@ def setup_as_used(
         clip=store.spec.clip,
         task=corpus.task_name(task or setup.task),
         seeds=tuple(seeds) if seeds is not None else setup.seeds,
-        beside=_written_out(setup),
+        beside=written_out(setup),
     )
-
-
-def _written_out(setup: Setup) -> tuple[str, ...]:
-    """The further inputs with their states and kind."""
-    more = inputs(setup)[1:]
-    return tuple(f"{own.encoder}:{own.states}:{'frames' if own.frames else 'pooled'}" for own in more)
 
 
 def setup_of(record: Mapping[str, Any]) -> Setup:
@@ -91,42 +91,6 @@ def setup_of(record: Mapping[str, Any]) -> Setup:
         if name in names
     }
     return Setup(**values)
-
-
-def deviations(
-    published: Setup | None,
-    used: Setup,
-    published_recipe: Recipe | None,
-    recipe: Recipe,
-    options: Mapping[str, Any],
-    also_train: Sequence[Extra],
-) -> tuple[str, ...]:
-    """Differences from what was published, one line each; nothing where it is not known."""
-    if published is not None:
-        published = replace(published, beside=_written_out(published))
-    lines = _differences(published, used) + _differences(published_recipe, recipe)
-    lines += [f"head option {name}={value}" for name, value in options.items()]
-    lines += [f"{extra.corpus.name} added to every training part" for extra in also_train]
-    return tuple(lines)
-
-
-def _differences(published: Setup | Recipe | None, used: Setup | Recipe) -> list[str]:
-    lines = []
-    for field in fields(used) if published is not None else ():
-        if field.name == "test_on":  # it changes nothing of what is trained and tested at home
-            continue
-        was, now = getattr(published, field.name), getattr(used, field.name)
-        if was != now and not (field.name == "task" and was is None):
-            lines.append(f"{field.name.replace('_', ' ')} {_text(now)} instead of {_text(was)}")
-    return lines
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(str(each) for each in value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "none" if value is None else str(value)
 
 
 def provenance(
@@ -261,8 +225,11 @@ def selection_sentence(setup: Setup, recipe: Recipe, material: Material) -> str:
     return f"{_CHOICES[recipe.select]} among at most {recipe.max_epochs}{patience}; {about}"
 
 
-def environment(device: str) -> dict[str, Any]:
-    """What the numbers may depend on beside the seed: packages, machine, device, threads."""
+def environment(device: str, stores: Sequence[FeatureStore] = (), is_solved: bool = False) -> dict[str, Any]:
+    """What the numbers may depend on beside the seed: packages, commit, machine, device, threads."""
+    families = [str(store.spec.identity.get("family", "")).partition("-")[0] for store in stores]
+    more = [_OF_FAMILIES[family] for family in dict.fromkeys(families) if family in _OF_FAMILIES]
+    packages = (*_PACKAGES, *more, *(("scikit-learn",) if is_solved else ()))
     place = torch.device(device)
     name = (
         torch.cuda.get_device_name(place)
@@ -271,7 +238,8 @@ def environment(device: str) -> dict[str, Any]:
     )
     return {
         "python": sys.version.split()[0],
-        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
+        "packages": {name: found for name in packages if (found := _version(name))},
+        "commit": _commit(),
         "platform": platform.platform(),
         "device": device,
         "device_name": name,
@@ -279,6 +247,28 @@ def environment(device: str) -> dict[str, Any]:
         "repeatable": "same seed, same machine: same numbers; other hardware, thread counts or versions "
         "may round differently",
     }
+
+
+@functools.cache
+def _commit() -> str | None:
+    """Commit of the git checkout that sercache runs from, with + where its files differ; None for an installed one."""
+    folder, here = Path(__file__).parent, Path(__file__).name
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    # A package may be installed within another project's checkout, which does not list its files.
+    if not git("ls-files", "--error-unmatch", here):
+        return None
+    commit = git("rev-parse", "HEAD")
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    return commit and commit + ("+" if changed else "")
 
 
 def _version(package: str) -> str | None:

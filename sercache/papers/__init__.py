@@ -1,6 +1,7 @@
 """One file per paper: its tables and figures, the printed numbers, and what to run for ours.
 
-A module ``<paper>.py`` defines ``CITATION: str`` and ``TABLES: dict[str, Table]``. A figure is a table too: its
+A module ``<paper>.py`` defines ``CITATION: str`` and ``TABLES: dict[str, Table]``, and where the paper tells them
+``UTTERANCES: dict[str, int]``, its utterances by ``corpus:task``. A figure is a table too: its
 cells are the points, and ``Table.plot`` says how they are drawn. Everything here is data: what a cell needs is
 run by `sercache reproduce`, nothing is run at import.
 """

@@ -12,6 +12,9 @@ CITATION = (
     "for Speech Emotion Recognition"
 )
 
+UTTERANCES = {"iemocap:4class": 5531, "msp-improv:4class": 7798}
+"""By corpus and task."""
+
 _LIBRISPEECH, _GIGASPEECH = "wenet-librispeech", "wenet-gigaspeech"
 _ACOUSTIC, _TEXT = "kaldi-fbank", "bert-large-uncased"
 _OTHER = {"iemocap": "msp-improv", "msp-improv": "iemocap"}

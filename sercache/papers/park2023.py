@@ -11,6 +11,9 @@ CITATION = (
     "Emotion Recognition"
 )
 
+UTTERANCES = {"iemocap:4class": 5531}
+"""By corpus and task."""
+
 _ENCODER = "wav2vec2-base"
 _BLOCKS = (1, 2, 3, 4)
 _ALL_FROZEN = "all-frozen"

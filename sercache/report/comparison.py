@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sercache.report.audio_notes import audio_notes
+from sercache.report.printed import Differs, no_verdict
 from sercache.report.record import Report, Score
 from sercache.report.render import Cell, Difference, Reference, Table
 
@@ -19,6 +20,8 @@ class Compared:
 
     printed: Reference | None = None
     ours: Score | None = None
+    differs: Sequence[Differs] = ()
+    """What of ours is another system than the printed one; with any there is no verdict."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ def comparison(
     else:
         heads, body = _listed(columns, rows)
     about = [_VERDICT] if any(v.ours for row in rows for v in row.cells.values()) else []
+    about += _other_systems(rows)
     shown = f"{title} ({unit})" if unit else title
     return Table(shown, tuple(heads), tuple(body), (*about, *notes), digits=digits)
 
@@ -88,7 +92,18 @@ def _parts(cell: Compared) -> tuple[Cell, ...]:
     if ours is None or printed is None:
         return printed, ours, None, None, ours.n if ours else None
     difference = ours.mean - printed.mean
-    return printed, ours, Difference(difference), verdict(difference, printed.std, ours.std), ours.n
+    said = no_verdict(cell.differs) or verdict(difference, printed.std, ours.std)
+    return printed, ours, Difference(difference), said, ours.n
+
+
+def _other_systems(rows: Sequence[ComparedRow]) -> list[str]:
+    """What differs, a line for each set of differences with the rows that have it."""
+    named: dict[str, dict[str, None]] = {}
+    for row in rows:
+        for cell in row.cells.values():
+            if cell.ours is not None and cell.differs:
+                named.setdefault("; ".join(each.text for each in cell.differs), {})[row.name] = None
+    return [f"no verdict for {', '.join(names)}: {words}" for words, names in named.items()]
 
 
 def verdict(difference: float, printed: float | None, ours: float | None) -> str | None:

@@ -272,6 +272,8 @@ class Report:
     """Remarks that belong under the numbers, a line each."""
     experiment: Experiment | None = None
     """All that decides the numbers but fold and seed; None in runs of before there were any."""
+    printed: tuple[Mapping[str, Any], ...] = ()
+    """What papers printed when it was saved, where, and what differs from their systems."""
     environment: Mapping[str, Any] = field(default_factory=dict)
     """Package versions, platform, device."""
     timing: Mapping[str, Any] = field(default_factory=dict, compare=False)
@@ -320,7 +322,8 @@ class Report:
     def title(self) -> str:
         """One line for headings: head, encoder, corpus, protocol."""
         setup = self.setup
-        return f"{self.head} on {setup['encoder']}, {self.corpus['name']} ({setup['protocol']})"
+        clip = next((f"; {line}" for line in self.deviations if line.startswith("clip ")), "")
+        return f"{self.head} on {setup['encoder']}, {self.corpus['name']} ({setup['protocol']}{clip})"
 
     @property
     def seen(self) -> tuple[tuple[str, str], ...]:
@@ -383,6 +386,7 @@ class Report:
                 "targets": tuple(values.get("targets", ())),
                 "elsewhere": tuple(_elsewhere(each) for each in values.get("elsewhere", ())),
                 "notes": tuple(values.get("notes", ())),
+                "printed": tuple(values.get("printed", ())),
                 "experiment": Experiment.from_json(experiment) if experiment else None,
             }
         )

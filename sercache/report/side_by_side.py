@@ -15,7 +15,7 @@ from sercache.report.notes import (
     scope_notes,
     there_notes,
 )
-from sercache.report.printed import Printed, compared
+from sercache.report.printed import Printed, compared, printed_notes
 from sercache.report.record import HEADLINE, NAMES, Aggregate, Elsewhere, Report, Score, Summary, score
 from sercache.report.render import Cell, Table
 
@@ -152,7 +152,12 @@ def _notes(
         )
     notes += scope_notes(reports)
     lines = [
-        (each.name, provenance(each.report) if each.there is None else there_notes(each.report, each.there))
+        (
+            each.name,
+            [*printed_notes(each.printed.values()), *provenance(each.report)]
+            if each.there is None
+            else there_notes(each.report, each.there),
+        )
         for each in entries
     ]
     return [*notes, *of_rows(lines)]

@@ -21,7 +21,7 @@ from sercache.report.notes import (
     there_notes,
     way_there,
 )
-from sercache.report.printed import Printed, compared
+from sercache.report.printed import Printed, compared, printed_notes
 from sercache.report.record import (
     HEADLINE,
     NAMES,
@@ -89,6 +89,7 @@ def metrics_table(
         columns += ["printed", "difference", "within 2 std"]
     about = [f"{report.estimand(way)}: {about_score([report], way)}" for way in ways if shown]
     about += interval_notes([found.interval(way) for found in report.summary.values() for way in ways])
+    about = [*printed_notes((printed or {}).values()), *about]
     return Table(report.title, tuple(columns), tuple(map(tuple, rows)), (*provenance(report), *about))
 
 

@@ -1,0 +1,51 @@
+"""Which heads a store serves as published, and the line that makes the features of those that it does not."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sercache import catalog
+from sercache.commands._find import holds
+from sercache.datasets import Corpus
+from sercache.recipe import Setup, inputs
+from sercache.stores.spec import FeatureSpec
+
+
+@dataclass(frozen=True)
+class Served:
+    """Heads that were published with the encoder and the corpus of a store."""
+
+    heads: tuple[str, ...]
+    """Those whose features the store holds as published."""
+    others: tuple[str, ...]
+    """The others: one of each that need the same."""
+
+
+def served(spec: FeatureSpec, corpus: Corpus) -> Served:
+    """What of the published heads a store of this corpus serves. Heads without a paper count where they are served."""
+    heads: list[str] = []
+    others: dict[tuple[object, ...], str] = {}
+    for name, own, is_baseline in _published(spec, corpus):
+        if holds(spec, own):
+            heads.append(name)
+        elif not is_baseline:
+            others.setdefault((own.cached_states, own.cached_frames, own.clip), name)
+    return Served(tuple(heads), tuple(others.values()))
+
+
+def line_for(head: str, encoder: str, dataset: str, root: str) -> str:
+    """The command that makes the features of a head as published."""
+    parts = ["sercache", "extract", "--encoder", encoder, "--dataset", dataset, "--root", root, "--for", head]
+    return shlex.join(parts)
+
+
+def _published(spec: FeatureSpec, corpus: Corpus) -> Iterator[tuple[str, Setup, bool]]:
+    """Heads with the input that this encoder is in their set-up for this corpus, and whether they have no paper."""
+    for name in catalog.names("heads"):
+        module = catalog.load("heads", name)
+        for setup in (module.SETUP, *getattr(module, "SETUPS", {}).values()):
+            own = next((each for each in inputs(setup) if each.encoder == spec.encoder), None)
+            if own is not None and setup.dataset == corpus.name:
+                yield name, own, getattr(module, "BASELINE", False)
