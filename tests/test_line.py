@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -139,6 +140,9 @@ def test_a_published_head_finds_its_cache(sercache: Sercache, iemocap: Path, tmp
     extract = ["extract", "--encoder", "wavlm-large", "--dataset", "iemocap", "--root", iemocap]
     code, out, err = sercache(*extract)
     assert code == 0, err
+    assert "as published: " in out
+    said = next(line for line in err.splitlines() if "layer-attention was published with other" in line)
+    its_line = shlex.split(said.partition("run: sercache ")[2])
     spec = only_store(tmp_path / "cache").spec
     assert spec.identity["revision"] == f"{1:040x}"
     assert spec.states[-1] == "final"
@@ -146,10 +150,13 @@ def test_a_published_head_finds_its_cache(sercache: Sercache, iemocap: Path, tmp
     assert code == 0, err
     assert "clip rule none, not split:5" in err
     assert "0.7376" in out, "the printed number stands beside ours"
+    assert "no verdict: clip" in out, "with what differs in the place of a verdict"
+    assert "(leave-one-session-out; clip none instead of split:5)" in out
     code, out, err = sercache("train", "--head", "layer-attention", "--clip", "split:5", *QUICK)
     assert code == 2, "a clip rule that was asked for is not replaced"
-    code, _, err = sercache(*extract, "--for", "layer-attention")
+    code, out, err = sercache(*its_line)
     assert code == 0, err
+    assert "layer-attention" in next(line for line in out.splitlines() if "as published: " in line)
     assert len(stores.find(tmp_path / "cache")) == 2
     code, _, err = sercache("train", "--head", "layer-attention", "--name", "exact", *QUICK)
     assert code == 0, err
