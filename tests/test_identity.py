@@ -268,3 +268,81 @@ def test_reading_by_name_in_python(tmp_path: Path) -> None:
     assert sercache.read_corpus("rome", table).name == "rome"
     with pytest.raises(SercacheError):
         sercache.read_corpus("rome", tmp_path)
+
+
+def copy_of(folder: Path, of: Path, seed: int, n_shared: int) -> Path:
+    """A corpus under names of its own, whose first recordings are those of another one."""
+    table = make(folder, seed)
+    for k in range(n_shared):
+        shutil.copy(of.parent / f"{k}.wav", folder / f"{k}.wav")
+    table.write_text(table.read_text().replace("u", "v"))
+    return table
+
+
+def test_recordings_that_were_trained_on_are_no_test_under_another_name(
+    sercache: Sercache, tmp_path: Path
+) -> None:
+    """By digest, right after training and for a finished run: refused, left out or counted, and said."""
+    rome = make(tmp_path / "rome", 1)
+    extract(sercache, "manifest:rome", rome)
+    extract(sercache, "manifest:paris", copy_of(tmp_path / "paris", rome, 2, 3))
+    extract(sercache, "manifest:copy", copy_of(tmp_path / "copy", rome, 2, 8))
+    extract(sercache, "manifest:lyon", make(tmp_path / "lyon", 3))
+    count = "3 of 8 utterances of paris have audio that is trained on, first: v0 = rome u0"
+    call = ["train", "--head", "linear", "--encoder", "mfcc", "--dataset", "rome", *QUICK]
+    done = sercache(*call, "--test-on", "paris")
+    assert (done.code, count in done.err) == (2, True)
+    assert "--duplicates apart leaves these out of the test, --duplicates keep counts them" in done.err
+    done = sercache(*call, "--test-on", "copy", "--duplicates", "keep")
+    assert (done.code, "8 of 8 utterances of copy" in done.err) == (2, True)
+    train(sercache, "rome", "--test-on", "paris,lyon", "--duplicates", "apart", "--name", "r")
+    report = run_folders.load(tmp_path / "runs" / "r")
+    paris, lyon = report.elsewhere
+    assert {each.id for each in paris.predictions} == {"v3", "v4", "v5", "v6", "v7"}
+    assert paris.corpus["left_out"]["v0"] == "its audio is trained on (rome u0)"
+    assert f"{count}; they are left out of the test (duplicates apart)" in paris.notes
+    assert "lyon: none of its recordings was heard in training (checked by audio)" in lyon.notes
+    assert report.heard is not None
+    assert {(each.corpus, each.id) for each in report.heard} == {("rome", f"u{k}") for k in range(8)}
+    train(sercache, "rome", "--name", "plain")
+    evaluate = ["evaluate", tmp_path / "runs" / "plain", "--dataset", "paris"]
+    done = sercache(*evaluate)
+    assert (done.code, count in done.err) == (2, True)
+    done = sercache(*evaluate, "--duplicates", "keep")
+    assert done.code == 0, done.err
+    assert f"{count}; they are counted (duplicates keep)" in " ".join(done.out.split())
+    done = sercache(*evaluate, "--duplicates", "apart")
+    assert done.code == 0, done.err
+    assert len(run_folders.load(tmp_path / "runs" / "plain" / "on-paris").elsewhere[0].predictions) == 5 * 4
+
+
+def test_initial_weights_that_heard_what_is_tested(sercache: Sercache, tmp_path: Path) -> None:
+    """A run on another corpus gives initial weights, and some of its recordings are tested here."""
+    rome = make(tmp_path / "rome", 1)
+    extract(sercache, "manifest:rome", rome)
+    extract(sercache, "manifest:paris", copy_of(tmp_path / "paris", rome, 2, 3))
+    sercache("train", "--head", "linear", "--encoder", "mfcc", "--dataset", "rome", "--protocol", "all",
+             "--dev", "none", "--set", "select=last-epoch", "--set", "patience=none", "--set", "max-epochs=1",
+             "--seeds", 1, "--name", "first")  # fmt: skip
+    begun = ["--start-from", tmp_path / "runs" / "first"]
+    call = ["train", "--head", "linear", "--encoder", "mfcc", "--dataset", "paris", *QUICK, *begun]
+    line = "3 of 8 test utterances have audio that was heard in training the initial weights, first: v0 = rome u0"
+    done = sercache(*call)
+    assert (done.code, line in done.err) == (2, True), done.err
+    train(sercache, "paris", *begun, "--duplicates", "keep", "--name", "second")
+    report = run_folders.load(tmp_path / "runs" / "second")
+    assert any(line in note for note in report.notes)
+    assert {each.corpus for each in report.heard or ()} == {"rome", "paris"}
+
+
+def test_a_run_of_before_does_not_know_what_it_heard(sercache: Sercache, written: Path) -> None:
+    extract(sercache, "manifest:lyon", make(written / "lyon", 3))
+    run = written / "runs" / "linear"
+    done = sercache("evaluate", run, "--dataset", "lyon", "--task", "label")
+    assert "of the classes" in done.err or "classes that are not trained here" in done.err
+    table = written / "lyon" / "manifest.csv"
+    table.write_text(table.read_text().replace("happy", "loud").replace("sad", "soft"))
+    extract(sercache, "manifest:nice", table)
+    done = sercache("evaluate", run, "--dataset", "nice", "--task", "label")
+    assert done.code == 0, done.err
+    assert "whether training heard any of its recordings is not known" in " ".join(done.out.split())

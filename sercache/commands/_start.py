@@ -13,7 +13,7 @@ from sercache.errors import ProtocolError, SettingsError
 from sercache.protocols import Fold
 from sercache.record import digest_of
 from sercache.report import runs
-from sercache.report.record import Report, Run, StartRecord
+from sercache.report.record import Recording, Report, Run, StartRecord
 from sercache.settings import expanded
 from sercache.training.starting import start
 
@@ -59,6 +59,14 @@ class Start:
                 f"{folder} held out other utterances of {name} in fold {member.fold} than fold {fold.name} "
                 "tests: it may have trained on them; train it by the same protocol and task"
             )
+
+    def heard(self) -> tuple[Recording, ...] | None:
+        """What was heard in training these; None where that is not known of all."""
+        found = [report.heard for report in self.reports.values()]
+        known = [each for each in found if each is not None]
+        return (
+            tuple(dict.fromkeys(each for own in known for each in own)) if len(known) == len(found) else None
+        )
 
     def recorded(self) -> tuple[StartRecord, ...]:
         """What the report says of these runs."""

@@ -131,7 +131,7 @@ def _how(plan: Plan, corpus: Corpus, place: Place, partial: Path) -> How:
     how = How(partial=partial, runs=place.folder.parent)
     if found is None:
         return how
-    return replace(how, prepare=found.prepare, started_from=found.recorded())
+    return replace(how, prepare=found.prepare, started_from=found.recorded(), heard_before=found.heard())
 
 
 def _test_on_new(plan: Plan, found: Report, folder: Path, place: Place) -> bool:

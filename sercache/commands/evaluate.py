@@ -39,6 +39,8 @@ class Request:
     device: str | None = None
     encoder: str | None = None
     """Where the checkpoint lies, for a run that trained a local one's blocks with its head."""
+    duplicates: str | None = None
+    """What is to be done about recordings that the run was trained on: ``keep`` or ``apart``."""
 
 
 def run(request: Request) -> None:
@@ -69,6 +71,7 @@ def run(request: Request) -> None:
             extra,
             partial(trained_head, kind, request.run, report),
             scalings_of(request.run, report),
+            duplicates=request.duplicates,
             device=settings.resolve_device(known.value("device", request.device).value),
             progress=lambda _: models.update(),
         )
@@ -110,7 +113,7 @@ def _finish(report: Report, there: Elsewhere, folder: Path) -> None:
     """A run folder inside the run's: its record without its own tests, and what was said of the corpus."""
     bare = tuple(dataclasses.replace(each, scores={}) for each in report.runs)
     about = dataclasses.replace(
-        report, runs=bare, predictions=(), summary={}, confusion=(), notes=(), elsewhere=(there,)
+        report, runs=bare, predictions=(), summary={}, confusion=(), notes=(), elsewhere=(there,), heard=None
     )
     runs.save(about, folder, overwrite=True)
     draw(about, folder)

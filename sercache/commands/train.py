@@ -150,7 +150,9 @@ def _how(request: Request, corpus: Corpus, partial: Path) -> How:
     start = read_start(request.start_from, corpus)
     if start is None:
         return how
-    return dataclasses.replace(how, prepare=start.prepare, started_from=start.recorded())
+    return dataclasses.replace(
+        how, prepare=start.prepare, started_from=start.recorded(), heard_before=start.heard()
+    )
 
 
 def train(

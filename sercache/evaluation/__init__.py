@@ -34,6 +34,7 @@ from sercache.evaluation.published import differences, fewer_updates
 from sercache.evaluation.scores import confusion, run_record, summarise
 from sercache.evaluation.solving import is_solved, solved
 from sercache.evaluation.trainings import How, Member, Progress, trainings
+from sercache.evaluation.unheard import check_initial, recordings, unheard
 from sercache.recipe import Published, Recipe, Setup
 from sercache.record import Job
 from sercache.report.record import Elsewhere, Prediction, Report, Run
@@ -117,6 +118,11 @@ def evaluate(
         corpus, store, used, beside=beside, also_train=also_train, test_on=test_on, fold_seed=fold_seed,
         budget=budget, remedy=remedy,
     )  # fmt: skip
+    heard = recordings(material, corpus)
+    if heard is not None:
+        heard = (*heard, *(how.heard_before or ()))
+    material = unheard(material, heard, used.duplicates)
+    remarks = check_initial(material, corpus, how.heard_before, used.duplicates)
     used = replace(used, test_on=tuple(f"{e.corpus.name}:{part.task}" for e, part in material.elsewhere))
     head = check(head_class, material, used, recipe, options)
     if on_plan:
@@ -144,7 +150,8 @@ def evaluate(
         seeds=used.seeds,
         layer_weights_are=meaning_of(head),
         started_from=how.started_from,
-        **_results(trained, material, how),
+        heard=None if how.heard_before is None else heard,
+        **_results(trained, material, how, remarks),
         **provenance(corpus, (store, *beside), material, used, recipe, head),
         experiment=experiment,
         environment=environment(device, (store, *beside), is_solved(head_class)),
@@ -196,14 +203,14 @@ def _remarks(how: How) -> tuple[str, ...]:
     return (*((_SHARED,) if how.share_order else ()), *map(str, how.started_from))
 
 
-def _results(trained: _Trained, material: Material, how: How) -> dict[str, Any]:
+def _results(trained: _Trained, material: Material, how: How, remarks: Sequence[str]) -> dict[str, Any]:
     """The fields of a Report that say what came out."""
     return {
         "runs": trained.runs,
         "predictions": trained.predictions,
         "summary": summarise(trained.runs, trained.predictions, material.targets),
         "elsewhere": trained.elsewhere,
-        "notes": (*trained.remarks, *(() if how.test else (_UNTESTED,))),
+        "notes": (*remarks, *trained.remarks, *(() if how.test else (_UNTESTED,))),
         "confusion": confusion(trained.predictions, len(material.classes)),
     }
 

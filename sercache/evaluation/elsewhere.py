@@ -28,6 +28,7 @@ from sercache.evaluation.scores import (
     summarise,
     undefined,
 )
+from sercache.evaluation.unheard import unheard_part
 from sercache.recipe import Setup
 from sercache.report.record import Elsewhere, Prediction, Report, Run, StartRecord
 from sercache.training import predict
@@ -103,6 +104,7 @@ def _notes(extra: Extra, part: Part, setup: Setup, classes: Sequence[str]) -> li
     clip = extra.store.spec.clip
     if clip != setup.clip:
         notes.append(f"{name} was encoded with clip {clip}, the training corpus with {setup.clip}")
+    notes += part.remarks
     if extra.language is not None:
         notes.append(f"{name}: only utterances in language {extra.language}")
     return notes
@@ -127,11 +129,13 @@ def evaluate_elsewhere(
     *,
     device: str = "cpu",
     budget: int | None = None,
+    duplicates: str | None = None,
     progress: Callable[[Run], None] | None = None,
 ) -> Elsewhere:
     """What the heads of a finished run say of another corpus; the same as testing on it right after training.
 
-    ``scalings`` are the statistics of each fold's inputs where the run normalised globally.
+    ``scalings`` are the statistics of each fold's inputs where the run normalised globally; ``duplicates`` says what
+    is to be done about recordings that its trainings heard (see Setup).
     Raises SettingsError where the run or its initial weights were trained on that corpus, and what ``gather``
     raises.
     """
@@ -149,6 +153,7 @@ def evaluate_elsewhere(
     outputs = report.targets or report.classes
     budget = int(MEMORY_SHARE * free_memory()) if budget is None else budget
     part = open_elsewhere(extra, (), setup, report.corpus["task"], outputs, bool(report.targets), budget)
+    part = unheard_part(extra.corpus.name, part, report.heard, duplicates or setup.duplicates)
     heard: list[Heard] = []
     inside = "none"
     for run in report.runs:

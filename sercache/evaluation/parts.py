@@ -40,14 +40,27 @@ class Part:
     speakers: Mapping[str, str]
     task: str
     left_out: Mapping[str, str]
-    """Utterances whose audio could not be encoded: id -> reason."""
+    """Utterances that are not used, as their audio could not be encoded or was trained on: id -> reason."""
     audio: Audio | None = None
     """Digests of what is heard in each; None where that is not known."""
+    remarks: tuple[str, ...] = ()
+    """On what was heard in training, of a corpus that is tested on."""
 
     @property
     def view(self) -> AnyView:
         """All inputs as one view."""
         return beside(self.inputs)
+
+    def without(self, reasons: Mapping[str, str]) -> Part:
+        """The part without some utterances: id -> why."""
+        labels = {id: label for id, label in self.labels.items() if id not in reasons}
+        return replace(
+            self,
+            inputs=tuple(view.subset(list(labels)) for view in self.inputs),
+            labels=labels,
+            speakers={id: self.speakers[id] for id in labels},
+            left_out={**self.left_out, **reasons},
+        )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from sercache.evaluation.second import WithSpeakers, with_speakers
 from sercache.protocols import Fold
 from sercache.recipe import Recipe, Setup
 from sercache.record import Job, digest_of
-from sercache.report.record import StartRecord
+from sercache.report.record import Recording, StartRecord
 from sercache.training import Epoch, Fit, build, fits
 from sercache.training import Member as Training
 from sercache.training.many import Way
@@ -62,6 +62,8 @@ class How:
     """Whether heads are tested. Without, no score but those of dev is ever computed, as a choice by dev needs it."""
     started_from: tuple[StartRecord, ...] = ()
     """Where these initial weights are from, for the record; nothing that they have seen is tested on."""
+    heard_before: tuple[Recording, ...] | None = ()
+    """What was heard in training these; None where that is not known of all."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -106,6 +106,17 @@ class SharedAudio:
 
 
 @dataclass(frozen=True)
+class Recording:
+    """A stretch of audio that some training of a run heard."""
+
+    corpus: str
+    id: str
+    """Of its utterance."""
+    audio: str
+    """First digits of the digest of its samples."""
+
+
+@dataclass(frozen=True)
 class FoldRecord:
     """What a fold was."""
 
@@ -264,6 +275,8 @@ class Report:
     """Other corpora whose utterances were in every training part."""
     started_from: tuple[StartRecord, ...] = ()
     """Earlier runs that gave the initial weights; not known of runs before this was recorded."""
+    heard: tuple[Recording, ...] | None = None
+    """What any of its trainings heard, and those that gave initial weights; None where it was not recorded."""
     targets: tuple[str, ...] = ()
     """What each value is, where the task gives numbers; ``classes`` is empty then."""
     elsewhere: tuple[Elsewhere, ...] = ()
@@ -383,6 +396,9 @@ class Report:
                 "confusion": tuple(tuple(row) for row in values["confusion"]),
                 "also_trained": tuple(values.get("also_trained", ())),
                 "started_from": tuple(_start(each) for each in values.get("started_from", ())),
+                "heard": None
+                if values.get("heard") is None
+                else tuple(Recording(**r) for r in values["heard"]),
                 "targets": tuple(values.get("targets", ())),
                 "elsewhere": tuple(_elsewhere(each) for each in values.get("elsewhere", ())),
                 "notes": tuple(values.get("notes", ())),

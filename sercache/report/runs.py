@@ -1,8 +1,8 @@
 """Run folders: a Report on disk, written whole or not at all.
 
 ``report.json`` holds all but the long lists, ``predictions.csv`` one line per run and utterance (and
-``predictions-on-<corpus>-<task>.csv`` those of another corpus),
-``history.jsonl`` one line per run and epoch, ``weights/`` the trained heads where they were kept.
+``predictions-on-<corpus>-<task>.csv`` those of another corpus), ``history.jsonl`` one line per run and epoch,
+``heard.csv`` what was trained on by digests of its audio, ``weights/`` the trained heads where they were kept.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sercache import files
 from sercache.errors import SettingsError
-from sercache.report.record import READABLE, Report
+from sercache.report.record import READABLE, Recording, Report
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 REPORT, PREDICTIONS, HISTORY, WEIGHTS = "report.json", "predictions.csv", "history.jsonl", "weights"
+HEARD = "heard.csv"
 _FIXED = ("fold", "seed", "id", "speaker")
 
 
@@ -63,6 +65,7 @@ def load(folder: Path) -> Report:
                 "that wrote it"
             )
         outputs = record["classes"], record.get("targets", [])
+        record["heard"] = _read_heard(Path(folder) / HEARD)
         record["predictions"] = list(_read_predictions(Path(folder) / PREDICTIONS, *outputs))
         for each in record.get("elsewhere", []):
             each["predictions"] = list(_read_predictions(Path(folder) / _elsewhere_name(each), *outputs))
@@ -122,7 +125,10 @@ def _weights_name(fold: str, seed: int) -> str:
 
 
 def _write(report: Report, folder: Path) -> None:
-    record = report.to_json()
+    record = replace(report, heard=None).to_json()
+    del record["heard"]
+    if report.heard is not None:
+        _write_heard(folder / HEARD, report.heard)
     predictions = record.pop("predictions")
     elsewhere = [(each, each.pop("predictions")) for each in record["elsewhere"]]
     histories = [(run["fold"], run["seed"], run.pop("history")) for run in record["runs"]]
@@ -136,6 +142,21 @@ def _write(report: Report, folder: Path) -> None:
     _write_predictions(folder / PREDICTIONS, predictions, report)
     for each, found in elsewhere:
         _write_predictions(folder / _elsewhere_name(each), found, report)
+
+
+def _write_heard(path: Path, heard: Sequence[Recording]) -> None:
+    """One line for each recording: its corpus, utterance and digest."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("corpus", "id", "audio"))
+        table.writerows((each.corpus, each.id, each.audio) for each in heard)
+
+
+def _read_heard(path: Path) -> list[dict[str, str]] | None:
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _elsewhere_name(record: Mapping[str, Any]) -> str:

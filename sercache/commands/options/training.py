@@ -142,6 +142,11 @@ def sweep(**options: Any) -> None:
 @click.option(
     "--encoder", help="Where the checkpoint lies, for a run with --finetune-from of a local folder."
 )
+@click.option(
+    "--duplicates",
+    type=click.Choice(["keep", "apart"]),
+    help="Recordings that the run was trained on: counted, or left out.  [default: refuse the test]",
+)
 @root_option
 @where_options
 def evaluate(**options: Any) -> None:
