@@ -76,6 +76,16 @@ def test_ordinary_recordings_are_not_remarked_upon(tmp_path: Path, scale: float)
     assert remarks == []
 
 
+def test_egemaps_takes_what_goes_over_full_scale_for_full_scale() -> None:
+    pytest.importorskip("opensmile")
+    encoder = encoders.load("egemaps", device="cpu")
+    wave = voice(1.0)
+    over = wave / np.abs(wave).max() * np.float32(1.2)
+    ((_, clipped),) = encoder.encode([np.clip(over, -1, 32767 / 32768)])
+    ((_, frames),) = encoder.encode([over])
+    np.testing.assert_array_equal(frames.numpy(), clipped.numpy())
+
+
 @pytest.mark.parametrize("name", ["logmel", "fbank40", "demo-wavlm"])
 def test_encoders_stay_finite_at_the_loudest_and_refuse_more(name: str) -> None:
     encoder = encoders.load(name, device="cpu")

@@ -2,7 +2,7 @@
 
 Decoding goes in blocks from front to back, so that memory holds what a file holds and never what its header
 states. A file that cannot be read whole is refused by name; what is to be known of one that was read is a remark.
-See docs/decisions/0010-sound.md.
+See docs/decisions/0017-sound.md.
 """
 
 from __future__ import annotations
@@ -259,4 +259,5 @@ def _why_unreadable(path: Path, fault: Exception) -> tuple[str, str]:
     reason = str(fault).rpartition(": ")[2].rstrip(".") or type(fault).__name__
     if _MID_STREAM.search(reason):
         return f"is cut short or damaged ({reason}); get a whole copy", "damaged"
-    return f"cannot be read as audio ({reason})", "unreadable"
+    remedy = "; write it as WAV or FLAC" if "not recognised" in reason else ""
+    return f"cannot be read as audio ({reason}){remedy}", "unreadable"

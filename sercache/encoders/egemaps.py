@@ -33,6 +33,8 @@ LICENCE = (
 )
 
 _RATE = 16_000
+_HIGHEST = 32767 / 32768
+"""Largest sample of 16 bits."""
 _HOP = 160
 _SHORTEST = 960
 """Samples: openSMILE's longest window."""
@@ -64,6 +66,7 @@ def _feature(name: str) -> Feature:
         "feature_set": "eGeMAPSv02",
         "level": "LowLevelDescriptors",
         "opensmile": _opensmile().__version__,
+        "beyond_full_scale": "clipped",
     }
     if name == "egemaps":
         return Feature("egemaps", name, "lld", 25, _HOP, _SHORTEST, _frames, parameters)
@@ -90,6 +93,8 @@ def _describer(feature: Feature) -> Callable[[np.ndarray], Tensor]:
     averaged = "average" in feature.parameters
 
     def describe(wave: np.ndarray) -> Tensor:
+        # openSMILE casts to 16 bits, where a sample of 1.0 would become -1.0: resampling and lossy coders go there.
+        wave = np.clip(wave, -1, _HIGHEST)
         values = smile.process_signal(wave, _RATE).to_numpy(dtype=np.float32)  # (T, D)
         if averaged:
             values = values[: len(values) // 2 * 2].reshape(-1, 2, feature.dim).mean(axis=1)
