@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := demo-output
 SERCACHE := SERCACHE_CACHE=$(DEMO)/cache SERCACHE_RUNS=$(DEMO)/runs $(BIN)/sercache
 
-.PHONY: all demo test test-slow lint types format bench bench-gpu reproduce clean
+.PHONY: all demo test test-slow golden lint types format bench bench-gpu reproduce clean
 all: lint types test
 
 $(BIN)/python:
@@ -40,6 +40,10 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m slow
+
+# The numbers that trainings come to, where they were meant to change (tests/golden.py).
+golden: $(VENV)/.installed-dev
+	$(BIN)/python tests/golden.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -79,6 +79,7 @@ def concordance_loss(outputs: Tensor, truth: Tensor) -> Tensor:
     Source: Lin 1989, with population moments. A batch in which neither side varies counts as 0 correlation.
     """
     outputs = wide(outputs)
+    truth = truth.to(outputs.dtype)
     ours, theirs = outputs - outputs.mean(0), truth - truth.mean(0)
     gap = (outputs.mean(0) - truth.mean(0)) ** 2
     spread = (ours**2).mean(0) + (theirs**2).mean(0) + gap
