@@ -35,6 +35,7 @@ def test_an_encoding_is_said_once(sercache, own_settings):
     assert command[command.index("--encoding") + 1] == "gbk"
     assert "nothing to do" in sercache(*command).out
     assert "nothing to do" in sercache(*first).out
+    assert "6 utterances" in sercache("doctor", "--dataset", "manifest", "--root", root).out
     trained = sercache(
         *["train", "--head", "linear", "--encoder", "logmel", "--dataset", "manifest", "--seeds", "1"],
         *["--states", "logmel", "--set", "max-epochs=1", "--serial"],

@@ -174,6 +174,8 @@ def test_unknown_names_are_refused(path: Path, format: str) -> None:
     store = stores.open(path)
     with pytest.raises(MissingFeaturesError, match=r"1 of 2 .*first: nobody; run sercache extract"):
         store.pooled(["a", "nobody"])
+    with pytest.raises(MissingFeaturesError, match=r"is a state of .*pooled\(states="):
+        store.pooled(store.spec.states)
     with pytest.raises(MissingFeaturesError, match="nobody"):
         store.read("nobody")
     with pytest.raises(UnknownNameError, match="unknown state '3'"):

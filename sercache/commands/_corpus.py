@@ -132,6 +132,11 @@ def _made(cache: Path) -> list[_Made]:
     return found
 
 
+def as_extracted(root: Path, cache: Path) -> AbstractContextManager[None]:
+    """Read text as the last extraction into ``cache`` from this place did, but for what the call says itself."""
+    return _as_extracted(root, _made(cache))
+
+
 def _as_extracted(root: Path, all_made: Sequence[_Made]) -> AbstractContextManager[None]:
     """Read text as the last extraction from this place did, but for what the call says itself."""
     made = [each for each in all_made if each.place == root.resolve()]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sercache import datasets, doctor, settings
 from sercache.commands._console import bar, columns, say
-from sercache.commands._corpus import locate
+from sercache.commands._corpus import as_extracted, locate
 from sercache.datasets import Corpus
 from sercache.doctor import KINDS, CheckUp, Count, Finding
 
@@ -46,7 +46,9 @@ def run(request: Request) -> int:
     known = settings.load()
     cache = Path(known.value("cache").value).expanduser()
     text, root = locate(request.dataset, request.root, known, cache)
-    corpus: Corpus = datasets.read(text, Path(root.value).expanduser())
+    folder = Path(root.value).expanduser()
+    with as_extracted(folder, cache):
+        corpus: Corpus = datasets.read(text, folder)
     if request.task is not None:
         corpus = doctor.part(corpus, request.task)
     n_files = len({u.path for u in corpus.utterances})

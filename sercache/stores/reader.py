@@ -159,6 +159,11 @@ class Reader:
         return place
 
     def _missing(self, missing: Sequence[str], n_wanted: int) -> MissingFeaturesError:
+        if set(missing) <= set(self.spec.states):
+            return MissingFeaturesError(
+                f"{missing[0]} is a state of {self.path}, not an utterance, of which ids are asked for first; write "
+                f"states=[{missing[0]!r}], for all utterances pooled(states=[{missing[0]!r}])"
+            )
         return MissingFeaturesError(
             f"{len(missing)} of {n_wanted} utterances have no features in {self.path}, first: {missing[0]}; "
             f"run sercache extract --encoder {self.spec.encoder} --dataset {self.spec.corpus}"

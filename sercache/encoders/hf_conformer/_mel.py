@@ -107,7 +107,7 @@ class LogMel:
 
     def __call__(self, wave: np.ndarray) -> Tensor:
         """Spectra (T, mels) float32 of a wave (N,) float32."""
-        x = torch.from_numpy(np.ascontiguousarray(wave, dtype=np.float32))[None]
+        x = torch.tensor(np.asarray(wave, dtype=np.float32))[None]  # a copy: the wave may be read-only
         if self.preemphasis is not None:
             x = torch.cat([x[:, :1], x[:, 1:] - self.preemphasis * x[:, :-1]], dim=1)
         found = torch.stft(
