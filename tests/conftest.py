@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -24,6 +27,35 @@ class Outcome(NamedTuple):
     code: int
     out: str
     err: str
+
+
+@pytest.fixture(autouse=True)
+def advised(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The commands that messages advise in a test; each must be one that the command line takes."""
+    from sercache import advice
+
+    command, given = advice.command, list[str]()
+
+    def checked(name: str, *arguments: object, **options: object) -> str:
+        text = command(name, *arguments, **options)
+        _check_command(text)
+        given.append(text)
+        return text
+
+    monkeypatch.setattr(advice, "command", checked)
+    return given
+
+
+def _check_command(text: str) -> None:
+    """Raise click's UsageError for a command that does not exist, or options that it does not have."""
+    import click
+
+    import cli
+
+    program, name, *arguments = shlex.split(text)
+    assert program == "sercache", text
+    with contextlib.suppress(click.exceptions.Exit), contextlib.redirect_stdout(io.StringIO()):  # --help
+        cli.cli.commands[name].make_context(name, arguments)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ TOP = Path(__file__).parents[1]
 
 FLOORS = {
     "sercache.errors": 0,
+    "sercache.advice": 1,
     "sercache.catalog": 1,
     "sercache.recipe": 1,
     "sercache.record": 1,

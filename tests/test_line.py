@@ -284,8 +284,7 @@ def test_damage_is_found_and_repaired(sercache: Sercache, manifest: Path, tmp_pa
     assert "damaged: " in out
     assert "note: u" in err
     # The last call may have asked for less than the store holds: all that is damaged comes back.
-    origin = stores.notes_folder(store.path) / "origin.json"
-    origin.write_text(json.dumps({**json.loads(origin.read_text()), "limit": 1}))
+    stores.write_note(store.path, "origin.json", {**stores.read_note(store.path, "origin.json"), "limit": 1})
     code, out, err = sercache("verify", "--repair")
     assert code == 0, err
     assert sercache("verify")[0] == 0

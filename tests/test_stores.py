@@ -172,7 +172,7 @@ def test_states_and_ids_are_chosen_in_any_order(path: Path, format: str) -> None
 def test_unknown_names_are_refused(path: Path, format: str) -> None:
     fill(path, LENGTHS, format)
     store = stores.open(path)
-    with pytest.raises(MissingFeaturesError, match=r"1 of 2 .*first: nobody; run sercache extract"):
+    with pytest.raises(MissingFeaturesError, match=r"1 of 2 .*first: nobody; `sercache info "):
         store.pooled(["a", "nobody"])
     with pytest.raises(MissingFeaturesError, match=r"is a state of .*pooled\(states="):
         store.pooled(store.spec.states)

@@ -232,9 +232,7 @@ def test_an_id_with_a_hash_is_no_clip_without_splitting() -> None:
 def test_missing_utterances_are_counted_with_a_remedy() -> None:
     store = random_store([4, 5])
     labels = dict.fromkeys(["u0", "x1", "x2"], 0)
-    expected = (
-        "2 of 3 utterances have no features, first: x1; run `sercache extract --encoder tiny --dataset talk`"
-    )
+    expected = "2 of 3 utterances have no features, first: x1; `sercache info "
     with pytest.raises(MissingFeaturesError, match=expected):
         open_view(store, labels, states="all", frames=False)
     with pytest.raises(MissingFeaturesError, match="first: x1; do this"):

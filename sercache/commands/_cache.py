@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sercache import stores
+from sercache import advice, settings, stores
 from sercache.commands._console import warn
 from sercache.errors import DamagedStoreError
 
@@ -26,7 +25,7 @@ def read_origin(folder: Path) -> dict[str, Any]:
         if not isinstance(value, str | int | float):
             raise DamagedStoreError(
                 f"{stores.notes_folder(folder) / _ORIGIN} is damaged: {key} is {type(value).__name__}; "
-                f"run sercache verify {shlex.quote(str(folder))} --repair"
+                f"run {advice.command('verify', folder, repair=True)}"
             )
     return origin
 
@@ -40,27 +39,39 @@ def known_origin(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def extract_command(folder: Path) -> str:
-    """The command that continues the store at ``folder``, as it was first called."""
-    origin = known_origin(folder)
-    parts = ["sercache extract"]
-    for key, flag in _FLAGS.items():
-        if key in origin:
-            parts.append(f"{flag} {shlex.quote(str(origin[key]))}")
-    parts += ["--pooled-only"] if origin.get("pooled_only") else []
-    parts += ["--labels-as-written"] if origin.get("labels_as_written") else []
-    return " ".join(parts)
+def extract_command(folder: Path, *, task: str | None = None) -> str:
+    """The command that adds to the store at ``folder`` what it lacks, of ``task`` where it is given.
+
+    It is what made the store, but for what kept utterances out of it (``--limit``, ``--language``).
+    """
+    origin, cache = known_origin(folder), folder.absolute().parents[1]
+    if not origin:
+        return advice.command("info", folder)
+    usual = {"dtype": "float16", "format": "zarr", "precision": "float32"}
+    asked = {option: origin.get(key) for key, option in _OPTIONS.items()}
+    options = {option: value for option, value in asked.items() if value != usual.get(option)}
+    is_usual = cache == Path(settings.load().value("cache").value).expanduser().absolute()
+    return advice.command(
+        "extract",
+        **options | ({"task": task} if task else {}),
+        cache=None if is_usual else cache,
+        pooled_only=bool(origin.get("pooled_only")),
+        labels_as_written=bool(origin.get("labels_as_written")),
+    )
 
 
-_FLAGS = {
-    "encoder": "--encoder",
-    "dataset": "--dataset",
-    "root": "--root",
-    "revision": "--revision",
-    "states": "--states",
-    "clip": "--clip",
-    "task": "--task",
-    "language": "--language",
-    "transcripts": "--transcripts",
-    "encoding": "--encoding",
+_OPTIONS = {
+    "encoder": "encoder",
+    "dataset": "dataset",
+    "root": "root",
+    "revision": "revision",
+    "states": "states",
+    "clip": "clip",
+    "task": "task",
+    "transcripts": "transcripts",
+    "encoding": "encoding",
+    "dtype": "dtype",
+    "store_format": "format",
+    "precision": "precision",
 }
+"""Options of an extraction, by what is remembered of them."""

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sercache import catalog, datasets, settings, stores, text
+from sercache import advice, catalog, datasets, settings, stores, text
 from sercache.commands._cache import known_origin
 from sercache.commands._console import used, warn
 from sercache.datasets import Corpus
@@ -115,7 +115,7 @@ def _root_of(
 def _where(dataset: str, name: str) -> str:
     variable = settings.root_variable(name)
     set_it = f"set {variable}, " if variable else ""
-    return f"where is {dataset}? give --root FOLDER, {set_it}or run: sercache config roots.{name}=FOLDER"
+    return f"where is {dataset}? give --root FOLDER, {set_it}or run: {advice.command('config', f'roots.{name}=FOLDER')}"
 
 
 def _made(cache: Path) -> list[_Made]:

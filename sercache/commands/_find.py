@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sercache import clips, encoders, states, stores
+from sercache import advice, catalog, clips, encoders, settings, states, stores
+from sercache.commands._cache import known_origin
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, StoreError, UnknownNameError
 from sercache.recipe import Setup
@@ -150,16 +150,15 @@ def _differences(spec: FeatureSpec, setup: Setup) -> tuple[str, ...]:
 def _missing(
     cache: Path, corpus: Corpus, setup: Setup, head_name: str, fitting: list[tuple[Path, FeatureSpec]]
 ) -> str:
-    where = f" --root {shlex.quote(str(corpus.table or corpus.root))}" if corpus.reader else ""
-    what = f"--encoder {setup.encoder} --dataset {shlex.quote(corpus.dataset)}{where}"
-    command = f"sercache extract {what} --for {head_name}"
+    """What is not there, and the command that makes it."""
+    remedy = _remedy(cache, corpus, setup, head_name)
     if fitting:
         others = ", ".join(
             sorted({f"release {spec.release or '-'}, clip {spec.clip}" for _, spec in fitting})
         )
         return (
             f"the cache has {setup.encoder} x {corpus.name} only as {others}; asked for release "
-            f"{corpus.release or '-'}, clip {setup.clip}; run: {command}"
+            f"{corpus.release or '-'}, clip {setup.clip}; {remedy}"
         )
     found = [spec for _, spec in stores.find(cache)]
     here = [spec for spec in found if corpus.goes_by(spec.corpus, spec.release) or spec.corpus == corpus.name]
@@ -167,5 +166,57 @@ def _missing(
     kind = "frames" if setup.cached_frames else "means"
     return (
         f"the cache {cache} has no {kind} of states {setup.cached_states} of {setup.encoder} x {corpus.name}{about}; "
-        f"run: {command}"
+        f"{remedy}"
     )
+
+
+def _remedy(cache: Path, corpus: Corpus, setup: Setup, head_name: str) -> str:
+    """The `sercache extract` that serves the set-up; of states that the encoder lacks, those to choose among."""
+    encoder, on_offer = _at_hand(cache, setup.encoder)
+    if on_offer and not _has(on_offer, setup.cached_states):
+        return f"{setup.encoder} has states {' '.join(on_offer)}: choose with --states, for example --states blocks"
+    published = catalog.load("heads", head_name).SETUP
+    same = [(each.cached_states, each.clip, each.cached_frames) for each in (setup, published)]
+    own: dict[str, object] = {
+        "states": setup.cached_states,
+        "clip": setup.clip,
+        "pooled_only": not setup.cached_frames,
+    }
+    known = settings.load()
+    is_found = corpus.info.generated or (not corpus.reader and known.root(corpus.name))
+    usual = known.value("cache").value
+    command = advice.command(
+        "extract",
+        encoder=encoder,
+        dataset=corpus.dataset,
+        root=None if is_found else (corpus.table or corpus.root),
+        **({"for_": head_name} if same[0] == same[1] else own),
+        task=None if corpus.task_name(setup.task) == corpus.task_name(None) else setup.task,
+        cache=None if cache == Path(usual).expanduser() else cache,
+    )
+    return f"run: {command}"
+
+
+def _at_hand(cache: Path, encoder: str) -> tuple[str, tuple[str, ...]]:
+    """What ``--encoder`` takes for this one, and its states where they are known without a download.
+
+    A folder's name stands in stores and runs; where the folder lies, a store of the cache remembers.
+    """
+    known: tuple[str, ...] = ()
+    for folder, spec in stores.find(cache):
+        if encoder not in (spec.encoder, spec.identity.get("source")):
+            continue
+        known = spec.encoder_states or known
+        if encoder not in encoders.short_names() and "/" not in encoder:
+            encoder = str(known_origin(folder).get("encoder", encoder))
+            break
+    if not known and Path(encoder).expanduser().is_dir():
+        known = encoders.load(encoder).states
+    return encoder, known
+
+
+def _has(on_offer: Sequence[str], selection: str) -> bool:
+    try:
+        return bool(states.select(on_offer, selection))
+    except UnknownNameError:
+        return False

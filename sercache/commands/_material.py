@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sercache import catalog, clips, encoders, extraction, stores
+from sercache import advice, catalog, clips, encoders, extraction, stores
 from sercache.commands import extract
 from sercache.commands._console import warn
 from sercache.commands._corpus import is_known, read_corpus
@@ -61,7 +61,7 @@ def check_at_hand(dataset: str, place: Place) -> None:
         about = catalog.load("sercache.datasets", dataset).INFO
         raise NotAtHandError(
             f"{about.title}: get it from {about.access} ({about.licence}), then run: "
-            f"sercache config roots.{dataset}=FOLDER"
+            f"{advice.command('config', f'roots.{dataset}=FOLDER')}"
         )
 
 

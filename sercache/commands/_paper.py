@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
-from sercache import catalog, encoders, settings
+from sercache import advice, catalog, encoders, settings
 from sercache.commands._console import columns, say
 from sercache.commands._material import Place
 from sercache.commands._trial import Plan, plan
@@ -146,7 +146,7 @@ def show_list(request: Request) -> None:
             lines.append((name, key, *_state(name, table, request), table.title))
     for line in columns(lines):
         say(line)
-    say("run one: sercache reproduce PAPER TABLE [--rows TEXT] [--only-available]")
+    say(f"run one: {advice.command('reproduce', 'PAPER', 'TABLE')}")
 
 
 def _state(paper: str, table: Table, request: Request) -> tuple[str, str]:

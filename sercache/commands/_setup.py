@@ -77,6 +77,10 @@ def chosen_setup(module: ModuleType, request: Request, corpus: Corpus) -> tuple[
         changes["dev"] = "random20"  # there is no next session when all of them train
     if request.finetune_from == "none":
         changes["finetune_from"] = None
+    elif request.finetune_from is not None and request.normalise is None:
+        changes["normalise"] = (
+            "none"  # blocks are trained on what was cached; a head's own default is for frozen ones
+        )
     if request.seeds is not None:
         changes["seeds"] = _seeds(setup.seeds, request.seeds)
     return dataclasses.replace(setup, **changes), published

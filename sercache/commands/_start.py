@@ -96,7 +96,7 @@ def read(pairs: Sequence[str], corpus: Corpus) -> Start | None:
         if key in folders:
             raise SettingsError(f"--start-from names {key or 'the whole head'} twice; give each part once")
         if not (folder / runs.WEIGHTS).is_dir():
-            raise SettingsError(f"{folder} keeps no weights, expected a run folder of sercache train")
+            raise SettingsError(f"{folder} keeps no weights, expected the folder of a training that does")
         folders[key] = folder
     if not folders:
         return None

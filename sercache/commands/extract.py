@@ -8,7 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sercache import audio, catalog, clips, encoders, extraction, settings, signals, stores, text
+from sercache import (
+    advice,
+    audio,
+    catalog,
+    clips,
+    encoders,
+    extraction,
+    settings,
+    signals,
+    states,
+    stores,
+    text,
+)
 from sercache.commands._cache import write_origin
 from sercache.commands._console import bar, duration, say, size, used, warn
 from sercache.commands._corpus import read_corpus
@@ -18,7 +30,7 @@ from sercache.commands._served import line_for, served
 from sercache.commands._trial import published_setup
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder
-from sercache.errors import AudioError, SettingsError
+from sercache.errors import AudioError, SettingsError, UnknownNameError
 from sercache.extraction import Extraction, Hand, Plan, words
 from sercache.stores.spec import FeatureSpec
 
@@ -73,6 +85,7 @@ def run(request: Request) -> None:
     utterances, transcripts = words.replaced(utterances, request.transcripts, encoder)
     # A head's clip rule is for its recordings; only one that was asked for is refused.
     clip = asked.clip if encoders.modality(encoder) == "text" else request.clip
+    _check_states(asked, request, encoder)
     spec = extraction.feature_spec(
         encoder,
         corpus,
@@ -207,6 +220,25 @@ def _as_published(request: Request) -> Request:
         clip=request.clip or setup.clip,
         pooled_only=request.pooled_only or not setup.cached_frames,
     )
+
+
+def _check_states(asked: Request, request: Request, encoder: Encoder) -> None:
+    """Raises SettingsError where the encoder lacks the states that a head was published with."""
+    if asked.for_head is None or asked.states is not None:
+        return
+    try:
+        states.select(encoder.states, request.states or "all")
+    except UnknownNameError as fault:
+        usual = Request(encoder="", dataset="")
+        options = {key: value for key, value in asdict(asked).items() if value != getattr(usual, key)}
+        names = {"for_head": "for", "store_format": "format"}
+        command = advice.command(
+            "extract", **{names.get(key, key): value for key, value in options.items()}, states="blocks"
+        )
+        raise SettingsError(
+            f"{asked.for_head} was published on states {request.states}, {encoder.name} has "
+            f"{' '.join(encoder.states)}; choose others with --states, here and in training, for example: {command}"
+        ) from fault
 
 
 def chosen_utterances(

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sercache import catalog, settings, stores
+from sercache import advice, catalog, settings, stores
 from sercache import encoders as encoder_room
-from sercache.commands._cache import known_origin
+from sercache.commands._cache import extract_command, known_origin
 from sercache.commands._console import columns, duration, say, size, terminal_width, used
 from sercache.commands._setup import head_defaults
 from sercache.datasets import CorpusInfo
@@ -57,7 +57,9 @@ def info(folders: Sequence[Path], cache_flag: Path | None) -> None:
             )
         )
     if not rows:
-        say("no stores yet; make one with: sercache extract --encoder demo-wavlm --dataset demo")
+        say(
+            f"no stores yet; make one with: {advice.command('extract', encoder='demo-wavlm', dataset='demo')}"
+        )
         return
     heading = ("corpus", "encoder", "states", "kept", "clip", "entries", "audio", "disk", "folder")
     for line in columns([heading, *rows], right=(5, 6, 7), below=8):
@@ -96,6 +98,7 @@ def _describe_store(folder: Path) -> None:
     origin = known_origin(folder)
     if origin:
         used("made by", f"encoder {origin['encoder']}, root {origin['root']}")
+        used("continue", extract_command(folder))
 
 
 def datasets(name: str | None) -> None:
@@ -110,7 +113,7 @@ def datasets(name: str | None) -> None:
             rows.append((each, *known, about.title, about.licence, about.access))
         for line in columns(rows, right=(2, 3, 4), spare=2):
             say(line)
-        say("licence, access, tasks and protocols of one: sercache datasets NAME")
+        say(f"licence, access, tasks and protocols of one: {advice.command('datasets', 'NAME')}")
         return
     about = catalog.load("sercache.datasets", name).INFO
     say(f"{name}: {about.title}")
@@ -227,14 +230,14 @@ def heads(name: str | None) -> None:
             rows.append((each, setup.encoder, setup.dataset, _short(module.SOURCE), setup.protocol))
         for line in columns(rows, spare=1):
             say(line)
-        say("set-up, recipe and options of one: sercache heads NAME")
+        say(f"set-up, recipe and options of one: {advice.command('heads', 'NAME')}")
         return
     module = catalog.load("heads", name)
     _filled(f"{name}: {module.SOURCE}")
     for paragraph in inspect.cleandoc(module.__doc__ or "").split("\n\n"):
         _filled(" ".join(paragraph.split()))
         say()
-    _table("published set-up (each an option of sercache train):", _settings(module.SETUP))
+    _table("published set-up (options of train):", _settings(module.SETUP))
     recipe, plain = module.RECIPE, Recipe()
     changed = [
         (field, value)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sercache import settings
+from sercache import advice, settings
 from sercache.catalog import file_name
 from sercache.commands._console import say, used, warn
 from sercache.commands._corpus import read_corpus
@@ -89,8 +89,8 @@ def _there(request: Request, report: Report) -> Elsewhere:
         tested = ", ".join(dict.fromkeys(f"{each.dataset}:{each.task}" for each in found)) or "none"
         dataset, task = split_task(asked)
         raise SettingsError(
-            f"{request.run} was not tested on {asked} (tested on: {tested}); run: sercache evaluate "
-            f"{request.run} --dataset {dataset}{f' --task {task}' if task else ''}"
+            f"{request.run} was not tested on {asked} (tested on: {tested}); run: "
+            f"{advice.command('evaluate', request.run, dataset=dataset, task=task)}"
         )
     return fitting[0]
 

@@ -104,7 +104,7 @@ def _reports(
             recipe=catalog.load("heads", _HEAD).RECIPE,
             head_name=_HEAD,
             head_options={"c": request.c},
-            remedy=f"run: {extract_command(folder)}",
+            remedy=f"run: {extract_command(folder, task=request.task)}",
         )
     return reports
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sercache import catalog, settings
+from sercache import advice, catalog, settings
 from sercache.commands._console import say, used, warn
 from sercache.commands._outcome import shown
 from sercache.errors import SettingsError, UnknownNameError
@@ -26,7 +26,9 @@ def run(paths: Sequence[Path], table_format: Format) -> None:
         where = settings.load().value("runs")
         chosen = runs.find(Path(where.value).expanduser())
         if not chosen:
-            raise SettingsError(f"no runs in {where}; make one with: sercache train --head superb")
+            raise SettingsError(
+                f"no runs in {where}; `{advice.command('train', help=True)}` shows how to make one"
+            )
     reports, folders = _read(chosen)
     say(shown(reports, _names(folders), table_format))
     if table_format == "text":
@@ -45,7 +47,7 @@ def _chosen(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise SettingsError(
-                f"{path} does not exist; expected a run folder (those that there are: sercache report)"
+                f"{path} does not exist; expected a run folder (those that there are: {advice.command('report')})"
             )
         found = [path] if (path / runs.REPORT).is_file() else runs.find(path) if path.is_dir() else []
         chosen |= dict.fromkeys(found)
@@ -53,8 +55,8 @@ def _chosen(paths: Sequence[Path]) -> list[Path]:
     if not chosen:
         more = f" (nor are {len(left) - 1} others)" if len(left) > 1 else ""
         raise SettingsError(
-            f"{left[0]} is not a run folder and holds none: there is no {runs.REPORT}{more}; make a run with "
-            "sercache train"
+            f"{left[0]} is not a run folder and holds none: there is no {runs.REPORT}{more}; "
+            f"`{advice.command('train', help=True)}` shows how to make one"
         )
     if left:
         warn(f"no runs, left out: {', '.join(path.name for path in left)}")

@@ -198,7 +198,7 @@ def train(
             head_options=options,
             device=device,
             published=published,
-            remedy=f"run: {extract_command(folder)}",
+            remedy=f"run: {extract_command(folder, task=setup.task)}",
             beside=more,
             also_train=also_train,
             test_on=test_on,

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from sercache import clips, encoders, extraction, settings, stores
+from sercache import advice, clips, encoders, extraction, settings, stores
 from sercache.commands import extract
 from sercache.commands._cache import read_origin
 from sercache.commands._console import bar, say, used, warn
@@ -37,7 +37,8 @@ def run(
         n_damaged += bool(damage)
     if n_damaged:
         raise DamagedStoreError(
-            f"{n_damaged} of {len(chosen)} stores are damaged; sercache verify --repair extracts the damaged part anew"
+            f"{n_damaged} of {len(chosen)} stores are damaged; "
+            f"{advice.command('verify', *folders, repair=True)} extracts the damaged part anew"
         )
 
 

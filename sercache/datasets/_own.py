@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from sercache import catalog
+from sercache import advice, catalog
 from sercache.datasets._records import Corpus
 from sercache.errors import CorpusError, UnknownNameError
 
@@ -129,8 +129,8 @@ def checked(name: str) -> str:
         )
     if _is_taken(tidy):
         raise CorpusError(
-            f"{tidy} is a corpus that sercache reads by itself (sercache datasets); call yours otherwise, for example "
-            f"my-{catalog.file_name(tidy)}"
+            f"{tidy} is a corpus that sercache reads by itself (`{advice.command('datasets')}` lists these); call "
+            f"yours otherwise, for example my-{catalog.file_name(tidy)}"
         )
     return tidy
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sercache import clips
+from sercache import advice, clips
 from sercache.catalog import unknown
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, SettingsError, StoreError, UnknownNameError
@@ -168,7 +168,7 @@ def _open_input(
     store: FeatureStore, setup: Setup, truth: Truth, outputs: Sequence[str], budget: int, remedy: str | None
 ) -> FeatureView:
     if clips.parse(store.spec.clip).kind == "split" and not is_finished(store.path):
-        how = remedy or "run the same sercache extract again"
+        how = remedy or f"`{advice.command('info', store.path)}` shows the command that does"
         raise MissingFeaturesError(
             f"the extraction into {store.path} was cut off and must be finished first; {how}"
         )

@@ -50,7 +50,7 @@ def predictions_of(
     if len(bad):
         raise TrainingError(
             f"fold {fold}, seed {seed}: the head gives no finite number for {len(bad)} of {len(ids)} items, "
-            f"first: {ids[bad[0]]}; lower lr, set clip_norm, or look for extreme values with `sercache verify`"
+            f"first: {ids[bad[0]]}; lower lr, or set clip_norm"
         )
     targets = test.targets
     if targets is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sercache import advice
 from sercache.errors import SettingsError
 from sercache.report.notes import (
     MODELS,
@@ -60,7 +61,9 @@ def runs_tables(
     in ``tables.table``. Raises SettingsError without reports.
     """
     if not reports:
-        raise SettingsError("there are no runs to show; make one with `sercache train`")
+        raise SettingsError(
+            f"there are no runs to show; `{advice.command('train', help=True)}` shows how to make one"
+        )
     groups: dict[tuple[str, str, str], list[Entry]] = {}
     for each in _entries(reports, printed, aggregates, names):
         groups.setdefault(each.group, []).append(each)

@@ -6,12 +6,11 @@ every format. docs/decisions/0001-store-layout.md says how a store lies on disk 
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sercache import files
+from sercache import advice, files
 from sercache.stores import layout as _layout
 from sercache.stores.contract import Damage, Entry, FeatureStore, FeatureWriter
 from sercache.stores.dtypes import decode_frames, encode_frames
@@ -105,7 +104,7 @@ def read_note(path: Path, name: str) -> dict[str, Any]:
     from sercache.stores import checked_json
 
     file = notes_folder(path) / name
-    remedy = f"run sercache verify {shlex.quote(str(path))} --repair"
+    remedy = f"run {advice.command('verify', path, repair=True)}"
     return checked_json.load_note(file, remedy) if file.exists() else {}
 
 

@@ -23,7 +23,7 @@ from sercache.errors import DamagedStoreError, StoreError
 from sercache.stores import commits, schema
 from sercache.stores.columns import Checksums, Texts, hash_ids
 from sercache.stores.commits import COLUMNS, Record
-from sercache.stores.durable import crc32c, make_folder, open_plain, replace_file, sync_folder
+from sercache.stores.durable import crc32c, make_folder, open_plain, repair_command, replace_file, sync_folder
 from sercache.stores.runs import Run, merge
 
 _TEXTS = ("ids", "audio_digest")
@@ -78,7 +78,7 @@ def _size(path: Path) -> int:
 
 def load(path: Path) -> Checkpoint:
     """The checkpoint in a file. Raises DamagedStoreError where a single byte differs, FileNotFoundError."""
-    remedy = "sercache verify --repair removes it"
+    remedy = repair_command(path.parents[2])
     with open_plain(path) as file:
         try:
             data = np.frombuffer(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ), np.uint8)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import BinaryIO, NamedTuple
 import google_crc32c
 import numpy as np
 
+from sercache import advice
 from sercache.errors import DamagedStoreError, DiskSpaceError, StoreError
 
 Piece = bytes | np.ndarray
@@ -222,7 +222,7 @@ class Opened:
 
 def repair_command(store: Path | str) -> str:
     """What to do about damage in a store."""
-    return f"run sercache verify {shlex.quote(str(store))} --repair"
+    return f"run {advice.command('verify', store, repair=True)}"
 
 
 def read_fault(path: Path, fault: OSError, store: Path | str) -> StoreError:

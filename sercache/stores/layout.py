@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import sercache
+from sercache import advice
 from sercache.catalog import file_name, unknown
 from sercache.errors import DamagedStoreError, SercacheError, StoreError, UnknownNameError
 from sercache.stores import checked_json, schema
@@ -138,7 +139,9 @@ def load(path: Path) -> Layout:
         _check_folders(path)
         return Layout(path, FeatureSpec.from_json(record["spec"]), record["format"], Sizes(**record["sizes"]))
     except (FileNotFoundError, NotADirectoryError) as fault:
-        raise StoreError(f"{path} is not a feature store ({file} is missing); see sercache info") from fault
+        raise StoreError(
+            f"{path} is not a feature store ({file} is missing); `{advice.command('info')}` lists those of the cache"
+        ) from fault
     except OSError as fault:
         raise StoreError(f"{file} cannot be read: {fault.strerror}; see who may read it") from fault
     except schema.SchemaError as fault:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sercache import advice
 from sercache.catalog import unknown
 from sercache.errors import MissingFeaturesError, UnknownNameError
 from sercache.stores import checking
@@ -166,7 +167,7 @@ class Reader:
             )
         return MissingFeaturesError(
             f"{len(missing)} of {n_wanted} utterances have no features in {self.path}, first: {missing[0]}; "
-            f"run sercache extract --encoder {self.spec.encoder} --dataset {self.spec.corpus}"
+            f"`{advice.command('info', self.path)}` shows the command that adds to it"
         )
 
     def _indices(self, states: Sequence[str] | None) -> Sequence[int]:

@@ -262,7 +262,7 @@ def mean_loss(values: np.ndarray, sizes: list[int], epoch: int) -> float:
         step = int(np.flatnonzero(~np.isfinite(values))[0])
         raise TrainingError(
             f"loss is {values[step]} in epoch {epoch}, batch {step + 1} of {len(values)}; expected a finite "
-            "number: lower lr, set clip_norm, or look for extreme values with `sercache verify`"
+            "number: lower lr, or set clip_norm"
         )
     return float(np.average(values, weights=sizes))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from sercache import advice
 from sercache.clips import ClipRule, entry_ids, parse, utterance_id
 from sercache.errors import MissingFeaturesError, SettingsError
 from sercache.states import select
@@ -166,7 +167,7 @@ def open_view(
     if frames and not store.spec.frames:
         raise SettingsError(
             "this head reads full sequences and the cache holds means only; "
-            "run `sercache extract` again with frames"
+            f"{_how_made(store)} without --pooled-only"
         )
     if max_frames is not None and max_frames < 1:
         raise SettingsError(f"max frames must be at least 1, got {max_frames}")
@@ -189,9 +190,14 @@ def _states(store: FeatureStore, selection: str) -> tuple[str, ...]:
     if absent:
         raise MissingFeaturesError(
             f"the cache holds states {' '.join(spec.states)}; {selection!r} also needs {' '.join(absent)}; "
-            f"run `sercache extract --states {selection}`"
+            f"{_how_made(store)} with --states {selection}"
         )
     return chosen
+
+
+def _how_made(store: FeatureStore) -> str:
+    """Where the command that made a store stands: a view does not know how the encoder was called."""
+    return f"`{advice.command('info', store.path)}` shows the command that adds to it"
 
 
 def _items(
@@ -203,8 +209,7 @@ def _items(
     torn = {id for id, own in found.items() if _gaps(own, parse(store.spec.clip)) - set(skipped)}
     missing = [id for id in wanted if id not in found or id in torn]
     if missing:
-        spec = store.spec
-        remedy = remedy or f"run `sercache extract --encoder {spec.encoder} --dataset {spec.corpus}`"
+        remedy = remedy or _how_made(store)
         raise MissingFeaturesError(
             f"{len(missing)} of {len(wanted)} utterances have no features, first: {missing[0]}; {remedy}"
         )
