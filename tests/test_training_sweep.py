@@ -245,3 +245,20 @@ def test_a_sweep_that_was_begun_under_the_former_names_goes_on_there(
     code, _, err = sercache(*SWEEP, "--grid", "lr=0.1")
     assert code == 0, err
     assert [path.name for path in (cached / "s").iterdir() if path.is_dir()] == ["lr=0.1"]
+
+
+def test_a_sweep_takes_the_seeds_that_are_done(sercache: Sercache, cached: Path) -> None:
+    few = [*SWEEP, "--seeds", 2, "--set", "max-epochs=2", "--grid", "lr=1e-2,1e-3", "--name", "s", "--serial"]
+    more = [3 if part == 2 else part for part in few]
+    assert sercache(*few).code == 0
+    before = {place.parent.name: json.loads(place.read_text()) for place in cached.glob("s/*/report.json")}
+    code, out, err = sercache(*more)
+    assert code == 0, err
+    assert out.count("8 of 12 trainings were finished before") == 2
+    after = {place.parent.name: json.loads(place.read_text()) for place in cached.glob("s/*/report.json")}
+    for name, record in after.items():
+        digests = {(run["fold"], run["seed"]): run["weights_sha256"] for run in record["runs"]}
+        assert all(digests[run["fold"], run["seed"]] == run["weights_sha256"] for run in before[name]["runs"])
+    code, out, err = sercache(*few, "--name", "t")
+    assert code == 0, err
+    assert out.count("8 of 8 trainings were finished before") == 3, "of another sweep too; one is tested"
