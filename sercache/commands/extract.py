@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from sercache import (
     stores,
     text,
 )
-from sercache.commands._cache import write_origin
+from sercache.commands._cache import known_origin, write_origin
 from sercache.commands._console import bar, duration, say, size, used, warn
 from sercache.commands._corpus import read_corpus
 from sercache.commands._filling import carry_out, place_of, plan_for
@@ -30,7 +31,7 @@ from sercache.commands._served import line_for, served
 from sercache.commands._trial import published_setup
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder
-from sercache.errors import AudioError, SettingsError, UnknownNameError
+from sercache.errors import AudioError, SercacheError, SettingsError, UnknownNameError
 from sercache.extraction import Extraction, Hand, Plan, words
 from sercache.stores.spec import FeatureSpec
 
@@ -157,6 +158,9 @@ def work(
         n_stored += result.n_encoded + result.n_copied
     else:
         say(f"nothing to do: all {len(plan.done)} entries are in {folder}")
+        if not known_origin(folder):
+            with suppress(SercacheError):  # the disk may be read-only
+                write_origin(folder, _origin(request, root))
         extraction.mark_finished(folder)
         skipped = plan.skipped
     extraction.record_skips(folder, skipped)

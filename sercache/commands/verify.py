@@ -70,9 +70,18 @@ def _repair(
 
     Raises StoreError where that encoder cannot be had or has other weights now; nothing is dropped then.
     """
+    plain = [fault for fault in damage if fault.kind in ("derived", "note")]
+    if plain:  # nothing is lost: the rest follows from what is whole
+        stores.drop(folder, plain)
+        say(f"written anew or set aside: {len(plain)} files of {folder} that hold no features")
+    damage = [fault for fault in damage if fault not in plain]
+    if not damage:
+        return
     origin = read_origin(folder)
     if not origin:
-        raise StoreError(f"{folder} does not say how it was made; extract into a new cache instead")
+        raise StoreError(
+            f"{folder} does not say how it was made; run the sercache extract command that made it, then this one again"
+        )
     spec = stores.read_spec(folder)
     device = settings.resolve_device(known.value("device", device_flag).value)
     encoder = encoders.load(

@@ -125,15 +125,20 @@ def check_checkpoints(ledger: Ledger) -> list[Damage]:
         try:
             records = checkpoints.load(path).records
         except DamagedStoreError as fault:
-            found.append(Damage("", path, str(fault)))
+            found.append(Damage("", path, str(fault), "derived"))
             continue
         except FileNotFoundError:  # a writer has merged it since it was listed
             continue
         for number, record in records.items():
             if number not in ledger.records:
                 found.append(
-                    Damage("", path, f"commit record {number} that it stands for is missing or damaged")
+                    Damage(
+                        "",
+                        path,
+                        f"commit record {number} that it stands for is missing or damaged",
+                        "derived",
+                    )
                 )
             elif not commits.equal(record, ledger.records[number]):
-                found.append(Damage("", path, f"it differs from commit record {number}"))
+                found.append(Damage("", path, f"it differs from commit record {number}", "derived"))
     return found

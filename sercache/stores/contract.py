@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 import numpy as np
 
@@ -33,6 +33,8 @@ class Damage:
     """Utterance, or empty for a whole file."""
     path: Path
     reason: str
+    kind: Literal["features", "record", "derived", "orphan", "note"] = "features"
+    """Features and commit records are encoded anew; what is derived is written anew, orphans and notes are removed."""
 
 
 class FeatureWriter(Protocol):

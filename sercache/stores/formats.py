@@ -12,6 +12,7 @@ from sercache.stores.commits import Record
 from sercache.stores.layout import Layout, check_format
 from sercache.stores.ledger import Ledger
 from sercache.stores.roster import Registration
+from sercache.stores.stock import View
 
 
 class StoreFormat(Protocol):
@@ -39,7 +40,7 @@ class StoreFormat(Protocol):
         """Write a commit's files durably; gives its record, but for ``files``."""
         ...
 
-    def refresh(self, layout: Layout, ledger: Ledger, registration: Registration) -> None:
+    def refresh(self, layout: Layout, ledger: Ledger, view: View) -> None:
         """Bring up to date what only stock readers go by, at a cost that grows with what is new."""
         ...
 

@@ -24,7 +24,9 @@ from sercache.stores.durable import Piece, fill_file, make_folder, sync_folder
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
 from sercache.stores.roster import Registration
+from sercache.stores.stock import View
 
+FORMER_TABLE = "utterances.csv"
 _TABLE_COMMITS = 256
 """Commits of a table of utterances."""
 
@@ -110,18 +112,17 @@ def _allocate(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtyp
     h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(dtype), space, layout)
 
 
-def refresh(layout: Layout, ledger: Ledger, registration: Registration) -> None:
+def refresh(layout: Layout, ledger: Ledger, view: View) -> None:
     """Bring ``utterances/<k>.csv`` up to date: where each utterance is, for readers with stock h5py.
 
     Each is the table of so many commits, so that only those are written anew which have new ones.
     """
-    put = stock.putter(layout, registration.temporary)
-    places = stock.stale(ledger)
+    put, places = view.put, view.stale(ledger)
     numbers = ledger.records if places is None else {record.number for record, _ in places}
     for k in sorted({number // _TABLE_COMMITS for number in numbers} or {0}):
         put(f"utterances/{k:08d}.csv", _table(ledger, k))
     # The one table that earlier versions wrote would be out of date.
-    (layout.path / "utterances.csv").unlink(missing_ok=True)
+    view.remove(FORMER_TABLE)
     stock.note_shown(ledger, put)
 
 

@@ -49,6 +49,8 @@ class Layout:
     spec: FeatureSpec
     format: str
     sizes: Sizes
+    made_by: str = sercache.__version__
+    """Version of sercache that made it, for what is recomputed later."""
 
     @property
     def ledger(self) -> Path:
@@ -111,7 +113,7 @@ def to_json(layout: Layout) -> dict[str, Any]:
     """What ``spec.json`` holds."""
     return {
         "layout": LAYOUT,
-        "sercache": sercache.__version__,
+        "sercache": layout.made_by,
         "format": layout.format,
         "sizes": asdict(layout.sizes),
         "digest": layout.spec.digest,
@@ -137,7 +139,8 @@ def load(path: Path) -> Layout:
         if record["format"] not in FORMATS:
             raise schema.SchemaError(f"its format is none of {', '.join(FORMATS)}")
         _check_folders(path)
-        return Layout(path, FeatureSpec.from_json(record["spec"]), record["format"], Sizes(**record["sizes"]))
+        spec, sizes = FeatureSpec.from_json(record["spec"]), Sizes(**record["sizes"])
+        return Layout(path, spec, record["format"], sizes, str(record["sercache"]))
     except (FileNotFoundError, NotADirectoryError) as fault:
         raise StoreError(
             f"{path} is not a feature store ({file} is missing); `{advice.command('info')}` lists those of the cache"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from sercache.stores import checking, checkpoints, commits, layout, roster
+from sercache.stores import accounting, checking, checkpoints, commits, layout, roster
 from sercache.stores.commits import Record
 from sercache.stores.contract import Damage
 from sercache.stores.durable import make_folder, sync_folder, write_faults_named
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
 from sercache.stores.roster import Registration
+from sercache.stores.writer import Writer
 
 
 def find_damage(path: Path, progress: Callable[[int], object]) -> list[Damage]:
@@ -21,15 +22,17 @@ def find_damage(path: Path, progress: Callable[[int], object]) -> list[Damage]:
     """
     opened = layout.load(path)
     ledger, damaged = _ledger(opened)
-    records = [Damage("", file, "the commit record is damaged; its utterances are lost") for file in damaged]
-    return records + checking.check_checkpoints(ledger) + checking.check(opened, ledger, progress)
+    reason = "the commit record is damaged; its utterances are lost"
+    found = [Damage("", file, reason, "record") for file in damaged]
+    found += checking.check_checkpoints(ledger) + checking.check(opened, ledger, progress)
+    return found + accounting.check(opened, ledger)
 
 
 def drop(path: Path, damage: Iterable[Damage]) -> list[str]:
     """Make damaged utterances count as absent; gives their ids. A crash leaves it done or not done.
 
-    Damaged commit records are set aside in ``ledger/damaged``; a damaged file takes all its utterances
-    along. Bytes stay on disk.
+    Damaged commit records and notes are set aside in ``ledger/damaged``; a damaged file takes all its utterances
+    along. Files that no record names are removed, derived ones written anew; other bytes stay on disk.
     """
     opened, found = layout.load(path), list(damage)
     root = opened.path.resolve()
@@ -38,9 +41,13 @@ def drop(path: Path, damage: Iterable[Damage]) -> list[str]:
         if any(file.parent in (root / "ledger/commits", root / "ledger/checkpoints") for file in files):
             checkpoints.remove(opened.ledger)
         for file in sorted(files):
-            if file.parent == root / "ledger/commits" and file.exists():
+            if file.parent == root / "ledger/commits":
                 _set_aside(file)
-    ledger, _ = _ledger(opened)
+        accounting.mend(opened, found)
+        ledger, unreadable = _ledger(opened)
+        if not unreadable and any(fault.kind in ("record", "orphan") for fault in found):
+            for orphan in accounting.orphans(opened, ledger):
+                orphan.unlink(missing_ok=True)
     named = {fault.id for fault in found if fault.id}
     drops = [
         (record.number, id)
@@ -54,6 +61,8 @@ def drop(path: Path, damage: Iterable[Damage]) -> list[str]:
     drops += [(r.number, id) for r in ledger.records.values() for id in r.ids if id in gone]
     if drops:
         _commit_drops(opened, sorted(set(drops)), ledger.highest)
+    if not unreadable:
+        Writer(opened).close()  # which writes anew what stock readers go by
     return sorted(gone)
 
 
@@ -66,7 +75,10 @@ def _ledger(opened: Layout) -> tuple[Ledger, list[Path]]:
 def _set_aside(file: Path) -> None:
     aside = file.parents[1] / "damaged"
     make_folder(aside)
-    file.replace(aside / file.name)
+    if file.exists():
+        file.replace(aside / file.name)
+    else:
+        (aside / file.name).touch()  # its number is not used again, and nobody looks for it any more
     sync_folder(aside)
     sync_folder(file.parent)
 

@@ -44,6 +44,27 @@ def short_lock(ledger: Path) -> Iterator[None]:
         ) from fault
 
 
+@contextmanager
+def short_lock_where_possible(ledger: Path) -> Iterator[None]:
+    """``short_lock``, for reading: on a disk that is read-only or full there is nobody to wait for."""
+    lock = FileLock(ledger / "lock", timeout=_WAIT_SECONDS)
+    try:
+        lock.acquire()
+    except (OSError, Timeout):
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_in_use(ledger: Path) -> bool:
+    """Whether a writer may be at work, or died at it and was not cleared up yet."""
+    claims, writers = ledger / "claims", ledger / "writers"
+    return (claims.is_dir() and any(claims.iterdir())) or (writers.is_dir() and any(writers.iterdir()))
+
+
 class Registration:
     """A writer's presence in a store: its lock, its temporaries and the numbers it claimed.
 

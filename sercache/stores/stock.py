@@ -7,6 +7,7 @@ more; where the note is missing, damaged, or names a commit that is gone, all of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sercache.stores import checked_json
 from sercache.stores.durable import make_folder, replace_file
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger, Place
+from sercache.stores.schema import MOST_NUMBER
 
 Put = Callable[[str, bytes], None]
 """Writes a file of the store, named relative to it, durably, unless it holds that already."""
@@ -33,6 +35,26 @@ def putter(layout: Layout, temporary: Callable[[], Path]) -> Put:
     return put
 
 
+@dataclass(frozen=True)
+class View:
+    """Where files of the view go, and whether all of them are asked for or only what is out of date."""
+
+    put: Put
+    remove: Callable[[str], object] = lambda name: None
+    everything: bool = True
+
+    def stale(self, ledger: Ledger) -> list[Place] | None:
+        """Places that the view may show otherwise than they are; None: all of them."""
+        return None if self.everything else stale(ledger)
+
+
+def on_disk(layout: Layout, temporary: Callable[[], Path]) -> View:
+    """The view as it lies on the disk."""
+    return View(
+        putter(layout, temporary), lambda name: (layout.path / name).unlink(missing_ok=True), everything=False
+    )
+
+
 def note_path(ledger: Path) -> Path:
     """The file that says what the view shows."""
     return ledger / "view.json"
@@ -40,7 +62,7 @@ def note_path(ledger: Path) -> Path:
 
 def stale(ledger: Ledger) -> list[Place] | None:
     """Places that the view may show otherwise than they are; None: all of them."""
-    shown = _shown(note_path(ledger.folder))
+    shown = shown_by(note_path(ledger.folder))
     if shown is None or not shown.issubset(ledger.records):
         return None
     new = [record for number, record in ledger.records.items() if number not in shown]
@@ -50,12 +72,15 @@ def stale(ledger: Ledger) -> list[Place] | None:
     return places + [place for id in names for place in ledger.copies(id)]
 
 
-def _shown(note: Path) -> set[int] | None:
+def shown_by(note: Path) -> set[int] | None:
+    """Numbers of the commits that the view shows; None where that is not known."""
     try:
         ranges = checked_json.load(note, "it is made anew")["commits"]
-    except (FileNotFoundError, DamagedStoreError):
+        if sum(last + 1 - first for first, last in ranges) > MOST_NUMBER:
+            return None
+        return set(chain.from_iterable(range(first, last + 1) for first, last in ranges))
+    except (FileNotFoundError, DamagedStoreError, KeyError, TypeError, ValueError):
         return None
-    return set(chain.from_iterable(range(first, last + 1) for first, last in ranges))
 
 
 def note_shown(ledger: Ledger, put: Put) -> None:

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 
 from sercache.errors import StoreError
-from sercache.stores import checkpoints, commits, formats, roster
+from sercache.stores import checkpoints, commits, formats, roster, stock
 from sercache.stores.batch import Item
 from sercache.stores.dtypes import STORED, check_statistics, encode_frames
 from sercache.stores.durable import write_faults_named
@@ -36,7 +36,7 @@ class Writer:
             self._clear_up()
             self._registration = Registration(layout.ledger)
             self._format.make_folders(layout)
-            self._format.refresh(layout, self._ledger, self._registration)
+            self._format.refresh(layout, self._ledger, stock.on_disk(layout, self._registration.temporary))
 
     def append(
         self,
@@ -154,7 +154,8 @@ class Writer:
             with write_faults_named(self.path), roster.short_lock(self._layout.ledger):
                 self._clear_up()
                 self._ledger.refresh()
-                self._format.refresh(self._layout, self._ledger, self._registration)
+                view = stock.on_disk(self._layout, self._registration.temporary)
+                self._format.refresh(self._layout, self._ledger, view)
                 checkpoints.add(self._layout.ledger, self._ledger.records, self._registration.temporary)
         finally:
             self.abandon()

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 
-import sercache
 from sercache.stores import stock
 from sercache.stores.commits import Record
 from sercache.stores.dtypes import STORED
 from sercache.stores.layout import Layout, to_json
 from sercache.stores.ledger import Ledger, Place
-from sercache.stores.roster import Registration
+from sercache.stores.stock import View
 
 _INDEX_ROWS = 4096
 """Rows of an index array's chunk: fixed, so that an old shape and new chunks never contradict each other."""
@@ -34,15 +33,15 @@ _ABOUT = (
 )
 
 
-def refresh(layout: Layout, ledger: Ledger, registration: Registration) -> None:
+def refresh(layout: Layout, ledger: Ledger, view: View) -> None:
     """Bring metadata and index arrays up to the records; call under the store's short lock.
 
     Only chunks of the index arrays are written that hold rows of commits which the view does not show yet.
     """
-    put = stock.putter(layout, registration.temporary)
+    put = view.put
     spans = _spans(layout, ledger)
     n_slots = max((stop for _, stop, _ in spans), default=0)
-    places = stock.stale(ledger)
+    places = view.stale(ledger)
     chunks = range(_n_chunks(n_slots)) if places is None else sorted(_chunks(layout, places))
     for chunk in chunks:
         for name, column in _columns(ledger, spans, chunk).items():
@@ -76,7 +75,7 @@ def _group(attributes: dict[str, Any]) -> dict[str, Any]:
 
 def _root(layout: Layout, arrays: dict[str, Any]) -> dict[str, Any]:
     """The group, with its members' metadata inline so that readers need not list the folder."""
-    group = _group({"about": _ABOUT, "made_by": f"sercache {sercache.__version__}", "store": to_json(layout)})
+    group = _group({"about": _ABOUT, "made_by": f"sercache {layout.made_by}", "store": to_json(layout)})
     members = arrays | {"ledger": _group({})}
     return group | {
         "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": members}
