@@ -184,12 +184,12 @@ def test_sealing_neither_lists_nor_maps_what_is_there(
 
 
 @pytest.fixture
-def with_checkpoint(tmp_path: Path) -> tuple[Path, dict[str, np.ndarray]]:
+def with_checkpoint(tmp_path: Path) -> Iterator[tuple[Path, dict[str, np.ndarray]]]:
     with small_checkpoints():
         content = fill(tmp_path, names(12), "zarr")
         content |= fill(tmp_path, names(1, start=12), "zarr")
-    assert checkpoints.paths(tmp_path / "ledger")
-    return tmp_path, content
+        assert checkpoints.paths(tmp_path / "ledger")
+        yield tmp_path, content
 
 
 def test_a_checkpoint_spares_reading_records(
@@ -230,7 +230,8 @@ def test_a_checkpoint_counts_only_while_its_records_are_there(with_checkpoint: t
     left = {id: frames for id, frames in content.items() if id not in lost}
     assert stores.open(path).ids() == list(left), "visible is what a commit record lists"
     damage = stores.verify(path)
-    assert ["commit record 1 that it stands for is missing" in fault.reason for fault in damage] == [True]
+    assert any("commit record 1 that it stands for is missing" in fault.reason for fault in damage)
+    assert record in {fault.path for fault in damage}
     stores.drop(path, damage)
     assert_holds(stores.open(path), left)
 

@@ -7,7 +7,6 @@ commits are new; sercache itself never reads it.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -42,8 +41,9 @@ def refresh(layout: Layout, ledger: Ledger, view: View) -> None:
     spans = _spans(layout, ledger)
     n_slots = max((stop for _, stop, _ in spans), default=0)
     places = view.stale(ledger)
-    chunks = range(_n_chunks(n_slots)) if places is None else sorted(_chunks(layout, places))
-    for chunk in chunks:
+    # A chunk in which no commit has a row is absent, and reads as unused.
+    chunks = _used_chunks(spans) if places is None else _chunks(layout, places)
+    for chunk in sorted(chunks):
         for name, column in _columns(ledger, spans, chunk).items():
             put(f"{name}/c.{chunk}", _index_chunk(column))
     put("state/c.0", _index_chunk(list(layout.spec.states)))
@@ -97,8 +97,13 @@ def _first_slot(layout: Layout, record: Record) -> int:
     return record.number * layout.sizes.shard_utterances
 
 
-def _n_chunks(n_slots: int) -> int:
-    return math.ceil(n_slots / _INDEX_ROWS)
+def _used_chunks(spans: Iterable[Span]) -> set[int]:
+    """Chunks of the index arrays in which commits have rows."""
+    return {
+        chunk
+        for first, stop, _ in spans
+        for chunk in range(first // _INDEX_ROWS, (stop - 1) // _INDEX_ROWS + 1)
+    }
 
 
 def _chunks(layout: Layout, places: Iterable[Place]) -> set[int]:
