@@ -74,9 +74,12 @@ def main() -> None:
         click.echo(words, err=True)
         sys.exit(code)
     except OSError as fault:
-        if fault.filename is None:
+        if fault.errno is None:
             raise
-        click.echo(f"error: {fault.filename}: {fault.strerror}", err=True)
+        where = "" if fault.filename is None else f"{fault.filename}: "
+        click.echo(
+            f"error: {where}{fault.strerror}; what was done is kept: mend that, run the same again", err=True
+        )
         sys.exit(2)
 
 

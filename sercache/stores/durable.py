@@ -19,7 +19,7 @@ from sercache.errors import DamagedStoreError, DiskSpaceError, StoreError
 Piece = bytes | np.ndarray
 """Bytes, or a C-contiguous array that is written as it lies in memory."""
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 
@@ -88,21 +88,36 @@ def replace_file(target: Path, temporary: Path, *pieces: Piece) -> None:
 
 @contextmanager
 def write_faults_named(folder: Path) -> Iterator[None]:
-    """Turn a full disk or quota into DiskSpaceError, a folder that is not ours to write into StoreError."""
+    """Turn a full disk or quota into DiskSpaceError, any other fault of the system or of h5py into StoreError."""
     try:
         yield
-    except OSError as fault:
-        # h5py reports the system's error in words only.
-        if fault.errno in _FULL or os.strerror(errno.ENOSPC) in str(fault):
+    except (OSError, RuntimeError) as fault:
+        # h5py reports the system's error in words only, and some of them as RuntimeError.
+        number = getattr(fault, "errno", None)
+        if number in _FULL or os.strerror(errno.ENOSPC) in str(fault):
             raise DiskSpaceError(
                 f"the disk of {folder} is full; what was committed before is safe: free some space and run the "
                 "same command to go on"
             ) from fault
-        if fault.errno in _FORBIDDEN:
+        if number in _FORBIDDEN and isinstance(fault, OSError):
             raise StoreError(
                 f"{folder} cannot be written: {fault.strerror}; choose another --cache"
             ) from fault
-        raise
+        if isinstance(fault, RuntimeError) and "h5py" not in "".join(_modules(fault)):
+            raise
+        few = "allow more open files (ulimit -n), then " if number in (errno.EMFILE, errno.ENFILE) else ""
+        what = " ".join((getattr(fault, "strerror", None) or str(fault)).split())
+        raise StoreError(
+            f"{folder} cannot be written: {what}; what was committed before is safe: {few}run the same command to go on"
+        ) from fault
+
+
+def _modules(fault: BaseException) -> Iterator[str]:
+    """Names of the modules through which a fault came."""
+    trace = fault.__traceback__
+    while trace is not None:
+        yield str(trace.tb_frame.f_globals.get("__name__", "")) + trace.tb_frame.f_code.co_filename
+        trace = trace.tb_next
 
 
 def open_plain(path: Path) -> BinaryIO:
