@@ -43,6 +43,7 @@ def advised(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return text
 
     monkeypatch.setattr(advice, "command", checked)
+    monkeypatch.delenv("COLUMNS", raising=False)  # else listings are wrapped for the tests' own terminal
     return given
 
 
@@ -66,7 +67,6 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SERCACHE_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("SERCACHE_DEVICE", "cpu")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.delenv("COLUMNS", raising=False)
     return tmp_path
 
 

@@ -140,8 +140,17 @@ def test_an_empty_cache_says_how_to_begin(sercache: Sercache) -> None:
     assert "sercache extract" in out
 
 
-@pytest.mark.parametrize("arguments", [["datasets"], ["encoders"], ["heads"], ["reproduce"], ["info"]])
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize(
+    ("arguments", "width"),
+    [
+        (["datasets"], 80),
+        (["datasets"], 120),
+        (["encoders"], 80),
+        (["heads"], 80),
+        (["reproduce"], 80),
+        (["info"], 80),
+    ],
+)
 def test_listings_fit_the_terminal(
     arguments: list[str], width: int, sercache: Sercache, cached: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

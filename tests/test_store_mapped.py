@@ -69,7 +69,7 @@ def test_a_file_that_is_cut_while_it_is_open_is_no_end_of_the_process(tmp_path: 
     assert store.read("a").shape == (3, 3000, 5)
     (file,) = [*tmp_path.glob("frames/c.*"), *tmp_path.glob("shards/*")]
     os.truncate(file, 5000)
-    with pytest.raises(DamagedStoreError, match="ends at byte"):
+    with pytest.raises(DamagedStoreError, match=r"ends at byte|has 5000 bytes"):
         store.read("a")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sercache import advice, settings, stores
 from sercache.commands._console import warn
-from sercache.errors import DamagedStoreError
+from sercache.errors import DamagedStoreError, SettingsError
 
 _ORIGIN = "origin.json"
 
@@ -50,14 +50,22 @@ def extract_command(folder: Path, *, task: str | None = None) -> str:
     usual = {"dtype": "float16", "format": "zarr", "precision": "float32"}
     asked = {option: origin.get(key) for key, option in _OPTIONS.items()}
     options = {option: value for option, value in asked.items() if value != usual.get(option)}
-    is_usual = cache == Path(settings.load().value("cache").value).expanduser().absolute()
     return advice.command(
         "extract",
         **options | ({"task": task} if task else {}),
-        cache=None if is_usual else cache,
+        cache=None if is_usual(cache) else cache,
         pooled_only=bool(origin.get("pooled_only")),
         labels_as_written=bool(origin.get("labels_as_written")),
     )
+
+
+def is_usual(cache: Path) -> bool:
+    """Whether a command finds this cache folder without being told."""
+    try:
+        usual = settings.load().value("cache").value
+    except SettingsError:  # there is no home that it could lie in
+        return False
+    return cache.absolute() == Path(usual).expanduser().absolute()
 
 
 _OPTIONS = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sercache import advice, catalog, clips, encoders, settings, states, stores
-from sercache.commands._cache import known_origin
+from sercache.commands._cache import is_usual, known_origin
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, StoreError, UnknownNameError
 from sercache.recipe import Setup
@@ -184,7 +184,6 @@ def _remedy(cache: Path, corpus: Corpus, setup: Setup, head_name: str) -> str:
     }
     known = settings.load()
     is_found = corpus.info.generated or (not corpus.reader and known.root(corpus.name))
-    usual = known.value("cache").value
     command = advice.command(
         "extract",
         encoder=encoder,
@@ -192,7 +191,7 @@ def _remedy(cache: Path, corpus: Corpus, setup: Setup, head_name: str) -> str:
         root=None if is_found else (corpus.table or corpus.root),
         **({"for_": head_name} if same[0] == same[1] else own),
         task=None if corpus.task_name(setup.task) == corpus.task_name(None) else setup.task,
-        cache=None if cache == Path(usual).expanduser() else cache,
+        cache=None if is_usual(cache) else cache,
     )
     return f"run: {command}"
 

@@ -80,7 +80,7 @@ def _repair(
     origin = read_origin(folder)
     if not origin:
         raise StoreError(
-            f"{folder} does not say how it was made; run the sercache extract command that made it, then this one again"
+            f"{folder} does not say how it was made; run the extraction that made it once more, then this command again"
         )
     spec = stores.read_spec(folder)
     device = settings.resolve_device(known.value("device", device_flag).value)

@@ -36,7 +36,8 @@ def make_or_continue(path: Path, spec: FeatureSpec, format: str, sizes: Mapping[
 def _check_free(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise StoreError(f"{path} is a file, expected a folder or nothing; choose another cache folder")
-    if path.is_dir() and not (path / "ledger").is_dir() and any(path.iterdir()):
+    names = {each.name for each in path.iterdir()} if path.is_dir() else set()  # at once: others make it too
+    if names and "ledger" not in names:
         raise StoreError(f"{path} holds other files and is no feature store; choose another cache folder")
 
 

@@ -5,6 +5,7 @@ The checksum of a record finds accidents; these rules find what somebody, or ano
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -153,6 +154,10 @@ def check_spec(record: Any) -> None:
         raise SchemaError(f"states are {_shown(spec.get('states'))}")
     if len(spec["states"]) * spec["dim"] * sizes["shard_frames"] >= MOST:
         raise SchemaError("a shard is beyond every disk")
+    try:
+        json.dumps(spec, ensure_ascii=False).encode()
+    except UnicodeEncodeError as fault:  # half a character, of which no digest can be taken
+        raise SchemaError("spec holds text that is no Unicode") from fault
 
 
 def is_inside(name: Any) -> bool:
