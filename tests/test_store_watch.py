@@ -60,7 +60,7 @@ def test_no_changed_byte_is_given_out(path: Path) -> None:
     whole, n_found = everything(stores.open(path)), 0
     for file in data_files(path):
         size = file.stat().st_size
-        for position in range(0, size, max(1, size // 400)):
+        for position in range(0, size, max(1, size // (400 if file.suffix == ".h5" else 60))):
             flip(file, position)
             try:
                 assert everything(stores.open(path)) == whole, (file, position)
