@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -143,6 +145,21 @@ def test_a_report_is_one_line_with_its_units() -> None:
     one = make_report(n_folds=1, seeds=(0,), summary={"ua": few})
     assert repr(one).endswith("UA 0.5000, 1 test part, 1 seed; no interval, 2 speakers)")
     assert repr(dataclasses.replace(one, summary={})).endswith("not tested)")
+
+
+def test_csv_says_in_columns_what_titles_say() -> None:
+    one = make_report()
+    text = tables.table(
+        [one, of_corpus("esd"), make_report(n_folds=1, seeds=(0,))], names=["a", "b", "c"], format="csv"
+    )
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [(row["run"], row["tested on"], row["estimand"]) for row in rows] == [
+        ("a", "emodb classic", "pooled over folds"),
+        ("c", "emodb classic", "pooled over folds"),
+        ("b", "esd classic", "pooled over folds"),
+    ]
+    assert (rows[0]["UA 95 % n"], rows[0]["UA 95 % units"]) == ("3", "speakers")
+    assert float(rows[0]["UA"]) == one.summary["ua"].seeds.mean
 
 
 # The command

@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from sercache.metrics import FEWEST_UNITS
 from sercache.report.audio_notes import audio_notes, is_shared
-from sercache.report.record import AGGREGATES, Aggregate, Elsewhere, Interval, Prediction, Report, counted
+from sercache.report.record import Aggregate, Elsewhere, Interval, Prediction, Report, counted
 
 _NAMED = 3
 """So many rows are named in a note; of more the first."""
-MODELS = "score of each fold's model (mean over its seeds), then mean ± sample std over folds"
-"""What a mean over folds is on another corpus, all of which every model predicts."""
 
 
 def provenance(report: Report) -> list[str]:
     """What a single result rests on, a line each."""
     corpus = report.corpus
     lines = [
-        f"{corpus['n_utterances']} utterances of {corpus['n_speakers']} speakers, task {corpus['task']}, "
+        f"{corpus['n_utterances']} utterances of {_speakers(corpus['n_speakers'])}, task {corpus['task']}, "
         f"release {corpus['release'] or 'not known'}",
         *made_by(report),
         *speaker_notes([report]),
         *class_notes(report),
         *report.notes,
     ]
-    if not report.summary:
-        where = "its own test parts are not repeated here"
-        if not any(fold.n_test for fold in report.folds):
-            where = f"nothing of {corpus['name']} is tested: all of it trains"
-        lines.append(where)
+    if not any(fold.n_test for fold in report.folds):
+        lines.append(f"nothing of {corpus['name']} is tested: all of it trains")
+    elif report.elsewhere and not report.summary:
+        lines.append("its own test parts are not repeated here")
     return [*lines, *corpus_notes(corpus)]
+
+
+def _speakers(n: int) -> str:
+    return counted(n, "speaker") if n else "speakers who are not known"
 
 
 def made_by(report: Report) -> list[str]:
@@ -55,9 +57,33 @@ def corpus_notes(corpus: Mapping[str, object]) -> list[str]:
 
 def about_score(reports: Sequence[Report], aggregate: Aggregate) -> str:
     """How a number by one convention is made of many."""
-    if all(len(report.folds) == 1 for report in reports):
-        return "score of the test part for each seed, then mean ± sample std over seeds"
-    return AGGREGATES[aggregate]
+    folds, seeds = (_of_all(reports, part) for part in ("fold", "seed"))
+    if folds == "1 fold":
+        return "score of the test part" + ("" if seeds == "1 seed" else f"{_FOR_EACH} {seeds}")
+    if aggregate == "folds":
+        inner = "" if seeds == "1 seed" else f" (mean over its {seeds})"
+        return f"score of each fold{inner}, then mean ± sample std over {folds}"
+    return f"score of the pooled predictions of {folds}" + (
+        "" if seeds == "1 seed" else f"{_FOR_EACH} {seeds}"
+    )
+
+
+def about_models(reports: Sequence[Report]) -> str:
+    """How a number on another corpus, all of which every model predicts, is made of many."""
+    folds, seeds = (_of_all(reports, part) for part in ("fold", "seed"))
+    if folds == "1 fold":
+        return "score of the model" + ("" if seeds == "1 seed" else f"{_FOR_EACH} {seeds}")
+    inner = "" if seeds == "1 seed" else f" (mean over its {seeds})"
+    return f"score of each fold's model{inner}, then mean ± sample std over {folds}"
+
+
+_FOR_EACH = " for each seed, then mean ± sample std over"
+
+
+def _of_all(reports: Sequence[Report], part: Literal["fold", "seed"]) -> str:
+    """``10 folds``; ``5 or 10 folds`` where reports differ."""
+    found = sorted({len(report.folds if part == "fold" else report.seeds) for report in reports})
+    return counted(found[0], part) if len(found) == 1 else f"{' or '.join(map(str, found))} {part}s"
 
 
 def interval_notes(intervals: Sequence[Interval | None]) -> list[str]:
@@ -75,6 +101,17 @@ def interval_notes(intervals: Sequence[Interval | None]) -> list[str]:
             "speakers are not known: utterances are drawn, which are alike, so the interval is too narrow"
         )
     return lines
+
+
+def fold_notes(report: Report) -> list[str]:
+    """Why the mean over folds has no interval, where it has none and there are several folds."""
+    found = report.summary.get(report.main_metric)
+    if found is None or len(report.folds) < 2 or found.folds_interval is not None:
+        return []
+    return [
+        "no interval of the mean over folds: folds cannot be drawn, for it is not known that each tests speakers of "
+        "its own"
+    ]
 
 
 def scope_notes(reports: Sequence[Report]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sercache import advice
 from sercache.errors import SettingsError
 from sercache.report.notes import (
-    MODELS,
+    about_models,
     about_score,
     interval_notes,
     of_rows,
@@ -60,18 +60,38 @@ def runs_tables(
     What a run says of another corpus stands in a table of that corpus. ``printed``, ``aggregates`` and ``names`` as
     in ``tables.table``. Raises SettingsError without reports.
     """
-    if not reports:
-        raise SettingsError(
-            f"there are no runs to show; `{advice.command('train', help=True)}` shows how to make one"
-        )
+    made = _grouped(_entries(reports, printed, aggregates, names))
+    return [_table(group, entries, way, names is not None) for group, way, entries in made]
+
+
+def listing(
+    reports: Sequence[Report],
+    printed: Sequence[Mapping[str, Printed]] | None = None,
+    aggregates: Sequence[Aggregate] | None = None,
+    names: Sequence[str] | None = None,
+) -> Table:
+    """All rows of ``runs_tables`` below one another, for programs: what a table says in its title is columns here."""
+    columns: dict[tuple[str, int], None] = {}
+    rows: list[dict[tuple[str, int], Cell]] = []
+    for group, way, entries in _grouped(_entries(reports, printed, aggregates, names)):
+        own = _table(group, entries, way, names is not None)
+        about = (*group, _estimand(group, way, [each.report for each in entries]))
+        heads = ("tested on", "task", "protocol", "estimand", *own.columns)
+        keys = [(name, heads[:k].count(name)) for k, name in enumerate(heads)]
+        columns |= dict.fromkeys(keys)
+        rows += [dict(zip(keys, (*about, *row), strict=True)) for row in own.rows]
+    cells = tuple(tuple(row.get(key) for key in columns) for row in rows)
+    return Table("Runs", tuple(name for name, _ in columns), cells)
+
+
+def _grouped(
+    entries: Sequence[Entry],
+) -> list[tuple[tuple[str, str, str], Aggregate, list[Entry]]]:
+    """What each table shows: its group, its estimand, its rows."""
     groups: dict[tuple[str, str, str], list[Entry]] = {}
-    for each in _entries(reports, printed, aggregates, names):
+    for each in entries:
         groups.setdefault(each.group, []).append(each)
-    return [
-        _table(group, entries, way, names is not None)
-        for group, entries in groups.items()
-        for way in _ways(group, entries)
-    ]
+    return [(group, way, own) for group, own in groups.items() for way in _ways(group, own)]
 
 
 def _entries(
@@ -80,6 +100,10 @@ def _entries(
     aggregates: Sequence[Aggregate] | None,
     names: Sequence[str] | None,
 ) -> list[Entry]:
+    if not reports:
+        raise SettingsError(
+            f"there are no runs to show; `{advice.command('train', help=True)}` shows how to make one"
+        )
     titles = [report.title for report in reports]
     rows = [
         title if titles.count(title) == 1 else f"{title}, run {k}" for k, title in enumerate(titles, start=1)
@@ -143,8 +167,7 @@ def _notes(
     group: tuple[str, str, str], entries: Sequence[Entry], way: Aggregate, has_devs: bool
 ) -> list[str]:
     reports = [each.report for each in entries]
-    multiple = any(len(report.folds) > 1 for report in reports)
-    notes = [MODELS if group[2] == ABROAD and multiple else about_score(reports, way)]
+    notes = [about_models(reports) if group[2] == ABROAD else about_score(reports, way)]
     notes += interval_notes(
         [each.summary[each.report.main_metric].interval(way) for each in entries if each.summary]
     )

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sercache.report.notes import (
-    MODELS,
+    about_models,
     about_score,
     class_notes,
+    fold_notes,
     interval_notes,
     made_by,
     made_of,
@@ -34,7 +35,7 @@ from sercache.report.record import (
     score,
 )
 from sercache.report.render import Cell, Format, Table
-from sercache.report.side_by_side import runs_tables
+from sercache.report.side_by_side import listing, runs_tables
 
 
 def table(
@@ -53,6 +54,8 @@ def table(
     beside = list(printed) if printed is not None else [{} for _ in reports]
     chosen = list(aggregates) if aggregates is not None else [HEADLINE for _ in reports]
     if len(reports) != 1:
+        if format == "csv":
+            return listing(reports, beside, chosen, names).render(format)
         made = runs_tables(reports, beside, chosen, names)
     else:
         [report] = reports
@@ -90,6 +93,7 @@ def metrics_table(
     about = [f"{report.estimand(way)}: {about_score([report], way)}" for way in ways if shown]
     about += interval_notes([found.interval(way) for found in report.summary.values() for way in ways])
     about = [*printed_notes((printed or {}).values()), *about]
+    about += fold_notes(report)
     return Table(report.title, tuple(columns), tuple(map(tuple, rows)), (*provenance(report), *about))
 
 
@@ -120,7 +124,7 @@ def elsewhere_table(report: Report) -> Table:
     columns += [f"recall {name}" for name in report.classes]
     notes = [] if report.summary else [*provenance(report)]
     models = "the one model" if len(report.runs) == 1 else f"each of {len(report.runs)} models"
-    notes.append(f"all of each corpus is predicted by {models}; {about_there(report)}")
+    notes.append(f"all of each corpus is predicted by {models}; {about_models([report])}")
     notes += interval_notes(
         [there.summary[report.main_metric].interval(chosen) for there in report.elsewhere]
     )
@@ -128,13 +132,6 @@ def elsewhere_table(report: Report) -> Table:
     lines = [(there.dataset, there_notes(report, there)) for there in report.elsewhere]
     notes += [line for line in of_rows(lines) if line not in known]
     return Table(f"{report.title}: other corpora", tuple(columns), tuple(map(tuple, rows)), tuple(notes))
-
-
-def about_there(report: Report) -> str:
-    """How the numbers on another corpus are made of many."""
-    return (
-        MODELS if len(report.folds) > 1 else "score of each seed's model, then mean ± sample std over seeds"
-    )
 
 
 def recall_there(report: Report, there: Elsewhere, k: int, aggregate: Aggregate) -> Score | None:
