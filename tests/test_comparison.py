@@ -154,6 +154,19 @@ def test_few_columns_stand_side_by_side_and_many_are_listed() -> None:
     assert "57.31" in listed.render("csv"), "CSV holds every digit"
 
 
+def test_n_says_of_what_and_classes_that_lack_are_counted() -> None:
+    cell = Compared(Reference(57.0, 2.4), record.Score(57.31, 1.26, 5), over="fold")
+    table = comparison("T", ("WA",), [ComparedRow("x", {"WA": cell})])
+    assert table.rows[0][table.columns.index("n")] == "5 folds"
+    report = make_report()
+    kept = tuple(p for p in report.predictions if (p.fold, p.true) != ("speaker 2", 1))
+    notes = run_notes([("a", report), ("b", dataclasses.replace(report, predictions=kept))])
+    assert any(note.startswith("b: 1 of 3 test parts lack a class") for note in notes)
+    inside = {**report.setup, "normalise": "none"}
+    notes = run_notes([("a", report), ("b", make_report(setup=inside, standardises="global"))])
+    assert not any("differ in normalisation scope" in note for note in notes)
+
+
 def test_notes_name_the_copy_and_never_mix_scopes_silently() -> None:
     plain = make_report()
     speaker = make_report(setup={**plain.setup, "normalise": "speaker"})

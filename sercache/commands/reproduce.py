@@ -104,12 +104,28 @@ def _body(
             ours = _ours(cell, row, request, place, found)
             printed = None if cell.printed is None else Reference(cell.printed.mean, cell.printed.std)
             differs = _differs(cell, request, found, counts) if ours else ()
-            cells[column] = Compared(printed, ours and _scaled(ours, _scale(cell, table)), differs)
+            cells[column] = Compared(
+                printed, ours and _scaled(ours, _scale(cell, table)), differs, _over(cell)
+            )
         if request.only_available and wanted and not any(cells[c].ours for c in wanted):
             n_skipped += 1
             continue
         body.append(ComparedRow(row.name, cells))
     return body, n_skipped
+
+
+def _over(cell: Cell) -> str:
+    """What ours is the mean of."""
+    match cell.ours:
+        case Score() as score:
+            return score.aggregate.removesuffix("s")
+        case BestOf():
+            return "group"
+        case Latency():
+            return "repeat"
+        case None:
+            return ""
+    return "utterance"
 
 
 def _differs(cell: Cell, request: Request, found: Found, counts: Mapping[str, int]) -> tuple[Difference, ...]:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sercache.report.audio_notes import audio_notes
+from sercache.report.notes import class_notes, of_rows, scope_notes
 from sercache.report.printed import Differs, no_verdict
-from sercache.report.record import Report, Score
+from sercache.report.record import Report, Score, counted
 from sercache.report.render import Cell, Difference, Reference, Table
 
 WIDE = 2
@@ -22,6 +23,8 @@ class Compared:
     ours: Score | None = None
     differs: Sequence[Differs] = ()
     """What of ours is another system than the printed one; with any there is no verdict."""
+    over: str = ""
+    """What ours is the mean of: fold, seed, utterance, …"""
 
 
 @dataclass(frozen=True)
@@ -90,10 +93,17 @@ def _parts(cell: Compared) -> tuple[Cell, ...]:
     """Printed, ours, difference, verdict, n; dashes where something is missing."""
     ours, printed = cell.ours, cell.printed
     if ours is None or printed is None:
-        return printed, ours, None, None, ours.n if ours else None
+        return printed, ours, None, None, _n(cell)
     difference = ours.mean - printed.mean
     said = no_verdict(cell.differs) or verdict(difference, printed.std, ours.std)
-    return printed, ours, Difference(difference), said, ours.n
+    return printed, ours, Difference(difference), said, _n(cell)
+
+
+def _n(cell: Compared) -> Cell:
+    """Of how many ours is the mean, and of what."""
+    if cell.ours is None:
+        return None
+    return counted(cell.ours.n, cell.over) if cell.over else cell.ours.n
 
 
 def _other_systems(rows: Sequence[ComparedRow]) -> list[str]:
@@ -122,13 +132,8 @@ def run_notes(reports: Sequence[tuple[str, Report]]) -> list[str]:
         about = report.corpus
         lines = f": {'; '.join(about['warnings'])}" if about["warnings"] else ""
         notes[f"{about['name']}: {about['n_utterances']} utterances, task {about['task']}{lines}"] = None
-    scopes = sorted({report.setup["normalise"] for _, report in reports})
-    if len(scopes) > 1:
-        notes[f"rows differ in normalisation scope ({', '.join(scopes)}): compare only rows of one scope"] = (
-            None
-        )
-    if "speaker" in scopes:
-        notes["normalise speaker: the statistics see the test speaker's features"] = None
+    notes |= dict.fromkeys(scope_notes([report for _, report in reports]))
+    notes |= dict.fromkeys(of_rows([(name, class_notes(report)) for name, report in reports]))
     notes |= dict.fromkeys(audio_notes([report for _, report in reports]))
     for name, report in reports:
         if report.deviations:
