@@ -89,7 +89,12 @@ def read(
     """
     with _explained(path):
         found = _layout(path, _stamp(path))
-        (wave, remarks), heard = _heard(path, found, lambda: _decoded(path, found, rate, start, end))
+        (wave, remarks), heard = _heard(
+            path,
+            found,
+            lambda: _decoded(path, found, rate, start, end),
+            is_cut=start is not None or end is not None,
+        )
     for remark in (*remarks, *heard):
         tell(remark)
     return wave
@@ -213,13 +218,33 @@ def _resampled(waves: Iterator[np.ndarray], own_rate: int, rate: int) -> np.ndar
     return np.concatenate([*found, stream.resample_chunk(np.empty(0, np.float32), last=True)])
 
 
-def _heard(path: Path, found: Layout, work: Callable[[], Result]) -> tuple[Result, list[Remark]]:
-    """What ``work`` gives on a file, and what its decoder said of it. Raises AudioError where that is damage."""
+@lru_cache(1024)
+def _said(path: Path, found: Layout, stamp: tuple[int, int]) -> tuple[str, ...]:
+    """What the decoder says of a file that is read from front to back."""
+    from sercache.audio import _overheard, _stream
+
+    def work() -> None:
+        for _ in _stream.blocks(_stream.headers(path, found), 0, None):
+            pass
+
+    return tuple(_overheard.heard(work)[1])
+
+
+def _heard(
+    path: Path, found: Layout, work: Callable[[], Result], *, is_cut: bool = False
+) -> tuple[Result, list[Remark]]:
+    """What ``work`` gives on a file, and what its decoder said of it. Raises AudioError where that is damage.
+
+    ``is_cut``: a stretch is read. A decoder that begins in the middle complains of what it lacks, so that what
+    counts is what it says of the whole file.
+    """
     if not found.speaks:
         return work(), []
     from sercache.audio import _overheard
 
-    result, lines = _overheard.heard(work)
+    result, lines = _overheard.heard(work, again=not is_cut)
+    if is_cut and lines:
+        lines = list(_said(path, found, _stamp(path)))
     lines = [line for line in lines if not _IDLE.search(line)]
     for line in lines:
         if (damage := _DAMAGE.search(line)) is not None:

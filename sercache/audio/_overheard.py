@@ -99,11 +99,11 @@ class _Ear:
 _EAR = _Ear()
 
 
-def heard(work: Callable[[], Result]) -> tuple[Result, list[str]]:
+def heard(work: Callable[[], Result], *, again: bool = True) -> tuple[Result, list[str]]:
     """What ``work`` gives, and the lines that C wrote to the standard streams meanwhile.
 
     Threads work side by side; where anything was written, the work is done once more with nobody beside it, which
-    tells whose lines these are. Raises what ``work`` raises.
+    tells whose lines these are. Not ``again``: the lines may be those of another thread. Raises what ``work`` raises.
     """
     if not _EAR.prepare():
         return work(), []
@@ -112,6 +112,8 @@ def heard(work: Callable[[], Result]) -> tuple[Result, list[str]]:
         result = work()
         if _EAR.n_heard() == before:
             return result, []
+        if not again:
+            return result, [line.strip() for line in _EAR.since(before).splitlines() if line.strip()]
     with _EAR.listening(alone=True):
         before = _EAR.n_heard()
         return work(), [line.strip() for line in _EAR.since(before).splitlines() if line.strip()]

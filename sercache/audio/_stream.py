@@ -24,6 +24,10 @@ LOWEST, HIGHEST = 1_000, 768_000
 """Hz; what lies outside is no rate of recorded sound."""
 MOST_CHANNELS = 64
 
+_REMEMBERING = ("MP3", "OGG")
+_WARM_UP = 2**15
+"""Samples that are decoded and dropped before a stretch of what these decode from what came before: after a seek,
+libmpg123 gives up to some frames of other sound."""
 _UNKNOWN = 2**48
 """Samples from which a stated length means that there is none."""
 _PLAUSIBLE = 16
@@ -188,15 +192,21 @@ def _part(
     """Blocks of one part, from a sample on and up to the one that its header states."""
     first, last = within
     with nullcontext(source.decoder) if source.decoder else _decoder(source.path, part) as file:
-        if not first or _is_at(file, first):
-            yield from _rest(file, room, None if last is None else last - first)
+        begin = max(0, first - _WARM_UP) if file.format in _REMEMBERING else first
+        if not begin or _is_at(file, begin):
+            yield from _without(first - begin, _rest(file, room, None if last is None else last - begin))
             return
     with _decoder(source.path, part) as file:
-        for block in _rest(file, room, last):
-            skipped = min(first, len(block))
-            first -= skipped
-            if skipped < len(block):
-                yield block[skipped:]
+        yield from _without(first, _rest(file, room, last))
+
+
+def _without(n: int, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Blocks but for the first ``n`` samples."""
+    for block in blocks:
+        skipped = min(n, len(block))
+        n -= skipped
+        if skipped < len(block):
+            yield block[skipped:]
 
 
 def _is_at(file: _Decoder, first: int) -> bool:
