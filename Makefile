@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := demo-output
 SERCACHE := SERCACHE_CACHE=$(DEMO)/cache SERCACHE_RUNS=$(DEMO)/runs $(BIN)/sercache
 
-.PHONY: all demo test test-slow golden lint types format bench bench-gpu reproduce clean
+.PHONY: all demo test test-processors test-slow golden lint types format bench bench-gpu reproduce clean
 all: lint types test
 
 $(BIN)/python:
@@ -37,6 +37,10 @@ demo: $(VENV)/.installed-demo
 # so that what they share is made once.
 test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m "not slow"
+
+# As `make test`, as other processors compute: older instructions, other kernels, two threads.
+test-processors: $(VENV)/.installed-dev
+	$(BIN)/python tests/processors.py
 
 test-slow: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m slow

@@ -21,6 +21,21 @@ import soundfile
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
+STRICT = (
+    "error",
+    "default::DeprecationWarning",
+    "default::PendingDeprecationWarning",
+    "default::FutureWarning",
+    "ignore::DeprecationWarning:audformat.*",  # its use of pandas, none of ours
+    "default:::(pytest_|xdist|execnet|coverage)",  # what other plugins of pytest say of themselves
+)
+"""What becomes of warnings while a test runs; a later line goes before an earlier one."""
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.add_marker(pytest.mark.filterwarnings(*STRICT))  # a test's own marker goes before it
+
+
 class Outcome(NamedTuple):
     """What a command said and how it ended."""
 
