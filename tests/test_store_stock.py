@@ -106,13 +106,13 @@ def test_h5py_reads_the_same(tmp_path: Path, dtype: DType) -> None:
     seen = []
     for path in sorted(tmp_path.glob("shards/*.h5")):
         with h5py.File(path, "r") as file:
-            assert list(file.attrs["states"]) == list(STATES)
-            for row, id in enumerate(file["id"].asstr()[:]):
+            assert list(file["state"].asstr()[:]) == list(STATES)
+            for row, id in enumerate(file["utterance"].asstr()[:]):
                 start, count = file["frame_start"][row], file["n_frames"][row]
                 got = as_numbers(file["frames"][:, start : start + count])
                 np.testing.assert_array_equal(got, as_stored(content[id], dtype))
-                np.testing.assert_array_equal(file["mean"][row], content[id].mean(axis=1))
-                np.testing.assert_array_equal(file["std"][row], content[id].std(axis=1))
+                np.testing.assert_array_equal(file["pooled_mean"][row], content[id].mean(axis=1))
+                np.testing.assert_array_equal(file["pooled_std"][row], content[id].std(axis=1))
                 seen.append(id)
     assert seen == list(LENGTHS)
 
@@ -126,7 +126,9 @@ def test_tables_of_utterances_lead_to_every_one(tmp_path: Path) -> None:
         start, stop = int(row["first_frame"]), int(row["first_frame"]) + int(row["n_frames"])
         with h5py.File(tmp_path / row["file"], "r") as file:
             got = file["frames"][:, start:stop]
-            np.testing.assert_array_equal(file["mean"][int(row["row"])], content[row["id"]].mean(axis=1))
+            np.testing.assert_array_equal(
+                file["pooled_mean"][int(row["row"])], content[row["id"]].mean(axis=1)
+            )
         np.testing.assert_array_equal(got, as_stored(content[row["id"]], "float16"))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sercache.errors import DamagedStoreError
-from sercache.stores import checkpoints, commits
+from sercache.stores import checkpoints, commits, formats
 from sercache.stores.batch import hex_crcs
 from sercache.stores.commits import Record, Table
 from sercache.stores.contract import Damage
@@ -28,14 +28,23 @@ def check(
 
     ``progress`` hears of the bytes of each commit once it is checked.
     """
-    found: list[Damage] = []
+    found: list[Damage] = list(_check_shared(layout, ledger))
     for record, rows in ledger.live():
         watch = Watch(layout)
-        found += _check_files(layout, record)
+        known = {fault.path for fault in found if not fault.id}
+        found += (fault for fault in _check_files(layout, record) if fault.path not in known)
         for row in rows.tolist():
             found += _check_utterance(layout, record, row, watch)
-        progress(sum(file.size for file in record.files))
+        progress(commits.n_bytes(record))
     return found
+
+
+def _check_shared(layout: Layout, ledger: Ledger) -> Iterator[Damage]:
+    """Faults of what belongs to several commits, in files that hold utterances."""
+    live = {name for record, _ in ledger.live() for name in commits.file_names(record)}
+    for path, reason in formats.load(layout.format).check_shared(layout, list(ledger.records.values())):
+        if str(path.relative_to(layout.path)) in live:
+            yield Damage("", path, reason)
 
 
 def _check_files(layout: Layout, record: Record) -> Iterator[Damage]:
@@ -45,9 +54,9 @@ def _check_files(layout: Layout, record: Record) -> Iterator[Damage]:
         try:
             with Opened(str(path)) as opened:
                 size = opened.size()
-            if size != file.size:
+            if size < file.size or (file.begin is None and size > file.size):
                 yield Damage("", path, f"the file has {size} bytes, expected {file.size}")
-            elif (crc := rest_crc(layout, record, file.name)) != file.rest_crc:
+            elif (crc := rest_crc(layout, record, file)) != file.rest_crc:
                 reason = f"headers, padding and index have checksum {crc}, expected {file.rest_crc}"
                 yield Damage("", path, reason)
         except DamagedStoreError as fault:

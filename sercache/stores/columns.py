@@ -15,6 +15,8 @@ class Texts(Sequence[str]):
 
     def __init__(self, data: np.ndarray, ends: np.ndarray) -> None:
         """``data`` uint8; text k is ``data[ends[k] : ends[k + 1]]``, so ``ends`` has one more than there are."""
+        if len(ends) and (ends[0] < 0 or ends[-1] > len(data) or (np.diff(ends) < 0).any()):
+            raise ValueError("texts end before they begin, or beyond all of them")
         self.data, self.ends = data, ends
 
     @classmethod

@@ -54,6 +54,9 @@ class File:
     """Bytes."""
     rest_crc: str
     """CRC-32C, 8 hex digits, of what is not features: headers, padding, index."""
+    begin: int | None = None
+    """Of a file that several commits fill: where the bytes of this one begin. They end at ``size``, and
+    ``rest_crc`` is that of these bytes alone; the file goes on behind them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +81,6 @@ class Record:
     files: Sequence[File] = ()
     drops: Sequence[tuple[int, str]] = ()
     """(commit number, id) that no longer count."""
-
-    @property
-    def numbers(self) -> range:
-        """Shard numbers that the commit takes: one, or one per block of an utterance longer than a shard."""
-        return range(self.number - max(1, len(self.blocks)) + 1, self.number + 1)
 
 
 def record_path(ledger: Path, number: int) -> Path:
@@ -140,9 +138,18 @@ def head(record: Record) -> dict[str, Any]:
         "number": record.number,
         "blocks": [asdict(block) for block in record.blocks],
         "tables": {what: asdict(table) for what, table in record.tables.items()},
-        "files": [asdict(file) for file in record.files],
+        "files": [_plain_file(file) for file in record.files],
         "drops": record.drops,
     }
+
+
+def _plain_file(file: File) -> dict[str, Any]:
+    return {name: value for name, value in asdict(file).items() if value is not None}
+
+
+def n_bytes(record: Record) -> int:
+    """Bytes that a commit wrote."""
+    return sum(file.size - (file.begin or 0) for file in record.files)
 
 
 def parse(fields: dict[str, Any]) -> Record:

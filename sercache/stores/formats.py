@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -15,6 +15,31 @@ from sercache.stores.roster import Registration
 from sercache.stores.stock import View
 
 
+class Shards(Protocol):
+    """Where the commits of one writer go."""
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """Frames and utterances that the next commit may have without another shard."""
+        ...
+
+    def leave_frames(self) -> None:
+        """Take another shard of frames for the next commit, though this one is not full."""
+        ...
+
+    def write(self, items: Sequence[Item], number: int) -> Record:
+        """Write a commit's files durably; gives its record."""
+        ...
+
+    def keep(self) -> None:
+        """The commit that was written last stands."""
+        ...
+
+    def take_back(self) -> None:
+        """The commit that was begun last failed: remove what it wrote."""
+        ...
+
+
 class StoreFormat(Protocol):
     """The functions of a format's module, ``sercache/stores/<format>.py``.
 
@@ -22,22 +47,20 @@ class StoreFormat(Protocol):
     as byte offsets, so reading, checking and the order of commits are the same for every format.
     """
 
-    def n_numbers(self, layout: Layout, n_frames: int) -> int:
-        """Shard numbers that a commit of ``n_frames`` frames takes."""
-        ...
-
-    def files_of(self, layout: Layout, number: int) -> list[Path]:
-        """Files that shard ``number`` may have."""
+    def files_of(self, layout: Layout, claim: str) -> list[Path]:
+        """Files that belong to a claim: of the number of a commit (digits), or of a shard."""
         ...
 
     def make_folders(self, layout: Layout) -> None:
-        """The folders that ``write`` needs."""
+        """The folders of the features."""
         ...
 
-    def write(
-        self, layout: Layout, items: Sequence[Item], numbers: range, registration: Registration
-    ) -> Record:
-        """Write a commit's files durably; gives its record, but for ``files``."""
+    def Shards(self, layout: Layout, ledger: Ledger, registration: Registration) -> Shards:
+        """What one writer writes its commits with; call under the store's short lock."""
+        ...
+
+    def check_shared(self, layout: Layout, records: Sequence[Record]) -> Iterable[tuple[Path, str]]:
+        """Faults of bytes that belong to several of the commits: file and reason."""
         ...
 
     def refresh(self, layout: Layout, ledger: Ledger, view: View) -> None:

@@ -22,7 +22,10 @@ from sercache.stores.spec import FeatureSpec
 Format = Literal["zarr", "hdf5"]
 FORMATS: tuple[str, ...] = get_args(Format)
 
-LAYOUT = 1
+LAYOUT = 2
+"""Of stores that are made now. Layout 1, whose commits take a shard each, is read, and continued as layout 2."""
+_MOST_POOLED_BYTES = 32 * 2**20
+_MOST_UTTERANCES = 4096
 _SHARD_BYTES = 128 * 2**20
 _CHUNK_FRAMES = 256
 _MOST_FRAMES = 2**17
@@ -38,7 +41,7 @@ class Sizes:
     chunk_frames: int
     """Frames of an inner chunk, what stock Zarr readers take at once."""
     shard_utterances: int
-    """Utterances P of a commit, at most."""
+    """Utterances P of a shard of means, and of a commit, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class Layout:
     sizes: Sizes
     made_by: str = sercache.__version__
     """Version of sercache that made it, for what is recomputed later."""
+    version: int = LAYOUT
+    """As ``spec.json`` says it."""
 
     @property
     def ledger(self) -> Path:
@@ -76,9 +81,8 @@ def choose_sizes(
     per_frame = len(spec.states) * spec.dim * STORED[spec.dtype].itemsize
     fitting = min((shard_bytes or _SHARD_BYTES) // per_frame, _MOST_FRAMES)
     frames = shard_frames or max(chunk, fitting // chunk * chunk)
-    # Slots of the pooled arrays that a commit leaves empty are holes to a stock reader: as many slots as
-    # utterances of about 100 frames (2 s) fill a shard.
-    utterances = shard_utterances or (min(256, max(16, frames // 100)) if spec.frames else 256)
+    row_bytes = len(spec.states) * spec.dim * 4
+    utterances = shard_utterances or min(_MOST_UTTERANCES, max(16, _MOST_POOLED_BYTES // row_bytes))
     if min(chunk, frames, utterances) < 1 or frames % chunk:
         raise StoreError(
             f"shard_frames must be a multiple of chunk_frames and all sizes above 0, got {frames}, {chunk} and "
@@ -131,16 +135,17 @@ def load(path: Path) -> Layout:
     try:
         remedy = f"restore it, or remove {path} and extract again"
         record = checked_json.load(file, remedy)
-        if record["layout"] != LAYOUT:
+        if record["layout"] not in range(1, LAYOUT + 1):
+            shown = str(record["layout"])[:20]
             raise StoreError(
-                f"{path} has store layout {str(record['layout'])[:20]}, this sercache reads {LAYOUT}; update sercache"
+                f"{path} has store layout {shown}, this sercache reads up to {LAYOUT}; update sercache"
             )
         schema.check_spec(record)
         if record["format"] not in FORMATS:
             raise schema.SchemaError(f"its format is none of {', '.join(FORMATS)}")
         _check_folders(path)
         spec, sizes = FeatureSpec.from_json(record["spec"]), Sizes(**record["sizes"])
-        return Layout(path, spec, record["format"], sizes, str(record["sercache"]))
+        return Layout(path, spec, record["format"], sizes, str(record["sercache"]), record["layout"])
     except (FileNotFoundError, NotADirectoryError) as fault:
         raise StoreError(
             f"{path} is not a feature store ({file} is missing); `{advice.command('info')}` lists those of the cache"

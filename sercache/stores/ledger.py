@@ -193,6 +193,10 @@ class Ledger:
         dead = self._dead.get(number)
         return np.setdiff1d(np.arange(n_rows), list(dead)) if dead else np.arange(n_rows)
 
+    def is_whole(self, number: int) -> bool:
+        """Whether all rows of a commit count."""
+        return not self._dead.get(number)
+
     def live(self) -> Iterator[tuple[Record, np.ndarray]]:
         """Each record that has rows that count, in order, with these rows."""
         for number in sorted(self.records):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from sercache.errors import StoreError
 from sercache.stores import checked_json, roster
 from sercache.stores.durable import make_folder, replace_file, write_faults_named
-from sercache.stores.layout import Layout, check_format, choose_sizes, load, spec_path, to_json
+from sercache.stores.layout import LAYOUT, Layout, check_format, choose_sizes, load, spec_path, to_json
 from sercache.stores.spec import FeatureSpec
 
 
@@ -30,6 +31,11 @@ def make_or_continue(path: Path, spec: FeatureSpec, format: str, sizes: Mapping[
                 replace_file(spec_path(path), wanted.ledger / "spec.json.tmp", data)
     there = load(path)
     _check_same(there, wanted, any(sizes.values()))
+    if there.version < LAYOUT:  # earlier versions would take what is written from here on for damaged
+        there = replace(there, version=LAYOUT)
+        with write_faults_named(path), roster.short_lock(there.ledger):
+            data = checked_json.dump(to_json(there), indent=1)
+            replace_file(spec_path(path), there.ledger / "spec.json.tmp", data)
     return there
 
 

@@ -96,22 +96,22 @@ def read_rows(
 
 
 def measure_files(layout: Layout, record: Record) -> list[File]:
-    """Size and checksum of the rest of each file that a commit wrote."""
-    return [
-        File(name, (layout.path / name).stat().st_size, rest_crc(layout, record, name))
-        for name in file_names(record)
-    ]
+    """Size and checksum of the rest of each file that a commit wrote and nobody else writes to."""
+    found = []
+    for name in file_names(record):
+        size = (layout.path / name).stat().st_size
+        found.append(File(name, size, rest_crc(layout, record, File(name, size, ""))))
+    return found
 
 
-def rest_crc(layout: Layout, record: Record, name: str) -> str:
-    """CRC-32C, 8 hex digits, of the bytes of a file that are no utterance's."""
-    crc, at = 0, 0
-    with Opened(f"{layout.path}/{name}") as file:
-        size = file.size()
-        for start, stop in [*sorted(_feature_bytes(layout, record, name)), (size, size)]:
-            for begin in range(at, min(start, size), _PIECE):
-                gap = np.empty(min(_PIECE, min(start, size) - begin), np.uint8)
-                file.read_into(gap, begin)
+def rest_crc(layout: Layout, record: Record, file: File) -> str:
+    """CRC-32C, 8 hex digits, of the bytes of a file that a commit wrote and that are no utterance's."""
+    crc, at = 0, file.begin or 0
+    with Opened(f"{layout.path}/{file.name}") as opened:
+        for start, stop in [*sorted(_feature_bytes(layout, record, file.name)), (file.size, file.size)]:
+            for begin in range(at, min(start, file.size), _PIECE):
+                gap = np.empty(min(_PIECE, min(start, file.size) - begin), np.uint8)
+                opened.read_into(gap, begin)
                 crc = crc32c(gap, crc)
             at = max(at, stop)
     return f"{crc:08x}"

@@ -11,7 +11,7 @@ import numpy as np
 from sercache import advice
 from sercache.catalog import unknown
 from sercache.errors import MissingFeaturesError, UnknownNameError
-from sercache.stores import checking
+from sercache.stores import checking, commits
 from sercache.stores.commits import Record
 from sercache.stores.contract import Damage, Entry
 from sercache.stores.dtypes import decode_frames
@@ -44,6 +44,9 @@ class Reader:
         changed = self._ledger.refresh()
         if changed:
             self._found, self._parts = {}, {}
+            self._watch.reopen(
+                Files()
+            )  # a commit may have put longer files in the place of those that are open
         return changed
 
     def ids(self) -> list[str]:
@@ -145,7 +148,7 @@ class Reader:
 
     def n_bytes(self) -> int:
         """Bytes of all committed files."""
-        return sum(file.size for record in self._ledger.records.values() for file in record.files)
+        return sum(map(commits.n_bytes, self._ledger.records.values()))
 
     def _find(self, id: str, among: Sequence[str] = ()) -> Place:
         place = self._found.get(id)

@@ -52,7 +52,7 @@ def drop(path: Path, damage: Iterable[Damage]) -> list[str]:
     drops = [
         (record.number, id)
         for record, rows in ledger.live()
-        for whole in [any(root / file.name in files for file in record.files)]
+        for whole in [any(root / name in files for name in commits.file_names(record))]
         for id in (record.ids[row] for row in rows)
         if whole or id in named
     ]
@@ -88,7 +88,7 @@ def _commit_drops(opened: Layout, drops: list[tuple[int, str]], above: int) -> N
         with roster.short_lock(opened.ledger):
             registration = Registration(opened.ledger)
         try:
-            (number,) = registration.claim(1, above, lambda number: True)
+            number = registration.claim(above, lambda number: True)
             commits.publish(opened.ledger, Record(number, drops=drops), registration.temporary())
         finally:
             registration.close()

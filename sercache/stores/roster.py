@@ -1,8 +1,8 @@
 """Who writes to a store: lock files, temporaries, shard numbers, and clearing up after the dead.
 
-Writers never wait for each other on the way of the data. Each takes shard numbers by creating
-``ledger/claims/<number>.json``, which fails where another was first. A number is never used twice, so what
-a dead writer left behind can be removed at any time.
+Writers never wait for each other on the way of the data. Each takes the number of a commit, or a shard that it
+fills, by creating ``ledger/claims/<claim>.json``, which fails where another was first. What no commit names is
+nobody's, so what a dead writer left behind can be removed at any time.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -25,6 +27,7 @@ from sercache.stores.ledger import Ledger
 
 STALE_SECONDS = 24 * 3600
 """After this long without a seal, a writer on another host whose lock looks free is taken for dead."""
+_CLAIM = re.compile(r"((?:frames\.|pooled\.)?\d{8,})\.json")
 _WAIT_SECONDS = 60
 
 
@@ -66,7 +69,7 @@ def is_in_use(ledger: Path) -> bool:
 
 
 class Registration:
-    """A writer's presence in a store: its lock, its temporaries and the numbers it claimed.
+    """A writer's presence in a store: its lock, its temporaries and what it claimed.
 
     The lock is held by the operating system for the life of the process, so SIGKILL frees it.
     """
@@ -75,7 +78,7 @@ class Registration:
         self._ledger = ledger
         self._name = uuid.uuid4().hex
         self._n_temporaries = 0
-        self._claimed: list[int] = []
+        self._claimed: list[str] = []
         self._lock = FileLock(self._file("lock"), thread_local=False)
         self._lock.acquire(blocking=False)
         owner = {"pid": os.getpid(), "host": platform.node(), "started": time.time()}
@@ -89,21 +92,21 @@ class Registration:
         self._n_temporaries += 1
         return self._file(f"{self._n_temporaries}.tmp")
 
-    def claim(self, count: int, above: int, is_free: Callable[[int], bool]) -> range:
-        """Reserve ``count`` consecutive numbers above the record ``above`` that nobody used.
+    def claim(self, above: int, is_free: Callable[[int], bool]) -> int:
+        """Reserve the number of a commit, above the record ``above``, that nobody used.
 
         Numbers are tried from there on and never listed: what rivals took since costs a try each.
-        ``is_free`` says whether a shard number has no files.
+        ``is_free`` says whether a number has no files.
         """
         self._show_life()
-        first = above + 1
-        while True:
-            claimed = range(first, first + count)
-            # A rival may have claimed, committed and released these since they were found free.
-            if all(self._take(n) and is_free(n) and not _is_recorded(self._ledger, n) for n in claimed):
-                return claimed
-            self.release()
-            first += 1
+        for number in count(above + 1):
+            if not self.take(f"{number:08d}"):
+                continue
+            # A rival may have claimed, committed and released it since it was found free.
+            if is_free(number) and not _is_recorded(self._ledger, number):
+                break
+            self.give_up(f"{number:08d}")
+        return number
 
     def _show_life(self) -> None:
         try:
@@ -114,25 +117,27 @@ class Registration:
                 "run the same command to go on"
             ) from fault
 
-    def _take(self, number: int) -> bool:
+    def take(self, claim: str) -> bool:
+        """Create the file of a claim; false where somebody has it."""
         try:
-            file = _claim_path(self._ledger, number).open("x")
+            file = _claim_path(self._ledger, claim).open("x")
         except FileExistsError:
             return False
-        self._claimed.append(number)
+        self._claimed.append(claim)
         with file:
             json.dump(self._name, file)
         return True
 
-    def release(self) -> None:
-        """Give up the claims, once a record stands for them or nothing was written."""
-        while self._claimed:
-            _claim_path(self._ledger, self._claimed[-1]).unlink(missing_ok=True)
-            self._claimed.pop()
+    def give_up(self, claim: str) -> None:
+        """Release a claim, once a record stands for it or nothing was written."""
+        if claim in self._claimed:
+            _claim_path(self._ledger, claim).unlink(missing_ok=True)
+            self._claimed.remove(claim)
 
     def close(self) -> None:
         """Leave the store. The lock goes last, so that nothing of a living writer looks ownerless."""
-        self.release()
+        for claim in list(self._claimed):
+            self.give_up(claim)
         for path in (self._ledger / "writers").glob(f"{self._name}.*.tmp"):
             path.unlink(missing_ok=True)
         self._file("json").unlink(missing_ok=True)
@@ -146,8 +151,8 @@ def make_folders(ledger: Path) -> None:
         make_folder(ledger / name)
 
 
-def _claim_path(ledger: Path, number: int) -> Path:
-    return ledger / "claims" / f"{number:08d}.json"
+def _claim_path(ledger: Path, claim: str) -> Path:
+    return ledger / "claims" / f"{claim}.json"
 
 
 def _highest_record(ledger: Path) -> int:
@@ -162,41 +167,49 @@ def _is_recorded(ledger: Path, number: int) -> bool:
     return any((ledger / folder / name).exists() for folder in ("commits", "damaged"))
 
 
-def clear_up(ledger: Ledger, files_of: Callable[[int], Iterable[Path]]) -> None:
+def clear_up(ledger: Ledger, files_of: Callable[[str], Iterable[Path]]) -> None:
     """Remove what dead writers left: temporaries, uncommitted files, locks. Call under ``short_lock``.
 
-    ``files_of`` names the files that a shard number may have.
+    ``files_of`` names the files that a claim may have.
     """
-    claims = {number: _owner(ledger.folder, number) for number in _claims(ledger.folder)}
+    claims = {claim: _owner(ledger.folder, claim) for claim in _claims(ledger.folder)}
     living = _living(ledger.folder / "writers")
     # Read after the dead are known: they commit nothing any more.
     ledger.refresh()
-    if claims:
-        committed = {number for record in ledger.records.values() for number in record.numbers}
+    dead = {claim: owner for claim, owner in claims.items() if owner is not None and owner not in living}
+    if dead:
+        store = ledger.folder.parent
+        committed = {store / name for r in ledger.records.values() for name in commits.file_names(r)}
         highest_record = _highest_record(ledger.folder)
-    for number, owner in claims.items():
-        if owner is None or owner in living:
-            continue
+    for claim, owner in dead.items():
         # A claim without a name is so young that nothing was written under it, by a dead writer or a living.
-        if owner and number not in committed:
-            for path in files_of(number):
+        for path in files_of(claim) if owner else ():
+            if path not in committed:
                 path.unlink(missing_ok=True)
-        # Above the records a claim stays, or its number would be free again.
-        if number <= highest_record:
-            _claim_path(ledger.folder, number).unlink(missing_ok=True)
+        # Above the records the claim of a number stays, or that would be free again. That of a shard is somebody's
+        # who has just created it, as long as it bears no name.
+        if int(claim) <= highest_record if claim.isdecimal() else owner or _is_old(ledger.folder, claim):
+            _claim_path(ledger.folder, claim).unlink(missing_ok=True)
     for path in (ledger.folder / "writers").iterdir():
         if path.name.partition(".")[0] not in living:
             path.unlink(missing_ok=True)
 
 
-def _claims(ledger: Path) -> list[int]:
-    return commits.numbers(ledger / "claims")
+def _is_old(ledger: Path, claim: str) -> bool:
+    try:
+        return time.time() - _claim_path(ledger, claim).stat().st_mtime > _WAIT_SECONDS
+    except FileNotFoundError:
+        return False
 
 
-def _owner(ledger: Path, number: int) -> str | None:
+def _claims(ledger: Path) -> list[str]:
+    return [match[1] for path in (ledger / "claims").iterdir() if (match := _CLAIM.fullmatch(path.name))]
+
+
+def _owner(ledger: Path, claim: str) -> str | None:
     """Name of the writer that holds a claim, empty where it is not written yet, or damaged; None: released."""
     try:
-        found = json.loads(_claim_path(ledger, number).read_bytes())
+        found = json.loads(_claim_path(ledger, claim).read_bytes())
     except FileNotFoundError:
         return None
     except ValueError:

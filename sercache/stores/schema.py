@@ -52,7 +52,8 @@ def _check_head(fields: Mapping[str, Any]) -> None:
     for name, kind in (("blocks", _BLOCK), ("files", _FILE)):
         _each(name, fields[name], lambda value: isinstance(value, dict))
         for entry in fields[name]:
-            _entry(name, entry, kind)
+            shared = {"begin": _is_count} if name == "files" and "begin" in entry else {}
+            _entry(name, entry, kind | shared)
     tables = fields["tables"]
     if not isinstance(tables, dict) or set(tables) not in ({"mean", "std"}, set()):
         raise SchemaError(f"tables are {_shown(tables)}")
@@ -64,8 +65,6 @@ def _check_head(fields: Mapping[str, Any]) -> None:
         raise SchemaError("files are not those that hold its features")
     if any(block["stride"] < block["n_frames"] for block in fields["blocks"]):
         raise SchemaError("states of a block overlap")
-    if len(fields["blocks"]) > fields["number"] + 1:
-        raise SchemaError("it has more blocks than there are numbers up to its own")
 
 
 def check_packed(records: Iterable[Record]) -> None:

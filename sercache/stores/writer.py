@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,7 +15,6 @@ from sercache.stores.dtypes import STORED, check_statistics, encode_frames
 from sercache.stores.durable import write_faults_named
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
-from sercache.stores.ranges import measure_files
 from sercache.stores.roster import Registration
 
 
@@ -36,6 +34,7 @@ class Writer:
             self._clear_up()
             self._registration = Registration(layout.ledger)
             self._format.make_folders(layout)
+            self._shards = self._format.Shards(layout, self._ledger, self._registration)
             self._format.refresh(layout, self._ledger, stock.on_disk(layout, self._registration.temporary))
 
     def append(
@@ -61,13 +60,14 @@ class Writer:
             reason = "is in the store already" if id else "is empty"
             raise StoreError(f"utterance id {id!r} {reason}; give every utterance an id of its own, once")
         item = self._checked(id, mean, std, frames, n_frames, n_samples, audio_digest)
-        sizes = self._layout.sizes
-        if self.spec.frames and self._n_waiting + n_frames > sizes.shard_frames:
+        if self.spec.frames and self._n_waiting + item.n_frames > self._shards.room[0]:
             self.seal()
+            if item.n_frames > self._shards.room[0]:
+                self._shards.leave_frames()
         self._pending[id] = item
         self._n_waiting += item.n_frames
-        full = self.spec.frames and self._n_waiting >= sizes.shard_frames
-        if full or len(self._pending) == sizes.shard_utterances:
+        n_frames, n_utterances = self._shards.room
+        if (self.spec.frames and self._n_waiting >= n_frames) or len(self._pending) >= n_utterances:
             self.seal()
 
     def _checked(
@@ -111,39 +111,39 @@ class Writer:
             return
         items = list(self._pending.values())
         with write_faults_named(self.path):
-            count = self._format.n_numbers(self._layout, self._n_waiting)
-            numbers = self._registration.claim(count, self._ledger.highest, self._is_free)
+            number = self._registration.claim(self._ledger.highest, self._is_free)
             try:
-                record = self._format.write(self._layout, items, numbers, self._registration)
-                record = replace(record, files=measure_files(self._layout, record))
+                record = self._shards.write(items, number)
                 commits.publish(self._layout.ledger, record, self._registration.temporary())
             except BaseException:
-                self._take_back(numbers)
+                self._take_back(number)
                 raise
-        self._forget_pending()
-        self._registration.release()
+        self._keep(number)
         # Listing the records to find one's own would cost with each seal what is there already.
         self._ledger.add(record)
 
     def _is_free(self, number: int) -> bool:
-        return not any(path.exists() for path in self._format.files_of(self._layout, number))
+        return not any(path.exists() for path in self._format.files_of(self._layout, f"{number:08d}"))
+
+    def _keep(self, number: int) -> None:
+        self._shards.keep()
+        self._registration.give_up(f"{number:08d}")
+        self._forget_pending()
 
     def _forget_pending(self) -> None:
         self._pending.clear()
         self._n_waiting = 0
 
-    def _take_back(self, numbers: range) -> None:
+    def _take_back(self, number: int) -> None:
         """After a failure: remove the files, unless the record stands and they are committed."""
-        if commits.record_path(self._layout.ledger, numbers[-1]).exists():
-            self._forget_pending()
+        if commits.record_path(self._layout.ledger, number).exists():
+            self._keep(number)
         else:
-            for number in numbers:
-                for path in self._format.files_of(self._layout, number):
-                    path.unlink(missing_ok=True)
-        self._registration.release()
+            self._shards.take_back()
+            self._registration.give_up(f"{number:08d}")
 
     def _clear_up(self) -> None:
-        roster.clear_up(self._ledger, lambda number: self._format.files_of(self._layout, number))
+        roster.clear_up(self._ledger, lambda claim: self._format.files_of(self._layout, claim))
 
     def close(self) -> None:
         """Seal, refresh what stock readers go by, and leave the store; the second time nothing happens."""

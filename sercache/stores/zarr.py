@@ -1,47 +1,50 @@
 """Zarr v3 stores: any Zarr reader opens the folder.
 
-``frames`` [state, frame, dim] lies in shards (L, S, D) of inner chunks (1, C, D), uncompressed and
-layer-major, so that each state of an utterance is one byte range; ``pooled_mean`` and ``pooled_std``
-[utterance slot, state, dim] in shards (P, L, D) of rows. Shard number k of each is written once, by one
-commit. See https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/index.html.
+``frames`` [state, frame, dim] lies in shards (L, S, D) of inner chunks (1, C, D), uncompressed; ``pooled_mean`` and
+``pooled_std`` [utterance slot, state, dim] in shards (P, L, D) of rows. What a commit puts into a shard of frames is a
+region, layer-major, so that each state of an utterance is one byte range. A shard is filled by one commit after
+another: each writes it anew as a copy of what is there, its own region and a new index, and renames it into place, so
+that every offset in an earlier record stays true and stock readers never see it torn.
+See https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/index.html.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from sercache.errors import DamagedStoreError
 from sercache.stores.batch import Item, describe, state_pieces
-from sercache.stores.commits import Block, Record, Table, file_names
+from sercache.stores.commits import Block, File, Record, Table
 from sercache.stores.dtypes import STORED, fill_value
-from sercache.stores.durable import Piece, crc32c, make_folder, sync_folder, write_file
+from sercache.stores.durable import Opened, Piece, crc32c, make_folder, sync_folder, write_file
 from sercache.stores.layout import Layout
+from sercache.stores.ledger import Ledger
 from sercache.stores.roster import Registration
+from sercache.stores.slots import Slot, Slots
 from sercache.stores.zarr_metadata import refresh as refresh
+from sercache.stores.zarr_metadata import slot_number
 
 _MISSING = 2**64 - 1
+_COPIED = 8 * 2**20
+"""Bytes of a shard that are copied at once."""
+_STATISTICS = ("mean", "std")
 
 
-def n_numbers(layout: Layout, n_frames: int) -> int:
-    """Shard numbers that a commit of ``n_frames`` frames takes."""
-    return max(1, math.ceil(n_frames / layout.sizes.shard_frames)) if layout.spec.frames else 1
+def files_of(layout: Layout, claim: str) -> list[Path]:
+    """Files that belong to a claim; that of a commit number has none."""
+    array, _, number = claim.rpartition(".")
+    return [layout.path / name for name in _names(array, int(number))] if array else []
 
 
-def files_of(layout: Layout, number: int) -> list[Path]:
-    """Files that shard ``number`` may have."""
-    names = [_frames_name(number), _pooled_name("mean", number), _pooled_name("std", number)]
-    return [layout.path / name for name in names]
-
-
-def _frames_name(number: int) -> str:
-    return f"frames/c.0.{number}.0"
-
-
-def _pooled_name(what: str, number: int) -> str:
-    return f"pooled_{what}/c.{number}.0.0"
+def _names(array: str, number: int) -> list[str]:
+    if array == "frames":
+        return [f"frames/c.0.{number}.0"]
+    return [f"pooled_{what}/c.{number}.0.0" for what in _STATISTICS]
 
 
 def make_folders(layout: Layout) -> None:
@@ -51,74 +54,262 @@ def make_folders(layout: Layout) -> None:
             make_folder(layout.path / name)
 
 
-def write(layout: Layout, items: Sequence[Item], numbers: range, registration: Registration) -> Record:
-    """Write the shards of one commit under their final names, durably; gives its record, but for ``files``.
+class Shards:
+    """The shards that one writer fills, with the utterances of one commit after another."""
 
-    Files that were written when something fails are the caller's to remove (``files_of``).
-    """
+    def __init__(self, layout: Layout, ledger: Ledger, registration: Registration) -> None:
+        self._layout, self._registration = layout, registration
+        sizes = layout.sizes
+        self._frames = Slots("frames", sizes.shard_frames, registration, partial(self._is_there, "frames"))
+        self._pooled = Slots(
+            "pooled", sizes.shard_utterances, registration, partial(self._is_there, "pooled")
+        )
+        self._written: dict[str, list[Slot]] = {}
+        for slots in (self._frames, self._pooled):
+            _adopt(layout, ledger, slots)
 
-    def publish(name: str, pieces: Iterator[Piece]) -> None:
-        temporary = registration.temporary()
-        write_file(temporary, pieces)
-        temporary.replace(layout.path / name)
+    def _is_there(self, array: str, number: int) -> bool:
+        return any((self._layout.path / name).exists() for name in _names(array, number))
 
-    blocks = _blocks(layout, items, numbers) if layout.spec.frames else []
-    for k, block in enumerate(blocks):
-        publish(block.file, _frame_shard(layout, items, k * layout.sizes.shard_frames, block))
-    for what in ("mean", "std"):
-        publish(_pooled_name(what, numbers[-1]), _pooled_shard(layout, [getattr(i, what) for i in items]))
-    tables = {what: Table(_pooled_name(what, numbers[-1]), 0) for what in ("mean", "std")}
-    record = Record(numbers[-1], blocks=blocks, tables=tables)
-    for folder in {(layout.path / name).parent for name in file_names(record)}:
-        sync_folder(folder)
-    return describe(items, record, numbers[0] * layout.sizes.shard_frames)
+    @property
+    def room(self) -> tuple[int, int]:
+        """Frames and utterances that the next commit may have without another shard."""
+        return self._frames.room, self._pooled.room
+
+    def leave_frames(self) -> None:
+        """Take another shard of frames for the next commit, though this one is not full."""
+        self._frames.leave()
+
+    def write(self, items: Sequence[Item], number: int) -> Record:
+        """Write the shards of one commit under their final names, durably; gives its record."""
+        layout, blocks, first = self._layout, [], 0
+        if layout.spec.frames:
+            slots = self._frames.take(sum(item.n_frames for item in items))
+            first = slots[0].number * layout.sizes.shard_frames + slots[0].filled
+            blocks = self._write_frames(items, slots)
+        (slot,) = self._pooled.take(len(items))
+        grown = slot.grown(len(items))
+        row_bytes = _row_bytes(layout)
+        tables, files = {}, [_own_bytes(layout, block) for block in blocks]
+        for what, name in zip(_STATISTICS, _names("pooled", slot.number), strict=True):
+            region = [getattr(item, what) for item in items]
+            self._publish(name, slot.filled * row_bytes, region, pooled_index(layout, grown))
+            tables[what] = Table(name, slot.filled * row_bytes)
+            files.append(File(name, grown.filled * row_bytes, f"{crc32c(b''):08x}", slot.filled * row_bytes))
+        self._written["pooled"] = [grown]
+        for folder in sorted({(layout.path / file.name).parent for file in files}):
+            sync_folder(folder)
+        return describe(items, Record(number, blocks=blocks, tables=tables, files=files), first)
+
+    def _write_frames(self, items: Sequence[Item], slots: Sequence[Slot]) -> list[Block]:
+        sizes, frame_bytes = self._layout.sizes, self._layout.frame_bytes
+        total, at, blocks, written = sum(item.n_frames for item in items), 0, [], []
+        for slot in slots:
+            count = min(sizes.shard_frames - slot.filled, total - at)
+            stride = math.ceil(count / sizes.chunk_frames) * sizes.chunk_frames
+            grown = slot.grown(stride)
+            offset = slot.filled * len(self._layout.spec.states) * frame_bytes
+            (name,) = _names("frames", slot.number)
+            block = Block(name, offset, count, stride)
+            region = _frames_region(self._layout, items, at, block)
+            self._publish(name, offset, region, frames_index(self._layout, grown))
+            blocks.append(block)
+            written.append(grown)
+            at += count
+        self._written["frames"] = written
+        return blocks
+
+    def _publish(self, name: str, offset: int, region: Iterable[Piece], index: bytes) -> None:
+        """Put the file in place: its first ``offset`` bytes as they are, then region and index."""
+
+        def pieces() -> Iterator[Piece]:
+            if offset:
+                yield from _copied(self._layout.path / name, offset)
+            yield from region
+            yield index
+
+        temporary = self._registration.temporary()
+        write_file(temporary, pieces())
+        temporary.replace(self._layout.path / name)
+
+    def keep(self) -> None:
+        """The commit that was written last stands."""
+        for slots in (self._frames, self._pooled):
+            if slots.array in self._written:
+                slots.keep(self._written[slots.array])
+        self._written = {}
+
+    def take_back(self) -> None:
+        """The commit that was written last failed: remove its files. Shards that it shares stay as they are."""
+        for slots in (self._frames, self._pooled):
+            new = slots.take_back()
+            for number in new:
+                for name in _names(slots.array, number):
+                    (self._layout.path / name).unlink(missing_ok=True)
+            slots.give_up(new)
+        self._written = {}
 
 
-def _blocks(layout: Layout, items: Sequence[Item], numbers: range) -> list[Block]:
-    total, size, chunk = sum(i.n_frames for i in items), layout.sizes.shard_frames, layout.sizes.chunk_frames
-    counts = [min(size, total - k * size) for k in range(len(numbers))]
-    return [
-        Block(_frames_name(number), 0, count, math.ceil(count / chunk) * chunk)
-        for number, count in zip(numbers, counts, strict=True)
+def _adopt(layout: Layout, ledger: Ledger, slots: Slots) -> None:
+    """Go on where earlier writers left a shard with room."""
+
+    def known() -> dict[int, Slot]:
+        ledger.refresh()
+        return used_slots(layout, ledger.records.values(), slots.array)
+
+    # What layout 1 wrote has checksums of whole files; where something was dropped, bytes may be damaged.
+    odd = [
+        record
+        for number, record in ledger.records.items()
+        if not ledger.is_whole(number) or any(file.begin is None for file in record.files)
     ]
+    closed = set(used_slots(layout, odd, slots.array))
+
+    def may_grow(slot: Slot) -> bool:
+        row_bytes = _row_bytes(layout) if slots.array == "pooled" else _frame_row_bytes(layout)
+        files = [layout.path / name for name in _names(slots.array, slot.number)]
+        whole = all(file.is_file() and file.stat().st_size >= slot.filled * row_bytes for file in files)
+        return whole and slot.number not in closed
+
+    slots.adopt(known, may_grow)
 
 
-def _frame_shard(layout: Layout, items: Sequence[Item], start: int, block: Block) -> Iterator[Piece]:
-    """A frames shard: for each state its frames and padding to whole chunks, then the index."""
-    n_padding = block.stride - block.n_frames
-    fill, dtype = fill_value(layout.spec.dtype), STORED[layout.spec.dtype]
-    padding = np.full((n_padding, layout.spec.dim), fill, dtype)
+def used_slots(layout: Layout, records: Iterable[Record], array: str) -> dict[int, Slot]:
+    """What commits have put in each slot of an array."""
+    spans: dict[int, list[tuple[int, int]]] = {}
+    bytes_per_row = _frame_row_bytes(layout) if array == "frames" else _row_bytes(layout)
+    for record in records:
+        if array == "frames":
+            for block in record.blocks:
+                span = (block.offset // bytes_per_row, block.stride)
+                spans.setdefault(slot_number(block.file), []).append(span)
+        elif "mean" in record.tables:
+            table = record.tables["mean"]
+            span = (table.offset // bytes_per_row, len(record.ids))
+            spans.setdefault(slot_number(table.file), []).append(span)
+    return {
+        number: Slot(number, max(first + count for first, count in own), tuple(sorted(own)))
+        for number, own in spans.items()
+    }
+
+
+def _row_bytes(layout: Layout) -> int:
+    return len(layout.spec.states) * layout.spec.dim * 4
+
+
+def _frame_row_bytes(layout: Layout) -> int:
+    return len(layout.spec.states) * layout.frame_bytes
+
+
+def _copied(path: Path, n_bytes: int) -> Iterator[np.ndarray]:
+    with Opened(str(path)) as file:
+        for at in range(0, n_bytes, _COPIED):
+            piece = np.empty(min(_COPIED, n_bytes - at), np.uint8)
+            file.read_into(piece, at)
+            yield piece
+
+
+def _frames_region(layout: Layout, items: Sequence[Item], start: int, block: Block) -> Iterator[Piece]:
+    """For each state the frames from ``start`` on and padding to whole chunks."""
+    padding = _padding(layout, block)
     for state in range(len(layout.spec.states)):
         yield from state_pieces(items, state, start, start + block.n_frames)
         yield padding
-    yield _frames_index(layout, block)
 
 
-def _pooled_shard(layout: Layout, rows: Sequence[np.ndarray]) -> Iterator[Piece]:
-    yield from rows
-    yield _pooled_index(layout, len(rows))
+def _own_bytes(layout: Layout, block: Block) -> File:
+    """What a commit has in a shard of frames: its region, whose padding is no utterance's."""
+    n_states, crc = len(layout.spec.states), 0
+    for _ in range(n_states):
+        crc = crc32c(_padding(layout, block), crc)
+    end = block.offset + n_states * block.stride * layout.frame_bytes
+    return File(block.file, end, f"{crc:08x}", block.offset)
 
 
-def _frames_index(layout: Layout, block: Block) -> bytes:
-    """Index of a frames shard: (L, S / C) chunks, the trailing ones that hold no frame marked missing."""
-    n_chunks = block.stride // layout.sizes.chunk_frames
-    grid = (len(layout.spec.states), layout.sizes.shard_frames // layout.sizes.chunk_frames)
-    present = np.zeros(grid, bool)
-    present[:, :n_chunks] = True
-    return _index(present, layout.sizes.chunk_frames * layout.frame_bytes)
+def _padding(layout: Layout, block: Block) -> np.ndarray:
+    shape = (block.stride - block.n_frames, layout.spec.dim)
+    return np.full(shape, fill_value(layout.spec.dtype), STORED[layout.spec.dtype])
 
 
-def _pooled_index(layout: Layout, n_rows: int) -> bytes:
-    """Index of a pooled shard: P rows, those beyond ``n_rows`` marked missing."""
-    return _index(
-        np.arange(layout.sizes.shard_utterances) < n_rows, len(layout.spec.states) * layout.spec.dim * 4
-    )
+def frames_index(layout: Layout, slot: Slot) -> bytes:
+    """Index of a shard of frames: (L, S / C) chunks, those that hold no frame marked missing."""
+    return _seal(_frames_entries(layout, slot))
 
 
-def _index(present: np.ndarray, n_bytes: int) -> bytes:
-    """Offset and length of each chunk in C order, present ones laid one after another, and the CRC-32C."""
-    index = np.full((present.size, 2), _MISSING, "<u8")
-    index[present.reshape(-1), 0] = np.arange(present.sum(), dtype="<u8") * n_bytes
-    index[present.reshape(-1), 1] = n_bytes
-    data = index.tobytes()
+def _frames_entries(layout: Layout, slot: Slot) -> np.ndarray:
+    """Offset and length of each chunk, (L, S / C, 2) uint64."""
+    n_states, chunk = len(layout.spec.states), layout.sizes.chunk_frames
+    chunk_bytes = chunk * layout.frame_bytes
+    entries = np.full((n_states, layout.sizes.shard_frames // chunk, 2), _MISSING, "<u8")
+    for first, count in slot.regions:
+        n_chunks, at = count // chunk, first // chunk
+        order = np.arange(n_states * n_chunks, dtype="<u8").reshape(n_states, n_chunks)
+        entries[:, at : at + n_chunks, 0] = (at * n_states + order) * chunk_bytes
+        entries[:, at : at + n_chunks, 1] = chunk_bytes
+    return entries
+
+
+def pooled_index(layout: Layout, slot: Slot) -> bytes:
+    """Index of a pooled shard: P rows, those that no commit took marked missing."""
+    return _seal(_pooled_entries(layout, slot))
+
+
+def _pooled_entries(layout: Layout, slot: Slot) -> np.ndarray:
+    """Offset and length of each row, (P, 2) uint64."""
+    entries = np.full((layout.sizes.shard_utterances, 2), _MISSING, "<u8")
+    for first, count in slot.regions:
+        rows = np.arange(first, first + count, dtype="<u8")
+        entries[first : first + count, 0] = rows * _row_bytes(layout)
+        entries[first : first + count, 1] = _row_bytes(layout)
+    return entries
+
+
+def _seal(entries: np.ndarray) -> bytes:
+    data = entries.tobytes()
     return data + crc32c(data).to_bytes(4, "little")
+
+
+def check_shared(layout: Layout, records: Sequence[Record]) -> Iterator[tuple[Path, str]]:
+    """Faults of the indices of shards that hold several commits: file, and what is wrong with it.
+
+    ``records``: all of the store; indices of shards that no record of theirs shares are in ``rest_crc``.
+    """
+    shared = [record for record in records if any(file.begin is not None for file in record.files)]
+    for array in ("frames", "pooled"):
+        for number, slot in used_slots(layout, shared, array).items():
+            size, step = layout.sizes.shard_utterances, 1
+            if array == "frames":
+                size, step = layout.sizes.shard_frames, layout.sizes.chunk_frames
+            if slot.filled > size or any(first % step or count % step for first, count in slot.regions):
+                for name in _names(array, number):
+                    yield layout.path / name, "commit records place features where the shard has no room"
+                continue
+            entries = _frames_entries(layout, slot) if array == "frames" else _pooled_entries(layout, slot)
+            for name in _names(array, number):
+                if fault := _index_fault(layout.path / name, entries):
+                    yield layout.path / name, fault
+
+
+def _index_fault(path: Path, expected: np.ndarray) -> str:
+    """What is wrong with the index at the end of a shard; nothing of it may be but what no record knows of."""
+    n_bytes = expected.nbytes + 4
+    if not path.exists():
+        return ""  # said of the whole file
+    size = path.stat().st_size
+    data = np.zeros(n_bytes, np.uint8)
+    try:
+        with Opened(str(path)) as file:
+            file.read_into(data, max(size - n_bytes, 0))
+    except DamagedStoreError as fault:
+        return str(fault)
+    entries = data[:-4].view("<u8").reshape(expected.shape)
+    present = entries[..., 0] != _MISSING
+    known = expected[..., 0] != _MISSING
+    end = int((entries[..., 0] + entries[..., 1])[present].max(initial=0))
+    if _seal(entries)[-4:] != data[-4:].tobytes():
+        return "its index does not have the checksum that stands behind it"
+    if (entries[known] != expected[known]).any():
+        return "its index leads elsewhere than the commit records"
+    if size != end + n_bytes:
+        return f"the file has {size} bytes, expected {end + n_bytes} by its index"
+    return ""

@@ -94,7 +94,15 @@ def _spans(layout: Layout, ledger: Ledger) -> list[Span]:
 
 def _first_slot(layout: Layout, record: Record) -> int:
     """Row of the pooled arrays of a record's first utterance."""
-    return record.number * layout.sizes.shard_utterances
+    table = record.tables["mean"]
+    before = table.offset // (len(layout.spec.states) * layout.spec.dim * 4)
+    return slot_number(table.file) * layout.sizes.shard_utterances + before
+
+
+def slot_number(file: str) -> int:
+    """Number of a shard along the axis that grows, from its file's name."""
+    parts = file.rpartition("/")[2].split(".")
+    return max(int(part) for part in parts[1:])
 
 
 def _used_chunks(spans: Iterable[Span]) -> set[int]:
