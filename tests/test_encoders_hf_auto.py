@@ -129,6 +129,7 @@ def checkpoint(folder: Path, config: Any, extractor: Any) -> Path:
     return folder
 
 
+@pytest.mark.filterwarnings("ignore:At least one mel filter")  # the stock extractor's own settings
 def test_a_model_of_fixed_windows_is_refused(tmp_path: Path) -> None:
     config = transformers.ASTConfig(
         hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16, max_length=64

@@ -62,6 +62,8 @@ def _derived(layout: Layout, ledger: Ledger) -> list[Damage]:
     A writer that was killed leaves the view of some time before, or half of it of now: both are no damage.
     """
     note = stock.note_path(ledger.folder)
+    if stock.is_begun(note):  # the next writer, or --repair, writes it whole
+        return []
     shown = stock.shown_by(note)
     wrong = set(_differing(layout, ledger))
     if wrong and shown is not None and shown < set(ledger.records):

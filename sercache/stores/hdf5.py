@@ -179,7 +179,7 @@ def refresh(layout: Layout, ledger: Ledger, view: View) -> None:
 
     Each is the table of so many commits, so that only those are written anew which have new ones.
     """
-    put, places = view.put, view.stale(ledger)
+    put, places = view.put, view.begin(ledger)
     numbers = ledger.records if places is None else {record.number for record, _ in places}
     for k in sorted({number // _TABLE_COMMITS for number in numbers} or {0}):
         put(f"utterances/{k:08d}.csv", _table(ledger, k))

@@ -43,9 +43,14 @@ class View:
     remove: Callable[[str], object] = lambda name: None
     everything: bool = True
 
-    def stale(self, ledger: Ledger) -> list[Place] | None:
-        """Places that the view may show otherwise than they are; None: all of them."""
-        return None if self.everything else stale(ledger)
+    def begin(self, ledger: Ledger) -> list[Place] | None:
+        """Places that the view may show otherwise than they are; None: all of them. Notes that they are written now."""
+        if self.everything:
+            return None
+        places = stale(ledger)
+        if places != []:
+            note_begun(ledger, self.put)
+        return places
 
 
 def on_disk(layout: Layout, temporary: Callable[[], Path]) -> View:
@@ -73,7 +78,7 @@ def stale(ledger: Ledger) -> list[Place] | None:
 
 
 def shown_by(note: Path) -> set[int] | None:
-    """Numbers of the commits that the view shows; None where that is not known."""
+    """Numbers of the commits that the view shows, or showed before it was last begun; None where that is not known."""
     try:
         ranges = checked_json.load(note, "it is made anew")["commits"]
         if sum(last + 1 - first for first, last in ranges) > MOST_NUMBER:
@@ -83,9 +88,26 @@ def shown_by(note: Path) -> set[int] | None:
         return None
 
 
+def is_begun(note: Path) -> bool:
+    """Whether files of the view were being written when the note was: each may show some time between then and now."""
+    try:
+        return bool(checked_json.load(note, "it is made anew").get("begun"))
+    except (FileNotFoundError, DamagedStoreError, AttributeError):
+        return False
+
+
+def note_begun(ledger: Ledger, put: Put) -> None:
+    """Note, before files of the view are written, that a writer that dies leaves some of them new and some old."""
+    shown = shown_by(note_path(ledger.folder)) or set()
+    _note(ledger, put, {"commits": _ranges(sorted(shown)), "begun": True})
+
+
 def note_shown(ledger: Ledger, put: Put) -> None:
     """Note that the view shows all commits of ``ledger``."""
-    note = {"commits": _ranges(sorted(ledger.records))}
+    _note(ledger, put, {"commits": _ranges(sorted(ledger.records))})
+
+
+def _note(ledger: Ledger, put: Put, note: dict[str, object]) -> None:
     put(str(note_path(ledger.folder).relative_to(ledger.folder.parent)), checked_json.dump(note))
 
 

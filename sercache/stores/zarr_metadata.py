@@ -40,7 +40,7 @@ def refresh(layout: Layout, ledger: Ledger, view: View) -> None:
     put = view.put
     spans = _spans(layout, ledger)
     n_slots = max((stop for _, stop, _ in spans), default=0)
-    places = view.stale(ledger)
+    places = view.begin(ledger)
     # A chunk in which no commit has a row is absent, and reads as unused.
     chunks = _used_chunks(spans) if places is None else _chunks(layout, places)
     for chunk in sorted(chunks):
