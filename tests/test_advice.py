@@ -225,7 +225,8 @@ def only_store(own_settings: Path) -> Path:
 
 def damage(path: Path) -> None:
     content = bytearray(path.read_bytes())
-    content[len(content) // 3] ^= 255
+    for position in range(0, len(content) // 2, 97):
+        content[position] ^= 255
     path.write_bytes(content)
 
 
@@ -249,7 +250,7 @@ def test_runs_that_are_not_there_are_made(follow: Callable, tmp_path: Path) -> N
     follow("report", tmp_path, mends=False)
     with pytest.raises(SettingsError, match="`sercache train --help`"):
         tables.table([])
-    RUN.add("sercache/report/side_by_side.py:runs_tables")  # what it advises was run above
+    RUN.add("sercache/report/side_by_side.py:_entries")  # what it advises was run above
 
 
 def test_a_folder_that_is_no_store_is_looked_for(follow: Callable, tmp_path: Path) -> None:

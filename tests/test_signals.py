@@ -168,8 +168,8 @@ def ask():
             child = get_context("fork").Process(target=work, daemon=True)
             child.start()
         time.sleep(0.2)
-        print("ready", flush=True)
         try:
+            print("ready", flush=True)
             time.sleep(60)
         except signals.Stopped as fault:
             print("stopped", fault, fault.exit_code, child.is_alive(), flush=True)

@@ -116,7 +116,7 @@ def spec_path(path: Path) -> Path:
 def to_json(layout: Layout) -> dict[str, Any]:
     """What ``spec.json`` holds."""
     return {
-        "layout": LAYOUT,
+        "layout": layout.version,
         "sercache": layout.made_by,
         "format": layout.format,
         "sizes": asdict(layout.sizes),
