@@ -32,8 +32,9 @@ STRICT = (
 """What becomes of warnings while a test runs; a later line goes before an earlier one."""
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
-    session.add_marker(pytest.mark.filterwarnings(*STRICT))  # a test's own marker goes before it
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:  # in front, since pytest lets the last marker win: that of a test or its file
+        item.add_marker(pytest.mark.filterwarnings(*STRICT), append=False)
 
 
 class Outcome(NamedTuple):
