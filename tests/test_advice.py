@@ -79,6 +79,17 @@ def follow(sercache: Sercache, advised: list[str], monkeypatch: pytest.MonkeyPat
     return run
 
 
+def in_hub(name: str, kind: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Put a tiny checkpoint into a hub cache of one's own; gives its revision."""
+    commit, folder = "0" * 40, home / f"models--{name.replace('/', '--')}"
+    save(tiny_model(kind), folder / "snapshots" / commit)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(home))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return commit
+
+
 @pytest.mark.parametrize("encoder", ["short name", "local folder", "hub id"])
 @pytest.mark.parametrize("dataset", ["manifest", "manifest:my corpus"])
 def test_what_is_not_in_the_cache_is_extracted(
@@ -93,13 +104,8 @@ def test_what_is_not_in_the_cache_is_extracted(
     if encoder == "local folder":
         name = str(save(tiny_model("wav2vec2-base"), tmp_path / "my folder" / "tiny"))
     elif encoder == "hub id":
-        commit, folder = "0" * 40, tmp_path / "hub" / "models--some--model"
-        save(tiny_model("wav2vec2-base"), folder / "snapshots" / commit)
-        (folder / "refs").mkdir()
-        (folder / "refs" / "main").write_text(commit)
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         name = "some/model"
+        in_hub(name, "wav2vec2-base", tmp_path / "hub", monkeypatch)
     train = ["train", "--head", "linear", "--encoder", name, "--dataset", dataset, "--root", manifest, *QUICK]
     follow(*train)
 
@@ -129,10 +135,26 @@ def test_states_that_an_encoder_lacks_are_chosen(
     assert code == 2
     assert "--states blocks" in advised[-1]
     assert sercache(*shlex.split(advised[-1])[1:]).code == 0
-    RUN.add("sercache/commands/extract.py:_check_states")
+    RUN.add("sercache/commands/extract.py:_again")
     train = ["train", "--head", "weighted-dense", "--states", "blocks", *where, *QUICK]
     code, _, err = sercache(*train)
     assert code == 0, err
+
+
+def test_features_of_other_heads_are_made_in_the_same_way(
+    follow: Callable, sercache: Sercache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revision = in_hub("microsoft/wavlm-large", "wavlm-large", tmp_path / "hub", monkeypatch)
+    root = TREES["iemocap"](tmp_path / "iemocap")
+    give_voices(root)
+    cache, task = tmp_path / "other cache", "6class"
+    where = ["--dataset", "iemocap", "--root", root, "--encoder", "wavlm-large", "--revision", revision]
+    how = ["--task", task, "--cache", cache, "--dtype", "float32", "--format", "hdf5"]
+    follow("extract", *where, *how, "--clip", "trim:1", fails=False)
+    found = {spec.clip: (spec, stores.open(path).ids()) for path, spec in stores.find(cache)}
+    spec, ids = found["split:5"]
+    assert (spec.dtype, spec.identity["revision"]) == ("float32", revision)
+    assert len(ids) == len(found["trim:1"][1]), "the same utterances, each shorter than a piece"
 
 
 @pytest.mark.parametrize("format", ["zarr", "hdf5"])

@@ -12,7 +12,7 @@ from heads import layer_attention, linear, superb
 from sercache import catalog
 from sercache.commands._outcome import compared, printed, shown
 from sercache.commands._published import other_system, printed_beside
-from sercache.commands._served import line_for, served
+from sercache.commands._served import served
 from sercache.commands._setup import published_of
 from sercache.commands._trial import plan
 from sercache.evaluation.published import Difference, differences, fewer_updates
@@ -244,6 +244,3 @@ def test_a_store_tells_which_heads_it_serves_as_published() -> None:
     right = served(spec_of(own), corpus)
     assert "layer-attention" in right.heads
     assert "layer-attention" not in right.others
-    assert line_for("layer-attention", "wavlm-large", "iemocap", "/data/my corpus") == (
-        "sercache extract --encoder wavlm-large --dataset iemocap --root '/data/my corpus' --for layer-attention"
-    )

@@ -1,8 +1,7 @@
-"""Which heads a store serves as published, and the line that makes the features of those that it does not."""
+"""Which heads a store serves as published."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -33,12 +32,6 @@ def served(spec: FeatureSpec, corpus: Corpus) -> Served:
         elif not is_baseline:
             others.setdefault((own.cached_states, own.cached_frames, own.clip), name)
     return Served(tuple(heads), tuple(others.values()))
-
-
-def line_for(head: str, encoder: str, dataset: str, root: str) -> str:
-    """The command that makes the features of a head as published."""
-    parts = ["sercache", "extract", "--encoder", encoder, "--dataset", dataset, "--root", root, "--for", head]
-    return shlex.join(parts)
 
 
 def _published(spec: FeatureSpec, corpus: Corpus) -> Iterator[tuple[str, Setup, bool]]:

@@ -27,7 +27,7 @@ from sercache.commands._console import bar, duration, say, size, used, warn
 from sercache.commands._corpus import read_corpus
 from sercache.commands._filling import carry_out, place_of, plan_for
 from sercache.commands._progress import amount, entries_bar, pace
-from sercache.commands._served import line_for, served
+from sercache.commands._served import served
 from sercache.commands._trial import published_setup
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder
@@ -206,11 +206,29 @@ def _say_served(request: Request, root: str, spec: FeatureSpec, corpus: Corpus |
     if found.heads:
         used("serves", f"as published: {', '.join(found.heads)}")
     for head in found.others:
-        folder = str(Path(root).expanduser().absolute())
-        warn(
-            f"{head} was published with other features than these; run: "
-            + line_for(head, request.encoder, request.dataset, folder)
-        )
+        as_published = {
+            "states": None,
+            "clip": None,
+            "pooled_only": False,
+            "dry_run": False,
+            "for_head": head,
+        }
+        command = _again(request, root=settings.expanded(root).absolute(), **as_published)
+        warn(f"{head} was published with other features than these; run: {command}")
+
+
+def _again(request: Request, **changes: Any) -> str:
+    """The command of a request with some of its options changed."""
+    usual, names = Request(encoder="", dataset=""), {"for_head": "for", "store_format": "format"}
+    how = text.reading()
+    options = {
+        names.get(key, key): value
+        for key, value in (asdict(request) | changes).items()
+        if value != getattr(usual, key)
+    }
+    return advice.command(
+        "extract", **options, encoding=how.encoding, labels_as_written=how.labels_as_written
+    )
 
 
 def _as_published(request: Request) -> Request:
@@ -233,15 +251,10 @@ def _check_states(asked: Request, request: Request, encoder: Encoder) -> None:
     try:
         states.select(encoder.states, request.states or "all")
     except UnknownNameError as fault:
-        usual = Request(encoder="", dataset="")
-        options = {key: value for key, value in asdict(asked).items() if value != getattr(usual, key)}
-        names = {"for_head": "for", "store_format": "format"}
-        command = advice.command(
-            "extract", **{names.get(key, key): value for key, value in options.items()}, states="blocks"
-        )
         raise SettingsError(
             f"{asked.for_head} was published on states {request.states}, {encoder.name} has "
-            f"{' '.join(encoder.states)}; choose others with --states, here and in training, for example: {command}"
+            f"{' '.join(encoder.states)}; choose others with --states, here and in training, for example: "
+            + _again(asked, states="blocks")
         ) from fault
 
 
