@@ -233,7 +233,8 @@ def test_a_cache_of_before_there_were_names(sercache: Sercache, written: Path, d
 def test_a_damaged_store_of_before_is_repaired(sercache: Sercache, written: Path) -> None:
     folder = written / "cache" / "manifest" / "mfcc-41e67d4f2284421a"
     for name in ("claims", "writers"):  # git keeps no empty folders
-        (folder / "ledger" / name).mkdir(exist_ok=True)
+        assert not (folder / "ledger" / name).exists() or not any((folder / "ledger" / name).iterdir())
+        shutil.rmtree(folder / "ledger" / name, ignore_errors=True)
     file = next(path for path in sorted((folder / "pooled_mean").rglob("c.*")))
     content = bytearray(file.read_bytes())
     content[7] ^= 1

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from sercache.report import comparison_plots, plots, record
+from sercache.report.canvas import canvas
 from sercache.report.comparison import Compared, ComparedRow
 from sercache.report.layer_plots import probe_curve
 from sercache.report.record import Interval, Report, Score, Summary
@@ -140,3 +141,11 @@ def test_the_folds_say_which_number_is_which() -> None:
     hollow = [each for each in figure.axes[0].collections if np.allclose(each.get_facecolor()[:, :3], 1)]
     assert len(hollow) == 2, "one fold, and its entry in the legend"
     assert record.HEADLINE == "seeds"
+
+
+def test_names_in_any_script_are_drawn_without_a_warning(tmp_path, recwarn):
+    figure, [axes] = canvas("北京 हिन्दी 😀 العربية")
+    axes.set_xticks([0, 1], ["怒り", "खुशी"])
+    plots.save(figure, tmp_path / "a")
+    assert [str(each.message) for each in recwarn] == []
+    assert "北京" in (tmp_path / "a.svg").read_text(encoding="utf-8")

@@ -41,6 +41,7 @@ class Request:
     protocol: str | None = None
     states: str = "all"
     clip: str | None = None
+    duplicates: str | None = None
     c: float = 0.01
 
 
@@ -61,6 +62,7 @@ def run(request: Request) -> None:
         frames=False,
         task=request.task,
         clip=request.clip or "none",
+        duplicates=request.duplicates,  # type: ignore[arg-type]
     )
     found = find_store(cache, corpus, setup, _HEAD, clip_is_chosen=request.clip is not None)
     for line in found.deviations:

@@ -62,6 +62,7 @@ class Request:
     task: str | None = None
     protocol: str | None = None
     dev: str | None = None
+    duplicates: str | None = None
     seeds: int | None = None
     settings: Sequence[str] = ()
     serial: bool = False

@@ -5,7 +5,9 @@ What each plot shows lies in ``layer_plots``, ``agreement``, ``curves`` and ``ma
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -25,6 +27,14 @@ __all__ = [
     "BLUE", "GREEN", "GREY", "ORANGE", "confusion", "draw", "figures", "folds", "layer_weights",
     "learning_curves", "save", "scatter", "svg", "vector_map",
 ]  # fmt: skip
+
+_SCRIPTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "Microsoft YaHei", "PingFang SC",
+    "Noto Sans Arabic", "Noto Sans Devanagari", "Nirmala UI", "Arial Unicode MS", "Noto Emoji", "Symbola",
+)  # fmt: skip
+"""Fonts with letters that matplotlib's own lacks, on usual systems."""
+_FIRST_OTHER = "\u0900"
+"""From here on the font of matplotlib has few scripts."""
 
 
 def draw(report: Report, folder: Path) -> list[Path]:
@@ -59,7 +69,8 @@ def figures(report: Report) -> dict[str, Figure]:
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write ``stem``.png (150 dots per inch) and ``stem``.svg; gives their paths."""
     png_path, svg_path = (stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg"))
-    figure.savefig(png_path, format="png", dpi=150, metadata={"Software": None})
+    with _quiet(figure):
+        figure.savefig(png_path, format="png", dpi=150, metadata={"Software": None})
     with svg_path.open("wb") as file:
         svg(figure, file)
     return [png_path, svg_path]
@@ -69,8 +80,25 @@ def svg(figure: Figure, file: BinaryIO) -> None:
     """Write a figure as SVG: text as text, and the same bytes each time."""
     from matplotlib import rc_context
 
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "sercache"}):
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "sercache"}), _quiet(figure):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+
+
+@contextmanager
+def _quiet(figure: Figure) -> Iterator[None]:
+    """Draw names in whatever script: by fonts of this machine that have it, else as they are and without a warning."""
+    from matplotlib import font_manager
+    from matplotlib.text import Text
+
+    own = font_manager.fontManager.get_font_names()
+    more = [name for name in _SCRIPTS if name in own]
+    for text in figure.findobj(Text):
+        if more and isinstance(text, Text) and max(text.get_text(), default="") >= _FIRST_OTHER:
+            text.set_fontfamily(["DejaVu Sans", *more])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        warnings.filterwarnings("ignore", "Matplotlib currently does not support")
+        yield
 
 
 def _agreement(report: Report) -> Figure | None:

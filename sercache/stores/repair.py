@@ -38,6 +38,7 @@ def drop(path: Path, damage: Iterable[Damage]) -> list[str]:
     root = opened.path.resolve()
     files = {fault.path.resolve() for fault in found if not fault.id}
     with write_faults_named(opened.path), roster.short_lock(opened.ledger):
+        roster.make_folders(opened.ledger)
         if any(file.parent in (root / "ledger/commits", root / "ledger/checkpoints") for file in files):
             checkpoints.remove(opened.ledger)
         for file in sorted(files):

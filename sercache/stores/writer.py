@@ -31,6 +31,7 @@ class Writer:
         self._n_waiting = 0
         self._closed = False
         with write_faults_named(layout.path), roster.short_lock(layout.ledger):
+            roster.make_folders(layout.ledger)  # copies by git or rsync may lack those that were empty
             self._clear_up()
             self._registration = Registration(layout.ledger)
             self._format.make_folders(layout)

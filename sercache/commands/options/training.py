@@ -120,6 +120,11 @@ def train(**options: Any) -> None:
 @click.option("--task", help="Label map of the corpus.")
 @click.option("--protocol", help="As for train.")
 @click.option("--dev", help="Where the dev part comes from: it selects, so it must not be none.")
+@click.option(
+    "--duplicates",
+    type=click.Choice(["keep", "apart"]),
+    help="Equal audio: used and counted, or never both trained on and tested.  [default: keep]",
+)
 @click.option("--seeds", type=click.IntRange(1), help="How many seeds.  [default: as published]")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a recipe field.")
 @click.option("--serial", is_flag=True, help="Train folds and seeds one after another.")
@@ -171,6 +176,11 @@ def evaluate(**options: Any) -> None:
 @click.option("--protocol", help="How folds are made.  [default: the corpus']")
 @click.option("--states", default="all", show_default=True, help="Which states: blocks, 1-12, …")
 @click.option("--clip", help="Clip rule of the cache.")
+@click.option(
+    "--duplicates",
+    type=click.Choice(["keep", "apart"]),
+    help="Equal audio: used and counted, or never both trained on and tested.  [default: keep]",
+)
 @click.option(
     "--c", type=click.FloatRange(0, min_open=True), default=0.01, show_default=True,
     help="One over the strength of the penalty (scikit-learn's C).",
