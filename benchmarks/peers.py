@@ -62,7 +62,7 @@ def seconds_of_peers(name: str, store: Cache, device: str, repeats: int) -> floa
     labels = np.random.default_rng(1).integers(0, 4, len(store.ids))
     plain = {"exact_shortcut": False} if name == "layer-attention" else {}
     shape = SimpleNamespace(n_layers=len(store.states), dim=store.spec.dim)
-    head = build(catalog.load("heads", name).Head, shape, 4, 0, **plain).to(device)
+    head = build(catalog.load("sercache.heads", name).Head, shape, 4, 0, **plain).to(device)
     with tempfile.TemporaryDirectory() as folder, torchs_recurrences():
         for k in range(len(store.ids)):
             np.save(Path(folder) / f"{k}.npy", np.ascontiguousarray(store.item(k)))

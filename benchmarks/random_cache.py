@@ -87,6 +87,6 @@ def lengths_of(rng: np.random.Generator, n_items: int, bucket: int) -> np.ndarra
 def recipe_of(name: str) -> Recipe:
     """The head's own recipe, for any number of epochs and without a dev set."""
     return dataclasses.replace(
-        catalog.load("heads", name).RECIPE, max_epochs=1, select="last-epoch", patience=None,
+        catalog.load("sercache.heads", name).RECIPE, max_epochs=1, select="last-epoch", patience=None,
         schedule="constant",
     )  # fmt: skip

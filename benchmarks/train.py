@@ -189,7 +189,7 @@ def cache_of(name: str, options: argparse.Namespace) -> Cache:
 def print_case(name: str, options: argparse.Namespace, peers: float, copying: float) -> None:
     """A line of the table."""
     view, recipe = cache_of(name, options).view(), recipe_of(name)
-    head = build(catalog.load("heads", name).Head, view, 4, 0)
+    head = build(catalog.load("sercache.heads", name).Head, view, 4, 0)
     flops, n_bytes = work_of(head, view, recipe)
     before, _ = rates(options.device)
     ours = seconds_of_ours(head, view, recipe, options.device, options.repeats)

@@ -126,7 +126,7 @@ def train(
     what they are on the command line (``egemaps:all:frames``); every trained head also predicts all of the
     corpora of ``test_on``. Raises what the command line reports.
     """
-    module = catalog.load("heads", head)
+    module = catalog.load("sercache.heads", head)
     more = beside or {}
     request = Request(head=head, settings=recipe_changes, head_options=options, beside=tuple(more), **setup)
     chosen, published = chosen_setup(module, request, corpus)

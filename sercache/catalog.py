@@ -13,7 +13,7 @@ from sercache.errors import UnknownNameError
 
 
 def names(package: str) -> list[str]:
-    """Names on offer in a package (``"heads"``): its public modules, ``_`` written as ``-``, sorted."""
+    """Names on offer in a package (``"sercache.heads"``): its public modules, ``_`` written as ``-``, sorted."""
     path = importlib.import_module(package).__path__
     found = (module.name for module in pkgutil.iter_modules(path))
     return sorted(name.replace("_", "-") for name in found if not name.startswith("_"))

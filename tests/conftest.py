@@ -67,7 +67,7 @@ def _check_command(text: str) -> None:
     """Raise click's UsageError for a command that does not exist, or options that it does not have."""
     import click
 
-    import cli
+    from sercache import cli
 
     program, name, *arguments = shlex.split(text)
     assert program == "sercache", text
@@ -115,7 +115,7 @@ def sercache(
     request: pytest.FixtureRequest,
 ) -> Callable[..., Outcome]:
     """Runs the command line in this process; plots and pages of runs are made where a test is marked ``draws``."""
-    import cli
+    from sercache import cli
     from sercache.report import page, plots
 
     if request.node.get_closest_marker("draws") is None:  # they take nine tenths of a small training's time

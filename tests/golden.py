@@ -30,9 +30,9 @@ from array_view import ArrayView, SideBySide, random_inputs, random_view
 from tolerances import adam
 from torch import Tensor, nn
 
-from heads import mlp, weighted_dense
 from sercache import catalog
 from sercache.evaluation.solving import is_solved, solve
+from sercache.heads import mlp, weighted_dense
 from sercache.nn import masked_mean
 from sercache.recipe import Recipe
 from sercache.record import TRAINING
@@ -137,7 +137,7 @@ class Twofold(ArrayView):
 
 def cases() -> dict[str, Case]:
     """Every training by its name."""
-    found = {f"head: {key}": case for name in catalog.names("heads") for key, case in _of_head(name)}
+    found = {f"head: {key}": case for name in catalog.names("sercache.heads") for key, case in _of_head(name)}
     for loss, optimiser, (order, change) in product(LOSSES, OPTIMISERS, ORDERS.items()):
         if loss in ("mse", "ccc") and "balance" in change:
             continue  # refused: numbers have no classes to even out
@@ -220,7 +220,7 @@ REMEDY = (
 
 def _of_head(name: str) -> Iterator[tuple[str, Case]]:
     """A head as published, and with each of its options that is on or off the other way."""
-    module = catalog.load("heads", name)
+    module = catalog.load("sercache.heads", name)
     version = getattr(module, "VERSION", "")
     own = _SMALL.get(name, {})
     switches = [
@@ -237,7 +237,7 @@ def _of_head(name: str) -> Iterator[tuple[str, Case]]:
 
 
 def _of_published(name: str, options: dict[str, Any]) -> Trained:
-    module = catalog.load("heads", name)
+    module = catalog.load("sercache.heads", name)
     recipe = replace(
         module.RECIPE, lr=1e-2, eps=EPS, batch_size=3, max_epochs=2, select="last-epoch", patience=None
     )
@@ -249,7 +249,7 @@ def _of_published(name: str, options: dict[str, Any]) -> Trained:
 
 def _view(name: str, n_items: int, numeric: bool, seed: int) -> ArrayView | SideBySide:
     """What a head reads: as many inputs as it declares, one state where it reads one."""
-    module = catalog.load("heads", name)
+    module = catalog.load("sercache.heads", name)
     n_inputs = getattr(module, "INPUTS", 1)
     layers = 1 if getattr(module, "ONE_STATE", False) else 3
     sizes = [16 if name in _SAME_SIZE else 16 - 4 * k for k in range(n_inputs)]
@@ -260,7 +260,7 @@ def _solved(name: str, options: dict[str, Any]) -> Trained:
     view = random_view(24, 2, 6, signal=0.3)
     for item in view.items:
         item[..., 0] = 100 + item[..., 0] / 1000  # varies little, which is not never
-    done = solve(build(catalog.load("heads", name).Head, view, 4, 0, **options), view, 3)
+    done = solve(build(catalog.load("sercache.heads", name).Head, view, 4, 0, **options), view, 3)
     return done, _outputs(done, view)
 
 

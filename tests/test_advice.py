@@ -17,8 +17,7 @@ from corpus_trees import TREES
 from encoder_helpers import save, tiny_model, tiny_whisper
 from test_line import give_voices
 
-import cli
-from sercache import advice, stores
+from sercache import advice, cli, stores
 
 Sercache = Callable[..., Outcome]
 QUICK = [

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-import cli
+from sercache import cli
 from sercache.commands._console import columns
 
 Sercache = Callable[..., tuple[int, str, str]]
@@ -19,7 +19,7 @@ Sercache = Callable[..., tuple[int, str, str]]
 
 def test_help_loads_nothing_heavy() -> None:
     code = (
-        "import sys, cli\n"
+        "import sys\nfrom sercache import cli\n"
         "try: cli.cli.main(['train', '--help'], prog_name='sercache')\n"
         "except SystemExit: pass\n"
         "heavy = {'torch', 'transformers', 'numpy', 'zarr', 'h5py', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
@@ -28,6 +28,23 @@ def test_help_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Usage: sercache train" in done.stdout
+
+
+def test_heads_have_one_import_name() -> None:
+    top = str(Path(__file__).parents[1])
+    for line, outcome in (("import sercache.heads.linear", 0), ("import heads.linear", 1)):
+        done = subprocess.run(
+            [sys.executable, "-c", line],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PYTHONPATH": top},
+            timeout=60,
+        )
+        assert done.returncode == outcome, done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        "ImportError: the heads are imported as sercache.heads, got heads; write: import sercache.heads"
+    )
 
 
 @pytest.mark.parametrize("name", sorted(cli.cli.commands))
@@ -81,7 +98,7 @@ def test_lists_name_everything(kind: str, sercache: Sercache) -> None:
     names = {
         "datasets": catalog.names("sercache.datasets"),
         "encoders": sorted(encoders.short_names()),
-        "heads": catalog.names("heads"),
+        "heads": catalog.names("sercache.heads"),
     }[kind]
     code, out, _ = sercache(kind)
     assert code == 0

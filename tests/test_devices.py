@@ -107,7 +107,11 @@ def moved(value: Any, device: torch.device) -> Any:
     return tuple(each.to(device) for each in value) if isinstance(value, tuple) else value.to(device)
 
 
-TRAINED = [name for name in catalog.names("heads") if not hasattr(catalog.load("heads", name).Head, "solve")]
+TRAINED = [
+    name
+    for name in catalog.names("sercache.heads")
+    if not hasattr(catalog.load("sercache.heads", name).Head, "solve")
+]
 
 
 DIM = 16
@@ -120,7 +124,7 @@ def _head(module: Any, n_layers: int, n_inputs: int) -> Any:
 
 def trained(name: str, device: torch.device) -> list[float]:
     """Losses of two updates and the sum of the outputs after them."""
-    module = catalog.load("heads", name)
+    module = catalog.load("sercache.heads", name)
     n_inputs, recipe = getattr(module, "INPUTS", 1), module.RECIPE
     torch.manual_seed(0)
     try:

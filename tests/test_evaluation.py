@@ -11,7 +11,6 @@ from fake_store import CLASSES, FakeStore, make_corpus, make_talk
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
 
-from heads import layer_attention, linear
 from sercache import stores
 from sercache.errors import (
     MissingFeaturesError,
@@ -26,6 +25,7 @@ from sercache.evaluation import Extra, Progress, evaluate, gather
 from sercache.evaluation.layers import layer_weights
 from sercache.evaluation.material import fold_views
 from sercache.evaluation.scores import merge_clips, run_record, summarise
+from sercache.heads import layer_attention, linear
 from sercache.recipe import Published, Recipe, Setup
 from sercache.report import runs
 from sercache.report.record import Interval, Prediction, Report, Run

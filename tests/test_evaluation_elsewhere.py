@@ -13,13 +13,13 @@ from safetensors.torch import load_file
 from sklearn.metrics import balanced_accuracy_score
 from torch import Tensor, nn
 
-from heads import linear
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, SettingsError, StoreError
 from sercache.evaluation import Extra, How, evaluate, evaluate_elsewhere, gather
 from sercache.evaluation.elsewhere import read_scalings, scaling_tensors
 from sercache.evaluation.layers import layer_weights
 from sercache.evaluation.material import fold_views
+from sercache.heads import linear
 from sercache.nn import masked_mean
 from sercache.recipe import Recipe, Setup
 from sercache.report import runs as run_folders

@@ -10,11 +10,11 @@ import scipy.stats
 from fake_store import FakeStore, make_talk
 from torch import Tensor, nn
 
-from heads import linear
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError, SettingsError, UnknownNameError
 from sercache.evaluation import Extra, evaluate, gather
 from sercache.evaluation.scores import scores, summarise, undefined
+from sercache.heads import linear
 from sercache.recipe import Recipe, Setup
 from sercache.report import plots, tables
 from sercache.report.record import Interval, Prediction, Report, Run

@@ -48,7 +48,7 @@ def environment() -> dict[str, str]:
 
 def finish(command: list[str]) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "cli", *command],
+        [sys.executable, "-m", "sercache.cli", *command],
         env=environment(),
         capture_output=True,
         text=True,

@@ -17,10 +17,10 @@ from conftest import Outcome
 from encoder_helpers import noise, save, tiny_model
 from safetensors.torch import load_file
 
-from heads import attention_blocks, mlp, speaker_id, speaker_specific, superb
 from sercache import encoders
 from sercache.encoders.hf_speech._tail import Tail
 from sercache.errors import RecipeError
+from sercache.heads import attention_blocks, mlp, speaker_id, speaker_specific, superb
 from sercache.recipe import Setup, inputs
 from sercache.report import runs as run_folders
 from sercache.training import build, predict

@@ -25,7 +25,7 @@ from sercache.protocols import DEVS, PROTOCOLS
 from sercache.recipe import Recipe, Setup
 from sercache.training import build, fit, predict
 
-NAMES = catalog.names("heads")
+NAMES = catalog.names("sercache.heads")
 FRAMES, POOLED = (3, 9), (1, 1)
 
 _RECURRENT = {"hidden": 12, "heads": 2, "head_dim": 6, "dropout_rate": 0.1}
@@ -60,7 +60,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def is_numeric(name: str) -> bool:
-    return catalog.load("heads", name).RECIPE.loss in ("mse", "ccc")
+    return catalog.load("sercache.heads", name).RECIPE.loss in ("mse", "ccc")
 
 
 def view_of(
@@ -72,7 +72,7 @@ def view_of(
     n_targets: int = 4,
 ) -> ArrayView | SideBySide:
     """What a head reads: as many inputs as it declares, one state where it reads one."""
-    module = catalog.load("heads", name)
+    module = catalog.load("sercache.heads", name)
     n_inputs = getattr(module, "INPUTS", 1)
     layers = 1 if getattr(module, "ONE_STATE", False) else n_layers
     sizes = [dim if name in SAME_SIZE else dim - 8 * k for k in range(n_inputs)]
@@ -85,7 +85,7 @@ def make(
 ) -> nn.Module:
     view = view_of(name, 1, n_layers, dim, POOLED)
     seed = SEED.get(name, 0) if seed is None else seed
-    return build(catalog.load("heads", name).Head, view, n_outputs, seed, **SMALL.get(name, {}))
+    return build(catalog.load("sercache.heads", name).Head, view, n_outputs, seed, **SMALL.get(name, {}))
 
 
 def data(name: str, n_items: int = 6, **shape: Any) -> tuple[Inputs, Inputs]:
@@ -118,7 +118,7 @@ def wider(mask: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("name", NAMES)
 class TestEveryHead:
     def test_declares_what_it_was_published_with(self, name: str) -> None:
-        module = catalog.load("heads", name)
+        module = catalog.load("sercache.heads", name)
         assert isinstance(module.RECIPE, Recipe)
         assert isinstance(module.SETUP, Setup)
         assert module.SOURCE
@@ -134,7 +134,7 @@ class TestEveryHead:
         assert all(corpus == setup.dataset for corpus, setup in getattr(module, "SETUPS", {}).items())
 
     def test_names_corpora_and_protocols_that_exist(self, name: str) -> None:
-        module = catalog.load("heads", name)
+        module = catalog.load("sercache.heads", name)
         for setup in (module.SETUP, *getattr(module, "SETUPS", {}).values()):
             info = catalog.load("sercache.datasets", setup.dataset).INFO
             kind, _, argument = setup.protocol.partition(":")
@@ -154,7 +154,7 @@ class TestEveryHead:
         assert torch.isfinite(logits).all()
 
     def test_refuses_what_it_does_not_read(self, name: str) -> None:
-        module = catalog.load("heads", name)
+        module = catalog.load("sercache.heads", name)
         n_inputs = getattr(module, "INPUTS", 1)
         if n_inputs > 1:
             for n in (1, n_inputs + 1):
@@ -218,7 +218,7 @@ class TestEveryHead:
     def test_overfits_32_utterances(self, name: str) -> None:
         numeric = is_numeric(name)
         recipe = dataclasses.replace(
-            catalog.load("heads", name).RECIPE,
+            catalog.load("sercache.heads", name).RECIPE,
             lr=3e-3 if numeric else 1e-2,
             schedule="constant",
             batch_size=32,
@@ -278,7 +278,7 @@ class TestEveryHead:
     def test_shares_of_layers_sum_to_1(self, name: str) -> None:
         head = make(name).eval()
         x, mask = data(name)
-        n_layers = 1 if getattr(catalog.load("heads", name), "ONE_STATE", False) else 4
+        n_layers = 1 if getattr(catalog.load("sercache.heads", name), "ONE_STATE", False) else 4
         if hasattr(head, "layer_weights"):
             assert head.layer_weights().shape == (n_layers,)
             assert head.layer_weights().sum().item() == pytest.approx(1)
@@ -290,7 +290,7 @@ class TestEveryHead:
 
 def n_parameters(name: str, n_layers: Any, dim: Any, n_outputs: int, **options: Any) -> int:
     with torch.device("meta"):
-        head = catalog.load("heads", name).Head(n_layers, dim, n_outputs, **options)
+        head = catalog.load("sercache.heads", name).Head(n_layers, dim, n_outputs, **options)
     return sum(p.numel() for p in head.parameters())
 
 
@@ -391,7 +391,7 @@ def test_parameters_of_shared_pieces() -> None:
 
 def _solved_logits(name: str, scale: float, shift: float) -> np.ndarray:
     """Of a solved head on features times ``scale`` plus ``shift``."""
-    module = catalog.load("heads", name)
+    module = catalog.load("sercache.heads", name)
     x = torch.randn(40, 2, 5, generator=torch.Generator().manual_seed(3)) * scale + shift
     labels = torch.arange(40) % 3
     head = module.Head(2, 5, 3)
@@ -402,7 +402,7 @@ def _solved_logits(name: str, scale: float, shift: float) -> np.ndarray:
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_head_standardises_inside_is_declared(name: str) -> None:
     """A solved head that does not care for scale and shift has taken them from its training part, and says so."""
-    kind = catalog.load("heads", name).Head
+    kind = catalog.load("sercache.heads", name).Head
     declared = getattr(kind, "standardises", "none")
     assert declared in ("none", "global")
     if not callable(getattr(kind, "solve", None)):

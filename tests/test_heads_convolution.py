@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from heads import cnn_lstm, cnn_lstm_attention
+from sercache.heads import cnn_lstm, cnn_lstm_attention
 from sercache.nn import ConvFront
 from sercache.training import build
 

@@ -12,7 +12,7 @@ from array_view import random_inputs, random_view
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from heads import cta, cta_rnn, ef_rnn, egemaps_fusion, lf_rnn, pair_rnn, rnn, weighted_lstm, wf_rnn
+from sercache.heads import cta, cta_rnn, ef_rnn, egemaps_fusion, lf_rnn, pair_rnn, rnn, weighted_lstm, wf_rnn
 from sercache.nn import BiGRU, BlockTimeAttention, QueryAttention, RecurrentAttention, mask_of
 from sercache.training import build
 

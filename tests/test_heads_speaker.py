@@ -11,7 +11,7 @@ from array_view import random_inputs, random_view
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from heads import attention_blocks, speaker_id, speaker_specific
+from sercache.heads import attention_blocks, speaker_id, speaker_specific
 from sercache.nn import ArcFace, AttentionBlock
 from sercache.training import build
 

@@ -10,7 +10,7 @@ from tolerances import assert_alike
 from torch import nn
 from torch.nn import functional as F
 
-from heads import layer_attention
+from sercache.heads import layer_attention
 from sercache.training import build
 
 GEOMETRIES = [(24, 1024), (12, 768), (6, 64), (25, 72), (1, 40), (17, 1030), (9, 7), (4, 384)]

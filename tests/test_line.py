@@ -174,9 +174,9 @@ def test_a_published_head_finds_its_cache(sercache: Sercache, iemocap: Path, tmp
 
 
 def test_a_head_has_a_setup_for_each_corpus_of_its_paper(tmp_path: Path) -> None:
-    from heads import weighted_dense
     from sercache.commands.train import Request, chosen_setup
     from sercache.datasets import ravdess
+    from sercache.heads import weighted_dense
     from sercache.protocols import make_folds
 
     corpus = ravdess.read(TREES["ravdess"](tmp_path))
@@ -190,9 +190,9 @@ def test_a_head_has_a_setup_for_each_corpus_of_its_paper(tmp_path: Path) -> None
 
 
 def test_a_protocol_without_parts_has_a_dev_rule_that_fits(tmp_path: Path) -> None:
-    from heads import layer_attention, weighted_lstm
     from sercache.commands.train import Request, chosen_setup
     from sercache.datasets import iemocap as reader
+    from sercache.heads import layer_attention, weighted_lstm
 
     corpus = reader.read(TREES["iemocap"](tmp_path))
     for module, dev, expected in (
@@ -375,7 +375,7 @@ def test_interrupting_keeps_what_is_done(manifest: Path, own_settings: Path) -> 
         rows.append(f"u{k},{k}.wav,soft,s{k % 4}")
     manifest.write_text("\n".join(rows) + "\n")
     running = subprocess.Popen(
-        [sys.executable, "-m", "cli", "extract", *arguments],
+        [sys.executable, "-m", "sercache.cli", "extract", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ.copy(),
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores it
     )  # fmt: skip

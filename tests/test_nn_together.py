@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from heads import superb, weighted_dense
 from sercache import nn
+from sercache.heads import superb, weighted_dense
 
 K = 3
 pytestmark = pytest.mark.usefixtures("in_float64")

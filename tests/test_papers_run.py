@@ -76,8 +76,8 @@ def everything(give: Callable[..., None], world: Path, monkeypatch: pytest.Monke
     """
     give()
     monkeypatch.setattr("sercache.commands._trials.draw", lambda report, folder: None)
-    for name in catalog.names("heads"):
-        shrink(catalog.load("heads", name).Head, monkeypatch)
+    for name in catalog.names("sercache.heads"):
+        shrink(catalog.load("sercache.heads", name).Head, monkeypatch)
     monkeypatch.setenv("SERCACHE_RUNS", str(world / "runs"))
     return world / "runs"
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from make_report import make_report
 
-from heads import layer_attention, linear, superb
 from sercache import catalog
 from sercache.commands._outcome import compared, printed, shown
 from sercache.commands._published import other_system, printed_beside
@@ -16,6 +15,7 @@ from sercache.commands._served import served
 from sercache.commands._setup import published_of
 from sercache.commands._trial import plan
 from sercache.evaluation.published import Difference, differences, fewer_updates
+from sercache.heads import layer_attention, linear, superb
 from sercache.papers import Score, Trial
 from sercache.recipe import Setup, inputs
 from sercache.report.comparison import Compared, ComparedRow, comparison
@@ -149,8 +149,8 @@ def test_an_open_field_is_marked() -> None:
 
 
 def test_fields_that_are_open_are_fields() -> None:
-    for name in catalog.names("heads"):
-        module = catalog.load("heads", name)
+    for name in catalog.names("sercache.heads"):
+        module = catalog.load("sercache.heads", name)
         published = published_of(module, module.SETUP)
         if published is not None:
             known = {**asdict(published.setup), **asdict(published.recipe), **published.options}

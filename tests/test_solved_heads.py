@@ -16,9 +16,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from heads import logistic, svm
 from sercache.evaluation import evaluate
 from sercache.evaluation.solving import solve
+from sercache.heads import logistic, svm
 from sercache.recipe import Recipe, Setup
 from sercache.report import page, plots, runs, tables
 from sercache.training import build, predict

@@ -13,9 +13,9 @@ from array_view import ArrayView, random_view
 from tolerances import assert_alike, assert_trained_alike, assert_weights_alike
 from torch import Tensor, nn
 
-from heads import linear, mlp, weighted_dense
 from sercache import metrics
 from sercache.errors import RecipeError, TrainingError
+from sercache.heads import linear, mlp, weighted_dense
 from sercache.recipe import Recipe, override
 from sercache.training import Epoch, build, fit, memory, plan, predict
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from fake_store import FakeStore
 
-from heads import linear, weighted_dense
+from sercache.heads import linear, weighted_dense
 from sercache.recipe import Recipe
 from sercache.training import build, fit, predict
 from sercache.training.feeding import Feeder, Tables, resident

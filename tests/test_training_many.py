@@ -16,8 +16,8 @@ from many_helpers import RECIPE, Dies, alone, assert_same, doubled, folds, forks
 from tolerances import assert_trained_alike
 from torch import Tensor, nn
 
-from heads import layer_attention, linear, mlp, superb, weighted_dense
 from sercache.errors import TrainingError
+from sercache.heads import layer_attention, linear, mlp, superb, weighted_dense
 from sercache.training import Epoch, Member, build, fit_many, fits, grouping, many, predict
 from sercache.training.members import Pace, pace
 
@@ -236,7 +236,7 @@ def test_processes_end_with_their_parent() -> None:
         import os, sys
         sys.path[:0] = ["tests", "."]
         from many_helpers import RECIPE, Dies, members
-        from heads import linear
+        from sercache.heads import linear
         from dataclasses import replace
         from sercache.training import fit_many
         endless = replace(RECIPE, max_epochs=10**9, patience=None)

@@ -17,9 +17,9 @@ from fake_store import make_talk
 from safetensors.torch import save_file
 from torch import nn
 
-from heads import linear, mlp
 from sercache.evaluation import How, Progress, evaluate
 from sercache.evaluation.partial import settle
+from sercache.heads import linear, mlp
 from sercache.recipe import Recipe, Setup
 from sercache.report.epochs import LiveEpochs, remove_live, write_epochs, write_tensorboard
 from sercache.report.record import Report

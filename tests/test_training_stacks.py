@@ -12,8 +12,8 @@ from many_helpers import RECIPE, Dies, assert_same, doubled, folds, forks, membe
 from tolerances import assert_trained_alike
 from torch import Tensor, nn
 
-from heads import linear, mlp, superb, weighted_dense
 from sercache.errors import TrainingError
+from sercache.heads import linear, mlp, superb, weighted_dense
 from sercache.training import Epoch, Member, build, fit_many, fits, grouping, many, processes
 from sercache.training.members import Pace
 from sercache.training.stack import Stack

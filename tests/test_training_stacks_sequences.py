@@ -12,7 +12,7 @@ from many_helpers import RECIPE, alone, assert_same, doubled, folds, members
 from tolerances import assert_trained_alike
 from torch import Tensor, nn
 
-from heads import cta, linear, mlp, weighted_dense
+from sercache.heads import cta, linear, mlp, weighted_dense
 from sercache.nn import dropout, masked_mean
 from sercache.training import Member, build, fit_many, many, stacked
 from sercache.training.feeding import Tables

@@ -14,9 +14,9 @@ from many_helpers import assert_same, doubled, forks
 from tolerances import assert_trained_alike
 from torch import nn
 
-from heads import linear, mlp, superb, weighted_dense
 from sercache import api, protocols
 from sercache.datasets import Corpus
+from sercache.heads import linear, mlp, superb, weighted_dense
 from sercache.recipe import Recipe
 from sercache.stores import FeatureStore
 from sercache.training import Fit, Member, build, fit_many, predict

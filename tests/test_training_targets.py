@@ -13,9 +13,9 @@ from tolerances import assert_alike
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from heads import linear, mlp
 from sercache import metrics
 from sercache.errors import RecipeError, TrainingError
+from sercache.heads import linear, mlp
 from sercache.recipe import Recipe
 from sercache.training import build, fit, plan, predict
 from sercache.training.losses import arcface, concordance_loss, dev_loss, training_loss

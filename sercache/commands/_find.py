@@ -175,7 +175,7 @@ def _remedy(cache: Path, corpus: Corpus, setup: Setup, head_name: str) -> str:
     encoder, on_offer = _at_hand(cache, setup.encoder)
     if on_offer and not _has(on_offer, setup.cached_states):
         return f"{setup.encoder} has states {' '.join(on_offer)}: choose with --states, for example --states blocks"
-    published = catalog.load("heads", head_name).SETUP
+    published = catalog.load("sercache.heads", head_name).SETUP
     same = [(each.cached_states, each.clip, each.cached_frames) for each in (setup, published)]
     own: dict[str, object] = {
         "states": setup.cached_states,

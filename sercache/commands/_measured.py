@@ -93,7 +93,9 @@ def _network(head: str, options: Mapping[str, Any], device: str) -> Callable[[An
         torch.manual_seed(0)
         encoder = Wav2Vec2Model(Wav2Vec2Config()).eval().to(device)
         n_outputs = 1251 if head == "speaker-id" else 4
-        classify = catalog.load("heads", head).Head(1, encoder.config.hidden_size, n_outputs, **options)
+        classify = catalog.load("sercache.heads", head).Head(
+            1, encoder.config.hidden_size, n_outputs, **options
+        )
     classify = classify.eval().to(device)
 
     def run(wave: Any) -> Any:

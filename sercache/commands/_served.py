@@ -36,8 +36,8 @@ def served(spec: FeatureSpec, corpus: Corpus) -> Served:
 
 def _published(spec: FeatureSpec, corpus: Corpus) -> Iterator[tuple[str, Setup, bool]]:
     """Heads with the input that this encoder is in their set-up for this corpus, and whether they have no paper."""
-    for name in catalog.names("heads"):
-        module = catalog.load("heads", name)
+    for name in catalog.names("sercache.heads"):
+        module = catalog.load("sercache.heads", name)
         for setup in (module.SETUP, *getattr(module, "SETUPS", {}).values()):
             own = next((each for each in inputs(setup) if each.encoder == spec.encoder), None)
             if own is not None and setup.dataset == corpus.name:

@@ -81,7 +81,7 @@ def plan(
     ``encoders`` are checkpoints that stand for others, by the name of these. Raises UnknownNameError and
     RecipeError for what heads or recipes do not have.
     """
-    module = catalog.load("heads", trial.head)
+    module = catalog.load("sercache.heads", trial.head)
     instead = encoders or {}
     published = published_setup(module, trial.dataset)
     setup = dataclasses.replace(published, encoder=trial.encoder, **trial.setup)

@@ -93,12 +93,12 @@ def _view(wanted: Vectors, material: Material, setup: Setup) -> AnyView:
 def check_embeds(name: str) -> None:
     """Raises SettingsError for a head without vectors of its own, naming those that have some."""
     if not _embeds(name):
-        others = ", ".join(each for each in catalog.names("heads") if _embeds(each))
+        others = ", ".join(each for each in catalog.names("sercache.heads") if _embeds(each))
         raise SettingsError(f"{name} has no vectors of its own to show; heads that have: {others}")
 
 
 def _embeds(name: str) -> bool:
-    return hasattr(catalog.load("heads", name).Head, "embed")
+    return hasattr(catalog.load("sercache.heads", name).Head, "embed")
 
 
 def embedded(head: Any, view: AnyView, device: str) -> tuple[np.ndarray, np.ndarray]:

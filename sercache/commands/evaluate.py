@@ -62,7 +62,9 @@ def run(request: Request) -> None:
     origin = known_origin(extra.store.path)
     setup = dataclasses.replace(setup, encoder=request.encoder or origin.get("encoder", setup.encoder))
     kind = head_class(
-        catalog.load("heads", report.head), setup, [each.spec for each in (extra.store, *extra.beside)]
+        catalog.load("sercache.heads", report.head),
+        setup,
+        [each.spec for each in (extra.store, *extra.beside)],
     )
     models = bar(total=len(report.runs), desc="predicting", unit="model")
     try:

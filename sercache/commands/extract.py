@@ -235,7 +235,7 @@ def _as_published(request: Request) -> Request:
     """The request with states, clip rule and kind taken from a head's set-up, where it names one."""
     if request.for_head is None:
         return request
-    setup = published_setup(catalog.load("heads", request.for_head), request.dataset)
+    setup = published_setup(catalog.load("sercache.heads", request.for_head), request.dataset)
     return replace(
         request,
         states=request.states or setup.cached_states,

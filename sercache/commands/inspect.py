@@ -224,15 +224,15 @@ def heads(name: str | None) -> None:
     """List the heads, or describe one. Raises UnknownNameError."""
     if name is None:
         rows = [("name", "encoder", "corpus", "source", "protocol")]
-        for each in catalog.names("heads"):
-            module = catalog.load("heads", each)
+        for each in catalog.names("sercache.heads"):
+            module = catalog.load("sercache.heads", each)
             setup = module.SETUP
             rows.append((each, setup.encoder, setup.dataset, _short(module.SOURCE), setup.protocol))
         for line in columns(rows, spare=1):
             say(line)
         say(f"set-up, recipe and options of one: {advice.command('heads', 'NAME')}")
         return
-    module = catalog.load("heads", name)
+    module = catalog.load("sercache.heads", name)
     _filled(f"{name}: {module.SOURCE}")
     for paragraph in inspect.cleandoc(module.__doc__ or "").split("\n\n"):
         _filled(" ".join(paragraph.split()))

@@ -82,7 +82,7 @@ def _vectors(
     known = settings.load()
     setup, extra = _material(request, report)
     specs = [each.spec for each in (extra.store, *extra.beside)]
-    kind = head_class(catalog.load("heads", report.head), setup, specs)
+    kind = head_class(catalog.load("sercache.heads", report.head), setup, specs)
     here = replace(setup, task=extra.task, target=None, protocol="all", dev="none")
     part = gather(extra.corpus, extra.store, here, beside=extra.beside).main
     view = normalised(part.inputs, scalings_of(request.run, report).get(one.fold, ()))

@@ -50,7 +50,7 @@ def run(request: Request) -> None:
 
     Raises SercacheError.
     """
-    module = catalog.load("heads", _HEAD)
+    module = catalog.load("sercache.heads", _HEAD)
     known = settings.load()
     cache = Path(known.value("cache", request.cache).value).expanduser()
     corpus, _ = read_corpus(request.dataset, request.root, known, cache)
@@ -103,7 +103,7 @@ def _reports(
             corpus,
             store,
             setup=dataclasses.replace(setup, states=name, clip=store.spec.clip),
-            recipe=catalog.load("heads", _HEAD).RECIPE,
+            recipe=catalog.load("sercache.heads", _HEAD).RECIPE,
             head_name=_HEAD,
             head_options={"c": request.c},
             remedy=f"run: {extract_command(folder, task=request.task)}",

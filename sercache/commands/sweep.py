@@ -70,7 +70,7 @@ class Request:
 
 def run(request: Request) -> None:
     """Train every point that is not done yet, print the table, report the test of the best. Raises SercacheError."""
-    module = catalog.load("heads", request.head)
+    module = catalog.load("sercache.heads", request.head)
     train.checked_name(request.name)
     if is_solved(module.Head):
         raise RecipeError(

@@ -86,7 +86,7 @@ def trained(
     part is looked at. Raises SercacheError.
     """
     keep_freed_memory()
-    module = catalog.load("heads", request.head)
+    module = catalog.load("sercache.heads", request.head)
     recipe, options = _checked_settings(module, request)
     known = settings.load()
     cache = known.value("cache", request.cache)

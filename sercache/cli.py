@@ -1,0 +1,87 @@
+"""The `sercache` command. Options and help lie in sercache.commands.options, what a command does beside them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from sercache import __version__, signals
+from sercache.catalog import unknown
+from sercache.commands.options import catalogue, features, results, training
+from sercache.errors import SercacheError, UnknownNameError
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_COMMANDS = [*features.COMMANDS, *training.COMMANDS, *results.COMMANDS, *catalogue.COMMANDS]
+
+
+class _Commands(click.Group):
+    """Commands, with the nearest name for one that does not exist."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise UnknownNameError(unknown("command", args[0], self.list_commands(ctx)))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Every command with the first sentence of its help, whole: click cuts it to fit one line."""
+        rows = [(name, _summary(self.get_command(ctx, name))) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _summary(command: click.Command | None) -> str:
+    first = ((command and command.help) or "").split("\n\n")[0]
+    return " ".join(first.split("\b")[0].split())
+
+
+@click.group(cls=_Commands, commands=_COMMANDS, context_settings=_CONTEXT)
+@click.version_option(__version__, prog_name="sercache")
+def cli() -> None:
+    """Run a frozen speech encoder once; train any number of emotion heads from the cache.
+
+    \b
+    Example:
+      sercache extract --encoder wavlm-large --dataset iemocap --root /data/IEMOCAP_full_release
+      sercache train --head layer-attention
+    """
+
+
+def main() -> None:
+    """Entry point: one line per mistake, exit code 2 for the user's, 1 for ours.
+
+    130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
+    """
+    # Before torch is loaded: threads that wait sleep instead of spinning (docs/decisions/0005).
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        with signals.heard():
+            cli.main(prog_name="sercache", standalone_mode=False)
+    except click.exceptions.Abort as fault:  # what click makes of an interruption
+        words, code = signals.how(fault.__cause__)
+        click.echo(f"{words}; the same command again goes on from what is done", err=True)
+        sys.exit(code)
+    except click.ClickException as fault:
+        fault.show()
+        sys.exit(fault.exit_code)
+    except SercacheError as fault:
+        click.echo(f"error: {fault}", err=True)
+        sys.exit(fault.exit_code)
+    except KeyboardInterrupt as fault:
+        words, code = signals.how(fault)
+        click.echo(words, err=True)
+        sys.exit(code)
+    except OSError as fault:
+        if fault.errno is None:
+            raise
+        where = "" if fault.filename is None else f"{fault.filename}: "
+        click.echo(
+            f"error: {where}{fault.strerror}; what was done is kept: mend that, run the same again", err=True
+        )
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
