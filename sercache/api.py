@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from sercache import catalog, datasets, encoders, evaluation, extraction, recipe, settings, stores, text
-from sercache.commands._console import bar
-from sercache.commands._filling import carry_out, place_of, plan_for
-from sercache.commands._setup import Request, check_inputs, chosen_setup, head_options, published_of
-from sercache.commands.train import head_class
 from sercache.datasets import Corpus
 from sercache.encoders import Encoder
 from sercache.errors import AudioError, StoreError
+from sercache.experiment.filling import carry_out, place_of, plan_for
+from sercache.experiment.setup import TrainOptions, check_inputs, chosen_setup
+from sercache.experiment.train import head_class
 from sercache.extraction import words
+from sercache.progress import bar
+from sercache.published.head import head_options, published_of
 from sercache.report import tables
 from sercache.report.record import Report
 from sercache.stores import FeatureStore
@@ -65,7 +66,7 @@ def extract(
     AudioError after the rest is stored, or with ``strict=False`` are left to ``extraction.skips(folder)``. Batches and
     threads are those of the command; memory that runs out on a device is a warning.
     """
-    from sercache.commands.extract import chosen_utterances
+    from sercache.experiment.extract import chosen_utterances
 
     file = settings.expanded(transcripts) if transcripts is not None else None
     utterances, digest = words.replaced(chosen_utterances(corpus, task), file, encoder)
@@ -128,7 +129,9 @@ def train(
     """
     module = catalog.load("sercache.heads", head)
     more = beside or {}
-    request = Request(head=head, settings=recipe_changes, head_options=options, beside=tuple(more), **setup)
+    request = TrainOptions(
+        head=head, settings=recipe_changes, head_options=options, beside=tuple(more), **setup
+    )
     chosen, published = chosen_setup(module, request, corpus)
     check_inputs(module, head, chosen)
     for its_corpus, its_store in ((corpus, store), *((corpus, each) for each in more.values()), *test_on):

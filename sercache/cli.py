@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from sercache import __version__, signals
+from sercache import __version__, progress, signals
 from sercache.catalog import unknown
+from sercache.commands._console import Terminal
 from sercache.commands.options import catalogue, features, results, training
 from sercache.errors import SercacheError, UnknownNameError
 
@@ -39,7 +40,8 @@ def _summary(command: click.Command | None) -> str:
 
 @click.group(cls=_Commands, commands=_COMMANDS, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="sercache")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Run a frozen speech encoder once; train any number of emotion heads from the cache.
 
     \b
@@ -47,6 +49,7 @@ def cli() -> None:
       sercache extract --encoder wavlm-large --dataset iemocap --root /data/IEMOCAP_full_release
       sercache train --head layer-attention
     """
+    context.with_resource(progress.heard_by(Terminal()))
 
 
 def main() -> None:

@@ -162,12 +162,12 @@ def manifest(recordings: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def loudness_cache(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache of the recordings as log-mel features, as `sercache extract` makes it."""
-    from sercache.commands.extract import Request, run
+    from sercache.experiment.extract import ExtractOptions, run
 
     cache = tmp_path_factory.mktemp("loudness")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SERCACHE_CONFIG", str(cache / "config.toml"))
-        run(Request(encoder="logmel", dataset="manifest", root=recordings, cache=cache, device="cpu"))
+        run(ExtractOptions(encoder="logmel", dataset="manifest", root=recordings, cache=cache, device="cpu"))
     return cache
 
 

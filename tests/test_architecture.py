@@ -25,6 +25,8 @@ FLOORS = {
     "sercache.tables": 1,
     "sercache.settings": 1,
     "sercache.signals": 1,
+    "sercache.progress": 1,
+    "sercache.units": 1,
     "sercache.transcripts": 1,
     "sercache.encoders": 2,
     "sercache.stores": 2,
@@ -38,11 +40,14 @@ FLOORS = {
     "sercache.evaluation": 5,
     "sercache.report": 5,
     "sercache.papers": 6,
-    "sercache.commands": 7,
-    "sercache.api": 7,
-    "sercache.heads": 8,
-    "sercache.cli": 9,
-    "cli": 10,
+    "sercache.published": 7,
+    "sercache.experiment": 8,
+    "sercache.reproduction": 9,
+    "sercache.api": 10,
+    "sercache.commands": 11,
+    "sercache.heads": 12,
+    "sercache.cli": 13,
+    "cli": 14,
 }
 SIBLINGS = {"sercache.encoders", "sercache.stores", "sercache.datasets"}
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from make_report import make_report
 
-from sercache.commands import _cells
 from sercache.errors import SettingsError
 from sercache.papers import Score, Trial
 from sercache.report import comparison_plots, plots, record
 from sercache.report.comparison import Compared, ComparedRow, comparison, run_notes
 from sercache.report.record import Elsewhere, Report
 from sercache.report.render import Reference, show
+from sercache.reproduction import cells
 
 TRIAL = Trial("linear", "logmel", "emodb")
 
@@ -25,7 +25,7 @@ def no_words(name: str) -> dict[str, str]:
 
 
 def ask(report: Report, metric: str, **more: str | None) -> record.Score | None:
-    return _cells.value(Score(TRIAL, metric, **more), report, no_words)  # type: ignore[arg-type]
+    return cells.value(Score(TRIAL, metric, **more), report, no_words)  # type: ignore[arg-type]
 
 
 # From reports to cells
@@ -78,7 +78,7 @@ def test_ppmi_is_of_the_words_of_the_corpus_that_is_asked_for() -> None:
         asked.append(name)
         return {p.id: "one word" for p in report.predictions}
 
-    found = _cells.value(Score(TRIAL, "ppmi", "seeds", on="mesd"), report, words)
+    found = cells.value(Score(TRIAL, "ppmi", "seeds", on="mesd"), report, words)
     assert asked == ["mesd"]
     assert found is not None
     assert found.mean == 0, "one word tells nothing of the class"
@@ -106,7 +106,7 @@ def test_shares_of_layers_sum_over_states_and_average_over_folds_then_seeds() ->
 
 def test_best_of_two_is_the_mean_of_the_greater() -> None:
     one, two, three = (record.Score(mean, 0.1, 5) for mean in (0.2, 0.4, 0.9))
-    assert _cells.best([[one, two], [three, one]]) == record.Score(pytest.approx(0.65), None, 2)
+    assert cells.best([[one, two], [three, one]]) == record.Score(pytest.approx(0.65), None, 2)
 
 
 # Tables

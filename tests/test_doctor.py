@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sercache import doctor
-from sercache.commands.doctor import Request, render, run
+from sercache.commands.doctor import DoctorOptions, render, run
 from sercache.datasets import Corpus, CorpusInfo, Published, Skipped, Utterance, emodb, ravdess
 from sercache.doctor import KINDS, CheckUp, Finding
 from sercache.errors import CorpusError, UnknownNameError
@@ -461,10 +461,10 @@ def test_the_command_exits_0_when_clean_and_1_on_problems(
     rows = [f"{u.id},{u.path.name},{u.raw_label},{u.speaker}" for u in copy.utterances]
     (tmp_path / "table.csv").write_text("\n".join(["id,path,label,speaker", *rows]))
     root = tmp_path / "table.csv"
-    assert run(Request("manifest", root)) == 0
+    assert run(DoctorOptions("manifest", root)) == 0
     assert "verdict   clean" in capsys.readouterr().out
     (tmp_path / "aA1.wav").write_bytes(corpus_trees.LFS_POINTER)
-    assert run(Request("manifest", root, as_json=True)) == 1
+    assert run(DoctorOptions("manifest", root, as_json=True)) == 1
     plain = json.loads(capsys.readouterr().out)
     assert [f["kind"] for f in plain["findings"] if f["severity"] == "problem"] == ["lfs-pointer"]
 
@@ -472,7 +472,7 @@ def test_the_command_exits_0_when_clean_and_1_on_problems(
 @pytest.mark.usefixtures("own_settings")
 def test_the_command_takes_a_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = corpus_trees.emodb(tmp_path / "copy", letters="WFNT")
-    assert run(Request("emodb", root, task="4class", deep=True)) == 1
+    assert run(DoctorOptions("emodb", root, task="4class", deep=True)) == 1
     out = capsys.readouterr().out
     assert "40 of 339 published utterances of 4class" in out
     assert "every utterance decoded" in out
@@ -486,9 +486,9 @@ def test_real_emodb_without_three_classes(capsys: pytest.CaptureFixture[str]) ->
     if not folder:
         pytest.skip("SERCACHE_REAL_DATA is not set: no real EMO-DB at hand")
     root = Path(folder) / "emodb"
-    assert run(Request("emodb", root, deep=True, as_json=True)) == 1
+    assert run(DoctorOptions("emodb", root, deep=True, as_json=True)) == 1
     plain = json.loads(capsys.readouterr().out)
     assert Counter(f["kind"] for f in plain["findings"]) == {"incomplete": 1}
     assert "no utterance of boredom, disgust, fear" in plain["findings"][0]["detail"]
-    assert run(Request("emodb", root, task="4class", deep=True)) == 0
+    assert run(DoctorOptions("emodb", root, task="4class", deep=True)) == 0
     assert "verdict   clean" in capsys.readouterr().out

@@ -174,13 +174,13 @@ def test_a_published_head_finds_its_cache(sercache: Sercache, iemocap: Path, tmp
 
 
 def test_a_head_has_a_setup_for_each_corpus_of_its_paper(tmp_path: Path) -> None:
-    from sercache.commands.train import Request, chosen_setup
-    from sercache.datasets import ravdess
     from sercache.heads import weighted_dense
+    from sercache.datasets import ravdess
+    from sercache.experiment.setup import TrainOptions, chosen_setup
     from sercache.protocols import make_folds
 
     corpus = ravdess.read(TREES["ravdess"](tmp_path))
-    request = Request(head="weighted-dense", dataset="ravdess", seeds=5)
+    request = TrainOptions(head="weighted-dense", dataset="ravdess", seeds=5)
     setup, published = chosen_setup(weighted_dense, request, corpus)
     assert (setup.protocol, setup.task, setup.max_frames) == ("fixed:pepino", "7class", 250)
     assert setup == published
@@ -190,9 +190,9 @@ def test_a_head_has_a_setup_for_each_corpus_of_its_paper(tmp_path: Path) -> None
 
 
 def test_a_protocol_without_parts_has_a_dev_rule_that_fits(tmp_path: Path) -> None:
-    from sercache.commands.train import Request, chosen_setup
-    from sercache.datasets import iemocap as reader
     from sercache.heads import layer_attention, weighted_lstm
+    from sercache.datasets import iemocap as reader
+    from sercache.experiment.setup import TrainOptions, chosen_setup
 
     corpus = reader.read(TREES["iemocap"](tmp_path))
     for module, dev, expected in (
@@ -200,7 +200,7 @@ def test_a_protocol_without_parts_has_a_dev_rule_that_fits(tmp_path: Path) -> No
         (weighted_lstm, "none", "none"),
         (layer_attention, None, "none"),
     ):
-        request = Request(head="x", protocol="all", dev=dev)
+        request = TrainOptions(head="x", protocol="all", dev=dev)
         assert chosen_setup(module, request, corpus)[0].dev == expected
 
 
@@ -323,7 +323,7 @@ def test_a_corrupt_checkpoint(sercache: Sercache, manifest: Path, tmp_path: Path
 def test_ctrl_c_keeps_what_is_done(
     sercache: Sercache, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sercache.commands import extract
+    from sercache.experiment import extract
 
     bar, left = extract.entries_bar, 5
 

@@ -14,8 +14,8 @@ from fake_store import make_corpus
 from make_report import make_report
 from test_line import give_voices
 
-from sercache.commands._elsewhere import folder_on
 from sercache.errors import RecipeError, StoreError
+from sercache.experiment.cross_corpus import folder_on
 from sercache.report import runs
 
 Sercache = Callable[..., Outcome]

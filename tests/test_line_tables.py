@@ -8,7 +8,7 @@ from pathlib import Path
 import corpus_trees
 
 from sercache import stores, text
-from sercache.commands._cache import extract_command
+from sercache.experiment.origin import extract_command
 
 
 def own_corpus(folder: Path) -> Path:

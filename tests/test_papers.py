@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from sercache import catalog, encoders
-from sercache.commands._paper import find_paper
-from sercache.commands._trial import Plan, plan
 from sercache.errors import UnknownNameError
 from sercache.papers import Cell, ErrorRate, Latency, Row, Score, Table, scores, trials
 from sercache.protocols import DEVS, PROTOCOLS
+from sercache.published.trial import Plan, plan
 from sercache.recipe import Setup, inputs
+from sercache.reproduction.paper import find_paper
 
 PAPERS = catalog.names("sercache.papers")
 ALL = [(paper, key) for paper in PAPERS for key in catalog.load("sercache.papers", paper).TABLES]

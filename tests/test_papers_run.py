@@ -75,7 +75,7 @@ def everything(give: Callable[..., None], world: Path, monkeypatch: pytest.Monke
     The plots of single runs are not drawn and the networks are narrow: both have tests of their own.
     """
     give()
-    monkeypatch.setattr("sercache.commands._trials.draw", lambda report, folder: None)
+    monkeypatch.setattr("sercache.reproduction.trials.draw", lambda report, folder: None)
     for name in catalog.names("sercache.heads"):
         shrink(catalog.load("sercache.heads", name).Head, monkeypatch)
     monkeypatch.setenv("SERCACHE_RUNS", str(world / "runs"))
@@ -325,8 +325,8 @@ def test_what_cannot_be_asked_for_is_refused(sercache: Sercache) -> None:
 
 
 def test_a_row_is_named_or_part_of_names() -> None:
-    from sercache.commands.reproduce import _chosen
     from sercache.papers import pepino2021
+    from sercache.reproduction.reproduce import _chosen
 
     def chosen(text: str) -> list[str]:
         return [row.name for row in _chosen(pepino2021.TABLES["table1"], text)]
@@ -339,15 +339,15 @@ def test_every_corpus_of_a_table_can_be_given_a_root(
     own_settings: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sercache import settings
-    from sercache.commands._paper import Request, datasets_of, roots_of
     from sercache.papers import mohapatra2023, pepino2021
+    from sercache.reproduction.paper import ReproduceOptions, datasets_of, roots_of
 
     monkeypatch.setenv("SERCACHE_ROOT_RAVDESS", "elsewhere")
-    request = Request("pepino2021", "table1", roots=("ravdess=a=b", "iemocap=c"))
+    request = ReproduceOptions("pepino2021", "table1", roots=("ravdess=a=b", "iemocap=c"))
     read = datasets_of(pepino2021.TABLES["table1"].rows, request)
     assert read == ["iemocap", "ravdess"]
     known = roots_of(request, read, settings.load())
     assert [known.root(name).value for name in read] == ["c", "a=b"]  # type: ignore[union-attr]
-    one = Request("mohapatra2023", "table1", roots=("d=e",))
+    one = ReproduceOptions("mohapatra2023", "table1", roots=("d=e",))
     read = datasets_of(mohapatra2023.TABLES["table1"].rows, one)
     assert roots_of(one, read, settings.load()).root("hume-prosody").value == "d=e"  # type: ignore[union-attr]

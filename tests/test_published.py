@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from make_report import make_report
 
-from sercache import catalog
-from sercache.commands._outcome import compared, printed, shown
-from sercache.commands._published import other_system, printed_beside
-from sercache.commands._served import served
-from sercache.commands._setup import published_of
-from sercache.commands._trial import plan
-from sercache.evaluation.published import Difference, differences, fewer_updates
 from sercache.heads import layer_attention, linear, superb
+from sercache import catalog
+from sercache.evaluation.published import Difference, differences, fewer_updates
+from sercache.experiment.outcome import compared, printed, shown
+from sercache.experiment.served import served
 from sercache.papers import Score, Trial
+from sercache.published.compare import other_system, printed_beside
+from sercache.published.head import published_of
+from sercache.published.trial import plan
 from sercache.recipe import Setup, inputs
 from sercache.report.comparison import Compared, ComparedRow, comparison
 from sercache.report.record import Report, Run, StartRecord

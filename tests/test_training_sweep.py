@@ -12,10 +12,10 @@ import pytest
 from conftest import Outcome
 from make_report import make_report
 
-from sercache.commands import sweep
-from sercache.commands._start import Start
 from sercache.datasets import Corpus, emodb
 from sercache.errors import ProtocolError, SettingsError
+from sercache.experiment import sweep
+from sercache.experiment.starting import Start
 from sercache.protocols import Fold
 from sercache.report import runs as run_folders
 from sercache.report.record import StartRecord
@@ -146,7 +146,7 @@ def test_what_cannot_be_written_is_told_before_training(
 def test_a_run_that_was_done_meanwhile_costs_nothing(
     sercache: Sercache, cached: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sercache.commands import train
+    from sercache.experiment import train
 
     write = train.finish
 

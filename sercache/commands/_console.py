@@ -1,4 +1,4 @@
-"""How commands speak: lines, a progress bar, aligned columns."""
+"""How commands speak on a terminal: what the work tells, and aligned columns."""
 
 from __future__ import annotations
 
@@ -13,35 +13,33 @@ from typing import Any
 
 import click
 
-from sercache.settings import Setting
 
+class Terminal:
+    """Shows what is told of the work: results on standard output, notes and bars on standard error."""
 
-def say(text: str = "") -> None:
-    """One line for the user."""
-    click.echo(text)
+    def line(self, text: str) -> None:
+        """One line for the user."""
+        click.echo(text)
 
+    def used(self, label: str, value: object) -> None:
+        """A label and what it stands for."""
+        click.echo(f"{label:<10}{value}")
 
-def warn(text: str) -> None:
-    """One line about something that deserves a look, on standard error."""
-    click.echo(f"note: {text}", err=True)
+    def note(self, text: str) -> None:
+        """One line on standard error."""
+        click.echo(f"note: {text}", err=True)
 
+    def bar(self, iterable: Iterable | None, options: dict[str, Any]) -> Any:
+        """A tqdm bar that redraws on a terminal and prints now and then into a log."""
+        from tqdm import tqdm
 
-def used(label: str, setting: Setting | str) -> None:
-    """One line that says which value is used and where it came from."""
-    say(f"{label:<10}{setting}")
-
-
-def bar(iterable: Iterable | None = None, **options: Any) -> Any:
-    """A tqdm bar that redraws on a terminal and prints now and then into a log."""
-    from tqdm import tqdm
-
-    on_terminal = sys.stderr.isatty()
-    settings = {
-        "mininterval": 0.2 if on_terminal else 10.0,
-        "dynamic_ncols": on_terminal,
-        "leave": on_terminal,
-    }
-    return tqdm(iterable, **{**settings, **options})
+        on_terminal = sys.stderr.isatty()
+        settings = {
+            "mininterval": 0.2 if on_terminal else 10.0,
+            "dynamic_ncols": on_terminal,
+            "leave": on_terminal,
+        }
+        return tqdm(iterable, **{**settings, **options})
 
 
 def columns(
@@ -138,20 +136,3 @@ def _lines(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> l
         .rstrip()
         for line in itertools.zip_longest(*cells, fillvalue="")
     ]
-
-
-def size(n_bytes: float) -> str:
-    """Bytes for people: ``1.2 GB``."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if n_bytes < 1000 or unit == "GB":
-            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
-        n_bytes /= 1000
-    raise AssertionError("unreachable")
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: ``2 h 05 min``, ``3 min 20 s``, ``12 s``."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{seconds:.0f} s"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sercache import datasets, settings
-from sercache.commands._console import columns, say
+from sercache.commands._console import columns
 from sercache.errors import SettingsError
+from sercache.progress import say
 
 
 def run(changes: Sequence[str]) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sercache import settings
-from sercache.commands._console import columns, say, used
-from sercache.commands._corpus import read_corpus
+from sercache.commands._console import columns
 from sercache.datasets import Corpus, Utterance
 from sercache.errors import SettingsError
+from sercache.experiment.corpora import read_corpus
+from sercache.progress import say, used
 
 _MOST_CLASSES = 20
 """Side by side; more are counted one below the other, by sex alone."""

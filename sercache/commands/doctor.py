@@ -10,10 +10,11 @@ from itertools import groupby
 from pathlib import Path
 
 from sercache import datasets, doctor, settings
-from sercache.commands._console import bar, columns, say
-from sercache.commands._corpus import as_extracted, locate
+from sercache.commands._console import columns
 from sercache.datasets import Corpus
 from sercache.doctor import KINDS, CheckUp, Count, Finding
+from sercache.experiment.corpora import as_extracted, locate
+from sercache.progress import bar, say
 
 _WIDTH = 100
 _ROWS = 20
@@ -31,7 +32,7 @@ _BAR = 40
 
 
 @dataclass(frozen=True)
-class Request:
+class DoctorOptions:
     """The options of the command."""
 
     dataset: str
@@ -41,7 +42,7 @@ class Request:
     as_json: bool = False
 
 
-def run(request: Request) -> int:
+def run(request: DoctorOptions) -> int:
     """Check the copy and print what was found; the exit code: 1 where there are problems, else 0."""
     known = settings.load()
     cache = Path(known.value("cache").value).expanduser()

@@ -12,15 +12,17 @@ from typing import Any
 
 from sercache import advice, catalog, settings, stores
 from sercache import encoders as encoder_room
-from sercache.commands._cache import extract_command, known_origin
-from sercache.commands._console import columns, duration, say, size, terminal_width, used
-from sercache.commands._setup import head_defaults
+from sercache.commands._console import columns, terminal_width
 from sercache.datasets import CorpusInfo
 from sercache.errors import UnknownNameError
 from sercache.evaluation.solving import is_solved
+from sercache.experiment.origin import extract_command, known_origin
 from sercache.extraction import skips
+from sercache.progress import say, used
 from sercache.protocols import DEVS, PROTOCOLS
+from sercache.published.head import head_defaults
 from sercache.recipe import Recipe
+from sercache.units import duration, size
 
 _WIDTH = 100
 _LABEL = 10

@@ -9,19 +9,19 @@ from typing import Any
 
 from sercache import advice, settings
 from sercache.catalog import file_name
-from sercache.commands._console import say, used, warn
-from sercache.commands._corpus import read_corpus
-from sercache.commands._elsewhere import answers, name_with_task, tested_since
 from sercache.datasets import split_task
 from sercache.errors import SettingsError
 from sercache.evaluation.lexical import Lexical, Unit, lexical, transcripts
+from sercache.experiment.corpora import read_corpus
+from sercache.experiment.cross_corpus import answers, name_with_task, tested_since
+from sercache.progress import say, used, warn
 from sercache.report import runs
 from sercache.report.record import Elsewhere, Report
 from sercache.report.render import Table
 
 
 @dataclass(frozen=True)
-class Request:
+class LexicalOptions:
     """The options of one call."""
 
     run: Path
@@ -33,7 +33,7 @@ class Request:
     weighted: bool = False
 
 
-def run(request: Request) -> None:
+def run(request: LexicalOptions) -> None:
     """Print the PPMI of words and predicted classes, and write it into the run folder.
 
     Raises SettingsError where the run predicts no classes of that corpus, or it has no transcripts.
@@ -80,7 +80,7 @@ def called(about: Mapping[str, Any]) -> str:
     return f"{about['reader']}:{about['name']}" if about.get("reader") else str(about["name"])
 
 
-def _there(request: Request, report: Report) -> Elsewhere:
+def _there(request: LexicalOptions, report: Report) -> Elsewhere:
     """What the run says of another corpus: tested after training, or since by `sercache evaluate`."""
     asked = str(request.on)
     found = [*report.elsewhere, *tested_since(request.run)]

@@ -10,17 +10,17 @@ from typing import Literal
 import numpy as np
 
 from sercache import catalog, files, settings
-from sercache.commands._cache import known_origin
-from sercache.commands._console import say, used
-from sercache.commands._elsewhere import other_corpus
-from sercache.commands._vectors import Labelled, check_embeds, embedded, separation
-from sercache.commands.evaluate import identities, scalings_of, trained_head
-from sercache.commands.export import member
-from sercache.commands.train import head_class
 from sercache.errors import SettingsError
 from sercache.evaluation import Extra, gather
 from sercache.evaluation.describe import setup_of
 from sercache.evaluation.elsewhere import normalised
+from sercache.experiment.cross_corpus import other_corpus
+from sercache.experiment.export import member
+from sercache.experiment.origin import known_origin
+from sercache.experiment.test_on import identities, scalings_of, trained_head
+from sercache.experiment.train import head_class
+from sercache.experiment.vectors import LabelledVectors, check_embeds, embedded, separation
+from sercache.progress import say, used
 from sercache.recipe import Setup
 from sercache.report import maps, plots, runs
 from sercache.report.record import Report, Run
@@ -30,7 +30,7 @@ By = Literal["speaker", "label", "predicted"]
 
 
 @dataclass(frozen=True)
-class Request:
+class MapOptions:
     """The options of one call."""
 
     run: Path
@@ -48,7 +48,7 @@ class Request:
     """Where the checkpoint lies, for a run that trained a local one's blocks with its head."""
 
 
-def run(request: Request) -> None:
+def run(request: MapOptions) -> None:
     """Write ``RUN/map-<corpus>-<by>.png`` and the places as CSV; say how far apart the groups lie.
 
     Raises SettingsError for a head without vectors, MissingFeaturesError, and what ``gather`` raises.
@@ -69,14 +69,14 @@ def run(request: Request) -> None:
     drawn = plots.save(maps.place_map([("", places, labels)], title), stem)
     table = stem.with_name(f"{stem.name}.csv")
     _write(table, ids, places, groups)
-    apart = separation(Labelled(vectors, labels))
+    apart = separation(LabelledVectors(vectors, labels))
     if apart is not None:
         say(f"mean silhouette of the vectors by {request.by} (cosine): {apart.mean:.3f}; 1 apart, 0 mixed")
     used("written", ", ".join(map(str, (*drawn, table))))
 
 
 def _vectors(
-    request: Request, report: Report, one: Run
+    request: MapOptions, report: Report, one: Run
 ) -> tuple[str, tuple[str, ...], np.ndarray, dict[By, tuple[str, ...]]]:
     """Name of the corpus, ids, vectors (U, D) and the name of each utterance's group by each rule."""
     known = settings.load()
@@ -98,7 +98,7 @@ def _vectors(
     }  # fmt: skip
 
 
-def _material(request: Request, report: Report) -> tuple[Setup, Extra]:
+def _material(request: MapOptions, report: Report) -> tuple[Setup, Extra]:
     """What the head reads of the corpus, and where it lies."""
     known = settings.load()
     cache = Path(known.value("cache", request.cache).value).expanduser()

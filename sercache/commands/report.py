@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sercache import advice, catalog, settings
-from sercache.commands._console import say, used, warn
-from sercache.commands._outcome import shown
 from sercache.errors import SettingsError, UnknownNameError
 from sercache.evaluation.describe import with_scope
+from sercache.experiment.outcome import shown
+from sercache.progress import say, used, warn
 from sercache.report import runs
 from sercache.report.record import Report
 from sercache.report.render import Format

@@ -1,304 +1,41 @@
-"""`sercache train`: a head's published set-up, changed where asked, over all folds and seeds."""
+"""`sercache train | sweep | evaluate`: what came out, as tables."""
 
 from __future__ import annotations
 
-import dataclasses
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from types import ModuleType
-from typing import Any
-
-from sercache import catalog, encoders, settings, stores
-from sercache.commands._cache import extract_command
-from sercache.commands._console import used, warn
-from sercache.commands._corpus import read_corpus
-from sercache.commands._elsewhere import other_corpus
-from sercache.commands._epochs import epochs_heard
-from sercache.commands._find import Found, check_store, find_store, is_same
-from sercache.commands._outcome import finish
-from sercache.commands._setup import (
-    Request,
-    check_inputs,
-    chosen_setup,
-    head_defaults,
-    head_options,
-    published_of,
-)
-from sercache.commands._start import read as read_start
-from sercache.datasets import Corpus, split_task
-from sercache.errors import RecipeError, SettingsError, StoreError
-from sercache.evaluation import Extra, How, evaluate
-from sercache.evaluation.elsewhere import scaling_tensors
-from sercache.evaluation.partial import settle
-from sercache.evaluation.solving import is_solved
-from sercache.recipe import Published, Recipe, Setup, inputs, override
-from sercache.report.epochs import (
-    check_tensorboard,
-    remove_live,
-    write_epochs,
-    write_tensorboard,
-)
-from sercache.report.record import Report
-from sercache.settings import Settings
-from sercache.states import select
-from sercache.stores.spec import FeatureSpec
-from sercache.training.determinism import be_deterministic
-from sercache.training.finetune import finetuned
-from sercache.training.memory import keep_freed_memory
-from sercache.views import Scaling
-
-Weights = dict[tuple[str, int | None], Mapping[str, Any]]
-"""What a run folder keeps of the heads: see ``sercache.report.runs.save``."""
+from sercache.commands._console import columns
+from sercache.experiment import sweep as sweeps
+from sercache.experiment import test_on, train
+from sercache.experiment.outcome import shown
+from sercache.progress import say, used
+from sercache.report import tables
 
 
-def run(request: Request) -> None:
-    """Train as asked, write the run folder, print the table. Raises SercacheError."""
-    report, weights, meant = trained(request)
-    # Another training of this name may have been done first.
-    folder = free_name(meant.parent, meant.name)
-    finish(report, weights, folder)
-    write_epochs(report, folder)
-    if request.track:
-        used("events", str(write_tensorboard(report, folder)))
-    remove_partial(partial_of(meant), report)
+def run(options: train.TrainOptions) -> None:
+    """Train as asked and print the table. Raises SercacheError."""
+    report, folder = train.run(options)
+    say()
+    say(shown([report]))
+    used("run", folder)
 
 
-def partial_of(folder: Path) -> Path:
-    """Where the trainings of a run lie until all of them are done."""
-    return folder.with_name(f"{folder.name}.partial")
+def sweep(options: sweeps.SweepOptions) -> None:
+    """Train every point, print all by their dev scores, and the table of the one that was selected."""
+    found = sweeps.run(options)
+    say()
+    rows = [[*point.values(), f"{score:.4f}"] for point, score in found.points]
+    best = found.points[0][0]
+    for line in columns([[*best, f"mean {found.on}"], *rows]):
+        say(line)
+    used("selected", ", ".join(f"{name}={value}" for name, value in best.items()))
+    used("table", found.table)
+    say()
+    say(shown([found.report]))
+    used("run", found.folder)
 
 
-def remove_partial(partial: Path, report: Report) -> None:
-    """Remove the unfinished trainings of a run that stands; says where those of other seeds stay."""
-    remove_live(partial)
-    n_kept = settle(partial, report)
-    if n_kept:
-        used("kept", f"{n_kept} finished trainings of other seeds in {partial}, for a run that asks for them")
-
-
-def trained(
-    request: Request, folder: Path | None = None, *, partial: Path | None = None, test: bool = True
-) -> tuple[Report, Weights, Path]:
-    """What the training that was asked for gives, and the run folder meant for it (``folder``, if given).
-
-    ``partial`` keeps each training as it is done; by default ``partial_of`` the run folder. Without ``test`` no test
-    part is looked at. Raises SercacheError.
-    """
-    keep_freed_memory()
-    module = catalog.load("sercache.heads", request.head)
-    recipe, options = _checked_settings(module, request)
-    known = settings.load()
-    cache = known.value("cache", request.cache)
-    cache_folder = Path(cache.value).expanduser()
-    dataset = request.dataset or module.SETUP.dataset
-    used("head", f"{request.head}: {module.SOURCE}")
-    corpus, _ = read_corpus(dataset, request.root, known, cache_folder)
-    setup, its_setup = chosen_setup(module, request, corpus)
-    published = published_of(module, its_setup)
-    check_inputs(module, request.head, setup)
-    used("cache", cache)
-    found = _found(request, cache_folder, corpus, setup)
-    if request.store is not None:
-        setup = _of_store(request, setup, found[0])
-    _say_setup(found, setup)
-    elsewhere = _elsewhere(request, found, corpus, setup, known, cache_folder) if test else []
-    device = settings.resolve_device(known.value("device", request.device).value)
-    runs = Path(known.value("runs", request.runs).value).expanduser()
-    folder = folder or free_name(runs, checked_name(request.name) or default_name(request.head, setup))
-    how = dataclasses.replace(_how(request, corpus, partial or partial_of(folder)), runs=runs, test=test)
-    if request.track:
-        check_tensorboard()
-    _check_writable(folder)
-    if request.deterministic:
-        be_deterministic()
-    main, *beside = (each.folder for each in found)
-    report, weights = train(
-        module, request.head, corpus, main, setup=setup, published=published, recipe=recipe, options=options,
-        device=device, beside=beside, test_on=elsewhere, how=how, track=request.track,
-    )  # fmt: skip
-    return report, weights, folder
-
-
-def _checked_settings(module: ModuleType, request: Request) -> tuple[Recipe, dict[str, Any]]:
-    """The recipe and the head's options as asked for. Raises RecipeError."""
-    recipe = override(module.RECIPE, request.settings)
-    options = head_options(module, request.head_options)
-    if request.settings and is_solved(module.Head):
-        on_offer = ", ".join(head_defaults(module))
-        raise RecipeError(
-            f"{request.head} is solved and has no recipe; it has options, given by --option ({on_offer})"
-        )
-    return recipe, options
-
-
-def _elsewhere(
-    request: Request, found: Sequence[Found], corpus: Corpus, setup: Setup, known: Settings, cache: Path
-) -> list[Extra]:
-    """The other corpora that are tested on, each encoded as the main one."""
-    task, identities = corpus.task_name(setup.task), [each.spec.identity for each in found]
-    named = [split_task(text) for text in setup.test_on]
-    return [
-        other_corpus(dataset, own_task, task, setup, identities, request.head, known, cache)
-        for dataset, own_task in named
-    ]
-
-
-def _how(request: Request, corpus: Corpus, partial: Path) -> How:
-    """How the trainings are computed, and what they start from."""
-    how = How("serial" if request.serial else "auto", request.share_order, partial)
-    start = read_start(request.start_from, corpus)
-    if start is None:
-        return how
-    return dataclasses.replace(
-        how, prepare=start.prepare, started_from=start.recorded(), heard_before=start.heard()
-    )
-
-
-def train(
-    module: ModuleType,
-    head_name: str,
-    corpus: Corpus,
-    folder: Path,
-    *,
-    setup: Setup,
-    published: Published | None,
-    recipe: Recipe,
-    options: Mapping[str, Any],
-    device: str,
-    beside: Sequence[Path] = (),
-    also_train: Sequence[Extra] = (),
-    test_on: Sequence[Extra] = (),
-    how: How | None = None,
-    track: bool = False,
-) -> tuple[Report, Weights]:
-    """Train and test with a progress bar over epochs; the report and what is to be kept of the heads.
-
-    ``beside`` are the stores of the set-up's further inputs, ``test_on`` corpora that every head is tested on;
-    ``track`` writes TensorBoard events as epochs are done.
-    """
-    weights: Weights = {}
-
-    def keep(fold: str, seed: int, head: Any) -> None:
-        weights[fold, seed] = {name: value.detach().cpu() for name, value in head.state_dict().items()}
-
-    def keep_scalings(fold: str, found: Sequence[Scaling]) -> None:
-        weights[fold, None] = scaling_tensors(found)
-
-    store, *more = (stores.open(each) for each in (folder, *beside))
-    how = how or How()
-    with epochs_heard(how.partial, track) as advance:
-        report = evaluate(
-            head_class(module, setup, [store.spec, *(each.spec for each in more)]),
-            corpus,
-            store,
-            setup=setup,
-            recipe=recipe,
-            head_name=head_name,
-            head_options=options,
-            device=device,
-            published=published,
-            remedy=f"run: {extract_command(folder, task=setup.task)}",
-            beside=more,
-            also_train=also_train,
-            test_on=test_on,
-            on_plan=lambda plan: used("reading", str(plan)),
-            progress=advance,
-            keep=keep,
-            keep_scalings=keep_scalings,
-            how=dataclasses.replace(how, say=lambda text: used("training", text)),
-        )
-    return report, weights
-
-
-def head_class(module: ModuleType, setup: Setup, specs: Sequence[FeatureSpec]) -> Any:
-    """The head, on top of encoder blocks that are trained with it where the set-up asks for that.
-
-    ``specs`` are those of the store of each input.
-    Raises EncoderError, UnknownNameError, StoreError where the weights are not those of the cache.
-    """
-    if not any(setup.boundaries):
-        return module.Head
-    own = inputs(setup)
-    tails = [load_tail(each, spec) for each, spec in zip(own, specs, strict=True)]
-    return finetuned(module.Head, tails, [each.frames for each in own])
-
-
-def load_tail(setup: Setup, spec: FeatureSpec) -> Any:
-    """The blocks of one input's encoder that are trained, None where it stays frozen. Raises as head_class."""
-    if setup.finetune_from is None:
-        return None
-    encoder, revision = str(setup.encoder), spec.identity.get("revision")
-    if not is_same(encoder, revision, spec.identity):
-        raise StoreError(
-            f"{encoder} has other weights or settings than those that made {spec.shown}; name the checkpoint "
-            "that was extracted with --encoder or --beside"
-        )
-    states = select(spec.encoder_states or spec.states, setup.states)
-    return encoders.load_tail(encoder, setup.finetune_from, states, revision=revision)
-
-
-def _found(request: Request, cache: Path, corpus: Corpus, setup: Setup) -> list[Found]:
-    """The store of each input."""
-    chosen, (first, *more) = request.clip is not None, inputs(setup)
-    beside = [find_store(cache, corpus, own, request.head, clip_is_chosen=chosen) for own in more]
-    if request.store is not None:
-        return [check_store(request.store, corpus, first, chosen), *beside]
-    return [find_store(cache, corpus, first, request.head, clip_is_chosen=chosen), *beside]
-
-
-def _say_setup(found: Sequence[Found], setup: Setup) -> None:
-    for line in (line for each in found for line in each.deviations):
-        warn(line)
-    for store, own in zip(found, inputs(setup), strict=True):
-        kind = "frames" if own.frames else "means over time"
-        used("store", f"{store.folder}")
-        used("features", f"{store.spec.encoder}, states {own.states}, {kind}, normalised: {setup.normalise}")
-    seeds = ", ".join(map(str, setup.seeds))
-    used("protocol", f"{setup.protocol}, dev {setup.dev}, task {setup.task or 'default'}, seeds {seeds}")
-
-
-def default_name(head: str, setup: Setup) -> str:
-    """A run's name where the user gives none: head, encoder, corpus."""
-    return f"{head}-{Path(setup.encoder).name}-{catalog.file_name(setup.dataset)}"
-
-
-def checked_name(name: str | None) -> str | None:
-    """The name of a run folder, as given. Raises SettingsError for one that `sercache report` would not find."""
-    if name is not None and (not name.strip() or name.startswith(".") or {"/", "\\", "\0"} & set(name)):
-        raise SettingsError(
-            f"--name {name!r} is no name of a folder; expected one without slashes that does not begin with a dot: "
-            "choose where runs lie with --runs"
-        )
-    return name
-
-
-def _of_store(request: Request, setup: Setup, found: Found) -> Setup:
-    """The set-up with the encoder that made the store. Raises StoreError where another one was asked for."""
-    spec = found.spec
-    if request.encoder not in (None, spec.encoder, spec.shown) and not is_same(
-        str(request.encoder), spec.identity.get("revision"), spec.identity
-    ):
-        raise StoreError(
-            f"{found.folder} was made by {spec.encoder}, asked for --encoder {request.encoder}; leave one of "
-            "--store and --encoder out"
-        )
-    # With trained blocks the checkpoint itself is read, which the store only names.
-    return (
-        setup if request.encoder or setup.finetune_from else dataclasses.replace(setup, encoder=spec.encoder)
-    )
-
-
-def _check_writable(folder: Path) -> None:
-    """Raises SettingsError where a run cannot be written, before hours are spent on it."""
-    there = next(place for place in folder.absolute().parents if place.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise SettingsError(f"runs cannot be written to {there}; choose another folder with --runs")
-
-
-def free_name(runs: Path, name: str) -> Path:
-    """The folder ``name``, or the first ``name-2``, ``name-3``, … that does not exist."""
-    folder, number = runs / name, 2
-    while folder.exists():
-        folder, number = runs / f"{name}-{number}", number + 1
-    return folder
+def evaluate(options: test_on.TestOptions) -> None:
+    """Test the heads of a run on another corpus and print the table."""
+    report, folder = test_on.run(options)
+    say()
+    say(tables.table([report]))
+    used("written", folder)

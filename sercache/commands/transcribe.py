@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sercache import audio, settings, transcription, transcripts
-from sercache.commands._console import bar, say, used, warn
-from sercache.commands._corpus import read_corpus
-from sercache.commands.extract import chosen_utterances
 from sercache.datasets import Utterance
 from sercache.errors import AudioError, MissingExtraError, SettingsError
+from sercache.experiment.corpora import read_corpus
+from sercache.experiment.extract import chosen_utterances
+from sercache.progress import bar, say, used, warn
 
 
 @dataclass(frozen=True)
-class Request:
+class TranscribeOptions:
     """The options of one call."""
 
     model: str
@@ -29,7 +29,7 @@ class Request:
     limit: int | None = None
 
 
-def run(request: Request) -> None:
+def run(request: TranscribeOptions) -> None:
     """Transcribe as asked. Raises SercacheError; AudioError at the end where recordings were skipped."""
     known = settings.load()
     cache = Path(known.value("cache", request.cache).value).expanduser()

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sercache import advice, clips, encoders, extraction, settings, stores
-from sercache.commands import extract
-from sercache.commands._cache import read_origin
-from sercache.commands._console import bar, say, used, warn
-from sercache.commands._corpus import read_corpus
 from sercache.errors import DamagedStoreError, StoreError
+from sercache.experiment import extract
+from sercache.experiment.corpora import read_corpus
+from sercache.experiment.origin import read_origin
 from sercache.extraction import words
+from sercache.progress import bar, say, used, warn
 from sercache.stores import Damage
 
 
@@ -87,8 +87,10 @@ def _repair(
     encoder = encoders.load(
         origin["encoder"], revision=origin.get("revision"), device=device, precision=origin["precision"]
     )
-    fields = {field.name for field in dataclasses.fields(extract.Request)}
-    request = extract.Request(**{key: value for key, value in origin.items() if key in fields - {"root"}})
+    fields = {field.name for field in dataclasses.fields(extract.ExtractOptions)}
+    request = extract.ExtractOptions(
+        **{key: value for key, value in origin.items() if key in fields - {"root"}}
+    )
     file = Path(origin["transcripts"]) if spec.transcripts else None
     request = dataclasses.replace(request, transcripts=file)
     corpus, where = read_corpus(origin["dataset"], root or Path(origin["root"]), known, cache)

@@ -51,9 +51,9 @@ def doctor(dataset: str, root: Path | None, task: str | None, deep: bool, as_jso
       sercache doctor --dataset iemocap --root /data/IEMOCAP_full_release
       sercache doctor --dataset emodb --task 4class --deep --json
     """
-    from sercache.commands.doctor import Request, run
+    from sercache.commands.doctor import DoctorOptions, run
 
-    sys.exit(run(Request(dataset, root, task, deep, as_json)))
+    sys.exit(run(DoctorOptions(dataset, root, task, deep, as_json)))
 
 
 @click.command()

@@ -73,9 +73,9 @@ def extract(**options: Any) -> None:
       sercache extract --encoder wavlm-large --dataset iemocap --for layer-attention
       sercache extract --encoder path/to/hf/folder --dataset emodb --root /data/emodb --states blocks
     """
-    from sercache.commands.extract import Request, run
+    from sercache.experiment.extract import ExtractOptions, run
 
-    run(Request(**options))
+    run(ExtractOptions(**options))
 
 
 @click.command()
@@ -95,9 +95,9 @@ def transcribe(**options: Any) -> None:
     Example:
       sercache transcribe --model openai/whisper-base.en --dataset iemocap --out iemocap-whisper.csv
     """
-    from sercache.commands.transcribe import Request, run
+    from sercache.commands.transcribe import TranscribeOptions, run
 
-    run(Request(**options))
+    run(TranscribeOptions(**options))
 
 
 @click.command()

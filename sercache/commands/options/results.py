@@ -55,9 +55,9 @@ def map_(**options: Any) -> None:
     Example:
       sercache map runs/speaker-id-wav2vec2-base-voxceleb1 --dataset iemocap --by speaker
     """
-    from sercache.commands.map import Request, run
+    from sercache.commands.map import MapOptions, run
 
-    run(Request(**options))
+    run(MapOptions(**options))
 
 
 @click.command()
@@ -77,9 +77,9 @@ def lexical(**options: Any) -> None:
     Example:
       sercache lexical runs/layer-attention-wavlm-large-iemocap --on mesd
     """
-    from sercache.commands.lexical import Request, run
+    from sercache.commands.lexical import LexicalOptions, run
 
-    run(Request(**options))
+    run(LexicalOptions(**options))
 
 
 @click.command()
@@ -103,7 +103,7 @@ def export(run: Path, out: Path, **options: Any) -> None:
     Example:
       sercache export runs/speaker-id-wav2vec2-base-voxceleb1 --out encoders/speaker-id
     """
-    from sercache.commands.export import run as write
+    from sercache.experiment.export import run as write
 
     write(run, out, **options)
 
@@ -150,9 +150,10 @@ def reproduce(**options: Any) -> None:
       sercache reproduce pepino2021 table1 --root iemocap=/data/IEMOCAP_full_release --root ravdess=/data/RAVDESS
       sercache reproduce pepino2021 table1 --rows eGeMAPS --only-available
     """
-    from sercache.commands.reproduce import Request, run
+    from sercache.commands._papers import run
+    from sercache.reproduction.paper import ReproduceOptions
 
-    run(Request(**options))
+    run(ReproduceOptions(**options))
 
 
 COMMANDS = (report, map_, lexical, export, reproduce)

@@ -89,9 +89,10 @@ def train(**options: Any) -> None:
       sercache train --head superb --encoder hubert-base --dataset emodb --set lr=1e-3 --set max-epochs=30
       sercache train --head layer-attention --protocol all --test-on emodb,aesdd,mesd
     """
-    from sercache.commands.train import Request, run
+    from sercache.commands._results import run
+    from sercache.experiment.setup import TrainOptions
 
-    run(Request(**options))
+    run(TrainOptions(**options))
 
 
 @click.command()
@@ -135,9 +136,10 @@ def sweep(**options: Any) -> None:
     Example:
       sercache sweep --head superb --dataset emodb --dev next --grid lr=1e-3,1e-4 --grid "states=all;6" --name lr
     """
-    from sercache.commands.sweep import Request, run
+    from sercache.commands._results import sweep as run
+    from sercache.experiment.sweep import SweepOptions
 
-    run(Request(**options))
+    run(SweepOptions(**options))
 
 
 @click.command()
@@ -161,9 +163,10 @@ def evaluate(**options: Any) -> None:
     Example:
       sercache evaluate runs/layer-attention-wavlm-large-iemocap --dataset emodb
     """
-    from sercache.commands.evaluate import Request, run
+    from sercache.commands._results import evaluate as run
+    from sercache.experiment.test_on import TestOptions
 
-    run(Request(**options))
+    run(TestOptions(**options))
 
 
 @click.command()
@@ -192,9 +195,9 @@ def probe(**options: Any) -> None:
     Example:
       sercache probe --encoder wavlm-large --dataset emodb
     """
-    from sercache.commands.probe import Request, run
+    from sercache.experiment.probe import ProbeOptions, run
 
-    run(Request(**options))
+    run(ProbeOptions(**options))
 
 
 COMMANDS = (train, sweep, evaluate, probe)

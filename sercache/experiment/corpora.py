@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sercache import advice, catalog, datasets, settings, stores, text
-from sercache.commands._cache import known_origin
-from sercache.commands._console import used, warn
 from sercache.datasets import Corpus
 from sercache.errors import SercacheError, SettingsError, UnknownNameError
+from sercache.experiment.origin import known_origin
+from sercache.progress import used, warn
 from sercache.settings import Setting, Settings
 
 

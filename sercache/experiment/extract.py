@@ -22,25 +22,26 @@ from sercache import (
     stores,
     text,
 )
-from sercache.commands._cache import known_origin, write_origin
-from sercache.commands._console import bar, duration, say, size, used, warn
-from sercache.commands._corpus import read_corpus
-from sercache.commands._filling import carry_out, place_of, plan_for
-from sercache.commands._progress import amount, entries_bar, pace
-from sercache.commands._served import served
-from sercache.commands._trial import published_setup
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder
 from sercache.errors import AudioError, SercacheError, SettingsError, UnknownNameError
+from sercache.experiment.corpora import read_corpus
+from sercache.experiment.filling import carry_out, place_of, plan_for
+from sercache.experiment.origin import known_origin, write_origin
+from sercache.experiment.pace import amount, entries_bar, pace
+from sercache.experiment.served import served
 from sercache.extraction import Extraction, Hand, Plan, words
+from sercache.progress import bar, say, used, warn
+from sercache.published.head import published_setup
 from sercache.stores.spec import FeatureSpec
+from sercache.units import duration, size
 
 _SHOWN = 20
 """Recordings left out that are named."""
 
 
 @dataclass(frozen=True)
-class Request:
+class ExtractOptions:
     """The options of one call."""
 
     encoder: str
@@ -67,7 +68,7 @@ class Request:
     dry_run: bool = False
 
 
-def run(request: Request) -> None:
+def run(request: ExtractOptions) -> None:
     """Extract as asked. Raises SercacheError; AudioError at the end where recordings were skipped."""
     asked, request = request, _as_published(request)
     known = settings.load()
@@ -104,7 +105,7 @@ def run(request: Request) -> None:
         work(request, root.value, encoder, utterances, spec, folder, hands, corpus)
 
 
-def _devices(request: Request, known: settings.Settings) -> tuple[list[str], str]:
+def _devices(request: ExtractOptions, known: settings.Settings) -> tuple[list[str], str]:
     """Names of the devices to use, and where they were named. Raises SettingsError for one that is not here."""
     if request.devices is None:
         device = known.value("device", request.device)
@@ -123,7 +124,7 @@ def _load(name: str, revision: str | None, precision: str, device: str) -> Encod
 
 
 def work(
-    request: Request,
+    request: ExtractOptions,
     root: str,
     encoder: Encoder,
     utterances: list[Utterance],
@@ -172,7 +173,7 @@ def _encode(
     plan: Plan,
     encoder: Encoder,
     writer: stores.FeatureWriter,
-    request: Request,
+    request: ExtractOptions,
     hands: Sequence[Hand],
 ) -> Extraction:
     hours, advance = entries_bar(plan)
@@ -198,7 +199,7 @@ def _encode(
         hours.close()
 
 
-def _say_served(request: Request, root: str, spec: FeatureSpec, corpus: Corpus | None) -> None:
+def _say_served(request: ExtractOptions, root: str, spec: FeatureSpec, corpus: Corpus | None) -> None:
     """Which published heads the store serves, and what to type for the others of this encoder and corpus."""
     if corpus is None:
         return
@@ -217,9 +218,9 @@ def _say_served(request: Request, root: str, spec: FeatureSpec, corpus: Corpus |
         warn(f"{head} was published with other features than these; run: {command}")
 
 
-def _again(request: Request, **changes: Any) -> str:
+def _again(request: ExtractOptions, **changes: Any) -> str:
     """The command of a request with some of its options changed."""
-    usual, names = Request(encoder="", dataset=""), {"for_head": "for", "store_format": "format"}
+    usual, names = ExtractOptions(encoder="", dataset=""), {"for_head": "for", "store_format": "format"}
     how = text.reading()
     options = {
         names.get(key, key): value
@@ -231,7 +232,7 @@ def _again(request: Request, **changes: Any) -> str:
     )
 
 
-def _as_published(request: Request) -> Request:
+def _as_published(request: ExtractOptions) -> ExtractOptions:
     """The request with states, clip rule and kind taken from a head's set-up, where it names one."""
     if request.for_head is None:
         return request
@@ -244,7 +245,7 @@ def _as_published(request: Request) -> Request:
     )
 
 
-def _check_states(asked: Request, request: Request, encoder: Encoder) -> None:
+def _check_states(asked: ExtractOptions, request: ExtractOptions, encoder: Encoder) -> None:
     """Raises SettingsError where the encoder lacks the states that a head was published with."""
     if asked.for_head is None or asked.states is not None:
         return
@@ -345,7 +346,7 @@ def _complain(skipped: Sequence[Skipped], utterances: Sequence[Utterance], clip:
         )
 
 
-def _origin(request: Request, root: str) -> dict[str, Any]:
+def _origin(request: ExtractOptions, root: str) -> dict[str, Any]:
     """The request as JSON values, folders made absolute so that it can be run again from anywhere."""
     record = {key: value for key, value in asdict(request).items() if value is not None}
     for key in ("cache", "root", "devices"):

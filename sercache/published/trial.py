@@ -12,6 +12,7 @@ from typing import Any
 
 from sercache import catalog
 from sercache.papers import Trial
+from sercache.published.head import published_setup
 from sercache.recipe import Recipe, Setup, override
 
 
@@ -101,12 +102,6 @@ def plan(
         plan(trial.start, **before) if trial.start else None,  # type: ignore[arg-type]
         plan(trial.speaker, **before) if trial.speaker else None,  # type: ignore[arg-type]
     )
-
-
-def published_setup(module: ModuleType, dataset: str) -> Setup:
-    """What the head was published with on this corpus, else its main set-up moved there."""
-    found: Setup = getattr(module, "SETUPS", {}).get(dataset, module.SETUP)
-    return found if found.dataset == dataset else dataclasses.replace(found, dataset=dataset, task=None)
 
 
 def _instead(text: str, instead: Mapping[str, str]) -> str:

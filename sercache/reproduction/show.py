@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sercache.commands._console import say, used, warn
-from sercache.commands._paper import Found, Request
 from sercache.errors import MissingExtraError
 from sercache.papers import Table, scores
+from sercache.progress import say, used, warn
 from sercache.report import comparison_plots, maps, plots
 from sercache.report.comparison import ComparedRow, comparison, run_notes
 from sercache.report.record import Report
+from sercache.reproduction.paper import Found, ReproduceOptions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +23,7 @@ def show(
     body: Sequence[ComparedRow],
     found: Found,
     n_skipped: int,
-    request: Request,
+    request: ReproduceOptions,
     folder: Path,
 ) -> None:
     """Print the table and what is missing, write everything to the paper's folder."""
@@ -50,7 +50,7 @@ def _file_name(change: str) -> str:
 
 
 def _draw(
-    table: Table, body: Sequence[ComparedRow], found: Found, request: Request, stem: Path
+    table: Table, body: Sequence[ComparedRow], found: Found, request: ReproduceOptions, stem: Path
 ) -> list[Path]:
     """The figure of a table that has one, as PNG and SVG."""
     if table.plot is None:
@@ -83,7 +83,7 @@ def _map(table: Table, found: Found) -> Figure | None:
 
 
 def _panels(
-    table: Table, body: Sequence[ComparedRow], found: Found, request: Request
+    table: Table, body: Sequence[ComparedRow], found: Found, request: ReproduceOptions
 ) -> list[tuple[str, Report]]:
     shown = {row.name for row in body}
     panels = []

@@ -6,10 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from sercache import settings
-from sercache.commands import evaluate, export
-from sercache.commands._console import used
-from sercache.commands._elsewhere import answers, tested_since
-from sercache.commands._material import (
+from sercache.datasets import Corpus
+from sercache.evaluation import How
+from sercache.experiment import export, test_on
+from sercache.experiment.cross_corpus import answers, tested_since
+from sercache.experiment.outcome import compared, draw
+from sercache.experiment.starting import read as read_start
+from sercache.experiment.train import remove_partial, train
+from sercache.progress import used
+from sercache.published.head import published_of
+from sercache.published.trial import Plan
+from sercache.published.trial import plan as as_printed
+from sercache.recipe import Setup
+from sercache.report import runs as run_folders
+from sercache.report.epochs import write_epochs
+from sercache.report.record import Report
+from sercache.reproduction.material import (
     Place,
     added_corpus,
     check_at_hand,
@@ -18,18 +30,6 @@ from sercache.commands._material import (
     is_at_hand,
     tested_corpus,
 )
-from sercache.commands._outcome import compared, draw
-from sercache.commands._setup import published_of
-from sercache.commands._start import read as read_start
-from sercache.commands._trial import Plan
-from sercache.commands._trial import plan as as_printed
-from sercache.commands.train import remove_partial, train
-from sercache.datasets import Corpus
-from sercache.evaluation import How
-from sercache.recipe import Setup
-from sercache.report import runs as run_folders
-from sercache.report.epochs import write_epochs
-from sercache.report.record import Report
 
 
 def folder_of(plan: Plan, place: Place) -> Path:
@@ -142,7 +142,7 @@ def _test_on_new(plan: Plan, found: Report, folder: Path, place: Place) -> bool:
             continue
         name, _, task = text.partition(":")
         root = Path(corpus_of(name, place)[1])
-        evaluate.run(evaluate.Request(folder, name, task or None, root, place.cache, place.device))
+        test_on.run(test_on.TestOptions(folder, name, task or None, root, place.cache, place.device))
         done = True
     return done
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sercache.commands._console import bar
 from sercache.evaluation import Progress
+from sercache.progress import bar
 from sercache.report.epochs import LiveEpochs
 
 _BAR = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} epochs [{elapsed}<{remaining}{postfix}]"

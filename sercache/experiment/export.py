@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from sercache import encoders, files
-from sercache.commands._console import used
-from sercache.commands._find import is_same
 from sercache.errors import SettingsError
 from sercache.evaluation.describe import setup_of
+from sercache.experiment.finding import is_same
+from sercache.progress import used
 from sercache.recipe import Setup, inputs
 from sercache.report import runs
 from sercache.report.record import Report, Run

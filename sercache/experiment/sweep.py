@@ -1,4 +1,4 @@
-"""`sercache sweep`: a head at every point of a grid; dev selects, and the test part is looked at once.
+"""A sweep: a head at every point of a grid; dev selects, and the test part is looked at once.
 
 A point's run folder says what dev says and holds no test score: none is computed. Its trained heads wait beside it,
 in ``.POINT.partial``, and the point that is selected is tested with them.
@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from sercache import catalog, files, settings
-from sercache.commands import train
-from sercache.commands._console import columns, say, used
-from sercache.commands._outcome import compared, draw, shown
-from sercache.commands._setup import head_options, seeds_asked
 from sercache.errors import MissingExtraError, RecipeError, SettingsError
 from sercache.evaluation.solving import is_solved
+from sercache.experiment import train
+from sercache.experiment.outcome import compared, draw
+from sercache.progress import used
+from sercache.published.head import head_options, seeds_asked
 from sercache.recipe import Recipe, override
 from sercache.report import runs as run_folders
 from sercache.report.epochs import write_epochs
@@ -45,7 +45,7 @@ _PATIENCE = 20
 
 
 @dataclass(frozen=True)
-class Request:
+class SweepOptions:
     """The options of one call; None means as published."""
 
     head: str
@@ -68,8 +68,23 @@ class Request:
     serial: bool = False
 
 
-def run(request: Request) -> None:
-    """Train every point that is not done yet, print the table, report the test of the best. Raises SercacheError."""
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep found."""
+
+    points: tuple[tuple[Point, float], ...]
+    """Each with its dev score, higher is better; the best first."""
+    on: str
+    """Name of that score."""
+    table: Path
+    report: Report
+    """Of the point that was selected, with its test scores: the only ones that a sweep computes."""
+    folder: Path
+    """Of that point's run."""
+
+
+def run(request: SweepOptions) -> Swept:
+    """Train every point that is not done yet, then test the best. Raises SercacheError."""
     module = catalog.load("sercache.heads", request.head)
     train.checked_name(request.name)
     if is_solved(module.Head):
@@ -93,13 +108,10 @@ def run(request: Request) -> None:
         _write_table(folder / TABLE, found)
     best = max(found, key=lambda each: each[1])
     report = _tested(module, request, best[0], best[2])
-    say()
-    rows = [[*point.values(), f"{value:.4f}"] for point, value, _ in sorted(found, key=lambda each: -each[1])]
-    for line in columns([[*grid, f"mean {_on(report, request.on)}"], *rows]):
-        say(line)
-    used("selected", ", ".join(f"{name}={value}" for name, value in best[0].items()))
-    used("table", str(folder / TABLE))
-    _show(report, best[2])
+    draw(report, best[2])
+    ranked = sorted(found, key=lambda each: -each[1])
+    scores = tuple((point, value) for point, value, _ in ranked)
+    return Swept(scores, _on(report, request.on), folder / TABLE, report, best[2])
 
 
 def read_grid(texts: Sequence[str]) -> dict[str, list[str]]:
@@ -146,7 +158,7 @@ def _on(report: Report, on: str | None) -> str:
     return on or ("dev-rho" if report.recipe["loss"] in ("mse", "ccc") else "dev-ua")
 
 
-def _request(module: ModuleType, request: Request, point: Point) -> train.Request:
+def _request(module: ModuleType, request: SweepOptions, point: Point) -> train.TrainOptions:
     """What a point asks of `sercache train`. Raises RecipeError for a name that nothing knows."""
     fields = {field.name for field in dataclasses.fields(Recipe)}
     recipe = [f"{name}={value}" for name, value in point.items() if name in fields]
@@ -158,10 +170,10 @@ def _request(module: ModuleType, request: Request, point: Point) -> train.Reques
     shared = {field.name: getattr(request, field.name) for field in dataclasses.fields(request)}
     for name in ("grid", "name", "on", "trials", "settings"):
         del shared[name]
-    return train.Request(**shared, **setup, settings=own, head_options=options)
+    return train.TrainOptions(**shared, **setup, settings=own, head_options=options)
 
 
-def _done(module: ModuleType, request: Request, point: Point, place: Path) -> Report:
+def _done(module: ModuleType, request: SweepOptions, point: Point, place: Path) -> Report:
     """The report of a point: of an earlier call where its run folder stands, else trained now."""
     used("point", ", ".join(f"{name}={value}" for name, value in point.items()))
     if (place / run_folders.REPORT).is_file():
@@ -178,7 +190,7 @@ def _done(module: ModuleType, request: Request, point: Point, place: Path) -> Re
     return report
 
 
-def _tested(module: ModuleType, request: Request, point: Point, place: Path) -> Report:
+def _tested(module: ModuleType, request: SweepOptions, point: Point, place: Path) -> Report:
     """The report of the selected point with its test scores, and its heads in the run folder."""
     if (place / run_folders.WEIGHTS).is_dir():
         report = run_folders.load(place)
@@ -221,7 +233,7 @@ def _plain(value: Any) -> Any:
 
 
 def _drawn(
-    request: Request, grid: Mapping[str, Sequence[str]], found: Sequence[tuple[Point, float, Path]]
+    request: SweepOptions, grid: Mapping[str, Sequence[str]], found: Sequence[tuple[Point, float, Path]]
 ) -> Iterator[Point]:
     """All points, or as many as ``trials`` says, each drawn with regard to the scores so far."""
     if request.trials is None or request.trials >= math.prod(len(values) for values in grid.values()):
@@ -273,7 +285,7 @@ def _write_table(path: Path, found: Sequence[tuple[Point, float, Path]]) -> None
     files.write_csv(path, [[*found[0][0], "dev", "run"], *rows])
 
 
-def _same_sweep(request: Request, path: Path) -> None:
+def _same_sweep(request: SweepOptions, path: Path) -> None:
     """Note down what all points share. Raises SettingsError where the folder is that of another sweep."""
     shared = {name: value for name, value in dataclasses.asdict(request).items() if name not in _FREE}
     text = json.dumps(shared, indent=1, default=str, ensure_ascii=False)
@@ -288,11 +300,3 @@ def _same_sweep(request: Request, path: Path) -> None:
 def _asked(text: str) -> dict[str, Any]:
     """What the points of a sweep share, without what may change and what was left as it is."""
     return {name: value for name, value in json.loads(text).items() if name not in _FREE and value}
-
-
-def _show(report: Report, place: Path) -> None:
-    """The test scores of the selected point: the only ones that a sweep computes."""
-    draw(report, place)
-    say()
-    say(shown([report]))
-    used("run", str(place))

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sercache import advice, settings, stores
-from sercache.commands._console import warn
 from sercache.errors import DamagedStoreError, SettingsError
+from sercache.progress import warn
 
 _ORIGIN = "origin.json"
 

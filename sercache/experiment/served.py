@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sercache import catalog
-from sercache.commands._find import holds
 from sercache.datasets import Corpus
+from sercache.experiment.finding import holds
 from sercache.recipe import Setup, inputs
 from sercache.stores.spec import FeatureSpec
 

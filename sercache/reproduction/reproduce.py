@@ -6,14 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sercache import catalog, settings
-from sercache.commands import _cells, _measured, _vectors
-from sercache.commands._console import used
-from sercache.commands._material import NotAtHandError, Place, check_at_hand, corpus_of, expect
-from sercache.commands._paper import Found, Request, datasets_of, find_paper, plans_of, roots_of, show_list
-from sercache.commands._paper_show import show
-from sercache.commands._published import counts_of, fixed, other_corpus, other_system
-from sercache.commands._trial import Plan, plan
-from sercache.commands._trials import obtain
 from sercache.errors import (
     EncoderError,
     MissingExtraError,
@@ -24,24 +16,33 @@ from sercache.errors import (
 )
 from sercache.evaluation.lexical import transcripts
 from sercache.evaluation.published import Difference
+from sercache.experiment.vectors import separation
 from sercache.papers import BestOf, Cell, ErrorRate, Latency, Row, Score, Table, Vectors, scores
+from sercache.progress import used
+from sercache.published.compare import counts_of, fixed, other_corpus, other_system
+from sercache.published.trial import Plan, plan
 from sercache.report import record
 from sercache.report.comparison import Compared, ComparedRow
 from sercache.report.record import Report
 from sercache.report.render import Reference
+from sercache.reproduction import cells as cell_values
+from sercache.reproduction import measured, vectors
+from sercache.reproduction.material import NotAtHandError, Place, check_at_hand, corpus_of, expect
+from sercache.reproduction.paper import Found, ReproduceOptions, datasets_of, find_paper, plans_of, roots_of
+from sercache.reproduction.show import show
+from sercache.reproduction.trials import obtain
 
 _MISSING = (EncoderError, MissingFeaturesError, MissingExtraError, NotAtHandError)
 
 
-def run(request: Request) -> None:
-    """Without a table: list what there is. Else run what can be run, keep it, print the table and write it.
+def run(request: ReproduceOptions) -> None:
+    """Run what can be run of a table, keep it, tell the table and write it.
 
     A corpus or checkpoint that is not at hand is named once, with how to get it; its cells show the printed
     numbers alone. Raises UnknownNameError; SettingsError at the end where trials failed.
     """
     if request.paper is None or request.table is None:
-        show_list(request)
-        return
+        raise SettingsError("reproduce takes a paper and one of its tables")
     name, module = find_paper(request.paper)
     if request.table not in module.TABLES:
         raise UnknownNameError(catalog.unknown(f"table of {name}", request.table, list(module.TABLES)))
@@ -61,7 +62,7 @@ def run(request: Request) -> None:
         raise SettingsError(f"{len(found.failed)} trials could not be run, first: {next(iter(found.failed))}")
 
 
-def _place(paper: str, rows: Sequence[Row], request: Request) -> Place:
+def _place(paper: str, rows: Sequence[Row], request: ReproduceOptions) -> Place:
     known = roots_of(request, datasets_of(rows, request), settings.load())
     cache = known.value("cache", request.cache)
     used("cache", cache)
@@ -91,7 +92,7 @@ def _chosen(table: Table, pattern: str | None) -> list[Row]:
 def _body(
     rows: Sequence[Row],
     table: Table,
-    request: Request,
+    request: ReproduceOptions,
     place: Place,
     found: Found,
     counts: Mapping[str, int],
@@ -128,7 +129,9 @@ def _over(cell: Cell) -> str:
     return "utterance"
 
 
-def _differs(cell: Cell, request: Request, found: Found, counts: Mapping[str, int]) -> tuple[Difference, ...]:
+def _differs(
+    cell: Cell, request: ReproduceOptions, found: Found, counts: Mapping[str, int]
+) -> tuple[Difference, ...]:
     """What the trials of a cell did in another way than the paper."""
     differs: dict[Difference, None] = {}
     for each in scores(cell.ours):
@@ -146,7 +149,7 @@ def _scaled(score: record.Score, scale: float) -> record.Score:
     return record.Score(score.mean * scale, None if score.std is None else score.std * scale, score.n)
 
 
-def _ours(cell: Cell, row: Row, request: Request, place: Place, found: Found) -> record.Score | None:
+def _ours(cell: Cell, row: Row, request: ReproduceOptions, place: Place, found: Found) -> record.Score | None:
     """Ours for one cell; None where somebody else's system is printed or something stands in the way."""
     try:
         match cell.ours:
@@ -155,11 +158,11 @@ def _ours(cell: Cell, row: Row, request: Request, place: Place, found: Found) ->
             case BestOf(groups):
                 values = [[_value(each, row, request, place, found) for each in group] for group in groups]
                 whole = [[value for value in group if value] for group in values]
-                return _cells.best(whole) if whole and all(map(all, values)) else None
+                return cell_values.best(whole) if whole and all(map(all, values)) else None
             case ErrorRate() as wanted:
-                return _measured.error_rate(wanted, request.instead, place)
+                return measured.error_rate(wanted, request.instead, place)
             case Latency() as wanted:
-                return _measured.latency(wanted, place)
+                return measured.latency(wanted, place)
             case Vectors() as wanted:
                 return _separation(wanted, row, request, place, found)
             case None:
@@ -172,12 +175,12 @@ def _ours(cell: Cell, row: Row, request: Request, place: Place, found: Found) ->
 
 
 def _separation(
-    wanted: Vectors, row: Row, request: Request, place: Place, found: Found
+    wanted: Vectors, row: Row, request: ReproduceOptions, place: Place, found: Found
 ) -> record.Score | None:
     planned = request.plan(wanted.trial)
     _report(planned, row, place, found)
-    found.vectors[id(wanted)] = _vectors.labelled(wanted, planned, place)
-    return _vectors.separation(found.vectors[id(wanted)])
+    found.vectors[id(wanted)] = vectors.labelled(wanted, planned, place)
+    return separation(found.vectors[id(wanted)])
 
 
 def _report(planned: Plan, row: Row, place: Place, found: Found) -> Report:
@@ -194,10 +197,12 @@ def _report(planned: Plan, row: Row, place: Place, found: Found) -> Report:
     return found.reports[key][1]
 
 
-def _value(score: Score, row: Row, request: Request, place: Place, found: Found) -> record.Score | None:
+def _value(
+    score: Score, row: Row, request: ReproduceOptions, place: Place, found: Found
+) -> record.Score | None:
     planned = request.plan(score.trial)
     report = _report(planned, row, place, found)
-    value = _cells.value(score, report, lambda name: transcripts(corpus_of(name, place)[0]))
+    value = cell_values.value(score, report, lambda name: transcripts(corpus_of(name, place)[0]))
     if value is None and score.on is not None:
         check_at_hand(score.on, place)
     return value

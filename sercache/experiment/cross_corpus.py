@@ -10,12 +10,12 @@ from urllib.parse import quote
 
 from sercache import stores
 from sercache.catalog import file_name
-from sercache.commands._console import used, warn
-from sercache.commands._corpus import read_corpus
-from sercache.commands._find import find_store
 from sercache.datasets import Corpus
 from sercache.evaluation import Extra
 from sercache.evaluation.parts import task_elsewhere
+from sercache.experiment.corpora import read_corpus
+from sercache.experiment.finding import find_store
+from sercache.progress import used, warn
 from sercache.recipe import Setup, inputs
 from sercache.report import runs
 from sercache.report.record import Elsewhere, Report

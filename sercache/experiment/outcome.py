@@ -7,21 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sercache.commands._console import say, used, warn
-from sercache.commands._published import Beside, printed_beside, record_of
 from sercache.errors import MissingExtraError
+from sercache.progress import used, warn
+from sercache.published.compare import Beside, printed_beside, record_of
 from sercache.report import page, plots, runs, tables
 from sercache.report.record import HEADLINE, Aggregate, Report
 from sercache.report.render import Format
 
 
 def finish(report: Report, weights: Mapping[tuple[str, int | None], Mapping[str, Any]], folder: Path) -> None:
-    """Write the run folder with its plots, print the table and where things lie."""
+    """Write the run folder with its plots."""
     runs.save(compared(report), folder, weights=weights)
     draw(report, folder)
-    say()
-    say(shown([report]))
-    used("run", str(folder))
 
 
 def shown(reports: Sequence[Report], names: Sequence[str] | None = None, format: Format = "text") -> str:

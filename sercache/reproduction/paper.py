@@ -1,4 +1,4 @@
-"""What a call of `sercache reproduce` asks for and has found, and the list of all there is."""
+"""What a call of `sercache reproduce` asks for and has found."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
-from sercache import advice, catalog, encoders, settings
-from sercache.commands._console import columns, say
-from sercache.commands._material import Place
-from sercache.commands._trial import Plan, plan
-from sercache.commands._trials import folder_of, missing_corpora
-from sercache.commands._vectors import Labelled
+from sercache import catalog, encoders, settings
 from sercache.errors import SercacheError, SettingsError
+from sercache.experiment.vectors import LabelledVectors
 from sercache.papers import ErrorRate, Row, Table, Trial, Vectors, trials_of
+from sercache.published.trial import Plan, plan
 from sercache.report.record import Report
+from sercache.reproduction.material import Place
+from sercache.reproduction.trials import folder_of, missing_corpora
 from sercache.settings import Settings
 
 _GIVEN = "a folder of yours"
@@ -24,7 +23,7 @@ _GIVEN = "a folder of yours"
 
 
 @dataclass(frozen=True)
-class Request:
+class ReproduceOptions:
     """The options of one call."""
 
     paper: str | None = None
@@ -76,7 +75,7 @@ class Found:
     failed: dict[str, None] = field(default_factory=dict)
     faults: dict[str, SercacheError] = field(default_factory=dict)
     """Why a trial could not be had, by digest."""
-    vectors: dict[int, Labelled] = field(default_factory=dict)
+    vectors: dict[int, LabelledVectors] = field(default_factory=dict)
     """By identity of the cell's source."""
 
 
@@ -88,7 +87,7 @@ def find_paper(name: str) -> tuple[str, ModuleType]:
     return full, catalog.load("sercache.papers", full)
 
 
-def plans_of(rows: Sequence[Row], request: Request) -> list[Plan]:
+def plans_of(rows: Sequence[Row], request: ReproduceOptions) -> list[Plan]:
     """Plans of all trials of some rows, each once, with those that come before them."""
     plans: dict[str, Plan] = {}
     for row in rows:
@@ -101,7 +100,7 @@ def plans_of(rows: Sequence[Row], request: Request) -> list[Plan]:
     return list(plans.values())
 
 
-def roots_of(request: Request, read: Sequence[str], known: Settings) -> Settings:
+def roots_of(request: ReproduceOptions, read: Sequence[str], known: Settings) -> Settings:
     """The settings with the roots that the call names, for rows that read these corpora.
 
     Raises SettingsError for a corpus that they do not read, or a folder that may be that of several.
@@ -125,7 +124,7 @@ def roots_of(request: Request, read: Sequence[str], known: Settings) -> Settings
     return dataclasses.replace(known, roots=roots, environment=environment)
 
 
-def datasets_of(rows: Sequence[Row], request: Request) -> list[str]:
+def datasets_of(rows: Sequence[Row], request: ReproduceOptions) -> list[str]:
     """Corpora that some rows read, those that are only tested on included."""
     plans = plans_of(rows, request)
     sources = [cell.ours for row in rows for cell in row.cells.values()]
@@ -136,20 +135,18 @@ def datasets_of(rows: Sequence[Row], request: Request) -> list[str]:
     )
 
 
-def show_list(request: Request) -> None:
-    """Every table, how much of it is done, and what it waits for."""
+def overview(request: ReproduceOptions) -> list[tuple[str, ...]]:
+    """Of every table: paper, table, trials done, corpora that are not at hand, title."""
     known = [find_paper(request.paper)[0]] if request.paper else catalog.names("sercache.papers")
-    lines: list[tuple[str, ...]] = [("paper", "table", "trials done", "not at hand", "what")]
+    lines: list[tuple[str, ...]] = []
     for name in known:
         tables: Mapping[str, Table] = catalog.load("sercache.papers", name).TABLES
         for key, table in tables.items():
             lines.append((name, key, *_state(name, table, request), table.title))
-    for line in columns(lines):
-        say(line)
-    say(f"run one: {advice.command('reproduce', 'PAPER', 'TABLE')}")
+    return lines
 
 
-def _state(paper: str, table: Table, request: Request) -> tuple[str, str]:
+def _state(paper: str, table: Table, request: ReproduceOptions) -> tuple[str, str]:
     place = _quiet_place(paper, request)
     plans = plans_of(table.rows, request)
     missing = dict.fromkeys(name for each in plans for name in missing_corpora(each, place))
@@ -157,7 +154,7 @@ def _state(paper: str, table: Table, request: Request) -> tuple[str, str]:
     return f"{done} of {len(plans)}", ", ".join(missing) or "-"
 
 
-def _quiet_place(paper: str, request: Request) -> Place:
+def _quiet_place(paper: str, request: ReproduceOptions) -> Place:
     known = settings.load()
     cache = Path(known.value("cache", request.cache).value).expanduser()
     runs = Path(known.value("runs", request.runs).value).expanduser()

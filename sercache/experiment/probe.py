@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sercache import catalog, settings, stores
-from sercache.commands._cache import extract_command
-from sercache.commands._console import bar, say, used, warn
-from sercache.commands._corpus import read_corpus
-from sercache.commands._find import find_store
-from sercache.commands.train import free_name
 from sercache.datasets import Corpus
 from sercache.errors import MissingExtraError, SettingsError
 from sercache.evaluation import evaluate
+from sercache.experiment.corpora import read_corpus
+from sercache.experiment.finding import find_store
+from sercache.experiment.origin import extract_command
+from sercache.experiment.train import free_name
+from sercache.progress import bar, say, used, warn
 from sercache.protocols import ALL
 from sercache.recipe import Setup
 from sercache.report import plots
@@ -29,7 +29,7 @@ _HEAD = "logistic"
 
 
 @dataclass(frozen=True)
-class Request:
+class ProbeOptions:
     """The options of one call."""
 
     encoder: str
@@ -45,7 +45,7 @@ class Request:
     c: float = 0.01
 
 
-def run(request: Request) -> None:
+def run(request: ProbeOptions) -> None:
     """Fit each state by itself over the folds of a protocol; print, draw and write the table.
 
     Raises SercacheError.
@@ -89,7 +89,7 @@ def run(request: Request) -> None:
 
 
 def _reports(
-    head_class: type, corpus: Corpus, folder: Path, setup: Setup, request: Request
+    head_class: type, corpus: Corpus, folder: Path, setup: Setup, request: ProbeOptions
 ) -> dict[str, Report]:
     """A report for each state."""
     store = stores.open(folder)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from sercache import advice, catalog, clips, encoders, settings, states, stores
-from sercache.commands._cache import is_usual, known_origin
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, StoreError, UnknownNameError
+from sercache.experiment.origin import is_usual, known_origin
 from sercache.recipe import Setup
 from sercache.settings import expanded
 from sercache.stores.spec import FeatureSpec

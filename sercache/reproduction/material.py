@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sercache import advice, catalog, clips, encoders, extraction, stores
-from sercache.commands import extract
-from sercache.commands._console import warn
-from sercache.commands._corpus import is_known, read_corpus
-from sercache.commands._find import find_store
 from sercache.datasets import Corpus
 from sercache.errors import AudioError, MissingFeaturesError, SercacheError
 from sercache.evaluation import Extra
+from sercache.experiment import extract
+from sercache.experiment.corpora import is_known, read_corpus
+from sercache.experiment.finding import find_store
 from sercache.papers import AlsoTrain
+from sercache.progress import warn
 from sercache.recipe import Setup, inputs
 from sercache.settings import Settings, expanded
 
@@ -146,7 +146,7 @@ def _extract(
     selections = {**place.wanted.get(_need(setup), {}), setup.cached_states: None}
     # The convolutional state has a size of its own and never shares a store with blocks.
     together = [s for s in selections if (s == "conv") == (setup.cached_states == "conv")]
-    request = extract.Request(
+    request = extract.ExtractOptions(
         encoder=setup.encoder,
         dataset=setup.dataset,
         root=Path(root),

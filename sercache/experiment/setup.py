@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args, get_type_hints
 
-from sercache import catalog
 from sercache.datasets import Corpus
-from sercache.errors import RecipeError, SettingsError
+from sercache.errors import SettingsError
 from sercache.protocols import ALL, RANDOM
-from sercache.recipe import Published, Recipe, Setup, inputs, read_value
+from sercache.published.head import first_seeds
+from sercache.recipe import Setup, inputs
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainOptions:
     """The options of one call; None means as published."""
 
     head: str
@@ -54,7 +52,7 @@ class Request:
     track: bool = False
 
 
-def chosen_setup(module: ModuleType, request: Request, corpus: Corpus) -> tuple[Setup, Setup]:
+def chosen_setup(module: ModuleType, request: TrainOptions, corpus: Corpus) -> tuple[Setup, Setup]:
     """What to do, and what the paper did: on this corpus where it used it, else on its own.
 
     On a corpus that the head was not published with, the corpus' own task and protocol take the place of
@@ -82,70 +80,13 @@ def chosen_setup(module: ModuleType, request: Request, corpus: Corpus) -> tuple[
             "none"  # blocks are trained on what was cached; a head's own default is for frozen ones
         )
     if request.seeds is not None:
-        changes["seeds"] = _seeds(setup.seeds, request.seeds)
+        changes["seeds"] = first_seeds(setup.seeds, request.seeds)
     return dataclasses.replace(setup, **changes), published
 
 
 def _dev(setup: Setup, protocol: str) -> str:
     """A dev rule for another protocol: none stays none, official parts bring their own."""
     return "none" if setup.dev == "none" or protocol.startswith("fixed:") else "next"
-
-
-def published_of(
-    module: ModuleType,
-    setup: Setup,
-    recipe: Recipe | None = None,
-    options: Mapping[str, Any] | None = None,
-) -> Published | None:
-    """What a head's paper did, by default with the head's own recipe and options; None for a head without a paper."""
-    if getattr(module, "BASELINE", False):
-        return None
-    return Published(
-        setup,
-        recipe or module.RECIPE,
-        {**head_defaults(module), **(options or {})},
-        getattr(module, "OPEN", ()),
-        getattr(module, "UPDATES", None),
-    )
-
-
-def seeds_asked(module: ModuleType, dataset: str, n: int | None) -> tuple[int, ...]:
-    """The ``n`` seeds of a training on this corpus; None: those of the paper."""
-    setup: Setup = getattr(module, "SETUPS", {}).get(dataset, module.SETUP)
-    return setup.seeds if n is None else _seeds(setup.seeds, n)
-
-
-def _seeds(published: tuple[int, ...], n: int) -> tuple[int, ...]:
-    """The first ``n`` published seeds, and beyond those whole numbers that are not among them."""
-    spare = (seed for seed in range(n + len(published)) if seed not in published)
-    return (*published, *spare)[:n]
-
-
-def head_options(module: ModuleType, pairs: Sequence[str]) -> dict[str, Any]:
-    """Options of a head written ``name=value``, read as the types of its constructor.
-
-    Raises RecipeError for an option that the head does not have or a value that does not fit.
-    """
-    hints = get_type_hints(module.Head.__init__)
-    on_offer = sorted(head_defaults(module))
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        name = name.replace("-", "_")
-        if not equals or name not in on_offer:
-            raise RecipeError(catalog.unknown("head option (name=value)", pair, on_offer))
-        options[name] = read_value(name, text, hints[name])
-        allowed = get_args(hints[name])
-        if allowed and all(isinstance(each, str) for each in allowed) and options[name] not in allowed:
-            raise RecipeError(catalog.unknown(f"value of head option {name}", text, list(allowed)))
-    return options
-
-
-def head_defaults(module: ModuleType) -> dict[str, Any]:
-    """Options of a head with their defaults: what its constructor takes beyond the shape of its inputs."""
-    parameters = inspect.signature(module.Head).parameters.values()
-    shape = ("n_layers", "dim", "n_outputs")
-    return {each.name: each.default for each in parameters if each.name not in shape}
 
 
 def check_inputs(module: ModuleType, head: str, setup: Setup) -> None:

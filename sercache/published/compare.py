@@ -9,12 +9,12 @@ from types import ModuleType
 from typing import Any
 
 from sercache import catalog, encoders, states
-from sercache.commands._setup import published_of
-from sercache.commands._trial import Plan, plan
 from sercache.errors import UnknownNameError
 from sercache.evaluation.describe import setup_of
 from sercache.evaluation.published import Difference, differences
 from sercache.papers import Printed, Score
+from sercache.published.head import published_of
+from sercache.published.trial import Plan, plan
 from sercache.recipe import Setup
 from sercache.report.record import Report
 

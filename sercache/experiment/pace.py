@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sercache.commands._console import bar, duration
 from sercache.extraction import Piece, Plan
+from sercache.progress import bar
 from sercache.stores.spec import FeatureSpec
+from sercache.units import duration
 
 _BAR = "{desc}: {percentage:3.0f}% |{bar}| {n:.3f}/{total:.3f} h [{elapsed}<{remaining}{postfix}]"
 _BAR_OF_TEXT = (

@@ -1,4 +1,4 @@
-"""`sercache evaluate`: the trained heads of a finished run on another corpus."""
+"""Testing elsewhere: the trained heads of a finished run on another corpus."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Any
 from torch import nn
 
 from sercache import catalog, settings
-from sercache.commands._cache import known_origin
-from sercache.commands._console import bar, say, used
-from sercache.commands._elsewhere import folder_on, other_corpus
-from sercache.commands._outcome import draw
-from sercache.commands.train import head_class
 from sercache.errors import RecipeError, SettingsError
 from sercache.evaluation import evaluate_elsewhere
 from sercache.evaluation.describe import setup_of
 from sercache.evaluation.elsewhere import read_scalings
-from sercache.report import runs, tables
+from sercache.experiment.cross_corpus import folder_on, other_corpus
+from sercache.experiment.origin import known_origin
+from sercache.experiment.outcome import draw
+from sercache.experiment.train import head_class
+from sercache.progress import bar, used
+from sercache.report import runs
 from sercache.report.record import Elsewhere, Report
 from sercache.training import build
 from sercache.views import AnyView, Scaling
 
 
 @dataclass(frozen=True)
-class Request:
+class TestOptions:
     """The options of one call."""
 
     run: Path
@@ -43,8 +43,8 @@ class Request:
     """What is to be done about recordings that the run was trained on: ``keep`` or ``apart``."""
 
 
-def run(request: Request) -> None:
-    """Predict all of the corpus with every head of the run; write ``RUN/on-<corpus>``, print the table.
+def run(request: TestOptions) -> tuple[Report, Path]:
+    """Predict all of the corpus with every head of the run; write ``RUN/on-<corpus>``; gives what was written.
 
     Another task than the corpus gets by itself has a folder of its own, ``RUN/on-<corpus>-<task>``.
     Raises SettingsError where the run kept no weights or has seen that corpus, MissingFeaturesError.
@@ -79,7 +79,7 @@ def run(request: Request) -> None:
         )
     finally:
         models.close()
-    _finish(report, there, folder_on(request.run, report, extra.corpus, there.task))
+    return _finish(report, there, folder_on(request.run, report, extra.corpus, there.task))
 
 
 def trained_head(
@@ -111,7 +111,7 @@ def scalings_of(folder: Path, report: Report) -> dict[str, tuple[Scaling, ...]]:
     return {fold: read_scalings(runs.read_tensors(path)) for fold, path in paths.items()}
 
 
-def _finish(report: Report, there: Elsewhere, folder: Path) -> None:
+def _finish(report: Report, there: Elsewhere, folder: Path) -> tuple[Report, Path]:
     """A run folder inside the run's: its record without its own tests, and what was said of the corpus."""
     bare = tuple(dataclasses.replace(each, scores={}) for each in report.runs)
     about = dataclasses.replace(
@@ -119,6 +119,4 @@ def _finish(report: Report, there: Elsewhere, folder: Path) -> None:
     )
     runs.save(about, folder, overwrite=True)
     draw(about, folder)
-    say()
-    say(tables.table([about]))
-    used("written", str(folder))
+    return about, folder

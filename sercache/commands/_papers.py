@@ -1,0 +1,20 @@
+"""`sercache reproduce`: a table of a paper, or the list of all."""
+
+from __future__ import annotations
+
+from sercache import advice
+from sercache.commands._console import columns
+from sercache.progress import say
+from sercache.reproduction import reproduce
+from sercache.reproduction.paper import ReproduceOptions, overview
+
+
+def run(options: ReproduceOptions) -> None:
+    """Without a table: list what there is, how much of it is done, and what it waits for. Raises SercacheError."""
+    if options.paper is not None and options.table is not None:
+        reproduce.run(options)
+        return
+    heading = ("paper", "table", "trials done", "not at hand", "what")
+    for line in columns([heading, *overview(options)]):
+        say(line)
+    say(f"run one: {advice.command('reproduce', 'PAPER', 'TABLE')}")

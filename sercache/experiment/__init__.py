@@ -1,0 +1,1 @@
+"""The application: extract, train, test on other corpora, sweep, probe; finding stores, resuming."""

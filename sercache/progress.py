@@ -1,0 +1,81 @@
+"""What long work tells while it runs, and who listens: the terminal, a notebook, or nobody.
+
+As with ``logging``, one listener hears all of a process, whatever thread speaks: work that is nested deeply need not
+hand an argument down. Nobody listens at first: lines and bars are dropped, and notes become Python warnings.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+
+class Listener(Protocol):
+    """Hears of the work."""
+
+    def line(self, text: str) -> None:
+        """One line of what came out."""
+
+    def used(self, label: str, value: object) -> None:
+        """A value that is used, and where it comes from."""
+
+    def note(self, text: str) -> None:
+        """Something that deserves a look."""
+
+    def bar(self, iterable: Iterable | None, options: dict[str, Any]) -> Any:
+        """A bar as tqdm's, over ``iterable`` or to be moved by hand; ``options`` are tqdm's."""
+
+
+class Silent:
+    """Nobody: notes become warnings, all else is dropped."""
+
+    def line(self, text: str) -> None:
+        """Dropped."""
+
+    def used(self, label: str, value: object) -> None:
+        """Dropped."""
+
+    def note(self, text: str) -> None:
+        """A UserWarning."""
+        warnings.warn(text, stacklevel=3)
+
+    def bar(self, iterable: Iterable | None, options: dict[str, Any]) -> Any:
+        """A bar that shows nothing."""
+        from tqdm import tqdm
+
+        return tqdm(iterable, **{**options, "disable": True})
+
+
+_listening: list[Listener] = [Silent()]
+
+
+@contextmanager
+def heard_by(listener: Listener) -> Iterator[None]:
+    """Let ``listener`` hear what is told inside the block."""
+    _listening.append(listener)
+    try:
+        yield
+    finally:
+        _listening.remove(listener)
+
+
+def say(text: str = "") -> None:
+    """One line of what came out."""
+    _listening[-1].line(text)
+
+
+def warn(text: str) -> None:
+    """One line about something that deserves a look."""
+    _listening[-1].note(text)
+
+
+def used(label: str, value: object) -> None:
+    """One line that says which value is used and where it came from."""
+    _listening[-1].used(label, value)
+
+
+def bar(iterable: Iterable | None = None, **options: Any) -> Any:
+    """A bar over ``iterable``, or one to be moved by hand; the options are tqdm's."""
+    return _listening[-1].bar(iterable, options)

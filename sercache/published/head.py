@@ -1,0 +1,76 @@
+"""What the file of a head says: its published set-up, recipe and options."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any, get_args, get_type_hints
+
+from sercache import catalog
+from sercache.errors import RecipeError
+from sercache.recipe import Published, Recipe, Setup, read_value
+
+
+def published_setup(module: ModuleType, dataset: str) -> Setup:
+    """What the head was published with on this corpus, else its main set-up moved there."""
+    found: Setup = getattr(module, "SETUPS", {}).get(dataset, module.SETUP)
+    return found if found.dataset == dataset else dataclasses.replace(found, dataset=dataset, task=None)
+
+
+def published_of(
+    module: ModuleType,
+    setup: Setup,
+    recipe: Recipe | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Published | None:
+    """What a head's paper did, by default with the head's own recipe and options; None for a head without a paper."""
+    if getattr(module, "BASELINE", False):
+        return None
+    return Published(
+        setup,
+        recipe or module.RECIPE,
+        {**head_defaults(module), **(options or {})},
+        getattr(module, "OPEN", ()),
+        getattr(module, "UPDATES", None),
+    )
+
+
+def seeds_asked(module: ModuleType, dataset: str, n: int | None) -> tuple[int, ...]:
+    """The ``n`` seeds of a training on this corpus; None: those of the paper."""
+    setup: Setup = getattr(module, "SETUPS", {}).get(dataset, module.SETUP)
+    return setup.seeds if n is None else first_seeds(setup.seeds, n)
+
+
+def first_seeds(published: tuple[int, ...], n: int) -> tuple[int, ...]:
+    """The first ``n`` published seeds, and beyond those whole numbers that are not among them."""
+    spare = (seed for seed in range(n + len(published)) if seed not in published)
+    return (*published, *spare)[:n]
+
+
+def head_options(module: ModuleType, pairs: Sequence[str]) -> dict[str, Any]:
+    """Options of a head written ``name=value``, read as the types of its constructor.
+
+    Raises RecipeError for an option that the head does not have or a value that does not fit.
+    """
+    hints = get_type_hints(module.Head.__init__)
+    on_offer = sorted(head_defaults(module))
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        name = name.replace("-", "_")
+        if not equals or name not in on_offer:
+            raise RecipeError(catalog.unknown("head option (name=value)", pair, on_offer))
+        options[name] = read_value(name, text, hints[name])
+        allowed = get_args(hints[name])
+        if allowed and all(isinstance(each, str) for each in allowed) and options[name] not in allowed:
+            raise RecipeError(catalog.unknown(f"value of head option {name}", text, list(allowed)))
+    return options
+
+
+def head_defaults(module: ModuleType) -> dict[str, Any]:
+    """Options of a head with their defaults: what its constructor takes beyond the shape of its inputs."""
+    parameters = inspect.signature(module.Head).parameters.values()
+    shape = ("n_layers", "dim", "n_outputs")
+    return {each.name: each.default for each in parameters if each.name not in shape}

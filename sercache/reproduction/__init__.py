@@ -1,0 +1,1 @@
+"""Papers' tables: from cells to trainings to numbers beside the printed ones."""
