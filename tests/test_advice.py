@@ -354,7 +354,7 @@ def test_every_advice_is_run() -> None:
         pytest.skip("looks at what the other tests of this file ran")
     elsewhere = {
         "sercache/commands/inspect.py:info",  # in the slow tier, below
-        "sercache/commands/_cache.py:read_origin",  # a damaged note is repaired in test_store_damage.py
+        "sercache/experiment/origin.py:read_origin",  # a damaged note is repaired in test_store_damage.py
         "sercache/stores/__init__.py:read_note",
     }
     assert advising() - RUN - elsewhere == set()

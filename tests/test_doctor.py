@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import corpus_trees
@@ -17,7 +17,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sercache import doctor
+from sercache import doctor, progress
+from sercache.commands._console import Terminal
 from sercache.commands.doctor import DoctorOptions, render, run
 from sercache.datasets import Corpus, CorpusInfo, Published, Skipped, Utterance, emodb, ravdess
 from sercache.doctor import KINDS, CheckUp, Finding
@@ -447,10 +448,12 @@ def test_names_that_no_terminal_should_see(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the user who runs the tests may reach them."""
+def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No setting of the user who runs the tests may reach them; a terminal shows what is told."""
     monkeypatch.setenv("SERCACHE_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setenv("SERCACHE_CACHE", str(tmp_path / "cache"))
+    with progress.heard_by(Terminal()):
+        yield
 
 
 @pytest.mark.usefixtures("own_settings")
