@@ -18,12 +18,12 @@ def main() -> None:
     """Arguments: seed, number of kills, longest wait (s), and the command's arguments as JSON."""
     seed, n_kills, longest = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     arguments = json.loads(sys.argv[4])
-    from sercache import cli
     import sercache.encoders.demo
     import sercache.encoders.hf_speech
     import sercache.experiment.extract
     import sercache.stores.hdf5
     import sercache.stores.zarr  # noqa: F401
+    from sercache import cli
 
     chance = random.Random(seed)
     kills = finished = 0

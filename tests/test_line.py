@@ -174,9 +174,9 @@ def test_a_published_head_finds_its_cache(sercache: Sercache, iemocap: Path, tmp
 
 
 def test_a_head_has_a_setup_for_each_corpus_of_its_paper(tmp_path: Path) -> None:
-    from sercache.heads import weighted_dense
     from sercache.datasets import ravdess
     from sercache.experiment.setup import TrainOptions, chosen_setup
+    from sercache.heads import weighted_dense
     from sercache.protocols import make_folds
 
     corpus = ravdess.read(TREES["ravdess"](tmp_path))
@@ -190,9 +190,9 @@ def test_a_head_has_a_setup_for_each_corpus_of_its_paper(tmp_path: Path) -> None
 
 
 def test_a_protocol_without_parts_has_a_dev_rule_that_fits(tmp_path: Path) -> None:
-    from sercache.heads import layer_attention, weighted_lstm
     from sercache.datasets import iemocap as reader
     from sercache.experiment.setup import TrainOptions, chosen_setup
+    from sercache.heads import layer_attention, weighted_lstm
 
     corpus = reader.read(TREES["iemocap"](tmp_path))
     for module, dev, expected in (

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from make_report import make_report
 
-from sercache.heads import layer_attention, linear, superb
 from sercache import catalog
 from sercache.evaluation.published import Difference, differences, fewer_updates
 from sercache.experiment.outcome import compared, printed, shown
 from sercache.experiment.served import served
+from sercache.heads import layer_attention, linear, superb
 from sercache.papers import Score, Trial
 from sercache.published.compare import other_system, printed_beside
 from sercache.published.head import published_of
