@@ -98,10 +98,26 @@ class Experiment:
     @property
     def digest(self) -> str:
         """16 hexadecimal digits that name the experiment."""
-        record = asdict(self)
+        return digest_of(self._deciding())
+
+    def differs_from(self, other: Experiment) -> tuple[str, ...]:
+        """What decides other numbers here than in ``other``, a phrase each: ``lr 0.001 instead of 0.0001``."""
+        if self.digest == other.digest:
+            return ()
+        own, theirs = _leaves(self._deciding()), _leaves(other._deciding())
+        found = [
+            f"{_words(path)} {_shown(own.get(path))} instead of {_shown(theirs.get(path))}"
+            for path in dict.fromkeys([*own, *theirs])
+            if json.dumps(own.get(path)) != json.dumps(theirs.get(path))  # 1 and True are no number alike
+        ]
+        return tuple(found) or (f"experiment {self.digest} instead of {other.digest}",)
+
+    def _deciding(self) -> dict[str, Any]:
+        """As plain values, without the names for people."""
+        record: dict[str, Any] = _plain(asdict(self))
         for each in record["inputs"]:
             del each["encoder"]
-        return digest_of(record)
+        return record
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values, with the digest."""
@@ -155,3 +171,52 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+_WORDS = {
+    "training": "version of the training code",
+    "head_version": "version of the head's file",
+    "dtype": "stored type",
+    "corpus": "name",
+    "weights": "training of the initial weights",
+    "transcripts": "transcripts (digest)",
+}
+"""What fields are called where their own names do not tell."""
+_LONG = 12
+"""Digits of a digest that are shown."""
+
+
+def _leaves(value: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """The values of nested records by where they stand; a list of plain values is one value."""
+    if isinstance(value, Mapping):
+        named = [(str(name), each) for name, each in value.items()]
+    elif isinstance(value, list) and any(isinstance(each, Mapping) for each in value):
+        named = [(str(number), each) for number, each in enumerate(value, start=1)]
+    else:
+        return {} if value == [] else {path: value}
+    return {at: leaf for name, each in named for at, leaf in _leaves(each, (*path, name)).items()}
+
+
+def _words(path: tuple[str, ...]) -> str:
+    """A field of an experiment in words: ``lr``, ``head option hidden``, ``stored type of input 2``."""
+    first, name = path[0], path[-1]
+    words = _WORDS.get(name, name.replace("_", " "))
+    match first:
+        case "options":
+            return f"head option {name}"
+        case "inputs":
+            of = "the encoder" if path[2] == "identity" else "the features"
+            return f"{words} of {of}" + (f" (input {path[1]})" if path[1] != "1" else "")
+        case "trained_on":
+            return f"{words} of the corpus" + (" that is added" if path[1] != "1" else "")
+    return words
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "none"
+    text = str(value)
+    if value is None or not text:
+        return "none"
+    is_digest = len(text) > _LONG and not set(text) - set("0123456789abcdef")
+    return text[:_LONG] if is_digest else text

@@ -63,6 +63,38 @@ def test_so_do_those_of_an_input(change: dict[str, Any]) -> None:
     assert replace(EXPERIMENT, inputs=(replace(FEATURES, **change),)).digest != EXPERIMENT.digest
 
 
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_differs_is_said(name: str) -> None:
+    other = replace(EXPERIMENT, **{name: OTHERS[name]})
+    assert other.differs_from(EXPERIMENT)
+    assert EXPERIMENT.differs_from(other)
+    assert not EXPERIMENT.differs_from(replace(EXPERIMENT))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"recipe": {"lr": 1e-4, "patience": None}}, "lr 0.0001 instead of 0.001"),
+        ({"options": {"hidden": True}}, "head option hidden True instead of 256"),
+        ({"options": {}}, "head option hidden none instead of 256"),
+        ({"head_version": "2"}, "version of the head's file 2 instead of none"),
+        ({"training": 7}, f"version of the training code 7 instead of {TRAINING}"),
+        ({"inputs": (replace(FEATURES, dtype="float16"),)}, "stored type of the features float16 instead of float32"),
+        ({"inputs": (FEATURES, FEATURES)}, "source of the encoder (input 2) test instead of none"),
+        ({"inputs": (replace(FEATURES, identity={"source": "test", "sha256": "ab" * 32}),)},
+         "sha256 of the encoder abababababab instead of none"),
+        ({"inputs": (replace(FEATURES, identity={"source": "test", "read": {"rate": 8000}}),)},
+         "rate of the encoder 8000 instead of none"),
+        ({"trained_on": (*EXPERIMENT.trained_on, Labelled("esd", "1", "4class", "ab"))},
+         "name of the corpus that is added esd instead of none"),
+        ({"start": (Initial("emotion", "cd"),)}, "training of the initial weights cd instead of none"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_in_words(change: dict[str, Any], words: str) -> None:
+    assert words in replace(EXPERIMENT, **change).differs_from(EXPERIMENT)
+
+
 def test_a_name_for_people_decides_nothing() -> None:
     assert replace(EXPERIMENT, inputs=(replace(FEATURES, encoder="mine"),)).digest == EXPERIMENT.digest
 

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from sercache.evaluation import How, Progress, evaluate
-from sercache.evaluation.partial import settle
+from sercache.evaluation.partial import keep_trainings, settle
 from sercache.heads import linear, mlp
 from sercache.recipe import Recipe, Setup
 from sercache.report.epochs import LiveEpochs, remove_live, write_epochs, write_tensorboard
@@ -194,6 +194,36 @@ def test_five_seeds_contain_two(kept: Path, tmp_path: Path) -> None:
     assert settle(kept, fewer) == 10, "what the run does not hold stays: seeds 0 and 7"
     assert settle(kept, more) == 0
     assert not kept.exists()
+
+
+def test_trainings_of_other_settings_stay_for_a_run_that_asks_for_them(whole: Report, kept: Path) -> None:
+    other = run(How("serial", partial=kept), recipe=replace(RECIPE, lr=1e-3), seeds=(0,))
+    assert settle(kept, other) == N_TRAININGS, "those of the first recipe"
+    heard: list[Progress] = []
+    assert numbers(run(How(partial=kept), progress=heard.append)) == numbers(whole)
+    assert not heard
+
+
+def test_a_run_that_is_replaced_by_one_of_fewer_seeds_loses_none(whole: Report, tmp_path: Path) -> None:
+    weights = {}
+
+    def keep(fold: str, seed: int, head: nn.Module) -> None:
+        weights[fold, seed] = head.state_dict()
+
+    folder, partial = tmp_path / "run", tmp_path / ".run.partial"
+    save(run(keep=keep), folder, weights=weights)
+    assert keep_trainings(folder, partial)
+    save(run(seeds=(3,)), folder, overwrite=True)
+    heard: list[Progress] = []
+    again = run(How(partial=partial, runs=tmp_path), progress=heard.append)
+    assert not heard
+    assert numbers(again) == numbers(whole)
+
+
+def test_nothing_is_kept_of_a_run_that_does_not_say_what_decided_its_numbers(tmp_path: Path) -> None:
+    old = Path(__file__).parent / "fixtures" / "a1b0434" / "runs" / "superb"
+    assert not keep_trainings(old, tmp_path / ".superb.partial")
+    assert not (tmp_path / ".superb.partial").exists()
 
 
 def test_finished_runs_are_taken_from(whole: Report, tmp_path: Path) -> None:

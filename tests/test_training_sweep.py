@@ -262,3 +262,39 @@ def test_a_sweep_takes_the_seeds_that_are_done(sercache: Sercache, cached: Path)
     code, out, err = sercache(*few, "--name", "t")
     assert code == 0, err
     assert out.count("8 of 8 trainings were finished before") == 3, "of another sweep too; one is tested"
+
+
+def test_a_sweep_of_fewer_seeds_loses_no_head(sercache: Sercache, cached: Path) -> None:
+    """Of the selected point too, whose heads lie in its run folder and nowhere else."""
+    more = [*SWEEP, "--seeds", 3, "--set", "max-epochs=2", "--grid", "lr=1e-2", "--serial"]
+    fewer = [2 if part == 3 else part for part in more]
+    run = cached / "s" / "lr-1e-2"
+    assert sercache(*more).code == 0
+    before = weights_of(run)
+    assert sercache(*fewer).code == 0
+    assert run_folders.load(run).seeds == (0, 1)
+    waiting = sorted(path.name.rpartition("-")[0] for path in (cached / "s" / ".lr-1e-2.partial").iterdir())
+    assert waiting == [f"fold-{fold}-seed-2" for fold in sorted({fold for fold, _ in before})]
+    code, out, err = sercache(*more)
+    assert code == 0, err
+    assert "12 of 12 trainings were finished before" in out
+    assert weights_of(run) == before
+
+
+def weights_of(run: Path) -> dict[tuple[str, int], str]:
+    """Digest of the weights of each training."""
+    return {(each.fold, each.seed): each.weights_sha256 for each in run_folders.load(run).runs}
+
+
+def test_a_point_of_before_experiments_is_moved_aside_not_replaced(sercache: Sercache, cached: Path) -> None:
+    call = [*SWEEP, "--set", "max-epochs=1", "--grid", "lr=1e-2"]
+    assert sercache(*call).code == 0
+    run = cached / "s" / "lr-1e-2"
+    record = json.loads((run / "report.json").read_text())
+    record["experiment"] = None
+    (run / "report.json").write_text(json.dumps(record))
+    code, out, err = sercache(*call, "--seeds", 2)
+    assert code == 0, err
+    assert "lr-1e-2-2: it was made before runs recorded all that decides their numbers" in out
+    assert run_folders.load(cached / "s" / "lr-1e-2-2").seeds == (0,)
+    assert (cached / "s" / "lr-1e-2-2" / "weights").is_dir()

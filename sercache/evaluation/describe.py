@@ -166,9 +166,9 @@ def describe_fold(fold: Fold, part: Part) -> FoldRecord:
         n_train=len(fold.train),
         n_dev=len(fold.dev),
         n_test=len(fold.test),
-        train_sha256=_ids_digest(fold.train),
-        dev_sha256=_ids_digest(fold.dev),
-        test_sha256=_ids_digest(fold.test),
+        train_sha256=ids_digest(fold.train),
+        dev_sha256=ids_digest(fold.dev),
+        test_sha256=ids_digest(fold.test),
     )
 
 
@@ -278,5 +278,6 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _ids_digest(ids: Sequence[str]) -> str:
+def ids_digest(ids: Sequence[str]) -> str:
+    """Hexadecimal sha256 of the sorted ids joined by newlines."""
     return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()

@@ -19,7 +19,7 @@ from sercache.recipe import Recipe, Setup, inputs
 from sercache.record import Experiment, Features, Initial, Job, Labelled, digest_of
 from sercache.report.record import StartRecord
 from sercache.states import select
-from sercache.views import FeatureView
+from sercache.stores.spec import FeatureSpec
 
 
 def experiment_of(
@@ -43,7 +43,10 @@ def experiment_of(
         head=head,
         head_version=version_of(head_class),
         options=all_options(head_class, options),
-        inputs=tuple(_features(view, each) for view, each in zip(material.main.inputs, own, strict=True)),
+        inputs=tuple(
+            features_of(view.source.store.spec, view.states, each)
+            for view, each in zip(material.main.inputs, own, strict=True)
+        ),
         trained_on=tuple(_labelled(*each) for each in (main, *added)),
         target=setup.target,
         protocol=setup.protocol,
@@ -51,7 +54,7 @@ def experiment_of(
         fold_seed=fold_seed,
         normalise=setup.normalise,
         max_frames=setup.max_frames,
-        recipe={} if is_solved(head_class) else asdict(recipe),
+        recipe=all_settings(head_class, recipe),
         start=tuple(Initial(each.part, each.weights) for each in started_from),
         order_seed=setup.seeds[0] if share_order else None,
     )
@@ -64,21 +67,25 @@ def all_options(head_class: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     return {**defaults, **options}
 
 
+def all_settings(head_class: Any, recipe: Recipe) -> dict[str, Any]:
+    """The recipe of a head, every field; empty for one that is solved."""
+    return {} if is_solved(head_class) else asdict(recipe)
+
+
 def version_of(head_class: Any) -> str:
     """``VERSION`` of the file that defines the head; empty where it has none."""
     inner = inspect.unwrap(head_class)  # blocks that are trained below it are versioned by TRAINING
     return str(getattr(sys.modules.get(inner.__module__), "VERSION", ""))
 
 
-def _features(view: FeatureView, setup: Setup) -> Features:
+def features_of(spec: FeatureSpec, states: Sequence[str], setup: Setup) -> Features:
     """What a head reads of one input: of an encoder that is trained with it, the states above the cached one."""
-    spec, states = view.source.store.spec, view.states
     if setup.finetune_from is not None:
         states = select(spec.encoder_states or spec.states, setup.states)
     return Features(
         encoder=spec.encoder,
         identity=dict(spec.identity),
-        states=states,
+        states=tuple(states),
         kind="frames" if setup.frames else "means",
         clip=spec.clip,
         dtype=spec.dtype if setup.cached_frames else "float32",  # means are, in every store

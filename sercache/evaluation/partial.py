@@ -47,14 +47,9 @@ class Partial:
 
     def write(self, job: Job, done: Fit) -> None:
         """Bring a training to the disk; it is there whole or not at all."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         record = {name: value for name, value in vars(done).items() if name not in ("head", "history")}
         record["history"] = [asdict(epoch) for epoch in done.history]
-        temporary = self.folder / f".{secrets.token_hex(4)}.new"
-        record = {_FIELD: json.dumps(record), "experiment": self.experiment}
-        files.write_tensors(temporary, done.head.state_dict(), record)
-        temporary.rename(self.folder / file_name(job))
-        files.sync_folder(self.folder)
+        _write(self.folder / file_name(job), done.head.state_dict(), record, self.experiment)
 
     def read(self, job: Job, head: Module) -> Fit | None:
         """The training, its weights in ``head``; None where it has to be done, or is damaged."""
@@ -100,39 +95,47 @@ class Partial:
         except SettingsError:  # a damaged run, or one that kept no weights
             self._opened.setdefault(folder, None)
             return None
-        if not _take(head, weights):
-            return None
-        return Fit(
-            head=head.eval(),
-            history=tuple(
-                Epoch(**{"seconds": 0.0, **epoch})  # type: ignore[arg-type]
-                for epoch in run.history
-            ),
-            best_epoch=run.best_epoch,
-            stopped_early=run.stopped_early,
-            n_updates=run.n_updates,
-            seconds=_at(report.timing.get("training_seconds"), place, 0.0),
-            notes=run.notes,
-            timing=dict(_at(report.timing.get("trainings"), place, {})),
+        return _fit(_record_of(report, place), head) if _take(head, weights) else None
+
+
+def keep_trainings(run: Path, folder: Path) -> bool:
+    """Write what a finished run keeps of its trainings into ``folder``, as they lay there before it was finished.
+
+    So that they are found when the run is replaced by one of fewer seeds. Gives whether all of them are named by what
+    decides their numbers; nothing is written of a run of before they were, which nothing could take. Raises
+    SettingsError for a damaged run.
+    """
+    report = runs.load(run)
+    if report.experiment is None or not all(each.job for each in report.runs):
+        return False
+    for place, each in enumerate(report.runs):
+        path, weights = (
+            folder / _name(each.fold, each.seed, each.job),
+            runs.weights_path(run, each.fold, each.seed),
         )
+        if weights.is_file() and not path.is_file():
+            record = _record_of(report, place)
+            _write(path, runs.read_tensors(weights), record, report.experiment.digest)
+    return True
 
 
 def settle(folder: Path, report: Report) -> int:
-    """Remove what the run of ``report`` holds from ``folder``, and what another setting or version left there.
+    """Remove what the run of ``report`` holds from ``folder``, and what nothing could take any more.
 
-    Trainings of the experiment that the run does not hold, of other seeds, stay: gives how many. Those that it holds
-    go from the other unfinished runs beside ``folder`` too.
+    Trainings that the run does not hold, of other seeds or settings, stay: gives how many. Those that it holds go from
+    the other unfinished runs beside ``folder`` too.
     """
     digest = report.experiment.digest if report.experiment else ""
     done = {_beginning(run.fold, run.seed) for run in report.runs}
     n_kept = 0
     for path in folder.glob(_FILES):
-        of_other_seeds = path.name.rpartition("-")[0] + "-" not in done
-        if digest and of_other_seeds and _experiment_in(path) == digest:
+        experiment, place = _experiment_in(path), path.name.rpartition("-")[0] + "-"
+        # Of the same experiment and place, but of labels or recordings that have changed since: it is replaced.
+        if experiment and (experiment != digest or place not in done):
             n_kept += 1
         else:
             path.unlink(missing_ok=True)
-    jobs = {f"{_beginning(run.fold, run.seed)}{run.job}.safetensors" for run in report.runs}
+    jobs = {_name(run.fold, run.seed, run.job) for run in report.runs}
     for other in folder.parent.glob(_UNFINISHED):
         for path in other.glob(_FILES) if other != folder else ():
             if path.name in jobs:
@@ -146,7 +149,11 @@ def settle(folder: Path, report: Report) -> int:
 
 def file_name(job: Job) -> str:
     """What the file of a training is called."""
-    return f"{_beginning(job.fold, job.seed)}{job.digest}.safetensors"
+    return _name(job.fold, job.seed, job.digest)
+
+
+def _name(fold: str, seed: int, job: str) -> str:
+    return f"{_beginning(fold, seed)}{job}.safetensors"
 
 
 def _beginning(fold: str, seed: int) -> str:
@@ -160,11 +167,39 @@ def _read(path: Path, head: Module) -> Fit | None:
         with safe_open(path, framework="pt") as file:
             record: dict[str, Any] = json.loads(file.metadata()[_FIELD])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        history = tuple(Epoch(**epoch) for epoch in record.pop("history"))
-        done = Fit(head=head, history=history, **{**record, "notes": tuple(record["notes"])})
+        done = _fit(record, head)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError):
         return None  # it is trained again, and then replaced
     return done if _take(head, weights) else None
+
+
+def _write(path: Path, weights: Mapping[str, Tensor], record: Mapping[str, Any], experiment: str) -> None:
+    """A training as one file, there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{secrets.token_hex(4)}.new")
+    files.write_tensors(temporary, weights, {_FIELD: json.dumps(record), "experiment": experiment})
+    temporary.rename(path)
+    files.sync_folder(path.parent)
+
+
+def _fit(record: Mapping[str, Any], head: Module) -> Fit:
+    """The Fit that a record is of, with its trained head."""
+    lists = {"history": tuple(Epoch(**epoch) for epoch in record["history"]), "notes": tuple(record["notes"])}
+    return Fit(head=head.eval(), **{**record, **lists})
+
+
+def _record_of(report: Report, place: int) -> dict[str, Any]:
+    """What a file says of a training, of one that a finished run holds."""
+    run = report.runs[place]
+    return {
+        "history": [{"seconds": 0.0, **epoch} for epoch in run.history],
+        "best_epoch": run.best_epoch,
+        "stopped_early": run.stopped_early,
+        "n_updates": run.n_updates,
+        "seconds": _at(report.timing.get("training_seconds"), place, 0.0),
+        "notes": list(run.notes),
+        "timing": dict(_at(report.timing.get("trainings"), place, {})),
+    }
 
 
 def _take(head: Module, weights: Mapping[str, Tensor]) -> bool:

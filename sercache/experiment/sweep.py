@@ -22,6 +22,8 @@ import numpy as np
 
 from sercache import catalog, files, settings
 from sercache.errors import MissingExtraError, RecipeError, SettingsError
+from sercache.evaluation.kept import UNRECORDED
+from sercache.evaluation.partial import keep_trainings
 from sercache.evaluation.solving import is_solved
 from sercache.experiment import train
 from sercache.experiment.outcome import compared, draw
@@ -185,9 +187,18 @@ def _done(module: ModuleType, request: SweepOptions, point: Point, place: Path) 
     report, _, _ = train.trained(
         _request(module, request, point), place, partial=_heads_of(place), test=False
     )
+    _make_room(place)
     run_folders.save(report, place, overwrite=True)
     write_epochs(report, place)
     return report
+
+
+def _make_room(place: Path) -> None:
+    """Lose nothing of a run that is replaced: its trainings wait beside it; one that names none is moved aside."""
+    if (place / run_folders.REPORT).is_file() and not keep_trainings(place, _heads_of(place)):
+        aside = train.free_name(place.parent, place.name)
+        place.rename(aside)
+        used("moved", f"{place} to {aside.name}: {UNRECORDED}")
 
 
 def _tested(module: ModuleType, request: SweepOptions, point: Point, place: Path) -> Report:

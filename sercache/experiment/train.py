@@ -65,11 +65,11 @@ def partial_of(folder: Path) -> Path:
 
 
 def remove_partial(partial: Path, report: Report) -> None:
-    """Remove the unfinished trainings of a run that stands; says where those of other seeds stay."""
+    """Remove the unfinished trainings of a run that stands; says where those of other seeds or settings stay."""
     remove_live(partial)
     n_kept = settle(partial, report)
     if n_kept:
-        used("kept", f"{n_kept} finished trainings of other seeds in {partial}, for a run that asks for them")
+        used("kept", f"{n_kept} finished trainings of other seeds or settings in {partial}")
 
 
 def trained(
