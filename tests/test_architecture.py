@@ -28,6 +28,7 @@ FLOORS = {
     "sercache.progress": 1,
     "sercache.units": 1,
     "sercache.transcripts": 1,
+    "sercache.trained_on": 1,
     "sercache.encoders": 2,
     "sercache.stores": 2,
     "sercache.datasets": 2,

@@ -14,11 +14,11 @@ from sercache import advice, catalog, settings, stores
 from sercache import encoders as encoder_room
 from sercache.commands._console import columns, terminal_width
 from sercache.datasets import CorpusInfo
-from sercache.errors import UnknownNameError
+from sercache.errors import DamagedStoreError, UnknownNameError
 from sercache.evaluation.solving import is_solved
 from sercache.experiment.origin import extract_command, known_origin
-from sercache.extraction import skips
-from sercache.progress import say, used
+from sercache.extraction import skips, training_record
+from sercache.progress import say, used, warn
 from sercache.protocols import DEVS, PROTOCOLS
 from sercache.published.head import head_defaults
 from sercache.recipe import Recipe
@@ -84,6 +84,11 @@ def _describe_store(folder: Path) -> None:
     used("encoder", spec.shown)
     for key, value in spec.identity.items():
         used("", f"{key}: {value}")
+    try:
+        if trained := training_record(store):
+            used("", str(trained))
+    except DamagedStoreError as fault:  # the last line shows the command that mends it
+        warn(str(fault))
     used("states", " ".join(spec.states))
     rate = "word pieces" if spec.is_text else f"{spec.sample_rate / spec.hop:g} frames/s"
     used("shape", f"D = {spec.dim}, {rate}, {spec.dtype}, clip {spec.clip}")

@@ -41,11 +41,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from sercache import catalog, clips, settings
-from sercache.encoders import _checkpoint
+from sercache import catalog, clips, settings, trained_on
+from sercache.encoders import _checkpoint, _weight_files
 from sercache.encoders._modules import missing_named
 from sercache.encoders._windows import windowed as windowed
 from sercache.errors import EncoderError, UnknownNameError
+from sercache.trained_on import TrainedOn
 
 if TYPE_CHECKING:
     import torch
@@ -145,13 +146,28 @@ def load_tail(name: str, boundary: str, states: Sequence[str], *, revision: str 
     return module
 
 
-def export(name: str, folder: Path, tail: nn.Module, *, revision: str | None = None) -> None:
+def export(
+    name: str, folder: Path, tail: nn.Module, trained: TrainedOn, *, revision: str | None = None
+) -> None:
     """Write ``name`` with the trained blocks of ``tail`` in place, as a folder that ``load`` takes.
 
+    ``trained`` says what they were trained on; it lies beside the weights, with their digest.
     Raises as ``load_tail`` does.
     """
     family, source, _ = _resolve(name, revision)
     family.export(source, folder, tail, revision=revision)
+    trained_on.write(trained, folder, _weight_files.weights_sha256(_weight_files.weight_files(folder)))
+
+
+def training_record(name: str, *, revision: str | None = None) -> TrainedOn | None:
+    """What the weights of ``load(name)`` were trained on, of those that ``export`` wrote; None of others.
+
+    Raises EncoderError where the record is damaged, or of other weights than lie beside it.
+    """
+    family, source, _ = _resolve(name, revision)
+    if not hasattr(family, "export"):
+        return None
+    return _checkpoint.record_of(_checkpoint.locate(source, revision))
 
 
 def modality(encoder: Encoder) -> Literal["audio", "text"]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sercache import trained_on
 from sercache.audio import RESAMPLER
 from sercache.encoders import _modules, _schema
 from sercache.encoders._weight_files import (
@@ -89,7 +90,7 @@ def _snapshot(hub_id: str, revision: str | None, weights: bool, also: Sequence[s
     fetch = functools.partial(snapshot_download, hub_id, revision=revision)
     named = f"{hub_id} at revision {revision}" if revision else hub_id
     try:
-        small = [*_CONFIGS, "adapter_config.json", *also]
+        small = [*_CONFIGS, "adapter_config.json", trained_on.FILE, *also]
         folder = Path(fetch(allow_patterns=[*small, *SAFE] if weights else small))
         if weights and not any(folder.glob("*.safetensors")):
             folder = Path(fetch(allow_patterns=[*small, *TORCH]))
@@ -163,6 +164,15 @@ def identity(checkpoint: Checkpoint, family: str, preprocessing: Mapping[str, An
     }
 
 
+def record_of(checkpoint: Checkpoint) -> trained_on.TrainedOn | None:
+    """What the checkpoint says that its weights were trained on; None where it does not. Raises EncoderError."""
+    path = checkpoint.folder / trained_on.FILE
+    check_own(path)
+    if not path.exists():
+        return None
+    return trained_on.read(checkpoint.folder, weights_sha256(weight_files(checkpoint.folder)))
+
+
 def with_precision(record: Mapping[str, Any], precision: str) -> dict[str, Any]:
     """An identity for weights in ``precision``, which is named where it changes the numbers."""
     return dict(record) if precision == _EXACT else {**record, "precision": precision}
@@ -170,7 +180,8 @@ def with_precision(record: Mapping[str, Any], precision: str) -> dict[str, Any]:
 
 def write(model: Any, checkpoint: Checkpoint, folder: Path) -> None:
     """Write a stock module as a folder, with the preprocessor's files of the checkpoint that it came from."""
-    model.save_pretrained(folder)
+    with _quiet():
+        model.save_pretrained(folder)
     for name in _CONFIGS[1:]:
         if (checkpoint.folder / name).exists():
             shutil.copyfile(checkpoint.folder / name, folder / name)

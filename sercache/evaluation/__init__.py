@@ -33,6 +33,7 @@ from sercache.evaluation.material import Extra, Material, gather
 from sercache.evaluation.published import differences, fewer_updates
 from sercache.evaluation.scores import confusion, run_record, summarise
 from sercache.evaluation.solving import is_solved, solved
+from sercache.evaluation.trained_encoders import check_encoders, encoder_records, recordings_of
 from sercache.evaluation.trainings import How, Member, Progress, trainings
 from sercache.evaluation.unheard import check_initial, recordings, unheard
 from sercache.recipe import Published, Recipe, Setup
@@ -111,7 +112,9 @@ def evaluate(
     """
     options, how = dict(head_options or {}), how or How()
     test_on = test_on if how.test else ()
-    check_unseen(how.started_from, [extra.corpus for extra in test_on])
+    trained_before = encoder_records((store, *beside))
+    encoders = tuple(each.recorded for each in trained_before)
+    check_unseen([*how.started_from, *encoders], [extra.corpus for extra in test_on])
     started, clock = datetime.now(UTC), time.perf_counter()
     used = setup_as_used(setup, corpus, store, seeds=seeds, task=task)
     material = gather(
@@ -120,9 +123,10 @@ def evaluate(
     )  # fmt: skip
     heard = recordings(material, corpus)
     if heard is not None:
-        heard = (*heard, *(how.heard_before or ()))
+        heard = (*heard, *(how.heard_before or ()), *recordings_of(trained_before))
     material = unheard(material, heard, used.duplicates)
     remarks = check_initial(material, corpus, how.heard_before, used.duplicates)
+    remarks += check_encoders(material, corpus, trained_before, used.duplicates)
     used = replace(used, test_on=tuple(f"{e.corpus.name}:{part.task}" for e, part in material.elsewhere))
     head = check(head_class, material, used, recipe, options)
     if on_plan:
@@ -150,7 +154,10 @@ def evaluate(
         seeds=used.seeds,
         layer_weights_are=meaning_of(head),
         started_from=how.started_from,
-        heard=None if how.heard_before is None else heard,
+        encoders_trained=encoders,
+        heard=None
+        if how.heard_before is None or any(e.record.heard is None for e in trained_before)
+        else heard,
         **_results(trained, material, how, remarks),
         **provenance(corpus, (store, *beside), material, used, recipe, head),
         experiment=experiment,

@@ -28,9 +28,10 @@ from sercache.evaluation.scores import (
     summarise,
     undefined,
 )
+from sercache.evaluation.trained_encoders import encoder_records
 from sercache.evaluation.unheard import unheard_part
 from sercache.recipe import Setup
-from sercache.report.record import Elsewhere, Prediction, Report, Run, StartRecord
+from sercache.report.record import Elsewhere, Prediction, Report, Run, StartRecord, TrainedEncoder
 from sercache.training import predict
 from sercache.views import MEMORY_SHARE, AnyView, FeatureView, Scaling, beside, free_memory
 
@@ -110,14 +111,14 @@ def _notes(extra: Extra, part: Part, setup: Setup, classes: Sequence[str]) -> li
     return notes
 
 
-def check_unseen(started_from: Sequence[StartRecord], corpora: Collection[Corpus]) -> None:
-    """Raises SettingsError where a run that gave initial weights has seen one of the corpora."""
-    for each in started_from:
+def check_unseen(before: Sequence[StartRecord | TrainedEncoder], corpora: Collection[Corpus]) -> None:
+    """Raises SettingsError where a run that gave initial weights or trained an encoder has seen one of the corpora."""
+    for each in before:
         for corpus in corpora:
             if any(corpus.is_called(*seen) for seen in each.seen):
                 raise SettingsError(
-                    f"{each.run}, which gives initial weights, was trained on {corpus.name}: testing on it is no test; "
-                    f"leave {corpus.name} out of what is tested on"
+                    f"{each.whose} was trained on {corpus.name}: testing on it is no test; leave {corpus.name} out of "
+                    "what is tested on"
                 )
 
 
@@ -148,7 +149,10 @@ def evaluate_elsewhere(
             f"this run was trained on {extra.corpus.name}{which}: what it says of it is no test; its own test parts "
             "are in the run"
         )
-    check_unseen(report.started_from, [extra.corpus])
+    own = encoder_records((extra.store, *extra.beside))
+    before: list[StartRecord | TrainedEncoder] = [*report.started_from, *report.encoders_trained]
+    before += [each.recorded for each in own]
+    check_unseen(before, [extra.corpus])
     setup = setup_of(report.setup)
     outputs = report.targets or report.classes
     budget = int(MEMORY_SHARE * free_memory()) if budget is None else budget

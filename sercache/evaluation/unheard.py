@@ -48,7 +48,7 @@ def unheard_part(name: str, part: Part, heard: Sequence[Recording] | None, dupli
         line = f"{name}: whether training heard any of its recordings is not known (digests of audio are not recorded)"
         return replace(part, remarks=(line,))
     known = {each.audio: each for each in heard}
-    found = {id: known[key] for id in part.labels for key in _keys(part.audio, id) if key in known}
+    found = {id: known[key] for id in part.labels for key in keys_of(part.audio, id) if key in known}
     if not found:
         return replace(
             part, remarks=(f"{name}: none of its recordings was heard in training (checked by audio)",)
@@ -89,7 +89,7 @@ def check_initial(
     if audio is None or not known:
         return ()
     tested = sorted({id for fold in material.folds for id in fold.test})
-    found = {id: known[key] for id in tested for key in _keys(audio, id) if key in known}
+    found = {id: known[key] for id in tested for key in keys_of(audio, id) if key in known}
     if not found:
         return ()
     id, equal = next(iter(found.items()))
@@ -102,5 +102,6 @@ def check_initial(
     return (f"{line}; they are counted (duplicates keep), though they are no test",)
 
 
-def _keys(audio: Mapping[str, tuple[str, ...]], id: str) -> list[str]:
+def keys_of(audio: Mapping[str, tuple[str, ...]], id: str) -> list[str]:
+    """What the recordings of an utterance are told by."""
     return [digest[:_DIGITS] for digest in audio.get(id, ())]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sercache import encoders, files
+from sercache import encoders, files, trained_on
 from sercache.errors import SettingsError
 from sercache.evaluation.describe import setup_of
+from sercache.evaluation.trained_encoders import training_of
 from sercache.experiment.finding import is_same
 from sercache.progress import used
 from sercache.recipe import Setup, inputs
@@ -45,6 +46,8 @@ def run(
         )
     states = select(spec.get("encoder_states") or spec["states"], setup.states)
     tail = encoders.load_tail(encoder, boundary, states, revision=revision)
+    before = encoders.training_record(encoder, revision=revision)
+    trained = training_of(report, one, folder.resolve().name, before)
     weights = runs.read_tensors(runs.weights_path(folder, one.fold, one.seed))
     prefix = f"{tail_name(number - 1)}."
     tail.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
@@ -52,8 +55,9 @@ def run(
         files.new_folder(out) as temporary,
         files.write_faults_named(out, "choose another folder with --out"),
     ):
-        encoders.export(encoder, temporary, tail, revision=revision)
+        encoders.export(encoder, temporary, tail, trained, revision=revision)
     used("encoder", f"{encoder}, trained from {boundary} up, fold {one.fold}, seed {one.seed}")
+    used("", f"{trained}; {trained_on.FILE} tells later commands")
     used("written", f"{out}; use it as --encoder {out}")
 
 

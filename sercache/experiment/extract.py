@@ -24,7 +24,14 @@ from sercache import (
 )
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder
-from sercache.errors import AudioError, SercacheError, SettingsError, UnknownNameError
+from sercache.errors import (
+    AudioError,
+    DiskSpaceError,
+    FileError,
+    SercacheError,
+    SettingsError,
+    UnknownNameError,
+)
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.filling import carry_out, place_of, plan_for
 from sercache.experiment.origin import known_origin, write_origin
@@ -147,8 +154,12 @@ def work(
         _say_served(request, root, spec, corpus)
         return
     n_stored = len(plan.done)
+    trained = encoders.training_record(request.encoder, revision=request.revision)
+    if trained is not None:
+        used("", f"{trained}: no later test counts these as unseen")
     if plan.pending:
         writer = stores.create(folder, spec, request.store_format)
+        extraction.record_training(folder, trained)
         write_origin(folder, _origin(request, root))
         result = _encode(plan, encoder, writer, request, hands)
         say(_summary(result, spec, folder))
@@ -159,6 +170,10 @@ def work(
         n_stored += result.n_encoded + result.n_copied
     else:
         say(f"nothing to do: all {len(plan.done)} entries are in {folder}")
+        try:
+            extraction.record_training(folder, trained)
+        except (DiskSpaceError, FileError) as fault:  # the disk may be read-only
+            warn(f"what the encoder was trained on is not recorded beside its features: {fault}")
         if not known_origin(folder):
             with suppress(SercacheError):  # the disk may be read-only
                 write_origin(folder, _origin(request, root))

@@ -6,7 +6,14 @@
 from sercache.extraction.compute import device_of
 from sercache.extraction.crew import Hand, crew, extract_together
 from sercache.extraction.memory import frame_budget, threads
-from sercache.extraction.notes import is_finished, mark_finished, record_skips, skips
+from sercache.extraction.notes import (
+    is_finished,
+    mark_finished,
+    record_skips,
+    record_training,
+    skips,
+    training_record,
+)
 from sercache.extraction.plan import Piece, Plan, feature_spec, make_plan
 from sercache.extraction.run import Extraction, extract, real_time_factor
 
@@ -26,6 +33,8 @@ __all__ = [
     "mark_finished",
     "real_time_factor",
     "record_skips",
+    "record_training",
     "skips",
     "threads",
+    "training_record",
 ]

@@ -1,4 +1,4 @@
-"""Small files beside a store: what could not be encoded, and whether an extraction came to its end."""
+"""Small files beside a store: what could not be encoded, what its encoder was trained on, whether it is finished."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from sercache import advice, trained_on
 from sercache.datasets import Skipped
 from sercache.errors import DamagedStoreError
-from sercache.stores import notes_folder, read_note, write_note
+from sercache.stores import FeatureStore, notes_folder, read_note, write_note
+from sercache.trained_on import TrainedOn
 
 _SKIPS = "skipped.json"
 _UNFINISHED = "unfinished"
@@ -50,3 +52,36 @@ def record_skips(folder: Path, skipped: Sequence[Skipped]) -> None:
 def skips(folder: Path) -> dict[str, str]:
     """Entries that the last extraction into ``folder`` could not encode: id -> reason. Raises DamagedStoreError."""
     return read_note(folder, _SKIPS)
+
+
+def record_training(folder: Path, record: TrainedOn | None) -> None:
+    """Write what the encoder was trained on beside the features that it makes; None leaves what is known of it."""
+    if record is None:
+        return
+    value = record.to_json()
+    with suppress(DamagedStoreError):
+        if read_note(folder, trained_on.FILE) == value:  # nothing is touched: the disk may be read-only
+            return
+    write_note(folder, trained_on.FILE, value)
+
+
+def training_record(store: FeatureStore) -> TrainedOn | None:
+    """What the encoder of a store was trained on; None where it is not one that a run trained.
+
+    Raises DamagedStoreError, also where a record that was damaged was set aside.
+    """
+    path = notes_folder(store.path) / trained_on.FILE
+    again = f"run the extraction once more, which writes it: {advice.command('info', store.path)} shows the command"
+    if not path.exists():
+        if (path.parent / "damaged" / path.name).exists():
+            raise DamagedStoreError(
+                f"{path} was damaged, and what the encoder was trained on is not known; {again}"
+            )
+        return None
+    try:
+        found = TrainedOn.from_json(read_note(store.path, trained_on.FILE))
+    except ValueError as fault:
+        raise DamagedStoreError(f"{path} is damaged: {fault}; {again}") from fault
+    if found.weights_sha256 != store.spec.identity.get("weights_sha256"):
+        raise DamagedStoreError(f"{path} is of other weights than made this store; {again}")
+    return found

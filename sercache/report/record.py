@@ -114,6 +114,9 @@ class Recording:
     """Of its utterance."""
     audio: str
     """First digits of the digest of its samples."""
+    by: str = ""
+    """``encoder`` for what an encoder of the run had been trained on before; empty for its own trainings, and those
+    that gave initial weights."""
 
 
 @dataclass(frozen=True)
@@ -203,9 +206,42 @@ class StartRecord:
         known = (*self.releases, *[""] * (len(self.corpora) - len(self.releases)))
         return tuple(zip(self.corpora, known, strict=True))
 
+    @property
+    def whose(self) -> str:
+        """What it is, in a sentence on what it was trained on."""
+        return f"{self.run}, which gives initial weights,"
+
     def __str__(self) -> str:
         of = f" of {self.part}" if self.part else ""
         return f"initial weights{of} from {self.run} ({self.head} on {self.corpora[0]})"
+
+
+@dataclass(frozen=True)
+class TrainedEncoder:
+    """An encoder below the heads whose weights runs had trained before it was extracted with."""
+
+    encoder: str
+    """As the report calls it."""
+    weights_sha256: str
+    trained_by: str
+    """The last of these runs, and what it was, in words."""
+    corpora: tuple[str, ...]
+    """All that its weights have seen."""
+    releases: tuple[str, ...]
+    """Of these corpora; empty where not known."""
+
+    @property
+    def seen(self) -> tuple[tuple[str, str], ...]:
+        """Name and release of these corpora."""
+        return tuple(zip(self.corpora, self.releases, strict=True))
+
+    @property
+    def whose(self) -> str:
+        """What it is, in a sentence on what it was trained on."""
+        return f"the encoder {self.encoder}"
+
+    def __str__(self) -> str:
+        return f"the encoder {self.encoder} was trained by {self.trained_by}"
 
 
 @dataclass(frozen=True)
@@ -275,8 +311,11 @@ class Report:
     """Other corpora whose utterances were in every training part."""
     started_from: tuple[StartRecord, ...] = ()
     """Earlier runs that gave the initial weights; not known of runs before this was recorded."""
+    encoders_trained: tuple[TrainedEncoder, ...] = ()
+    """Those of its encoders that had been trained by runs; not known of runs before this was recorded."""
     heard: tuple[Recording, ...] | None = None
-    """What any of its trainings heard, and those that gave initial weights; None where it was not recorded."""
+    """What any of its trainings heard, those that gave initial weights, and those that trained its encoders; None
+    where it was not recorded."""
     targets: tuple[str, ...] = ()
     """What each value is, where the task gives numbers; ``classes`` is empty then."""
     elsewhere: tuple[Elsewhere, ...] = ()
@@ -340,9 +379,12 @@ class Report:
 
     @property
     def seen(self) -> tuple[tuple[str, str], ...]:
-        """Name and release of the corpora that its weights have seen: of the folds, added, of initial weights."""
+        """Name and release of the corpora that its weights have seen: of the folds, added, of initial weights, of
+        its encoders.
+        """
         own = [(about["name"], about.get("release", "")) for about in (self.corpus, *self.also_trained)]
-        return tuple(dict.fromkeys([*own, *(pair for each in self.started_from for pair in each.seen)]))
+        before: list[StartRecord | TrainedEncoder] = [*self.started_from, *self.encoders_trained]
+        return tuple(dict.fromkeys([*own, *(pair for each in before for pair in each.seen)]))
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -396,6 +438,7 @@ class Report:
                 "confusion": tuple(tuple(row) for row in values["confusion"]),
                 "also_trained": tuple(values.get("also_trained", ())),
                 "started_from": tuple(_start(each) for each in values.get("started_from", ())),
+                "encoders_trained": tuple(_encoder(each) for each in values.get("encoders_trained", ())),
                 "heard": None
                 if values.get("heard") is None
                 else tuple(Recording(**r) for r in values["heard"]),
@@ -441,6 +484,11 @@ def _run(record: Mapping[str, Any]) -> Run:
 def _start(record: Mapping[str, Any]) -> StartRecord:
     lists = {name: tuple(record.get(name, ())) for name in ("corpora", "releases")}
     return StartRecord(**{**record, **lists})
+
+
+def _encoder(record: Mapping[str, Any]) -> TrainedEncoder:
+    lists = {name: tuple(record[name]) for name in ("corpora", "releases")}
+    return TrainedEncoder(**{**record, **lists})
 
 
 def _prediction(record: Mapping[str, Any]) -> Prediction:

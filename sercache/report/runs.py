@@ -145,11 +145,11 @@ def _write(report: Report, folder: Path) -> None:
 
 
 def _write_heard(path: Path, heard: Sequence[Recording]) -> None:
-    """One line for each recording: its corpus, utterance and digest."""
+    """One line for each recording: its corpus, utterance and digest, and ``encoder`` where that heard it before."""
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(("corpus", "id", "audio"))
-        table.writerows((each.corpus, each.id, each.audio) for each in heard)
+        table.writerow(("corpus", "id", "audio", "by"))
+        table.writerows((each.corpus, each.id, each.audio, each.by) for each in heard)
 
 
 def _read_heard(path: Path) -> list[dict[str, str]] | None:

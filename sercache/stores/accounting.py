@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from sercache import trained_on
 from sercache.errors import DamagedStoreError
 from sercache.stores import checked_json, commits, formats, roster, schema, stock
 from sercache.stores.contract import Damage
@@ -14,7 +15,7 @@ from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
 from sercache.stores.stock import View
 
-NOTES = ("origin.json", "skipped.json")
+NOTES = ("origin.json", "skipped.json", trained_on.FILE)
 """Small files beside the records, each with its checksum."""
 
 

@@ -1,0 +1,159 @@
+"""Encoders that runs trained before features were extracted with them: what they heard is no test of anything.
+
+The record of an exported encoder travels beside its weights, then beside the features (``sercache.trained_on``). It is
+judged as that of runs that gave initial weights is: by names and releases of corpora, and by digests of the audio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sercache import extraction
+from sercache.datasets import Corpus
+from sercache.errors import SettingsError
+from sercache.evaluation.material import Material
+from sercache.evaluation.unheard import keys_of
+from sercache.protocols import Fold
+from sercache.report.record import Recording, Report, Run, TrainedEncoder
+from sercache.stores import FeatureStore
+from sercache.trained_on import TrainedOn, Tuning
+
+_BY = "encoder"
+
+
+@dataclass(frozen=True, eq=False)
+class EncoderRecord:
+    """What the encoder of one store was trained on."""
+
+    encoder: str
+    record: TrainedOn
+
+    @property
+    def recorded(self) -> TrainedEncoder:
+        """What a report says of it."""
+        return TrainedEncoder(
+            self.encoder,
+            self.record.weights_sha256,
+            ", then ".join(map(str, self.record.tunings)),
+            tuple(name for name, _ in self.record.corpora),
+            tuple(release for _, release in self.record.corpora),
+        )
+
+
+def encoder_records(stores: Iterable[FeatureStore]) -> tuple[EncoderRecord, ...]:
+    """One for each encoder among these stores that a run trained. Raises DamagedStoreError."""
+    found: dict[str, EncoderRecord] = {}
+    for store in stores:
+        record = extraction.training_record(store)
+        if record is not None:
+            found.setdefault(record.weights_sha256, EncoderRecord(store.spec.shown, record))
+    return tuple(found.values())
+
+
+def recordings_of(records: Iterable[EncoderRecord]) -> tuple[Recording, ...]:
+    """What these encoders heard, as far as it is known."""
+    return tuple(
+        Recording(corpus, id, digest, _BY)
+        for each in records
+        for corpus, ids in (each.record.heard or {}).items()
+        for id, digests in ids.items()
+        for digest in digests
+    )
+
+
+def check_encoders(
+    material: Material, corpus: Corpus, records: Sequence[EncoderRecord], duplicates: str | None
+) -> tuple[str, ...]:
+    """A remark for each of these encoders: whether it heard what the folds test.
+
+    Raises SettingsError where it did, or may have, and nobody said to keep that.
+    """
+    if not any(fold.test for fold in material.folds):
+        return tuple(str(each.recorded) for each in records)
+    return tuple(_check(material, corpus, each, duplicates) for each in records)
+
+
+def _check(material: Material, corpus: Corpus, encoder: EncoderRecord, duplicates: str | None) -> str:
+    heard, about = encoder.record.heard, str(encoder.recorded)
+    called = [name for name, release in encoder.record.corpora if corpus.is_called(name, release)]
+    if heard is None:
+        line = f"{about}, and what that heard is not recorded"
+        if not called:
+            return f"{line}: whether it heard any test utterance is not known"
+        line = f"{line}: it may have heard any test utterance of {corpus.name}"
+    else:
+        found = _heard_tests(material, called, heard)
+        if not found:
+            return f"{about}; it heard none of the test utterances (checked by id and audio)"
+        n_tested = len({id for fold in material.folds for id in fold.test})
+        shown = ", ".join(_named(material.folds, found)[:3])
+        id, before = next(iter(found.items()))
+        line = (
+            f"{about}: that heard {len(found)} of {n_tested} test utterances, first: {id} = {before} "
+            f"(folds that test such: {shown})"
+        )
+    if duplicates == "keep":
+        return f"{line}; they are counted (duplicates keep), though they are no test"
+    raise SettingsError(
+        f"{line}; test what it did not hear (--protocol fixed:FILE names the parts), take another encoder, or count "
+        "these with --duplicates keep"
+    )
+
+
+def _heard_tests(
+    material: Material, called: Collection[str], heard: Mapping[str, Mapping[str, tuple[str, ...]]]
+) -> dict[str, str]:
+    """Test utterances that are among ``heard``: id -> corpus and utterance there."""
+    audio = material.main.audio or {}
+    known = {
+        digest: f"{name} {id}" for name, ids in heard.items() for id, own in ids.items() for digest in own
+    }
+    by_id = {id: f"{name} {id}" for name in called for id in heard.get(name, ())}
+    found: dict[str, str] = {}
+    for id in sorted({id for fold in material.folds for id in fold.test}):
+        before = next((known[key] for key in keys_of(audio, id) if key in known), by_id.get(id))
+        if before is not None:
+            found[id] = before
+    return found
+
+
+def _named(folds: Sequence[Fold], found: Collection[str]) -> list[str]:
+    """Names of the folds that test some of these."""
+    return [fold.name for fold in folds if not set(found).isdisjoint(fold.test)]
+
+
+def training_of(report: Report, run: Run, folder: str, before: TrainedOn | None) -> TrainedOn:
+    """What the encoder of one training of a run heard: all that any of them did but what its fold held out.
+
+    ``before`` is what the encoder had been trained on when the run began; ``folder`` the run's name. The digest of
+    the weights is to be filled in.
+    """
+    tuning = Tuning(folder, report.head, report.corpus["name"], run.fold, run.seed, _experiment(report))
+    corpora = [*(before.corpora if before else ()), *report.seen]
+    heard: dict[str, dict[str, tuple[str, ...]]] | None = None
+    if report.heard is not None and (before is None or before.heard is not None):
+        heard = {name: dict(ids) for name, ids in (before.heard or {}).items()} if before else {}
+        for each in _heard_in(report, run.fold):
+            own = heard.setdefault(each.corpus, {})
+            own[each.id] = tuple(dict.fromkeys((*own.get(each.id, ()), each.audio)))
+    return TrainedOn("", (*(before.tunings if before else ()), tuning), tuple(dict.fromkeys(corpora)), heard)
+
+
+def _heard_in(report: Report, fold: str) -> list[Recording]:
+    """What the trainings of one fold heard."""
+    tested = {each.id for each in report.predictions if each.fold == fold}
+    name, heard = report.corpus["name"], report.heard or ()
+    held_out = [each for each in heard if each.by != _BY and each.corpus == name and each.id in tested]
+    # Trainings that keep duplicates apart leave out what equals a test recording, under whatever id.
+    apart = {each.audio for each in held_out} if report.setup.get("duplicates") == "apart" else set()
+    gone = set(held_out)
+    return [
+        each
+        for each in heard
+        if each not in gone and not (each.by != _BY and each.corpus == name and each.audio in apart)
+    ]
+
+
+def _experiment(report: Report) -> str:
+    return report.experiment.digest if report.experiment else ""

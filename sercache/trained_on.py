@@ -1,0 +1,161 @@
+"""What the weights of an encoder were trained on: a record beside the weights, and beside the features they make.
+
+An encoder that ``sercache export`` writes carries the record of the recordings that it heard. It decides no number,
+so that it is no part of an encoder's identity: the digest of the weights says whose record it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sercache import files
+from sercache.errors import EncoderError, FileError
+
+FILE = "trained_on.json"
+"""Its name, in the folder of an encoder and among the notes of a store."""
+
+SCHEMA = 1
+
+Heard = Mapping[str, Mapping[str, tuple[str, ...]]]
+"""Digests of what was heard (see sercache.evaluation.unheard): corpus -> utterance -> those of its pieces."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """A training that changed the weights."""
+
+    run: str
+    """Name of its folder."""
+    head: str
+    corpus: str
+    """That its folds were made of."""
+    fold: str
+    seed: int
+    experiment: str = ""
+    """Digest of all that decided it but fold and seed; empty where it is not known."""
+
+    def __str__(self) -> str:
+        return f"{self.run} ({self.head} on {self.corpus}, fold {self.fold}, seed {self.seed})"
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """What the weights of an encoder were trained on."""
+
+    weights_sha256: str
+    """Of the weights that this is said of."""
+    tunings: tuple[Tuning, ...]
+    """The trainings that changed them, one after another."""
+    corpora: tuple[tuple[str, str], ...]
+    """Name and release of each corpus; an empty release is not known."""
+    heard: Heard | None
+    """Recordings of train and dev parts; None where they are not known."""
+
+    def __str__(self) -> str:
+        what = "recordings that are not known"
+        if self.heard is not None:
+            what = ", ".join(f"{len(ids)} recordings of {name}" for name, ids in self.heard.items())
+        return f"trained by {', then '.join(map(str, self.tunings))} on {what or 'no recording'}"
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values, with the schema version."""
+        record = asdict(self)
+        if self.heard is not None:
+            record["heard"] = {
+                name: {id: list(own) for id, own in ids.items()} for name, ids in self.heard.items()
+            }
+        lists = {"tunings": list(record["tunings"]), "corpora": [list(pair) for pair in self.corpora]}
+        return {"schema": SCHEMA, **record, **lists}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> TrainedOn:
+        """The record that ``to_json`` wrote. Raises ValueError where it is anything else."""
+        if record.get("schema") != SCHEMA:
+            raise ValueError(f"schema {record.get('schema')!r}, this sercache reads {SCHEMA}")
+        wanted = {"schema", *cls.__dataclass_fields__}
+        if set(record) != wanted:
+            raise ValueError(f"fields {', '.join(sorted(record))}, expected {', '.join(sorted(wanted))}")
+        if not isinstance(record["weights_sha256"], str) or not record["weights_sha256"]:
+            raise ValueError(f"weights_sha256 is {record['weights_sha256']!r}, expected a digest")
+        tunings = tuple(_tuning(each) for each in _list(record["tunings"], "tunings"))
+        corpora = tuple(_pair(each) for each in _list(record["corpora"], "corpora"))
+        heard = record["heard"]
+        return cls(record["weights_sha256"], tunings, corpora, None if heard is None else _heard(heard))
+
+
+def write(record: TrainedOn, folder: Path, weights_sha256: str) -> None:
+    """Write the record of these weights into their folder. Raises FileError."""
+    files.write_json(folder / FILE, replace(record, weights_sha256=weights_sha256).to_json())
+
+
+def read(folder: Path, weights_sha256: str) -> TrainedOn | None:
+    """What is said of the weights in an encoder's folder; None where nothing is.
+
+    Raises EncoderError where the record is damaged or of other weights.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    remedy = (
+        f"export the encoder again, or remove {FILE} if these are weights that nothing here was trained on"
+    )
+    try:
+        found = TrainedOn.from_json(files.read_json(path, remedy))
+    except FileError as fault:
+        raise EncoderError(str(fault)) from fault
+    except ValueError as fault:
+        raise EncoderError(f"{path} is damaged: {fault}; {remedy}") from fault
+    if found.weights_sha256 != weights_sha256:
+        raise EncoderError(
+            f"{path} is of other weights (sha256 {found.weights_sha256[:16]}) than lie beside it "
+            f"({weights_sha256[:16]}), so that what these were trained on is not known; {remedy}"
+        )
+    return found
+
+
+def _tuning(value: object) -> Tuning:
+    names = set(Tuning.__dataclass_fields__)
+    if not isinstance(value, dict) or set(value) != names:
+        raise ValueError(f"tunings hold {value!r}, expected objects with {', '.join(sorted(names))}")
+    for name, one in value.items():
+        kind = int if name == "seed" else str
+        if not isinstance(one, kind) or isinstance(one, bool):
+            raise ValueError(f"{name} of a tuning is {one!r}, expected {kind.__name__}")
+    return Tuning(**value)
+
+
+def _pair(value: object) -> tuple[str, str]:
+    if not isinstance(value, list) or len(value) != 2 or not all(isinstance(each, str) for each in value):
+        raise ValueError(f"corpora hold {value!r}, expected a name and a release")
+    return value[0], value[1]
+
+
+def _heard(value: object) -> Heard:
+    return {
+        name: {
+            id: tuple(_text(digest) for digest in _list(digests, f"heard of {id}"))
+            for id, digests in _object(ids, f"heard of {name}").items()
+        }
+        for name, ids in _object(value, "heard").items()
+    }
+
+
+def _object(value: object, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} is {type(value).__name__}, expected an object")
+    return value
+
+
+def _list(value: object, what: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{what} is {type(value).__name__}, expected a list")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"a digest is {value!r}, expected text")
+    return value
