@@ -6,7 +6,7 @@ import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sercache import catalog, datasets, encoders, evaluation, extraction, recipe, settings, stores, text
 from sercache.datasets import Corpus
@@ -16,12 +16,16 @@ from sercache.experiment.filling import carry_out, place_of, plan_for
 from sercache.experiment.setup import TrainOptions, check_inputs, chosen_setup
 from sercache.experiment.train import head_class
 from sercache.extraction import words
+from sercache.head import of_class
 from sercache.progress import bar
 from sercache.published.head import head_options, published_of
 from sercache.report import tables
 from sercache.report.record import Report
 from sercache.stores import FeatureStore
 from sercache.stores.spec import DType
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def read_corpus(
@@ -107,7 +111,7 @@ def open_store(folder: str | Path) -> FeatureStore:
 
 
 def train(
-    head: str,
+    head: str | type[nn.Module],
     store: FeatureStore,
     corpus: Corpus,
     *,
@@ -118,8 +122,9 @@ def train(
     device: str = "auto",
     **setup: Any,
 ) -> Report:
-    """Train a head from the store over folds and seeds.
+    """Train a head from the store over folds and seeds: one of ``sercache heads``, a file of yours, or a class.
 
+    What the file of a class does not say (sercache.head.Declared) is the plain recipe and the corpus' own protocol.
     ``setup`` names fields of sercache.recipe.Setup (``protocol``, ``dev``, ``states``, ``frames``,
     ``normalise``, ``max_frames``, ``task``, ``target``, ``finetune_from``) or ``seeds`` (how many); the rest is as
     published. Blocks that are trained are those of the checkpoint ``encoder``.
@@ -127,7 +132,12 @@ def train(
     what they are on the command line (``egemaps:all:frames``); every trained head also predicts all of the
     corpora of ``test_on``. Raises what the command line reports.
     """
-    module = catalog.load("sercache.heads", head)
+    module = (
+        catalog.load("sercache.heads", head)
+        if isinstance(head, str)
+        else of_class(head, _usual(corpus, store))
+    )
+    head = head if isinstance(head, str) else catalog.called(head.__name__)
     more = beside or {}
     request = TrainOptions(
         head=head, settings=recipe_changes, head_options=options, beside=tuple(more), **setup
@@ -149,6 +159,19 @@ def train(
         test_on=[evaluation.Extra(other, its_store) for other, its_store in test_on],
         device=settings.resolve_device(device),
         published=published_of(module, published),
+    )
+
+
+def _usual(corpus: Corpus, store: FeatureStore) -> recipe.Setup:
+    """How a head of no paper reads this store and is judged on this corpus."""
+    protocol = corpus.info.default_protocol
+    return recipe.Setup(
+        encoder=store.spec.shown,
+        dataset=corpus.name,
+        protocol=protocol,
+        dev="none" if protocol.startswith("fixed:") else "next",
+        states="all",
+        frames=store.spec.frames,
     )
 
 

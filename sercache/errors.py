@@ -15,6 +15,10 @@ class UnknownNameError(SercacheError):
     """A head, corpus, encoder, state, task or protocol that does not exist."""
 
 
+class ContractError(SercacheError):
+    """A head, corpus or encoder from outside that cannot be loaded or does not keep its contract."""
+
+
 class SettingsError(SercacheError):
     """An option, environment variable or configuration file that cannot be used."""
 

@@ -31,7 +31,8 @@ from tolerances import adam
 from torch import Tensor, nn
 
 from sercache import catalog
-from sercache.evaluation.solving import is_solved, solve
+from sercache.evaluation.solving import solve
+from sercache.head import is_solved
 from sercache.heads import mlp, weighted_dense
 from sercache.nn import masked_mean
 from sercache.recipe import Recipe

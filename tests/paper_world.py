@@ -12,8 +12,7 @@ import soundfile
 import text_helpers
 import transformers
 import wenet_helpers
-from corpus_trees import TREES, msp_improv_block
-from corpus_trees._tools import write_text, write_wav
+from corpus_trees import TREES, msp_improv_block, write_text, write_wav
 from encoder_helpers import save, shake, tiny_config
 
 CORPORA = (

@@ -14,6 +14,7 @@ FLOORS = {
     "sercache.advice": 1,
     "sercache.catalog": 1,
     "sercache.recipe": 1,
+    "sercache.head": 1,
     "sercache.record": 1,
     "sercache.nn": 1,
     "sercache.metrics": 1,

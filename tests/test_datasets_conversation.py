@@ -6,7 +6,7 @@ import unicodedata
 
 import corpus_trees
 import pytest
-from corpus_trees._tables import MELD_FOLDERS
+from corpus_trees import MELD_FOLDERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -14,10 +14,10 @@ from sercache import advice, catalog, settings, stores
 from sercache import encoders as encoder_room
 from sercache.commands._console import columns, terminal_width
 from sercache.datasets import CorpusInfo
-from sercache.errors import DamagedStoreError, UnknownNameError
-from sercache.evaluation.solving import is_solved
+from sercache.errors import DamagedStoreError
 from sercache.experiment.origin import extract_command, known_origin
 from sercache.extraction import skips, training_record
+from sercache.head import is_solved
 from sercache.progress import say, used, warn
 from sercache.protocols import DEVS, PROTOCOLS
 from sercache.published.head import head_defaults
@@ -207,13 +207,9 @@ def _or_dash(value: object) -> object:
 
 def encoders(name: str | None) -> None:
     """List the short names, or say what one stands for. Raises UnknownNameError."""
-    known = encoder_room.short_names()
-    if name is not None and name not in known:
-        raise UnknownNameError(catalog.unknown("encoder", name, sorted(known)))
+    known = encoder_room.short_names() if name is None else encoder_room.named(name)
     rows: list[tuple[str, str, str]] = [("name", "source", "family")]
-    rows += [
-        (each, source, family) for each, (family, source) in sorted(known.items()) if name in (None, each)
-    ]
+    rows += [(each, source, family) for each, (family, source) in sorted(known.items())]
     for line in columns(rows, spare=1):
         say(line)
     if name is None:
@@ -221,10 +217,9 @@ def encoders(name: str | None) -> None:
             "a Hugging Face id or a local folder of these families works too: --encoder org/name, --encoder folder"
         )
         return
-    module = catalog.load("sercache.encoders", known[name][0])
-    for constant in ("NOTE", "LICENCE"):
-        if getattr(module, constant, ""):
-            used(constant.lower(), getattr(module, constant))
+    [(family, _)] = known.values()
+    for what, text in encoder_room.remarks(family).items():
+        used(what, text)
 
 
 def heads(name: str | None) -> None:

@@ -54,7 +54,7 @@ def run(request: MapOptions) -> None:
     Raises SettingsError for a head without vectors, MissingFeaturesError, and what ``gather`` raises.
     """
     report = runs.load(request.run)
-    check_embeds(report.head)  # before anything is read
+    check_embeds(*report.head_source)  # before anything is read
     one = member(report, request.run, request.fold, request.seed)
     if request.by == "predicted" and not report.classes:
         raise SettingsError(f"{request.run} predicts numbers, which are no groups; choose another --by")
@@ -82,7 +82,7 @@ def _vectors(
     known = settings.load()
     setup, extra = _material(request, report)
     specs = [each.spec for each in (extra.store, *extra.beside)]
-    kind = head_class(catalog.load("sercache.heads", report.head), setup, specs)
+    kind = head_class(catalog.load("sercache.heads", *report.head_source), setup, specs)
     here = replace(setup, task=extra.task, target=None, protocol="all", dev="none")
     part = gather(extra.corpus, extra.store, here, beside=extra.beside).main
     view = normalised(part.inputs, scalings_of(request.run, report).get(one.fold, ()))

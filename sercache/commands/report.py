@@ -83,7 +83,7 @@ def _with_scope(report: Report) -> Report:
     if report.standardises is not None:
         return report
     try:
-        return with_scope(report, catalog.load("sercache.heads", report.head).Head)
+        return with_scope(report, catalog.load("sercache.heads", *report.head_source).Head)
     except UnknownNameError:
         return report
 

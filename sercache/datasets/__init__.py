@@ -1,24 +1,18 @@
 """Corpora as their owners distribute them: one public module per corpus.
 
-A module ``<name>.py`` registers ``--dataset <name>`` and defines
-
-``INFO``
-    a CorpusInfo: what ``sercache datasets <name>`` shows.
-``read(root: Path) -> Corpus``
-    reads labels and names, never the samples. Raises CorpusError where ``root`` is not the corpus.
-
-A reader of corpora of one's own (``INFO.own``) takes what it is to be called, ``read(root, name="")``, and has
-
-``holds(root: Path) -> bool``
-    whether what lies there is for this reader.
+A module ``<name>.py`` registers ``--dataset <name>`` and is a ``Reader``; that of any corpus of its kind
+(``INFO.own``) is an ``OwnReader``.
 
 What differs from the published tables is in ``Corpus.warnings``; ``check(corpus)`` says it in full.
 """
 
 from __future__ import annotations
 
-from sercache.datasets._check import Check, check
+from sercache.datasets._check import Check, assemble, check
+from sercache.datasets._examples._tools import write_wav as write_tone
+from sercache.datasets._named import read_named
 from sercache.datasets._own import Named, named, read, reader_at, readers, split_task, unknown
+from sercache.datasets._reader import OwnReader, Reader
 from sercache.datasets._records import (
     Corpus,
     CorpusInfo,
@@ -34,16 +28,21 @@ __all__ = [
     "Corpus",
     "CorpusInfo",
     "Named",
+    "OwnReader",
     "Published",
     "Rating",
+    "Reader",
     "Skipped",
     "Subset",
     "Utterance",
+    "assemble",
     "check",
     "named",
     "read",
+    "read_named",
     "reader_at",
     "readers",
     "split_task",
     "unknown",
+    "write_tone",
 ]

@@ -7,6 +7,7 @@ or is called after where it lies.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -16,7 +17,7 @@ from types import ModuleType
 
 from sercache import advice, catalog
 from sercache.datasets._records import Corpus
-from sercache.errors import CorpusError, UnknownNameError
+from sercache.errors import ContractError, CorpusError, UnknownNameError
 
 _PACKAGE = "sercache.datasets"
 _SEPARATORS = ":,="
@@ -34,18 +35,22 @@ class Named:
     """What ``--dataset`` says."""
 
     reader: str
-    """Empty where only the name of a corpus of one's own is said."""
+    """As the catalogue takes it; empty where only the name of a corpus of one's own is said."""
     name: str
     """Empty where a corpus of one's own is to be called as it calls itself."""
+    is_own: bool = True
+    """Whether it is a corpus of one's own, which a reader takes by any name."""
 
 
 def named(text: str) -> Named:
-    """``emodb``, ``<reader>``, ``<reader>:<name>`` or ``<name>`` taken apart.
+    """``emodb``, ``./my_corpus.py``, ``<reader>``, ``<reader>:<name>`` or ``<name>`` taken apart.
 
-    Raises UnknownNameError for a name given to a corpus that has one, CorpusError for one that cannot be used.
+    Raises UnknownNameError for a name given to a corpus that has one, CorpusError for one that cannot be used,
+    ContractError for a file that cannot be loaded.
     """
     reader, colon, name = text.partition(":")
-    if reader not in catalog.names(_PACKAGE):
+    reader = catalog.absolute(reader)
+    if not _is_reader(reader):
         if colon:
             raise UnknownNameError(
                 catalog.unknown("reader of a corpus of your own", reader, sorted(readers()))
@@ -53,10 +58,10 @@ def named(text: str) -> Named:
         return Named("", normal(text))
     own = catalog.load(_PACKAGE, reader).INFO.own
     if not colon:
-        return Named(reader, "" if own else reader)
+        return Named(reader, "" if own else catalog.shown(reader), own)
     if not own:
         raise UnknownNameError(
-            f"{reader} is a corpus itself, got {text!r}; a name behind a colon goes with "
+            f"{catalog.shown(reader)} is a corpus itself, got {text!r}; a name behind a colon goes with "
             f"{' or '.join(sorted(readers()))}"
         )
     return Named(reader, checked(name))
@@ -65,18 +70,46 @@ def named(text: str) -> Named:
 def split_task(text: str) -> tuple[str, str | None]:
     """``DATASET[:TASK]`` taken apart, where DATASET may be ``<reader>:<name>``."""
     first, _, rest = text.partition(":")
-    if first in catalog.names(_PACKAGE) and rest and catalog.load(_PACKAGE, first).INFO.own:
+    if _is_reader(first) and rest and catalog.load(_PACKAGE, first).INFO.own:
         name, _, rest = rest.partition(":")
         first = f"{first}:{name}"
     return first, rest or None
 
 
 def read(text: str, root: Path) -> Corpus:
-    """The corpus that ``--dataset`` says, as it lies in ``root``. Raises CorpusError, UnknownNameError."""
+    """The corpus that ``--dataset`` says, as it lies in ``root``.
+
+    Raises CorpusError, UnknownNameError; ContractError for what a reader from outside sercache does wrong.
+    """
     asked = named(text)
-    module = catalog.load(_PACKAGE, asked.reader or reader_at(text, root))
+    reader = asked.reader or reader_at(text, root)
+    module = catalog.load(_PACKAGE, reader)
     corpus: Corpus = module.read(root, asked.name) if module.INFO.own else module.read(root)
-    return corpus
+    if not catalog.digest_of(module.__name__):
+        return corpus
+    return _from_outside(corpus, reader, module)
+
+
+def _from_outside(corpus: Corpus, reader: str, module: ModuleType) -> Corpus:
+    """The corpus of a reader that is not sercache's own, with what ``--dataset`` takes for it.
+
+    Raises ContractError where it is called otherwise than its reader: nothing that is made of it could be found again.
+    """
+    name = catalog.shown(reader)
+    if not isinstance(corpus, Corpus):
+        raise ContractError(
+            f"read of {name} gives {type(corpus).__name__}, expected a sercache.datasets.Corpus"
+        )
+    if (corpus.reader or corpus.name) != name:
+        raise ContractError(
+            f"the corpus that {reader} reads is called {corpus.reader or corpus.name!r}, expected {name!r} as its file "
+            "is; give Corpus that name"
+        )
+    return dataclasses.replace(
+        corpus,
+        file=Path(reader) if catalog.is_file(reader) else None,
+        reader_sha256=catalog.digest_of(module.__name__),
+    )
 
 
 def readers() -> dict[str, ModuleType]:
@@ -148,6 +181,11 @@ def of_table(table: Path) -> str:
     """What a corpus is called after where its table lies: the table's name, or that of its folder."""
     place = table.absolute()
     return place.parent.name if place.stem.lower() in _PLAIN_TABLES else place.stem
+
+
+def _is_reader(name: str) -> bool:
+    """Whether the catalogue has a corpus or reader of this name, or it is the path of a file."""
+    return catalog.is_file(name) or name in catalog.names(_PACKAGE)
 
 
 def _is_taken(name: str) -> bool:

@@ -150,6 +150,10 @@ class Corpus:
     """Of a corpus of one's own: what reads it (``manifest``); empty where that is called as the corpus is."""
     table: Path | None = None
     """The file that lists it, where that is what ``--root`` takes."""
+    file: Path | None = None
+    """The user's file that reads it, where that is no part of sercache or of an installed package."""
+    reader_sha256: str = ""
+    """Of the file that reads it, where that is not sercache's own."""
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
@@ -163,7 +167,10 @@ class Corpus:
     @property
     def dataset(self) -> str:
         """What ``--dataset`` takes for it."""
-        return f"{self.reader}:{self.name}" if self.reader else self.name
+        reader = str(self.file) if self.file else self.reader
+        if not self.reader:
+            return reader or self.name
+        return f"{reader}:{self.name}"
 
     def goes_by(self, name: str, release: str) -> bool:
         """Whether a store or run that says this name and release is of this corpus.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from sercache.datasets._examples import _acted
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Utterance
@@ -67,3 +68,6 @@ def _utterance(path: Path) -> Utterance | str | None:
         # Whether emotions share texts is not established; utterance 20 is improvised by each speaker.
         sentence="" if match["text"] == "20" else emotion + match["text"],
     )
+
+
+example = _acted.aesdd

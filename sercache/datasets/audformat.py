@@ -11,6 +11,7 @@ from typing import Any
 from sercache.datasets import _ids
 from sercache.datasets._alike import of_one_spelling
 from sercache.datasets._check import assemble
+from sercache.datasets._examples import _tables
 from sercache.datasets._files import find_root
 from sercache.datasets._labels import FOUR, canonical
 from sercache.datasets._names import Names
@@ -212,3 +213,6 @@ def _tasks(utterances: Sequence[Utterance]) -> dict[str, dict[str, str]]:
     names = sorted({u.raw_label for u in utterances})
     four = {raw: name for raw in names if (name := canonical(raw)) in FOUR and name}
     return {"emotion": {name: name for name in names}} | ({"4class": four} if four else {})
+
+
+example = _tables.audformat

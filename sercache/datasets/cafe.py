@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from sercache.datasets._examples import _acted
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Subset, Utterance
@@ -112,3 +113,6 @@ def _utterance(path: Path) -> Utterance | None:
         sex="M" if int(match["actor"]) % 2 else "F",
         sentence=match["text"],
     )
+
+
+example = _acted.cafe

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sercache.datasets._examples import _acted
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Utterance
@@ -77,3 +78,6 @@ def _utterance(path: Path) -> Utterance | None:
         language="zh",
         sentence=path.stem,
     )
+
+
+example = _acted.casia

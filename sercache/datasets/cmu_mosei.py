@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sercache.datasets._check import assemble
+from sercache.datasets._examples import _tables
 from sercache.datasets._files import child, find_root, walk
 from sercache.datasets._labels import canonical, four_class
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Utterance
@@ -134,3 +135,6 @@ def _transcripts(path: Path) -> dict[tuple[float, float], str]:
         except (ValueError, IndexError):
             continue
     return found
+
+
+example = _tables.cmu_mosei

@@ -6,6 +6,7 @@ import dataclasses
 import re
 from pathlib import Path
 
+from sercache.datasets._examples import _acted
 from sercache.datasets._files import child
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
@@ -138,3 +139,6 @@ def _votes(root: Path) -> dict[str, tuple[Rating, ...]]:
                 ratings.append(Rating(column, tuple(_VOTES[letter] for letter in letters)))
         found[_whole(row.get("FileName", ""))] = tuple(ratings)
     return found
+
+
+example = _acted.cremad

@@ -14,6 +14,7 @@ from pathlib import Path
 from sercache import files
 from sercache.datasets import manifest
 from sercache.datasets._demo_script import EMOTIONS, SPEAKERS, Line, script
+from sercache.datasets._examples import _tables
 from sercache.datasets._records import Corpus, CorpusInfo, Subset, Utterance
 from sercache.errors import CorpusError, MissingExtraError
 
@@ -176,3 +177,6 @@ def _write_table(path: Path, lines: list[Line]) -> None:
             who, file = line.speaker, f"wav/{line.id}.wav"
             row = [line.id, file, line.emotion, who.name, who.session, line.text, line.language, who.sex]
             writer.writerow([*row, line.sentence])
+
+
+example = _tables.demo

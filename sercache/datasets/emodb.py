@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from sercache.datasets._examples import _acted
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Utterance
@@ -117,3 +118,6 @@ def _gold_standard(root: Path) -> set[str] | None:
             "which tells the classic 535 utterances from the 281 others; unpack the whole release"
         )
     return stems
+
+
+example = _acted.emodb

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from sercache.datasets._examples import _acted
 from sercache.datasets._files import check_folder, walk
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
@@ -135,3 +136,6 @@ def _texts(path: Path) -> dict[str, str]:
         if words and _NAME.fullmatch(name):
             found[name] = " ".join(words)
     return found
+
+
+example = _acted.esd

@@ -7,6 +7,7 @@ from math import isfinite
 from pathlib import Path
 
 from sercache.datasets._check import assemble
+from sercache.datasets._examples import _tables
 from sercache.datasets._files import child, find_root, shown, walk
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Utterance
 from sercache.datasets._text import read_table
@@ -105,3 +106,6 @@ def _utterance(row: dict[str, str], part: str, clips: dict[str, Path]) -> Uttera
         language="en",
         soft_label=shares,
     )
+
+
+example = _tables.hume_prosody

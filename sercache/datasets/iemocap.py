@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sercache.datasets import _iemocap_text as text
 from sercache.datasets._check import assemble
+from sercache.datasets._examples import _iemocap
 from sercache.datasets._files import child, entries, find_root, shown
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Subset, Utterance
 from sercache.errors import CorpusError
@@ -253,3 +254,6 @@ def _transcripts(session: Path) -> dict[str, str]:
 
 def _texts(folder: Path) -> list[Path]:
     return [p for p in entries(folder) if p.suffix.lower() == ".txt" and p.is_file()]
+
+
+example = _iemocap.iemocap

@@ -11,6 +11,7 @@ from pathlib import Path
 from sercache import text
 from sercache.datasets import _alike, _ids, _rows
 from sercache.datasets._check import assemble
+from sercache.datasets._examples import _tables
 from sercache.datasets._files import entries
 from sercache.datasets._labels import FOUR, canonical
 from sercache.datasets._names import Names
@@ -331,3 +332,6 @@ def _columns(rows: Rows, table: Path) -> list[str]:
     if rows.rows and "label" not in rows.columns:
         found.append(f"{table.name} has no column label: features can be extracted, heads cannot be trained")
     return found
+
+
+example = _tables.manifest

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from sercache.datasets._check import assemble
+from sercache.datasets._examples import _tables
 from sercache.datasets._files import check_folder, not_found, shown, walk
 from sercache.datasets._labels import four_class
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Utterance
@@ -76,7 +77,7 @@ def read(root: Path) -> Corpus:
     Raises CorpusError where the tables or all clips are missing.
     """
     check_folder(root, "meld")
-    tables = _tables(root)
+    tables = _part_tables(root)
     if not tables:
         raise CorpusError(f"meld: {not_found(root, 'the tables train_sent_emo.csv, dev_…, test_…')}")
     clips, places = _clips(root)
@@ -98,7 +99,7 @@ def read(root: Path) -> Corpus:
     return assemble("meld", root, INFO, utterances, skipped, release="1.0", warnings=warnings)
 
 
-def _tables(root: Path) -> dict[str, Path]:
+def _part_tables(root: Path) -> dict[str, Path]:
     """The table of each part, wherever below ``root`` an archive left it; of several the one nearest the root."""
     found: dict[str, Path] = {}
     for path in sorted(walk(root, frozenset({".csv"})), key=lambda p: (len(p.parts), p)):
@@ -149,3 +150,6 @@ def _utterance(row: dict[str, str], part: str, clips: dict[str, Path], looked: s
         transcript=row.get("Utterance") or None,
         language="en",
     )
+
+
+example = _tables.meld

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from sercache.datasets._examples import _acted
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Subset, Utterance
@@ -86,3 +87,6 @@ def _utterance(path: Path) -> Utterance | None:
         sex=voice if voice in "FM" else "",
         sentence=word,
     )
+
+
+example = _acted.mesd

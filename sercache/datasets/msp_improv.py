@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sercache.datasets._check import assemble
+from sercache.datasets._examples import _tables
 from sercache.datasets._files import child, entries, find_root, walk
 from sercache.datasets._labels import canonical, four_class
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Rating, Skipped, Subset, Utterance
@@ -182,3 +183,6 @@ def _utterance(
         attributes=attributes,
         ratings=ratings,
     )
+
+
+example = _tables.msp_improv

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sercache.datasets import _msp_podcast_text as text
 from sercache.datasets._check import assemble
+from sercache.datasets._examples import _tables
 from sercache.datasets._files import child, entries, find_root, ignored
 from sercache.datasets._labels import canonical, four_class
 from sercache.datasets._records import Corpus, CorpusInfo, Rating, Skipped, Utterance
@@ -179,3 +180,6 @@ def _utterance(row: text.Row, path: Path) -> Utterance:
         sex={"male": "M", "female": "F"}.get(row.sex.lower(), ""),
         attributes={name: v for name, v in values.items() if not math.isnan(v)} or None,
     )
+
+
+example = _tables.msp_podcast

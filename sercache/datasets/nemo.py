@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from sercache.datasets._examples import _acted
 from sercache.datasets._files import check_folder, walk
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
@@ -82,3 +83,6 @@ def _utterance(path: Path, texts: Mapping[str, str]) -> Utterance | None:
         sex="F" if match["speaker"] in _WOMEN else "M",
         sentence=match["text"],
     )
+
+
+example = _acted.nemo

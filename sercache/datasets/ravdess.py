@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
+from sercache.datasets._examples import _acted
 from sercache.datasets._labels import canonical, four_class
 from sercache.datasets._named import read_named
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Subset, Utterance
@@ -170,3 +171,6 @@ def _utterance(path: Path) -> Utterance | str | None:
         sex="M" if int(match["actor"]) % 2 else "F",
         sentence=match["statement"],
     )
+
+
+example = _acted.ravdess

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from sercache.datasets._examples import _acted
 from sercache.datasets._files import check_folder, walk
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
@@ -83,3 +84,6 @@ def _utterance(path: Path, transcripts: Mapping[str, Path]) -> Utterance | None:
         language="fa",
         sex=match["sex"],
     )
+
+
+example = _acted.shemo

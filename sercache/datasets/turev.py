@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from sercache.datasets._examples import _acted
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Utterance
@@ -63,3 +64,6 @@ def _utterance(path: Path) -> Utterance | str | None:
         language="tr",
         sentence=match["word"],
     )
+
+
+example = _acted.turev

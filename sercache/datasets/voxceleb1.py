@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from sercache.datasets._check import assemble
+from sercache.datasets._examples import _tables
 from sercache.datasets._files import find_root, walk
 from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Utterance
 from sercache.datasets._text import read_lines
@@ -82,3 +83,6 @@ def _sexes(path: Path) -> dict[str, str]:
         return {}
     rows = (line.split("\t") for line in read_lines(path))
     return {row[0]: row[2].upper() for row in rows if len(row) > 2 and row[2] in ("m", "f")}
+
+
+example = _tables.voxceleb1

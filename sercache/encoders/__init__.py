@@ -43,9 +43,13 @@ import numpy as np
 
 from sercache import catalog, clips, settings, trained_on
 from sercache.encoders import _checkpoint, _weight_files
+from sercache.encoders._computed import Computed as Computed
+from sercache.encoders._computed import Feature as Feature
+from sercache.encoders._computed import computed_identity as computed_identity
+from sercache.encoders._computed import computed_place as computed_place
 from sercache.encoders._modules import missing_named
 from sercache.encoders._windows import windowed as windowed
-from sercache.errors import EncoderError, UnknownNameError
+from sercache.errors import ContractError, EncoderError, UnknownNameError
 from sercache.trained_on import TrainedOn
 
 if TYPE_CHECKING:
@@ -104,17 +108,21 @@ def load(
     precision: str = "float32",
     clip: str = "none",
 ) -> Encoder:
-    """The encoder that ``name`` means: a short name, a local folder with config.json, or a hub id.
+    """The encoder that ``name`` means: a short name, a local folder with config.json, a hub id, or a file of yours.
 
+    A file that has several encoders is named with one behind a colon: ``./my_encoder.py:small``.
     ``clip``: the rule that recordings are cut by, of which windows are the encoder's part (``windowed``).
     Raises UnknownNameError with the nearest names, EncoderError where the checkpoint cannot be had or used,
-    SettingsError for a clip rule that cannot be read or windows that do not suit the encoder.
+    SettingsError for a clip rule that cannot be read or windows that do not suit the encoder, ContractError for what
+    comes from outside sercache and cannot be loaded.
     """
     rule = clips.parse(clip)
     family, source, shown = _resolve(name, revision)
     with missing_named(shown):
         encoder: Encoder = family.load(source, revision=revision, device=device, precision=precision)
     encoder.name = shown
+    if catalog.digest_of(family.__name__):
+        encoder.identity = _with_code(encoder.identity, family)
     return windowed(encoder, rule)
 
 
@@ -126,7 +134,13 @@ def identify(name: str, *, revision: str | None = None) -> dict[str, Any]:
     family, source, shown = _resolve(name, revision)
     with missing_named(shown):
         record: dict[str, Any] = family.identify(source, revision=revision)
-    return record
+    return _with_code(record, family)
+
+
+def _with_code(identity: Mapping[str, Any], family: ModuleType) -> dict[str, Any]:
+    """An identity with the digest of the file that computes, where that is not sercache's own."""
+    digest = catalog.digest_of(family.__name__)
+    return {**identity, "code_sha256": digest} if digest else dict(identity)
 
 
 def load_tail(name: str, boundary: str, states: Sequence[str], *, revision: str | None = None) -> nn.Module:
@@ -170,6 +184,29 @@ def training_record(name: str, *, revision: str | None = None) -> TrainedOn | No
     return _checkpoint.record_of(_checkpoint.locate(source, revision))
 
 
+def remarks(family: str) -> dict[str, str]:
+    """What a family of the catalogue asks to be shown, by ``note`` and ``licence``; empty for a file of the user's."""
+    if family not in catalog.names(__name__):
+        return {}
+    module = catalog.load(__name__, family)
+    found = {constant.lower(): str(vars(module).get(constant, "")) for constant in ("NOTE", "LICENCE")}
+    return {what: text for what, text in found.items() if text}
+
+
+def is_local(name: str) -> bool:
+    """Whether a name is the path of something of the user's: a checkpoint's folder, or a file that computes."""
+    return settings.expanded(name).is_dir() or catalog.is_file(name.partition(":")[0])
+
+
+def absolute(name: str) -> str:
+    """What ``load`` takes for the same encoder from any folder: paths are made absolute."""
+    file, colon, short = name.partition(":")
+    if catalog.is_file(file):
+        return f"{catalog.absolute(file)}{colon}{short}"
+    folder = settings.expanded(name)
+    return str(folder.absolute()) if folder.is_dir() else name
+
+
 def modality(encoder: Encoder) -> Literal["audio", "text"]:
     """What an encoder takes of an utterance: its recording, or its transcript."""
     found: Literal["audio", "text"] = getattr(encoder, "modality", "audio")
@@ -177,20 +214,48 @@ def modality(encoder: Encoder) -> Literal["audio", "text"]:
 
 
 def short_names() -> dict[str, tuple[str, str]]:
-    """Short name -> (family, where it comes from), over all families."""
-    return {
-        short: (family, source)
-        for family, module in _families().items()
-        for short, source in module.SHORT_NAMES.items()
-    }
+    """Short name -> (family, where it comes from), over all families.
+
+    Raises ContractError where a package from outside brings a short name that there is already.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for family, module in _families().items():
+        for short, source in module.SHORT_NAMES.items():
+            if short in found:
+                raise ContractError(
+                    f"{short} is an encoder of {found[short][0]} and of {family}, expected one: uninstall the package "
+                    f"that brings {family}, or have its encoder renamed"
+                )
+            found[short] = family, source
+    return found
+
+
+def named(name: str) -> dict[str, tuple[str, str]]:
+    """Of ``short_names`` that of one encoder, also of a file of the user's.
+
+    Raises UnknownNameError with the nearest names; ContractError for a file that cannot be loaded.
+    """
+    if catalog.is_file(name.partition(":")[0]):
+        family, _, short = _resolve(name, None)
+        return {short: (catalog.shown(name.partition(":")[0]), family.SHORT_NAMES[short])}
+    known = short_names()
+    if name not in known:
+        raise UnknownNameError(catalog.unknown("encoder", name, sorted(known)))
+    return {name: known[name]}
 
 
 def _families() -> dict[str, ModuleType]:
-    return {name: catalog.load(__name__, name) for name in catalog.names(__name__)}
+    """All families by name, sercache's own first: nothing from outside takes the place of one of these."""
+    own = catalog.own_names(__name__)
+    others = [name for name in catalog.names(__name__) if name not in own]
+    return {name: catalog.load(__name__, name) for name in (*own, *others)}
 
 
 def _resolve(name: str, revision: str | None) -> tuple[ModuleType, str, str]:
     """(family, source for its ``load``, name for people)."""
+    file, colon, short = name.partition(":")
+    if catalog.is_file(file):
+        return _of_file(file, short if colon else None)
     families = _families()
     if folder_of := settings.load().encoders.get(name):
         family, source, _ = _resolve(folder_of, revision)
@@ -210,6 +275,23 @@ def _resolve(name: str, revision: str | None) -> tuple[ModuleType, str, str]:
     if name.count("/") == 1:
         return _family_of(name, revision, families), name, name
     raise UnknownNameError(catalog.unknown("encoder", name, sorted(short_names())))
+
+
+def _of_file(file: str, short: str | None) -> tuple[ModuleType, str, str]:
+    """As ``_resolve``, of a file of the user's; ``short``: which of its encoders."""
+    family = catalog.load(__name__, file)
+    own = family.SHORT_NAMES
+    if taken := sorted(set(own) & set(short_names())):
+        raise ContractError(f"{file} calls an encoder {taken[0]}, which there is already; call it otherwise")
+    if short is None and len(own) != 1:
+        ways = " or ".join(f"{file}:{each}" for each in sorted(own))
+        raise UnknownNameError(
+            f"{file} has {len(own)} encoders, expected one to be named: {ways or 'it has none'}"
+        )
+    chosen = next(iter(own)) if short is None else short
+    if chosen not in own:
+        raise UnknownNameError(catalog.unknown(f"encoder of {file}", chosen, sorted(own)))
+    return family, own[chosen] if family.MODEL_TYPES else chosen, chosen
 
 
 def _family_of(source: str, revision: str | None, families: Mapping[str, ModuleType]) -> ModuleType:

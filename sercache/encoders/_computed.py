@@ -38,7 +38,7 @@ class Feature:
     """Hz."""
 
 
-def identity(feature: Feature, revision: str | None) -> dict[str, Any]:
+def computed_identity(feature: Feature, revision: str | None) -> dict[str, Any]:
     """Identity: the parameters. Raises EncoderError for a revision, which only weights have."""
     if revision is not None:
         raise EncoderError(f"{feature.name} has no weights and so no --revision, got {revision}")
@@ -52,7 +52,7 @@ def identity(feature: Feature, revision: str | None) -> dict[str, Any]:
     }
 
 
-def place(feature: Feature, device: str, precision: str) -> torch.device:
+def computed_place(feature: Feature, device: str, precision: str) -> torch.device:
     """The device by name. Raises EncoderError for one that does not exist, and for less than float32."""
     if precision != "float32":
         raise EncoderError(f"{feature.name} is computed in float32, got --precision {precision}")

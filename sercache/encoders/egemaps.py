@@ -47,13 +47,13 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     if precision != "float32" or device != "cpu":
         raise EncoderError(f"{source} runs in float32 on the CPU, got --device {device} in {precision}")
     feature = _feature(source)
-    record = _computed.identity(feature, revision)
+    record = _computed.computed_identity(feature, revision)
     return _computed.Computed(feature, record, _describer(feature))
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity: feature set, level and version. Raises MissingExtraError, and EncoderError for a revision."""
-    return _computed.identity(_feature(source), revision)
+    return _computed.computed_identity(_feature(source), revision)
 
 
 def feature_names(name: str) -> tuple[str, ...]:

@@ -31,14 +31,14 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     """The encoder. Raises EncoderError for a revision or a precision that it does not have."""
     import torch
 
-    bank = _kaldi.Filterbank(_N_MELS, _computed.place(_FEATURE, device, precision))
+    bank = _kaldi.Filterbank(_N_MELS, _computed.computed_place(_FEATURE, device, precision))
     return _computed.Computed(
         _FEATURE,
-        _computed.identity(_FEATURE, revision),
+        _computed.computed_identity(_FEATURE, revision),
         lambda wave: bank(torch.tensor(wave, device=bank.device)),
     )
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity: the parameters. Raises EncoderError for a revision."""
-    return _computed.identity(_FEATURE, revision)
+    return _computed.computed_identity(_FEATURE, revision)

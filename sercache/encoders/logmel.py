@@ -55,14 +55,14 @@ PARAMETERS = {
 def load(source: str, *, revision: str | None, device: str, precision: str) -> Encoder:
     """The encoder. Raises EncoderError for a revision or a precision that it does not have."""
     feature = _feature(source)
-    place = _computed.place(feature, device, precision)
-    record = _computed.identity(feature, revision)
+    place = _computed.computed_place(feature, device, precision)
+    record = _computed.computed_identity(feature, revision)
     return _computed.Computed(feature, record, log_mel(str(place), centred=source == "logmel"))
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity: the parameters. Raises EncoderError for a revision."""
-    return _computed.identity(_feature(source), revision)
+    return _computed.computed_identity(_feature(source), revision)
 
 
 def centred_frames(n_samples: int) -> int:

@@ -28,13 +28,13 @@ _REACH = 2
 def load(source: str, *, revision: str | None, device: str, precision: str) -> Encoder:
     """The encoder. Raises EncoderError for a revision or a precision that it does not have."""
     feature = _feature()
-    place = _computed.place(feature, device, precision)
-    return _computed.Computed(feature, _computed.identity(feature, revision), _cepstra(str(place)))
+    place = _computed.computed_place(feature, device, precision)
+    return _computed.Computed(feature, _computed.computed_identity(feature, revision), _cepstra(str(place)))
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity: the parameters. Raises EncoderError for a revision."""
-    return _computed.identity(_feature(), revision)
+    return _computed.computed_identity(_feature(), revision)
 
 
 def _feature() -> Feature:

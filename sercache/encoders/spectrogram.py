@@ -34,13 +34,15 @@ _WINDOW, _HOP, _N_FFT = 400, 320, 512
 def load(source: str, *, revision: str | None, device: str, precision: str) -> Encoder:
     """The encoder. Raises EncoderError for a revision or a precision that it does not have."""
     feature = _feature(source)
-    place = _computed.place(feature, device, precision)
-    return _computed.Computed(feature, _computed.identity(feature, revision), _magnitudes(str(place)))
+    place = _computed.computed_place(feature, device, precision)
+    return _computed.Computed(
+        feature, _computed.computed_identity(feature, revision), _magnitudes(str(place))
+    )
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity: the parameters. Raises EncoderError for a revision."""
-    return _computed.identity(_feature(source), revision)
+    return _computed.computed_identity(_feature(source), revision)
 
 
 def _feature(name: str) -> Feature:

@@ -16,6 +16,7 @@ from typing import Any
 
 from torch import nn
 
+from sercache import catalog
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError
 from sercache.evaluation.describe import environment, provenance, setup_as_used, standardises
@@ -32,10 +33,11 @@ from sercache.evaluation.layers import layer_weights, meaning_of
 from sercache.evaluation.material import Extra, Material, gather
 from sercache.evaluation.published import differences, fewer_updates
 from sercache.evaluation.scores import confusion, run_record, summarise
-from sercache.evaluation.solving import is_solved, solved
+from sercache.evaluation.solving import solved
 from sercache.evaluation.trained_encoders import check_encoders, encoder_records, recordings_of
 from sercache.evaluation.trainings import How, Member, Progress, trainings
 from sercache.evaluation.unheard import check_initial, recordings, unheard
+from sercache.head import is_solved, notes_of
 from sercache.recipe import Published, Recipe, Setup
 from sercache.record import Job
 from sercache.report.record import Elsewhere, Prediction, Report, Run
@@ -145,12 +147,13 @@ def evaluate(
         own = differences(published, used, experiment.recipe, experiment.options)
         others = [*map(str, [*own, *fewer_updates(published, used, trained.runs)]), *others]
     return Report(
-        head=head_name,
+        head=catalog.shown(head_name),
+        head_file=catalog.absolute(head_name) if catalog.is_file(head_name) else "",
         options=experiment.options,
         n_parameters=sum(p.numel() for p in head.parameters()),
         recipe=experiment.recipe,
         setup={**_plain(used), "fold_seed": fold_seed},
-        deviations=(*others, *getattr(head, "notes", ()), *_remarks(how), *trained.notes),
+        deviations=(*others, *notes_of(head), *_remarks(how), *trained.notes),
         seeds=used.seeds,
         layer_weights_are=meaning_of(head),
         started_from=how.started_from,

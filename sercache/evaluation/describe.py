@@ -22,12 +22,13 @@ from sercache.errors import RecipeError
 from sercache.evaluation.material import Material
 from sercache.evaluation.parts import Part
 from sercache.evaluation.published import written_out
-from sercache.evaluation.solving import is_solved
 from sercache.evaluation.sound import equal_within, shared_audio
+from sercache.head import Standardises, is_solved
 from sercache.protocols import Fold
 from sercache.recipe import Recipe, Setup
 from sercache.report.record import FoldRecord, Report
 from sercache.stores import FeatureStore
+from sercache.training.finetune import FineTuned
 from sercache.views import FeatureView
 
 _PACKAGES = ("sercache", "torch", "numpy", "transformers", "zarr", "h5py", "scipy", "soxr", "soundfile")
@@ -177,7 +178,8 @@ def standardises(head: nn.Module | type[nn.Module]) -> str:
 
     Raises RecipeError for a scope that there is not.
     """
-    found = str(getattr(getattr(head, "head", head), "standardises", "none"))
+    own = head.head if isinstance(head, FineTuned) else head
+    found = own.standardises if isinstance(own, Standardises) else "none"
     if found not in _INSIDE:
         raise RecipeError(
             f"this head says that it standardises by {found!r}; expected {' or '.join(_INSIDE)}"

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from torch import nn
 
+from sercache import catalog
 from sercache.datasets import Corpus
 from sercache.evaluation.material import Material, Part
-from sercache.evaluation.solving import is_solved
+from sercache.head import is_solved, options_of, version_of
 from sercache.protocols import Fold
 from sercache.recipe import Recipe, Setup, inputs
 from sercache.record import Experiment, Features, Initial, Job, Labelled, digest_of
@@ -40,9 +39,9 @@ def experiment_of(
     added = [(extra.corpus, part.task, extra.language) for extra, part in material.also]
     main = (corpus, material.main.task, None)
     return Experiment(
-        head=head,
+        head=catalog.shown(head),
         head_version=version_of(head_class),
-        options=all_options(head_class, options),
+        options={**options_of(head_class), **options},
         inputs=tuple(
             features_of(view.source.store.spec, view.states, each)
             for view, each in zip(material.main.inputs, own, strict=True)
@@ -60,22 +59,9 @@ def experiment_of(
     )
 
 
-def all_options(head_class: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a head, those that are not given at their defaults."""
-    parameters = list(inspect.signature(head_class).parameters.values())[3:]
-    defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
-    return {**defaults, **options}
-
-
 def all_settings(head_class: Any, recipe: Recipe) -> dict[str, Any]:
     """The recipe of a head, every field; empty for one that is solved."""
     return {} if is_solved(head_class) else asdict(recipe)
-
-
-def version_of(head_class: Any) -> str:
-    """``VERSION`` of the file that defines the head; empty where it has none."""
-    inner = inspect.unwrap(head_class)  # blocks that are trained below it are versioned by TRAINING
-    return str(getattr(sys.modules.get(inner.__module__), "VERSION", ""))
 
 
 def features_of(spec: FeatureSpec, states: Sequence[str], setup: Setup) -> Features:

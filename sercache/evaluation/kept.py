@@ -12,7 +12,6 @@ from torch import nn
 from sercache.datasets import Corpus
 from sercache.evaluation.describe import ids_digest, setup_as_used
 from sercache.evaluation.experiment import (
-    all_options,
     all_settings,
     experiment_of,
     features_of,
@@ -20,6 +19,7 @@ from sercache.evaluation.experiment import (
     version_of,
 )
 from sercache.evaluation.material import Extra, Material, gather
+from sercache.head import options_of
 from sercache.recipe import Recipe, Setup, inputs
 from sercache.record import TRAINING, Experiment, Job
 from sercache.report.record import Elsewhere, Report, StartRecord
@@ -84,7 +84,7 @@ def experiment_differs_in_code(
     now = replace(
         experiment,
         head_version=version_of(head_class),
-        options=all_options(head_class, options),
+        options={**options_of(head_class), **options},
         recipe=all_settings(head_class, recipe),
         training=TRAINING,
     )

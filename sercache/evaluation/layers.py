@@ -8,14 +8,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from sercache.head import Attends, WeighsLayers
 from sercache.training.contract import View, moved
 
 
 def meaning_of(head: nn.Module) -> str:
     """What this head's layer weights are, in a sentence; empty where it has none."""
-    if hasattr(head, "layer_weights"):
+    if isinstance(head, WeighsLayers):
         return "learned share of each state in the weighted sum"
-    if hasattr(head, "attention"):
+    if isinstance(head, Attends):
         return "attention that each state receives: mean over test utterances, heads and queries"
     return ""
 
@@ -27,14 +28,12 @@ def layer_weights(head: nn.Module, view: View | None, device: str = "cpu") -> tu
     keys (specification of Ioannides et al., section 1.6). None for heads with neither, for a single state,
     and for attention without a view.
     """
-    learned, attention = getattr(head, "layer_weights", None), getattr(head, "attention", None)
-    if learned is None and (attention is None or view is None or view.n_layers == 1):
-        return None
     with torch.inference_mode():
-        if learned is not None:
-            shares = learned().double().cpu()
+        if isinstance(head, WeighsLayers):
+            shares = head.layer_weights().double().cpu()
+        elif view is None or view.n_layers == 1 or not isinstance(head, Attends):
+            return None
         else:
-            assert view is not None
             shares = _received(head, view, device)
         shares = shares / shares.sum()
     # Weights of both signs can sum to zero: then there are no shares to speak of.

@@ -1,7 +1,7 @@
 """Heads that are solved, not trained: all folds and seeds of them.
 
-A head with a method ``solve(pooled, labels, seed)`` is given the means (U, L, D) of its training part and the
-classes (U,), and sets its own weights; it has no epochs and needs no dev part.
+Such a head (sercache.head.Solves) is given the means of its training part and sets its own weights; it has no epochs
+and needs no dev part.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from sercache.evaluation.material import Material, fold_views
 from sercache.evaluation.trainings import Member
+from sercache.head import Solves
 from sercache.nn import masked_mean
 from sercache.recipe import Setup
 from sercache.record import Job
@@ -24,11 +25,6 @@ from sercache.training import Fit, build
 from sercache.views import AnyView
 
 _CHUNK = 64
-
-
-def is_solved(head_class: type[nn.Module]) -> bool:
-    """Whether heads of this class are solved instead of trained."""
-    return callable(getattr(head_class, "solve", None))
 
 
 def solved(
@@ -54,7 +50,8 @@ def solve(head: nn.Module, train: AnyView, seed: int) -> Fit:
     started = time.perf_counter()
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
-        head.solve(_pooled(train), torch.tensor(train.labels), seed)  # type: ignore[operator]
+        assert isinstance(head, Solves)
+        head.solve(_pooled(train), torch.tensor(train.labels), seed)
     notes: dict[str, None] = {}
     for each in heard:
         if issubclass(each.category, ConvergenceWarning):

@@ -48,8 +48,8 @@ def _locate(
     dataset: str, flag: Path | None, known: Settings, cache: Path, all_made: Sequence[_Made]
 ) -> tuple[str, Setting]:
     asked = datasets.named(dataset)
-    if asked.reader and asked.name == asked.reader:
-        return dataset, _root_of(asked.name, flag, known, cache, all_made)
+    if not asked.is_own:
+        return dataset, _root_of(asked, flag, known, cache, all_made)
     made = _own_of(asked.reader, asked.name, all_made)
     found = known.root(asked.name or asked.reader, flag)
     if found is not None:
@@ -98,13 +98,14 @@ def is_known(dataset: str, known: Settings, cache: Path) -> bool:
 
 
 def _root_of(
-    name: str, flag: Path | None, known: Settings, cache: Path, all_made: Sequence[_Made]
+    asked: datasets.Named, flag: Path | None, known: Settings, cache: Path, all_made: Sequence[_Made]
 ) -> Setting:
     """The folder of a corpus with a reader of its own. Raises SettingsError."""
+    name = asked.name
     found = known.root(name, flag)
     if found:
         return found
-    if catalog.load("sercache.datasets", name).INFO.generated:
+    if catalog.load("sercache.datasets", asked.reader).INFO.generated:
         return Setting(str(cache / f"{name}-corpus"), "made at first use")
     made = [each for each in all_made if each.name == name]
     if made:

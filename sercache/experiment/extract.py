@@ -308,10 +308,8 @@ def describe_encoder(encoder: Encoder) -> None:
     used("encoder", f"{encoder.name} ({identity.get('source', 'no weights')}{revision})")
     if identity.get("weights_sha256"):
         used("", f"weights sha256 {identity['weights_sha256'][:16]}…, states {' '.join(encoder.states)}")
-    module = catalog.load("sercache.encoders", str(identity["family"]))
-    for constant in ("NOTE", "LICENCE"):
-        if getattr(module, constant, ""):
-            warn(getattr(module, constant))
+    for line in encoders.remarks(str(identity["family"])).values():
+        warn(line)
 
 
 def _print_plan(plan: Plan, encoder: Encoder, folder: Path, speed: float) -> None:
@@ -366,8 +364,7 @@ def _origin(request: ExtractOptions, root: str) -> dict[str, Any]:
     record = {key: value for key, value in asdict(request).items() if value is not None}
     for key in ("cache", "root", "devices"):
         record.pop(key, None)
-    if settings.expanded(request.encoder).is_dir():
-        record["encoder"] = str(settings.expanded(request.encoder).absolute())
+    record["encoder"] = encoders.absolute(request.encoder)
     if request.transcripts is not None:
         record["transcripts"] = str(settings.expanded(request.transcripts).absolute())
     how = text.reading()

@@ -13,7 +13,6 @@ from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, StoreError, UnknownNameError
 from sercache.experiment.origin import is_usual, known_origin
 from sercache.recipe import Setup
-from sercache.settings import expanded
 from sercache.stores.spec import FeatureSpec
 
 
@@ -105,7 +104,7 @@ def serves(spec: FeatureSpec, setup: Setup) -> bool:
 
 def _encoder_test(name: str, revision: str | None) -> Callable[[FeatureSpec], bool]:
     """Whether a store is of this encoder; a folder's weights are hashed once, here."""
-    if expanded(name).is_dir():
+    if encoders.is_local(name):
         identity = encoders.identify(name, revision=revision)
         return lambda spec: spec.identity == identity
     known = encoders.short_names()
@@ -209,7 +208,7 @@ def _at_hand(cache: Path, encoder: str) -> tuple[str, tuple[str, ...]]:
         if encoder not in encoders.short_names() and "/" not in encoder:
             encoder = str(known_origin(folder).get("encoder", encoder))
             break
-    if not known and Path(encoder).expanduser().is_dir():
+    if not known and encoders.is_local(encoder):
         known = encoders.load(encoder).states
     return encoder, known
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sercache import catalog
 from sercache.datasets import Corpus
 from sercache.experiment.finding import holds
+from sercache.head import declared
 from sercache.recipe import Setup, inputs
 from sercache.stores.spec import FeatureSpec
 
@@ -38,7 +39,8 @@ def _published(spec: FeatureSpec, corpus: Corpus) -> Iterator[tuple[str, Setup, 
     """Heads with the input that this encoder is in their set-up for this corpus, and whether they have no paper."""
     for name in catalog.names("sercache.heads"):
         module = catalog.load("sercache.heads", name)
-        for setup in (module.SETUP, *getattr(module, "SETUPS", {}).values()):
+        about = declared(module)
+        for setup in (about.setup, *about.setups.values()):
             own = next((each for each in inputs(setup) if each.encoder == spec.encoder), None)
             if own is not None and setup.dataset == corpus.name:
-                yield name, own, getattr(module, "BASELINE", False)
+                yield name, own, about.baseline

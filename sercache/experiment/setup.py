@@ -10,6 +10,7 @@ from types import ModuleType
 
 from sercache.datasets import Corpus
 from sercache.errors import SettingsError
+from sercache.head import declared
 from sercache.protocols import ALL, RANDOM
 from sercache.published.head import first_seeds
 from sercache.recipe import Setup, inputs
@@ -60,7 +61,7 @@ def chosen_setup(module: ModuleType, request: TrainOptions, corpus: Corpus) -> t
     """
     setup = published = module.SETUP
     if corpus.name != setup.dataset:
-        on_this = getattr(module, "SETUPS", {}).get(corpus.name)
+        on_this = declared(module).setups.get(corpus.name)
         published = on_this or published
         protocol = corpus.info.default_protocol
         setup = on_this or dataclasses.replace(
@@ -91,7 +92,7 @@ def _dev(setup: Setup, protocol: str) -> str:
 
 def check_inputs(module: ModuleType, head: str, setup: Setup) -> None:
     """Raises SettingsError where the head reads more or fewer inputs than the set-up has."""
-    needed, given = getattr(module, "INPUTS", 1), len(inputs(setup))
+    needed, given = declared(module).inputs, len(inputs(setup))
     if needed != given:
         raise SettingsError(
             f"{head} reads {needed} inputs and has {given}: give --beside ENCODER[:STATES[:pooled|frames]] "

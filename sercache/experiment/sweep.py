@@ -24,9 +24,9 @@ from sercache import catalog, files, settings
 from sercache.errors import MissingExtraError, RecipeError, SettingsError
 from sercache.evaluation.kept import UNRECORDED
 from sercache.evaluation.partial import keep_trainings
-from sercache.evaluation.solving import is_solved
 from sercache.experiment import train
 from sercache.experiment.outcome import compared, draw
+from sercache.head import is_solved
 from sercache.progress import used
 from sercache.published.head import head_options, seeds_asked
 from sercache.recipe import Recipe, override

@@ -62,7 +62,7 @@ def run(request: TestOptions) -> tuple[Report, Path]:
     origin = known_origin(extra.store.path)
     setup = dataclasses.replace(setup, encoder=request.encoder or origin.get("encoder", setup.encoder))
     kind = head_class(
-        catalog.load("sercache.heads", report.head),
+        catalog.load("sercache.heads", *report.head_source),
         setup,
         [each.spec for each in (extra.store, *extra.beside)],
     )

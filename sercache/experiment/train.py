@@ -15,7 +15,6 @@ from sercache.errors import RecipeError, SettingsError, StoreError
 from sercache.evaluation import Extra, How, evaluate
 from sercache.evaluation.elsewhere import scaling_tensors
 from sercache.evaluation.partial import settle
-from sercache.evaluation.solving import is_solved
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.cross_corpus import other_corpus
 from sercache.experiment.epochs import epochs_heard
@@ -24,6 +23,7 @@ from sercache.experiment.origin import extract_command
 from sercache.experiment.outcome import finish
 from sercache.experiment.setup import TrainOptions, check_inputs, chosen_setup
 from sercache.experiment.starting import read as read_start
+from sercache.head import is_solved
 from sercache.progress import used, warn
 from sercache.published.head import head_defaults, head_options, published_of
 from sercache.recipe import Published, Recipe, Setup, inputs, override
@@ -255,7 +255,8 @@ def _say_setup(found: Sequence[Found], setup: Setup) -> None:
 
 def default_name(head: str, setup: Setup) -> str:
     """A run's name where the user gives none: head, encoder, corpus."""
-    return f"{head}-{Path(setup.encoder).name}-{catalog.file_name(setup.dataset)}"
+    encoder = catalog.shown(Path(setup.encoder).name)
+    return f"{catalog.shown(head)}-{encoder}-{catalog.file_name(setup.dataset)}"
 
 
 def checked_name(name: str | None) -> str | None:

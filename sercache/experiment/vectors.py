@@ -10,6 +10,7 @@ import torch
 
 from sercache import catalog
 from sercache.errors import SettingsError
+from sercache.head import Embeds
 from sercache.report import record
 from sercache.training.contract import moved
 from sercache.views import AnyView
@@ -40,15 +41,15 @@ def separation(found: LabelledVectors) -> record.Score | None:
     return record.Score(float(mean), None, len(found.labels))
 
 
-def check_embeds(name: str) -> None:
+def check_embeds(name: str, digest: str = "") -> None:
     """Raises SettingsError for a head without vectors of its own, naming those that have some."""
-    if not _embeds(name):
+    if not _embeds(name, digest):
         others = ", ".join(each for each in catalog.names("sercache.heads") if _embeds(each))
         raise SettingsError(f"{name} has no vectors of its own to show; heads that have: {others}")
 
 
-def _embeds(name: str) -> bool:
-    return hasattr(catalog.load("sercache.heads", name).Head, "embed")
+def _embeds(name: str, digest: str = "") -> bool:
+    return issubclass(catalog.load("sercache.heads", name, digest).Head, Embeds)
 
 
 def embedded(head: Any, view: AnyView, device: str) -> tuple[np.ndarray, np.ndarray]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
 from sercache import catalog
 from sercache.errors import RecipeError
+from sercache.head import declared, options_of
 from sercache.recipe import Published, Recipe, Setup, read_value
 
 
 def published_setup(module: ModuleType, dataset: str) -> Setup:
     """What the head was published with on this corpus, else its main set-up moved there."""
-    found: Setup = getattr(module, "SETUPS", {}).get(dataset, module.SETUP)
+    found = declared(module).setups.get(dataset, module.SETUP)
     return found if found.dataset == dataset else dataclasses.replace(found, dataset=dataset, task=None)
 
 
@@ -26,20 +26,21 @@ def published_of(
     options: Mapping[str, Any] | None = None,
 ) -> Published | None:
     """What a head's paper did, by default with the head's own recipe and options; None for a head without a paper."""
-    if getattr(module, "BASELINE", False):
+    about = declared(module)
+    if about.baseline:
         return None
     return Published(
         setup,
         recipe or module.RECIPE,
         {**head_defaults(module), **(options or {})},
-        getattr(module, "OPEN", ()),
-        getattr(module, "UPDATES", None),
+        about.open,
+        about.updates,
     )
 
 
 def seeds_asked(module: ModuleType, dataset: str, n: int | None) -> tuple[int, ...]:
     """The ``n`` seeds of a training on this corpus; None: those of the paper."""
-    setup: Setup = getattr(module, "SETUPS", {}).get(dataset, module.SETUP)
+    setup = declared(module).setups.get(dataset, module.SETUP)
     return setup.seeds if n is None else first_seeds(setup.seeds, n)
 
 
@@ -71,6 +72,4 @@ def head_options(module: ModuleType, pairs: Sequence[str]) -> dict[str, Any]:
 
 def head_defaults(module: ModuleType) -> dict[str, Any]:
     """Options of a head with their defaults: what its constructor takes beyond the shape of its inputs."""
-    parameters = inspect.signature(module.Head).parameters.values()
-    shape = ("n_layers", "dim", "n_outputs")
-    return {each.name: each.default for each in parameters if each.name not in shape}
+    return options_of(module.Head)

@@ -328,6 +328,8 @@ class Report:
     """What papers printed when it was saved, where, and what differs from their systems."""
     environment: Mapping[str, Any] = field(default_factory=dict)
     """Package versions, platform, device."""
+    head_file: str = ""
+    """Where the head's file lay, of one that is no part of sercache or of an installed package."""
     timing: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """When it was run and for how long: the only part that two equal runs may differ in."""
 
@@ -376,6 +378,11 @@ class Report:
         setup = self.setup
         clip = next((f"; {line}" for line in self.deviations if line.startswith("clip ")), "")
         return f"{self.head} on {setup['encoder']}, {self.corpus['name']} ({setup['protocol']}{clip})"
+
+    @property
+    def head_source(self) -> tuple[str, str]:
+        """What the catalogue takes for the head, and the version that the trainings were computed with."""
+        return self.head_file or self.head, self.experiment.head_version if self.experiment else ""
 
     @property
     def seen(self) -> tuple[tuple[str, str], ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,9 +18,7 @@ Inputs = Tensor | tuple[Tensor, ...]
 class View(Protocol):
     """What training reads: U items of L layers and D dims with labels. Pooled views have T = 1.
 
-    More attributes are read where a view has them: ``targets`` (U, C) float32, for tasks that give numbers,
-    ``second`` (U,) int64, classes of a second target (-1: none), and ``features_from``, the view whose
-    features these are, where one only adds to the truth of another's items.
+    A view may also be one of the next three.
     """
 
     @property
@@ -46,16 +44,41 @@ class View(Protocol):
         """Features (B, L, T, D) float32 and mask (B, T) bool, or tuples of them; padding is finite."""
 
 
+@runtime_checkable
+class GivesNumbers(Protocol):
+    """A view of a task that may give numbers."""
+
+    @property
+    def targets(self) -> np.ndarray | None:
+        """Numbers (U, C) float32; None where the task gives classes."""
+
+
+@runtime_checkable
+class GivesSecond(Protocol):
+    """A view with a second target."""
+
+    @property
+    def second(self) -> np.ndarray | None:
+        """Classes (U,) int64, -1 where an item has none; None without a second target."""
+
+
+@runtime_checkable
+class Adds(Protocol):
+    """A view that only adds to the truth of another's items."""
+
+    @property
+    def features_from(self) -> View:
+        """The view whose features these are."""
+
+
 def targets_of(view: View) -> np.ndarray | None:
     """Numbers (U, C) that a view is to be trained on; None where it has classes."""
-    targets: np.ndarray | None = getattr(view, "targets", None)
-    return targets
+    return view.targets if isinstance(view, GivesNumbers) else None
 
 
 def second_of(view: View) -> np.ndarray | None:
     """Classes (U,) of a view's second target, -1 where an item has none; None without one."""
-    second: np.ndarray | None = getattr(view, "second", None)
-    return second
+    return view.second if isinstance(view, GivesSecond) else None
 
 
 def moved(x: Inputs, device: torch.device) -> Inputs:

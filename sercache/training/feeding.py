@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sercache.training.contract import Inputs, View, moved, parts_of, second_of, targets_of
+from sercache.training.contract import Adds, Inputs, View, moved, parts_of, second_of, targets_of
 from sercache.views import BatchMemory, FeatureView, SideBySideView
 
 _CHUNK = 512
@@ -89,8 +89,7 @@ class Resident:
 
 def features_of(view: View) -> View:
     """The view that features are read from, below one that only adds to the truth of its items."""
-    below: View | None = getattr(view, "features_from", None)
-    return view if below is None else features_of(below)
+    return features_of(view.features_from) if isinstance(view, Adds) else view
 
 
 def resident(view: View, device: torch.device, tables: Tables | None = None) -> View:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sercache.head import Embeds, TrainsBelow, notes_of
 from sercache.nn import masked_mean
 
 
@@ -43,14 +44,13 @@ class FineTuned(nn.Module):
         for k, tail in enumerate(tails):
             if tail is not None:
                 self.add_module(tail_name(k), tail)
-        if hasattr(head, "trained_below"):
-            head.trained_below(tuple(tail is not None for tail in tails))  # type: ignore[operator]
-        self.notes = (*getattr(head, "notes", ()), *_notes(tails))
+        if isinstance(head, TrainsBelow):
+            head.trained_below(tuple(tail is not None for tail in tails))
+        self.notes = (*notes_of(head), *_notes(tails))
 
     def tail_of(self, number: int) -> nn.Module | None:
         """The blocks below input ``number``, counted from 0."""
-        found: nn.Module | None = getattr(self, tail_name(number), None)
-        return found
+        return dict(self.named_children()).get(tail_name(number))
 
     def forward(self, x: Any, mask: Any) -> Any:
         """Outputs of the head over the states that the blocks give."""
@@ -58,8 +58,8 @@ class FineTuned(nn.Module):
 
     def embed(self, x: Any, mask: Any) -> Tensor:
         """Vectors (B, D) of heads that have them, over the states that the blocks give."""
-        found: Tensor = self.head.embed(*self._inputs(x, mask))  # type: ignore[operator]
-        return found
+        assert isinstance(self.head, Embeds)
+        return self.head.embed(*self._inputs(x, mask))
 
     def read(self, number: int, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """What the head reads of input ``number``, counted from 0: states (B, L, T, D') and their mask (B, T)."""

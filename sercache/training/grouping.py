@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from sercache.head import Stacks
 from sercache.training.members import Member
 
 _UNSTACKED = (nn.RNNBase, nn.modules.dropout._DropoutNd, nn.MultiheadAttention)
@@ -70,9 +71,10 @@ def can_stack(members: Sequence[Member], padded: bool = False) -> bool:
     ``padded`` allows sequences whose batches are filled up to the longest of an update.
     """
     first = members[0].head
-    declared = getattr(first, "STACKS", False)
+    declared = isinstance(first, Stacks) and first.STACKS
     if any(
-        not getattr(module, "STACKS", True) or (isinstance(module, _UNSTACKED) and not declared)
+        (isinstance(module, Stacks) and not module.STACKS)
+        or (isinstance(module, _UNSTACKED) and not declared)
         for module in first.modules()
     ):
         return False

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from sercache.errors import RecipeError
+from sercache.head import StartsCentres, StartsFrom
 from sercache.training.building import take_over
-from sercache.training.contract import View, parts_of
+from sercache.training.contract import View, parts_of, second_of
 from sercache.training.finetune import FineTuned, tail_name
 
 _HEAD, _TAIL = "head.", f"{tail_name(0)}."
@@ -31,15 +32,16 @@ def start(head: nn.Module, sources: Mapping[str, Mapping[str, Tensor]]) -> None:
         take_over(head, sources[""])
         return
     inner = head.head if isinstance(head, FineTuned) else head
-    takes = getattr(inner, "start_from", None)
-    names = list(inspect.signature(takes).parameters) if takes else []
+    names = list(inspect.signature(inner.start_from).parameters) if isinstance(inner, StartsFrom) else []
     strange = sorted(set(sources) - set(names))
-    if strange:
+    if strange or not isinstance(inner, StartsFrom):
         offer = f"takes {', '.join(names)}" if names else "takes weights of the same head only"
-        raise RecipeError(f"this head {offer}, got initial weights for {strange[0] or 'the whole head'!r}")
+        raise RecipeError(
+            f"this head {offer}, got initial weights for {(strange or [''])[0] or 'the whole head'!r}"
+        )
     own = {name: _part(weights, _HEAD) or dict(weights) for name, weights in sources.items()}
     try:
-        takes(**own)  # type: ignore[misc]
+        inner.start_from(**own)
     except (RuntimeError, KeyError, TypeError) as fault:
         raise RecipeError(
             f"the initial weights do not fit this head ({str(fault).splitlines()[0]}); train the earlier heads "
@@ -59,8 +61,8 @@ def start_centres(head: nn.Module, view: View, device: str = "cpu") -> None:
     Heads without ``start_centres`` and views without a second target are left as they are.
     """
     inner: Any = head.head if isinstance(head, FineTuned) else head
-    second = getattr(view, "second", None)
-    if second is None or not hasattr(inner, "start_centres"):
+    second = second_of(view)
+    if second is None or not isinstance(inner, StartsCentres):
         return
     sums: Tensor | None = None
     counts = np.bincount(second[second >= 0])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
-from corpus_trees._tools import APPLE_DOUBLE, touch, write_text, write_wav
+from sercache.datasets._examples._tools import APPLE_DOUBLE, touch, write_text, write_wav
 
-IEMOCAP_DIALOGUES = {
+IEMOCAP_DIALOGUES: dict[str, tuple[str, ...]] = {
     "impro01": ("neu", "hap", "exc", "sad", "ang", "fru", "xxx"),
     "script01_1": ("neu", "hap", "exc", "sad", "ang", "sur", "oth"),
 }
@@ -19,7 +19,9 @@ _RATER_WORDS = {
 
 def iemocap_dialogues(session: int) -> dict[str, tuple[str, ...]]:
     """Dialogue names of a session and the labels of its turns, odd names included."""
-    found = {f"Ses{session:02d}F_{name}": codes for name, codes in IEMOCAP_DIALOGUES.items()}
+    found: dict[str, tuple[str, ...]] = {
+        f"Ses{session:02d}F_{name}": codes for name, codes in IEMOCAP_DIALOGUES.items()
+    }
     if session == 3:
         found["Ses03M_impro05a"] = ("neu", "hap")
     if session == 5:

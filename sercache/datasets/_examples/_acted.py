@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
-from corpus_trees._tools import APPLE_DOUBLE, LFS_POINTER, flat, touch, write_text, write_wav
+from sercache.datasets._examples._tools import APPLE_DOUBLE, LFS_POINTER, flat, touch, write_text, write_wav
 
 
 def emodb(root: Path, letters: str = "WLEAFTN") -> Path:

@@ -6,9 +6,10 @@ import zlib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import soundfile
+if TYPE_CHECKING:
+    import numpy as np
 
 APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
@@ -16,11 +17,16 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1
 
 @cache
 def _noise(n_samples: int) -> np.ndarray:
+    import numpy as np
+
     return np.random.default_rng(0).normal(0.0, 0.05, n_samples)
 
 
 def write_wav(path: Path, seconds: float = 0.3, rate: int = 16_000) -> Path:
-    """A tone with noise whose pitch depends on the file name, 16-bit mono."""
+    """A tone with noise whose pitch depends on the file name, 16-bit mono; gives the path."""
+    import numpy as np
+    import soundfile
+
     path.parent.mkdir(parents=True, exist_ok=True)
     times = np.arange(round(seconds * rate)) / rate
     pitch = 100 + zlib.crc32(path.name.encode()) % 300
@@ -30,12 +36,14 @@ def write_wav(path: Path, seconds: float = 0.3, rate: int = 16_000) -> Path:
 
 
 def write_text(path: Path, text: str, encoding: str = "utf-8") -> Path:
+    """A file with this text; gives the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text.encode(encoding))
     return path
 
 
 def touch(path: Path, content: bytes = b"") -> Path:
+    """A file with these bytes; gives the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path

@@ -6,9 +6,7 @@ import json
 from itertools import product
 from pathlib import Path
 
-import numpy as np
-
-from corpus_trees._tools import APPLE_DOUBLE, touch, write_text, write_wav
+from sercache.datasets._examples._tools import APPLE_DOUBLE, touch, write_text, write_wav
 
 
 def manifest(root: Path) -> Path:
@@ -155,6 +153,7 @@ MOSEI_NAMES = ["sentiment", "happy", "sad", "anger", "surprise", "disgust", "fea
 def cmu_mosei(root: Path) -> Path:
     """Two videos; every emotion once, one segment without any, one tie, one with a start below zero."""
     import h5py
+    import numpy as np
 
     features = np.zeros((8, 7), dtype=np.float32)
     for k in range(6):
