@@ -57,6 +57,29 @@ def test_cremad(tmp_path):
     assert list(corpus.labels("6class@voice-agreed")) == ["1001_TIE_ANG_XX"]
 
 
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (
+            "pos,fileName,vote",
+            "has no column FileName and no column VoiceVote (it has pos, fileName, vote)",
+        ),
+        ("pos,FileName,vote", "has no column VoiceVote (it has pos, FileName, vote)"),
+        ("pos,FileName,VoiceVote", "has votes of other recordings alone, first: 9999_TIE_ANG_XX"),
+    ],
+)
+def test_a_cremad_table_without_votes_is_told(tmp_path, header, message):
+    root = corpus_trees.cremad(tmp_path)
+    table = root / "processedResults" / "summaryTable.csv"
+    assert not [line for line in cremad.read(root).warnings if table.name in line]
+    table.write_text(f"{header}\n1,9999_TIE_ANG_XX,A\n")
+    corpus = cremad.read(root)
+    (line,) = [line for line in corpus.warnings if table.name in line]
+    assert message in line
+    assert "@voice-agreed labels none" in line
+    assert not any(u.ratings for u in corpus.utterances)
+
+
 @pytest.mark.parametrize("flattened", [False, True])
 def test_savee_in_folders_or_flat(tmp_path, flattened):
     corpus = savee.read(corpus_trees.savee(tmp_path, flattened))
@@ -118,6 +141,20 @@ def test_mesd_has_voices_but_no_speakers(tmp_path):
     folds = make_folds(corpus, corpus.labels(), "leave-one-session-out")
     assert [f.name for f in folds] == ["C", "F", "M"]
     assert not any(f.speakers_disjoint for f in folds)
+
+
+def test_mesd_in_other_spellings(tmp_path):
+    for name in ("anger_f_a_tarde", "Fear_C_B_abajo_arriba", "sadness_m_tarde", "Neutral_M_a_la_tarde"):
+        corpus_trees.write_wav(tmp_path / f"{name}.wav")
+    corpus = mesd.read(tmp_path)
+    assert {u.id: (u.raw_label, u.group, u.sentence) for u in corpus.utterances} == {
+        "Anger_F_A_tarde": ("Anger", "F", "tarde"),
+        "Fear_C_B_abajo_arriba": ("Fear", "C", "abajo_arriba"),
+        "Sadness_M_tarde": ("Sadness", "M", "tarde"),
+        "Neutral_M_A_la_tarde": ("Neutral", "M", "la_tarde"),
+    }
+    assert list(corpus.labels("6class@own-words")) == ["Fear_C_B_abajo_arriba"]
+    assert set(corpus.labels("6class@same-words")) == {"Anger_F_A_tarde", "Neutral_M_A_la_tarde"}
 
 
 @pytest.mark.parametrize("parts", [False, True])

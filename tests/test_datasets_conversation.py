@@ -7,7 +7,7 @@ import unicodedata
 import corpus_trees
 import pytest
 from corpus_trees import MELD_FOLDERS
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sercache.datasets import (
@@ -113,6 +113,7 @@ def test_msp_podcast_rows_that_cannot_be_used(tmp_path):
 @given(st.binary(max_size=200), st.sampled_from(["labels_consensus.csv", "labels.txt"]))
 @settings(max_examples=80, deadline=None)
 def test_msp_podcast_any_bytes(tmp_path_factory, content, name):
+    assume(not content.startswith(b"version https://git-lfs"))  # which is refused as what it is
     path = tmp_path_factory.getbasetemp() / name
     path.write_bytes(b"FileName,EmoClass,EmoAct,EmoVal,EmoDom\n" * name.endswith("csv") + content)
     for row in _msp_podcast_text.read_rows(path, [path], []):
@@ -257,6 +258,58 @@ def test_audformat_codes_are_read_as_their_words_and_close_segments_apart(tmp_pa
     }
     assert "4 recordings have names that the disk spells otherwise" in corpus.warnings[0]
     assert "'anger' (2) and 'Anger' (1) are the class anger" in corpus.warnings[1]
+
+
+MISC = {
+    "word": ("code,emotion,valence\n0,anger,1\n1,happiness,5\n", "      emotion: {}\n      valence: {}\n"),
+    "any name": ("code,label_en,note\n0,Angry,loud\n1,Happy,warm\n", "      label_en: {}\n      note: {}\n"),
+    "only text": ("code,how\n0,wut im bauch\n1,frohsinn\n", "      how: {}\n"),
+}
+
+
+@pytest.mark.parametrize("kind", MISC)
+def test_audformat_codes_whose_words_stand_in_a_misc_table(tmp_path, kind):
+    pytest.importorskip("audformat")
+    root = tmp_path / "db"
+    for name in "ab":
+        corpus_trees.write_wav(root / "wav" / f"{name}.wav")
+    words, columns = MISC[kind]
+    corpus_trees.write_text(
+        root / "db.yaml",
+        "name: coded\nsource: x\nusage: research\nlanguages: [deu]\nschemes:\n"
+        "  code: {dtype: str}\n  emotion: {dtype: str, labels: emotions}\n"
+        "  speaker: {dtype: str, labels: people}\n"
+        f"misc_tables:\n  emotions:\n    levels: {{code: str}}\n    columns:\n{columns}"
+        "  people:\n    levels: {who: str}\n    columns:\n      gender: {}\n"
+        "tables:\n  files:\n    type: filewise\n    columns:\n"
+        "      emotion: {scheme_id: emotion}\n      speaker: {scheme_id: speaker}\n",
+    )
+    corpus_trees.write_text(root / "db.emotions.csv", words)
+    corpus_trees.write_text(root / "db.people.csv", "who,gender\np1,female\np2,male\n")
+    corpus_trees.write_text(root / "db.files.csv", "file,emotion,speaker\nwav/a.wav,0,p1\nwav/b.wav,1,p2\n")
+    corpus = audformat.read(root)
+    expected = [line.split(",")[1] for line in words.splitlines()[1:]]
+    assert [u.raw_label for u in corpus.utterances] == expected
+    assert [(u.speaker, u.sex) for u in corpus.utterances] == [("p1", "F"), ("p2", "M")]
+
+
+def test_audformat_segments_that_cannot_be_are_set_aside(tmp_path):
+    pytest.importorskip("audformat")
+    root = tmp_path / "db"
+    corpus_trees.write_wav(root / "a.wav")
+    corpus_trees.write_text(
+        root / "db.yaml",
+        "name: cut\nsource: x\nusage: research\nlanguages: [deu]\n"
+        "tables:\n  segments:\n    type: segmented\n    columns:\n      emotion: {}\n",
+    )
+    spans = ["0 days 00:00:00.2,0 days 00:00:00.1", "0 days 00:00:00.1,0 days 00:00:00.2"]
+    rows = "".join(f"a.wav,{span},joy\n" for span in spans)
+    corpus_trees.write_text(root / "db.segments.csv", f"file,start,end,emotion\n{rows}")
+    corpus = audformat.read(root)
+    assert [u.id for u in corpus.utterances] == ["a[0.100-0.200]"]
+    assert [each.reason for each in corpus.skipped] == [
+        "expected 0 <= start < end in seconds, got 0.2 and 0.1"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -94,9 +94,15 @@ def test_without_labels(folder):
         ("path,label\nwav/a.wav,x\nwav/b.wav,x,y\n", "line 3: 3 values for 2 columns"),
         ('path,label\n"wav/a.wav,x\n', "line 2: unexpected end of data"),
         ("path,label\n,x\n", "line 2: expected the path"),
-        ("path,label,start\nwav/a.wav,x,soon\n", "line 2: start must be a number, got 'soon'"),
-        ("path,label,start\nwav/a.wav,x,nan\n", "line 2: start must be a number"),
-        ("path,label,start,end\nwav/a.wav,x,2,1\n", "line 2: expected 0 <= start < end"),
+        (
+            "path,label,start\nwav/a.wav,x,soon\n",
+            "line 2: wav/a: start must be a number of seconds, got 'soon'",
+        ),
+        (
+            "path,label,start\nwav/a.wav,x,nan\n",
+            "line 2: wav/a: start must be a number of seconds, got 'nan'",
+        ),
+        ("path,label,start,end\nwav/a.wav,x,2,1\n", "line 2: wav/a: expected 0 <= start < end"),
         ("path,label,partition\nwav/a.wav,x,holdout\n", "line 2: partition must be one of dev, test, train"),
         ("path,label,sex\nwav/a.wav,x,?\n", "line 2: sex must be one of F, M"),
         ("id,path,label\nu,wav/a.wav,x\nu,wav/b.wav,x\n", "line 3: id u occurs twice"),
@@ -154,6 +160,24 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, rows):
         return
     read = [(u.raw_label, u.transcript or "") for u in manifest.read(path).utterances]
     assert read == [(x.strip(), y.strip()) for x, y in rows]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "reason"),
+    [
+        ("-0.1", "0.2", "expected 0 <= start < end in seconds, got -0.1 and 0.2"),
+        ("nan", "", "start must be a number of seconds, got 'nan'"),
+        ("0.1", "inf", "end must be a number of seconds, got 'inf'"),
+        ("0.2", "0.2", "expected 0 <= start < end in seconds, got 0.2 and 0.2"),
+        ("", "-1", "expected 0 <= start < end in seconds, got 0 and -1"),
+    ],
+)
+def test_a_row_whose_segment_cannot_be_is_set_aside(folder, start, end, reason):
+    rows = f"wav/a.wav,x,0.0,0.1\nwav/a.wav,y,{start},{end}\nwav/b.wav,y,,\n"
+    corpus = manifest.read(table(folder, f"path,label,start,end\n{rows}"))
+    # Alone of its recording, the other segment is called as it would be without the row.
+    assert [u.id for u in corpus.utterances] == ["wav/a", "wav/b"]
+    assert [(each.what, each.reason) for each in corpus.skipped] == [("line 3: wav/a", reason)]
 
 
 def test_attributes_need_the_ends_of_their_scale(folder):

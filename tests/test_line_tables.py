@@ -73,6 +73,13 @@ def test_commands_run_without_a_home_and_an_account(sercache, own_settings, monk
         "gbk",
     ]
     assert "not set" in sercache("config").out
+    # What needs no cache asks for none.
+    checked = sercache("doctor", "--dataset", "manifest", "--root", root, "--encoding", "gbk")
+    assert (checked.code, checked.err) == (1, "")  # it has a finding of its own
+    assert "verdict" in checked.out
+    lost = sercache("doctor", "--dataset", "emodb")
+    assert lost.code == 2
+    assert "where is emodb? give --root FOLDER" in lost.err
     assert sercache("config", "device=cpu").code == 2
     refused = sercache(*extract, "--root", root)
     assert refused.code == 2

@@ -10,7 +10,7 @@ from sercache import settings
 from sercache.commands._console import columns
 from sercache.datasets import Corpus, Utterance
 from sercache.errors import SettingsError
-from sercache.experiment.corpora import read_corpus
+from sercache.experiment.corpora import cache_if_any, read_corpus
 from sercache.progress import say, used
 
 _MOST_CLASSES = 20
@@ -24,7 +24,7 @@ def run(name: str, *, root: Path | None, task: str | None) -> None:
     Raises SettingsError for a task that gives numbers, CorpusError, UnknownNameError.
     """
     known = settings.load()
-    cache = Path(known.value("cache", None).value).expanduser()
+    cache = cache_if_any(known)
     corpus, _ = read_corpus(name, root, known, cache)
     if corpus.is_numeric(task):
         raise SettingsError(

@@ -13,7 +13,7 @@ from sercache import datasets, doctor, settings
 from sercache.commands._console import columns
 from sercache.datasets import Corpus
 from sercache.doctor import KINDS, CheckUp, Count, Finding
-from sercache.experiment.corpora import as_extracted, locate
+from sercache.experiment.corpora import as_extracted, cache_if_any, locate
 from sercache.progress import bar, say
 
 _WIDTH = 100
@@ -45,7 +45,7 @@ class DoctorOptions:
 def run(request: DoctorOptions) -> int:
     """Check the copy and print what was found; the exit code: 1 where there are problems, else 0."""
     known = settings.load()
-    cache = Path(known.value("cache").value).expanduser()
+    cache = cache_if_any(known)
     text, root = locate(request.dataset, request.root, known, cache)
     folder = Path(root.value).expanduser()
     with as_extracted(folder, cache):

@@ -12,7 +12,7 @@ from sercache.catalog import file_name
 from sercache.datasets import split_task
 from sercache.errors import SettingsError
 from sercache.evaluation.lexical import Lexical, Unit, lexical, transcripts
-from sercache.experiment.corpora import read_corpus
+from sercache.experiment.corpora import cache_if_any, read_corpus
 from sercache.experiment.cross_corpus import answers, name_with_task, tested_since
 from sercache.progress import say, used, warn
 from sercache.report import runs
@@ -49,7 +49,7 @@ def run(request: LexicalOptions) -> None:
     about = there.corpus if there else report.corpus
     name = about["name"]
     known = settings.load()
-    cache = Path(known.value("cache", request.cache).value).expanduser()
+    cache = cache_if_any(known, request.cache)
     corpus, _ = read_corpus(called(about), request.root, known, cache)
     if corpus.reader and not corpus.goes_by(name, about["release"]):
         warn(

@@ -8,7 +8,7 @@ from pathlib import Path
 from sercache import audio, settings, transcription, transcripts
 from sercache.datasets import Utterance
 from sercache.errors import AudioError, MissingExtraError, SettingsError
-from sercache.experiment.corpora import read_corpus
+from sercache.experiment.corpora import cache_if_any, read_corpus
 from sercache.experiment.extract import chosen_utterances
 from sercache.progress import bar, say, used, warn
 
@@ -32,7 +32,7 @@ class TranscribeOptions:
 def run(request: TranscribeOptions) -> None:
     """Transcribe as asked. Raises SercacheError; AudioError at the end where recordings were skipped."""
     known = settings.load()
-    cache = Path(known.value("cache", request.cache).value).expanduser()
+    cache = cache_if_any(known, request.cache)
     device = known.value("device", request.device)
     corpus, _ = read_corpus(request.dataset, request.root, known, cache)
     utterances = chosen_utterances(corpus, request.task, request.language, request.limit)

@@ -51,6 +51,8 @@ class Row:
     """Times (s) and attributes that the row has."""
     scale: tuple[float, float] | None
     """Ends of the attributes' scale."""
+    fault: str = ""
+    """Why there is no such segment of any recording; the row is set aside then, and has no times."""
 
     @property
     def span(self) -> tuple[float | None, float | None]:
@@ -119,15 +121,39 @@ def _row(cells: dict[str, Any], where: str, line: int, decimal_comma: bool = Fal
         raise CorpusError(f"{where}: expected the path of a recording, got {text['path']!r}")
     numbers = {
         name: number
-        for name in (*TIMES, *ATTRIBUTES)
+        for name in ATTRIBUTES
         if (number := _number(cells.get(name), name, where, decimal_comma)) is not None
     }
-    start, end = numbers.get("start", 0.0), numbers.get("end")
-    if start < 0 or (end is not None and end <= start):
-        raise CorpusError(f"{where}: expected 0 <= start < end in seconds, got {start:g} and {end}")
+    times, fault = _times(cells, decimal_comma)
     text["partition"] = _choice(text["partition"], _PARTS, "partition", where)
     text["sex"] = _choice(text["sex"], _SEXES, "sex", where)
-    return Row(line, text, numbers, _scale(_string(cells.get("scale"), "scale", where), where))
+    return Row(line, text, numbers | times, _scale(_string(cells.get("scale"), "scale", where), where), fault)
+
+
+def _times(cells: dict[str, Any], decimal_comma: bool) -> tuple[dict[str, float], str]:
+    """Start and end (s) where the row has them, or why they are none: what is wrong with one recording is no fault of
+    the table.
+    """
+    times: dict[str, float] = {}
+    for name in TIMES:
+        try:
+            number = _number(cells.get(name), name, "", decimal_comma)
+        except CorpusError:
+            return {}, f"{name} must be a number of seconds, got {cells.get(name)!r}"[:200]
+        if number is not None:
+            times[name] = number
+    fault = span_fault(times.get("start"), times.get("end"))
+    return ({}, fault) if fault else (times, "")
+
+
+def span_fault(start: float | None, end: float | None) -> str:
+    """Why no recording has a segment from ``start`` to ``end`` (s); empty where one may."""
+    first = start or 0.0
+    if first < 0 or (end is not None and end <= first):
+        return (
+            f"expected 0 <= start < end in seconds, got {first:g} and {'none' if end is None else f'{end:g}'}"
+        )
+    return ""
 
 
 def _string(value: Any, name: str, where: str) -> str:

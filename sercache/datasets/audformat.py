@@ -17,10 +17,13 @@ from sercache.datasets._labels import FOUR, canonical
 from sercache.datasets._names import Names
 from sercache.datasets._own import fitted, normal
 from sercache.datasets._records import Corpus, CorpusInfo, Skipped, Utterance
+from sercache.datasets._rows import span_fault
 from sercache.errors import CorpusError, MissingExtraError
 
 _READER = "audformat"
 _COLUMN = "emotion"
+_WORDS = ("label", "name", "word")
+"""What the fact that is a label's word is called."""
 _PARTS = {"train": "train", "dev": "dev", "devel": "dev", "test": "test"}
 
 INFO = CorpusInfo(
@@ -65,7 +68,7 @@ def read(root: Path, name: str = "") -> Corpus:
     skipped: list[Skipped] = []
     for key, label in labels.items():
         file, start, end = key
-        path = files.find(file)
+        path = span_fault(start, end) or files.find(file)
         if isinstance(path, str):
             skipped.append(Skipped(names[key], path))
             continue
@@ -164,14 +167,49 @@ def _column(database: Any, column: str) -> dict[Key, str]:
 def _words(database: Any, table: Any, column: str) -> dict[str, str]:
     """Code -> word, where the values of a column are codes whose words stand in its scheme.
 
-    Labels of a scheme may also be words with a description each, ``{'anger': 'hot or cold'}``: these stay.
+    Labels of a scheme may also be words with a description each, ``{'anger': 'hot or cold'}``: these stay. Where a
+    label has several facts, in the scheme or in the misc table that it names, the word is among these.
     """
-    scheme = database.schemes.get(table.columns[column].scheme_id)
-    known = scheme.labels if scheme is not None and isinstance(scheme.labels, dict) else {}
+    known = _facts(database, table.columns[column].scheme_id)
     found = {str(code): word for code, word in known.items() if isinstance(word, str) and word.strip()}
+    told = {str(code): facts for code, facts in known.items() if isinstance(facts, Mapping)}
+    if told and not found:
+        found = _told(told, column)
     if column == _COLUMN and all(map(canonical, found)) and not all(map(canonical, found.values())):
         return {}
     return found
+
+
+def _facts(database: Any, scheme_id: str | None) -> Mapping[Any, Any]:
+    """What a scheme says of each of its labels, itself or in the misc table that it names: a word, or facts by name."""
+    scheme = database.schemes.get(scheme_id)
+    labels = None if scheme is None else scheme.labels
+    if isinstance(labels, str):
+        if labels not in database.misc_tables:
+            return {}
+        frame = database.misc_tables[labels].df
+        return {
+            code: {str(name): value for name, value in facts.items() if value == value}
+            for code, facts in frame.to_dict("index").items()
+        }
+    return labels if isinstance(labels, Mapping) else {}
+
+
+def _told(told: Mapping[str, Mapping[str, Any]], column: str) -> dict[str, str]:
+    """Code -> word, from facts on each code: the fact called as the column, else a usual name, else the only text.
+
+    Of emotions a fact that is a common word for every code comes first. Empty where none can be told.
+    """
+    texts = {
+        name: {code: facts[name] for code, facts in told.items() if isinstance(facts.get(name), str)}
+        for name in dict.fromkeys(name for facts in told.values() for name in facts)
+    }
+    whole = {name: words for name, words in texts.items() if len(words) == len(told)}
+    common = [name for name, words in whole.items() if all(map(canonical, words.values()))]
+    usual = [name for name in (column, *_WORDS) if name in whole]
+    only = list(whole) if column == _COLUMN and len(whole) == 1 else []
+    chosen = [*(common if column == _COLUMN else ()), *usual, *only]
+    return whole[chosen[0]] if chosen else {}
 
 
 def _values(series: Any) -> dict[Key, str]:
@@ -201,8 +239,7 @@ def _names(keys: Sequence[Key]) -> dict[Key, str]:
 
 def _sex(database: Any, speaker: str) -> str:
     """Sex from the labels of the scheme ``speaker``, where it lists them."""
-    scheme = database.schemes.get("speaker")
-    known = scheme.labels if scheme is not None and isinstance(scheme.labels, dict) else {}
+    known = _facts(database, "speaker")
     facts = next((v for k, v in known.items() if str(k) == speaker), None)
     word = (facts.get("gender") or facts.get("sex") or "") if isinstance(facts, Mapping) else ""
     return {"female": "F", "male": "M"}.get(str(word).lower(), "")

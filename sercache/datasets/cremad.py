@@ -23,6 +23,11 @@ _CLASSES = {
 }
 _VOTES = {code[0]: name for code, name in _CLASSES.items()}
 _COUNTS = {code: 1087 if code == "NEU" else 1271 for code in _CLASSES}
+_TABLE = "summaryTable.csv"
+_FILE = "FileName"
+_RATERS = ("VoiceVote", "FaceVote", "MultiModalVote")
+"""Columns of the table of votes."""
+_WITHOUT = "no utterance has votes, and @voice-agreed labels none; take the table of the release"
 _SENTENCES = {
     "IEO": "It's eleven o'clock.",
     "TIE": "That is exactly what happened.",
@@ -99,9 +104,11 @@ def read(root: Path) -> Corpus:
     Raises CorpusError where there are none.
     """
     corpus = read_named("cremad", root, INFO, "1001_IEO_ANG_HI.wav", _utterance, release="1.0")
-    votes = _votes(root)
+    votes, remarks = _votes(root)
     rated = tuple(dataclasses.replace(u, ratings=votes.get(u.id, ())) for u in corpus.utterances)
-    return dataclasses.replace(corpus, utterances=rated)
+    if votes and not any(u.ratings for u in rated):
+        remarks = [f"{_TABLE} has votes of other recordings alone, first: {next(iter(votes))}; {_WITHOUT}"]
+    return dataclasses.replace(corpus, utterances=rated, warnings=(*corpus.warnings, *remarks))
 
 
 def _utterance(path: Path) -> Utterance | None:
@@ -125,20 +132,25 @@ def _whole(name: str) -> str:
     return f"{name}X" if name.endswith("_X") else name
 
 
-def _votes(root: Path) -> dict[str, tuple[Rating, ...]]:
-    """Votes by id from ``processedResults/summaryTable.csv``; ties (``A:D``) keep all their emotions."""
-    table = child(root, "processedResults", "summaryTable.csv") or child(root, "summaryTable.csv")
+def _votes(root: Path) -> tuple[dict[str, tuple[Rating, ...]], list[str]]:
+    """Votes by id from ``processedResults/summaryTable.csv``, and what it lacks; ties (``A:D``) keep all emotions."""
+    table = child(root, "processedResults", _TABLE) or child(root, _TABLE)
     if table is None:
-        return {}
+        return {}, []
     found: dict[str, tuple[Rating, ...]] = {}
-    for _, row in read_table(table, columns=("FileName", "VoiceVote"))[1]:
+    columns, rows = read_table(table, columns=(_FILE, *_RATERS))
+    missing = [name for name in (_FILE, _RATERS[0]) if name not in columns]
+    if missing:
+        shown = ", ".join(filter(None, columns))[:200] or "none"
+        return {}, [f"{_TABLE} has no column {' and no column '.join(missing)} (it has {shown}); {_WITHOUT}"]
+    for _, row in rows:
         ratings = []
-        for column in ("VoiceVote", "FaceVote", "MultiModalVote"):
+        for column in _RATERS:
             letters = row.get(column, "").split(":")
             if all(letter in _VOTES for letter in letters):
                 ratings.append(Rating(column, tuple(_VOTES[letter] for letter in letters)))
-        found[_whole(row.get("FileName", ""))] = tuple(ratings)
-    return found
+        found[_whole(row[_FILE])] = tuple(ratings)
+    return found, []
 
 
 example = _acted.cremad

@@ -68,8 +68,9 @@ class _Found:
 def read(root: Path, name: str = "") -> Corpus:
     """The utterances of the table at ``root``, a file or the folder that holds it.
 
-    ``name`` is what the corpus is called; else the column corpus says it, or where the table lies. Rows whose
-    recording does not exist are skipped. Raises CorpusError, with the line number, for rows that cannot be read.
+    ``name`` is what the corpus is called; else the column corpus says it, or where the table lies. Rows of a
+    recording that does not exist, or of a segment that none has, are skipped. Raises CorpusError, with the line
+    number, for rows that cannot be read.
     """
     table = _find(root)
     try:
@@ -168,7 +169,12 @@ def _utterances(rows: Sequence[Row], names: Names) -> tuple[list[_Found], list[S
     """Utterances of the rows whose recording is there, and the others with the reason."""
     found: list[_Found] = []
     skipped: list[Skipped] = []
-    for row, name in zip(rows, _named(rows), strict=True):
+    usable = [row for row in rows if not row.fault]
+    for row in rows:
+        if row.fault:
+            named = row.text["id"] or _ids.stem(row.text["path"])
+            skipped.append(Skipped(f"line {row.line}: {named}", row.fault))
+    for row, name in zip(usable, _named(usable), strict=True):
         path = names.find(row.text["path"])
         if isinstance(path, str):
             skipped.append(Skipped(f"line {row.line}: {name}", path))

@@ -20,15 +20,25 @@ _CLASSES = {
 }
 _COUNTS = {name: 143 if name in ("Anger", "Neutral") else 144 for name in _CLASSES}
 # Words may hold an underscore (abajo_arriba): they come last.
-_NAME = re.compile(rf"(?P<emotion>{'|'.join(_CLASSES)})_(?P<voice>[FMC])_(?P<corpus>[AB])_(?P<word>\w+)")
+# Copies have names in small letters, and without the letter of the corpus.
+_NAME = re.compile(
+    rf"(?P<emotion>{'|'.join(_CLASSES)})_(?P<voice>[FMC])_(?:(?P<corpus>[AB])_)?(?P<word>\w+)", re.IGNORECASE
+)
+_OF_CORPUS = re.compile(r"[A-Za-z]+_[FMC]_(?P<corpus>[AB])_")
+
+
+def _corpus(utterance: Utterance) -> str:
+    """A or B; empty in copies whose names do not tell."""
+    match = _OF_CORPUS.match(utterance.id)
+    return match["corpus"] if match else ""
 
 
 def _same_words(utterance: Utterance) -> bool:
-    return "_A_" in utterance.id
+    return _corpus(utterance) == "A"
 
 
 def _own_words(utterance: Utterance) -> bool:
-    return "_B_" in utterance.id
+    return _corpus(utterance) == "B"
 
 
 INFO = CorpusInfo(
@@ -75,11 +85,12 @@ def _utterance(path: Path) -> Utterance | None:
     match = _NAME.fullmatch(path.stem)
     if match is None:
         return None
-    voice, word = match["voice"], match["word"]
+    emotion, voice, word = match["emotion"].capitalize(), match["voice"].upper(), match["word"]
+    letter = (match["corpus"] or "").upper()
     return Utterance(
-        id=path.stem,
+        id="_".join(filter(None, (emotion, voice, letter, word))),
         path=path,
-        raw_label=match["emotion"],
+        raw_label=emotion,
         speaker="",
         group=voice,
         transcript=word.replace("_", " "),

@@ -36,7 +36,15 @@ class _Made:
         return Path(self.root).expanduser().resolve()
 
 
-def locate(dataset: str, flag: Path | None, known: Settings, cache: Path) -> tuple[str, Setting]:
+def cache_if_any(known: Settings, flag: Path | None = None) -> Path | None:
+    """The cache folder, for what only looks there for a root; None where nobody named one and there is no home."""
+    try:
+        return Path(known.value("cache", flag).value).expanduser()
+    except SettingsError:
+        return None
+
+
+def locate(dataset: str, flag: Path | None, known: Settings, cache: Path | None) -> tuple[str, Setting]:
     """What ``datasets.read`` takes for ``--dataset``, and the folder: flag, environment, file, or last extraction's.
 
     Raises SettingsError where nobody named a folder, UnknownNameError for a name that nobody gave.
@@ -45,7 +53,7 @@ def locate(dataset: str, flag: Path | None, known: Settings, cache: Path) -> tup
 
 
 def _locate(
-    dataset: str, flag: Path | None, known: Settings, cache: Path, all_made: Sequence[_Made]
+    dataset: str, flag: Path | None, known: Settings, cache: Path | None, all_made: Sequence[_Made]
 ) -> tuple[str, Setting]:
     asked = datasets.named(dataset)
     if not asked.is_own:
@@ -67,7 +75,9 @@ def _locate(
     return f"{one.reader}:{name}" if name else one.reader, Setting(one.root, "as last extracted")
 
 
-def read_corpus(dataset: str, flag: Path | None, known: Settings, cache: Path) -> tuple[Corpus, Setting]:
+def read_corpus(
+    dataset: str, flag: Path | None, known: Settings, cache: Path | None
+) -> tuple[Corpus, Setting]:
     """The corpus as it lies on disk; says where, how much, and what differs from its published tables."""
     made = _made(cache)
     asked, root = _locate(dataset, flag, known, cache, made)
@@ -98,7 +108,7 @@ def is_known(dataset: str, known: Settings, cache: Path) -> bool:
 
 
 def _root_of(
-    asked: datasets.Named, flag: Path | None, known: Settings, cache: Path, all_made: Sequence[_Made]
+    asked: datasets.Named, flag: Path | None, known: Settings, cache: Path | None, all_made: Sequence[_Made]
 ) -> Setting:
     """The folder of a corpus with a reader of its own. Raises SettingsError."""
     name = asked.name
@@ -106,6 +116,7 @@ def _root_of(
     if found:
         return found
     if catalog.load("sercache.datasets", asked.reader).INFO.generated:
+        cache = cache or Path(known.value("cache").value)  # it is written there
         return Setting(str(cache / f"{name}-corpus"), "made at first use")
     made = [each for each in all_made if each.name == name]
     if made:
@@ -119,8 +130,10 @@ def _where(dataset: str, name: str) -> str:
     return f"where is {dataset}? give --root FOLDER, {set_it}or run: {advice.command('config', f'roots.{name}=FOLDER')}"
 
 
-def _made(cache: Path) -> list[_Made]:
+def _made(cache: Path | None) -> list[_Made]:
     """What the stores of the cache were made from, where they say so."""
+    if cache is None:
+        return []
     own, found = datasets.readers(), []
     for folder, spec in stores.find(cache):
         origin = known_origin(folder)
@@ -133,7 +146,7 @@ def _made(cache: Path) -> list[_Made]:
     return found
 
 
-def as_extracted(root: Path, cache: Path) -> AbstractContextManager[None]:
+def as_extracted(root: Path, cache: Path | None) -> AbstractContextManager[None]:
     """Read text as the last extraction into ``cache`` from this place did, but for what the call says itself."""
     return _as_extracted(root, _made(cache))
 
