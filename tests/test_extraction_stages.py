@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,12 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_extraction import Squares, tone
 
-from sercache import extraction, stores
+from sercache import audio, extraction, stores
 from sercache.datasets import Corpus, manifest
 from sercache.errors import DiskSpaceError, NumericRangeError
-from sercache.extraction import compute, cuda, decode, pooling, stages
+from sercache.extraction import compute, cuda, decode, pooling, run, stages
 from sercache.extraction.stages import Busy
 from sercache.extraction.writing import Writing
+from sercache.stores.writer import Writer
 
 
 @pytest.fixture
@@ -263,16 +265,42 @@ def test_the_limit_is_the_busiest_stage(corpus: Corpus, tmp_path: Path) -> None:
     assert all(0 <= share <= 1 for share in result.load.shares.values())
 
 
-def test_a_slow_stage_shows_as_the_limit(
-    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from sercache import audio
+class Clock:
+    """A clock of each thread's own, which stands still but for ``pass_by``; the wall's shows what all passed by."""
 
-    read = audio.read
-    monkeypatch.setattr(audio, "read", lambda *given: (time.sleep(0.05), read(*given))[1])
+    def __init__(self) -> None:
+        self.seconds: dict[int, float] = {}
+
+    def pass_by(self, seconds: float) -> None:
+        self.seconds[threading.get_ident()] = self.perf_counter() + seconds
+
+    def perf_counter(self) -> float:
+        return self.seconds.get(threading.get_ident(), 0.0)
+
+    def monotonic(self) -> float:
+        return sum(self.seconds.values())
+
+
+@pytest.mark.parametrize("slow", ["decode", "compute", "write"])
+def test_a_slow_stage_shows_as_the_limit(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    clock = Clock()
+
+    def slowed(work: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *given, **named: (clock.pass_by(3.0), work(*given, **named))[1]
+
+    owner, name = {
+        "decode": (audio, "read"),
+        "compute": (Squares, "encode"),
+        "write": (Writer, "append"),
+    }[slow]
+    monkeypatch.setattr(owner, name, slowed(getattr(owner, name)))
+    for module in (stages, run):
+        monkeypatch.setattr(module, "time", clock)
     _, result, _ = go(corpus, tmp_path / "s", Squares(), workers=1)
-    assert result.load.limit == "decode"
-    assert result.load.shares["decode"] > 0.7
+    assert result.load.limit == slow
+    assert result.load.shares == {stage: float(stage == slow) for stage in stages.STAGES}
 
 
 def test_blocks_above_the_last_state_are_not_run(tmp_path: Path, corpus: Corpus) -> None:
