@@ -9,9 +9,6 @@ import numpy as np
 import torch
 import transformers
 
-torch.set_num_threads(1)
-"""These models are so small that a second thread costs more than it gives."""
-
 _SMALL = {
     "hidden_size": 32,
     "num_hidden_layers": 3,

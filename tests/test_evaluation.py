@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,15 +34,6 @@ pytestmark = pytest.mark.usefixtures("few_draws")
 SETUP = Setup(encoder="tiny", dataset="talk", protocol="leave-one-speaker-out", states="blocks", frames=False)
 RECIPE = Recipe(lr=0.05, max_epochs=8, batch_size=16, select="last-epoch")
 DEV_RECIPE = Recipe(lr=0.05, max_epochs=8, batch_size=16)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tiny models: threads cost more than they give."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def run(corpus=None, store=None, head=linear.Head, recipe=RECIPE, **options) -> Report:  # type: ignore[no-untyped-def]

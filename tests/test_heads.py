@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +48,6 @@ SEED = {"cnn-lstm": 9, "cnn-lstm-attention": 2}
 """Where the last ReLU is alive at first: half of all seeds begin with a network that says 0 to everything."""
 
 Inputs = torch.Tensor | tuple[torch.Tensor, ...]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Tiny products: threads would only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def is_numeric(name: str) -> bool:

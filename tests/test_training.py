@@ -3,7 +3,6 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,15 +20,6 @@ from sercache.training import Epoch, build, fit, memory, plan, predict
 
 QUICK = Recipe(lr=1e-2, batch_size=8, max_epochs=4, select="last-epoch")
 LABELS, FRAMES = np.array([0] * 20 + [1] * 7 + [2] * 10), np.arange(37) % 9 + 1
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Tiny products: threads would only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def epochs(dev_losses: list[float]) -> list[Epoch]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -20,14 +19,6 @@ from sercache.errors import TrainingError
 from sercache.heads import layer_attention, linear, mlp, superb, weighted_dense
 from sercache.training import Epoch, Member, build, fit_many, fits, grouping, many, predict
 from sercache.training.members import Pace, pace
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @forks

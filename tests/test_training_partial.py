@@ -6,7 +6,6 @@ import csv
 import inspect
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -38,14 +37,6 @@ SETUP = Setup(
 )
 RECIPE = Recipe(lr=1e-2, batch_size=8, max_epochs=6, select="dev-ua", patience=2)
 N_TRAININGS = 10
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def run(

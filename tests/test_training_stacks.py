@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -17,14 +16,6 @@ from sercache.heads import linear, mlp, superb, weighted_dense
 from sercache.training import Epoch, Member, build, fit_many, fits, grouping, many, processes
 from sercache.training.members import Pace
 from sercache.training.stack import Stack
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def sharing(head: type[nn.Module], frames: tuple[int, int] = (1, 1), n_seeds: int = 3) -> list[Member]:

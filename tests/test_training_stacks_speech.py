@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from array_view import Doubled
 from many_helpers import assert_same, doubled, forks
 from tolerances import assert_trained_alike
@@ -34,12 +32,10 @@ Parts = list[tuple[FeatureView, FeatureView, FeatureView]]
 
 
 @pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Corpus, FeatureStore]]:
-    folder, before = tmp_path_factory.mktemp("speech"), torch.get_num_threads()
-    torch.set_num_threads(1)
+def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Corpus, FeatureStore]:
+    folder = tmp_path_factory.mktemp("speech")
     corpus = api.read_corpus("demo", folder / "corpus")
-    yield corpus, api.extract(api.load_encoder("logmel"), corpus, folder / "cache", progress=False)
-    torch.set_num_threads(before)
+    return corpus, api.extract(api.load_encoder("logmel"), corpus, folder / "cache", progress=False)
 
 
 def parts_of(stored: tuple[Corpus, FeatureStore], frames: bool, n_folds: int) -> Parts:
