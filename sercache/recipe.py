@@ -146,10 +146,11 @@ class Setup:
     corpus, and refuses to test on another corpus that shares recordings with what is trained on."""
 
     def __post_init__(self) -> None:
-        scopes = list(get_args(get_type_hints(Setup)["normalise"]))
+        hints = _hints(Setup)
+        scopes = list(get_args(hints["normalise"]))
         if self.normalise not in scopes:
             raise RecipeError(unknown("normalise", str(self.normalise), scopes))
-        ways = get_args(get_args(get_type_hints(Setup)["duplicates"])[0])
+        ways = get_args(get_args(hints["duplicates"])[0])
         if self.duplicates not in (None, *ways):
             raise RecipeError(unknown("duplicates", str(self.duplicates), ways))
         n_named, n_inputs = len(_listed(self.finetune_from)), 1 + len(self.beside)
@@ -229,14 +230,14 @@ def _listed(text: str | None) -> list[str]:
 
 
 @functools.cache
-def _hints() -> dict[str, Any]:
-    """Types of the recipe's fields: read once, as every recipe that is made is checked by them."""
-    return get_type_hints(Recipe)
+def _hints(record: type) -> dict[str, Any]:
+    """Types of the fields of a record: read once, as every one that is made is checked by them."""
+    return get_type_hints(record)
 
 
 @functools.cache
 def _choices() -> dict[str, tuple[str, ...]]:
-    return {name: get_args(hint) for name, hint in _hints().items() if hint in _LITERALS}
+    return {name: get_args(hint) for name, hint in _hints(Recipe).items() if hint in _LITERALS}
 
 
 _LITERALS = (Loss, Optimiser, Schedule, Balance, SelectOn, StopOn)
@@ -247,7 +248,7 @@ def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
 
     Raises RecipeError for a name that is no field or a value that does not fit.
     """
-    hints = _hints()
+    hints = _hints(Recipe)
     changes: dict[str, Any] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")

@@ -149,9 +149,8 @@ def overview(request: ReproduceOptions) -> list[tuple[str, ...]]:
 def _state(paper: str, table: Table, request: ReproduceOptions) -> tuple[str, str]:
     place = _quiet_place(paper, request)
     plans = plans_of(table.rows, request)
-    missing = dict.fromkeys(name for each in plans for name in missing_corpora(each, place))
     done = sum(folder_of(each, place).exists() for each in plans)
-    return f"{done} of {len(plans)}", ", ".join(missing) or "-"
+    return f"{done} of {len(plans)}", ", ".join(missing_corpora(plans, place)) or "-"
 
 
 def _quiet_place(paper: str, request: ReproduceOptions) -> Place:

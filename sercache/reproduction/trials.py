@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,10 +57,10 @@ def _untested(plan: Plan, report: Report) -> list[str]:
     return [t for t in plan.setup.test_on if not any(answers(each, t) for each in report.elsewhere)]
 
 
-def missing_corpora(plan: Plan, place: Place) -> tuple[str, ...]:
-    """Corpora that the trial reads and nobody pointed to, those that it is only tested on included."""
-    names = [*plan.datasets, *plan.tested_on]
-    return tuple(name for name in dict.fromkeys(names) if not is_at_hand(name, place))
+def missing_corpora(plans: Iterable[Plan], place: Place) -> list[str]:
+    """Corpora that trials read and nobody pointed to, those that they are only tested on included."""
+    names = dict.fromkeys(name for plan in plans for name in (*plan.datasets, *plan.tested_on))
+    return [name for name in names if not is_at_hand(name, place)]
 
 
 def obtain(plan: Plan, place: Place) -> Report:
