@@ -55,19 +55,20 @@ def everything(store: stores.FeatureStore) -> dict[str, bytes]:
     return found
 
 
-def test_no_changed_byte_is_given_out(path: Path) -> None:
-    """A byte anywhere in a file of features: an error, or it is none of what is read."""
+@pytest.mark.parametrize("n_places", [15, pytest.param(60, marks=pytest.mark.slow)])
+def test_no_changed_byte_is_given_out(path: Path, n_places: int) -> None:
+    """A byte anywhere in a file of features: an error, or it is none of what is read. HDF5 leaves most bytes unused."""
     whole, n_found = everything(stores.open(path)), 0
     for file in data_files(path):
         size = file.stat().st_size
-        for position in range(0, size, max(1, size // (400 if file.suffix == ".h5" else 60))):
+        for position in range(0, size, max(1, size // (n_places * (7 if file.suffix == ".h5" else 1)))):
             flip(file, position)
             try:
                 assert everything(stores.open(path)) == whole, (file, position)
             except DamagedStoreError:
                 n_found += 1
             flip(file, position)
-    assert n_found > 15
+    assert n_found > n_places // 4
 
 
 def test_the_error_names_what_is_damaged(tmp_path: Path) -> None:

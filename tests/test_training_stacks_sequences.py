@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -18,25 +17,18 @@ from sercache.training import Member, build, fit_many, many, stacked
 from sercache.training.feeding import Tables
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class TestSequences:
     """Batches of frames of each member's own, padded to the longest of an update."""
 
     @pytest.mark.parametrize("head", [weighted_dense.Head, cta.Head, linear.Head, mlp.Head])
     @pytest.mark.parametrize("change", [{}, {"bucket": 2, "accumulate": 2, "clip_norm": 0.5}])
     def test_members_are_those_trained_alone(self, head: type[nn.Module], change: dict) -> None:
-        recipe = replace(RECIPE, lr=3e-3, max_epochs=8, **change)
+        """The learning rate is so large that some stop before others."""
+        recipe = replace(RECIPE, lr=3e-2, max_epochs=5, patience=1, **change)
         frames = (2, 9)
-        expected = fit_many(doubled(members(head, frames, n_seeds=3)), recipe, way="serial")
+        expected = fit_many(doubled(members(head, frames)), recipe, way="serial")
         heard: list[str] = []
-        found = fit_many(doubled(members(head, frames, n_seeds=3)), recipe, way="stacked", say=heard.append)
+        found = fit_many(doubled(members(head, frames)), recipe, way="stacked", say=heard.append)
         assert heard[0].startswith("as one stacked model: "), heard
         assert_trained_alike(found, expected, recipe)
 
