@@ -49,7 +49,7 @@ Numbers = dict[str, list[float]]
 EPS, SOLVED = 1e-4, 1e-6
 """Adam's addend; what a solver leaves of its way to the end, relative to the weights."""
 _RECURRENT = {"hidden": 6, "heads": 2, "head_dim": 4}
-_SMALL: dict[str, dict[str, Any]] = {
+SMALL: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("rnn", "wf-rnn", "ef-rnn", "lf-rnn", "cta-rnn", "pair-rnn"), _RECURRENT),
     "cta": {"heads": 2, "head_dim": 4},
     "weighted-lstm": {"hidden": 8},
@@ -223,7 +223,7 @@ def _of_head(name: str) -> Iterator[tuple[str, Case]]:
     """A head as published, and with each of its options that is on or off the other way."""
     module = catalog.load("sercache.heads", name)
     version = getattr(module, "VERSION", "")
-    own = _SMALL.get(name, {})
+    own = SMALL.get(name, {})
     switches = [
         {key: not option.default}
         for key, option in inspect.signature(module.Head).parameters.items()

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sercache.recipe import Recipe
 from sercache.training import Fit, Member, build, fit, processes
 
-RECIPE = Recipe(lr=1e-2, batch_size=8, max_epochs=30, select="dev-loss", patience=2)
+RECIPE = Recipe(lr=1e-2, batch_size=8, max_epochs=8, select="dev-loss", patience=2)
 forks = pytest.mark.skipif(
     not processes.can_fork("cpu"), reason="processes are forked on Linux without a GPU"
 )

@@ -10,6 +10,7 @@ from typing import Any
 import encoder_helpers as tiny
 import pytest
 import torch
+from golden import SMALL
 from mock_card import DEVICE, Card, OnCard, card
 from test_encoders import BOUND, CHECKPOINTS
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -20,7 +21,7 @@ from sercache.recipe import Recipe
 from sercache.training.loop import optimiser_of
 from sercache.training.losses import dev_loss, training_loss
 
-LENGTHS = (16_000, 4_000, 31_999)
+LENGTHS = (8_000, 4_000, 15_999)
 
 
 def checkpoint(name: str, folder: Path) -> str:
@@ -117,9 +118,9 @@ TRAINED = [
 DIM = 16
 
 
-def _head(module: Any, n_layers: int, n_inputs: int) -> Any:
+def _head(name: str, module: Any, n_layers: int, n_inputs: int) -> Any:
     shape = (n_layers, DIM) if n_inputs == 1 else ((n_layers,) * n_inputs, (DIM,) * n_inputs)
-    return module.Head(*shape, 4)
+    return module.Head(*shape, 4, **SMALL.get(name, {}))
 
 
 def trained(name: str, device: torch.device) -> list[float]:
@@ -128,9 +129,9 @@ def trained(name: str, device: torch.device) -> list[float]:
     n_inputs, recipe = getattr(module, "INPUTS", 1), module.RECIPE
     torch.manual_seed(0)
     try:
-        n_layers, head = 3, _head(module, 3, n_inputs)
+        n_layers, head = 3, _head(name, module, 3, n_inputs)
     except ValueError:  # it reads one state
-        n_layers, head = 1, _head(module, 1, n_inputs)
+        n_layers, head = 1, _head(name, module, 1, n_inputs)
     head = head.to(device).eval()  # no dropout: its draws differ between devices
     parameters = [*head.parameters()]
     optimiser = optimiser_of(parameters, recipe)

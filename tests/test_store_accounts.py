@@ -49,12 +49,13 @@ def found(path: Path) -> list[stores.Damage]:
         return [stores.Damage("", path / "ledger/spec.json", str(fault))]
 
 
-def test_flips_in_every_file_are_found(own: Path) -> None:
+@pytest.mark.parametrize("n_flips", [1, pytest.param(8, marks=pytest.mark.slow)])
+def test_flips_in_every_file_are_found(own: Path, n_flips: int) -> None:
     chance = np.random.default_rng(0)
     n_files = 0
     for file in sorted(path for path in own.rglob("*") if path.is_file() and path.name not in MEANINGLESS):
         data = file.read_bytes()
-        places = chance.choice(len(data), min(4, len(data)), replace=False) if data else []
+        places = chance.choice(len(data), min(n_flips, len(data)), replace=False) if data else []
         n_files += 1
         for position in places:
             changed = bytearray(data)

@@ -119,22 +119,35 @@ def dumped(value: Any) -> bytes | None:
         return None
 
 
-@settings(max_examples=150, deadline=5000, suppress_health_check=list(HealthCheck))
+def make_up(example: Path, files: str, data: st.DataObject) -> None:
+    """Read a store after one of its files, of these names, was changed with a checksum that fits."""
+    file = data.draw(st.sampled_from(sorted(example.glob(files))))
+    value = json.loads(file.read_bytes())["record"]
+    with replaced(file, dumped(data.draw(mutated(value))) or b""):
+        survive(example)
+
+
+ANY = settings(deadline=5000, suppress_health_check=list(HealthCheck))
+
+
+@settings(ANY, max_examples=40)
 @given(data=st.data())
 def test_records_that_were_made_up(example: Path, data: st.DataObject) -> None:
-    file = data.draw(st.sampled_from(sorted(example.glob("ledger/commits/*.json"))))
-    value = json.loads(file.read_bytes())["record"]
-    with replaced(file, dumped(data.draw(mutated(value))) or b""):
-        survive(example)
+    make_up(example, "ledger/commits/*.json", data)
 
 
-@settings(max_examples=100, deadline=5000, suppress_health_check=list(HealthCheck))
+@settings(ANY, max_examples=30)
 @given(data=st.data())
 def test_specs_that_were_made_up(example: Path, data: st.DataObject) -> None:
-    file = example / "ledger/spec.json"
-    value = json.loads(file.read_bytes())["record"]
-    with replaced(file, dumped(data.draw(mutated(value))) or b""):
-        survive(example)
+    make_up(example, "ledger/spec.json", data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("files", ["ledger/commits/*.json", "ledger/spec.json"])
+@settings(ANY, max_examples=400)
+@given(data=st.data())
+def test_many_files_that_were_made_up(example: Path, files: str, data: st.DataObject) -> None:
+    make_up(example, files, data)
 
 
 CLAIMS: dict[str, Callable[[dict[str, Any]], object]] = {
@@ -226,10 +239,11 @@ def checkpoint(own: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return found
 
 
-def test_checkpoints_that_were_made_up(own: Path, checkpoint: Path) -> None:
+@pytest.mark.parametrize("n", [40, pytest.param(400, marks=pytest.mark.slow)])
+def test_checkpoints_that_were_made_up(own: Path, checkpoint: Path, n: int) -> None:
     chance = np.random.default_rng(0)
     whole = checkpoint.read_bytes()
-    for _ in range(150):
+    for _ in range(n):
         body = bytearray(whole[9:])
         for _ in range(chance.integers(1, 4)):
             if chance.random() < 0.3:

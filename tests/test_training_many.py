@@ -64,7 +64,7 @@ class TestStacked:
         ],
     )
     def test_gives_what_each_member_gives_alone(self, head: type[nn.Module], change: dict) -> None:
-        recipe = replace(RECIPE, patience=3, **change)
+        recipe = replace(RECIPE, max_epochs=25, **change)
         expected = fit_many(doubled(members(head)), recipe, way="serial")
         found = fit_many(doubled(members(head)), recipe, way="stacked")
         assert_trained_alike(found, expected, recipe)
@@ -91,7 +91,7 @@ class TestStacked:
                 for train, dev in parts
             )
 
-        ours, recipe = several(), replace(RECIPE, max_epochs=5, **change)
+        ours, recipe = several(), replace(RECIPE, max_epochs=3, **change)
         assert grouping.stacks(ours, 25) == [list(range(6))[k::2] for k in range(2)]
         heard: list[str] = []
         found = fit_many(ours, recipe, way="stacked", say=heard.append)

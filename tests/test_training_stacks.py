@@ -43,10 +43,10 @@ class TestSteps:
     )
     @pytest.mark.parametrize("shared", [False, True])
     def test_are_those_of_each_member_alone(self, change: dict, shared: bool) -> None:
-        recipe = replace(RECIPE, patience=3, plateau_patience=0, **change)
+        recipe = replace(RECIPE, plateau_patience=0, **change)
 
         def several() -> list[Member]:
-            return sharing(superb.Head) if shared else members(superb.Head, n_seeds=3)
+            return sharing(superb.Head, n_seeds=2) if shared else members(superb.Head)
 
         expected = fit_many(doubled(several()), recipe, way="serial")
         assert len({len(run.history) for run in expected}) > 1, "members should stop at different epochs"
@@ -74,7 +74,7 @@ class TestSteps:
 
     def test_a_parameter_of_one_number(self) -> None:
         """Its state has the shape of the count of steps."""
-        recipe = replace(RECIPE, patience=2)
+        recipe = replace(RECIPE, max_epochs=25)
         expected = fit_many(doubled(sharing(Scaled)), recipe, way="serial")
         assert len({len(run.history) for run in expected}) > 1
         found = fit_many(doubled(sharing(Scaled)), recipe, way="stacked")
