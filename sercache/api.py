@@ -147,19 +147,17 @@ def train(
     for its_corpus, its_store in ((corpus, store), *((corpus, each) for each in more.values()), *test_on):
         _check_of(its_store, its_corpus)
     specs = [store.spec, *(each.spec for each in more.values())]
-    return evaluation.evaluate(
+    method = evaluation.Method(
+        head,
         head_class(module, chosen, specs),
-        corpus,
-        store,
-        setup=dataclasses.replace(chosen, clip=store.spec.clip),
-        recipe=recipe.override(module.RECIPE, request.settings),
-        head_name=head,
-        head_options=head_options(module, request.head_options),
-        beside=list(more.values()),
-        test_on=[evaluation.Extra(other, its_store) for other, its_store in test_on],
-        device=settings.resolve_device(device),
-        published=published_of(module, published),
+        dataclasses.replace(chosen, clip=store.spec.clip),
+        recipe.override(module.RECIPE, request.settings),
+        head_options(module, request.head_options),
     )
+    elsewhere = tuple(evaluation.Extra(other, its_store) for other, its_store in test_on)
+    data = evaluation.Data(corpus, (store, *more.values()), test_on=elsewhere)
+    how = evaluation.How(device=settings.resolve_device(device))
+    return evaluation.evaluate(method, data, published=published_of(module, published), how=how).report
 
 
 def _usual(corpus: Corpus, store: FeatureStore) -> recipe.Setup:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 
@@ -49,6 +50,34 @@ class Silent:
 
 
 _listening: list[Listener] = [Silent()]
+
+
+@dataclass(frozen=True)
+class NotesOnly:
+    """Hears notes alone, for a listener that is told the rest in one go."""
+
+    listener: Listener
+
+    def line(self, text: str) -> None:
+        """Dropped."""
+
+    def used(self, label: str, value: object) -> None:
+        """Dropped."""
+
+    def note(self, text: str) -> None:
+        """Handed on."""
+        self.listener.note(text)
+
+    def bar(self, iterable: Iterable | None, options: dict[str, Any]) -> Any:
+        """A bar that shows nothing."""
+        return Silent().bar(iterable, options)
+
+
+@contextmanager
+def notes_only() -> Iterator[None]:
+    """Drop what is told inside the block, but for notes: one of many steps that a bar outside shows."""
+    with heard_by(NotesOnly(_listening[-1])):
+        yield
 
 
 @contextmanager

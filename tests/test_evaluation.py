@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from evaluations import evaluated, told
 from fake_store import CLASSES, FakeStore, make_corpus, make_talk
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
@@ -20,7 +21,7 @@ from sercache.errors import (
     TrainingError,
     UnknownNameError,
 )
-from sercache.evaluation import Extra, Progress, evaluate, gather
+from sercache.evaluation import Data, Extra, Progress, gather
 from sercache.evaluation.layers import layer_weights
 from sercache.evaluation.material import fold_views
 from sercache.evaluation.scores import merge_clips, run_record, summarise
@@ -39,10 +40,7 @@ DEV_RECIPE = Recipe(lr=0.05, max_epochs=8, batch_size=16)
 def run(corpus=None, store=None, head=linear.Head, recipe=RECIPE, **options) -> Report:  # type: ignore[no-untyped-def]
     if corpus is None:
         corpus, store = make_talk(n_speakers=3)
-    setup = dataclasses.replace(
-        SETUP, **{k: options.pop(k) for k in list(options) if k in SETUP.__dataclass_fields__}
-    )
-    return evaluate(head, corpus, store, setup=setup, recipe=recipe, head_name="linear", **options)
+    return evaluated(head, corpus, store, SETUP, recipe, **options).report
 
 
 def random_predictions(n_folds: int = 3, n_seeds: int = 2, n: int = 12, seed: int = 0) -> list[Prediction]:
@@ -239,18 +237,13 @@ def test_a_report_survives_json() -> None:
 
 def test_progress_tells_every_epoch_and_heads_can_be_kept() -> None:
     seen: list[Progress] = []
-    kept = {}
-    plans = []
-    report = run(
-        seeds=(0, 1),
-        progress=seen.append,
-        keep=lambda fold, seed, head: kept.__setitem__((fold, seed), head),
-        on_plan=plans.append,
-    )
+    corpus, store = make_talk(n_speakers=3)
+    with told("reading") as plans:
+        done = evaluated(linear.Head, corpus, store, SETUP, RECIPE, seeds=(0, 1), progress=seen.append)
     assert len(seen) == 3 * 2 * RECIPE.max_epochs
     assert (seen[-1].run, seen[-1].n_runs, seen[-1].epoch.number) == (6, 6, RECIPE.max_epochs)
-    assert set(kept) == {(r.fold, r.seed) for r in report.runs}
-    assert plans[0].n_utterances == 24
+    assert set(done.weights) == {(r.fold, r.seed) for r in done.report.runs}
+    assert "24" in plans[0]
 
 
 @pytest.mark.parametrize(
@@ -259,7 +252,7 @@ def test_progress_tells_every_epoch_and_heads_can_be_kept() -> None:
 def test_which_parts_of_a_fold_the_statistics_see(normalise: str, centred: set[str]) -> None:
     corpus, store = make_talk(n_speakers=3)
     setup = dataclasses.replace(SETUP, normalise=normalise, dev="next")  # type: ignore[arg-type]
-    material = gather(corpus, store, setup)
+    material = gather(Data(corpus, (store,)), setup)
     views = fold_views(material, material.folds[0], setup.normalise)
     for part in ("train", "dev", "test"):
         view = getattr(views, part)
@@ -323,9 +316,9 @@ def test_added_corpora_share_one_memory_budget() -> None:
     corpus, store = make_talk(n_speakers=3)
     other = dataclasses.replace(corpus, name="more")
     setup = dataclasses.replace(SETUP, frames=True)
-    size = gather(corpus, store, setup).main.view.plan.bytes
+    size = gather(Data(corpus, (store,)), setup).main.view.plan.bytes
     for budget, fits in ((2 * size, True), (2 * size - 1, False)):
-        material = gather(corpus, store, setup, also_train=[Extra(other, store)], budget=budget)
+        material = gather(Data(corpus, (store,), also_train=(Extra(other, store),), budget=budget), setup)
         assert material.main.view.plan.in_memory
         assert material.also[0][1].view.plan.in_memory == fits
 
@@ -366,7 +359,7 @@ def test_notes_of_the_head_are_deviations() -> None:
 
 def test_layer_weights_of_attention_are_the_mean_over_utterances_heads_and_queries() -> None:
     corpus, store = make_talk(n_speakers=2, n_layers=3, dim=16)
-    view = gather(corpus, store, SETUP).main.view
+    view = gather(Data(corpus, (store,)), SETUP).main.view
     head = layer_attention.Head(3, 16, 4).eval()
     found = layer_weights(head, view)
     x, mask = view.batch(np.arange(len(view)))

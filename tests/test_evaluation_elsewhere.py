@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from evaluations import evaluated
 from fake_store import CLASSES, FakeStore, make_corpus, make_talk
 from safetensors.torch import load_file
 from sklearn.metrics import balanced_accuracy_score
@@ -15,8 +16,8 @@ from torch import Tensor, nn
 
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, SettingsError, StoreError
-from sercache.evaluation import Extra, How, evaluate, evaluate_elsewhere, gather
-from sercache.evaluation.elsewhere import read_scalings, scaling_tensors
+from sercache.evaluation import Data, Extra, How, evaluate_elsewhere, gather
+from sercache.evaluation.elsewhere import read_scalings
 from sercache.evaluation.layers import layer_weights
 from sercache.evaluation.material import fold_views
 from sercache.heads import linear
@@ -45,11 +46,7 @@ def other(n_classes: int = 4, name: str = "abroad") -> Extra:
 
 def run(*test_on: Extra, head: type[nn.Module] = linear.Head, recipe: Recipe = RECIPE, **changes) -> Report:  # type: ignore[no-untyped-def]
     corpus, store = make_talk(n_speakers=3)
-    options = {k: changes.pop(k) for k in list(changes) if k not in SETUP.__dataclass_fields__}
-    setup = dataclasses.replace(SETUP, **changes)
-    return evaluate(
-        head, corpus, store, setup=setup, recipe=recipe, head_name="linear", test_on=test_on, **options
-    )
+    return evaluated(head, corpus, store, SETUP, recipe, test_on, **changes).report
 
 
 def test_every_head_is_tested_on_all_of_another_corpus() -> None:
@@ -91,7 +88,9 @@ def test_a_class_that_the_other_corpus_lacks_is_never_invented() -> None:
 def test_which_statistics_another_corpus_is_normalised_by(normalise: str) -> None:
     corpus, store = make_talk(n_speakers=3)
     extra = other()
-    material = gather(corpus, store, dataclasses.replace(SETUP, normalise=normalise), test_on=[extra])
+    material = gather(
+        Data(corpus, (store,), test_on=(extra,)), dataclasses.replace(SETUP, normalise=normalise)
+    )
     views = fold_views(material, material.folds[0], normalise)  # type: ignore[arg-type]
     x, _ = views.elsewhere[0].batch(np.arange(16))
     raw = np.stack([extra.store.frames[id].mean(1) for id in extra.corpus.by_id()])  # type: ignore[attr-defined]
@@ -143,7 +142,7 @@ def test_what_gave_the_initial_weights_is_no_test(tmp_path: Path) -> None:
 
 def test_what_is_not_to_be_tested_is_never_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
     tested = run(other())
-    monkeypatch.setattr("sercache.evaluation.hear", lambda *_: pytest.fail("a test part was predicted"))
+    monkeypatch.setattr("sercache.evaluation.run.hear", lambda *_: pytest.fail("a test part was predicted"))
     report = run(other(), how=How(test=False))
     assert (report.predictions, report.elsewhere, report.summary) == ((), (), {})
     assert [each.scores for each in report.runs] == [{}] * len(tested.runs)
@@ -154,16 +153,11 @@ def test_what_is_not_to_be_tested_is_never_predicted(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("normalise", ["none", "global", "speaker"])
 def test_a_finished_run_says_the_same_of_another_corpus(normalise: str, tmp_path: Path) -> None:
     """The contract of ``train --test-on X`` and ``evaluate RUN --dataset X``: bit-equal."""
-    extra, weights, scalings = other(n_classes=3), {}, {}
-    report = run(
-        extra,
-        normalise=normalise,
-        seeds=(0, 1),
-        keep=lambda fold, seed, head: weights.update({(fold, seed): dict(head.state_dict())}),
-        keep_scalings=lambda fold, found: scalings.update({(fold, None): scaling_tensors(found)}),
-    )
+    extra, (corpus, store) = other(n_classes=3), make_talk(n_speakers=3)
+    done = evaluated(linear.Head, corpus, store, SETUP, RECIPE, [extra], normalise=normalise, seeds=(0, 1))
+    report, scalings = done.report, [place for place in done.weights if place[1] is None]
     assert bool(scalings) == (normalise == "global")
-    folder = run_folders.save(report, tmp_path / "run", weights={**weights, **scalings})
+    folder = run_folders.save(report, tmp_path / "run", weights=done.weights)
     kept = run_folders.load(folder)
     assert kept == report
 
@@ -220,15 +214,15 @@ def test_heads_read_several_stores_side_by_side(normalise: str) -> None:
         SETUP, encoder="noise", states="all", beside=("tiny:blocks:frames",), normalise=normalise
     )
     recipe = dataclasses.replace(RECIPE, max_epochs=100)
-    report = evaluate(Two, corpus, noise, setup=setup, recipe=recipe, head_name="two", beside=[telling])
+    report = evaluated(Two, corpus, (noise, telling), setup, recipe, head_name="two").report
     assert report.summary["ua"].seeds.mean > 0.6
     assert report.setup["beside"] == ["tiny:blocks:frames"]
     first, [second] = report.features, report.features["beside"]
     assert (first["digest"], second["digest"]) == (noise.spec.digest, telling.spec.digest)
     assert (first["kind"], second["kind"]) == ("means", "frames")
     views = fold_views(
-        gather(corpus, noise, setup, beside=[telling]),
-        gather(corpus, noise, setup, beside=[telling]).folds[0],
+        gather(Data(corpus, (noise, telling)), setup),
+        gather(Data(corpus, (noise, telling)), setup).folds[0],
         normalise,
     )  # type: ignore[arg-type]
     assert (views.train.n_layers, views.train.dim) == ((1, 3), (2, 6))
@@ -243,18 +237,18 @@ def test_inputs_must_hold_the_same_utterances() -> None:
     corpus, noise, telling = two_stores()
     setup = dataclasses.replace(SETUP, encoder="noise", states="all", beside=("tiny",))
     with pytest.raises(SettingsError, match="2 inputs, got 1 stores"):
-        gather(corpus, noise, setup)
+        gather(Data(corpus, (noise,)), setup)
     del telling.frames["s1-3"]
     with pytest.raises(MissingFeaturesError, match="1 of 24 utterances have no features, first: s1-3"):
-        gather(corpus, noise, setup, beside=[telling])
+        gather(Data(corpus, (noise, telling)), setup)
 
 
 def test_inputs_share_one_memory_budget() -> None:
     corpus, noise, telling = two_stores()
     setup = dataclasses.replace(SETUP, encoder="noise", states="all", beside=("tiny",), frames=True)
-    sizes = [view.plan.bytes for view in gather(corpus, noise, setup, beside=[telling]).main.inputs]
+    sizes = [view.plan.bytes for view in gather(Data(corpus, (noise, telling)), setup).main.inputs]
     for budget, expected in ((sum(sizes), [True, True]), (sum(sizes) - 1, [True, False])):
-        inputs = gather(corpus, noise, setup, beside=[telling], budget=budget).main.inputs
+        inputs = gather(Data(corpus, (noise, telling), budget=budget), setup).main.inputs
         assert [view.plan.in_memory for view in inputs] == expected
 
 
@@ -268,12 +262,10 @@ def test_other_corpora_have_all_inputs_too() -> None:
     setup = dataclasses.replace(
         SETUP, encoder="noise", states="all", beside=("tiny:blocks",), normalise="global"
     )
-    report = evaluate(
-        Two, corpus, noise, setup=setup, recipe=RECIPE, head_name="two", beside=[telling], test_on=[both]
-    )
+    report = evaluated(Two, corpus, (noise, telling), setup, RECIPE, [both], head_name="two").report
     assert len(report.elsewhere[0].features["beside"]) == 1
     with pytest.raises(SettingsError, match="2 inputs, got 1 stores"):
-        gather(corpus, noise, setup, beside=[telling], test_on=[dataclasses.replace(both, beside=())])
+        gather(Data(corpus, (noise, telling), test_on=(dataclasses.replace(both, beside=()),)), setup)
 
 
 def test_attention_needs_a_view() -> None:

@@ -7,12 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 import scipy.stats
+from evaluations import evaluated
 from fake_store import FakeStore, make_talk
 from torch import Tensor, nn
 
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError, SettingsError, UnknownNameError
-from sercache.evaluation import Extra, evaluate, gather
+from sercache.evaluation import Data, Extra, gather
 from sercache.evaluation.scores import scores, summarise, undefined
 from sercache.heads import linear
 from sercache.recipe import Recipe, Setup
@@ -50,7 +51,7 @@ def run(
     setup: Setup = SETUP, recipe: Recipe = RECIPE, head: type[nn.Module] = linear.Head, **options
 ) -> Report:  # type: ignore[no-untyped-def]
     corpus, store = talk_of_numbers()
-    return evaluate(head, corpus, store, setup=setup, recipe=recipe, head_name="linear", **options)
+    return evaluated(head, corpus, store, setup, recipe, **options).report
 
 
 def test_numbers_are_learned_and_scored() -> None:
@@ -90,12 +91,12 @@ def test_one_target_can_be_picked() -> None:
 
 def test_numbers_of_clips_are_averaged() -> None:
     corpus, store = talk_of_numbers(n_clips=2)
-    material = gather(corpus, store, dataclasses.replace(SETUP, clip="split:5"))
+    material = gather(Data(corpus, (store,)), dataclasses.replace(SETUP, clip="split:5"))
     assert len(material.main.view) == 96
     targets = material.main.view.targets
     assert targets is not None
     np.testing.assert_array_equal(targets[0::2], targets[1::2])
-    report = evaluate(linear.Head, corpus, store, setup=SETUP, recipe=RECIPE, head_name="linear")
+    report = evaluated(linear.Head, corpus, store, SETUP, RECIPE).report
     assert len(report.predictions) == 48
 
 

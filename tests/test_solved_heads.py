@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import Outcome
+from evaluations import evaluated
 from fake_store import make_talk
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from sercache.evaluation import evaluate
 from sercache.evaluation.solving import solve
 from sercache.heads import logistic, svm
 from sercache.recipe import Recipe, Setup
@@ -72,14 +72,8 @@ def test_a_feature_that_never_varies_and_a_class_that_is_absent() -> None:
 
 def test_a_solved_head_is_judged_shown_and_kept_like_any_other(tmp_path: Path) -> None:
     corpus, store = make_talk(n_speakers=3)
-    kept = {}
-
-    def keep(fold: str, seed: int, head: torch.nn.Module) -> None:
-        kept[fold, seed] = head.state_dict()
-
-    report = evaluate(
-        logistic.Head, corpus, store, setup=SETUP, recipe=RECIPE, head_name="logistic", keep=keep
-    )
+    done = evaluated(logistic.Head, corpus, store, SETUP, RECIPE, head_name="logistic")
+    report, kept = done.report, done.weights
     assert report.summary["ua"].folds.mean > 0.6
     assert "there are no epochs" in report.selection
     assert not any("solver" in line for line in report.deviations)
@@ -96,7 +90,7 @@ def test_what_the_solver_warns_of_is_told() -> None:
             self.fill(LogisticRegression(C=1e6, max_iter=1), pooled, labels)
 
     corpus, store = make_talk(n_speakers=3)
-    report = evaluate(Stops, corpus, store, setup=SETUP, recipe=RECIPE, head_name="stops")
+    report = evaluated(Stops, corpus, store, SETUP, RECIPE, head_name="stops").report
     assert any("the solver warns: lbfgs failed to converge" in line for line in report.deviations)
 
 

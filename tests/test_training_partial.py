@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 import torch
+from evaluations import evaluated, told
 from fake_store import make_talk
 from safetensors.torch import save_file
 from torch import nn
 
-from sercache.evaluation import How, Progress, evaluate
+from sercache.evaluation import How, Progress
 from sercache.evaluation.partial import keep_trainings, settle
 from sercache.heads import linear, mlp
 from sercache.recipe import Recipe, Setup
@@ -43,9 +44,14 @@ def run(
     how: How | None = None, head: type[nn.Module] = mlp.Head, recipe: Recipe = RECIPE, **more: Any
 ) -> Report:
     corpus, store = make_talk()
-    return evaluate(
-        head, corpus, store, setup=SETUP, recipe=recipe, how=how, device="cpu", **{"head_name": "mlp", **more}
-    )
+    return evaluated(head, corpus, store, SETUP, recipe, how=how, **{"head_name": "mlp", **more}).report
+
+
+def save_run(folder: Path, seeds: tuple[int, ...] = (0,)) -> None:
+    """A finished run, of the first seed."""
+    corpus, store = make_talk()
+    done = evaluated(mlp.Head, corpus, store, SETUP, RECIPE, head_name="mlp", seeds=seeds)
+    save(done.report, folder, weights=done.weights)
 
 
 def numbers(report: Report) -> dict[str, Any]:
@@ -85,19 +91,17 @@ def test_goes_on_where_it_was_cut_off(whole: Report, tmp_path: Path) -> None:
     class Stop(Exception):
         pass
 
-    def keep(fold: str, seed: int, head: nn.Module) -> None:
-        nonlocal done
-        done -= 1
-        if not done:
+    def stop(at: Progress) -> None:
+        if at.run > done:
             raise Stop
 
     partial = tmp_path / "run.partial"
     with pytest.raises(Stop):
-        run(How("serial", partial=partial), keep=keep)
+        run(How("serial", partial=partial), progress=stop)
     assert len(list(partial.glob("*.safetensors"))) == 4
     heard: list[Progress] = []
-    said: list[str] = []
-    again = run(How("serial", partial=partial, say=said.append), progress=heard.append)
+    with told("training") as said:
+        again = run(How("serial", partial=partial), progress=heard.append)
     assert numbers(again) == numbers(whole)
     assert {at.run for at in heard} == set(range(5, N_TRAININGS + 1))
     assert said[0] == "4 of 10 trainings were finished before"
@@ -117,19 +121,20 @@ def test_other_settings_are_not_taken_for_ours(
     kept: Path, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[Progress] = []
-    said: list[str] = []
-    how = How("serial", partial=kept, say=said.append)
+    how = How("serial", partial=kept)
+    other: dict[str, Any] = {}
     if change == "recipe":
-        run(how, recipe=replace(RECIPE, lr=1e-3), progress=heard.append)
+        other = {"recipe": replace(RECIPE, lr=1e-3)}
     elif change == "head":
-        run(how, head=linear.Head, head_name="linear", progress=heard.append)
+        other = {"head": linear.Head, "head_name": "linear"}
     elif change == "option":  # one that shows in no initial weight
-        run(how, head_options={"dropout_rate": 0.5}, progress=heard.append)
+        other = {"head_options": {"dropout_rate": 0.5}}
     elif change == "version":
         monkeypatch.setattr(mlp, "VERSION", 2, raising=False)
-        run(how, progress=heard.append)
     else:
-        run(replace(how, share_order=True), progress=heard.append)
+        how = replace(how, share_order=True)
+    with told("training") as said:
+        run(how, progress=heard.append, **other)
     assert len({at.run for at in heard}) == N_TRAININGS
     assert said[0].startswith("10 trainings in"), said
 
@@ -167,10 +172,8 @@ def test_changed_items_are_trained_again(kept: Path, change: str) -> None:
         entries = {**store.entries(), first.id: replace(store.entries()[first.id], audio_digest="other")}
         store.entries = lambda: entries  # type: ignore[method-assign]
     heard: list[Progress] = []
-    evaluate(
-        mlp.Head, corpus, store, setup=SETUP, recipe=RECIPE, head_name="mlp",
-        how=How(partial=kept), progress=heard.append,
-    )  # fmt: skip
+    how = How(partial=kept)
+    evaluated(mlp.Head, corpus, store, SETUP, RECIPE, head_name="mlp", how=how, progress=heard.append)
     assert {at.fold for at in heard} == {f"s{k}" for k in range(1, 5)}
 
 
@@ -196,13 +199,8 @@ def test_trainings_of_other_settings_stay_for_a_run_that_asks_for_them(whole: Re
 
 
 def test_a_run_that_is_replaced_by_one_of_fewer_seeds_loses_none(whole: Report, tmp_path: Path) -> None:
-    weights = {}
-
-    def keep(fold: str, seed: int, head: nn.Module) -> None:
-        weights[fold, seed] = head.state_dict()
-
     folder, partial = tmp_path / "run", tmp_path / ".run.partial"
-    save(run(keep=keep), folder, weights=weights)
+    save_run(folder, SETUP.seeds)
     assert keep_trainings(folder, partial)
     save(run(seeds=(3,)), folder, overwrite=True)
     heard: list[Progress] = []
@@ -218,17 +216,12 @@ def test_nothing_is_kept_of_a_run_that_does_not_say_what_decided_its_numbers(tmp
 
 
 def test_finished_runs_are_taken_from(whole: Report, tmp_path: Path) -> None:
-    runs_folder, weights = tmp_path / "runs", {}
-
-    def keep(fold: str, seed: int, head: nn.Module) -> None:
-        weights[fold, seed] = head.state_dict()
-
-    first = run(seeds=(0,), keep=keep)
-    save(first, runs_folder / "paper" / "first", weights=weights)
+    runs_folder = tmp_path / "runs"
+    save_run(runs_folder / "paper" / "first")
     heard: list[Progress] = []
-    said: list[str] = []
-    how = How("serial", partial=tmp_path / "second.partial", runs=runs_folder, say=said.append)
-    again = run(how, progress=heard.append)
+    how = How("serial", partial=tmp_path / "second.partial", runs=runs_folder)
+    with told("training") as said:
+        again = run(how, progress=heard.append)
     assert {at.seed for at in heard} == {3}
     assert said[0] == "5 of 10 trainings were finished before"
     assert numbers(again) == numbers(whole)
@@ -238,13 +231,8 @@ def test_finished_runs_are_taken_from(whole: Report, tmp_path: Path) -> None:
 def test_a_finished_run_that_cannot_be_taken_from_is_trained_again(
     whole: Report, tmp_path: Path, fault: str
 ) -> None:
-    weights = {}
-
-    def keep(fold: str, seed: int, head: nn.Module) -> None:
-        weights[fold, seed] = head.state_dict()
-
     folder = tmp_path / "first"
-    save(run(seeds=(0,), keep=keep), folder, weights=weights)
+    save_run(folder)
     for path in (folder / "weights").iterdir():
         if fault == "no weights":
             path.unlink()
@@ -268,9 +256,9 @@ def test_what_an_earlier_version_left_is_named_and_goes(kept: Path, tmp_path: Pa
         record = {"fit": json.dumps({"history": []})}
         name = path.name.rpartition("-")[0] + "-0123456789abcdef.safetensors"
         save_file({"x": torch.zeros(1)}, folder / name, metadata=record)
-    said: list[str] = []
     heard: list[Progress] = []
-    report = run(How("serial", partial=folder, say=said.append), progress=heard.append)
+    with told("training") as said:
+        report = run(How("serial", partial=folder), progress=heard.append)
     assert said[0].startswith("10 trainings in")
     assert "they are not taken" in said[0]
     assert len({at.run for at in heard}) == N_TRAININGS

@@ -11,7 +11,7 @@ import numpy as np
 
 from sercache import catalog, files, settings
 from sercache.errors import SettingsError
-from sercache.evaluation import Extra, gather
+from sercache.evaluation import Data, Extra, gather
 from sercache.evaluation.describe import setup_of
 from sercache.evaluation.elsewhere import normalised
 from sercache.experiment.cross_corpus import other_corpus
@@ -84,7 +84,7 @@ def _vectors(
     specs = [each.spec for each in (extra.store, *extra.beside)]
     kind = head_class(catalog.load("sercache.heads", *report.head_source), setup, specs)
     here = replace(setup, task=extra.task, target=None, protocol="all", dev="none")
-    part = gather(extra.corpus, extra.store, here, beside=extra.beside).main
+    part = gather(Data(extra.corpus, (extra.store, *extra.beside)), here).main
     view = normalised(part.inputs, scalings_of(request.run, report).get(one.fold, ()))
     head = trained_head(kind, request.run, report, one.fold, one.seed, view)
     device = settings.resolve_device(known.value("device", request.device).value)

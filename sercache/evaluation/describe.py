@@ -63,22 +63,14 @@ _CHOICES = {
 }
 
 
-def setup_as_used(
-    setup: Setup,
-    corpus: Corpus,
-    store: FeatureStore,
-    *,
-    seeds: Sequence[int] | None = None,
-    task: str | None = None,
-) -> Setup:
+def setup_as_used(setup: Setup, corpus: Corpus, store: FeatureStore) -> Setup:
     """``setup`` with what the corpus and the store really are."""
     return replace(
         setup,
         encoder=store.spec.shown,
         dataset=corpus.name,
         clip=store.spec.clip,
-        task=corpus.task_name(task or setup.task),
-        seeds=tuple(seeds) if seeds is not None else setup.seeds,
+        task=corpus.task_name(setup.task),
         beside=written_out(setup),
     )
 

@@ -19,7 +19,8 @@ from sercache.evaluation.describe import (
     standardises,
 )
 from sercache.evaluation.layers import layer_weights
-from sercache.evaluation.parts import Extra, Part, open_elsewhere
+from sercache.evaluation.method import Extra
+from sercache.evaluation.parts import Part, open_elsewhere
 from sercache.evaluation.scores import (
     confusion,
     flat_remark,

@@ -7,41 +7,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from torch import nn
-
 from sercache import catalog
 from sercache.datasets import Corpus
-from sercache.evaluation.material import Material, Part
+from sercache.evaluation.material import Material
+from sercache.evaluation.method import How, Method
+from sercache.evaluation.parts import Part
 from sercache.head import is_solved, options_of, version_of
 from sercache.protocols import Fold
 from sercache.recipe import Recipe, Setup, inputs
 from sercache.record import Experiment, Features, Initial, Job, Labelled, digest_of
-from sercache.report.record import StartRecord
 from sercache.states import select
 from sercache.stores.spec import FeatureSpec
 
 
-def experiment_of(
-    head_class: type[nn.Module],
-    head: str,
-    options: Mapping[str, Any],
-    corpus: Corpus,
-    material: Material,
-    setup: Setup,
-    recipe: Recipe,
-    *,
-    fold_seed: int,
-    started_from: Sequence[StartRecord] = (),
-    share_order: bool = False,
-) -> Experiment:
+def experiment_of(method: Method, corpus: Corpus, material: Material, how: How) -> Experiment:
     """All that decides what the trainings of this material give, but for fold and seed."""
+    setup = method.setup
     own = inputs(setup)
     added = [(extra.corpus, part.task, extra.language) for extra, part in material.also]
     main = (corpus, material.main.task, None)
     return Experiment(
-        head=catalog.shown(head),
-        head_version=version_of(head_class),
-        options={**options_of(head_class), **options},
+        head=catalog.shown(method.head),
+        head_version=version_of(method.kind),
+        options={**options_of(method.kind), **method.options},
         inputs=tuple(
             features_of(view.source.store.spec, view.states, each)
             for view, each in zip(material.main.inputs, own, strict=True)
@@ -50,12 +38,12 @@ def experiment_of(
         target=setup.target,
         protocol=setup.protocol,
         dev=setup.dev,
-        fold_seed=fold_seed,
+        fold_seed=method.fold_seed,
         normalise=setup.normalise,
         max_frames=setup.max_frames,
-        recipe=all_settings(head_class, recipe),
-        start=tuple(Initial(each.part, each.weights) for each in started_from),
-        order_seed=setup.seeds[0] if share_order else None,
+        recipe=all_settings(method.kind, method.recipe),
+        start=tuple(Initial(each.part, each.weights) for each in how.started_from),
+        order_seed=setup.seeds[0] if how.share_order else None,
     )
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from torch import nn
 
-from sercache.datasets import Corpus
 from sercache.evaluation.describe import ids_digest, setup_as_used
 from sercache.evaluation.experiment import (
     all_settings,
@@ -18,54 +17,35 @@ from sercache.evaluation.experiment import (
     jobs_of,
     version_of,
 )
-from sercache.evaluation.material import Extra, Material, gather
+from sercache.evaluation.material import Material, gather
+from sercache.evaluation.method import Data, Extra, How, Method
 from sercache.head import options_of
 from sercache.recipe import Recipe, Setup, inputs
 from sercache.record import TRAINING, Experiment, Job
-from sercache.report.record import Elsewhere, Report, StartRecord
-from sercache.stores import FeatureStore
+from sercache.report.record import Elsewhere, Report
 from sercache.stores.spec import FeatureSpec
 
 UNRECORDED = "it was made before runs recorded all that decides their numbers"
 """Of runs without an experiment: they are taken for no other run, as training takes nothing from them."""
 
 
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """A training that is asked for: all that decides what comes out of it."""
-
-    head_class: type[nn.Module]
-    """Without the blocks of encoders that are trained below it."""
-    head: str
-    options: Mapping[str, Any]
-    recipe: Recipe
-    setup: Setup
-    corpus: Corpus
-    stores: tuple[FeatureStore, ...]
-    """One for each input."""
-    also_train: tuple[Extra, ...] = ()
-    started_from: tuple[StartRecord, ...] = ()
-
-
-def differs(report: Report, asked: Asked) -> tuple[str, ...]:
+def differs(report: Report, method: Method, data: Data, how: How) -> tuple[str, ...]:
     """What makes ``report`` another result than the one that is asked for, a phrase each; none where it is the same.
 
-    More seeds than those that are asked for make no other result. Raises what gathering the features raises.
+    The blocks of encoders that are trained below the head need not be part of ``method.kind``. More seeds than those
+    that are asked for make no other result. Raises what gathering the features raises.
     """
     if report.experiment is None:
         return (UNRECORDED,)
-    first, *beside = asked.stores
-    used = setup_as_used(asked.setup, asked.corpus, first)
-    material = gather(asked.corpus, first, used, beside=beside, also_train=asked.also_train)
-    experiment = experiment_of(
-        asked.head_class, asked.head, asked.options, asked.corpus, material, used, asked.recipe,
-        fold_seed=0, started_from=asked.started_from,
-    )  # fmt: skip
+    method = replace(method, setup=setup_as_used(method.setup, data.corpus, data.stores[0]))
+    material = gather(replace(data, test_on=()), method.setup, fold_seed=method.fold_seed)
+    experiment = experiment_of(method, data.corpus, material, how)
     found = report.experiment.differs_from(experiment)
     if found:
         return found
-    jobs = jobs_of(experiment, material, used.seeds, with_speakers=bool(asked.recipe.second_weight))
-    return (*_trainings(report, jobs, bool(asked.started_from)), *_tests(report, material))
+    speaks = bool(method.recipe.second_weight)
+    jobs = jobs_of(experiment, material, method.setup.seeds, with_speakers=speaks)
+    return (*_trainings(report, jobs, bool(how.started_from)), *_tests(report, material))
 
 
 def differs_in_code(

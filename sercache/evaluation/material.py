@@ -8,11 +8,11 @@ from typing import Literal
 
 from sercache.datasets import Corpus
 from sercache.errors import ProtocolError, SettingsError
-from sercache.evaluation.parts import Extra, Part, open_added, open_elsewhere, open_part, read_truth
+from sercache.evaluation.method import Data, Extra
+from sercache.evaluation.parts import Part, open_added, open_elsewhere, open_part, read_truth
 from sercache.evaluation.sound import audio_of, kept_apart
 from sercache.protocols import Fold, make_folds
 from sercache.recipe import Setup
-from sercache.stores import FeatureStore
 from sercache.views import (
     MEMORY_SHARE,
     AnyView,
@@ -25,7 +25,7 @@ from sercache.views import (
     global_scaling,
 )
 
-__all__ = ["Extra", "FoldViews", "Material", "Part", "fold_views", "gather"]
+__all__ = ["FoldViews", "Material", "fold_views", "gather"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,24 +69,12 @@ class FoldViews:
     """Statistics of this fold's training part, one for each input; empty unless normalisation is global."""
 
 
-def gather(
-    corpus: Corpus,
-    store: FeatureStore,
-    setup: Setup,
-    *,
-    beside: Sequence[FeatureStore] = (),
-    also_train: Sequence[Extra] = (),
-    test_on: Sequence[Extra] = (),
-    fold_seed: int = 0,
-    budget: int | None = None,
-    remedy: str | None = None,
-) -> Material:
-    """Labels, folds and views of an evaluation.
+def gather(data: Data, setup: Setup, *, fold_seed: int = 0) -> Material:
+    """Labels, folds and views of an evaluation; ``fold_seed`` decides random folds and dev parts.
 
-    ``beside`` are the stores of ``setup.beside``, ``test_on`` the corpora of ``setup.test_on``.
     Raises UnknownNameError, ProtocolError, MissingFeaturesError, SettingsError, StoreError.
     """
-    stores = (store, *beside)
+    corpus, stores = data.corpus, data.stores
     truth = read_truth(corpus, stores, setup.task, setup.target)
     numeric = bool(truth.targets)
     folds = tuple(
@@ -103,8 +91,8 @@ def gather(
         folds = tuple(kept_apart(fold, audio, truth.labels) for fold in folds)
     truth = truth.only({id for fold in folds for part in (fold.train, fold.dev, fold.test) for id in part})
     outputs = truth.outputs
-    budget = int(MEMORY_SHARE * free_memory()) if budget is None else budget
-    main = open_part(corpus, stores, setup, setup.task, truth, outputs, budget, remedy)
+    budget = int(MEMORY_SHARE * free_memory()) if data.budget is None else data.budget
+    main = open_part(corpus, stores, setup, setup.task, truth, outputs, budget, data.remedy)
     parts = [main]
 
     def left() -> int:
@@ -113,11 +101,11 @@ def gather(
         return max(0, budget - sum(plan.bytes for plan in plans if plan.in_memory))
 
     also: list[tuple[Extra, Part]] = []
-    for extra in also_train:
+    for extra in data.also_train:
         also.append((extra, open_added(extra, stores, setup, outputs, numeric, left())))
         parts.append(also[-1][1])
     elsewhere: list[tuple[Extra, Part]] = []
-    for extra in test_on:
+    for extra in data.test_on:
         elsewhere.append((extra, open_elsewhere(extra, stores, setup, main.task, outputs, numeric, left())))
         parts.append(elsewhere[-1][1])
     _never_trained(elsewhere, [(corpus, main), *((extra.corpus, part) for extra, part in also)])

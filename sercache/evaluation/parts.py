@@ -9,24 +9,12 @@ from sercache import advice, clips
 from sercache.catalog import unknown
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, SettingsError, StoreError, UnknownNameError
+from sercache.evaluation.method import Extra
 from sercache.evaluation.sound import Audio, audio_of
 from sercache.extraction import is_finished, skips
 from sercache.recipe import Setup, inputs
 from sercache.stores import FeatureStore
 from sercache.views import AnyView, FeatureView, beside, open_view, speaker_scaling, stored_entries
-
-
-@dataclass(frozen=True, eq=False)
-class Extra:
-    """Another corpus: added to every training part, or one that every trained head is tested on."""
-
-    corpus: Corpus
-    store: FeatureStore
-    task: str | None = None
-    language: str | None = None
-    """Only utterances in this language; None: all."""
-    beside: tuple[FeatureStore, ...] = ()
-    """Stores of the further inputs, in the order of ``Setup.beside``."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sercache.evaluation.material import Material, fold_views
+from sercache.evaluation.method import Method
 from sercache.evaluation.trainings import Member
 from sercache.head import Solves
 from sercache.nn import masked_mean
-from sercache.recipe import Setup
 from sercache.record import Job
 from sercache.training import Fit, build
 from sercache.views import AnyView
@@ -27,19 +26,13 @@ from sercache.views import AnyView
 _CHUNK = 64
 
 
-def solved(
-    head_class: type[nn.Module],
-    material: Material,
-    setup: Setup,
-    options: Mapping[str, Any],
-    jobs: Sequence[Job],
-) -> Iterator[Member]:
+def solved(method: Method, material: Material, jobs: Sequence[Job]) -> Iterator[Member]:
     """Solve every fold with every seed; as ``trainings`` gives them."""
     left = iter(jobs)
     for fold in material.folds:
-        views = fold_views(material, fold, setup.normalise)
-        for seed in setup.seeds:
-            head = build(head_class, views.train, len(material.outputs), seed, **options)
+        views = fold_views(material, fold, method.setup.normalise)
+        for seed in method.setup.seeds:
+            head = build(method.kind, views.train, len(material.outputs), seed, **method.options)
             yield Member(fold, seed, views, solve(head, views.train, seed), next(left))
 
 

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from sercache.evaluation.material import FoldViews, Material, fold_views
+from sercache.evaluation.method import How, Method
 from sercache.evaluation.partial import Partial
 from sercache.evaluation.scores import weights_digest
 from sercache.evaluation.second import WithSpeakers, with_speakers
+from sercache.progress import used
 from sercache.protocols import Fold
-from sercache.recipe import Recipe, Setup
+from sercache.recipe import Recipe
 from sercache.record import Job, digest_of
-from sercache.report.record import Recording, StartRecord
 from sercache.training import Epoch, Fit, build, fits
 from sercache.training import Member as Training
-from sercache.training.many import Way
 from sercache.training.starting import start_centres
 from sercache.views import AnyView
 
@@ -41,29 +40,6 @@ class Progress:
     max_epochs: int
     left: int = 0
     """Epochs that all trainings together may still take."""
-
-
-@dataclass(frozen=True)
-class How:
-    """How the trainings are computed; all but ``share_order`` and ``prepare`` leave the numbers as they are."""
-
-    way: Way = "auto"
-    share_order: bool = False
-    """Whether the seeds of a fold see the same batches; they differ in initial weights and dropout then."""
-    partial: Path | None = None
-    """Folder that keeps each training when it is done, so that a killed evaluation goes on from there."""
-    runs: Path | None = None
-    """Folder of runs: trainings of the same experiment that these hold are not done again."""
-    say: Callable[[str], None] | None = None
-    """Hears how they are computed, and what was done before."""
-    prepare: Callable[[nn.Module, Fold, int], None] | None = None
-    """Gives each untrained head its initial weights, from its fold and seed."""
-    test: bool = True
-    """Whether heads are tested. Without, no score but those of dev is ever computed, as a choice by dev needs it."""
-    started_from: tuple[StartRecord, ...] = ()
-    """Where these initial weights are from, for the record; nothing that they have seen is tested on."""
-    heard_before: tuple[Recording, ...] | None = ()
-    """What was heard in training these; None where that is not known of all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,23 +74,18 @@ class _Counter:
 
 
 def trainings(
-    head_class: type[nn.Module],
+    method: Method,
     material: Material,
-    setup: Setup,
-    recipe: Recipe,
-    options: Mapping[str, Any],
-    *,
     jobs: Sequence[Job],
-    device: str = "cpu",
+    how: How,
     progress: Callable[[Progress], None] | None = None,
-    how: How | None = None,
 ) -> Iterator[Member]:
     """Train every fold with every seed; members come one by one, folds outside, seeds inside.
 
     ``jobs`` are what is to be trained, in this order; those that ``how.partial`` or ``how.runs`` hold are not trained
     again.
     """
-    how = how or How()
+    setup, recipe, options = method.setup, method.recipe, method.options
     views = [fold_views(material, fold, setup.normalise) for fold in material.folds]
     parts = [_training_part(each, material, recipe, options) for each in views]
     places = [(k, seed) for k in range(len(views)) for seed in setup.seeds]
@@ -123,19 +94,20 @@ def trainings(
     counter = _Counter(progress, named, recipe.max_epochs)
     partial = Partial(how.partial, own[0].experiment, how.runs) if how.partial else None
     strangers = partial.strangers(() if how.prepare else own) if partial else 0
-    if how.say and strangers:
-        how.say(
+    if strangers:
+        used(
+            "training",
             f"{strangers} trainings in {how.partial} are of other settings, another version or labels that have "
-            "changed since: they are not taken"
+            "changed since: they are not taken",
         )
 
     def member(place: int) -> Training:
         k, seed = places[place]
-        head = build(head_class, parts[k], len(material.outputs), seed, **options)
+        head = build(method.kind, parts[k], len(material.outputs), seed, **options)
         if how.prepare:
             how.prepare(head, material.folds[k], seed)
             own[place] = begun_from(own[place], head)
-        start_centres(head, parts[k], device)
+        start_centres(head, parts[k], how.device)
         order = setup.seeds[0] if how.share_order else None
         return Training(head, parts[k], views[k].dev, seed, order)
 
@@ -147,7 +119,7 @@ def trainings(
         n_bytes = sum(value.nbytes for value in group[0].head.state_dict().values())
         last = min(len(places), first + max(1, _HEADS_BYTES // max(n_bytes, 1)))
         group += [member(place) for place in range(first + 1, last)]
-        for number, done in _fits(group, own[first:last], first, recipe, device, how, partial, counter):
+        for number, done in _fits(group, own[first:last], first, recipe, how, partial, counter):
             found[number] = done
             while next_one in found:  # in their order, however they finish
                 k, seed = places[next_one]
@@ -170,7 +142,6 @@ def _fits(
     jobs: Sequence[Job],
     first: int,
     recipe: Recipe,
-    device: str,
     how: How,
     partial: Partial | None,
     counter: _Counter,
@@ -186,16 +157,16 @@ def _fits(
             partial.write(job, earlier)
         counter.done.add(first + number)
         yield first + number, earlier
-    if how.say and len(left) < len(waiting):
-        how.say(f"{len(waiting) - len(left)} of {len(waiting)} trainings were finished before")
-    computed = {"device": torch.device(device).type, "torch": torch.__version__}
+    if len(left) < len(waiting):
+        used("training", f"{len(waiting) - len(left)} of {len(waiting)} trainings were finished before")
+    computed = {"device": torch.device(how.device).type, "torch": torch.__version__}
     for place, done in fits(
         [waiting[number] for number in left],
         recipe,
-        device=device,
+        device=how.device,
         way=how.way,
         progress=lambda place, epoch: counter.hear(first + left[place], epoch),
-        say=how.say,
+        say=lambda text: used("training", text),
     ):
         done = replace(done, timing={**done.timing, **computed})
         counter.done.add(first + left[place])

@@ -10,12 +10,12 @@ from pathlib import Path
 from sercache import catalog, settings, stores
 from sercache.datasets import Corpus
 from sercache.errors import MissingExtraError, SettingsError
-from sercache.evaluation import evaluate
+from sercache.evaluation import Data, Method, evaluate
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.finding import find_store
 from sercache.experiment.origin import extract_command
 from sercache.experiment.train import free_name
-from sercache.progress import bar, say, used, warn
+from sercache.progress import bar, notes_only, say, used, warn
 from sercache.protocols import ALL
 from sercache.recipe import Setup
 from sercache.report import plots
@@ -50,7 +50,6 @@ def run(request: ProbeOptions) -> None:
 
     Raises SercacheError.
     """
-    module = catalog.load("sercache.heads", _HEAD)
     known = settings.load()
     cache = Path(known.value("cache", request.cache).value).expanduser()
     corpus, _ = read_corpus(request.dataset, request.root, known, cache)
@@ -73,7 +72,7 @@ def run(request: ProbeOptions) -> None:
         )
     used("store", str(found.folder))
     used("protocol", f"{setup.protocol}, task {corpus.task_name(setup.task)}, C = {request.c:g}")
-    reports = _reports(module.Head, corpus, found.folder, setup, request)
+    reports = _reports(corpus, found.folder, setup, request)
     made = table(reports, request.c)
     say()
     say(made.text)
@@ -88,26 +87,19 @@ def run(request: ProbeOptions) -> None:
         warn(str(fault))
 
 
-def _reports(
-    head_class: type, corpus: Corpus, folder: Path, setup: Setup, request: ProbeOptions
-) -> dict[str, Report]:
+def _reports(corpus: Corpus, folder: Path, setup: Setup, request: ProbeOptions) -> dict[str, Report]:
     """A report for each state."""
-    store = stores.open(folder)
+    module, store = catalog.load("sercache.heads", _HEAD), stores.open(folder)
+    data = Data(corpus, (store,), remedy=f"run: {extract_command(folder, task=request.task)}")
     names = store.spec.states
     if setup.states.strip() != "all":
         names = select(store.spec.encoder_states or store.spec.states, setup.states)
     reports: dict[str, Report] = {}
     for name in bar(names, desc="probing", unit="state"):
-        reports[name] = evaluate(
-            head_class,
-            corpus,
-            store,
-            setup=dataclasses.replace(setup, states=name, clip=store.spec.clip),
-            recipe=catalog.load("sercache.heads", _HEAD).RECIPE,
-            head_name=_HEAD,
-            head_options={"c": request.c},
-            remedy=f"run: {extract_command(folder, task=request.task)}",
-        )
+        own = dataclasses.replace(setup, states=name, clip=store.spec.clip)
+        method = Method(_HEAD, module.Head, own, module.RECIPE, {"c": request.c})
+        with notes_only():
+            reports[name] = evaluate(method, data).report
     return reports
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,8 +12,7 @@ from typing import Any
 from sercache import catalog, encoders, settings, stores
 from sercache.datasets import Corpus, split_task
 from sercache.errors import RecipeError, SettingsError, StoreError
-from sercache.evaluation import Extra, How, evaluate
-from sercache.evaluation.elsewhere import scaling_tensors
+from sercache.evaluation import Data, Evaluated, Extra, How, Method, Weights, evaluate
 from sercache.evaluation.partial import settle
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.cross_corpus import other_corpus
@@ -40,10 +39,6 @@ from sercache.stores.spec import FeatureSpec
 from sercache.training.determinism import be_deterministic
 from sercache.training.finetune import finetuned
 from sercache.training.memory import keep_freed_memory
-from sercache.views import Scaling
-
-Weights = dict[tuple[str, int | None], Mapping[str, Any]]
-"""What a run folder keeps of the heads: see ``sercache.report.runs.save``."""
 
 
 def run(request: TrainOptions) -> tuple[Report, Path]:
@@ -101,18 +96,17 @@ def trained(
     device = settings.resolve_device(known.value("device", request.device).value)
     runs = Path(known.value("runs", request.runs).value).expanduser()
     folder = folder or free_name(runs, checked_name(request.name) or default_name(request.head, setup))
-    how = dataclasses.replace(_how(request, corpus, partial or partial_of(folder)), runs=runs, test=test)
+    how = _how(request, corpus, partial or partial_of(folder))
+    how = dataclasses.replace(how, runs=runs, test=test, device=device)
     if request.track:
         check_tensorboard()
     _check_writable(folder)
     if request.deterministic:
         be_deterministic()
-    main, *beside = (each.folder for each in found)
-    report, weights = train(
-        module, request.head, corpus, main, setup=setup, published=published, recipe=recipe, options=options,
-        device=device, beside=beside, test_on=elsewhere, how=how, track=request.track,
-    )  # fmt: skip
-    return report, weights, folder
+    method = Method(request.head, module.Head, setup, recipe, options)
+    data = Data(corpus, tuple(stores.open(each.folder) for each in found), test_on=tuple(elsewhere))
+    done = evaluated(module, method, data, published, how, track=request.track)
+    return done.report, done.weights, folder
 
 
 def _checked_settings(module: ModuleType, request: TrainOptions) -> tuple[Recipe, dict[str, Any]]:
@@ -150,60 +144,26 @@ def _how(request: TrainOptions, corpus: Corpus, partial: Path) -> How:
     )
 
 
-def train(
+def evaluated(
     module: ModuleType,
-    head_name: str,
-    corpus: Corpus,
-    folder: Path,
-    *,
-    setup: Setup,
+    method: Method,
+    data: Data,
     published: Published | None,
-    recipe: Recipe,
-    options: Mapping[str, Any],
-    device: str,
-    beside: Sequence[Path] = (),
-    also_train: Sequence[Extra] = (),
-    test_on: Sequence[Extra] = (),
-    how: How | None = None,
+    how: How,
+    *,
     track: bool = False,
-) -> tuple[Report, Weights]:
-    """Train and test with a progress bar over epochs; the report and what is to be kept of the heads.
-
-    ``beside`` are the stores of the set-up's further inputs, ``test_on`` corpora that every head is tested on;
-    ``track`` writes TensorBoard events as epochs are done.
-    """
-    weights: Weights = {}
-
-    def keep(fold: str, seed: int, head: Any) -> None:
-        weights[fold, seed] = {name: value.detach().cpu() for name, value in head.state_dict().items()}
-
-    def keep_scalings(fold: str, found: Sequence[Scaling]) -> None:
-        weights[fold, None] = scaling_tensors(found)
-
-    store, *more = (stores.open(each) for each in (folder, *beside))
-    how = how or How()
+) -> Evaluated:
+    """Train and test by the head of a file, with a bar over epochs; ``track`` writes TensorBoard events meanwhile."""
+    kind = head_class(module, method.setup, [store.spec for store in data.stores])
+    remedy = f"run: {extract_command(data.stores[0].path, task=method.setup.task)}"
     with epochs_heard(how.partial, track) as advance:
-        report = evaluate(
-            head_class(module, setup, [store.spec, *(each.spec for each in more)]),
-            corpus,
-            store,
-            setup=setup,
-            recipe=recipe,
-            head_name=head_name,
-            head_options=options,
-            device=device,
+        return evaluate(
+            dataclasses.replace(method, kind=kind),
+            dataclasses.replace(data, remedy=remedy),
             published=published,
-            remedy=f"run: {extract_command(folder, task=setup.task)}",
-            beside=more,
-            also_train=also_train,
-            test_on=test_on,
-            on_plan=lambda plan: used("reading", str(plan)),
+            how=how,
             progress=advance,
-            keep=keep,
-            keep_scalings=keep_scalings,
-            how=dataclasses.replace(how, say=lambda text: used("training", text)),
         )
-    return report, weights
 
 
 def head_class(module: ModuleType, setup: Setup, specs: Sequence[FeatureSpec]) -> Any:

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from sercache import settings
+from sercache import settings, stores
 from sercache.datasets import Corpus
-from sercache.evaluation import How
+from sercache.evaluation import Data, How, Method
 from sercache.experiment import export, test_on
 from sercache.experiment.cross_corpus import answers, tested_since
 from sercache.experiment.outcome import compared, draw
 from sercache.experiment.starting import read as read_start
-from sercache.experiment.train import remove_partial, train
+from sercache.experiment.train import evaluated, remove_partial
 from sercache.progress import used
 from sercache.published.head import published_of
 from sercache.published.trial import Plan
@@ -96,28 +96,18 @@ def setup_to_run(plan: Plan, place: Place) -> Setup:
 
 def _run(plan: Plan, setup: Setup, folder: Path, place: Place) -> Report:
     head, meant = plan.trial.head, as_printed(plan.trial)
-    corpus, store, *beside = inputs_of(setup, head, place, task=setup.task)
+    corpus, *found = inputs_of(setup, head, place, task=setup.task)
     added = [added_corpus(setup, also, head, place) for also in plan.trial.also_train]
     tested = [tested_corpus(setup, text, head, place) for text in plan.setup.test_on]
     partial = folder.with_name(f".{folder.name}.partial")
-    report, weights = train(
-        plan.module,
-        head,
-        corpus,
-        store,
-        setup=setup,
-        published=published_of(
-            plan.module, replace(meant.setup, beside=setup.beside), meant.recipe, plan.trial.options
-        ),
-        recipe=plan.recipe,
-        options=plan.trial.options,
-        device=settings.resolve_device(place.device),
-        beside=beside,
-        also_train=added,
-        test_on=[each for each in tested if each is not None],
-        how=_how(plan, corpus, place, partial),
+    published = published_of(
+        plan.module, replace(meant.setup, beside=setup.beside), meant.recipe, plan.trial.options
     )
-    run_folders.save(compared(report), folder, weights=weights)
+    method = Method(head, plan.module.Head, setup, plan.recipe, plan.trial.options)
+    data = Data(corpus, tuple(map(stores.open, found)), tuple(added), tuple(filter(None, tested)))
+    done = evaluated(plan.module, method, data, published, _how(plan, corpus, place, partial))
+    report = done.report
+    run_folders.save(compared(report), folder, weights=done.weights)
     write_epochs(report, folder)
     draw(report, folder)
     remove_partial(partial, report)
@@ -129,7 +119,8 @@ def _how(plan: Plan, corpus: Corpus, place: Place, partial: Path) -> How:
     parts = {"emotion": plan.start, "speaker": plan.speaker}
     pairs = [f"{part}={folder_of(before, place)}" for part, before in parts.items() if before]
     found = read_start(pairs, corpus)
-    how = How(partial=partial, runs=place.folder.parent)
+    device = settings.resolve_device(place.device)
+    how = How(partial=partial, runs=place.folder.parent, device=device)
     if found is None:
         return how
     return replace(how, prepare=found.prepare, started_from=found.recorded(), heard_before=found.heard())

@@ -7,7 +7,7 @@ from dataclasses import replace
 from safetensors.torch import load_file
 
 from sercache import settings, stores
-from sercache.evaluation import gather
+from sercache.evaluation import Data, gather
 from sercache.evaluation.material import Material, fold_views
 from sercache.experiment.train import head_class
 from sercache.experiment.vectors import LabelledVectors, check_embeds, embedded
@@ -29,7 +29,7 @@ def labelled(wanted: Vectors, plan: Plan, place: Place) -> LabelledVectors:
     corpus, store, *beside = inputs_of(setup, plan.trial.head, place, task=setup.task)
     found = stores.open(store)
     more = [stores.open(each) for each in beside]
-    material = gather(corpus, found, setup, beside=more)
+    material = gather(Data(corpus, (found, *more)), setup)
     view = _view(wanted, material, setup)
     kind = head_class(plan.module, setup, [each.spec for each in (found, *more)])
     first = report.runs[0]

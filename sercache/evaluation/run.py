@@ -1,0 +1,308 @@
+"""Evaluation run: all folds and seeds of a protocol, as a Report with the trained heads.
+
+Everything that can be checked is checked before the first training: features, labels, folds, dev parts,
+speakers, head options.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from torch import Tensor, nn
+
+from sercache import catalog
+from sercache.errors import RecipeError
+from sercache.evaluation.describe import environment, provenance, setup_as_used, standardises
+from sercache.evaluation.elsewhere import (
+    Heard,
+    check_unseen,
+    conclude,
+    flat_remarks,
+    hear,
+    scaling_tensors,
+)
+from sercache.evaluation.experiment import experiment_of, jobs_of
+from sercache.evaluation.layers import layer_weights, meaning_of
+from sercache.evaluation.material import Material, gather
+from sercache.evaluation.method import Data, How, Method
+from sercache.evaluation.published import differences, fewer_updates
+from sercache.evaluation.scores import confusion, run_record, summarise
+from sercache.evaluation.solving import solved
+from sercache.evaluation.trained_encoders import check_encoders, encoder_records, recordings_of
+from sercache.evaluation.trainings import Member, Progress, trainings
+from sercache.evaluation.unheard import check_initial, recordings, unheard
+from sercache.head import is_solved, notes_of
+from sercache.progress import used
+from sercache.recipe import Published, Setup
+from sercache.record import Experiment, Job
+from sercache.report.record import Elsewhere, Prediction, Recording, Report, Run, TrainedEncoder
+from sercache.training import build
+
+Weights = dict[tuple[str, int | None], Mapping[str, Tensor]]
+"""Weights of the head of each fold and seed; under (fold, None) the statistics of that fold, where normalisation is
+global (see ``scaling_tensors``)."""
+
+_SHARED = (
+    "the seeds of a fold share the order of their batches; they differ in initial weights and dropout only"
+)
+_UNTESTED = "not tested: the dev part is to choose among several trainings first"
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An evaluation that was checked and can begin."""
+
+    method: Method
+    """With the set-up as it is used: names as the corpus and the stores have them."""
+    data: Data
+    material: Material
+    head: nn.Module
+    """Untrained."""
+    experiment: Experiment
+    jobs: tuple[Job, ...]
+    """Folds outside, seeds inside."""
+    encoders: tuple[TrainedEncoder, ...]
+    """Where the encoders of its features were trained, of those that a run of ours trained."""
+    heard: tuple[Recording, ...] | None
+    """What any training hears, and those that gave initial weights; None where that is not known."""
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """What came out of an evaluation."""
+
+    report: Report
+    weights: Weights
+
+
+@dataclass(eq=False)
+class _Trained:
+    """What the trainings left, one entry for each."""
+
+    runs: list[Run] = field(default_factory=list)
+    at_home: list[Heard] = field(default_factory=list)
+    elsewhere: list[list[Heard]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    timings: list[Mapping[str, Any]] = field(default_factory=list)
+    """How each was computed."""
+    notes: dict[str, None] = field(default_factory=dict)
+    """Of the trainings: what could not be done as the recipe says."""
+    weights: Weights = field(default_factory=dict)
+    inside: str = "none"
+    """Scope by which the heads standardise inside themselves."""
+
+    @property
+    def predictions(self) -> tuple[Prediction, ...]:
+        """Of the test parts."""
+        return tuple(one for each in self.at_home for one in each.predictions)
+
+
+def evaluate(
+    method: Method,
+    data: Data,
+    *,
+    published: Published | None = None,
+    how: How | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Evaluated:
+    """Train and test a head on every fold and seed; the Report says what was done and what came out.
+
+    ``published`` is what the paper did, if there is one: differences are listed. ``how`` says how the trainings are
+    computed, and where each is kept as it finishes; ``progress`` hears every epoch.
+    Raises MissingFeaturesError, ProtocolError, RecipeError, SettingsError before training; TrainingError.
+    """
+    how = how or How()
+    started, clock = datetime.now(UTC), time.perf_counter()
+    ready = prepare(method, data, how)
+    for part in (ready.material.main, *(part for _, part in ready.material.elsewhere)):
+        for view in part.inputs:
+            used("reading", str(view.plan))
+    trained = _train_all(ready, how, progress)
+    method, experiment = ready.method, ready.experiment
+    setup, solves = method.setup, is_solved(method.kind)
+    others = [f"{extra.corpus.name} added to every training part" for extra in data.also_train]
+    if published is not None:
+        own = differences(published, setup, experiment.recipe, experiment.options)
+        others = [*map(str, [*own, *fewer_updates(published, setup, trained.runs)]), *others]
+    report = Report(
+        head=catalog.shown(method.head),
+        head_file=catalog.absolute(method.head) if catalog.is_file(method.head) else "",
+        options=experiment.options,
+        n_parameters=sum(p.numel() for p in ready.head.parameters()),
+        recipe=experiment.recipe,
+        setup={**_plain(setup), "fold_seed": method.fold_seed},
+        deviations=(*others, *notes_of(ready.head), *_remarks(how), *trained.notes),
+        seeds=setup.seeds,
+        layer_weights_are=meaning_of(ready.head),
+        started_from=how.started_from,
+        encoders_trained=ready.encoders,
+        heard=ready.heard,
+        **_results(trained, ready, how),
+        **provenance(data.corpus, data.stores, ready.material, setup, method.recipe, ready.head),
+        experiment=experiment,
+        environment=environment(how.device, data.stores, solves),
+        timing=_timing(started, clock, trained),
+    )
+    return Evaluated(report, trained.weights)
+
+
+def prepare(method: Method, data: Data, how: How) -> Prepared:
+    """Read and check all that an evaluation needs, and name what it will train; nothing is trained.
+
+    Raises MissingFeaturesError, ProtocolError, RecipeError, SettingsError.
+    """
+    if not how.test:
+        data = replace(data, test_on=())
+    before = encoder_records(data.stores)
+    encoders = tuple(each.recorded for each in before)
+    check_unseen([*how.started_from, *encoders], [extra.corpus for extra in data.test_on])
+    setup = setup_as_used(method.setup, data.corpus, data.stores[0])
+    material = gather(data, setup, fold_seed=method.fold_seed)
+    heard = recordings(material, data.corpus)
+    if heard is not None:
+        heard = (*heard, *(how.heard_before or ()), *recordings_of(before))
+    material = unheard(material, heard, setup.duplicates)
+    remarks = check_initial(material, data.corpus, how.heard_before, setup.duplicates)
+    remarks += check_encoders(material, data.corpus, before, setup.duplicates)
+    if how.heard_before is None or any(each.record.heard is None for each in before):
+        heard = None
+    setup = replace(setup, test_on=tuple(f"{e.corpus.name}:{part.task}" for e, part in material.elsewhere))
+    method = replace(method, setup=setup)
+    head = check(method, material)
+    experiment = experiment_of(method, data.corpus, material, how)
+    speaks = bool(method.recipe.second_weight)
+    jobs = tuple(jobs_of(experiment, material, setup.seeds, with_speakers=speaks))
+    return Prepared(method, data, material, head, experiment, jobs, encoders, heard, remarks)
+
+
+def check(method: Method, material: Material) -> nn.Module:
+    """Refuse what cannot be trained, before anything is; gives an untrained head. Raises RecipeError."""
+    setup, recipe = method.setup, method.recipe
+    bare = [fold.name for fold in material.folds if not fold.dev]
+    if recipe.needs_dev and bare:
+        raise RecipeError(
+            f"select={recipe.select}, schedule={recipe.schedule} needs a dev part and fold {bare[0]} has none; "
+            "give one with --dev, or set select=last-epoch, patience=none and schedule=constant"
+        )
+    if (recipe.loss in ("mse", "ccc")) != material.numeric:
+        kind, losses = (
+            ("numbers", "mse or ccc") if material.numeric else ("classes", "cross-entropy or focal")
+        )
+        raise RecipeError(
+            f"task {material.main.task} gives {kind}, which loss={recipe.loss} does not train; "
+            f"set loss={losses}, or choose another task"
+        )
+    if len(set(setup.seeds)) < len(setup.seeds) or not setup.seeds or min(setup.seeds) < 0:
+        raise RecipeError(f"seeds must be different whole numbers from 0, at least one, got {setup.seeds}")
+    try:
+        json.dumps(dict(method.options))
+        return build(method.kind, material.main.view, len(material.outputs), setup.seeds[0], **method.options)
+    except (TypeError, ValueError) as fault:  # the head's own words for options or shapes it cannot take
+        raise RecipeError(f"this head cannot be built: {fault}") from fault
+
+
+def _remarks(how: How) -> tuple[str, ...]:
+    return (*((_SHARED,) if how.share_order else ()), *map(str, how.started_from))
+
+
+def _results(trained: _Trained, ready: Prepared, how: How) -> dict[str, Any]:
+    """The fields of a Report that say what came out."""
+    material, targets, predictions = ready.material, ready.material.targets, trained.predictions
+    notes = (*flat_remarks(trained.at_home, targets), *_ways_remarks(trained.timings))
+    return {
+        "runs": tuple(trained.runs),
+        "predictions": predictions,
+        "summary": summarise(trained.runs, predictions, targets),
+        "elsewhere": _elsewhere(trained, ready),
+        "notes": (*ready.remarks, *notes, *(() if how.test else (_UNTESTED,))),
+        "confusion": confusion(predictions, len(material.classes)),
+    }
+
+
+def _elsewhere(trained: _Trained, ready: Prepared) -> tuple[Elsewhere, ...]:
+    """What all heads said of each other corpus."""
+    material, setup = ready.material, ready.method.setup
+    return tuple(
+        conclude(
+            extra, part, setup, material.classes, material.targets, trained.inside,
+            [each[k] for each in trained.elsewhere],
+        )
+        for k, (extra, part) in enumerate(material.elsewhere)
+    )  # fmt: skip
+
+
+def _timing(started: datetime, clock: float, trained: _Trained) -> dict[str, Any]:
+    return {
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": time.perf_counter() - clock,
+        "training_seconds": trained.seconds,
+        "trainings": trained.timings,
+    }
+
+
+def _train_all(ready: Prepared, how: How, progress: Callable[[Progress], None] | None) -> _Trained:
+    """Train every member, test it, and record what it was."""
+    method, material = ready.method, ready.material
+    if is_solved(method.kind):
+        members = solved(method, material, ready.jobs)
+    else:
+        members = trainings(method, material, ready.jobs, how, progress)
+    trained = _Trained()
+    for at in members:
+        done, fold = at.done, at.fold.name
+        trained.inside = standardises(done.head)
+        own = _hear_at_home(at, material, how)
+        trained.at_home.append(own)
+        trained.elsewhere.append(_hear_elsewhere(at, material, how.device))
+        trained.runs.append(
+            run_record(
+                fold, at.seed, done, own.predictions, own.layer_weights, material.targets, at.job.digest
+            )
+        )
+        trained.seconds.append(done.seconds)
+        trained.timings.append(done.timing)
+        trained.notes |= dict.fromkeys(done.notes)
+        trained.weights[fold, at.seed] = {
+            name: value.detach().cpu() for name, value in done.head.state_dict().items()
+        }
+        if at.views.scalings:
+            trained.weights[fold, None] = scaling_tensors(at.views.scalings)
+    return trained
+
+
+def _ways_remarks(timings: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """A line where some of the trainings were computed elsewhere, by an earlier run."""
+    ways = Counter((each["device"], each["torch"]) for each in timings if "device" in each)
+    if len(ways) < 2:
+        return ()
+    shown = ", ".join(f"{n} on {device} by torch {version}" for (device, version), n in ways.items())
+    return (
+        f"the trainings were not all computed in one way ({shown}): the same but for rounding and what dropout draws",
+    )
+
+
+def _hear_at_home(at: Member, material: Material, how: How) -> Heard:
+    """What a head says of its fold's test part; nothing where there is none or nothing is to be tested."""
+    view = at.views.test if how.test else None
+    if view is None:
+        return Heard(at.fold.name, at.seed, (), layer_weights(at.done.head, None, how.device))
+    return hear(at.done.head, view, material.main, at.fold.name, at.seed, how.device)
+
+
+def _hear_elsewhere(at: Member, material: Material, device: str) -> list[Heard]:
+    """What a head says of each other corpus."""
+    there = zip(material.elsewhere, at.views.elsewhere, strict=True)
+    return [hear(at.done.head, view, part, at.fold.name, at.seed, device) for (_, part), view in there]
+
+
+def _plain(record: Setup) -> dict[str, Any]:
+    """A record as JSON values."""
+    values = {name: getattr(record, name) for name in record.__dataclass_fields__}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
