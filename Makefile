@@ -45,9 +45,10 @@ test-processors: $(VENV)/.installed-dev
 test-slow: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m slow
 
-# The numbers that trainings come to, where they were meant to change (tests/golden.py).
+# What trainings come to (tests/golden.py) and what commands leave (tests/golden_line.py), where it was meant to change.
 golden: $(VENV)/.installed-dev
 	$(BIN)/python tests/golden.py
+	$(BIN)/python tests/golden_line.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
