@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["extract", "load_encoder", "open_store", "read_corpus", "table", "train"]
+__all__ = ["extract", "load_encoder", "open_store", "predict", "read_corpus", "table", "train"]
 
 if TYPE_CHECKING:
-    from sercache.api import extract, load_encoder, open_store, read_corpus, table, train
+    from sercache.api import extract, load_encoder, open_store, predict, read_corpus, table, train
 
 
 def __getattr__(name: str) -> Any:

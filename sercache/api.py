@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 from sercache import catalog, datasets, encoders, evaluation, extraction, recipe, settings, stores, text
 from sercache.datasets import Corpus
 from sercache.encoders import Encoder
-from sercache.errors import AudioError, StoreError
+from sercache.errors import AudioError, StoreError, UnknownNameError
+from sercache.experiment import predict as predicting
+from sercache.experiment.ensemble import PredictOptions
 from sercache.experiment.filling import carry_out, place_of, plan_for
+from sercache.experiment.predict import Predicted
 from sercache.experiment.setup import TrainOptions, check_inputs, chosen_setup
 from sercache.experiment.train import head_class
 from sercache.extraction import words
@@ -185,3 +188,26 @@ def _check_of(store: FeatureStore, corpus: Corpus) -> None:
 def table(*reports: Report) -> str:
     """Reports as a table for people: one report's metrics, or several side by side."""
     return tables.table(list(reports))
+
+
+def predict(
+    run: str | Path, paths: str | Path | Sequence[str | Path] = (), **settings: Any
+) -> list[Predicted]:
+    """What the trained heads of a run folder say of recordings: a record for each, or for each window of it.
+
+    ``paths`` are files and folders; ``settings`` names fields of PredictOptions (``manifest``, ``window``, ``step``,
+    ``folds``, ``seeds``, ``encoders``, ``speaker_statistics``, ``device``). A recording that cannot be read has its
+    reason in ``error``. Raises what the command line reports, UnknownNameError for a setting that does not exist.
+    """
+    on_offer = [
+        field.name for field in dataclasses.fields(PredictOptions) if field.name not in _COMMAND_ALONE
+    ]
+    for name in settings:
+        if name not in on_offer:
+            raise UnknownNameError(catalog.unknown("setting of predict", name, on_offer))
+    named = [paths] if isinstance(paths, str | Path) else list(paths)
+    return list(predicting.run(PredictOptions(run=Path(run), paths=named, **settings)).records)
+
+
+_COMMAND_ALONE = ("run", "paths", "watch")
+"""Fields of PredictOptions that are no settings here."""

@@ -11,11 +11,17 @@ import click
 from sercache import __version__, progress, signals
 from sercache.catalog import unknown
 from sercache.commands._console import Terminal
-from sercache.commands.options import catalogue, features, results, training
+from sercache.commands.options import catalogue, features, predicting, results, training
 from sercache.errors import SercacheError, UnknownNameError
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-_COMMANDS = [*features.COMMANDS, *training.COMMANDS, *results.COMMANDS, *catalogue.COMMANDS]
+_COMMANDS = [
+    *features.COMMANDS,
+    *training.COMMANDS,
+    predicting.predict,
+    *results.COMMANDS,
+    *catalogue.COMMANDS,
+]
 
 
 class _Commands(click.Group):

@@ -1,0 +1,56 @@
+"""The command that asks trained heads about recordings."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sercache.commands.options._shared import FOLDER, where_options
+
+
+@click.command()
+@click.argument("run", type=FOLDER)
+@click.argument("audio", nargs=-1)
+@click.option("--manifest", type=FOLDER, help="A table of recordings, as of a corpus of your own.")
+@click.option("--window", type=float, help="Seconds: predict longer recordings by windows, with their times.")
+@click.option("--step", type=float, help="Seconds from one window to the next.  [default: one window]")
+@click.option("--fold", "folds", multiple=True, help="Only the heads of this fold; may be given again.")
+@click.option("--seed", "seeds", type=int, multiple=True, help="Only the heads of this seed.")
+@click.option(
+    "--encoder",
+    "encoders",
+    multiple=True,
+    metavar="CHECKPOINT",
+    help="Where the run's encoder lies, for a local folder; of several inputs one after another.",
+)
+@click.option(
+    "--speaker-statistics",
+    type=click.Choice(["column", "together"]),
+    help="For a run normalised by speaker: the manifest's speakers, or all recordings are one speaker's.",
+)
+@click.option("--watch", type=FOLDER, help="Predict what comes to lie in this folder, until Ctrl-C.")
+@click.option(
+    "--format", "table_format", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True
+)
+@click.option("--out", type=FOLDER, help="File to write.  [default: standard output]")
+@where_options
+def predict(audio: tuple[str, ...], table_format: str, out: Path | None, **options: Any) -> None:
+    """Ask the heads of a run about recordings: files, folders, or - for paths on standard input.
+
+    One record a recording: class, scores and their spread over folds and seeds, members that were trained on it.
+
+    \b
+    Examples:
+      sercache predict runs/linear-wavlm-large-emodb call.wav recordings/ > scores.jsonl
+      sercache predict runs/linear-wavlm-large-emodb talk.flac --window 5 --step 2.5 --format csv
+      sercache predict runs/linear-wavlm-large-emodb --watch incoming/
+    """
+    from sercache.commands.predict import run
+    from sercache.experiment.ensemble import PredictOptions
+
+    listed = sys.stdin.read().splitlines() if "-" in audio else []
+    paths = [*(path for path in audio if path != "-"), *(line for line in listed if line.strip())]
+    run(PredictOptions(paths=paths, **options), table_format=table_format, out=out)

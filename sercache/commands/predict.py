@@ -1,0 +1,96 @@
+"""`sercache predict`: records as JSON lines or CSV, one a recording."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from sercache import progress
+from sercache.commands._console import Terminal
+from sercache.errors import AudioError
+from sercache.experiment import predict
+from sercache.progress import used, warn
+
+
+class _Aside(Terminal):
+    """What is told goes to standard error, where standard output holds the records."""
+
+    def line(self, text: str) -> None:
+        """One line for the user."""
+        click.echo(text, err=True)
+
+    def used(self, label: str, value: object) -> None:
+        """A label and what it stands for."""
+        click.echo(f"{label:<10}{value}", err=True)
+
+
+def run(options: predict.PredictOptions, *, table_format: str, out: Path | None) -> None:
+    """Predict as asked. Raises SercacheError; AudioError at the end where recordings could not be predicted."""
+    n_done = n_failed = 0
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(progress.heard_by(_Aside()))
+        answers = predict.run(options)
+        write = stack.enter_context(_written(out))
+        if table_format == "csv":
+            write(
+                _row([*_FIRST, *(f"{what}:{n}" for what in ("p", "spread") for n in answers.outputs), *_LAST])
+            )
+        try:
+            for each in answers.records:
+                write(_json(each) if table_format == "jsonl" else _csv(each, answers.outputs))
+                n_done += each.error is None
+                n_failed += each.error is not None
+                if each.error is not None:
+                    warn(f"skipped {each.id}: {each.error}")
+        except KeyboardInterrupt:
+            if options.watch is None:
+                raise
+            used("stopped", f"{options.watch} is no longer watched; {n_done} predicted")
+    if n_failed:
+        raise AudioError(
+            f"{n_failed} of {n_done + n_failed} recordings could not be predicted; the rest is written"
+        )
+
+
+@contextlib.contextmanager
+def _written(out: Path | None) -> Iterator[Callable[[str], None]]:
+    """Writes to a file or to standard output, each record at once."""
+    if out is None:
+        yield lambda text: click.echo(text, nl=False)
+        return
+    with out.open("w", encoding="utf-8", newline="") as file:
+
+        def write(text: str) -> None:
+            file.write(text)
+            file.flush()
+
+        yield write
+    used("written", out)
+
+
+def _json(each: predict.Predicted) -> str:
+    return json.dumps(each.to_json(), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _csv(each: predict.Predicted, outputs: Sequence[str]) -> str:
+    record, by = each.to_json(), each.trained_on_by
+    scores = [(values or {}).get(name) for values in (each.scores, each.spread) for name in outputs]
+    trained = None if by is None else " ".join(by) or "none"
+    last = [each.agreement, each.members, trained, each.error]
+    return _row([*(record[name] for name in _FIRST), *scores, *last])
+
+
+def _row(cells: Sequence[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
+
+
+_FIRST = ("recording", "id", "start", "end", "predicted")
+_LAST = ("agreement", "members", "trained_on_by", "error")

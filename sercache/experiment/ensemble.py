@@ -1,0 +1,188 @@
+"""The trained heads of a run, with all that turns a recording into what they read."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from torch import nn
+
+from sercache import catalog, encoders, settings, stores
+from sercache.catalog import unknown
+from sercache.encoders import Encoder
+from sercache.errors import SettingsError, StoreError
+from sercache.evaluation.describe import setup_of
+from sercache.experiment.origin import known_origin
+from sercache.experiment.train import load_tail
+from sercache.progress import used
+from sercache.recipe import Setup, inputs
+from sercache.report import runs
+from sercache.report.record import Report, Run
+from sercache.stores import FeatureSpec
+from sercache.training.finetune import finetuned
+
+SpeakerStatistics = Literal["column", "together"]
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """What is to be predicted, and by which heads of a run."""
+
+    run: Path
+    paths: Sequence[str | Path] = ()
+    """Files and folders."""
+    manifest: Path | None = None
+    """A table of recordings, as of a corpus of one's own."""
+    window: float | None = None
+    """Seconds of the stretches that long recordings are predicted by; None: each as a whole."""
+    step: float | None = None
+    """Seconds from one window to the next; None: one window's length."""
+    folds: Sequence[str] = ()
+    """Whose heads; none named: all. As the next."""
+    seeds: Sequence[int] = ()
+    encoders: Sequence[str] = ()
+    """Where the checkpoint of each input lies; none named: as the run or the cache remembers."""
+    speaker_statistics: SpeakerStatistics | None = None
+    """Of a run that was normalised by speaker: whose recordings are one speaker's."""
+    cache: Path | None = None
+    device: str | None = None
+    watch: Path | None = None
+    """A folder whose new recordings are predicted as they are complete, until it is interrupted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Trained heads of a run, and all that turns a recording into what they read."""
+
+    folder: Path
+    report: Report
+    setup: Setup
+    specs: tuple[FeatureSpec, ...]
+    """Of the features of each input."""
+    encoders: tuple[Encoder, ...]
+    kind: type[nn.Module]
+    members: tuple[Run, ...]
+    device: str
+    speaker_statistics: SpeakerStatistics | None
+    heads: dict[tuple[str, int], nn.Module] = field(default_factory=dict)
+    """Those that were read already."""
+
+
+def ensemble(options: PredictOptions) -> Ensemble:
+    """The heads that are asked for, with the encoders whose features they were trained on.
+
+    Raises SettingsError for heads that the run does not have or did not keep, EncoderError and StoreError where the
+    encoder is not to be had or is another one.
+    """
+    folder = settings.expanded(options.run)
+    report = runs.load(folder)
+    known = settings.load()
+    device = settings.resolve_device(known.value("device", options.device).value)
+    used("run", f"{folder}: {report.title}")
+    members = _chosen(report, folder, options)
+    setup = setup_of(report.setup)
+    _check_scope(setup, options)
+    about = [report.features, *report.features.get("beside", ())]
+    own = inputs(setup)
+    if len(options.encoders) > len(own):
+        raise SettingsError(
+            f"the run reads {len(own)} inputs, got {len(options.encoders)} encoders; give one for each"
+        )
+    specs, loaded, names = [], [], []
+    for k, (each, features) in enumerate(zip(own, about, strict=True)):
+        recorded = FeatureSpec.from_json(features["spec"])
+        spec = dataclasses.replace(
+            recorded,
+            corpus="predict",
+            states=tuple(features["states"]),
+            frames=each.cached_frames,
+        )
+        name = options.encoders[k] if k < len(options.encoders) else _checkpoint(recorded, options, known)
+        loaded.append(_encoder(name, recorded, device))
+        specs.append(spec)
+        names.append(name)
+    head = catalog.load("sercache.heads", *report.head_source).Head
+    if any(setup.boundaries):
+        placed = [dataclasses.replace(each, encoder=name) for each, name in zip(own, names, strict=True)]
+        tails = [load_tail(each, spec) for each, spec in zip(placed, specs, strict=True)]
+        head = finetuned(head, tails, [each.frames for each in own])
+    n_folds, n_seeds = len({m.fold for m in members}), len({m.seed for m in members})
+    used("heads", f"{len(members)} ({n_folds} folds, {n_seeds} seeds), encoder {', '.join(names)}")
+    return Ensemble(
+        folder, report, setup, tuple(specs), tuple(loaded), head, members, device, options.speaker_statistics
+    )
+
+
+def _chosen(report: Report, folder: Path, options: PredictOptions) -> tuple[Run, ...]:
+    """The members that are asked for. Raises SettingsError where one is not there."""
+    folds, seeds = [fold.name for fold in report.folds], list(report.seeds)
+    for fold in options.folds:
+        if fold not in folds:
+            raise SettingsError(unknown(f"fold of {folder}", fold, folds))
+    for seed in options.seeds:
+        if seed not in seeds:
+            raise SettingsError(unknown(f"seed of {folder}", str(seed), [str(each) for each in seeds]))
+    found = tuple(
+        each
+        for each in report.runs
+        if each.fold in (options.folds or folds) and each.seed in (options.seeds or seeds)
+    )
+    for each in found:
+        path = runs.weights_path(folder, each.fold, each.seed)
+        if not path.is_file():
+            raise SettingsError(f"{path} is not there: this run did not keep its heads; train it again")
+    return found
+
+
+def _check_scope(setup: Setup, options: PredictOptions) -> None:
+    """Statistics of a new speaker are none of the run's: who asks for them has to say what they are of."""
+    if setup.normalise == "speaker" and options.speaker_statistics is None:
+        raise SettingsError(
+            "this run was normalised by speaker, with statistics over all utterances of each, those of its test parts "
+            "too; say whose the recordings are: --speaker-statistics together (all are of one speaker) or column (the "
+            "column speaker of --manifest), or train with --normalise global"
+        )
+    if options.speaker_statistics == "column" and (options.manifest is None or options.paths):
+        raise SettingsError(
+            "--speaker-statistics column reads the column speaker of a table; name that alone, with --manifest, or "
+            "take --speaker-statistics together"
+        )
+    if setup.normalise != "speaker" and options.speaker_statistics is not None:
+        raise SettingsError(
+            f"this run was normalised with scope {setup.normalise}, which needs no speakers; leave "
+            "--speaker-statistics out"
+        )
+
+
+def _checkpoint(spec: FeatureSpec, options: PredictOptions, known: settings.Settings) -> str:
+    """What the encoder is loaded by: a name that everybody knows, or where the cache remembers that it lay."""
+    if spec.encoder in encoders.short_names():
+        return spec.encoder
+    cache = Path(known.value("cache", options.cache).value).expanduser()
+    for folder, found in stores.find(cache) if cache.is_dir() else ():
+        if found.identity == spec.identity and (name := known_origin(folder).get("encoder")):
+            return str(name)
+    return spec.encoder
+
+
+def _encoder(name: str, spec: FeatureSpec, device: str) -> Encoder:
+    """The encoder of the run's features. Raises StoreError where what lies there is another one."""
+    identity = spec.identity
+    found = encoders.load(
+        name,
+        revision=identity.get("revision"),
+        device=device,
+        precision=identity.get("precision", "float32"),
+        clip=spec.clip,
+    )
+    if dict(found.identity) == dict(identity):
+        return found
+    differs = sorted(k for k in {*found.identity, *identity} if found.identity.get(k) != identity.get(k))
+    raise StoreError(
+        f"{name} is not the encoder of this run: {', '.join(differs)} differ (weights sha256 "
+        f"{str(found.identity.get('weights_sha256'))[:16]}, expected {str(identity.get('weights_sha256'))[:16]}); name "
+        "the checkpoint that its features were extracted with by --encoder"
+    )
