@@ -120,7 +120,7 @@ def cases() -> dict[str, Case]:
 
 
 def _extractions() -> Iterator[tuple[str, Case]]:
-    here, tiny = "--dataset here --root {here}/list.csv", "extract --encoder {tiny}"
+    here, tiny = "--dataset manifest:here --root {here}/list.csv", "extract --encoder {tiny}"
     demo = "extract --encoder demo-wavlm --dataset manifest:"
     means = f"extract --encoder mfcc {here} --pooled-only --format hdf5 --clip split:0.25"
     yield "extract", Case([demo + "here --root {here}/list.csv"], ["cache/here/demo-wavlm-*"], slow=False)
