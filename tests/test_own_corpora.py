@@ -127,6 +127,109 @@ def test_every_command_between_tables_and_a_database(cities: Sercache, tmp_path:
     )
 
 
+def by_rows(folder: Path, seed: int, ids: str = "u") -> Path:
+    """A table of more recordings, whose labels loudness tells; equal ids give tables of equal bytes."""
+    folder.mkdir(parents=True)
+    rows = []
+    for k in range(24):
+        wave = np.random.default_rng((seed, k)).normal(0, 0.03 if k % 2 else 0.3, 1600)
+        soundfile.write(folder / f"{k}.wav", wave, 8000)
+        rows.append(f"{ids}{k},{k}.wav,{CLASSES[k % 2]},s{k // 6},{TEXTS[k // 12]}")
+    (folder / "manifest.csv").write_text("\n".join(["id,path,label,speaker,transcript", *rows]) + "\n")
+    return folder / "manifest.csv"
+
+
+@pytest.mark.slow
+@pytest.mark.draws
+def test_two_inputs_and_maps_between_corpora_that_are_hard_to_tell(
+    sercache: Sercache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tables of equal bytes and ids, names that differ by case, in other scripts, places with spaces and links."""
+    from sercache.report import maps
+
+    titles: list[str] = []
+    drawn = maps.place_map
+    monkeypatch.setattr(maps, "place_map", lambda panels, title: titles.append(title) or drawn(panels, title))
+
+    def good(*arguments: object) -> str:
+        done = sercache(*arguments)
+        assert done.code == 0, (arguments, done.err)
+        return " ".join(done.out.split())
+
+    by_rows(tmp_path / "two words" / "Rome", 1)
+    by_rows(tmp_path / "rome", 2)
+    by_rows(tmp_path / "北京", 3)
+    (tmp_path / "link").symlink_to(tmp_path / "北京")
+    monkeypatch.chdir(tmp_path / "rome")
+    places = {"Rome": "../two words/Rome", "rome": ".", "北京": tmp_path / "link"}
+    for encoder in ("mfcc", "logmel"):
+        for name, root in places.items():
+            good("extract", "--encoder", encoder, "--dataset", f"manifest:{name}", "--root", root)
+    monkeypatch.chdir(tmp_path)  # what was said from there holds from here
+    here = ["--encoder", "mfcc", "--dataset", "Rome", *QUICK, "--states", "all", "--clip", "none"]
+    runs = tmp_path / "runs"
+    pair = good("train", "--head", "pair-rnn", "--beside", "logmel:all:frames", *here, "--name", "pair",
+                "--task", "label", "--test-on", "rome,北京")  # fmt: skip
+    assert "note: rome: none of its recordings was heard in training (checked by audio)" in pair
+    report = run_folders.load(runs / "pair")
+    assert [each.dataset for each in report.elsewhere] == ["rome", "北京"]
+    # Equal ids and equal tables: what was read tells that each was itself.
+    read = [each.features["digest"] for each in report.elsewhere]
+    assert len({*read, report.features["digest"]}) == 3
+    again = good("evaluate", runs / "pair", "--dataset", "manifest:北京", "--task", "label")
+    assert str(runs / "pair" / "on-北京") in again
+    (there,) = run_folders.load(runs / "pair" / "on-北京").elsewhere
+    assert there.predictions == report.elsewhere[1].predictions
+    blocks = ["--head", "attention-blocks", "--option", "blocks=1", "--option", "heads=3"]
+    good("train", *blocks, *here, "--task", "label", "--finetune-from", "none", "--normalise", "none",
+         "--name", "blocks")  # fmt: skip
+    for name in ("Rome", "rome", "北京"):
+        good("map", runs / "blocks", "--dataset", name, "--by", "label", "--fold", "s0")
+        stem = f"map-{name}-label"
+        assert (runs / "blocks" / f"{stem}.png").is_file()
+        assert len((runs / "blocks" / f"{stem}.csv").read_text().splitlines()) == 25
+    assert [title.splitlines()[1].partition(",")[0] for title in titles] == [
+        "Rome by label",
+        "rome by label",
+        "北京 by label",
+    ]
+    assert all("attention-blocks on mfcc, Rome (" in title for title in titles)
+    table = good("report", runs / "pair", runs / "blocks")
+    for name in places:
+        assert f"Runs: {name} " in table
+    good("verify")
+
+
+def test_a_corpus_and_an_encoder_that_moved(sercache: Sercache, tmp_path: Path) -> None:
+    by_rows(tmp_path / "rome", 1)
+    extract = ("extract", "--encoder", "mfcc", "--pooled-only", "--dataset", "manifest:rome", "--root")
+    assert sercache(*extract, tmp_path / "rome").code == 0
+    shutil.move(tmp_path / "rome", tmp_path / "moved")
+    train = ("train", "--head", "linear", "--encoder", "mfcc", "--dataset", "rome", *QUICK, "--states", "all")
+    lost = sercache(*train)
+    assert lost.code == 2
+    assert "which is not there now; where is rome? give --root FOLDER" in lost.err
+    done = sercache(*extract, tmp_path / "moved")
+    assert "nothing to do" in done.out
+    done = sercache(*train)  # it was said where it lies now
+    assert done.code == 0, done.err
+
+
+def test_a_variable_that_two_names_share(
+    sercache: Sercache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed, name in enumerate(("Rome", "rome")):
+        table = by_rows(tmp_path / str(seed), seed)
+        where = ("--dataset", f"manifest:{name}", "--root", table)
+        assert sercache("extract", "--encoder", "mfcc", "--pooled-only", *where).code == 0
+    monkeypatch.setenv("SERCACHE_ROOT_ROME", str(tmp_path / "0" / "manifest.csv"))
+    train = ("train", "--head", "linear", "--encoder", "mfcc", *QUICK, "--states", "all", "--dataset")
+    assert sercache(*train, "Rome").code == 0
+    refused = sercache(*train, "rome")  # tables of equal bytes: nothing else would tell
+    assert refused.code == 2
+    assert "SERCACHE_ROOT_ROME says where Rome lies, which shares that variable with rome" in refused.err
+
+
 def test_duplicates_of_a_sweep_and_a_probe(sercache: Sercache, tmp_path: Path) -> None:
     """As for train: what equals a judged recording trains nothing, and the record says so."""
     table = by_table(tmp_path / "rome", 1)

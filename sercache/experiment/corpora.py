@@ -61,6 +61,7 @@ def _locate(
     made = _own_of(asked.reader, asked.name, all_made)
     found = known.root(asked.name or asked.reader, flag)
     if found is not None:
+        _check_variable(asked.name, found, all_made)
         if asked.reader:
             return dataset, found
         if made:
@@ -73,6 +74,20 @@ def _locate(
     one = _only(made, dataset, asked.name or asked.reader)
     name = asked.name or one.name
     return f"{one.reader}:{name}" if name else one.reader, Setting(one.root, "as last extracted")
+
+
+def _check_variable(name: str, found: Setting, all_made: Sequence[_Made]) -> None:
+    """Raises SettingsError where a variable that several names share says where another one of these lies."""
+    if not name or found.source != settings.root_variable(name):
+        return
+    place = Path(found.value).expanduser().resolve()
+    there = {each.name for each in all_made if each.place == place}
+    others = sorted(each for each in there - {name} if settings.root_variable(each) == found.source)
+    if others and name not in there:
+        raise SettingsError(
+            f"{found.source} says where {others[0]} lies, which shares that variable with {name}; give --root FOLDER, "
+            f"or run: {advice.command('config', f'roots.{name}=FOLDER')}"
+        )
 
 
 def read_corpus(

@@ -174,9 +174,7 @@ def work(
             extraction.record_training(folder, trained)
         except (DiskSpaceError, FileError) as fault:  # the disk may be read-only
             warn(f"what the encoder was trained on is not recorded beside its features: {fault}")
-        if not known_origin(folder):
-            with suppress(SercacheError):  # the disk may be read-only
-                write_origin(folder, _origin(request, root))
+        _say_where(folder, _origin(request, root))
         extraction.mark_finished(folder)
         skipped = plan.skipped
     extraction.record_skips(folder, skipped)
@@ -372,4 +370,20 @@ def _origin(request: ExtractOptions, root: str) -> dict[str, Any]:
         record["encoding"] = how.encoding
     if how.labels_as_written:
         record["labels_as_written"] = True
-    return {**record, "root": str(settings.expanded(root).absolute())}
+    place = settings.expanded(root).absolute()
+    # A way up is taken now: the folder that it leads out of may be gone later. Links stay, as they may be moved.
+    return {**record, "root": str(place.resolve() if ".." in place.parts else place)}
+
+
+def _say_where(folder: Path, now: dict[str, Any]) -> None:
+    """Remember how a complete store was made where that is not known, and where corpus and encoder have moved to."""
+    before = known_origin(folder)
+    gone = [
+        key
+        for key in ("root", "encoder")
+        if Path(str(before.get(key, ""))).is_absolute() and not Path(str(before[key])).exists()
+    ]
+    if before and not gone:
+        return
+    with suppress(SercacheError):  # the disk may be read-only
+        write_origin(folder, {**now, **before, **{key: now[key] for key in gone}} if before else now)

@@ -65,7 +65,8 @@ def tsne(vectors: np.ndarray, *, seed: int = 0) -> np.ndarray:
 
     if len(vectors) <= PERPLEXITY:
         raise SettingsError(
-            f"a map of perplexity {PERPLEXITY:g} needs more vectors than that, got {len(vectors)}"
+            f"a map of perplexity {PERPLEXITY:g} needs more vectors than that, got {len(vectors)}; choose a corpus or "
+            "a task with more utterances"
         )
     found: np.ndarray = TSNE(
         2, perplexity=PERPLEXITY, init="pca", learning_rate="auto", random_state=seed

@@ -212,7 +212,8 @@ def of_rows(lines: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
         if len(names) == len(lines):
             notes.append(line)
         elif len(names) <= _NAMED:
-            notes.append(f"{', '.join(names)}: {line}")
+            row = f"{', '.join(names)}: "
+            notes.append(line if line.startswith(row) else f"{row}{line}")
         else:
             notes.append(f"{len(names)} of {len(lines)} rows (first: {names[0]}): {line}")
     return notes
