@@ -19,8 +19,9 @@ from sercache.evaluation.elsewhere import read_scalings
 from sercache.experiment.cross_corpus import folder_on, other_corpus
 from sercache.experiment.origin import known_origin
 from sercache.experiment.outcome import draw
-from sercache.experiment.train import head_class
+from sercache.experiment.train import free_name, head_class
 from sercache.progress import bar, used
+from sercache.record import digest_of
 from sercache.report import runs
 from sercache.report.record import Elsewhere, Report
 from sercache.training import build
@@ -117,6 +118,20 @@ def _finish(report: Report, there: Elsewhere, folder: Path) -> tuple[Report, Pat
     about = dataclasses.replace(
         report, runs=bare, predictions=(), summary={}, confusion=(), notes=(), elsewhere=(there,), heard=None
     )
+    _make_room(folder, there)
     runs.save(about, folder, overwrite=True)
     draw(about, folder)
     return about, folder
+
+
+def _make_room(folder: Path, there: Elsewhere) -> None:
+    """What was said of other utterances or features of the corpus is no earlier try of this: it is moved aside."""
+    try:
+        before = runs.load(folder).elsewhere if (folder / runs.REPORT).is_file() else ()
+    except SettingsError:  # a damaged one is replaced
+        return
+    now = digest_of([there.corpus, there.features])
+    if any(digest_of([each.corpus, each.features]) != now for each in before):
+        aside = free_name(folder.parent, f"former-{folder.name}")
+        folder.rename(aside)
+        used("moved", f"{folder} to {aside.name}: it is of other utterances or features of {there.dataset}")

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from sercache import files
 from sercache.errors import SettingsError
+from sercache.record import Experiment
 from sercache.report.record import READABLE, Recording, Report
 
 if TYPE_CHECKING:
@@ -82,10 +83,24 @@ def load(folder: Path) -> Report:
 
 def experiment_digest(path: Path) -> str:
     """Digest of the experiment that a ``report.json`` is of; empty where it cannot be told."""
+    return str((_experiment_record(path) or {}).get("digest", ""))
+
+
+def read_experiment(folder: Path) -> Experiment | None:
+    """The experiment of a run folder, without the rest of its report; None where it cannot be told."""
+    record = _experiment_record(Path(folder) / REPORT)
     try:
-        return str((json.loads(path.read_text(encoding="utf-8")).get("experiment") or {}).get("digest", ""))
+        return Experiment.from_json(record) if record else None
+    except (KeyError, TypeError):
+        return None
+
+
+def _experiment_record(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")).get("experiment")
     except (OSError, ValueError, AttributeError):
-        return ""
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def find(folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sercache import advice, catalog, clips, encoders, extraction, stores
 from sercache.datasets import Corpus
@@ -18,6 +19,9 @@ from sercache.papers import AlsoTrain
 from sercache.progress import warn
 from sercache.recipe import Setup, inputs
 from sercache.settings import Settings, expanded
+
+if TYPE_CHECKING:
+    from sercache.reproduction.kept import Kept
 
 _Need = tuple[str, str, str]
 """Corpus, encoder, clip rule: what shares a store."""
@@ -41,6 +45,13 @@ class Place:
     """State selections that the trials to come read of a store: they are extracted in one go."""
     corpora: dict[str, tuple[Corpus, str]] = field(default_factory=dict)
     complete: set[tuple[object, ...]] = field(default_factory=set)
+    kept: dict[str, Kept] = field(default_factory=dict)
+    """Finished trials by the digest of their plan, compared once."""
+
+    @property
+    def as_it_is(self) -> Place:
+        """The same place, where nothing is extracted: what is missing is missing."""
+        return replace(self, may_extract=False, complete=set())
 
 
 def expect(setups: Iterable[Setup], place: Place) -> None:

@@ -14,8 +14,9 @@ from sercache.experiment.vectors import LabelledVectors
 from sercache.papers import ErrorRate, Row, Table, Trial, Vectors, trials_of
 from sercache.published.trial import Plan, plan
 from sercache.report.record import Report
+from sercache.reproduction.kept import is_done
 from sercache.reproduction.material import Place
-from sercache.reproduction.trials import folder_of, missing_corpora
+from sercache.reproduction.trials import missing_corpora
 from sercache.settings import Settings
 
 _GIVEN = "a folder of yours"
@@ -149,7 +150,7 @@ def overview(request: ReproduceOptions) -> list[tuple[str, ...]]:
 def _state(paper: str, table: Table, request: ReproduceOptions) -> tuple[str, str]:
     place = _quiet_place(paper, request)
     plans = plans_of(table.rows, request)
-    done = sum(folder_of(each, place).exists() for each in plans)
+    done = sum(is_done(each, place) for each in plans)
     return f"{done} of {len(plans)}", ", ".join(missing_corpora(plans, place)) or "-"
 
 

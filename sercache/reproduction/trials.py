@@ -1,4 +1,4 @@
-"""Running trials: a finished one is kept and never computed again."""
+"""Running trials: a finished one is kept, and computed again only where it would be another experiment now."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from sercache import settings, stores
 from sercache.datasets import Corpus
 from sercache.evaluation import Data, How, Method
 from sercache.experiment import export, test_on
-from sercache.experiment.cross_corpus import answers, tested_since
 from sercache.experiment.outcome import compared, draw
-from sercache.experiment.starting import read as read_start
-from sercache.experiment.train import evaluated, remove_partial
-from sercache.progress import used
+from sercache.experiment.train import evaluated, free_name, remove_partial
+from sercache.progress import used, warn
 from sercache.published.head import published_of
 from sercache.published.trial import Plan
 from sercache.published.trial import plan as as_printed
@@ -22,6 +20,7 @@ from sercache.recipe import Setup
 from sercache.report import runs as run_folders
 from sercache.report.epochs import write_epochs
 from sercache.report.record import Report
+from sercache.reproduction.kept import Kept, encoder_of, find, folder_of, setup_beside, start_of, untested
 from sercache.reproduction.material import (
     Place,
     added_corpus,
@@ -33,30 +32,6 @@ from sercache.reproduction.material import (
 )
 
 
-def folder_of(plan: Plan, place: Place) -> Path:
-    """Where the run of a trial lies, or will."""
-    return place.folder / plan.name
-
-
-def kept(plan: Plan, place: Place) -> Report | None:
-    """The report of a finished trial with all that it was tested on since, None where it is still to be run.
-
-    Raises SettingsError for a damaged run.
-    """
-    folder = folder_of(plan, place)
-    if not folder.exists():
-        return None
-    report = run_folders.load(folder)
-    left = _untested(plan, report)
-    more = [each for each in tested_since(folder) if any(answers(each, text) for text in left)]
-    return replace(report, elsewhere=(*report.elsewhere, *more))
-
-
-def _untested(plan: Plan, report: Report) -> list[str]:
-    """Corpora of the trial, ``DATASET[:TASK]``, that the report holds no result on."""
-    return [t for t in plan.setup.test_on if not any(answers(each, t) for each in report.elsewhere)]
-
-
 def missing_corpora(plans: Iterable[Plan], place: Place) -> list[str]:
     """Corpora that trials read and nobody pointed to, those that they are only tested on included."""
     names = dict.fromkeys(name for plan in plans for name in (*plan.datasets, *plan.tested_on))
@@ -64,34 +39,41 @@ def missing_corpora(plans: Iterable[Plan], place: Place) -> list[str]:
 
 
 def obtain(plan: Plan, place: Place) -> Report:
-    """The kept report of a trial, else extraction and training. Raises SercacheError."""
-    folder = folder_of(plan, place)
-    found = kept(plan, place)
+    """The report of a finished trial that is what the plan would give now, else extraction and training.
+
+    A finished run of another experiment is no such trial: it stays where it is, and is told with what differs.
+    Raises SercacheError.
+    """
+    found = find(plan, place)
+    if found is not None and not found.differs:
+        used("kept", str(found.folder))
+        if found.unchecked:
+            warn(f"{found.folder} was compared by code and settings alone: {found.unchecked}")
+        return _tested(plan, found, place)
     if found is not None:
-        used("kept", str(folder))
-        return found if not _test_on_new(plan, found, folder, place) else kept(plan, place) or found
+        warn(f"{found.folder} is another experiment and stays, the trial runs again: {found.why}")
     for name in plan.datasets:
         check_at_hand(name, place)
     if plan.start is not None:
         obtain(plan.start, place)
     setup = setup_to_run(plan, place)
-    used("trial", plan.name)
-    return _run(plan, setup, folder, place)
+    folder = free_name(place.folder, plan.name)
+    used("trial", folder.name)
+    report = _run(plan, setup, folder, place)
+    place.kept[plan.digest] = Kept(folder, report)
+    return report
 
 
 def setup_to_run(plan: Plan, place: Place) -> Setup:
-    """The plan's set-up, with what an earlier trial trained as the encoder of its second input.
-
-    Where that encoder is trained on from the state at which it was left, it is the untrained one: its trained
-    blocks are initial weights, and what lies below them is in the cache already.
-    """
+    """The plan's set-up, with what an earlier trial trained as the encoder of its second input."""
     if plan.speaker is None:
         return plan.setup
     obtain(plan.speaker, place)
-    before, second = plan.speaker.setup, plan.setup.boundaries[1]
-    trains_on = second is not None and second == before.finetune_from
-    encoder = before.encoder if trains_on else _trained_encoder(plan.speaker, place)
-    return replace(plan.setup, beside=(f"{encoder}:final:frames",))
+    encoder = encoder_of(plan, place)
+    if isinstance(encoder, Path) and not encoder.exists():
+        run = folder_of(plan.speaker, place)
+        export.run(run, encoder, encoder=str(plan.speaker.setup.encoder), fold=None, seed=None)
+    return setup_beside(plan, encoder)
 
 
 def _run(plan: Plan, setup: Setup, folder: Path, place: Place) -> Report:
@@ -116,33 +98,25 @@ def _run(plan: Plan, setup: Setup, folder: Path, place: Place) -> Report:
 
 def _how(plan: Plan, corpus: Corpus, place: Place, partial: Path) -> How:
     """How a trial is trained: from the weights of the trials that come before it, where there are any."""
-    parts = {"emotion": plan.start, "speaker": plan.speaker}
-    pairs = [f"{part}={folder_of(before, place)}" for part, before in parts.items() if before]
-    found = read_start(pairs, corpus)
-    device = settings.resolve_device(place.device)
-    how = How(partial=partial, runs=place.folder.parent, device=device)
+    found = start_of(plan, corpus, place)
+    how = How(partial=partial, runs=place.folder.parent, device=settings.resolve_device(place.device))
     if found is None:
         return how
     return replace(how, prepare=found.prepare, started_from=found.recorded(), heard_before=found.heard())
 
 
-def _test_on_new(plan: Plan, found: Report, folder: Path, place: Place) -> bool:
-    """Test kept heads on corpora that were not at hand when they were trained; whether there was any."""
+def _tested(plan: Plan, found: Kept, place: Place) -> Report:
+    """The report, its heads tested on corpora of the trial that were not at hand, or not as they are now, before."""
     done = False
-    for text in _untested(plan, found):
+    for text in untested(plan, found.report):
         if tested_corpus(plan.setup, text, plan.trial.head, place) is None:
             continue
         name, _, task = text.partition(":")
         root = Path(corpus_of(name, place)[1])
-        test_on.run(test_on.TestOptions(folder, name, task or None, root, place.cache, place.device))
+        test_on.run(test_on.TestOptions(found.folder, name, task or None, root, place.cache, place.device))
         done = True
-    return done
-
-
-def _trained_encoder(plan: Plan, place: Place) -> Path:
-    """The encoder that a trial trained, as a checkpoint folder beside its run."""
-    run = folder_of(plan, place)
-    out = run.with_name(f"{run.name}-encoder")
-    if not out.exists():
-        export.run(run, out, encoder=str(plan.setup.encoder), fold=None, seed=None)
-    return out
+    if not done:
+        return found.report
+    del place.kept[plan.digest]
+    again = find(plan, place)
+    return again.report if again else found.report

@@ -15,8 +15,9 @@ from sercache.papers import Vectors
 from sercache.published.trial import Plan
 from sercache.recipe import Setup
 from sercache.report import runs
+from sercache.reproduction.kept import folder_of
 from sercache.reproduction.material import Place, inputs_of
-from sercache.reproduction.trials import folder_of, obtain, setup_to_run
+from sercache.reproduction.trials import obtain, setup_to_run
 from sercache.training import build
 from sercache.views import AnyView
 

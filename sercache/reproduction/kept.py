@@ -1,0 +1,188 @@
+"""Finished trials: which run folder of a plan is what the plan would give now, and what makes another one another."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sercache import stores
+from sercache.datasets import Corpus
+from sercache.errors import MissingFeaturesError, SercacheError
+from sercache.evaluation.kept import (
+    Asked,
+    differs,
+    differs_elsewhere,
+    differs_in_code,
+    experiment_differs_in_code,
+)
+from sercache.experiment.cross_corpus import answers, tested_since
+from sercache.experiment.starting import Start
+from sercache.experiment.starting import read as read_start
+from sercache.experiment.train import free_name
+from sercache.published.trial import Plan
+from sercache.recipe import Setup
+from sercache.report import runs
+from sercache.report.record import Elsewhere, Report
+from sercache.reproduction.material import NotAtHandError, Place, added_corpus, inputs_of, tested_corpus
+
+_SHOWN = 3
+"""Differences that are named."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A finished run of a plan."""
+
+    folder: Path
+    report: Report
+    """With all that it was tested on since, as far as that is of the corpora that lie here now."""
+    differs: tuple[str, ...] = ()
+    """What makes it another result than the one that the plan would give now; none where it is that one."""
+    unchecked: str = ""
+    """Why only code and settings were compared, not corpora and features; empty where all was."""
+
+    @property
+    def why(self) -> str:
+        """The differences in one line."""
+        more = len(self.differs) - _SHOWN
+        return "; ".join(self.differs[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+
+
+def find(plan: Plan, place: Place) -> Kept | None:
+    """The finished run of a plan that is what it would give now, else the last one; None where none was finished.
+
+    Nothing is extracted or trained to tell. Raises SettingsError for a damaged run.
+    """
+    if plan.digest not in place.kept:
+        found = [_compared(folder, plan, place) for folder in _folders(plan, place)]
+        if not found:
+            return None
+        place.kept[plan.digest] = next((each for each in found if not each.differs), found[0])
+    return place.kept[plan.digest]
+
+
+def folder_of(plan: Plan, place: Place) -> Path:
+    """Where the run of a plan lies, or will: what is there of another experiment stays."""
+    found = find(plan, place)
+    return found.folder if found and not found.differs else free_name(place.folder, plan.name)
+
+
+def is_done(plan: Plan, place: Place) -> bool:
+    """Whether a run of the plan is finished, as far as code and settings tell."""
+    own = (plan.module.Head, plan.trial.options, plan.recipe)
+    experiments = (runs.read_experiment(folder) for folder in _folders(plan, place))
+    return any(not experiment_differs_in_code(each, *own) for each in experiments)
+
+
+def untested(plan: Plan, report: Report) -> list[str]:
+    """Corpora of the trial, ``DATASET[:TASK]``, that the report holds no result on."""
+    return [t for t in plan.setup.test_on if not any(answers(each, t) for each in report.elsewhere)]
+
+
+def start_of(plan: Plan, corpus: Corpus, place: Place) -> Start | None:
+    """The finished trials that a plan begins with, for their parts of the head. Raises as reading a start does."""
+    parts = {"emotion": plan.start, "speaker": plan.speaker}
+    return read_start([f"{part}={folder_of(each, place)}" for part, each in parts.items() if each], corpus)
+
+
+def setup_beside(plan: Plan, encoder: Path | str) -> Setup:
+    """The plan's set-up with ``encoder``, as an earlier trial trained it, for its second input."""
+    return replace(plan.setup, beside=(f"{encoder}:final:frames",))
+
+
+def encoder_of(plan: Plan, place: Place) -> Path | str:
+    """What reads the second input of a plan that an earlier trial comes before.
+
+    The encoder that this trial trained, as a checkpoint folder beside its run. Where it is trained on from the state
+    at which it was left, the untrained one: its trained blocks are initial weights, and what lies below them is in
+    the cache already.
+    """
+    assert plan.speaker is not None
+    before, second = plan.speaker.setup, plan.setup.boundaries[1]
+    if second is not None and second == before.finetune_from:
+        return before.encoder
+    run = folder_of(plan.speaker, place)
+    return run.with_name(f"{run.name}-encoder")
+
+
+def _folders(plan: Plan, place: Place) -> list[Path]:
+    """Finished runs of a plan, the last one first: ``NAME``, ``NAME-2``, …"""
+    pattern = re.compile(re.escape(plan.name) + r"(?:-(\d+))?")
+    found = [(pattern.fullmatch(folder.name), folder) for folder in runs.find(place.folder)]
+    own = [(int(match[1] or 1), folder) for match, folder in found if match]
+    return [folder for _, folder in sorted(own, reverse=True)]
+
+
+def _compared(folder: Path, plan: Plan, place: Place) -> Kept:
+    report = runs.load(folder)
+    found, unchecked = _differs(plan, report, place)
+    if found:
+        return Kept(folder, report, found)
+    tested: dict[tuple[str, str], Elsewhere] = {}
+    for each in (*report.elsewhere, *tested_since(folder)):
+        if _is_current(plan, report, each, place):
+            tested.setdefault((each.dataset, each.task), each)
+    return Kept(folder, replace(report, elsewhere=tuple(tested.values())), (), unchecked)
+
+
+def _differs(plan: Plan, report: Report, place: Place) -> tuple[tuple[str, ...], str]:
+    """What makes a report another one than the plan's, and why not all could be compared."""
+    in_code = differs_in_code(report, plan.module.Head, plan.trial.options, plan.recipe)
+    if in_code:
+        return in_code, ""
+    for before in filter(None, (plan.start, plan.speaker)):
+        found = find(before, place)
+        if found is not None and found.differs:
+            return tuple(f"{before.trial.head} that comes before: {line}" for line in found.differs), ""
+    try:
+        asked = _asked(plan, place)
+    except SercacheError as fault:
+        return (), _short(fault)
+    try:
+        return differs(report, asked), ""
+    except MissingFeaturesError as fault:  # the corpus has more utterances now than were encoded for the run
+        return (_short(fault),), ""
+
+
+def _asked(plan: Plan, place: Place) -> Asked:
+    """What the plan would train now, by the corpora and features that are here. Raises SercacheError."""
+    for before in filter(None, (plan.start, plan.speaker)):
+        if find(before, place) is None:
+            raise NotAtHandError(f"the run of {before.trial.head} that comes before is not there")
+    setup, head, here = plan.setup, plan.trial.head, place.as_it_is
+    if plan.speaker is not None:
+        setup = setup_beside(plan, encoder_of(plan, place))
+    corpus, *folders = inputs_of(setup, head, here, task=setup.task)
+    start = start_of(plan, corpus, place)
+    return Asked(
+        plan.module.Head,
+        head,
+        plan.trial.options,
+        plan.recipe,
+        setup,
+        corpus,
+        tuple(stores.open(each) for each in folders),
+        tuple(added_corpus(setup, also, head, here) for also in plan.trial.also_train),
+        start.recorded() if start else (),
+    )
+
+
+def _is_current(plan: Plan, report: Report, there: Elsewhere, place: Place) -> bool:
+    """Whether a result is one that the trial asks for, of the corpus and its features as they are here.
+
+    One that cannot be compared, as the corpus or its features are not here, is taken for that.
+    """
+    text = next((text for text in plan.setup.test_on if answers(there, text)), None)
+    if text is None:
+        return False
+    try:
+        extra = tested_corpus(plan.setup, text, plan.trial.head, place.as_it_is)
+    except SercacheError:
+        return True
+    return extra is None or not differs_elsewhere(there, extra, plan.setup, report.classes)
+
+
+def _short(fault: SercacheError) -> str:
+    """What is the matter, without what is to be done about it."""
+    return re.split(r"[;:,] (?:get it from|then run|run): ?", str(fault))[0]
