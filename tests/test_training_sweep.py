@@ -293,8 +293,34 @@ def test_a_point_of_before_experiments_is_moved_aside_not_replaced(sercache: Ser
     record = json.loads((run / "report.json").read_text())
     record["experiment"] = None
     (run / "report.json").write_text(json.dumps(record))
-    code, out, err = sercache(*call, "--seeds", 2)
+    code, _, err = sercache(*call, "--seeds", 2)
     assert code == 0, err
-    assert "lr-1e-2-2: it was made before runs recorded all that decides their numbers" in out
+    assert "lr-1e-2 is another experiment, is called lr-1e-2-2 now" in err
+    assert "it was made before runs recorded all that decides their numbers" in err
     assert run_folders.load(cached / "s" / "lr-1e-2-2").seeds == (0,)
     assert (cached / "s" / "lr-1e-2-2" / "weights").is_dir()
+
+
+def test_a_point_of_another_version_is_trained_again(
+    sercache: Sercache, cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sercache.heads import linear
+
+    call = [*SWEEP, "--set", "max-epochs=1", "--grid", "lr=1e-2"]
+    assert sercache(*call).code == 0
+    run = cached / "s" / "lr-1e-2"
+    before = (run / "report.json").read_bytes()
+    code, out, err = sercache(*call)
+    assert code == 0, err
+    assert "done before" in out
+    assert (run / "report.json").read_bytes() == before
+    monkeypatch.setattr(linear, "VERSION", 2, raising=False)
+    code, out, err = sercache(*call)
+    assert code == 0, err
+    assert (
+        "lr-1e-2-2 now, and the point is trained again: version of the head's file none instead of 2" in err
+    )
+    assert (cached / "s" / "lr-1e-2-2" / "report.json").read_bytes() == before
+    experiment = run_folders.load(run).experiment
+    assert experiment is not None
+    assert experiment.head_version == "2"

@@ -22,10 +22,9 @@ import numpy as np
 
 from sercache import catalog, files, settings
 from sercache.errors import MissingExtraError, RecipeError, SettingsError
-from sercache.evaluation.kept import UNRECORDED
-from sercache.evaluation.partial import keep_trainings
 from sercache.experiment import train
 from sercache.experiment.outcome import compared, draw
+from sercache.experiment.points import Comparison, heads_of, make_room, move_aside
 from sercache.head import is_solved
 from sercache.progress import used
 from sercache.published.head import head_options, seeds_asked
@@ -102,9 +101,10 @@ def run(request: SweepOptions) -> Swept:
     _same_sweep(request, folder / SHARED)
     found: list[tuple[Point, float, Path]] = []
     first: Report | None = None
+    comparison = Comparison()
     for point in _drawn(request, grid, found):
         place = _place(folder, point)
-        report = _done(module, request, point, place)
+        report = _done(module, request, point, place, comparison)
         first = _same_material(report, place, first)
         found.append((point, dev_score(report, request.on), place))
         _write_table(folder / TABLE, found)
@@ -175,50 +175,41 @@ def _request(module: ModuleType, request: SweepOptions, point: Point) -> train.T
     return train.TrainOptions(**shared, **setup, settings=own, head_options=options)
 
 
-def _done(module: ModuleType, request: SweepOptions, point: Point, place: Path) -> Report:
-    """The report of a point: of an earlier call where its run folder stands, else trained now."""
+def _done(
+    module: ModuleType, request: SweepOptions, point: Point, place: Path, comparison: Comparison
+) -> Report:
+    """The report of a point: of an earlier call where that is what is asked for now, else trained now."""
     used("point", ", ".join(f"{name}={value}" for name, value in point.items()))
+    wanted = _request(module, request, point)
     if (place / run_folders.REPORT).is_file():
         report = run_folders.load(place)
-        if report.seeds == seeds_asked(module, report.setup["dataset"], request.seeds):
+        why = comparison.differs(report, wanted)
+        if why:
+            move_aside(place, why)
+        elif report.seeds == seeds_asked(module, report.setup["dataset"], request.seeds):
             used("run", f"{place}, done before")
             return report
     # Of other seeds before: those of them that are asked for now are found by their digests.
-    report, _, _ = train.trained(
-        _request(module, request, point), place, partial=_heads_of(place), test=False
-    )
-    _make_room(place)
+    report, _, _ = train.trained(wanted, place, partial=heads_of(place), test=False)
+    make_room(place)
     run_folders.save(report, place, overwrite=True)
     write_epochs(report, place)
     return report
-
-
-def _make_room(place: Path) -> None:
-    """Lose nothing of a run that is replaced: its trainings wait beside it; one that names none is moved aside."""
-    if (place / run_folders.REPORT).is_file() and not keep_trainings(place, _heads_of(place)):
-        aside = train.free_name(place.parent, place.name)
-        place.rename(aside)
-        used("moved", f"{place} to {aside.name}: {UNRECORDED}")
 
 
 def _tested(module: ModuleType, request: SweepOptions, point: Point, place: Path) -> Report:
     """The report of the selected point with its test scores, and its heads in the run folder."""
     if (place / run_folders.WEIGHTS).is_dir():
         report = run_folders.load(place)
-        train.remove_partial(_heads_of(place), report)
+        train.remove_partial(heads_of(place), report)
         return report
     used("testing", ", ".join(f"{name}={value}" for name, value in point.items()))
     # Its trainings are found as they were left, so that nothing is trained here.
-    report, weights, _ = train.trained(_request(module, request, point), place, partial=_heads_of(place))
+    report, weights, _ = train.trained(_request(module, request, point), place, partial=heads_of(place))
     run_folders.save(compared(report), place, weights=weights, overwrite=True)
     write_epochs(report, place)
-    train.remove_partial(_heads_of(place), report)
+    train.remove_partial(heads_of(place), report)
     return report
-
-
-def _heads_of(place: Path) -> Path:
-    """Where the trained heads of a point wait; hidden, as it is no run that can be shown."""
-    return place.with_name(f".{place.name}.partial")
 
 
 def _same_material(report: Report, place: Path, first: Report | None) -> Report:

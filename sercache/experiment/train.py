@@ -109,6 +109,18 @@ def trained(
     return done.report, done.weights, folder
 
 
+def asked(request: TrainOptions, corpus: Corpus) -> tuple[Method, Data, How]:
+    """What a call asks for, on a corpus that was read before; nothing is said or trained. Raises SercacheError."""
+    module = catalog.load("sercache.heads", request.head)
+    recipe, options = _checked_settings(module, request)
+    cache = Path(settings.load().value("cache", request.cache).value).expanduser()
+    setup, _ = chosen_setup(module, request, corpus)
+    found = _found(request, cache, corpus, setup)
+    method = Method(request.head, module.Head, setup, recipe, options)
+    how = dataclasses.replace(_how(request, corpus, Path()), partial=None)
+    return method, Data(corpus, tuple(stores.open(each.folder) for each in found)), how
+
+
 def _checked_settings(module: ModuleType, request: TrainOptions) -> tuple[Recipe, dict[str, Any]]:
     """The recipe and the head's options as asked for. Raises RecipeError."""
     recipe = override(module.RECIPE, request.settings)

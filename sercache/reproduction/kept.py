@@ -9,8 +9,8 @@ from pathlib import Path
 from sercache import stores
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, SercacheError
+from sercache.evaluation import Data, How, Method
 from sercache.evaluation.kept import (
-    Asked,
     differs,
     differs_elsewhere,
     differs_in_code,
@@ -136,16 +136,16 @@ def _differs(plan: Plan, report: Report, place: Place) -> tuple[tuple[str, ...],
         if found is not None and found.differs:
             return tuple(f"{before.trial.head} that comes before: {line}" for line in found.differs), ""
     try:
-        asked = _asked(plan, place)
+        method, data, how = _asked(plan, place)
     except SercacheError as fault:
         return (), _short(fault)
     try:
-        return differs(report, asked), ""
+        return differs(report, method, data, how), ""
     except MissingFeaturesError as fault:  # the corpus has more utterances now than were encoded for the run
         return (_short(fault),), ""
 
 
-def _asked(plan: Plan, place: Place) -> Asked:
+def _asked(plan: Plan, place: Place) -> tuple[Method, Data, How]:
     """What the plan would train now, by the corpora and features that are here. Raises SercacheError."""
     for before in filter(None, (plan.start, plan.speaker)):
         if find(before, place) is None:
@@ -155,16 +155,11 @@ def _asked(plan: Plan, place: Place) -> Asked:
         setup = setup_beside(plan, encoder_of(plan, place))
     corpus, *folders = inputs_of(setup, head, here, task=setup.task)
     start = start_of(plan, corpus, place)
-    return Asked(
-        plan.module.Head,
-        head,
-        plan.trial.options,
-        plan.recipe,
-        setup,
-        corpus,
-        tuple(stores.open(each) for each in folders),
-        tuple(added_corpus(setup, also, head, here) for also in plan.trial.also_train),
-        start.recorded() if start else (),
+    added = tuple(added_corpus(setup, also, head, here) for also in plan.trial.also_train)
+    return (
+        Method(head, plan.module.Head, setup, plan.recipe, plan.trial.options),
+        Data(corpus, tuple(stores.open(each) for each in folders), added),
+        How(started_from=start.recorded() if start else ()),
     )
 
 
