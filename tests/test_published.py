@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from make_report import make_report
 
-from sercache import catalog
+from sercache import catalog, settings
 from sercache.evaluation.published import Difference, differences, fewer_updates
 from sercache.experiment.outcome import compared, printed, shown
 from sercache.experiment.served import served
 from sercache.heads import layer_attention, linear, superb
 from sercache.papers import Score, Trial
-from sercache.published.compare import other_system, printed_beside
+from sercache.published.compare import other_corpus, other_system, printed_beside
 from sercache.published.head import published_of
-from sercache.published.trial import plan
+from sercache.published.trial import Plan, plan
 from sercache.recipe import Setup, inputs
 from sercache.report.comparison import Compared, ComparedRow, comparison
-from sercache.report.record import Report, Run, StartRecord
+from sercache.report.record import Elsewhere, Report, Run, StartRecord
 from sercache.report.record import Score as Found
 from sercache.report.render import Reference
+from sercache.reproduction import reproduce
+from sercache.reproduction.kept import Kept
+from sercache.reproduction.material import Place
+from sercache.reproduction.paper import Found as Results
+from sercache.reproduction.paper import ReproduceOptions
 
 WAVLM = {
     "encoder": "wavlm-large",
@@ -184,6 +190,127 @@ def test_speech_alone_is_not_the_paper_s_ravdess() -> None:
     assert [each.text for each in found] == ["1440 utterances of ravdess instead of 2452"]
     whole = replace(report, corpus={**about, "n_utterances": 2452})
     assert not other_system(meant, whole, module.UTTERANCES)
+
+
+CHEN = catalog.load("sercache.papers", "chen2022")
+BLOCK = {"encoder": "wenet-gigaspeech", "identity": {"source": "local: mine"}, "clip": "none"}
+BERT = {
+    "encoder": "bert-large-uncased",
+    "identity": {"source": "google-bert/bert-large-uncased", "modality": "text"},
+    "clip": "none",
+}
+BANK = {"encoder": "kaldi-fbank", "identity": {"source": "kaldi-fbank"}, "clip": "none"}
+
+
+def pair(name: str, second: dict[str, Any], **changes: Any) -> tuple[Plan, Report]:
+    """A row of two inputs as the paper had it, and a report of it with these features of the second input."""
+    score = next(row for row in CHEN.TABLES["table2"].rows if row.name == name).cells["IEM"].ours
+    assert isinstance(score, Score)
+    meant = plan(score.trial)
+    beside = [{"spec": second, "states": ["final"]}]
+    features = {"spec": BLOCK, "states": ["6"], "beside": beside}
+    about = {**make_report().corpus, "name": "iemocap", "task": "4class", "n_utterances": 5531}
+    values = {"head": "pair-rnn", "options": {}, "setup": asdict(meant.setup), "recipe": asdict(meant.recipe),
+              "corpus": about, "features": features}  # fmt: skip
+    return meant, make_report(**{**values, **changes})
+
+
+def texts(meant: Plan, report: Report) -> list[str]:
+    return [each.text for each in other_system(meant, report, CHEN.UTTERANCES)]
+
+
+def test_the_second_input_may_be_what_differs() -> None:
+    assert not texts(*pair("A+E(6)", BANK))
+    coarse = {**BANK, "identity": {**BANK["identity"], "precision": "bfloat16"}}  # type: ignore[dict-item]
+    assert texts(*pair("A+E(6)", coarse)) == ["encoded in bfloat16 instead of float32 (input 2)"]
+    drawn = {**BERT, "identity": {**BERT["identity"], "source": "random weights"}}  # type: ignore[dict-item]
+    assert texts(*pair("T+E(6)", drawn))[0] == (
+        "weights of random weights instead of google-bert/bert-large-uncased (input 2)"
+    )
+    local = {**BERT, "identity": {**BERT["identity"], "source": "local: bert"}}  # type: ignore[dict-item]
+    assert "weights of local: bert instead of google-bert/bert-large-uncased (input 2)" in texts(
+        *pair("T+E(6)", local)
+    )
+
+
+def test_what_people_wrote_down_is_not_what_a_recogniser_heard() -> None:
+    assert texts(*pair("T+E(6)", BERT)) == [
+        "transcripts of the corpus instead of what wenet-gigaspeech recognised (input 2)"
+    ]
+    given = {**BERT, "transcripts": "0123456789abcdef"}
+    assert texts(*pair("T+E(6)", given)) == [
+        "transcripts of a file (01234567), of which it is not known that wenet-gigaspeech recognised them (input 2)"
+    ]
+    _, report = pair("T+E(6)", BERT)
+    beside = printed_beside(report)
+    assert beside
+    assert all("transcripts" in [each.field for each in number.differs] for number in beside)
+
+
+def test_a_corpus_that_is_tested_on_may_be_what_differs() -> None:
+    meant, report = pair("T+E(6)", BERT)
+    there = Elsewhere(
+        dataset="msp-improv", task="4class", classes=(), normalisation="none", summary={}, predictions=(), confusion=(),
+        corpus={**report.corpus, "name": "msp-improv", "n_utterances": 7798}, features=report.features,
+    )  # fmt: skip
+
+    def differ(**changes: Any) -> list[str]:
+        other = replace(report, elsewhere=(replace(there, **changes),))
+        return [each.text for each in other_corpus(meant, other, "msp-improv", CHEN.UTTERANCES)]
+
+    people = "transcripts of the corpus instead of what wenet-gigaspeech recognised (input 2) of msp-improv"
+    assert differ() == [people]
+    assert "7000 utterances of msp-improv instead of 7798" in differ(
+        corpus={**there.corpus, "n_utterances": 7000}
+    )
+    cut = {**report.features, "spec": {**BLOCK, "clip": "trim:15"}}
+    assert "clip trim:15 instead of none on msp-improv" in differ(features=cut)
+    coarse = {**BLOCK, "identity": {"source": "local: mine", "precision": "float16"}}
+    assert "encoded in float16 instead of float32 of msp-improv" in differ(
+        features={**report.features, "spec": coarse}
+    )
+    unknown = {**there.corpus, "warnings": ["5 of 6 sessions"]}
+    other = replace(report, elsewhere=(replace(there, corpus=unknown),))
+    assert "msp-improv: 5 of 6 sessions" in [e.text for e in other_corpus(meant, other, "msp-improv", {})]
+
+
+def test_a_corpus_that_is_added_may_be_what_differs() -> None:
+    cell = catalog.load("sercache.papers", "ioannides2023").TABLES["table2"].rows[-1].cells["ACC"]
+    assert isinstance(cell.ours, Score)
+    meant = plan(cell.ours.trial)
+    part = {"name": "esd", "task": "4class", "n_utterances": 90, "warnings": ["90 of 17500"]}
+    found = other_system(meant, exact(also_trained=(part,)), {})
+    assert [each.text for each in found] == ["esd: 90 of 17500"]
+    other = other_system(meant, exact(also_trained=({**part, "task": "5class", "warnings": []},)), {})
+    assert [each.text for each in other] == ["task 5class of esd instead of 4class"]
+
+
+def place_of(folder: Path) -> Place:
+    return Place(settings.load(), folder, "cpu", folder, may_extract=False)
+
+
+def test_times_of_another_machine_have_no_verdict(own_settings: Path) -> None:
+    cell = catalog.load("sercache.papers", "park2023").TABLES["table7"].rows[0].cells["3 s"]
+    [found] = reproduce._differs(cell, ReproduceOptions(), place_of(own_settings), Results(), {})
+    assert found.text == "measured on this machine (cpu) instead of NVIDIA RTX 3090"
+
+
+def test_a_trial_that_comes_before_may_be_what_differs(
+    own_settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = catalog.load("sercache.papers", "park2023").TABLES["table4"].rows[-1].cells["WA"]
+    assert isinstance(cell.ours, Score)
+    meant = plan(cell.ours.trial)
+    assert meant.speaker is not None
+    about = {**make_report().corpus, "name": "voxceleb1", "task": meant.speaker.setup.task or "speaker"}
+    part = {**about, "n_utterances": 90, "warnings": ["90 of 153516"]}
+    report = make_report(
+        head="speaker-id", options={}, setup=asdict(meant.speaker.setup), recipe=asdict(meant.speaker.recipe),
+        corpus=part, features={"spec": {"encoder": "wav2vec2-base"}, "states": ["conv"]},
+    )  # fmt: skip
+    monkeypatch.setattr(reproduce, "find", lambda *_: Kept(own_settings, report))
+    found = [each.text for each in reproduce._before(meant, meant, place_of(own_settings), {})]
+    assert "speaker-id that comes before: voxceleb1: 90 of 153516" in found
 
 
 def test_a_warning_of_the_corpus_tells_another_part_where_the_paper_gives_no_count() -> None:

@@ -53,6 +53,8 @@ class Trial:
     """Trial whose weights, fold by fold, this one's begin with."""
     speaker: Trial | None = None
     """Trial whose trained network gives the frozen vectors that the head reads beside its encoder's."""
+    transcripts: str = ""
+    """Recogniser whose texts an encoder of text reads; empty: it reads the corpus' own transcripts."""
 
 
 Metric = Literal["wa", "ua", "macro_f1", "rho", "ccc", "recall", "ppmi", "layer-weight"]
@@ -94,6 +96,8 @@ class Latency:
     heads: tuple[tuple[str, Mapping[str, Any]], ...]
     """Head and options of each network that runs, every one on an encoder of its own."""
     seconds: float
+    machine: str = ""
+    """What the paper measured on."""
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def _by_blocks(network: str, loss: str, metric: str, *printed: float) -> Row:
 
 def _times(name: str, heads: tuple[tuple[str, dict[str, Any]], ...], *printed: float) -> Row:
     cells = {
-        f"{seconds} s": Cell(Printed(value), Latency(heads, seconds))
+        f"{seconds} s": Cell(Printed(value), Latency(heads, seconds, "NVIDIA RTX 3090"))
         for seconds, value in zip((3, 5, 10, 15), printed, strict=True)
     }
     return Row(name, cells)

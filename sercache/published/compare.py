@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from sercache import catalog, encoders, states
+from sercache import catalog, clips, encoders, states
 from sercache.errors import UnknownNameError
 from sercache.evaluation.describe import setup_of
 from sercache.evaluation.published import Difference, differences
 from sercache.papers import Printed, Score
 from sercache.published.head import published_of
 from sercache.published.trial import Plan, plan
-from sercache.recipe import Setup
+from sercache.recipe import Setup, inputs
 from sercache.report.record import Report
 
 _ROW = ("states", "frames", "normalise", "protocol", "target", "beside", "finetune_from", "loss", "task")
@@ -98,7 +98,7 @@ def other_system(meant: Plan, report: Report, counts: Mapping[str, int]) -> list
     return [
         *kept,
         *_task(meant, report),
-        *_weights(meant, report),
+        *_inputs(meant, report.features),
         *_corpus(meant, report, counts),
         *_way(meant, report),
     ]
@@ -113,10 +113,12 @@ def _is_the_same(field: str, meant: Plan, setup: Setup, report: Report) -> bool:
     if field == "encoder":
         return _is_yours(meant.setup.encoder) and "random weights" not in setup.encoder
     if field == "beside":
-        pairs = list(zip(meant.setup.beside, setup.beside, strict=False))
-        return meant.speaker is not None or all(
-            was.partition(":")[2] == now.partition(":")[2] and _is_yours(was.partition(":")[0])
-            for was, now in pairs
+        was, now = inputs(meant.setup)[1:], inputs(setup)[1:]
+        kinds = [[(each.states, each.frames) for each in some] for some in (was, now)]
+        if meant.speaker is not None:  # its encoder is what an earlier trial trained
+            return kinds[1] == [("final", True)]
+        return kinds[0] == kinds[1] and all(
+            a.encoder == b.encoder or _is_yours(a.encoder) for a, b in zip(was, now, strict=True)
         )
     if field == "states":
         on_offer = report.features.get("spec", {}).get("encoder_states") or report.features["states"]
@@ -139,50 +141,96 @@ def _task(meant: Plan, report: Report) -> Iterator[Difference]:
         yield Difference("task", f"task {ours} instead of {published}")
 
 
-def _weights(meant: Plan, report: Report) -> Iterator[Difference]:
-    """Other weights under the encoder's name, and other arithmetic."""
-    identity = report.features.get("spec", {}).get("identity", {})
-    source, ours = (
-        encoders.short_names().get(meant.setup.encoder, ("", ""))[1],
-        str(identity.get("source", "")),
-    )
-    if (
-        "/" in source
-        and " " not in source
-        and ours
-        and ours != source
-        and encoder_of(report) == meant.setup.encoder
+def _inputs(meant: Plan, features: Mapping[str, Any], of: str = "") -> Iterator[Difference]:
+    """Other weights under an encoder's name, other arithmetic, other texts: of every input that was read.
+
+    ``features`` are those of a report, or of a corpus ``of`` that was tested on.
+    """
+    wanted = inputs(meant.setup)
+    for number, (own, read) in enumerate(
+        zip(wanted, (features, *features.get("beside", ())), strict=False), 1
     ):
-        yield Difference("weights", f"weights of {ours} instead of {source}")
-    if identity.get("precision", "float32") != "float32":
-        yield Difference("precision", f"encoded in {identity['precision']} instead of float32")
+        spec = read.get("spec", {})
+        which = (f" (input {number})" if number > 1 else "") + (f" of {of}" if of else "")
+        identity = spec.get("identity", {})
+        source = encoders.short_names().get(own.encoder, ("", ""))[1]
+        ours = str(identity.get("source", ""))
+        is_checkpoint = "/" in source and " " not in source
+        if "random weights" in ours or (
+            is_checkpoint and spec.get("encoder") == own.encoder and ours not in ("", source)
+        ):
+            yield Difference("weights", f"weights of {ours} instead of {source or own.encoder}{which}")
+        if identity.get("precision", "float32") != "float32":
+            yield Difference("precision", f"encoded in {identity['precision']} instead of float32{which}")
+        if identity.get("modality") == "text":
+            yield from _texts(meant, str(spec.get("transcripts", "")), which)
+
+
+def _texts(meant: Plan, file: str, which: str) -> Iterator[Difference]:
+    """Texts of another origin than those that the paper's encoder of text read."""
+    wanted = meant.trial.transcripts
+    if file and not wanted:
+        yield Difference(
+            "transcripts", f"transcripts of a file ({file[:8]}) instead of the corpus' own{which}"
+        )
+    elif wanted and not file:
+        yield Difference(
+            "transcripts", f"transcripts of the corpus instead of what {wanted} recognised{which}"
+        )
+    elif wanted:
+        words = f"transcripts of a file ({file[:8]}), of which it is not known that {wanted} recognised them{which}"
+        yield Difference("transcripts", words)
 
 
 def _corpus(meant: Plan, report: Report, counts: Mapping[str, int]) -> Iterator[Difference]:
-    """Other utterances than the paper's: by its count, or by what the reader of the corpus warns of."""
-    about = report.corpus
-    published = counts.get(f"{about['name']}:{about['task']}")
-    if published is not None and about["n_utterances"] != published:
+    """Other utterances than the paper's, those that are added to the training parts included."""
+    yield from _utterances(report.corpus, counts)
+    added = [(also.dataset, also.task) for also in meant.trial.also_train]
+    ours = [(more["name"], more.get("task", "")) for more in report.also_trained]
+    if sorted(name for name, _ in added) != sorted(name for name, _ in ours):
+        both = [" and ".join(name for name, _ in each) or "nothing" for each in (ours, added)]
+        yield Difference("corpus added", f"{both[0]} added to the training parts instead of {both[1]}")
+        return
+    tasks = dict(added)
+    for more, (name, task) in zip(report.also_trained, ours, strict=True):
+        if task and task != tasks[name]:
+            yield Difference("corpus added", f"task {task} of {name} instead of {tasks[name]}")
+        yield from _utterances(more, counts)
+
+
+def _utterances(about: Mapping[str, Any], counts: Mapping[str, int]) -> Iterator[Difference]:
+    """Other utterances of a corpus: by the paper's count, or by what the reader of the corpus warns of."""
+    published = counts.get(f"{about['name']}:{about.get('task', '')}")
+    if published is None:
+        for warning in about.get("warnings", ()):
+            yield Difference("corpus", f"{about['name']}: {warning}")
+    elif about["n_utterances"] != published:
         yield Difference(
             "corpus", f"{about['n_utterances']} utterances of {about['name']} instead of {published}"
         )
-    elif published is None:
-        for warning in about["warnings"]:
-            yield Difference("corpus", f"{about['name']}: {warning}")
-    added = [also.dataset for also in meant.trial.also_train]
-    ours = [more["name"] for more in report.also_trained]
-    if sorted(added) != sorted(ours):
-        both = " and ".join(ours) or "nothing", " and ".join(added) or "nothing"
-        yield Difference("corpus added", f"{both[0]} added to the training parts instead of {both[1]}")
 
 
-def other_corpus(report: Report, on: str | None, counts: Mapping[str, int]) -> Iterator[Difference]:
-    """Other utterances than the paper's of a corpus ``on`` that was tested on; None: of no other corpus."""
-    for there in report.elsewhere:
-        published = counts.get(f"{there.dataset}:{there.task}")
-        ours = there.corpus["n_utterances"]
-        if there.dataset == on and published is not None and ours != published:
-            yield Difference("corpus", f"{ours} utterances of {there.dataset} instead of {published}")
+def other_corpus(
+    meant: Plan, report: Report, on: str | None, counts: Mapping[str, int]
+) -> Iterator[Difference]:
+    """What differs on a corpus ``on`` that the heads of a trial are tested on; None: on no other corpus.
+
+    Its utterances, its task, and the features of every input, which may be of another store than those trained on.
+    """
+    there = next((each for each in report.elsewhere if each.dataset == on), None)
+    if there is None:
+        return
+    yield from _utterances({**there.corpus, "name": there.dataset, "task": there.task}, counts)
+    tasks = [text.partition(":")[2] for text in meant.setup.test_on if text.partition(":")[0] == on]
+    if tasks and tasks[0] and there.task != tasks[0]:
+        yield Difference("task", f"task {there.task} of {on} instead of {tasks[0]}")
+    yield from _inputs(meant, there.features, there.dataset)
+    for number, read in enumerate((there.features, *there.features.get("beside", ())), 1):
+        spec = read.get("spec", {})
+        clip, wanted = spec.get("clip"), str(clips.parse(meant.setup.clip))
+        if clip is not None and spec.get("identity", {}).get("modality") != "text" and clip != wanted:
+            which = f" (input {number})" if number > 1 else ""
+            yield Difference("clip", f"clip {clip} instead of {wanted} on {on}{which}")
 
 
 def _way(meant: Plan, report: Report) -> Iterator[Difference]:

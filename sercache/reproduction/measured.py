@@ -66,6 +66,16 @@ def latency(wanted: Latency, place: Place) -> record.Score:
     return record.score(total.tolist())
 
 
+def machine(place: Place) -> str:
+    """What times are measured on here."""
+    device = settings.resolve_device(place.device)
+    if not device.startswith("cuda"):
+        return f"this machine ({device})"
+    import torch
+
+    return torch.cuda.get_device_name(device)
+
+
 def _milliseconds(head: str, options: Mapping[str, Any], seconds: float, device: str) -> list[float]:
     """Times of one network, each of a whole pass over one recording."""
     import torch

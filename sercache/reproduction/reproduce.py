@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sercache import catalog, settings
@@ -27,6 +28,7 @@ from sercache.report.record import Report
 from sercache.report.render import Reference
 from sercache.reproduction import cells as cell_values
 from sercache.reproduction import measured, vectors
+from sercache.reproduction.kept import find
 from sercache.reproduction.material import NotAtHandError, Place, check_at_hand, corpus_of, expect
 from sercache.reproduction.paper import Found, ReproduceOptions, datasets_of, find_paper, plans_of, roots_of
 from sercache.reproduction.show import show
@@ -104,7 +106,7 @@ def _body(
         for column, cell in row.cells.items():
             ours = _ours(cell, row, request, place, found)
             printed = None if cell.printed is None else Reference(cell.printed.mean, cell.printed.std)
-            differs = _differs(cell, request, found, counts) if ours else ()
+            differs = _differs(cell, request, place, found, counts) if ours else ()
             cells[column] = Compared(
                 printed, ours and _scaled(ours, _scale(cell, table)), differs, _over(cell)
             )
@@ -130,15 +132,35 @@ def _over(cell: Cell) -> str:
 
 
 def _differs(
-    cell: Cell, request: ReproduceOptions, found: Found, counts: Mapping[str, int]
+    cell: Cell, request: ReproduceOptions, place: Place, found: Found, counts: Mapping[str, int]
 ) -> tuple[Difference, ...]:
-    """What the trials of a cell did in another way than the paper."""
+    """What stands behind a cell and was done in another way than in the paper."""
+    if isinstance(cell.ours, Latency):
+        here = measured.machine(place)
+        return (Difference("machine", f"measured on {here} instead of {cell.ours.machine}"),)
     differs: dict[Difference, None] = {}
     for each in scores(cell.ours):
         _, report = found.reports[request.plan(each.trial).digest]
-        differs |= dict.fromkeys(fixed(other_system(plan(each.trial), report, counts)))
-        differs |= dict.fromkeys(other_corpus(report, each.on, counts))
+        meant = plan(each.trial)
+        differs |= dict.fromkeys(fixed(other_system(meant, report, counts)))
+        differs |= dict.fromkeys(other_corpus(meant, report, each.on, counts))
+        differs |= dict.fromkeys(_before(request.plan(each.trial), meant, place, counts))
     return tuple(differs)
+
+
+def _before(done: Plan, meant: Plan, place: Place, counts: Mapping[str, int]) -> Iterator[Difference]:
+    """What the trials that come before one did in another way than in the paper."""
+    for ours, theirs in ((done.start, meant.start), (done.speaker, meant.speaker)):
+        if ours is None or theirs is None:
+            continue
+        kept = find(ours, place)
+        if kept is None:
+            yield Difference(
+                theirs.trial.head, f"the run of {theirs.trial.head} that comes before is not there"
+            )
+            continue
+        for each in fixed(other_system(theirs, kept.report, counts)):
+            yield replace(each, text=f"{theirs.trial.head} that comes before: {each.text}")
 
 
 def _scale(cell: Cell, table: Table) -> float:
