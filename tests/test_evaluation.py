@@ -22,6 +22,7 @@ from sercache.errors import (
     UnknownNameError,
 )
 from sercache.evaluation import Data, Extra, Progress, gather
+from sercache.evaluation.experiment import items_digests
 from sercache.evaluation.layers import layer_weights
 from sercache.evaluation.material import fold_views
 from sercache.evaluation.scores import merge_clips, run_record, summarise
@@ -310,6 +311,22 @@ def test_an_added_corpus_must_fit() -> None:
         run(corpus, store, also_train=[Extra(other, weights)])
     with pytest.raises(MissingFeaturesError, match="no labelled utterances in language zh"):
         run(corpus, store, also_train=[Extra(other, other_store, language="zh")])
+
+
+def test_how_an_added_corpus_is_stored_names_a_training() -> None:
+    corpus, store = make_talk(n_speakers=3)
+    other = dataclasses.replace(corpus, name="more")
+
+    def items(frames: bool, **changes: str) -> dict[str, str]:
+        _, own = make_talk(n_speakers=3)
+        own.spec = dataclasses.replace(own.spec, **changes)
+        data = Data(corpus, (store,), also_train=(Extra(other, own),))
+        setup = dataclasses.replace(SETUP, frames=frames)
+        return items_digests(gather(data, setup), setup.normalise, with_speakers=False)
+
+    assert items(True) != items(True, dtype="bfloat16")
+    assert items(False) == items(False, dtype="bfloat16"), "means are float32 in every store"
+    assert items(False) != items(False, clip="trim:15")
 
 
 def test_added_corpora_share_one_memory_budget() -> None:

@@ -90,12 +90,29 @@ def items_digests(material: Material, normalise: str, *, with_speakers: bool) ->
     """
     speaks = with_speakers or normalise == "speaker"
     main = _lines(material.main, speaks)
-    shared = [line for _, part in material.also for line in _lines(part, speaks).values()]
+    shared = [
+        line
+        for _, part in material.also
+        for line in (*_lines(part, speaks).values(), *_stored(part, material))
+    ]
     if (
         normalise == "speaker"
     ):  # the statistics of a speaker are over all of its utterances, tested ones included
         shared += _recordings(material.main, speaks).values()
     return {fold.name: _digest(fold, main, shared) for fold in material.folds}
+
+
+def _stored(part: Part, material: Material) -> list[str]:
+    """How the features of an added corpus are stored and cut, where that is another way than those of the main one."""
+    lines = []
+    for number, (view, main) in enumerate(zip(part.inputs, material.main.inputs, strict=True)):
+        own, theirs = (
+            (each.source.store.spec.dtype if view.plan.kind == "frames" else "", each.source.store.spec.clip)
+            for each in (view, main)
+        )
+        if own != theirs:
+            lines.append(f"input {number}: {own}")
+    return lines
 
 
 def _digest(fold: Fold, main: Mapping[str, str], shared: Sequence[str]) -> str:
