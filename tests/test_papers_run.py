@@ -239,8 +239,14 @@ def test_mohapatra(sercache: Sercache, everything: Path, table: str, n: int) -> 
     ],
 )
 def test_park(sercache: Sercache, everything: Path, world: Path, table: str, n: int) -> None:
-    run_whole(sercache, "park2023", table, "--encoder", f"wav2vec2-base={world / 'short'}")
+    given = ("--encoder", f"wav2vec2-base={world / 'short'}")
+    run_whole(sercache, "park2023", table, *given)
     assert filled(everything / "park2023", table) == n
+    if table == "table4":  # with the trials that come before it
+        again = sercache("reproduce", "park2023", table, *QUICK, *given)
+        assert "\ntrial  " not in again.out
+        assert "another experiment" not in again.err
+        assert "code and settings alone" not in again.err
 
 
 @pytest.mark.slow
