@@ -42,6 +42,7 @@ SETUP = Setup(
     max_frames=398,
     seeds=(2711,),
 )
+SMALL = {"width": 48, "hidden": 64, "max_frames": 30}
 
 MAX_FRAMES = 398
 MAX_FRAMES_LOG_MEL = 797

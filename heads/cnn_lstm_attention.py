@@ -48,6 +48,7 @@ SETUP = Setup(
     max_frames=398,
     seeds=(999,),
 )
+SMALL = {"width": 48, "hidden": 64, "max_frames": 30}
 
 MAX_FRAMES = 398
 MAX_FRAMES_LOG_MEL = 797

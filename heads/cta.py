@@ -44,6 +44,7 @@ SETUP = Setup(
     states="blocks",
     frames=True,
 )
+SMALL = {"heads": 2, "head_dim": 6}
 OPEN = ("bucket", "max_frames", "select")
 UPDATES = 6_900  # at most: eight speakers of ten of 5,531 turns, 50 epochs
 

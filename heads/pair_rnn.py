@@ -47,6 +47,7 @@ SETUP = Setup(
     frames=True,
     beside=("bert-large-uncased:final:frames",),
 )
+SMALL = {"hidden": 12, "heads": 2, "head_dim": 6, "dropout_rate": 0.1}
 OPEN = ("bucket", "max_frames", "select")
 UPDATES = 6_900  # at most: eight speakers of ten of 5,531 turns, 50 epochs
 

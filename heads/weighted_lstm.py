@@ -50,6 +50,7 @@ SETUP = Setup(
     max_frames=400,
     seeds=(123, 1234, 2345, 3456, 4567),
 )
+SMALL = {"hidden": 24}
 UPDATES = 20_500  # at most: three sessions of five of 5,473 turns, 100 epochs
 
 SETUPS = {

@@ -159,7 +159,7 @@ def _of_package(package: str, name: str, points: list[importlib.metadata.EntryPo
         module = points[0].load()
     except Exception as fault:
         raise ContractError(
-            f"the {kind} {name} of the package {whose} cannot be loaded: {_told(fault)}"
+            f"the {kind} {name} of the package {whose} cannot be loaded: {told(fault)}"
         ) from fault
     if not isinstance(module, ModuleType):
         raise ContractError(
@@ -171,15 +171,20 @@ def _of_package(package: str, name: str, points: list[importlib.metadata.EntryPo
 
 
 def _of_file(package: str, name: str) -> ModuleType:
-    path, kind = Path(absolute(name)), _kind(package)
-    if not path.is_file():
-        raise UnknownNameError(
-            f"{name}: there is no such file; a {kind} is named as one of {', '.join(names(package))}, or by the path "
-            "of a file that holds one"
-        )
     if shown(name) in names(package):
         raise ContractError(
-            f"{name} would be called {shown(name)}, which is a {kind} already; give the file another name"
+            f"{name} would be called {shown(name)}, which is a {_kind(package)} already; give the file another name"
+        )
+    return load_file(name)
+
+
+def load_file(name: str) -> ModuleType:
+    """The module in a file of the user's, whatever it is of. Raises UnknownNameError, ContractError."""
+    path = Path(absolute(name))
+    if not path.is_file():
+        raise UnknownNameError(
+            f"{name}: there is no such file; name the .py file of a head, a corpus or an encoder, or one that "
+            "`sercache heads`, `sercache datasets` or `sercache encoders` lists"
         )
     try:
         data = path.read_bytes()
@@ -213,12 +218,12 @@ def _executed(path: str, digest: str, data: bytes, name: str) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as fault:
         del sys.modules[title]
-        raise ContractError(f"{name} cannot be loaded: {_told(fault, path)}") from fault
+        raise ContractError(f"{name} cannot be loaded: {told(fault, path)}") from fault
     _DIGESTS[title] = digest
     return module
 
 
-def _told(fault: BaseException, path: str = "") -> str:
+def told(fault: BaseException, path: str = "") -> str:
     """A fault of somebody's code in one line, with the line of the file where there is one."""
     lines = [each.lineno for each in traceback.extract_tb(fault.__traceback__) if each.filename == path]
     number = fault.lineno if isinstance(fault, SyntaxError) else (lines[-1] if lines else None)

@@ -149,6 +149,19 @@ def notes_of(head: object) -> tuple[str, ...]:
     return tuple(head.notes) if isinstance(head, Notes) else ()
 
 
+class HeadFile(Protocol):
+    """What the file of a head holds; what it may hold beside that is in ``Declared``."""
+
+    Head: type[nn.Module]
+    """The class."""
+    SOURCE: str
+    """Where the head comes from, in one line: authors, year and title, or what else it is."""
+    RECIPE: Recipe
+    """How it is trained: loss, optimiser, learning rate, epochs, stopping."""
+    SETUP: Setup
+    """What it reads and how it is judged: encoder, states, frames or means, corpus, protocol."""
+
+
 @dataclass(frozen=True)
 class Declared:
     """What a head's file says beside the class, in capitals there: what it was published with."""
@@ -171,6 +184,8 @@ class Declared:
     """``INPUTS``: how many inputs it reads."""
     one_state: bool
     """``ONE_STATE``: that it reads one state of each input, no more."""
+    small: Mapping[str, Any]
+    """``SMALL``: options that make it quick to try, where its published sizes take long."""
     version: str
     """``VERSION``: raised with a change that moves the numbers of this head alone."""
 
@@ -188,6 +203,7 @@ def declared(module: ModuleType) -> Declared:
         baseline=bool(found.get("BASELINE", False)),
         inputs=int(found.get("INPUTS", 1)),
         one_state=bool(found.get("ONE_STATE", False)),
+        small=found.get("SMALL", {}),
         version=version_of(found["Head"]),
     )
 

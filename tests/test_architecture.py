@@ -39,6 +39,7 @@ FLOORS = {
     "sercache.transcription": 3,
     "sercache.protocols": 3,
     "sercache.training": 4,
+    "sercache.contracts": 5,
     "sercache.evaluation": 5,
     "sercache.report": 5,
     "sercache.papers": 6,

@@ -312,7 +312,7 @@ def test_a_package_cannot_take_the_place_of_an_encoder(
 
 
 def test_unknown_names_of_files_keep_the_tree_of_errors() -> None:
-    with pytest.raises(UnknownNameError, match="by the path"):
+    with pytest.raises(UnknownNameError, match="there is no such file"):
         catalog.load("sercache.heads", "./nosuch.py")
     assert issubclass(ContractError, SercacheError)
 

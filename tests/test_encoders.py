@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,21 +19,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sercache import catalog, encoders
-from sercache.errors import AudioError, EncoderError, UnknownNameError
+from sercache.contracts import encoder as contract
+from sercache.errors import AudioError, EncoderError
 
 BOUND = 2e-5
-COMPUTED = (
-    "logmel",
-    "fbank40",
-    "mfcc",
-    "spectrogram",
-    "spectrogram-48k",
-    "kaldi-fbank",
-    "egemaps",
-    "egemaps-20ms",
-    "egemaps-functionals",
-    "demo-wavlm",
-)
+COMPUTED = [
+    short
+    for short, (family, _) in encoders.short_names().items()
+    if not encoders.has_weights(family) and family != "text"
+]
+"""What the families offer without a checkpoint; words, not waves: test_encoders_text.py."""
 
 
 def saver(helpers: Any, model: Any, name: str) -> Callable[[Path], Path]:
@@ -99,63 +94,28 @@ def test_company_changes_nothing(encoder: Any, data: st.DataObject) -> None:
             assert tiny.error(company, alone) <= BOUND, (name, lengths, k)
 
 
-def test_states_come_once_in_order_in_the_shape_that_is_promised(encoder: Any) -> None:
-    waves = [tiny.noise(encoder.min_samples), tiny.noise(7_000)]
-    n_frames = sum(encoder.n_frames(len(wave)) for wave in waves)
-    names = []
-    for name, packed in encoder.encode(waves):
-        names.append(name)
-        assert packed.shape == (n_frames, encoder.dims[name])
-        assert packed.dtype == torch.float32
-        assert bool(packed.isfinite().all())
-        assert not packed.requires_grad
-    assert tuple(names) == encoder.states == tuple(encoder.dims)
+@pytest.mark.parametrize(
+    "keeps",
+    [
+        contract.keeps_its_shapes,
+        contract.minds_no_company,
+        contract.counts_its_frames,
+        contract.gives_what_is_chosen,
+        contract.repeats_itself,
+        contract.refuses_what_does_not_fit,
+    ],
+)
+def test_the_contract_is_kept(encoder: Any, keeps: Callable[[Any], Iterator[str]]) -> None:
+    assert list(keeps(encoder)) == []
 
 
-def test_a_choice_of_states_keeps_their_values_and_order(encoder: Any) -> None:
-    wave = tiny.noise(9_000)
-    whole = tiny.encode(encoder, [wave])
-    for chosen in ([encoder.states[-1]], [encoder.states[0]], list(encoder.states)[::-2]):
-        some = tiny.encode(encoder, [wave], chosen)
-        assert list(some) == [name for name in encoder.states if name in chosen]
-        for name, packed in some.items():
-            assert torch.equal(packed, whole[name])
-    assert tiny.encode(encoder, [wave], []) == {}
-    assert tiny.encode(encoder, []) == {}
-
-
-def test_frames_are_counted_before_they_are_made(encoder: Any) -> None:
-    longest = min(encoder.max_samples or 20_000, 20_000)
-    step = max(77, encoder.hop // 7)
-    lengths = [*range(encoder.min_samples, encoder.min_samples + 3 * encoder.hop, step), longest - 1, longest]
-    assert encoder.n_frames(encoder.min_samples) >= 1
-    got = tiny.encode(encoder, [tiny.noise(n) for n in lengths], [encoder.states[0]])[encoder.states[0]]
-    assert len(got) == sum(encoder.n_frames(n) for n in lengths)
-    for n in lengths:
-        assert len(tiny.encode(encoder, [tiny.noise(n)], [encoder.states[0]])[encoder.states[0]]) == (
-            encoder.n_frames(n)
-        )
-
-
-def test_waves_and_states_that_do_not_fit_are_refused_at_once(encoder: Any) -> None:
-    with pytest.raises(UnknownNameError, match="unknown state 'nosuch'"):
-        encoder.encode([tiny.noise(5_000)], ["nosuch"])
-    with pytest.raises(AudioError, match="takes"):
-        encoder.encode([np.zeros((2, 5_000), np.float32)])
-    if encoder.min_samples > 1:
-        with pytest.raises(AudioError, match=rf"needs {encoder.min_samples} "):
-            encoder.encode([tiny.noise(5_000), tiny.noise(encoder.min_samples - 1)])
+def test_a_message_says_what_will_do(encoder: Any) -> None:
     if encoder.max_samples is not None:
         with pytest.raises(AudioError, match="--clip split:"):
             encoder.encode([tiny.noise(encoder.max_samples + 1)])
-
-
-def test_waves_are_left_as_they_were(encoder: Any) -> None:
-    wave = tiny.noise(6_000)
-    kept = wave.copy()
-    wave.flags.writeable = False
-    tiny.encode(encoder, [wave])
-    np.testing.assert_array_equal(wave, kept)
+    if encoder.min_samples > 1:
+        with pytest.raises(AudioError, match=rf"needs {encoder.min_samples} "):
+            encoder.encode([tiny.noise(5_000), tiny.noise(encoder.min_samples - 1)])
 
 
 def test_a_state_outlives_the_next_one(encoder: Any) -> None:
@@ -163,12 +123,6 @@ def test_a_state_outlives_the_next_one(encoder: Any) -> None:
     kept = list(encoder.encode(waves))
     for (_, late), early in zip(kept, tiny.encode(encoder, waves).values(), strict=True):
         assert torch.equal(late, early)
-
-
-def test_features_do_not_change_from_call_to_call(encoder: Any) -> None:
-    waves = [tiny.noise(6_000), tiny.noise(3_000)]
-    first, second = tiny.encode(encoder, waves), tiny.encode(encoder, waves)
-    assert all(torch.equal(first[name], second[name]) for name in encoder.states)
 
 
 def test_an_identity_is_plain_json_and_is_known_without_the_weights(

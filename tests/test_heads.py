@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 from array_view import ArrayView, SideBySide, random_inputs
 from tolerances import assert_alike, assert_gradients_alike
@@ -20,32 +17,13 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional as F
 
 from sercache import catalog
+from sercache.contracts.head import alive, built, shape_of
+from sercache.head import declared
 from sercache.nn import AttentionBlock, BiGRU, BlockTimeAttention, QueryAttention
-from sercache.protocols import DEVS, PROTOCOLS
-from sercache.recipe import Recipe, Setup
 from sercache.training import build, fit, predict
 
 NAMES = catalog.names("sercache.heads")
 FRAMES, POOLED = (3, 9), (1, 1)
-
-_RECURRENT = {"hidden": 12, "heads": 2, "head_dim": 6, "dropout_rate": 0.1}
-SMALL: dict[str, dict[str, Any]] = {
-    "weighted-lstm": {"hidden": 24},
-    "cnn-lstm": {"width": 48, "hidden": 64, "max_frames": 30},
-    "cnn-lstm-attention": {"width": 48, "hidden": 64, "max_frames": 30},
-    "rnn": _RECURRENT,
-    "wf-rnn": _RECURRENT,
-    "ef-rnn": _RECURRENT,
-    "lf-rnn": _RECURRENT,
-    "cta": {"heads": 2, "head_dim": 6},
-    "cta-rnn": _RECURRENT,
-    "pair-rnn": _RECURRENT,
-}
-"""Options of heads whose published sizes would only cost time here."""
-SAME_SIZE = {"speaker-specific"}
-"""Heads of several inputs that must share one feature size."""
-SEED = {"cnn-lstm": 9, "cnn-lstm-attention": 2}
-"""Where the last ReLU is alive at first: half of all seeds begin with a network that says 0 to everything."""
 
 Inputs = torch.Tensor | tuple[torch.Tensor, ...]
 
@@ -63,20 +41,18 @@ def view_of(
     n_targets: int = 4,
 ) -> ArrayView | SideBySide:
     """What a head reads: as many inputs as it declares, one state where it reads one."""
-    module = catalog.load("sercache.heads", name)
-    n_inputs = getattr(module, "INPUTS", 1)
-    layers = 1 if getattr(module, "ONE_STATE", False) else n_layers
-    sizes = [dim if name in SAME_SIZE else dim - 8 * k for k in range(n_inputs)]
-    n_targets = n_targets if is_numeric(name) else 0
-    return random_inputs(n_items, (layers,) * n_inputs, tuple(sizes), frames, n_targets)
+    shape = shape_of(catalog.load("sercache.heads", name), n_layers, dim)
+    return random_inputs(n_items, shape.n_layers, shape.dim, frames, n_targets if is_numeric(name) else 0)
 
 
 def make(
     name: str, n_layers: int = 4, dim: int = 24, n_outputs: int = 4, seed: int | None = None
 ) -> nn.Module:
-    view = view_of(name, 1, n_layers, dim, POOLED)
-    seed = SEED.get(name, 0) if seed is None else seed
-    return build(catalog.load("sercache.heads", name).Head, view, n_outputs, seed, **SMALL.get(name, {}))
+    module = catalog.load("sercache.heads", name)
+    shape = shape_of(module, n_layers, dim)
+    if seed is None:
+        return alive(module, shape, n_outputs).train()
+    return built(module, shape, n_outputs, seed)
 
 
 def data(name: str, n_items: int = 6, **shape: Any) -> tuple[Inputs, Inputs]:
@@ -108,42 +84,6 @@ def wider(mask: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", NAMES)
 class TestEveryHead:
-    def test_declares_what_it_was_published_with(self, name: str) -> None:
-        module = catalog.load("sercache.heads", name)
-        assert isinstance(module.RECIPE, Recipe)
-        assert isinstance(module.SETUP, Setup)
-        assert module.SOURCE
-        assert "\n" not in module.SOURCE
-        assert module.__doc__
-        options = list(inspect.signature(module.Head).parameters.values())
-        assert [option.name for option in options[:3]] == ["n_layers", "dim", "n_outputs"]
-        assert all(option.default is not option.empty for option in options[3:])
-        assert len(module.SETUP.beside) == getattr(module, "INPUTS", 1) - 1
-        for setup in (module.SETUP, *getattr(module, "SETUPS", {}).values()):
-            if module.RECIPE.needs_dev:
-                assert setup.dev != "none" or setup.protocol.startswith("fixed:")
-        assert all(corpus == setup.dataset for corpus, setup in getattr(module, "SETUPS", {}).items())
-
-    def test_names_corpora_and_protocols_that_exist(self, name: str) -> None:
-        module = catalog.load("sercache.heads", name)
-        for setup in (module.SETUP, *getattr(module, "SETUPS", {}).values()):
-            info = catalog.load("sercache.datasets", setup.dataset).INFO
-            kind, _, argument = setup.protocol.partition(":")
-            assert any(known.partition(":")[0] == kind for known in PROTOCOLS)
-            assert kind != "fixed" or argument in (*info.splits, "official", "dev")
-            assert setup.dev.partition(":")[0] in DEVS
-            assert setup.task in (None, "avd", "shares", *info.tasks, *info.setups)
-
-    @pytest.mark.parametrize("frames", [FRAMES, POOLED])
-    @pytest.mark.parametrize(("n_layers", "dim", "n_outputs"), [(4, 24, 4), (1, 40, 7), (13, 16, 2)])
-    def test_gives_a_logit_per_class(
-        self, name: str, frames: tuple[int, int], n_layers: int, dim: int, n_outputs: int
-    ) -> None:
-        x, mask = data(name, 5, n_layers=n_layers, dim=dim, frames=frames)
-        logits = make(name, n_layers, dim, n_outputs)(x, mask)
-        assert logits.shape == (5, n_outputs)
-        assert torch.isfinite(logits).all()
-
     def test_refuses_what_it_does_not_read(self, name: str) -> None:
         module = catalog.load("sercache.heads", name)
         n_inputs = getattr(module, "INPUTS", 1)
@@ -156,20 +96,6 @@ class TestEveryHead:
                 build(module.Head, random_inputs(1, (3,) * n_inputs, (24,) * n_inputs), 4, 0)
 
     @pytest.mark.usefixtures("in_float64")
-    @pytest.mark.parametrize("filler", [0.0, 1e4, float("nan"), float("inf")])
-    @torch.no_grad()
-    def test_padding_moves_no_logit(self, name: str, filler: float) -> None:
-        head = make(name).eval()
-        x, mask = data(name)
-        together = head(each(functools.partial(longer, filler=filler), x, mask), each(wider, mask))
-        for k in range(6):
-            alone = head(
-                each(lambda a, m: a[k : k + 1, :, : int(m[k].sum())], x, mask),  # noqa: B023
-                each(lambda m: m[k : k + 1, : int(m[k].sum())], mask),  # noqa: B023
-            )
-            assert_alike(together[k : k + 1], alone)
-
-    @pytest.mark.usefixtures("in_float64")
     def test_noise_in_padding_moves_no_gradient(self, name: str) -> None:
         head = make(name).eval()
         x, mask = data(name)
@@ -180,31 +106,6 @@ class TestEveryHead:
             loss_of(name, head(filled, each(wider, mask))).backward()
             grads.append([p.grad.clone() for p in head.parameters()])
         assert_gradients_alike(*grads)
-
-    @torch.no_grad()
-    @pytest.mark.usefixtures("in_float64")
-    def test_every_frame_counts(self, name: str) -> None:
-        """In float64: untrained regressors are so flat that float32 would hide it."""
-        head = make(name).eval()
-        x, mask = data(name)
-        last = each(lambda m: m.sum(1) - 1, mask)
-        if isinstance(last, tuple):  # inputs may be cut to the shortest
-            last = (torch.stack(last).amin(0),) * len(last)
-        generator = torch.Generator().manual_seed(0)
-
-        def moved(a: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
-            a = a.clone()
-            a[torch.arange(len(a)), :, at] += torch.randn(a.shape[1], a.shape[3], generator=generator) * 3
-            return a
-
-        assert ((head(x, mask) - head(each(moved, x, last), mask)).abs().amax(1) > 1e-9).all()
-
-    def test_gradient_reaches_every_parameter(self, name: str) -> None:
-        shape = {"n_layers": 24, "dim": 64}
-        head = make(name, **shape, n_outputs=1 if is_numeric(name) else 4)
-        x, mask = data(name, 16, **shape)
-        loss_of(name, head(x, mask)).backward()
-        assert [n for n, p in head.named_parameters() if p.grad is None or not p.grad.any()] == []
 
     def test_overfits_32_utterances(self, name: str) -> None:
         numeric = is_numeric(name)
@@ -226,22 +127,6 @@ class TestEveryHead:
             assert ((outputs - view.targets) ** 2).mean() < 0.05 * view.targets.var()
         else:
             assert (outputs.argmax(1) == view.labels).all()
-
-    def test_saves_and_loads_bit_equal(self, name: str, tmp_path: Path) -> None:
-        head, other = make(name, seed=1).eval(), make(name, seed=2).eval()
-        x, mask = data(name)
-        assert not torch.equal(head(x, mask), other(x, mask))
-        safetensors.torch.save_file(head.state_dict(), tmp_path / "head.safetensors")
-        other.load_state_dict(safetensors.torch.load_file(tmp_path / "head.safetensors"))
-        assert torch.equal(head(x, mask), other(x, mask))
-
-    def test_initial_weights_follow_the_seed_only(self, name: str) -> None:
-        torch.manual_seed(5)
-        first = make(name, seed=3).state_dict()
-        state = torch.get_rng_state()
-        second = make(name, seed=3).state_dict()
-        assert torch.equal(state, torch.get_rng_state())
-        assert all(torch.equal(first[key], second[key]) for key in first)
 
     @pytest.mark.usefixtures("in_float64")
     def test_stacks_under_vmap_or_says_that_it_does_not(self, name: str) -> None:
@@ -265,18 +150,6 @@ class TestEveryHead:
             assert_alike(losses[k], alone)
             own = dict(head.named_parameters())
             assert_gradients_alike([parameters[key].grad[k] for key in own], [p.grad for p in own.values()])
-
-    def test_shares_of_layers_sum_to_1(self, name: str) -> None:
-        head = make(name).eval()
-        x, mask = data(name)
-        n_layers = 1 if getattr(catalog.load("sercache.heads", name), "ONE_STATE", False) else 4
-        if hasattr(head, "layer_weights"):
-            assert head.layer_weights().shape == (n_layers,)
-            assert head.layer_weights().sum().item() == pytest.approx(1)
-        if hasattr(head, "attention"):
-            shares = head.attention(x, mask)
-            assert (shares.dim(), shares.shape[0], shares.shape[-1]) == (4, 6, n_layers)
-            torch.testing.assert_close(shares.sum(-1), torch.ones(shares.shape[:-1]))
 
 
 def n_parameters(name: str, n_layers: Any, dim: Any, n_outputs: int, **options: Any) -> int:
@@ -394,14 +267,14 @@ def _solved_logits(name: str, scale: float, shift: float) -> np.ndarray:
 def test_what_a_head_standardises_inside_is_declared(name: str) -> None:
     """A solved head that does not care for scale and shift has taken them from its training part, and says so."""
     kind = catalog.load("sercache.heads", name).Head
-    declared = getattr(kind, "standardises", "none")
-    assert declared in ("none", "global")
+    scope = getattr(kind, "standardises", "none")
+    assert scope in ("none", "global")
     if not callable(getattr(kind, "solve", None)):
         # Running statistics over batches would be a training part's too; no published head here has them.
-        net = build(kind, view_of(name), 4, 0, **SMALL.get(name, {}))
+        net = build(kind, view_of(name), 4, 0, **declared(catalog.load("sercache.heads", name)).small)
         keeps = any(getattr(part, "track_running_stats", False) for part in net.modules())
-        assert (declared == "global") == keeps
+        assert (scope == "global") == keeps
         return
     plain, moved = _solved_logits(name, 1, 0), _solved_logits(name, 7, -3)
     alike = np.abs(plain - moved).max() < 1e-3 * np.abs(plain).max()
-    assert alike == (declared == "global")
+    assert alike == (scope == "global")

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sercache import advice, catalog, settings, stores
+from sercache import advice, catalog, files, settings, stores
 from sercache import encoders as encoder_room
 from sercache.commands._console import columns, terminal_width
 from sercache.datasets import CorpusInfo
-from sercache.errors import DamagedStoreError
+from sercache.errors import DamagedStoreError, SettingsError
 from sercache.experiment.origin import extract_command, known_origin
 from sercache.extraction import skips, training_record
 from sercache.head import is_solved
@@ -138,6 +138,19 @@ def datasets(name: str | None) -> None:
         say()
         for label, text in section:
             _entry(label, text)
+
+
+def write_example(name: str, folder: Path) -> None:
+    """Write the small example that a corpus brings of itself, whole or not at all.
+
+    Raises SettingsError where something lies there, FileError, UnknownNameError.
+    """
+    module = catalog.load("sercache.datasets", name)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SettingsError(f"--example {folder} holds something already; name a new folder")
+    with files.new_folder(folder) as work:
+        inside = module.example(work).relative_to(work)
+    used("written", f"a small {catalog.shown(name)} of tones: --dataset {name} --root {folder / inside}")
 
 
 def _tasks(about: CorpusInfo) -> Iterator[tuple[str, str]]:

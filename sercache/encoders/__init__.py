@@ -1,35 +1,8 @@
 """Frozen encoders: one public module per family.
 
-A module ``<family>.py`` defines
-
-``SHORT_NAMES: dict[str, str]``
-    short name -> where it comes from (a hub id, or a sentence for encoders without weights).
-``MODEL_TYPES: tuple[str, ...]``
-    ``model_type`` values of a Hugging Face ``config.json`` that the family loads; empty for none.
-``load(source: str, *, revision: str | None, device: str, precision: str) -> Encoder``
-    the encoder. Raises EncoderError where the checkpoint is missing, corrupt or of another kind.
-``identify(source: str, *, revision: str | None) -> dict[str, Any]``
-    its identity without loading weights into memory (files are hashed), to find a cache.
-
-A family whose blocks can be trained from a cached state also defines
-
-``tail(source: str, *, revision: str | None, boundary: str, states: Sequence[str]) -> nn.Module``
-    what lies above ``boundary``, from (B, 1, T, D) and mask (B, T) to (B, L, T, D').
-``export(source: str, folder: Path, tail: nn.Module, *, revision: str | None) -> None``
-    writes the checkpoint with the trained tail in place.
-
-A family that also tries checkpoints of a ``model_type`` that no family lists defines
-
-``takes(checkpoint: Checkpoint) -> bool``
-    whether it may be worth trying; its ``load`` then refuses what does not fit.
-
-A family whose checkpoints are folders without config.json defines
-
-``owns(folder: Path) -> bool``
-    whether a folder holds one of its checkpoints.
-
-``source`` is a hub id or a folder for families with MODEL_TYPES, the short name itself for others. A module
-may define ``NOTE: str`` and ``LICENCE: str``, which the command line shows wherever its encoders are chosen.
+A module ``<family>.py`` is a ``Family``; what one may do beside that is a small protocol each in the same file:
+train what lies above a cached state, try checkpoints that no family lists, own folders without config.json, bring a
+small checkpoint of itself.
 """
 
 from __future__ import annotations
@@ -47,6 +20,9 @@ from sercache.encoders._computed import Computed as Computed
 from sercache.encoders._computed import Feature as Feature
 from sercache.encoders._computed import computed_identity as computed_identity
 from sercache.encoders._computed import computed_place as computed_place
+from sercache.encoders._family import Exemplifies as Exemplifies
+from sercache.encoders._family import Family as Family
+from sercache.encoders._family import Owns, TrainsTails, Tries
 from sercache.encoders._modules import missing_named
 from sercache.encoders._windows import windowed as windowed
 from sercache.errors import ContractError, EncoderError, UnknownNameError
@@ -149,8 +125,8 @@ def load_tail(name: str, boundary: str, states: Sequence[str], *, revision: str 
     Raises as ``load`` does; EncoderError for families whose states cannot be trained from a cache.
     """
     family, source, shown = _resolve(name, revision)
-    if not hasattr(family, "tail"):
-        able = [each for each, module in _families().items() if hasattr(module, "tail")]
+    if not isinstance(family, TrainsTails):
+        able = [each for each, module in _families().items() if isinstance(module, TrainsTails)]
         raise EncoderError(
             f"{shown} ({family.__name__.rpartition('.')[2]}) cannot be trained from a cached state; families that "
             f"can: {', '.join(able)}"
@@ -179,7 +155,7 @@ def training_record(name: str, *, revision: str | None = None) -> TrainedOn | No
     Raises EncoderError where the record is damaged, or of other weights than lie beside it.
     """
     family, source, _ = _resolve(name, revision)
-    if not hasattr(family, "export"):
+    if not isinstance(family, TrainsTails):
         return None
     return _checkpoint.record_of(_checkpoint.locate(source, revision))
 
@@ -230,6 +206,16 @@ def short_names() -> dict[str, tuple[str, str]]:
     return found
 
 
+def has_weights(family: str) -> bool:
+    """Whether the encoders of a family are checkpoints, and not computed from the sound alone."""
+    return is_checkpoints(catalog.load(__name__, family))
+
+
+def is_checkpoints(family: ModuleType) -> bool:
+    """Whether a family loads checkpoints, so that its short names alone give nothing to try."""
+    return bool(family.MODEL_TYPES) or isinstance(family, Owns)
+
+
 def named(name: str) -> dict[str, tuple[str, str]]:
     """Of ``short_names`` that of one encoder, also of a file of the user's.
 
@@ -265,7 +251,7 @@ def _resolve(name: str, revision: str | None) -> tuple[ModuleType, str, str]:
             return family, family.SHORT_NAMES[name] if family.MODEL_TYPES else name, name
     folder = settings.expanded(name)
     if folder.is_dir():
-        owners = (each for each in families.values() if hasattr(each, "owns") and each.owns(folder))
+        owners = (each for each in families.values() if isinstance(each, Owns) and each.owns(folder))
         family = next(owners, None) or _family_of(name, None, families)
         return family, str(folder), folder.resolve().name
     if folder.is_file():
@@ -302,7 +288,7 @@ def _family_of(source: str, revision: str | None, families: Mapping[str, ModuleT
         if found in family.MODEL_TYPES:
             return family
     for family in families.values():
-        if found and hasattr(family, "takes") and family.takes(checkpoint):
+        if found and isinstance(family, Tries) and family.takes(checkpoint):
             return family
     known = sorted(model_type for family in families.values() for model_type in family.MODEL_TYPES)
     raise EncoderError(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from sercache.commands.options._shared import root_option
+from sercache.commands.options._shared import FOLDER, root_option
 
 
 @click.command()
@@ -16,15 +16,26 @@ from sercache.commands.options._shared import root_option
     "--counts", is_flag=True, help="Read the corpus and count utterances by session, sex and class."
 )
 @click.option("--task", help="Label map that --counts counts.  [default: the corpus']")
+@click.option("--example", type=FOLDER, help="New folder to write a small example to, with tones for speech.")
 @root_option
-def datasets(name: str | None, counts: bool, task: str | None, root: Path | None) -> None:
+def datasets(
+    name: str | None, counts: bool, task: str | None, example: Path | None, root: Path | None
+) -> None:
     """List the corpora that can be read, or show one: expected tree, tasks, splits, licence.
 
     \b
     Example:
       sercache datasets iemocap
       sercache datasets iemocap --counts
+      sercache datasets iemocap --example ./iemocap-example
     """
+    if example is not None:
+        if not name or counts or task or root:
+            raise click.UsageError("--example goes with the name of a corpus, and with nothing else")
+        from sercache.commands.inspect import write_example
+
+        write_example(name, example)
+        return
     if name and counts:
         from sercache.commands.counts import run as count
 
@@ -85,6 +96,21 @@ def heads(name: str | None) -> None:
 
 
 @click.command()
+@click.argument("name")
+def check(name: str) -> None:
+    """Check that a file of your own, or one that is installed, keeps the contract of a head, corpus or encoder.
+
+    \b
+    Examples:
+      sercache check ./my_head.py
+      sercache check linear
+    """
+    from sercache.commands.check import run
+
+    run(name)
+
+
+@click.command()
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 def config(settings: tuple[str, ...]) -> None:
     """Show the settings and where each comes from, or change the configuration file.
@@ -103,4 +129,4 @@ def config(settings: tuple[str, ...]) -> None:
     run(settings)
 
 
-COMMANDS = (datasets, doctor, encoders, heads, config)
+COMMANDS = (datasets, doctor, encoders, heads, check, config)

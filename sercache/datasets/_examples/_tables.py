@@ -161,6 +161,7 @@ def cmu_mosei(root: Path) -> Path:
     features[7, 1:3] = 1.0
     spans = np.array([[k - 0.5, k + 0.25] for k in range(8)])
     names = np.array([json.dumps(MOSEI_NAMES).encode()], dtype=object)
+    root.mkdir(parents=True, exist_ok=True)
     with h5py.File(root / "CMU_MOSEI_Labels.csd", "w") as file:
         top = file.create_group("All Labels")
         top.create_dataset("metadata/dimension names", data=names, dtype=h5py.string_dtype())

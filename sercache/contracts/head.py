@@ -1,0 +1,347 @@
+"""The contract of a head, in the letters of sercache.head. What is compared is float64: rounding is no mistake."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sercache import catalog, encoders, states
+from sercache.contracts.check import Check, missing
+from sercache.datasets import CorpusInfo
+from sercache.errors import RecipeError, UnknownNameError
+from sercache.head import (
+    SHAPE,
+    Attends,
+    Embeds,
+    HeadFile,
+    Notes,
+    Solves,
+    Standardises,
+    WeighsLayers,
+    declared,
+)
+from sercache.protocols import DEVS, PROTOCOLS
+from sercache.recipe import Recipe, Setup, inputs
+from sercache.training.streams import own_randomness, stream
+
+Inputs = Tensor | tuple[Tensor, ...]
+
+_TRANSFORMER = ("conv", "projection", "input", *map(str, range(1, 25)), "final")
+"""States on offer by encoders with weights, whose own are known only where the weights are."""
+_CLOSE = 1e-9
+"""Relative difference of two computations in float64 that are the same: rounding is some 1e-16 an operation."""
+_SEEDS = 16
+"""Tried for initial weights that are alive: a ReLU at the end may begin with a network that says 0 to everything."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a head reads, one number for each input: layers L and feature size D."""
+
+    n_layers: tuple[int, ...]
+    dim: tuple[int, ...]
+
+    @property
+    def arguments(self) -> tuple[Any, Any]:
+        """As the constructor takes them: numbers for one input, tuples for several."""
+        return (self.n_layers[0], self.dim[0]) if len(self.dim) == 1 else (self.n_layers, self.dim)
+
+
+def shape_of(module: ModuleType, n_layers: int = 4, dim: int = 24) -> Shape:
+    """A shape that the head reads: as many inputs as it declares, one state where it reads one.
+
+    Inputs differ in size, unless the head says that they may not.
+    """
+    about = declared(module)
+    layers = (1 if about.one_state else n_layers,) * about.inputs
+    sizes = Shape(layers, tuple(dim - 8 * k for k in range(about.inputs)))
+    try:
+        built(module, sizes, 2)
+    except ValueError:
+        return Shape(layers, (dim,) * about.inputs)
+    return sizes
+
+
+def built(module: ModuleType, shape: Shape, n_outputs: int, seed: int = 0) -> nn.Module:
+    """A head with initial weights from a seed, with the options that make it quick to try."""
+    with own_randomness(torch.device("cpu")) as reseed:
+        reseed(stream(seed, 0, "weights"))
+        head: nn.Module = module.Head(*shape.arguments, n_outputs, **declared(module).small)
+    return head
+
+
+def alive(module: ModuleType, shape: Shape, n_outputs: int) -> nn.Module:
+    """A head whose outputs differ from one utterance to another."""
+    x, mask = batch(shape, [3, 9, 5, 7])
+    for seed in range(_SEEDS):
+        head = built(module, shape, n_outputs, seed).eval()
+        with torch.no_grad():
+            if (head(x, mask).std(0) > 0).any():
+                return head
+    return built(module, shape, n_outputs).eval()
+
+
+def batch(shape: Shape, lengths: Sequence[int], seed: int = 0) -> tuple[Inputs, Inputs]:
+    """Random features (B, L, T, D) and mask (B, T) of utterances with these lengths, for each input."""
+    random = torch.Generator().manual_seed(seed)
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    parts = [
+        torch.randn(len(lengths), layers, max(lengths), dim, generator=random) * mask[:, None, :, None]
+        for layers, dim in zip(shape.n_layers, shape.dim, strict=True)
+    ]
+    return (parts[0], mask) if len(parts) == 1 else (tuple(parts), (mask,) * len(parts))
+
+
+def each(function: Callable[..., Tensor], *values: Inputs) -> Inputs:
+    """``function`` of every input, whether there is one or several."""
+    if isinstance(values[0], tuple):
+        return tuple(function(*parts) for parts in zip(*values, strict=True))
+    return function(*values)
+
+
+@contextmanager
+def in_float64() -> Iterator[None]:
+    """Heads and features that are made meanwhile are float64."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _holds(module: ModuleType) -> Iterator[str]:
+    yield from missing(module, catalog.NEEDED["sercache.heads"], HeadFile)
+    kind = vars(module).get("Head")
+    if kind is not None and not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+        yield f"Head is {kind!r}, expected a class that is a torch.nn.Module"
+    elif kind is not None and kind.forward is nn.Module.forward:
+        yield "forward is missing: Head.forward(x, mask) gives logits or numbers (B, C)"
+
+
+def _is_declared(module: ModuleType) -> Iterator[str]:
+    about = declared(module)
+    for name, value, kind in (("RECIPE", about.recipe, Recipe), ("SETUP", about.setup, Setup)):
+        if not isinstance(value, kind):
+            yield f"{name} is {type(value).__name__}, expected a sercache.recipe.{kind.__name__}"
+            return
+    if not isinstance(about.source, str) or not about.source.strip() or "\n" in about.source:
+        yield f"SOURCE is {about.source!r}, expected one line of text"
+    if not module.__doc__:
+        yield "the file has no docstring: what the head is and what its source leaves open"
+    parameters = list(inspect.signature(module.Head).parameters.values())
+    if tuple(each.name for each in parameters[:3]) != SHAPE:
+        yield f"Head takes ({', '.join(each.name for each in parameters[:3])}, …), expected ({', '.join(SHAPE)}, …)"
+    for option in parameters[3:]:
+        if option.default is option.empty:
+            yield f"the option {option.name} of Head has no default"
+    if len(about.setup.beside) != about.inputs - 1:
+        yield f"INPUTS is {about.inputs}, but SETUP has {1 + len(about.setup.beside)}: beside names the further ones"
+    for setup in (about.setup, *about.setups.values()):
+        if about.recipe.needs_dev and setup.dev == "none" and not setup.protocol.startswith("fixed:"):
+            yield f"RECIPE needs a dev part (select={about.recipe.select}), but the set-up of {setup.dataset} has none"
+    for corpus, setup in about.setups.items():
+        if corpus != setup.dataset:
+            yield f"SETUPS calls the set-up of {setup.dataset} {corpus}"
+
+
+def _names_what_there_is(module: ModuleType) -> Iterator[str]:
+    about = declared(module)
+    for setup in (about.setup, *about.setups.values()):
+        yield from _of_corpus(setup)
+        for own in inputs(setup):
+            yield from _of_encoder(own)
+
+
+def _of_corpus(setup: Setup) -> Iterator[str]:
+    """What a set-up names of a corpus that there is not."""
+    if setup.dataset not in catalog.names("sercache.datasets"):
+        yield catalog.unknown("dataset", setup.dataset, catalog.names("sercache.datasets"))
+        return
+    info: CorpusInfo = catalog.load("sercache.datasets", setup.dataset).INFO
+    kind, _, argument = setup.protocol.partition(":")
+    if kind not in {known.partition(":")[0] for known in PROTOCOLS}:
+        yield catalog.unknown("protocol", setup.protocol, list(PROTOCOLS))
+    elif kind == "fixed" and argument not in (*info.splits, "official", "dev"):
+        yield catalog.unknown(f"split of {setup.dataset}", argument, [*info.splits, "official", "dev"])
+    if setup.dev.partition(":")[0] not in DEVS:
+        yield catalog.unknown("dev", setup.dev, list(DEVS))
+    tasks = ("avd", "shares", *info.tasks, *info.setups)
+    if setup.task is not None and setup.task.partition("@")[0] not in tasks:
+        yield catalog.unknown(f"task of {setup.dataset}", setup.task, tasks)
+
+
+def _of_encoder(setup: Setup) -> Iterator[str]:
+    """What the set-up of one input names of an encoder that there is not."""
+    known = encoders.short_names()
+    if setup.encoder not in known and "/" not in setup.encoder:
+        yield catalog.unknown("encoder", setup.encoder, sorted(known))
+        return
+    on_offer = _TRANSFORMER
+    if setup.encoder in known and not encoders.has_weights(known[setup.encoder][0]):
+        on_offer = encoders.load(setup.encoder).states
+    for selection in filter(None, (setup.states, setup.finetune_from)):
+        try:
+            states.select(on_offer, selection)
+        except UnknownNameError as fault:
+            yield f"of {setup.encoder}: {fault}"
+
+
+def _gives_outputs(module: ModuleType) -> Iterator[str]:
+    for n_layers, dim, n_outputs in ((4, 24, 4), (1, 40, 7), (13, 16, 2)):
+        shape = shape_of(module, n_layers, dim)
+        head = built(module, shape, n_outputs)
+        for what, lengths in (("sequences", [3, 9, 5, 7, 4]), ("means over time (T = 1)", [1] * 5)):
+            found = head(*batch(shape, lengths))
+            of = f"of {what}, L = {shape.arguments[0]}, D = {shape.arguments[1]}"
+            if not isinstance(found, Tensor) or found.shape != (5, n_outputs):
+                got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+                yield f"forward gives {got} {of}, expected (B, C) = (5, {n_outputs})"
+            elif not torch.isfinite(found).all():
+                yield f"forward gives numbers that are not finite {of}"
+
+
+@torch.no_grad()
+def _is_deaf_to_padding(module: ModuleType) -> Iterator[str]:
+    with in_float64():
+        shape, lengths = shape_of(module), [3, 9, 5, 7]
+        head = alive(module, shape, 4)
+        x, mask = batch(shape, lengths)
+        for filler in (0.0, 1e4, float("nan"), float("inf")):
+            wide = each(lambda m: F.pad(m, (0, 5)), mask)
+            filled = each(
+                lambda a, m: torch.where(m[:, None, :, None], F.pad(a, (0, 0, 0, 5)), filler),  # noqa: B023
+                x,
+                wide,
+            )
+            together = head(filled, wide)
+            for k, length in enumerate(lengths):
+                alone = head(
+                    each(lambda a: a[k : k + 1, :, :length], x),  # noqa: B023
+                    each(lambda m: m[k : k + 1, :length], mask),  # noqa: B023
+                )
+                if not _alike(together[k], alone[0]):
+                    yield f"padding of {filler} moves the outputs: cut it out by the mask (sercache.nn.masked_mean)"
+                    return
+
+
+@torch.no_grad()
+def _minds_every_frame(module: ModuleType) -> Iterator[str]:
+    with in_float64():
+        shape, lengths = shape_of(module), [3, 9, 5, 7]
+        head = alive(module, shape, 4)
+        x, mask = batch(shape, lengths)
+        rows, last = torch.arange(len(lengths)), torch.tensor(lengths) - 1
+        random = torch.Generator().manual_seed(1)
+
+        def moved(a: Tensor) -> Tensor:
+            a = a.clone()
+            a[rows, :, last] += 3 * torch.randn(a.shape[0], a.shape[1], a.shape[3], generator=random)
+            return a
+
+        if not ((head(x, mask) - head(each(moved, x), mask)).abs().amax(1) > _CLOSE).all():
+            yield "the last frame of an utterance does not move its outputs"
+
+
+def _learns_everywhere(module: ModuleType) -> Iterator[str]:
+    if issubclass(module.Head, Solves):
+        return
+    shape, n_outputs = shape_of(module, 24, 64), 1 if _gives_numbers(module) else 4
+    head = alive(module, shape, n_outputs).train()
+    outputs = head(*batch(shape, [3, 9, 5, 7] * 4))
+    if isinstance(outputs, tuple):
+        outputs = outputs[0]
+    if _gives_numbers(module):
+        loss = F.mse_loss(outputs, torch.linspace(0.1, 1, len(outputs))[:, None])
+    else:
+        loss = F.cross_entropy(outputs, torch.arange(len(outputs)) % n_outputs)
+    loss.backward()
+    for name, parameter in head.named_parameters():
+        if parameter.requires_grad and (parameter.grad is None or not parameter.grad.any()):
+            yield f"no gradient reaches the parameter {name}"
+
+
+def _follows_its_seed(module: ModuleType) -> Iterator[str]:
+    shape = shape_of(module)
+    before = torch.get_rng_state()
+    one, same, other = (built(module, shape, 4, seed).state_dict() for seed in (3, 3, 4))
+    if any(not torch.equal(one[name], same[name]) for name in one):
+        yield "two heads of one seed have other initial weights: draw them from torch's random numbers alone"
+    if all(torch.equal(one[name], other[name]) for name in one):
+        yield "heads of different seeds have the same initial weights"
+    if not torch.equal(before, torch.get_rng_state()):
+        yield "making a head moves the random numbers of whoever makes it"
+
+
+def _is_its_weights(module: ModuleType) -> Iterator[str]:
+    shape = shape_of(module)
+    x, mask = batch(shape, [3, 9, 5, 7])
+    first, second = (built(module, shape, 4, seed).eval() for seed in (1, 2))
+    second.load_state_dict(first.state_dict())
+    if not torch.equal(first(x, mask), second(x, mask)):
+        yield "a head with the weights of another gives other outputs: keep all state in parameters and buffers"
+
+
+@torch.no_grad()
+def _is_able(module: ModuleType) -> Iterator[str]:
+    shape = shape_of(module)
+    head = built(module, shape, 4).eval()
+    x, mask = batch(shape, [3, 9, 5, 7])
+    n_layers = shape.n_layers[0]
+    if isinstance(head, WeighsLayers):
+        shares = head.layer_weights()
+        if shares.shape != (n_layers,) or abs(shares.sum().item() - 1) > 1e-4:
+            yield f"layer_weights gives {tuple(shares.shape)} that sum to {shares.sum().item():g}, expected (L,), sum 1"
+    if isinstance(head, Attends):
+        paid = head.attention(x, mask)
+        if paid.dim() != 4 or (paid.shape[0], paid.shape[-1]) != (4, n_layers):
+            yield f"attention gives {tuple(paid.shape)}, expected (B, heads, queries, L) = (4, ·, ·, {n_layers})"
+        elif (paid.sum(-1) - 1).abs().max() > 1e-4:
+            yield "attention does not sum to 1 over its last dimension"
+    if isinstance(head, Embeds):
+        vectors = head.embed(x, mask)
+        if vectors.dim() != 2 or len(vectors) != 4:
+            yield f"embed gives {tuple(vectors.shape)}, expected (B, D') = (4, ·)"
+    if isinstance(head, Notes) and not all(isinstance(line, str) and "\n" not in line for line in head.notes):
+        yield "notes are lines of text, each without a line break"
+    declares = head.standardises if isinstance(head, Standardises) else "none"
+    if declares not in ("none", "global"):
+        yield f"standardises is {declares!r}, expected none or global"
+
+
+def _can_be_read(module: ModuleType) -> Iterator[str]:
+    try:
+        inputs(declared(module).setup)
+    except RecipeError as fault:
+        yield str(fault)
+
+
+def _gives_numbers(module: ModuleType) -> bool:
+    return declared(module).recipe.loss in ("mse", "ccc")
+
+
+def _alike(found: Tensor, expected: Tensor) -> bool:
+    return bool((found - expected).abs().max() <= _CLOSE * expected.abs().max().clamp_min(1.0))
+
+
+CHECKS = (
+    Check("holds what the file of a head holds", _holds, is_needed=True),
+    Check("says what it was published with", _is_declared, is_needed=True),
+    Check("has a set-up that can be read", _can_be_read, is_needed=True),
+    Check("names encoders, states, corpora and protocols that there are", _names_what_there_is),
+    Check("gives C outputs for each utterance, of any L, D and C", _gives_outputs, is_needed=True),
+    Check("is not moved by padding", _is_deaf_to_padding),
+    Check("reads every frame", _minds_every_frame),
+    Check("learns in every parameter", _learns_everywhere),
+    Check("begins as its seed says", _follows_its_seed),
+    Check("is its weights: no state beside them", _is_its_weights),
+    Check("keeps to the shapes of its abilities", _is_able),
+)
