@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,9 +92,7 @@ def extract(
         writer = stores.create(folder, spec, format)
         name = f"{encoder.name} x {corpus.name}"
         with bar(total=len(plan.pending), desc=name, disable=not progress) as entries:
-            result = carry_out(
-                plan, encoder, writer, format, progress=lambda piece: entries.update(), tell=warnings.warn
-            )
+            result = carry_out(plan, encoder, writer, format, progress=lambda piece: entries.update())
         skipped = result.skipped
     else:
         extraction.mark_finished(folder)

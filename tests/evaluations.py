@@ -48,3 +48,16 @@ def told(label: str) -> Iterator[list[str]]:
 
     with progress.heard_by(Hears()):
         yield found
+
+
+@contextmanager
+def noted() -> Iterator[list[str]]:
+    """The notes of the block."""
+    found: list[str] = []
+
+    class Hears(progress.Silent):
+        def note(self, text: str) -> None:
+            found.append(text)
+
+    with progress.heard_by(Hears()):
+        yield found

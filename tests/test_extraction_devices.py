@@ -102,10 +102,8 @@ def together(
         writer = stores.create(folder, plan.spec)
         return extraction.extract_together(
             plan,
-            Squares(),
             hands,
             writer,
-            stores.open(folder),
             "zarr",
             **options,  # type: ignore[arg-type]
         )

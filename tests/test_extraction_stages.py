@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from evaluations import noted
 from hypothesis import given
 from hypothesis import strategies as st
 from test_extraction import Squares, tone
@@ -48,9 +49,9 @@ def go(corpus: Corpus, folder: Path, encoder: Squares, **choices: object) -> tup
     spec = extraction.feature_spec(encoder, corpus, dtype="float32")
     done = stores.open(folder).ids() if stores.exists(folder) else []
     plan = extraction.make_plan(encoder, corpus.utterances, spec, folder, done=done)
-    told: list[str] = []
     writer = stores.create(folder, spec)
-    result = extraction.extract(plan, encoder, writer, stores.open(folder), tell=told.append, **choices)  # type: ignore[arg-type]
+    with noted() as told:
+        result = extraction.extract(plan, encoder, writer, stores.open(folder), **choices)  # type: ignore[arg-type]
     return stores.open(folder), result, told
 
 

@@ -313,7 +313,7 @@ def test_numbers_go_with_their_items() -> None:
     store = random_store([3, 4, 5])
     ids = store.ids()
     numbers = {id: (k / 4, 1.0) for k, id in enumerate(ids)}
-    view = view_of(store, targets=numbers)
+    view = open_view(store, numbers, states="all", frames=True)
     assert view.targets is not None
     assert view.targets.dtype == np.float32
     swapped = view.subset([ids[2], ids[0]])

@@ -14,7 +14,7 @@ from sercache.errors import SettingsError
 from sercache.evaluation import Data, Extra, gather
 from sercache.evaluation.describe import setup_of
 from sercache.evaluation.elsewhere import normalised
-from sercache.experiment.cross_corpus import other_corpus
+from sercache.experiment.cross_corpus import TestedHeads, other_corpus
 from sercache.experiment.export import member
 from sercache.experiment.origin import known_origin
 from sercache.experiment.test_on import identities, scalings_of, trained_head
@@ -107,10 +107,7 @@ def _material(request: MapOptions, report: Report) -> tuple[Setup, Extra]:
     extra = other_corpus(
         request.dataset,
         request.task,
-        report.corpus["task"],
-        setup,
-        identities(report),
-        report.head,
+        TestedHeads(report.head, setup, report.corpus["task"], identities(report)),
         known,
         cache,
         root=request.root,

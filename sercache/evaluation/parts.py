@@ -160,17 +160,19 @@ def _open_input(
         raise MissingFeaturesError(
             f"the extraction into {store.path} was cut off and must be finished first; {how}"
         )
-    numeric = bool(truth.targets)
+    if truth.targets:
+        true: Mapping[str, int | Sequence[float]] = {id: truth.targets[id] for id in truth.labels}
+    else:
+        true = {id: outputs.index(label) for id, label in truth.labels.items()}
     return open_view(
         store,
-        {id: 0 if numeric else outputs.index(label) for id, label in truth.labels.items()},
+        true,
         states=setup.cached_states,
         frames=setup.cached_frames,
         max_frames=setup.max_frames,
         skipped=skips(store.path),
         budget=budget,
         remedy=remedy,
-        targets=truth.targets if numeric else None,
     )
 
 

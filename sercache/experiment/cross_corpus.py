@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -24,31 +25,42 @@ from sercache.settings import Settings
 _FOLDER = "on-"
 
 
+@dataclass(frozen=True)
+class TestedHeads:
+    """What heads read that are tested on other corpora than their own."""
+
+    head: str
+    setup: Setup
+    task: str
+    """Of the corpus that they are trained on."""
+    identities: Sequence[Mapping[str, Any]]
+    """Of the encoder of each input."""
+
+
 def other_corpus(
     dataset: str,
     task: str | None,
-    main_task: str,
-    setup: Setup,
-    identities: Sequence[Mapping[str, Any]],
-    head: str,
+    heads: TestedHeads,
     known: Settings,
     cache: Path,
     *,
     root: Path | None = None,
     clip_is_chosen: bool = False,
 ) -> Extra:
-    """A corpus with a store for each input, made by the encoders of these identities.
+    """A corpus with a store for each input, made by the encoders of the heads' own.
 
     ``clip_is_chosen``: no store of another clip rule will do.
-    Without a task it gets the one that is called as ``main_task``, or else its default.
+    Without a task it gets the one that is called as that of the heads, or else its default.
     Raises SettingsError, CorpusError, MissingFeaturesError.
     """
     corpus, _ = read_corpus(dataset, root, known, cache)
-    task = task or task_elsewhere(corpus, main_task)
+    task = task or task_elsewhere(corpus, heads.task)
     found = []
-    for own, identity in zip(inputs(setup), identities, strict=True):
+    for own, identity in zip(inputs(heads.setup), heads.identities, strict=True):
         there = dataclasses.replace(own, dataset=corpus.name, task=task)
-        found.append(find_store(cache, corpus, there, head, clip_is_chosen=clip_is_chosen, identity=identity))
+        found.append(
+            find_store(cache, corpus, there, heads.head, clip_is_chosen=clip_is_chosen, identity=identity)
+        )
     for line in (line for each in found for line in each.deviations):
         warn(f"{corpus.name}: {line}")
     used("tested on", f"{corpus.name}, task {task}, {found[0].folder}")

@@ -200,7 +200,6 @@ def _encode(
             workers=request.workers,
             seal_every=request.seal_every,
             progress=advance,
-            tell=warn,
         )
     except KeyboardInterrupt as fault:
         hours.close()

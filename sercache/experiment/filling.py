@@ -54,7 +54,6 @@ def carry_out(
     workers: int | None = None,
     seal_every: float = 60.0,
     progress: Callable[[Piece], None] = lambda piece: None,
-    tell: Callable[[str], None] = lambda text: None,
 ) -> Extraction:
     """Compute what the plan leaves to do, by the encoder or by ``hands``, with the threads that keep up with it.
 
@@ -66,16 +65,13 @@ def carry_out(
     if hands:
         return extraction.extract_together(
             plan,
-            encoder,
             hands,
             writer,
-            store,
             format,
             writers=writers,
             workers=decoders,
             seal_every=seal_every,
             progress=progress,
-            tell=tell,
         )
     return extraction.extract(
         plan,
@@ -86,5 +82,4 @@ def carry_out(
         workers=decoders,
         seal_every=seal_every,
         progress=progress,
-        tell=tell,
     )

@@ -16,7 +16,7 @@ from sercache.errors import RecipeError, SettingsError
 from sercache.evaluation import evaluate_elsewhere
 from sercache.evaluation.describe import setup_of
 from sercache.evaluation.elsewhere import read_scalings
-from sercache.experiment.cross_corpus import folder_on, other_corpus
+from sercache.experiment.cross_corpus import TestedHeads, folder_on, other_corpus
 from sercache.experiment.origin import known_origin
 from sercache.experiment.outcome import draw
 from sercache.experiment.train import free_name, head_class
@@ -55,10 +55,8 @@ def run(request: TestOptions) -> tuple[Report, Path]:
     cache = Path(known.value("cache", request.cache).value).expanduser()
     setup = dataclasses.replace(setup_of(report.setup), encoder=report.features["spec"]["encoder"])
     used("run", f"{request.run}: {report.title}")
-    extra = other_corpus(
-        request.dataset, request.task, report.corpus["task"], setup, identities(report), report.head, known, cache,
-        root=request.root,
-    )  # fmt: skip
+    heads = TestedHeads(report.head, setup, report.corpus["task"], identities(report))
+    extra = other_corpus(request.dataset, request.task, heads, known, cache, root=request.root)
     # A run with --finetune-from needs the checkpoint itself; the store remembers where it lay.
     origin = known_origin(extra.store.path)
     setup = dataclasses.replace(setup, encoder=request.encoder or origin.get("encoder", setup.encoder))

@@ -15,7 +15,7 @@ from sercache.errors import RecipeError, SettingsError, StoreError
 from sercache.evaluation import Data, Evaluated, Extra, How, Method, Weights, evaluate
 from sercache.evaluation.partial import settle
 from sercache.experiment.corpora import read_corpus
-from sercache.experiment.cross_corpus import other_corpus
+from sercache.experiment.cross_corpus import TestedHeads, other_corpus
 from sercache.experiment.epochs import epochs_heard
 from sercache.experiment.finding import Found, check_store, find_store, is_same
 from sercache.experiment.origin import extract_command
@@ -137,12 +137,10 @@ def _elsewhere(
     request: TrainOptions, found: Sequence[Found], corpus: Corpus, setup: Setup, known: Settings, cache: Path
 ) -> list[Extra]:
     """The other corpora that are tested on, each encoded as the main one."""
-    task, identities = corpus.task_name(setup.task), [each.spec.identity for each in found]
+    identities = [each.spec.identity for each in found]
+    heads = TestedHeads(request.head, setup, corpus.task_name(setup.task), identities)
     named = [split_task(text) for text in setup.test_on]
-    return [
-        other_corpus(dataset, own_task, task, setup, identities, request.head, known, cache)
-        for dataset, own_task in named
-    ]
+    return [other_corpus(dataset, own_task, heads, known, cache) for dataset, own_task in named]
 
 
 def _how(request: TrainOptions, corpus: Corpus, partial: Path) -> How:

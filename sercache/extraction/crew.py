@@ -17,9 +17,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import cast
 
-from sercache import signals
+from sercache import signals, stores
 from sercache.datasets import Skipped
-from sercache.encoders import Encoder
 from sercache.errors import SercacheError, StoreError
 from sercache.extraction import decode, notes, stages
 from sercache.extraction.plan import Piece, Plan
@@ -39,7 +38,8 @@ from sercache.extraction.worker import (
     Told,
     serve,
 )
-from sercache.stores import FeatureSpec, FeatureStore, FeatureWriter
+from sercache.progress import warn
+from sercache.stores import FeatureSpec, FeatureWriter
 
 _GIVEN = decode.LOOKAHEAD + 2
 """Batches that a process has at a time: one computed, one launched, the rest decoded ahead."""
@@ -113,27 +113,24 @@ def crew(devices: Sequence[str], load: Load, spec: FeatureSpec) -> Iterator[list
 
 def extract_together(
     plan: Plan,
-    encoder: Encoder,
     hands: Sequence[Hand],
     writer: FeatureWriter,
-    store: FeatureStore,
     format: str,
     *,
     writers: int = 1,
     workers: int = 2,
     seal_every: float = 60.0,
     progress: Callable[[Piece], None] = lambda piece: None,
-    tell: Callable[[str], None] = lambda text: None,
 ) -> Extraction:
     """``extract`` on the devices of ``hands``, with equal features; ``workers`` threads decode and ``writers`` write
     for each device.
 
-    ``encoder`` tells lengths only. Whatever is raised, each process commits what it computed before that
+    Whatever is raised, each process commits what it computed before that
     goes on up; a process that is gone raises StoreError.
     """
-    began = time.monotonic()
+    began, store = time.monotonic(), stores.open(writer.path)
     notes.mark_begun(store.path)
-    lead = _Lead(plan, hands, Roll(plan, store), progress, tell)
+    lead = _Lead(plan, hands, Roll(plan, store), progress)
     n_copied = 0
     try:
         for hand in hands:
@@ -153,7 +150,7 @@ def extract_together(
         lead.n_encoded,
         n_copied,
         (*plan.skipped, *lead.roll.skipped),
-        lead.n_samples / encoder.sample_rate,
+        lead.n_samples / plan.spec.sample_rate,
         seconds,
         stages.load([hand.busy or {} for hand in hands], seconds, workers, writers),
         tuple(lead.roll.remarked),
@@ -169,10 +166,9 @@ class _Lead:
         hands: Sequence[Hand],
         roll: Roll,
         progress: Callable[[Piece], None],
-        tell: Callable[[str], None],
     ) -> None:
         self.hands, self.roll, self.done = hands, roll, plan.done
-        self.progress, self.tell = progress, tell
+        self.progress = progress
         self.waiting = deque(enumerate(plan.unfinished))
         self.batches = dict(self.waiting)
         self.next = 0
@@ -212,7 +208,7 @@ class _Lead:
         elif isinstance(message, Done):
             self.note(hand, message)
         elif isinstance(message, Told):
-            self.tell(f"{hand.device}: {message.text}")
+            warn(f"{hand.device}: {message.text}")
         elif isinstance(message, Finished):
             hand.busy = message.busy
 

@@ -20,6 +20,7 @@ from sercache.extraction.plan import Piece, Plan
 from sercache.extraction.roll import Roll
 from sercache.extraction.stages import Busy, Load
 from sercache.extraction.writing import Part, Writing
+from sercache.progress import warn
 from sercache.stores import FeatureStore, FeatureWriter
 
 
@@ -49,7 +50,6 @@ def extract(
     workers: int = 2,
     seal_every: float = 60.0,
     progress: Callable[[Piece], None] = lambda piece: None,
-    tell: Callable[[str], None] = lambda text: None,
 ) -> Extraction:
     """Encode what the plan leaves to do and append it to ``writer``; ``store`` reads the same folder.
 
@@ -58,7 +58,7 @@ def extract(
     Batches are computed whole even where a part of them is stored already, so that the bits do not depend
     on interruptions. A commit is made at least every ``seal_every`` seconds, so a crash costs no more.
     Recordings that cannot be read are skipped and listed. Whatever is raised, KeyboardInterrupt included,
-    what was computed is committed before it goes on up. ``tell`` hears of memory that ran out.
+    what was computed is committed before it goes on up. Memory that ran out is noted.
     """
     began = time.monotonic()
     encoder = windowed(encoder, clips.parse(plan.spec.clip))
@@ -70,7 +70,7 @@ def extract(
     try:
         with line:
             fresh = roll.fresh(decode.ahead(plan.unfinished, encoder, workers, busy))
-            for batch in compute.features(fresh, encoder, plan.spec, busy, tell):
+            for batch in compute.features(fresh, encoder, plan.spec, busy, warn):
                 roll.skipped += batch.skipped
                 parts = kept(batch, plan.done, encoder)
                 line.put(parts)

@@ -180,18 +180,18 @@ def fit(
     seed: int,
     device: str = "cpu",
     progress: Callable[[Epoch], None] | None = None,
-    order_seed: int | None = None,
-    tables: Tables | None = None,
 ) -> Fit:
     """Train ``head`` in place by ``recipe``; ``progress`` is called after each epoch.
 
-    ``order_seed`` decides the order of batches in place of ``seed``; ``tables`` are the pooled features
-    that other trainings hold already.
     Raises RecipeError where the recipe needs a dev set and there is none, TrainingError where a loss is
     not finite or labels do not fit the head.
     """
-    course = begin(head, train, dev, recipe, seed, device, order_seed=order_seed, tables=tables)
-    optimiser = optimiser_of(course.parameters, recipe)
+    return run(begin(head, train, dev, recipe, seed, device), progress)
+
+
+def run(course: Course, progress: Callable[[Epoch], None] | None = None) -> Fit:
+    """Train to the end what was begun. Raises TrainingError."""
+    optimiser = optimiser_of(course.parameters, course.recipe)
     while not course.over:
         epoch = advance(course, optimiser)
         if progress:

@@ -13,7 +13,7 @@ from torch import nn
 from sercache.recipe import Recipe
 from sercache.training.contract import Fit, View, total_layers
 from sercache.training.feeding import Tables, digest, features_of, resident
-from sercache.training.loop import begin, epoch_plan, fit, optimiser_of, updates
+from sercache.training.loop import begin, epoch_plan, optimiser_of, run, updates
 from sercache.training.memory import peak_meter
 from sercache.training.plan import Epoch
 from sercache.training.streams import own_randomness
@@ -61,17 +61,11 @@ def train_member(
     tables: Tables | None = None,
 ) -> Fit:
     """A member trained by itself: what every other way of training it must equal."""
-    return fit(
-        member.head,
-        member.train,
-        member.dev,
-        recipe,
-        seed=member.seed,
-        order_seed=member.order_seed,
-        device=device,
-        progress=progress,
-        tables=tables,
-    )
+    course = begin(
+        member.head, member.train, member.dev, recipe, member.seed, device,
+        order_seed=member.order_seed, tables=tables,
+    )  # fmt: skip
+    return run(course, progress)
 
 
 def pace(

@@ -145,7 +145,7 @@ class FeatureView:
 
 def open_view(
     store: FeatureStore,
-    labels: Mapping[str, int],
+    truth: Mapping[str, int | Sequence[float]],
     *,
     states: str,
     frames: bool,
@@ -153,13 +153,11 @@ def open_view(
     skipped: Collection[str] = (),
     budget: int | None = None,
     remedy: str | None = None,
-    targets: Mapping[str, Sequence[float]] | None = None,
 ) -> FeatureView:
-    """Features of the utterances that ``labels`` names (id -> class), in its order.
+    """Features of the utterances that ``truth`` names, in its order: id -> class, or numbers (C,) for each of them.
 
-    ``targets`` are numbers (C,) for each of them, where the task gives numbers. ``states`` is a selection
-    as in ``--states``; ``frames`` chooses sequences, cut to ``max_frames``, instead of means over time;
-    ``skipped`` names entries that extraction could not encode, so that a clip may be missing; ``budget``
+    ``states`` is a selection as in ``--states``; ``frames`` chooses sequences, cut to ``max_frames``, instead of means
+    over time; ``skipped`` names entries that extraction could not encode, so that a clip may be missing; ``budget``
     (bytes, default: MEMORY_SHARE of free memory) decides whether frames stay in memory; ``remedy`` ends
     the message of a MissingFeaturesError.
     Raises MissingFeaturesError, UnknownNameError (states) and SettingsError.
@@ -172,12 +170,14 @@ def open_view(
     if max_frames is not None and max_frames < 1:
         raise SettingsError(f"max frames must be at least 1, got {max_frames}")
     chosen = _states(store, states)
-    entries, owners = _items(store, list(labels), skipped, remedy)
+    entries, owners = _items(store, list(truth), skipped, remedy)
     budget = int(MEMORY_SHARE * free_memory()) if budget is None else budget
     source = Source(store, entries, owners, chosen, frames=frames, max_frames=max_frames, budget=budget)
-    classes = np.array([labels[owner] for owner in owners], np.int64)
-    numbers = None if targets is None else np.array([targets[owner] for owner in owners], np.float32)
-    return FeatureView(source, np.arange(len(entries)), classes, numbers)
+    if any(isinstance(each, Sequence) for each in truth.values()):
+        numbers = np.array([truth[owner] for owner in owners], np.float32)
+        return FeatureView(source, np.arange(len(entries)), np.zeros(len(entries), np.int64), numbers)
+    classes = np.array([truth[owner] for owner in owners], np.int64)
+    return FeatureView(source, np.arange(len(entries)), classes, None)
 
 
 def _states(store: FeatureStore, selection: str) -> tuple[str, ...]:
