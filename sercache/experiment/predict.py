@@ -26,7 +26,7 @@ from sercache.experiment.ensemble import Ensemble, PredictOptions, ensemble
 from sercache.experiment.filling import carry_out, plan_for
 from sercache.experiment.incoming import arriving, in_windows, recordings
 from sercache.experiment.test_on import scalings_of, trained_head
-from sercache.progress import bar, warn
+from sercache.progress import bar
 from sercache.recipe import Setup, inputs
 from sercache.report.record import Report, Run
 from sercache.stores import FeatureSpec, FeatureStore
@@ -149,7 +149,7 @@ def _features(
             else:
                 faults[left[0].id] = str(fault).rpartition(f"first: {left[0].id}: ")[2]
             continue
-        done = carry_out(plan, encoder, stores.create(place, spec, "zarr"), "zarr", tell=warn)
+        done = carry_out(plan, encoder, stores.create(place, spec, "zarr"), "zarr")
         store = stores.open(place)
         there, reasons = stored_entries(store), _reasons(done.skipped, spec)
         extraction.record_skips(place, done.skipped)
