@@ -31,6 +31,7 @@ class OwnReader(Protocol):
     """The file that reads any corpus of its kind (``INFO.own``), each under a name of its own."""
 
     INFO: CorpusInfo
+    """As of a Reader, with ``own`` true."""
 
     def read(self, root: Path, name: str = "") -> Corpus:
         """As of a Reader; ``name`` is what the corpus is to be called, empty: as it calls itself."""

@@ -22,7 +22,9 @@ from sercache.encoders._computed import computed_identity as computed_identity
 from sercache.encoders._computed import computed_place as computed_place
 from sercache.encoders._family import Exemplifies as Exemplifies
 from sercache.encoders._family import Family as Family
-from sercache.encoders._family import Owns, TrainsTails, Tries
+from sercache.encoders._family import Owns as Owns
+from sercache.encoders._family import TrainsTails as TrainsTails
+from sercache.encoders._family import Tries as Tries
 from sercache.encoders._modules import missing_named
 from sercache.encoders._windows import windowed as windowed
 from sercache.errors import ContractError, EncoderError, UnknownNameError

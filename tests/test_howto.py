@@ -1,0 +1,116 @@
+"""The how-to pages say what the protocols say, and what they have one type works."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import howto
+import pytest
+from conftest import Outcome
+from test_line import give_voices
+
+Sercache = Callable[..., Outcome]
+TOP = Path(__file__).parents[1]
+PACKAGE = """
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "strangers"
+version = "1.0"
+
+[project.entry-points."sercache.heads"]
+my-head = "strangers.my_head"
+
+[project.entry-points."sercache.datasets"]
+my-corpus = "strangers.my_corpus"
+
+[project.entry-points."sercache.encoders"]
+my-encoder = "strangers.my_encoder"
+
+[tool.setuptools]
+packages = ["strangers"]
+"""
+
+
+@pytest.mark.parametrize("page", ["head.md", "corpus.md", "encoder.md"])
+def test_the_contract_on_a_page_is_that_of_the_protocols(page: str) -> None:
+    text = (howto.PAGES / page).read_text(encoding="utf-8")
+    assert text.partition(howto.BEGIN)[2].partition(howto.END)[0].strip() == howto.contract(page), (
+        "run: python tests/howto.py"
+    )
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "label_map.md",
+        pytest.param("protocol.md", marks=pytest.mark.slow),
+        pytest.param("corpus.md", marks=pytest.mark.slow),
+        pytest.param("head.md", marks=pytest.mark.slow),
+        pytest.param("encoder.md", marks=pytest.mark.slow),
+    ],
+)
+def test_what_a_page_has_one_type_works(
+    page: str, sercache: Sercache, own_settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(howto.write(own_settings / "work"))
+    lines = howto.commands(page)
+    assert lines
+    for line in lines:
+        quick = ["--seeds", "1", "--set", "max-epochs=2"] if " train " in line else []
+        done = sercache(*shlex.split(line)[1:], *quick)
+        assert done.code == 0, f"{line}: {done.err}"
+        if " --example " in line and "emodb" in line:  # tones of one pitch would be equal sound across parts
+            give_voices(Path("emodb"))
+
+
+@pytest.mark.slow
+def test_a_package_with_one_of_each_is_installed_and_trained(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    howto.write(source / "strangers", "my_head.py", "my_corpus.py", "my_encoder.py")
+    (source / "strangers" / "__init__.py").touch()
+    (source / "pyproject.toml").write_text(PACKAGE)
+    target = tmp_path / "installed"
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+    ]
+    subprocess.run([*pip, "--target", str(target), str(source)], check=True)
+
+    places = {"CONFIG": "config.toml", "CACHE": "cache", "RUNS": "runs"}
+    own = {f"SERCACHE_{name}": str(tmp_path / place) for name, place in places.items()}
+    env = {**os.environ, **own, "PYTHONPATH": os.pathsep.join([str(target), str(TOP)])}
+
+    def sercache(*arguments: str) -> str:
+        call = [sys.executable, "-m", "sercache.cli", *arguments]
+        done = subprocess.run(call, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{arguments}: {done.stderr}"
+        return done.stdout
+
+    for command, name in {"heads": "my-head", "datasets": "my-corpus", "encoders": "my-levels"}.items():
+        assert name in sercache(command)
+        assert name in sercache(command, name)
+    for name in ("my-head", "my-corpus", "my-encoder"):
+        assert "FAULT" not in sercache("check", name)
+    sercache("datasets", "my-corpus", "--example", "there")
+    sercache(
+        "extract", "--encoder", "my-levels", "--dataset", "my-corpus", "--root", "there", "--device", "cpu"
+    )
+    sercache(
+        "train", "--head", "my-head", "--dataset", "my-corpus", "--encoder", "my-levels", "--states", "all",
+        "--protocol", "leave-one-speaker-out", "--seeds", "1", "--set", "max-epochs=2", "--name", "theirs",
+    )  # fmt: skip
+    assert "my-head" in sercache("report", "runs/theirs")
