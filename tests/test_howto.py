@@ -51,7 +51,7 @@ def test_the_contract_on_a_page_is_that_of_the_protocols(page: str) -> None:
     "page",
     [
         "label_map.md",
-        pytest.param("protocol.md", marks=pytest.mark.slow),
+        "protocol.md",
         pytest.param("corpus.md", marks=pytest.mark.slow),
         pytest.param("head.md", marks=pytest.mark.slow),
         pytest.param("encoder.md", marks=pytest.mark.slow),

@@ -72,8 +72,9 @@ def chosen_setup(module: ModuleType, request: TrainOptions, corpus: Corpus) -> t
     if request.test_on:
         names_there = [name.strip() for text in request.test_on for name in text.split(",")]
         changes["test_on"] = tuple(name for name in names_there if name)
-    if request.protocol is not None and request.protocol.startswith("fixed:") and request.dev is None:
-        changes["dev"] = _dev(setup, request.protocol)
+    is_fixed = request.protocol is not None and request.protocol.startswith("fixed:")
+    if is_fixed and request.dev is None and setup.dev not in RANDOM:
+        changes["dev"] = "none"  # a split brings its own dev part, and there is no next speaker to take
     if request.protocol == ALL and request.dev is None and setup.dev not in ("none", *RANDOM):
         changes["dev"] = "random20"  # there is no next session when all of them train
     if request.finetune_from == "none":
