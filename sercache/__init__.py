@@ -1,7 +1,7 @@
 """sercache: run a frozen speech encoder once, train any number of emotion heads from the cache.
 
-Importing this package has no effects and loads neither torch nor transformers; the names below are
-fetched from sercache.api when they are first used.
+Importing this package has no effects; the names below are fetched from where they lie when they are first used.
+torch is loaded by what computes, so by everything but ``open_store``.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,24 @@ __version__ = "0.1.0"
 __all__ = ["extract", "load_encoder", "open_store", "predict", "read_corpus", "table", "train"]
 
 if TYPE_CHECKING:
-    from sercache.api import extract, load_encoder, open_store, predict, read_corpus, table, train
+    from sercache.api import extract, load_encoder, predict, read_corpus, table, train
+    from sercache.stores import open as open_store
 
 
 def __getattr__(name: str) -> Any:
+    import sys
+
+    if name == "open_store":
+        from sercache import stores
+
+        return stores.open
     if name in __all__:
         from sercache import api
 
         return getattr(api, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    fault = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(fault, name=name, obj=sys.modules[__name__])  # Python appends the nearest name
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__} - {"Any", "TYPE_CHECKING"})

@@ -105,11 +105,6 @@ def extract(
     return stores.open(folder)
 
 
-def open_store(folder: str | Path) -> FeatureStore:
-    """A store on disk, to read. Raises StoreError."""
-    return stores.open(settings.expanded(folder))
-
-
 def train(
     head: str | type[nn.Module],
     store: FeatureStore,

@@ -116,6 +116,7 @@ def test_without_a_home_what_is_given_is_enough(no_home: None, tmp_path: Path) -
 
 
 def test_a_home_that_is_not_there_is_named(no_home: None) -> None:
+    import sercache
     from sercache import api, encoders
 
     known = settings.load({"SERCACHE_CACHE": "~/cache", "SERCACHE_ROOT_EMODB": "~bob/emodb"})
@@ -123,7 +124,7 @@ def test_a_home_that_is_not_there_is_named(no_home: None) -> None:
         lambda: known.value("cache"),
         lambda: known.root("emodb"),
         lambda: encoders.identify("~/model"),
-        lambda: api.open_store("~/store"),
+        lambda: sercache.open_store("~/store"),
         lambda: api.read_corpus("emodb", "~/emodb"),
         lambda: settings.load({"SERCACHE_CONFIG": "~/config.toml"}),
     ):

@@ -6,11 +6,12 @@ every format. docs/decisions/0001-store-layout.md says how a store lies on disk 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sercache import advice, files
+from sercache import advice, files, settings
 from sercache.stores import layout as _layout
 from sercache.stores.contract import Damage, Entry, FeatureStore, FeatureWriter
 from sercache.stores.dtypes import decode_frames, encode_frames
@@ -67,14 +68,14 @@ def create(
     return Writer(make_or_continue(path, spec, format, sizes))
 
 
-def open(path: Path) -> FeatureStore:
-    """The store at ``path``, of either format.
+def open(path: str | os.PathLike[str]) -> FeatureStore:
+    """The store in the folder ``path``, of either format, to read.
 
     Raises StoreError where there is none, DamagedStoreError where its spec or a commit record is damaged.
     """
     from sercache.stores.reader import Reader
 
-    return Reader(path)
+    return Reader(settings.expanded(path))
 
 
 def exists(path: Path) -> bool:
