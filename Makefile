@@ -66,6 +66,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/startup.py
 
 # One CUDA device: encoder, line around it (means alone; full sequences against the disk), training.
 bench-gpu: $(VENV)/.installed-dev

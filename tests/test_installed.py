@@ -41,6 +41,21 @@ def test_a_store_is_opened_without_what_computes(store: Path) -> None:
     assert done.stdout == "(16, 1, 39) []\n", done.stderr
 
 
+@pytest.mark.parametrize(
+    "command", [["info"], ["datasets"], ["datasets", "emodb"], ["encoders"]], ids=" ".join
+)
+def test_what_there_is_is_listed_without_what_computes(command: list[str], own_settings: Path) -> None:
+    done = python(
+        "-c",
+        "import sys\n"
+        "from sercache import cli\n"
+        f"sys.argv = ['sercache', *{command}]\n"
+        "cli.main()\n"
+        f"sys.exit(str([name for name in {HEAVY} if name in sys.modules]))",
+    )
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
 def test_names_are_listed_before_they_are_fetched() -> None:
     done = python("-c", "import sercache, sys; print(*dir(sercache)); print('sercache.api' in sys.modules)")
     names, fetched = done.stdout.splitlines()
@@ -230,16 +245,24 @@ def test_every_module_is_imported_without_extras(bare: Installed) -> None:
     assert Path(file).is_relative_to(bare.folder)
 
 
-@pytest.mark.slow
-def test_the_line_runs_without_extras(bare: Installed) -> None:
+@pytest.fixture(scope="module")
+def extracted(bare: Installed) -> tuple[str, ...]:
+    """Names the recordings of a manifest and an encoder, whose features the bare environment holds."""
     corpus = ("--encoder", "mfcc", "--dataset", "manifest")
     done = bare.run("sercache", "extract", *corpus, "--root", WRITTEN / "corpus" / "list.csv")
     assert done.returncode == 0, done.stderr
-    for head in ("linear", "logistic"):
-        how = ("--protocol", "leave-one-speaker-out", "--seeds", "2", "--name", head)
-        done = bare.run("sercache", "train", "--head", head, *corpus, *how)
-        assert done.returncode == 0, done.stderr
-        assert (bare.here / "sercache_runs" / head / "report.json").is_file()
+    return (*corpus, "--protocol", "leave-one-speaker-out")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", ["linear", "logistic"])
+def test_the_line_runs_without_extras(bare: Installed, extracted: tuple[str, ...], head: str) -> None:
+    done = bare.run("sercache", "train", "--head", head, *extracted, "--seeds", "2", "--name", head)
+    assert done.returncode == 0, done.stderr
+    assert "pip install 'sercache[report]'" in done.stderr
+    run = bare.here / "sercache_runs" / head
+    assert (run / "report.json").is_file()
+    assert not (run / "plots").exists(), "none were drawn"
 
 
 @pytest.mark.slow
@@ -248,12 +271,32 @@ def test_the_line_runs_without_extras(bare: Installed) -> None:
     [
         ("demo", ("extract", "--encoder", "logmel", "--dataset", "demo")),
         ("corpora", ("extract", "--encoder", "mfcc", "--dataset", "audformat", "--root", ".")),
-        ("opensmile", ("extract", "--encoder", "egemaps", "--dataset", "manifest", "--root", "LIST")),
+        ("opensmile", ("extract", "--encoder", "egemaps", "--dataset", "manifest", "--root", "list.csv")),
+        ("track", ("train", "--head", "linear", "EXTRACTED", "--track")),
+        (
+            "tune",
+            (
+                "sweep",
+                "--head",
+                "linear",
+                "EXTRACTED",
+                "--grid",
+                "lr=1e-3,1e-2",
+                "--trials",
+                "1",
+                "--name",
+                "s",
+            ),
+        ),
     ],
 )
-def test_an_extra_that_is_not_there_is_named(bare: Installed, extra: str, command: tuple[str, ...]) -> None:
-    listed = str(WRITTEN / "corpus" / "list.csv")
-    done = bare.run("sercache", *(listed if word == "LIST" else word for word in command))
+def test_an_extra_that_is_not_there_is_named(
+    bare: Installed, extracted: tuple[str, ...], extra: str, command: tuple[str, ...]
+) -> None:
+    shutil.copytree(WRITTEN / "corpus", bare.here, dirs_exist_ok=True)
+    (bare.here / "db.yaml").write_text("name: mine\n")
+    words = [word for each in command for word in (extracted if each == "EXTRACTED" else (each,))]
+    done = bare.run("sercache", *words)
     assert done.returncode == 2, done.stdout + done.stderr
     assert f"pip install 'sercache[{extra}]'" in done.stderr
     assert len(done.stderr.splitlines()) == 1

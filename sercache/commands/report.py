@@ -34,7 +34,7 @@ def run(paths: Sequence[Path], table_format: Format) -> None:
     if table_format == "text":
         for folder in folders:
             plots = folder / "plots"
-            used("run", f"{folder}{f', plots in {plots}' if plots.exists() else ''}")
+            used("run", f"{folder}{f', plots in {plots}' if any(plots.glob('*.png')) else ''}")
 
 
 def _chosen(paths: Sequence[Path]) -> list[Path]:

@@ -42,8 +42,9 @@ def draw(report: Report, folder: Path) -> list[Path]:
 
     Raises MissingExtraError without matplotlib.
     """
+    drawn = figures(report)
     folder.mkdir(parents=True, exist_ok=True)
-    return [path for name, figure in figures(report).items() for path in save(figure, folder / name)]
+    return [path for name, figure in drawn.items() for path in save(figure, folder / name)]
 
 
 def figures(report: Report) -> dict[str, Figure]:
