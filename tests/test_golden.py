@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+import pkgutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import golden
 import pytest
 
+from sercache import catalog
+from sercache.head import is_solved
 from sercache.record import TRAINING
 
 CASES = golden.cases()
 WRITTEN = golden.read()
+TRAINED = [
+    name
+    for name in catalog.names("sercache.heads")
+    if not is_solved(catalog.load("sercache.heads", name).Head)
+]
 
 
 def test_the_file_is_of_this_version_and_holds_every_case() -> None:
@@ -70,3 +80,58 @@ def test_numbers_that_stayed_keep_the_digits_of_the_machine_that_wrote_them(
     golden.FILE.write_text(json.dumps(written))
     assert golden.write() == 0
     assert golden.read()["cases"]["head: linear"]["numbers"]["train losses"] == losses
+
+
+def off(value: Any) -> Any:
+    """A number, tensor or several of them a thousandth too large."""
+    return tuple(map(off, value)) if isinstance(value, tuple) else value * 1.001
+
+
+PLANTED: dict[str, tuple[str, Callable[..., Any], str]] = {
+    "cross-entropy": ("losses.cross_entropy", lambda f: lambda *given: off(f(*given)), "cross-entropy, sgd, plain"),
+    "mse": ("losses.F.mse_loss", lambda f: lambda *given: off(f(*given)), "mse, sgd, plain"),
+    "ccc": ("losses.concordance_loss", lambda f: lambda *given: off(f(*given)), "ccc, sgd, plain"),
+    "smoothing": ("losses.cross_entropy", lambda f: lambda *given: f(*given[:3], off(given[3])), "label smoothing"),
+    "gamma": ("losses.focal_loss", lambda f: lambda o, t, g, w: f(o, t, off(g), w), "focal gamma"),
+    "scale": ("losses.arcface", lambda f: lambda o, t, s, m, w: f(o, t, off(s), m, w), "arcface, sgd, plain"),
+    "margin": ("losses.arcface", lambda f: lambda o, t, s, m, w: f(o, t, s, off(m), w), "arcface margin"),
+    "rate": ("loop.epoch_plan", lambda f: lambda each: (off(f(each)[0]), f(each)[1]), "cross-entropy, sgd, plain"),
+    "beta": ("loop.optimiser_of", lambda f: lambda p, r: f(p, replace(r, beta2=off(r.beta2))), "betas"),
+    "decay": ("loop.optimiser_of", lambda f: lambda p, r: f(p, replace(r, weight_decay=off(r.weight_decay))),
+              "weight decay, adamw"),
+    "weights": ("building.stream", lambda f: lambda seed, *rest: f(seed + 1, *rest), "cross-entropy, adam, plain"),
+    "dropout": ("loop.stream", lambda f: lambda seed, *rest: f(seed + 1, *rest), "cross-entropy, adam, plain"),
+    **{
+        f"batches, {order}": ("plan.stream", lambda f: lambda seed, *rest: f(seed + 1, *rest),
+                              f"cross-entropy, adam, {order}")
+        for order in golden.ORDERS
+    },
+}  # fmt: skip
+"""By what is wrong: what is planted below ``sercache.training``, around what is there, and which recipe tells."""
+
+
+@pytest.mark.parametrize("wrong", PLANTED)
+def test_a_planted_change_of_loss_step_or_order_is_noticed(
+    wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that no tolerance is so wide, on whatever processor, that a mistake passes."""
+    place, around, recipe = PLANTED[wrong]
+    path, _, attribute = f"sercache.training.{place}".rpartition(".")
+    owner = pkgutil.resolve_name(path)
+    monkeypatch.setattr(owner, attribute, around(getattr(owner, attribute)))
+    assert is_noticed(f"recipe: {recipe}")
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_planted_change_of_a_head_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = catalog.load("sercache.heads", name).Head
+    forward = head.forward
+    monkeypatch.setattr(head, "forward", lambda self, *given: off(forward(self, *given)))
+    assert is_noticed(f"head: {name}")
+
+
+def is_noticed(name: str) -> bool:
+    case = CASES[name]
+    return (
+        golden.difference(golden.numbers(case), WRITTEN["cases"][name]["numbers"], case.tolerance) is not None
+    )

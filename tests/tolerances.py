@@ -10,7 +10,7 @@ never read off one machine. It is the unit roundoff, times what the computation 
     errors of ``depth`` operations one after another add up
 
 Errors are measured against the RMS of the tensor that they are in, as cancellation leaves them the size of what was
-added. ``assert_alike`` does that.
+added. ``assert_alike`` does that. docs/decisions/0025 says what is assumed, and the price.
 
 **After several updates** float32 says nothing about weights. Adam divides a gradient by its own size: where a gradient
 is zero but for rounding (a bias that no softmax feels, a unit that is off), it moves a full learning rate, to the side
