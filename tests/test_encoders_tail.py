@@ -12,6 +12,7 @@ from encoder_helpers import CONFIGS, error, noise, save, stock_states, tiny_mode
 from sercache import encoders
 from sercache.encoders.hf_speech._tail import Tail
 from sercache.errors import EncoderError, UnknownNameError
+from sercache.trained_on import TrainedOn
 
 LENGTHS = (6000, 3300, 9000)  # samples
 BOUNDARIES = ("conv", "projection", "input", "1", "2")
@@ -60,7 +61,7 @@ def test_conformers_from_any_boundary_as_from_audio(name: str, tmp_path: Path) -
                 assert error(got[k, layer, : len(states[state])], states[state]) < 2e-5, (boundary, state)
         tail.train()(x, mask).square().mean().backward()
         assert [n for n, p in tail.blocks.named_parameters() if p.grad is None] == []
-        encoders.export(folder, tmp_path / boundary, tail)
+        encoders.export(folder, tmp_path / boundary, tail, TrainedOn("", (), (), None))
         again = encoders.load_tail(str(tmp_path / boundary), boundary, above)
         assert all(torch.equal(a, b) for a, b in zip(tail.parameters(), again.parameters(), strict=True))
 
