@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -190,6 +190,32 @@ def with_checkpoint(tmp_path: Path) -> Iterator[tuple[Path, dict[str, np.ndarray
         content |= fill(tmp_path, names(1, start=12), "zarr")
         assert checkpoints.paths(tmp_path / "ledger")
         yield tmp_path, content
+
+
+@pytest.mark.parametrize("format", stores.FORMATS)
+def test_verify_reads_means_by_the_commit_and_frames_by_the_utterance(
+    tmp_path: Path, format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not row by row, and no file is opened again for each of them."""
+    calls = {"open": 0, "read_into": 0}
+
+    def counted(name: str, call: Callable[..., object]) -> Callable[..., object]:
+        def do(*arguments: object) -> object:
+            calls[name] += 1
+            return call(*arguments)
+
+        return do
+
+    for n in (40, 80):
+        fill(tmp_path / str(n), names(n), format, make_spec(frames=False), shard_utterances=n)
+    monkeypatch.setattr(durable.os, "open", counted("open", durable.os.open))
+    monkeypatch.setattr(durable.Opened, "read_into", counted("read_into", durable.Opened.read_into))
+    costs = []
+    for n in (40, 80):
+        calls.update(open=0, read_into=0)
+        assert stores.verify(tmp_path / str(n)) == []
+        costs.append(dict(calls))
+    assert costs[0] == costs[1]
 
 
 def test_a_checkpoint_spares_reading_records(

@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 from sercache.errors import DamagedStoreError
 from sercache.stores import checkpoints, commits, formats
 from sercache.stores.batch import hex_crcs
-from sercache.stores.commits import Record, Table
+from sercache.stores.commits import Record
 from sercache.stores.contract import Damage
-from sercache.stores.durable import Opened
+from sercache.stores.durable import Opened, crc32c
 from sercache.stores.layout import Layout
-from sercache.stores.ledger import Ledger, Place
+from sercache.stores.ledger import Ledger
+from sercache.stores.mapped import Files
 from sercache.stores.ranges import Stretch, read_frames, read_rows, rest_crc, stretches
 from sercache.stores.watch import Watch
 
@@ -30,11 +30,13 @@ def check(
     """
     found: list[Damage] = list(_check_shared(layout, ledger))
     for record, rows in ledger.live():
-        watch = Watch(layout)
+        watch = Watch(layout, Files())  # which keeps the files of a commit open, and no others
         known = {fault.path for fault in found if not fault.id}
         found += (fault for fault in _check_files(layout, record) if fault.path not in known)
-        for row in rows.tolist():
-            found += _check_utterance(layout, record, row, watch)
+        for what in ("mean", "std"):
+            found += _check_pooled(layout, record, rows, what, watch)
+        for row in rows.tolist() if record.blocks else ():
+            found += _check_frames(layout, record, row, watch)
         progress(commits.n_bytes(record))
     return found
 
@@ -66,39 +68,42 @@ def _check_files(layout: Layout, record: Record) -> Iterator[Damage]:
             )
 
 
-def _check_utterance(layout: Layout, record: Record, row: int, watch: Watch) -> Iterator[Damage]:
-    """Faults in the bytes of one utterance. What the system does not give is no damage: StoreError."""
-    for path, what, expected, read in _parts(layout, record, row, watch):
-        try:
-            got = hex_crcs([read()])
-        except DamagedStoreError as fault:
-            yield Damage(record.ids[row], path, f"{what} cannot be read: {fault}")
-            continue
-        if got != expected:
-            yield Damage(record.ids[row], path, f"{what} has checksum {got}, expected {expected}")
-
-
-def _parts(
-    layout: Layout, record: Record, row: int, watch: Watch
-) -> Iterator[tuple[Path, str, str, Callable[[], np.ndarray]]]:
-    """What of an utterance has a checksum: file, name, checksum, and how it is read."""
-    crcs = record.pooled_crcs[row]
-    for what, expected in (("mean", crcs[:8]), ("std", crcs[8:])):
-        table = record.tables[what]
-        yield (
-            layout.path / table.file,
-            what,
-            expected,
-            partial(_pooled_row, layout, (record, row), table, watch),
-        )
-    if not record.blocks:
+def _check_pooled(
+    layout: Layout, record: Record, rows: np.ndarray, what: str, watch: Watch
+) -> Iterator[Damage]:
+    """Faults in the means or deviations of the utterances of one commit, which are read at once."""
+    table, n_states = record.tables[what], len(layout.spec.states)
+    values = np.empty((len(rows), n_states, layout.spec.dim), "<f4")
+    try:
+        with watch.open(record, table.file) as file:
+            read_rows(layout, file, table.offset, (rows, np.arange(len(rows))), range(n_states), values)
+    except DamagedStoreError as fault:
+        if len(rows) == 1:
+            yield Damage(record.ids[rows[0]], layout.path / table.file, f"{what} cannot be read: {fault}")
+        for row in rows[:, None] if len(rows) > 1 else ():  # some of them may lie where the disk is sound
+            yield from _check_pooled(layout, record, row, what, watch)
         return
+    got = np.fromiter(map(crc32c, values), np.uint32, len(rows))
+    expected = watch.pooled_crcs(record, what)[rows]
+    for k in np.flatnonzero(got != expected).tolist():
+        reason = f"{what} has checksum {got[k]:08x}, expected {expected[k]:08x}"
+        yield Damage(record.ids[rows[k]], layout.path / table.file, reason)
+
+
+def _check_frames(layout: Layout, record: Record, row: int, watch: Watch) -> Iterator[Damage]:
+    """Faults in the frames of one utterance. What the system does not give is no damage: StoreError."""
     path, crcs = layout.path / _file_of(record, row), record.frame_crcs[row]
     parts = stretches(layout, (record, row))
     # One state at a time: an hour of speech does not fit in memory whole.
     for k, state in enumerate(layout.spec.states):
-        read = partial(_one_state, layout, record, parts, k, watch)
-        yield path, f"state {state}", crcs[8 * k : 8 * k + 8], read
+        expected = crcs[8 * k : 8 * k + 8]
+        try:
+            got = hex_crcs([_one_state(layout, record, parts, k, watch)])
+        except DamagedStoreError as fault:
+            yield Damage(record.ids[row], path, f"state {state} cannot be read: {fault}")
+            continue
+        if got != expected:
+            yield Damage(record.ids[row], path, f"state {state} has checksum {got}, expected {expected}")
 
 
 def _one_state(
@@ -106,15 +111,6 @@ def _one_state(
 ) -> np.ndarray:
     watch.look(record, (part.name for part in parts))  # before there is memory for what a record claims
     return read_frames(layout, parts, [state], partial(watch.open, record))
-
-
-def _pooled_row(layout: Layout, place: Place, table: Table, watch: Watch) -> np.ndarray:
-    record, row = place
-    with watch.open(record, table.file) as file:
-        out = np.empty((1, len(layout.spec.states), layout.spec.dim), "<f4")
-        rows = (np.array([row]), np.array([0]))
-        read_rows(layout, file, table.offset, rows, range(len(layout.spec.states)), out)
-    return out
 
 
 def _file_of(record: Record, row: int) -> str:

@@ -51,6 +51,10 @@ class Texts(Sequence[str]):
             yield _text(whole[start:stop])
 
     def __eq__(self, other: object) -> bool:
+        if isinstance(other, Texts):
+            return np.array_equal(np.diff(self.ends), np.diff(other.ends)) and np.array_equal(
+                self.data[self.ends[0] : self.ends[-1]], other.data[other.ends[0] : other.ends[-1]]
+            )
         return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]
@@ -95,6 +99,8 @@ class Checksums(Sequence[str]):
         return self.values[k].astype(">u4").tobytes().hex()
 
     def __eq__(self, other: object) -> bool:
+        if isinstance(other, Checksums):
+            return np.array_equal(self.values, other.values)
         return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]

@@ -153,6 +153,15 @@ def read_whole(path: Path) -> bytes:
             raise read_fault(path, fault, path.parent) from fault
 
 
+@contextmanager
+def read_faults_named(path: Path, store: Path) -> Iterator[None]:
+    """Turn a fault of the system while ``path`` is listed or read into a StoreError, as ``read_fault`` words it."""
+    try:
+        yield
+    except OSError as fault:
+        raise read_fault(path, fault, store) from fault
+
+
 class Stamp(NamedTuple):
     """What changes with a file's bytes."""
 

@@ -20,6 +20,7 @@ from sercache.errors import DamagedStoreError
 from sercache.stores import checkpoints, commits
 from sercache.stores.columns import hash_id, hash_ids
 from sercache.stores.commits import Record, record_path
+from sercache.stores.durable import read_faults_named
 from sercache.stores.runs import Run, merge
 
 _SETTLED_SECONDS = 3.0
@@ -57,8 +58,12 @@ class Ledger:
 
         ``quick`` believes the folder's time stamp where that spares listing thousands of names, and lists
         no more often than a small share of the time. Raises DamagedStoreError for a damaged record; with
-        ``damaged``, its path is put there instead.
+        ``damaged``, its path is put there instead. Raises StoreError where the records cannot be listed.
         """
+        with read_faults_named(self.folder / "commits", self.folder.parent):
+            return self._refresh(damaged, quick)
+
+    def _refresh(self, damaged: list[Path] | None, quick: bool) -> bool:
         folder, began = self.folder / "commits", time.monotonic()
         if not folder.is_dir():  # a copy of an empty store may lack empty folders
             return False

@@ -20,8 +20,8 @@ def make_or_continue(path: Path, spec: FeatureSpec, format: str, sizes: Mapping[
     """
     check_format(format)
     wanted = Layout(path, spec, format, choose_sizes(spec, **sizes))
-    _check_free(path)
     with write_faults_named(path):
+        _check_free(path)
         for folder in (path, wanted.ledger):
             make_folder(folder)
         with roster.short_lock(wanted.ledger):

@@ -8,7 +8,7 @@ from pathlib import Path
 from sercache.stores import accounting, checking, checkpoints, commits, layout, roster
 from sercache.stores.commits import Record
 from sercache.stores.contract import Damage
-from sercache.stores.durable import make_folder, sync_folder, write_faults_named
+from sercache.stores.durable import make_folder, read_faults_named, sync_folder, write_faults_named
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
 from sercache.stores.roster import Registration
@@ -21,11 +21,12 @@ def find_damage(path: Path, progress: Callable[[int], object]) -> list[Damage]:
     Raises StoreError where there is no store, DamagedStoreError where ``spec.json`` cannot be read.
     """
     opened = layout.load(path)
-    ledger, damaged = _ledger(opened)
-    reason = "the commit record is damaged; its utterances are lost"
-    found = [Damage("", file, reason, "record") for file in damaged]
-    found += checking.check_checkpoints(ledger) + checking.check(opened, ledger, progress)
-    return found + accounting.check(opened, ledger)
+    with read_faults_named(opened.path, opened.path):
+        ledger, damaged = _ledger(opened)
+        reason = "the commit record is damaged; its utterances are lost"
+        found = [Damage("", file, reason, "record") for file in damaged]
+        found += checking.check_checkpoints(ledger) + checking.check(opened, ledger, progress)
+        return found + accounting.check(opened, ledger)
 
 
 def drop(path: Path, damage: Iterable[Damage]) -> list[str]:

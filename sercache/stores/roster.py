@@ -14,7 +14,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -82,7 +82,11 @@ class Registration:
         self._lock = FileLock(self._file("lock"), thread_local=False)
         self._lock.acquire(blocking=False)
         owner = {"pid": os.getpid(), "host": platform.node(), "started": time.time()}
-        self._file("json").write_text(json.dumps(owner))
+        try:
+            self._file("json").write_text(json.dumps(owner))
+        except BaseException:
+            self.close()
+            raise
 
     def _file(self, suffix: str) -> Path:
         return self._ledger / "writers" / f"{self._name}.{suffix}"
@@ -129,19 +133,28 @@ class Registration:
         return True
 
     def give_up(self, claim: str) -> None:
-        """Release a claim, once a record stands for it or nothing was written."""
+        """Release a claim, once a record stands for it or nothing was written.
+
+        What the system refuses to remove is tried once more on leaving, and then left to the next writer.
+        """
         if claim in self._claimed:
-            _claim_path(self._ledger, claim).unlink(missing_ok=True)
-            self._claimed.remove(claim)
+            with suppress(OSError):
+                _claim_path(self._ledger, claim).unlink(missing_ok=True)
+                self._claimed.remove(claim)
 
     def close(self) -> None:
-        """Leave the store. The lock goes last, so that nothing of a living writer looks ownerless."""
+        """Leave the store. The lock goes last, so that nothing of a living writer looks ownerless.
+
+        What the system refuses to remove is the next writer's to clear up: it is nobody's once the lock is free.
+        """
         for claim in list(self._claimed):
             self.give_up(claim)
-        for path in (self._ledger / "writers").glob(f"{self._name}.*.tmp"):
-            path.unlink(missing_ok=True)
-        self._file("json").unlink(missing_ok=True)
-        self._file("lock").unlink(missing_ok=True)
+        with suppress(OSError):
+            for path in (self._ledger / "writers").glob(f"{self._name}.*.tmp"):
+                path.unlink(missing_ok=True)
+        for suffix in ("json", "lock"):
+            with suppress(OSError):
+                self._file(suffix).unlink(missing_ok=True)
         self._lock.release()
 
 

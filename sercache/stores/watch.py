@@ -107,11 +107,15 @@ class Watch:
 
     def check_rows(self, record: Record, what: str, rows: np.ndarray, values: np.ndarray) -> None:
         """Compare means or deviations (U, L, D) of all states. Raises DamagedStoreError."""
-        expected = cast(Checksums, record.pooled_crcs).values[rows, _WHICH[what]].tolist()
+        expected = self.pooled_crcs(record, what)[rows].tolist()
         for row, crc, value in zip(rows.tolist(), expected, values, strict=True):
             if crc32c(value) != crc:
                 raise self._differs(record, row, f"the {what}")
         self._of(record).pooled[_WHICH[what], rows] = True
+
+    def pooled_crcs(self, record: Record, what: str) -> np.ndarray:
+        """Checksums of the means or deviations of a commit, (U,) uint32."""
+        return cast(Checksums, record.pooled_crcs).values[:, _WHICH[what]]
 
     def _of(self, record: Record) -> _Seen:
         found = self._seen.get(record.number)

@@ -34,9 +34,14 @@ class Writer:
             roster.make_folders(layout.ledger)  # copies by git or rsync may lack those that were empty
             self._clear_up()
             self._registration = Registration(layout.ledger)
-            self._format.make_folders(layout)
-            self._shards = self._format.Shards(layout, self._ledger, self._registration)
-            self._format.refresh(layout, self._ledger, stock.on_disk(layout, self._registration.temporary))
+            try:
+                self._format.make_folders(layout)
+                self._shards = self._format.Shards(layout, self._ledger, self._registration)
+                view = stock.on_disk(layout, self._registration.temporary)
+                self._format.refresh(layout, self._ledger, view)
+            except BaseException:
+                self._registration.close()
+                raise
 
     def append(
         self,
