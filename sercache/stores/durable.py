@@ -35,10 +35,14 @@ def write_file(path: Path, pieces: Iterable[Piece]) -> None:
         _flush(file)
 
 
-def fill_file(path: Path, placed: Iterable[tuple[int, Iterable[Piece]]]) -> None:
-    """Overwrite parts of an existing file, each (offset in bytes, pieces), and fsync it."""
-    with _whole(path), path.open("r+b") as file:
-        for offset, pieces in placed:
+def write_parts(path: Path, size: int, parts: Iterable[tuple[int, Iterable[Piece]]]) -> None:
+    """Write a new file of ``size`` bytes, each part at its offset in bytes, zeros elsewhere, and fsync it.
+
+    It is gone again if anything fails.
+    """
+    with _whole(path), path.open("wb") as file:
+        file.truncate(size)
+        for offset, pieces in parts:
             file.seek(offset)
             _write(file, pieces)
         _flush(file)

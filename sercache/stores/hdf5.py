@@ -3,7 +3,8 @@
 Datasets have the names of a Zarr store's arrays: ``frames`` (L, F, D) in chunks (1, C, D), ``pooled_mean`` and
 ``pooled_std`` (U, L, D) float32, ``utterance``, ``frame_start``, ``n_frames``, ``n_samples``, ``state``. (Layout 1:
 ``frames`` without chunks, ``mean``, ``std``, ``id``.) Features are read and written as byte ranges at the offsets
-that HDF5 itself allocated; only the file around them is made with h5py.
+that HDF5 itself allocated; only the file around them is made with h5py, in memory, since what HDF5 says of a full disk
+is no error that a program can catch.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from sercache.stores import stock
 from sercache.stores.batch import Item, describe, state_pieces
 from sercache.stores.commits import Block, Record, Table
 from sercache.stores.dtypes import STORED
-from sercache.stores.durable import Piece, fill_file, make_folder, sync_folder
+from sercache.stores.durable import Piece, make_folder, sync_folder, write_parts
+from sercache.stores.image import Image
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
 from sercache.stores.ranges import measure_files
@@ -68,12 +70,10 @@ class Shards:
         """Write the file of one commit under its final name, durably; gives its record."""
         layout, name, temporary = self._layout, _name(number), self._registration.temporary()
         self._written = layout.path / name
-        try:
-            places = _make_file(temporary, layout, items)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        parts: list[tuple[int, Iterable[Piece]]] = [
+        image = Image()
+        places = _make_file(image, layout, items)
+        parts: list[tuple[int, Iterable[Piece]]] = [(at, [page]) for at, page in image.pages()]
+        parts += [
             (places[f"pooled_{what}"], [getattr(item, what) for item in items]) for what in ("mean", "std")
         ]
         blocks = []
@@ -84,7 +84,7 @@ class Shards:
             for state in range(len(layout.spec.states)):
                 offset = block.offset + state * block.stride * layout.frame_bytes
                 parts.append((offset, state_pieces(items, state, 0, n_frames)))
-        fill_file(temporary, parts)
+        write_parts(temporary, image.size, parts)
         temporary.replace(layout.path / name)
         sync_folder((layout.path / name).parent)
         tables = {what: Table(name, places[f"pooled_{what}"]) for what in ("mean", "std")}
@@ -102,14 +102,14 @@ class Shards:
         self._written = None
 
 
-def _make_file(path: Path, layout: Layout, items: Sequence[Item]) -> dict[str, int]:
+def _make_file(image: Image, layout: Layout, items: Sequence[Item]) -> dict[str, int]:
     """Make the file with room for the features; gives each dataset's offset in bytes."""
     spec = layout.spec
     counts = [item.n_frames for item in items]
     pooled = (len(items), len(spec.states), spec.dim)
     # Since version 1.10 HDF5 keeps the chunks of a dataset whose size is fixed and whose space is allocated at
     # once in their order, without gaps (its implicit index), so that they are byte ranges as in a Zarr shard.
-    with h5py.File(path, "w", locking=False, libver=("v110", "latest")) as file:  # nobody else knows the name
+    with h5py.File(image, "w", libver=("v110", "latest")) as file:
         file.attrs["encoder"], file.attrs["spec_digest"] = spec.encoder, spec.digest
         ids = [item.id.encode("utf-8", "backslashreplace") for item in items]
         for name, texts in (("utterance", ids), ("state", list(spec.states))):
@@ -125,7 +125,7 @@ def _make_file(path: Path, layout: Layout, items: Sequence[Item]) -> dict[str, i
             if spec.dtype == "bfloat16":
                 file["frames"].attrs["encoding"] = "bfloat16 bit patterns"
     # Asked of the closed file: nothing moves from here on.
-    with h5py.File(path, "r", locking=False) as file:
+    with h5py.File(image, "r") as file:
         places = {name: file[name].id.get_offset() for name in ("pooled_mean", "pooled_std")}
         if spec.frames:
             places["frames"] = _first_chunk(file["frames"])
@@ -157,7 +157,7 @@ def _first_chunk(frames: h5py.Dataset) -> int:
 def _allocate(
     file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype, chunk_frames: int = 0
 ) -> None:
-    """A dataset whose bytes exist at once and are left for ``fill_file`` to write; contiguous without a chunk size."""
+    """A dataset whose bytes exist at once, for ``write_parts`` to write; contiguous without a chunk size."""
     layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     if chunk_frames:
         layout.set_chunk((1, chunk_frames, shape[2]))
