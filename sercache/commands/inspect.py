@@ -6,7 +6,8 @@ import dataclasses
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from sercache import advice, catalog, files, settings, stores
 from sercache import encoders as encoder_room
 from sercache.commands._console import columns, terminal_width
 from sercache.datasets import CorpusInfo
-from sercache.errors import DamagedStoreError, SettingsError
+from sercache.errors import DamagedStoreError, SercacheError, SettingsError, StoreError
 from sercache.experiment.origin import extract_command, known_origin
 from sercache.extraction import skips, training_record
 from sercache.head import is_solved
@@ -32,40 +33,65 @@ _CLASSES = 12
 
 
 def info(folders: Sequence[Path], cache_flag: Path | None) -> None:
-    """List the stores of the cache, or describe those named."""
+    """List the stores of the cache, or describe those named.
+
+    Those that cannot be opened are listed with the reason, and then a StoreError is raised.
+    """
     if folders:
-        for folder in folders:
-            _describe_store(folder)
+        faults = [fault for folder in folders if (fault := _fault_of(partial(_describe_store, folder)))]
+        _complain(faults, len(folders))
         return
     cache = settings.load().value("cache", cache_flag)
     used("cache", cache)
-    rows: list[tuple[object, ...]] = []
-    for folder, spec in stores.find(Path(cache.value).expanduser()):
-        entries = stores.open(folder).entries().values()
-        seconds = sum(entry.n_samples for entry in entries) / spec.sample_rate
-        kind = f"{spec.dtype} frames" if spec.frames else "pooled"
-        shape = f"{len(spec.states)} x {spec.dim}"
-        rows.append(
-            (
-                spec.corpus,
-                spec.shown,
-                shape,
-                kind,
-                spec.clip,
-                len(entries),
-                "-" if spec.is_text else duration(seconds),
-                size(folder_bytes(folder)),
-                folder,
-            )
-        )
-    if not rows:
+    found = stores.find_all(Path(cache.value).expanduser())
+    if not found:
         say(
             f"no stores yet; make one with: {advice.command('extract', encoder='demo-wavlm', dataset='demo')}"
         )
         return
-    heading = ("corpus", "encoder", "states", "kept", "clip", "entries", "audio", "disk", "folder")
-    for line in columns([heading, *rows], right=(5, 6, 7), below=8):
+    rows: list[tuple[object, ...]] = [
+        ("corpus", "encoder", "states", "kept", "clip", "entries", "audio", "disk", "folder")
+    ]
+    faults = []
+    for folder, spec in found:
+        fault = spec if isinstance(spec, SercacheError) else _fault_of(partial(_add_row, rows, folder))
+        faults += [fault] if fault else []
+    for line in columns(rows, right=(5, 6, 7), below=8) if len(rows) > 1 else ():
         say(line)
+    _complain(faults, len(found))
+
+
+def _add_row(rows: list[tuple[object, ...]], folder: Path) -> None:
+    """Add a store of the cache to the list."""
+    store = stores.open(folder)
+    spec, entries = store.spec, store.entries().values()
+    seconds = sum(entry.n_samples for entry in entries) / spec.sample_rate
+    kind = f"{spec.dtype} frames" if spec.frames else "pooled"
+    length = "-" if spec.is_text else duration(seconds)
+    shape = f"{len(spec.states)} x {spec.dim}"
+    disk = size(folder_bytes(folder))
+    rows.append((spec.corpus, spec.shown, shape, kind, spec.clip, len(entries), length, disk, folder))
+
+
+def _fault_of(job: Callable[[], object]) -> SercacheError | None:
+    """Why a job was refused, or None."""
+    try:
+        job()
+    except SercacheError as fault:
+        return fault
+    return None
+
+
+def _complain(faults: Sequence[SercacheError], n_stores: int) -> None:
+    """List what cannot be opened. Raises StoreError where there is any; alone it is the error itself."""
+    if faults and n_stores == 1:
+        raise faults[0]
+    for fault in faults:
+        say(f"cannot be opened: {fault}")
+    if faults:
+        raise StoreError(
+            f"{len(faults)} of {n_stores} stores cannot be opened; the lines above say why, and what to do"
+        )
 
 
 def folder_bytes(folder: Path) -> int:

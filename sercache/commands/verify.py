@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sercache import advice, clips, encoders, extraction, settings, stores
-from sercache.errors import DamagedStoreError, StoreError
+from sercache.errors import DamagedStoreError, SercacheError, StoreError
 from sercache.experiment import extract
 from sercache.experiment.corpora import read_corpus
-from sercache.experiment.origin import read_origin
+from sercache.experiment.origin import extract_again, origin_by_spec, read_origin
 from sercache.extraction import words
 from sercache.progress import bar, say, used, warn
 from sercache.stores import Damage
@@ -19,22 +20,31 @@ from sercache.stores import Damage
 def run(
     folders: Sequence[Path], *, root: Path | None, cache: Path | None, device: str | None, repair: bool
 ) -> None:
-    """Check the stores named, or all of the cache. Raises DamagedStoreError where damage remains."""
+    """Check the stores named, or all of the cache, one after another, whatever is wrong with one of them.
+
+    Raises DamagedStoreError where damage remains; what keeps the only store from being checked or repaired.
+    """
     known = settings.load()
     cache_setting = known.value("cache", cache)
     cache_folder = Path(cache_setting.value).expanduser()
     if not folders:
         used("cache", cache_setting)
-    chosen = list(folders) or [folder for folder, _ in stores.find(cache_folder)]
+    chosen = list(folders) or [folder for folder, _ in stores.find_all(cache_folder)]
     n_damaged = 0
     for folder in chosen:
-        damage = _check(folder)
-        _print(folder, damage)
-        if damage and repair:
-            _repair(folder, damage, root, cache_folder, device, known)
+        try:
             damage = _check(folder)
             _print(folder, damage)
-        n_damaged += bool(damage)
+            if damage and repair:
+                _repair(folder, damage, root, cache_folder, device, known)
+                damage = _check(folder)
+                _print(folder, damage)
+            n_damaged += bool(damage)
+        except SercacheError as fault:
+            if len(chosen) == 1:
+                raise
+            warn(str(fault))
+            n_damaged += 1
     if n_damaged:
         raise DamagedStoreError(
             f"{n_damaged} of {len(chosen)} stores are damaged; "
@@ -77,23 +87,25 @@ def _repair(
     damage = [fault for fault in damage if fault not in plain]
     if not damage:
         return
-    origin = read_origin(folder)
+    origin, spec = read_origin(folder), stores.read_spec(folder)
     if not origin:
-        raise StoreError(
-            f"{folder} does not say how it was made; run the extraction that made it once more, then this command again"
-        )
-    spec = stores.read_spec(folder)
+        origin = origin_by_spec(folder, root)
+        warn(f"{folder} no longer says how it was made; its spec says most of that")
     device = settings.resolve_device(known.value("device", device_flag).value)
-    encoder = encoders.load(
-        origin["encoder"], revision=origin.get("revision"), device=device, precision=origin["precision"]
-    )
+    try:
+        encoder = encoders.load(
+            origin["encoder"], revision=origin.get("revision"), device=device, precision=origin["precision"]
+        )
+    except SercacheError as fault:
+        again = f"{extract_again(folder, root)}; then {advice.command('verify', folder, repair=True)}"
+        raise StoreError(f"{folder} cannot be repaired: {fault}; where you have it, run: {again}") from fault
     fields = {field.name for field in dataclasses.fields(extract.ExtractOptions)}
     request = extract.ExtractOptions(
         **{key: value for key, value in origin.items() if key in fields - {"root"}}
     )
-    file = Path(origin["transcripts"]) if spec.transcripts else None
+    file = _path(origin.get("transcripts")) if spec.transcripts else None
     request = dataclasses.replace(request, transcripts=file)
-    corpus, where = read_corpus(origin["dataset"], root or Path(origin["root"]), known, cache)
+    corpus, where = read_corpus(origin["dataset"], root or _path(origin.get("root")), known, cache)
     known_words, transcripts = words.replaced(corpus.utterances, file, encoder)
     now = extraction.feature_spec(
         encoder,
@@ -118,3 +130,7 @@ def _repair(
     wanted |= {u.id for u in extract.chosen_utterances(corpus, request.task, request.language, request.limit)}
     utterances = [u for u in known_words if u.id in wanted]
     extract.work(request, where.value, encoder, utterances, spec, folder)
+
+
+def _path(text: Any) -> Path | None:
+    return None if text is None else Path(text)

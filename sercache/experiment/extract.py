@@ -141,6 +141,10 @@ def work(
     corpus: Corpus | None = None,
 ) -> None:
     """Plan, print the plan, and unless it is a dry run fill the store at ``folder``; with ``hands``, by them."""
+    if (
+        stores.exists(folder) and not request.dry_run
+    ):  # first, so that a damaged store can be repaired after it
+        _say_where(folder, _origin(request, root))
     plan = plan_for(
         encoder,
         utterances,
@@ -174,7 +178,6 @@ def work(
             extraction.record_training(folder, trained)
         except (DiskSpaceError, FileError) as fault:  # the disk may be read-only
             warn(f"what the encoder was trained on is not recorded beside its features: {fault}")
-        _say_where(folder, _origin(request, root))
         extraction.mark_finished(folder)
         skipped = plan.skipped
     extraction.record_skips(folder, skipped)
@@ -375,7 +378,7 @@ def _origin(request: ExtractOptions, root: str) -> dict[str, Any]:
 
 
 def _say_where(folder: Path, now: dict[str, Any]) -> None:
-    """Remember how a complete store was made where that is not known, and where corpus and encoder have moved to."""
+    """Remember how a store was made where that is not known, and where corpus and encoder have moved to."""
     before = known_origin(folder)
     gone = [
         key

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sercache import advice, settings, stores
+from sercache import advice, datasets, settings, stores
 from sercache.errors import DamagedStoreError, SettingsError
 from sercache.progress import warn
 
@@ -56,6 +56,40 @@ def extract_command(folder: Path, *, task: str | None = None) -> str:
         cache=None if is_usual(cache) else cache,
         pooled_only=bool(origin.get("pooled_only")),
         labels_as_written=bool(origin.get("labels_as_written")),
+    )
+
+
+def origin_by_spec(folder: Path, root: Path | None = None) -> dict[str, Any]:
+    """What ``read_origin`` would give of a store whose origin is lost, as far as its spec tells.
+
+    Where the corpus lies, and which folder a local encoder was, is not in it. Raises DamagedStoreError.
+    """
+    spec = stores.read_spec(folder)
+    asked, dataset = datasets.named(spec.corpus), spec.corpus
+    if asked.is_own and not asked.reader and root is not None:
+        dataset = f"{datasets.reader_at(spec.corpus, root)}:{spec.corpus}"
+    return {
+        "encoder": spec.encoder,
+        "revision": spec.identity.get("revision") or None,
+        "dataset": dataset,
+        "states": ",".join(spec.states),
+        "clip": spec.clip,
+        "dtype": spec.dtype,
+        "precision": str(spec.identity.get("precision", "float32")),
+        "pooled_only": not spec.frames,
+        "store_format": stores.read_format(folder),
+    }
+
+
+def extract_again(folder: Path, root: Path | None = None) -> str:
+    """The command that makes the store once more, by its spec; FOLDER stands for what that does not say."""
+    origin, cache = origin_by_spec(folder, root) | {"revision": None}, folder.absolute().parents[1]
+    options = {_OPTIONS[key]: value for key, value in origin.items() if key in _OPTIONS}
+    return advice.command(
+        "extract",
+        **options | {"encoder": "FOLDER", "root": root or "FOLDER"},
+        cache=None if is_usual(cache) else cache,
+        pooled_only=origin["pooled_only"],
     )
 
 

@@ -15,7 +15,7 @@ from sercache import advice, files, settings
 from sercache.stores import layout as _layout
 from sercache.stores.contract import Damage, Entry, FeatureStore, FeatureWriter
 from sercache.stores.dtypes import decode_frames, encode_frames
-from sercache.stores.layout import FORMATS, find, store_path
+from sercache.stores.layout import FORMATS, find, find_all, store_path
 from sercache.stores.spec import FeatureSpec
 
 __all__ = [
@@ -31,8 +31,10 @@ __all__ = [
     "encode_frames",
     "exists",
     "find",
+    "find_all",
     "notes_folder",
     "open",
+    "read_format",
     "read_note",
     "read_spec",
     "store_path",
@@ -86,6 +88,11 @@ def exists(path: Path) -> bool:
 def read_spec(path: Path) -> FeatureSpec:
     """The spec of the store at ``path``, whatever the state of its commits. Raises as ``open`` does."""
     return _layout.load(path).spec
+
+
+def read_format(path: Path) -> str:
+    """``zarr`` or ``hdf5``. Raises as ``open`` does."""
+    return _layout.load(path).format
 
 
 def notes_folder(path: Path) -> Path:

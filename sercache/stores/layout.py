@@ -17,6 +17,7 @@ from sercache.catalog import file_name, unknown
 from sercache.errors import DamagedStoreError, SercacheError, StoreError, UnknownNameError
 from sercache.stores import checked_json, schema
 from sercache.stores.dtypes import STORED
+from sercache.stores.durable import read_faults_named
 from sercache.stores.spec import FeatureSpec
 
 Format = Literal["zarr", "hdf5"]
@@ -169,13 +170,21 @@ def _check_folders(path: Path) -> None:
 
 
 def find(cache: Path) -> list[tuple[Path, FeatureSpec]]:
-    """Stores below ``cache`` (two folders deep), by path; folders that are none are passed over."""
-    found = []
-    for pattern in ("*/ledger/spec.json", "*/*/ledger/spec.json"):
-        for file in cache.glob(pattern):
-            path = file.parents[1]
-            try:
-                found.append((path, load(path).spec))
-            except SercacheError:
-                continue
-    return sorted(found, key=lambda each: each[0])
+    """Stores below ``cache`` (two folders deep), by path; those without a spec that can be read are passed over."""
+    return [(path, found) for path, found in find_all(cache) if isinstance(found, FeatureSpec)]
+
+
+def find_all(cache: Path) -> list[tuple[Path, FeatureSpec | SercacheError]]:
+    """Store folders below ``cache`` (two folders deep), by path, with their specs, or why these cannot be read.
+
+    Raises StoreError where the folders cannot be listed.
+    """
+    found: list[tuple[Path, FeatureSpec | SercacheError]] = []
+    with read_faults_named(cache, cache):
+        paths = [file.parents[1] for deep in ("*", "*/*") for file in cache.glob(f"{deep}/ledger/spec.json")]
+    for path in sorted(paths):
+        try:
+            found.append((path, load(path).spec))
+        except SercacheError as fault:
+            found.append((path, fault))
+    return found
