@@ -68,12 +68,20 @@ class KeptOpen(Opened):
         """Rows of each state, (L', T, D): those of state s lie at ``first + s * step``. Raises as ``read_into``."""
         n_bytes = out.nbytes // len(states) if len(states) else 0
         if not n_bytes or not self._is_warm(first, step, states, n_bytes):
-            super().read_states(out, first, step, states)
+            for rows, state in zip(out, states, strict=True):
+                super().read_into(rows, first + state * step)
             return
         strides = (step, *out.strides[1:])
         for k, run in [(0, states)] if isinstance(states, range) else enumerate([state] for state in states):
             shape = (len(run), *out.shape[1:])
             out[k : k + len(run)] = np.ndarray(shape, out.dtype, self._map, first + run[0] * step, strides)
+
+    def read_into(self, out: np.ndarray, offset: int) -> None:
+        """Fill the C-contiguous ``out`` from the bytes at ``offset``. Raises DamagedStoreError, StoreError."""
+        if not out.nbytes or not self._is_warm(offset, 0, (0,), out.nbytes):
+            super().read_into(out, offset)
+            return
+        out[...] = np.ndarray(out.shape, out.dtype, self._map, offset)
 
     def _is_warm(self, first: int, step: int, states: Sequence[int], n_bytes: int) -> bool:
         """Whether all of it lies in the page cache, and in the file: one that was cut short is not mapped there."""
