@@ -41,10 +41,10 @@ def write_parts(path: Path, size: int, parts: Iterable[tuple[int, Iterable[Piece
     It is gone again if anything fails.
     """
     with _whole(path), path.open("wb") as file:
-        file.truncate(size)
         for offset, pieces in parts:
             file.seek(offset)
             _write(file, pieces)
+        file.truncate(size)  # which flushes first, and makes it longer where nothing is written at its end
         _flush(file)
 
 
