@@ -23,6 +23,7 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
+from sercache import advice
 from sercache.errors import ContractError, UnknownNameError
 
 NEEDED = {
@@ -183,8 +184,8 @@ def load_file(name: str) -> ModuleType:
     path = Path(absolute(name))
     if not path.is_file():
         raise UnknownNameError(
-            f"{name}: there is no such file; name the .py file of a head, a corpus or an encoder, or one that "
-            "`sercache heads`, `sercache datasets` or `sercache encoders` lists"
+            f"{name}: there is no such file; name the .py file of a head, a corpus or an encoder, or a name "
+            f"that a list shows, for example {advice.command('heads')}"
         )
     try:
         data = path.read_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from corpus_trees import TREES
 from encoder_helpers import save, tiny_model, tiny_whisper
 from test_line import give_voices
 
-from sercache import advice, cli, stores
+from sercache import advice, cli, stores, trained_on
 
 Sercache = Callable[..., Outcome]
 QUICK = [
@@ -282,6 +283,42 @@ def test_a_folder_that_is_no_store_is_looked_for(follow: Callable, tmp_path: Pat
 def test_a_name_that_is_taken_is_looked_up(follow: Callable, manifest: Path) -> None:
     call = ["extract", "--encoder", "logmel", "--dataset", "manifest:emodb", "--root", manifest]
     follow(*call, mends=False)
+
+
+def test_a_file_that_is_not_there_is_looked_up(follow: Callable) -> None:
+    follow("train", "--head", "./nothing.py", mends=False)
+
+
+def test_a_variable_that_two_names_share_is_settled(
+    follow: Callable, sercache: Sercache, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(manifest.parent, tmp_path / "second")
+    second = tmp_path / "second" / manifest.name
+    for name, table in (("Rome", manifest), ("rome", second)):
+        call = ["extract", "--encoder", "logmel", "--dataset", f"manifest:{name}", "--root", table]
+        assert sercache(*call).code == 0
+    monkeypatch.setenv("SERCACHE_ROOT_ROME", str(manifest))
+    train = [
+        "train",
+        "--head",
+        "linear",
+        "--encoder",
+        "logmel",
+        "--dataset",
+        "rome",
+        "--states",
+        "all",
+        *QUICK,
+    ]
+    follow(*train, instead={"FOLDER": second}, mends=False)
+
+
+def test_a_damaged_record_of_an_encoder_is_written_again(
+    follow: Callable, extracted: list[object], own_settings: Path
+) -> None:
+    note = stores.notes_folder(only_store(own_settings)) / trained_on.FILE
+    note.write_text("{}")
+    follow("train", "--head", "linear", *extracted, "--states", "all", *QUICK, mends=False)
 
 
 def test_words_in_capitals_stand_for_what_the_reader_knows(follow: Callable) -> None:
