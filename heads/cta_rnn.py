@@ -17,40 +17,19 @@ cross-entropy; the epoch with the highest dev UA; batches of like length within 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from torch import Tensor, nn
 
+from sercache.heads import _chen2022
 from sercache.nn import BiGRU, BlockTimeAttention, bigru_of_each, many_blocks
-from sercache.recipe import Recipe, Setup
 
 SOURCE = "Chen and Zhang 2022, CTA-RNN (CTA-RNN)"
 
-RECIPE = Recipe(
-    optimiser="adam",
-    lr=1e-3,
-    schedule="halve-on-plateau",
-    plateau_patience=10,
-    batch_size=32,
-    bucket=8,
-    max_epochs=50,
-    select="dev-ua",
-)
-
-SETUP = Setup(
-    encoder="wenet-gigaspeech",
-    dataset="iemocap",
-    protocol="leave-one-speaker-out",
-    dev="other-speaker",
-    states="blocks",
-    frames=True,
-)
-SMALL = {"hidden": 12, "heads": 2, "head_dim": 6, "dropout_rate": 0.1}
-OPEN = ("bucket", "max_frames", "select")
-UPDATES = 6_900  # at most: eight speakers of ten of 5,531 turns, 50 epochs
-
-SETUPS = {"msp-improv": replace(SETUP, dataset="msp-improv")}
-"""The paper's second corpus: 12 speakers."""
+RECIPE = _chen2022.RECIPE
+SETUP = _chen2022.SETUP
+SETUPS = _chen2022.other_corpora(SETUP)
+SMALL = _chen2022.SMALL
+OPEN = _chen2022.OPEN
+UPDATES = _chen2022.UPDATES
 
 
 class Head(nn.Module):

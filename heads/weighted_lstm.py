@@ -23,48 +23,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sercache.heads import _pepino2021
 from sercache.nn import dropout, masked_mean, over_frames, weighted_sum
-from sercache.recipe import Recipe, Setup
 
 SOURCE = "Pepino, Riera, Ferrer 2021, Emotion Recognition from Speech Using wav2vec 2.0 Embeddings (LSTM)"
 
-RECIPE = Recipe(
-    optimiser="adam",
-    lr=1e-4,
-    clip_value=1.0,
-    batch_size=16,
-    max_epochs=100,
-    select="dev-loss",
-    patience=4,
-)
-
-SETUP = Setup(
-    encoder="wav2vec2-base",
-    dataset="iemocap",
-    protocol="leave-one-session-out",
-    dev="last",
-    states="projection+blocks",
-    frames=True,
-    clip="trim:15",
-    normalise="global",
-    max_frames=400,
-    seeds=(123, 1234, 2345, 3456, 4567),
-)
+RECIPE = replace(_pepino2021.RECIPE, batch_size=16)
+SETUP = replace(_pepino2021.SETUP, normalise="global")
+SETUPS = _pepino2021.other_corpora(SETUP)
 SMALL = {"hidden": 24}
 UPDATES = 20_500  # at most: three sessions of five of 5,473 turns, 100 epochs
-
-SETUPS = {
-    "ravdess": replace(
-        SETUP,
-        dataset="ravdess",
-        protocol="fixed:pepino",
-        dev="none",
-        task="7class",
-        clip="none",
-        max_frames=250,
-    )
-}
-"""The paper's second corpus, speech and song: calm merged into neutral, actors 1-20 / 21-22 / 23-24."""
 
 
 class Head(nn.Module):
