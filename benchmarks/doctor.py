@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from sercache import doctor
+from sercache import checkup
 from sercache.datasets import iemocap
 
 RATE = 16_000
@@ -76,8 +76,8 @@ def main() -> None:
         passes: dict[str, Callable[[], object]] = {
             "plain loop of soundfile.read": lambda: [soundfile.read(path) for path in paths],
             "read the labels": lambda: iemocap.read(Path(folder)),
-            "doctor, headers": lambda: doctor.check_up(iemocap.read(Path(folder))),
-            "doctor, --deep": lambda: doctor.check_up(iemocap.read(Path(folder)), deep=True),
+            "doctor, headers": lambda: checkup.check_up(iemocap.read(Path(folder))),
+            "doctor, --deep": lambda: checkup.check_up(iemocap.read(Path(folder)), deep=True),
         }
         times: dict[str, float] = {}
         for name, work in passes.items():

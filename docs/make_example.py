@@ -25,8 +25,8 @@ CELLS = [
         'corpus = sercache.read_corpus("demo", "demo-corpus")\n'
         'encoder = sercache.load_encoder("demo-wavlm", device="cpu")\n'
         'store = sercache.extract(encoder, corpus, cache="cache", progress=False)\n'
-        'report = sercache.train("linear", store, corpus, states="blocks", seeds=1, device="cpu")\n'
-        "print(sercache.table(report))",
+        'result = sercache.train("linear", store, corpus, states="blocks", seeds=1, device="cpu", progress=False)\n'
+        "print(sercache.table(result))",
     ),
     (
         "markdown",
@@ -60,6 +60,7 @@ CELLS = [
     ("markdown", "## What the result rests on"),
     (
         "code",
+        "report = result.report\n"
         "print(report.normalisation)\nprint(report.selection)\n"
         "for fold in report.folds[:3]:\n"
         '    print(fold.name, fold.n_train, fold.n_test, "speakers disjoint:", fold.speakers_disjoint)\n'

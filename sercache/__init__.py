@@ -8,10 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["extract", "load_encoder", "open_store", "predict", "read_corpus", "table", "train"]
+__all__ = [
+    "Result",
+    "evaluate",
+    "extract",
+    "load_encoder",
+    "open_store",
+    "predict",
+    "read_corpus",
+    "table",
+    "train",
+]
 
 if TYPE_CHECKING:
-    from sercache.api import extract, load_encoder, predict, read_corpus, table, train
+    from sercache.api import (
+        evaluate,
+        extract,
+        load_encoder,
+        predict,
+        read_corpus,
+        table,
+        train,
+    )
+    from sercache.experiment.result import Result
     from sercache.stores import open as open_store
 
 
@@ -22,6 +41,10 @@ def __getattr__(name: str) -> Any:
         from sercache import stores
 
         return stores.open
+    if name == "Result":
+        from sercache.experiment.result import Result
+
+        return Result
     if name in __all__:
         from sercache import api
 

@@ -1,37 +1,39 @@
-"""The same in Python: corpus, encoder, store, report. ``import sercache`` offers these names lazily."""
+"""The verbs of the command line in Python, with its defaults and its errors. ``import sercache`` offers them lazily.
+
+Each verb makes the option record of its command from ``**settings``: the command's options with ``_`` for ``-``, each
+checked by name and type. Names may be objects: an Encoder, a Corpus, a FeatureStore, a Result. ``progress=True`` shows
+bars, False nothing, and a ``sercache.progress.Listener`` hears all that the command prints.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sercache import catalog, datasets, encoders, evaluation, extraction, recipe, settings, stores, text
-from sercache.datasets import Corpus
-from sercache.encoders import Encoder
-from sercache.errors import AudioError, StoreError, UnknownNameError
-from sercache.experiment import predict as predicting
-from sercache.experiment.ensemble import PredictOptions
-from sercache.experiment.filling import carry_out, place_of, plan_for
-from sercache.experiment.predict import Predicted
-from sercache.experiment.setup import TrainOptions, check_inputs, chosen_setup
-from sercache.experiment.train import head_class
-from sercache.extraction import words
-from sercache.head import of_class
-from sercache.progress import bar
-from sercache.published.head import head_options, published_of
-from sercache.report import tables
-from sercache.report.record import Report
-from sercache.stores import FeatureStore
-from sercache.stores.spec import DType
+from sercache import stores, text
+from sercache.errors import SettingsError
+from sercache.progress import Listener, heard_by, listener_of
+from sercache.settings import expanded, resolve_device
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from sercache.datasets import Corpus
+    from sercache.encoders import Encoder
+    from sercache.evaluation import Extra
+    from sercache.experiment.predict import Predicted
+    from sercache.experiment.result import Result
+    from sercache.report.record import Report
+    from sercache.stores import FeatureStore
+
+    AnyPath = str | PathLike[str]
+    Progress = bool | Listener
+
 
 def read_corpus(
-    name: str, root: str | Path, *, encoding: str | None = None, labels_as_written: bool = False
+    name: str, root: AnyPath, *, encoding: str | None = None, labels_as_written: bool = False
 ) -> Corpus:
     """The corpus ``name`` (``sercache datasets``) as it lies in ``root``. Raises CorpusError.
 
@@ -39,167 +41,187 @@ def read_corpus(
     ``encoding`` is that of tables which are not UTF-8; ``labels_as_written`` keeps labels apart that differ only by
     case, space or the form of a letter.
     """
+    from sercache import datasets
+
     with text.reading_as(encoding, labels_as_written):
-        return datasets.read(name, settings.expanded(root))
+        return datasets.read(name, expanded(root))
 
 
 def load_encoder(
     name: str, *, revision: str | None = None, device: str = "auto", precision: str = "float32"
 ) -> Encoder:
     """A frozen encoder by short name, Hugging Face id or local folder. Raises EncoderError."""
-    return encoders.load(name, revision=revision, device=settings.resolve_device(device), precision=precision)
+    from sercache import encoders
+
+    return encoders.load(name, revision=revision, device=resolve_device(device), precision=precision)
 
 
 def extract(
-    encoder: Encoder,
-    corpus: Corpus,
-    cache: str | Path,
+    encoder: str | Encoder,
+    dataset: str | Corpus,
+    cache: AnyPath | None = None,
     *,
-    states: str = "all",
-    frames: bool = True,
-    dtype: DType = "float16",
-    clip: str = "none",
-    format: str = "zarr",
-    task: str | None = None,
-    transcripts: str | Path | None = None,
     strict: bool = True,
-    progress: bool = True,
+    progress: Progress = True,
+    **settings: Any,
 ) -> FeatureStore:
-    """The store of ``corpus`` through ``encoder`` below ``cache``; what it holds already is not computed.
+    """Run an encoder over a corpus and give the store of its states; what the cache holds already is not computed.
 
-    Utterances are those that ``task`` labels (``all``: every one). An encoder of text takes the corpus' own
-    transcripts, or those of the file ``transcripts`` (columns id and text). Recordings that cannot be encoded raise
-    AudioError after the rest is stored, or with ``strict=False`` are left to ``extraction.skips(folder)``. Batches and
-    threads are those of the command; memory that runs out on a device is a warning.
+    ``settings`` are the options of ``sercache extract``: ``states``, ``clip``, ``pooled_only``, ``dtype``, ``task``,
+    ``root``, ``device``, … An encoder of text takes the corpus' own transcripts, or those of the file ``transcripts``.
+    Recordings that cannot be encoded raise AudioError after the rest is stored; with ``strict=False`` they are left
+    out, and ``sercache.extraction.skips(store.path)`` tells them.
     """
-    from sercache.experiment.extract import chosen_utterances
+    from sercache.experiment import extract as work
+    from sercache.experiment.options import filled
 
-    file = settings.expanded(transcripts) if transcripts is not None else None
-    utterances, digest = words.replaced(chosen_utterances(corpus, task), file, encoder)
-    spec = extraction.feature_spec(
-        encoder,
-        corpus,
-        selection=states,
-        dtype=dtype,
-        frames=frames,
-        clip=clip,
-        transcripts=digest,
-    )
-    spec, folder = place_of(settings.expanded(cache), spec, corpus, format)
-    plan = plan_for(encoder, utterances, spec, folder)
-    skipped = plan.skipped
-    if plan.pending:
-        writer = stores.create(folder, spec, format)
-        name = f"{encoder.name} x {corpus.name}"
-        with bar(total=len(plan.pending), desc=name, disable=not progress) as entries:
-            result = carry_out(plan, encoder, writer, format, progress=lambda piece: entries.update())
-        skipped = result.skipped
-    else:
-        extraction.mark_finished(folder)
-    extraction.record_skips(folder, skipped)
-    if skipped and strict:
-        raise AudioError(
-            f"{len(skipped)} of {len(utterances)} recordings could not be encoded, first: {skipped[0].what}: "
-            f"{skipped[0].reason}; the rest is stored, strict=False accepts that"
+    named: dict[str, Any] = {
+        "encoder": encoder if isinstance(encoder, str) else encoder.name,
+        "dataset": dataset if isinstance(dataset, str) else dataset.dataset,
+    }
+    if cache is not None:
+        named["cache"] = cache
+    request = filled(work.ExtractOptions, "extract", {**named, **settings})
+    with heard_by(listener_of(progress)):
+        folder = work.run(
+            request,
+            at_hand=None if isinstance(encoder, str) else encoder,
+            corpus=None if isinstance(dataset, str) else dataset,
+            strict=strict,
         )
     return stores.open(folder)
 
 
 def train(
     head: str | type[nn.Module],
-    store: FeatureStore,
-    corpus: Corpus,
+    store: AnyPath | FeatureStore | None = None,
+    dataset: str | Corpus | None = None,
     *,
-    recipe_changes: Sequence[str] = (),
-    options: Sequence[str] = (),
-    beside: Mapping[str, FeatureStore] | None = None,
-    test_on: Sequence[tuple[Corpus, FeatureStore]] = (),
-    device: str = "auto",
-    **setup: Any,
-) -> Report:
-    """Train a head from the store over folds and seeds: one of ``sercache heads``, a file of yours, or a class.
+    progress: Progress = True,
+    **settings: Any,
+) -> Result:
+    """Train a head over all folds and seeds: one of ``sercache heads``, a file of yours, or a class.
 
-    What the file of a class does not say (sercache.head.Declared) is the plain recipe and the corpus' own protocol.
-    ``setup`` names fields of sercache.recipe.Setup (``protocol``, ``dev``, ``states``, ``frames``,
-    ``normalise``, ``max_frames``, ``task``, ``target``, ``finetune_from``) or ``seeds`` (how many); the rest is as
-    published. Blocks that are trained are those of the checkpoint ``encoder``.
-    ``recipe_changes`` and ``options`` are written ``name=value``. ``beside`` are stores of further inputs by
-    what they are on the command line (``egemaps:all:frames``); every trained head also predicts all of the
-    corpora of ``test_on``. Raises what the command line reports.
+    ``settings`` are the options of ``sercache train``: ``encoder``, ``task``, ``protocol``, ``states``, ``seeds=2`` or
+    ``seeds=[0, 1]``, ``recipe={"lr": 1e-3}``, ``options={...}`` of the head, …; what is not given is as published, and
+    for a class as it declares (sercache.head.Declared), else the plain recipe and the corpus' own protocol.
+    ``beside`` are further inputs, by name or ``{"egemaps:all:frames": store}``; ``test_on`` other corpora, by name or
+    as pairs of a Corpus and its FeatureStore. By names the run folder is written that the command writes. With a
+    FeatureStore nothing is, unless ``name`` or ``runs`` asks for it: see ``Result.save``.
     """
-    module = (
-        catalog.load("sercache.heads", head)
-        if isinstance(head, str)
-        else of_class(head, _usual(corpus, store))
-    )
-    head = head if isinstance(head, str) else catalog.called(head.__name__)
-    more = beside or {}
-    request = TrainOptions(
-        head=head, settings=recipe_changes, head_options=options, beside=tuple(more), **setup
-    )
-    chosen, published = chosen_setup(module, request, corpus)
-    check_inputs(module, head, chosen)
-    for its_corpus, its_store in ((corpus, store), *((corpus, each) for each in more.values()), *test_on):
-        _check_of(its_store, its_corpus)
-    specs = [store.spec, *(each.spec for each in more.values())]
-    method = evaluation.Method(
-        head,
-        head_class(module, chosen, specs),
-        dataclasses.replace(chosen, clip=store.spec.clip),
-        recipe.override(module.RECIPE, request.settings),
-        head_options(module, request.head_options),
-    )
-    elsewhere = tuple(evaluation.Extra(other, its_store) for other, its_store in test_on)
-    data = evaluation.Data(corpus, (store, *more.values()), test_on=elsewhere)
-    how = evaluation.How(device=settings.resolve_device(device))
-    return evaluation.evaluate(method, data, published=published_of(module, published), how=how).report
+    from sercache.experiment import train as work
+    from sercache.experiment.options import filled
+    from sercache.experiment.setup import TrainOptions
+
+    at_hand, named = _at_hand(head, store, dataset, settings)
+    request = filled(TrainOptions, "train", named)
+    in_memory = at_hand.store is not None and request.name is None and request.runs is None
+    with heard_by(listener_of(progress)):
+        return work.in_memory(request, at_hand) if in_memory else work.run(request, at_hand)
 
 
-def _usual(corpus: Corpus, store: FeatureStore) -> recipe.Setup:
-    """How a head of no paper reads this store and is judged on this corpus."""
-    protocol = corpus.info.default_protocol
-    return recipe.Setup(
-        encoder=store.spec.shown,
-        dataset=corpus.name,
-        protocol=protocol,
-        dev="none" if protocol.startswith("fixed:") else "next",
-        states="all",
-        frames=store.spec.frames,
-    )
+def evaluate(
+    run: AnyPath | Result,
+    dataset: str | Corpus,
+    store: FeatureStore | Sequence[FeatureStore] = (),
+    *,
+    progress: Progress = True,
+    **settings: Any,
+) -> Result:
+    """Test the heads of a run on all of another corpus.
 
+    A run that lies in a folder gets ``RUN/on-DATASET[-TASK]``. ``store`` holds the features of the corpus, of several
+    inputs one each; by default those of the cache. ``settings`` are the options of ``sercache evaluate``.
+    """
+    from sercache.experiment import test_on
+    from sercache.experiment.options import filled
+    from sercache.experiment.result import Result
 
-def _check_of(store: FeatureStore, corpus: Corpus) -> None:
-    """Raises StoreError for a store of another corpus: ids may be the same."""
-    if not corpus.goes_by(store.spec.corpus, store.spec.release):
-        raise StoreError(
-            f"{store.path} holds {store.spec.corpus} {store.spec.release}, got the corpus {corpus.name} "
-            f"{corpus.release}; give the store that was extracted from it"
-        )
-
-
-def table(*reports: Report) -> str:
-    """Reports as a table for people: one report's metrics, or several side by side."""
-    return tables.table(list(reports))
+    trained = run if isinstance(run, Result) else Result.load(run)
+    named = {
+        "run": trained.folder or Path(),
+        "dataset": dataset if isinstance(dataset, str) else dataset.name,
+    }
+    given = tuple(store) if isinstance(store, Sequence) else (store,)
+    if given and isinstance(dataset, str):
+        raise SettingsError("a store goes with the Corpus that it was extracted from; give that as dataset")
+    request = filled(test_on.TestOptions, "evaluate", {**named, **settings})
+    with heard_by(listener_of(progress)):
+        corpus = None if isinstance(dataset, str) else dataset
+        return test_on.run(request, trained, corpus, *given)
 
 
 def predict(
-    run: str | Path, paths: str | Path | Sequence[str | Path] = (), **settings: Any
+    run: AnyPath | Result,
+    paths: AnyPath | Sequence[AnyPath] = (),
+    *,
+    progress: Progress = True,
+    **settings: Any,
 ) -> list[Predicted]:
-    """What the trained heads of a run folder say of recordings: a record for each, or for each window of it.
+    """What the trained heads of a run say of recordings: a record for each, or for each window of it.
 
-    ``paths`` are files and folders; ``settings`` names fields of PredictOptions (``manifest``, ``window``, ``step``,
-    ``folds``, ``seeds``, ``encoders``, ``speaker_statistics``, ``device``). A recording that cannot be read has its
-    reason in ``error``. Raises what the command line reports, UnknownNameError for a setting that does not exist.
+    ``paths`` are files and folders; ``settings`` are the options of ``sercache predict``: ``manifest``, ``window``,
+    ``step``, ``folds``, ``seeds``, ``encoders``, ``speaker_statistics``, ``device``, … A recording that cannot be read
+    has its reason in ``error``.
     """
-    on_offer = [
-        field.name for field in dataclasses.fields(PredictOptions) if field.name not in _COMMAND_ALONE
-    ]
-    for name in settings:
-        if name not in on_offer:
-            raise UnknownNameError(catalog.unknown("setting of predict", name, on_offer))
-    named = [paths] if isinstance(paths, str | Path) else list(paths)
-    return list(predicting.run(PredictOptions(run=Path(run), paths=named, **settings)).records)
+    from sercache.experiment.result import Result
+
+    trained = run if isinstance(run, Result) else Result.load(run)
+    with heard_by(listener_of(progress)):
+        return trained.predict(paths, **settings)
 
 
-_COMMAND_ALONE = ("run", "paths", "watch")
-"""Fields of PredictOptions that are no settings here."""
+def table(*found: Report | Result) -> str:
+    """Results as a table for people: the metrics of one, or several side by side."""
+    from sercache.report import tables
+    from sercache.report.record import Report
+
+    return tables.table([each if isinstance(each, Report) else each.report for each in found])
+
+
+def _at_hand(
+    head: str | type[nn.Module],
+    store: AnyPath | FeatureStore | None,
+    dataset: str | Corpus | None,
+    settings: Mapping[str, Any],
+) -> tuple[Any, dict[str, Any]]:
+    """Objects of a training apart from names: what is at hand, and the settings that name the rest."""
+    from sercache import catalog
+    from sercache.datasets import Corpus
+    from sercache.experiment.train import AtHand
+
+    given: dict[str, Any] = {}
+    named: dict[str, Any] = dict(settings)
+    named["head"] = head if isinstance(head, str) else catalog.called(head.__name__)
+    if isinstance(head, type):
+        given["head"] = head
+    if isinstance(dataset, Corpus):
+        given["corpus"] = dataset
+    elif dataset is not None:
+        named["dataset"] = dataset
+    if isinstance(store, str | PathLike):
+        named["store"] = store
+    elif store is not None:
+        given["store"] = store
+    encoder = named.get("encoder")
+    if encoder is not None and not isinstance(encoder, str | PathLike):
+        given["encoder"], named["encoder"] = encoder, encoder.name
+    beside = named.get("beside")
+    if isinstance(beside, Mapping):
+        given["beside"], named["beside"] = tuple(beside.values()), list(beside)
+    test_on = named.get("test_on")
+    if isinstance(test_on, Sequence) and any(isinstance(each, tuple) for each in test_on):
+        given["test_on"] = _extras(test_on)
+        del named["test_on"]
+    return AtHand(**given), named
+
+
+def _extras(test_on: Sequence[Any]) -> tuple[Extra, ...]:
+    """Pairs of a corpus and its store. Raises SettingsError for anything else."""
+    from sercache.datasets import Corpus
+    from sercache.evaluation import Extra
+
+    for each in test_on:
+        if not (isinstance(each, tuple) and len(each) == 2 and isinstance(each[0], Corpus)):
+            raise SettingsError(f"test_on is names, or pairs of a Corpus and its FeatureStore, got {each!r}")
+    return tuple(Extra(corpus, store) for corpus, store in test_on)

@@ -49,7 +49,40 @@ class Silent:
         return tqdm(iterable, **{**options, "disable": True})
 
 
+@dataclass(frozen=True)
+class Shown:
+    """Bars, in a notebook or on standard error; notes become warnings, lines are printed if ``lines``."""
+
+    lines: bool = False
+
+    def line(self, text: str) -> None:
+        """Printed, if lines are."""
+        if self.lines:
+            print(text)
+
+    def used(self, label: str, value: object) -> None:
+        """A label and what it stands for, if lines are printed."""
+        self.line(f"{label:<10}{value}")
+
+    def note(self, text: str) -> None:
+        """A UserWarning."""
+        Silent().note(text)
+
+    def bar(self, iterable: Iterable | None, options: dict[str, Any]) -> Any:
+        """A bar of the notebook or of the terminal."""
+        from tqdm.auto import tqdm
+
+        return tqdm(iterable, **{"leave": False, **options})
+
+
 _listening: list[Listener] = [Silent()]
+
+
+def listener_of(progress: bool | Listener) -> Listener:
+    """Who hears: ``progress`` itself; of True whoever listens already, else bars; of False nobody."""
+    if progress is True:
+        return _listening[-1] if len(_listening) > 1 else Shown()
+    return Silent() if progress is False else progress
 
 
 @dataclass(frozen=True)

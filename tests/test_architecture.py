@@ -35,7 +35,7 @@ FLOORS = {
     "sercache.datasets": 2,
     "sercache.extraction": 3,
     "sercache.views": 3,
-    "sercache.doctor": 3,
+    "sercache.checkup": 3,
     "sercache.transcription": 3,
     "sercache.protocols": 3,
     "sercache.training": 4,

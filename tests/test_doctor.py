@@ -17,11 +17,11 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sercache import doctor, progress
+from sercache import checkup, progress
+from sercache.checkup import KINDS, CheckUp, Finding
 from sercache.commands._console import Terminal
 from sercache.commands.doctor import DoctorOptions, render, run
 from sercache.datasets import Corpus, CorpusInfo, Published, Skipped, Utterance, emodb, ravdess
-from sercache.doctor import KINDS, CheckUp, Finding
 from sercache.errors import CorpusError, UnknownNameError
 
 RATE = 16_000
@@ -126,7 +126,7 @@ DEEP_DEFECTS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
 @pytest.mark.parametrize("deep", [False, True])
 def test_a_whole_copy_is_clean(tmp_path: Path, deep: bool) -> None:
     seen: list[int] = []
-    found = doctor.check_up(corpus(tmp_path), deep=deep, progress=seen.append)
+    found = checkup.check_up(corpus(tmp_path), deep=deep, progress=seen.append)
     assert found.findings == ()
     assert sum(seen) == found.n_files == found.n_utterances == 12
     assert [c.digest for c in found.comparisons] == ["match"]
@@ -143,7 +143,7 @@ def test_a_defect_is_told_once_with_its_id(tmp_path: Path, defect: str, deep: bo
     root.mkdir()
     copy = corpus(root)
     plant(root / "bN1.wav")
-    found = doctor.check_up(copy, deep=deep)
+    found = checkup.check_up(copy, deep=deep)
     assert told(found) == [(kind, ("bN1",))]
     (finding,) = found.findings
     assert (finding.severity, finding.path) == (severity, "bN1.wav")
@@ -155,8 +155,8 @@ def test_a_defect_of_the_samples_needs_a_deep_check_up(tmp_path: Path, defect: s
     kind, severity, plant = DEEP_DEFECTS[defect]
     copy = corpus(tmp_path)
     plant(tmp_path / "bN1.wav")
-    assert told(doctor.check_up(copy)) == []
-    found = doctor.check_up(copy, deep=True)
+    assert told(checkup.check_up(copy)) == []
+    found = checkup.check_up(copy, deep=True)
     assert told(found) == [(kind, ("bN1",))]
     assert found.findings[0].severity == severity
 
@@ -168,7 +168,7 @@ def test_all_defects_at_once_are_each_told_once(tmp_path: Path) -> None:
     for name, (_, (kind, _, plant)) in zip(IDS, chosen, strict=False):
         plant(tmp_path / f"{name}.wav")
         expected.append((kind, (name,)))
-    found = doctor.check_up(copy, deep=True)
+    found = checkup.check_up(copy, deep=True)
     assert sorted(told(found)) == sorted(expected)
     assert [f.kind for f in found.findings] == sorted((k for k, _ in expected), key=list(KINDS).index)
 
@@ -185,7 +185,7 @@ def test_all_defects_at_once_are_each_told_once(tmp_path: Path) -> None:
 def test_equal_sound(tmp_path: Path, source: str, target: str, kind: str, words: str, deep: bool) -> None:
     copy = corpus(tmp_path)
     (tmp_path / f"{target}.wav").write_bytes((tmp_path / f"{source}.wav").read_bytes())
-    found = doctor.check_up(copy, deep=deep)
+    found = checkup.check_up(copy, deep=deep)
     assert told(found) == [(kind, (source, target))]
     assert words in found.findings[0].detail
 
@@ -193,28 +193,28 @@ def test_equal_sound(tmp_path: Path, source: str, target: str, kind: str, words:
 def test_a_file_with_two_defects_has_its_id_in_both(tmp_path: Path) -> None:
     copy = corpus(tmp_path)
     soundfile.write(tmp_path / "bN1.wav", np.zeros((5000, 2)), RATE)
-    assert told(doctor.check_up(copy, deep=True)) == [("silent", ("bN1",)), ("odd-channels", ("bN1",))]
+    assert told(checkup.check_up(copy, deep=True)) == [("silent", ("bN1",)), ("odd-channels", ("bN1",))]
 
 
 def test_unknown_speakers_are_no_leak(tmp_path: Path) -> None:
     copy = changed(corpus(tmp_path), "bA1", speaker="", group="")
     (tmp_path / "bA1.wav").write_bytes((tmp_path / "aA1.wav").read_bytes())
-    assert [f.kind for f in doctor.check_up(copy).findings if f.ids == ("aA1", "bA1")] == ["duplicate"]
+    assert [f.kind for f in checkup.check_up(copy).findings if f.ids == ("aA1", "bA1")] == ["duplicate"]
 
 
 def test_equal_sound_in_another_format_needs_a_deep_check_up(tmp_path: Path) -> None:
     copy = corpus(tmp_path)
     wave, _ = soundfile.read(tmp_path / "aA1.wav")
     soundfile.write(tmp_path / "bA1.wav", wave, RATE, format="FLAC")
-    assert told(doctor.check_up(copy)) == []
-    assert told(doctor.check_up(copy, deep=True)) == [("leak", ("aA1", "bA1"))]
+    assert told(checkup.check_up(copy)) == []
+    assert told(checkup.check_up(copy, deep=True)) == [("leak", ("aA1", "bA1"))]
 
 
 def test_equal_ends_are_not_enough(tmp_path: Path) -> None:
     copy = corpus(tmp_path)
     for name, middle in (("aA1", 0.1), ("bA1", 0.2)):
         soundfile.write(tmp_path / f"{name}.wav", np.r_[sound(1), np.full(9, middle), sound(2)], RATE)
-    assert told(doctor.check_up(copy)) == []
+    assert told(checkup.check_up(copy)) == []
 
 
 @settings(max_examples=15, deadline=None)
@@ -227,7 +227,7 @@ def test_copies_are_those_of_equal_content(
     expected: dict[int, list[str]] = {}
     for name, content in zip(IDS, contents, strict=True):
         expected.setdefault(content, []).append(name)
-    found = {f.ids for f in doctor.check_up(copy, deep=deep).findings}
+    found = {f.ids for f in checkup.check_up(copy, deep=deep).findings}
     assert found == {tuple(ids) for ids in expected.values() if len(ids) > 1}
 
 
@@ -238,7 +238,7 @@ def test_stretches_of_one_recording(tmp_path: Path, deep: bool) -> None:
     spans = {"whole": (None, None), "same": (0.0, 4.0), "part": (1.0, 2.0), "rounded": (3.5, 4.005)}
     spans |= {"beyond": (3.0, 5.0), "after": (4.0, None), "tiny": (1.0, 1.05)}
     utterances = tuple(Utterance(i, path, "A", "a", start=s, end=e) for i, (s, e) in spans.items())
-    found = doctor.check_up(
+    found = checkup.check_up(
         Corpus("small", "1", tmp_path, dataclasses.replace(INFO, published=(), n_speakers=1), utterances),
         deep=deep,
     )
@@ -263,23 +263,23 @@ def test_a_file_that_cannot_be_read_again_is_told(tmp_path: Path, monkeypatch: p
         return real_open(self, mode, **options)
 
     monkeypatch.setattr(Path, "open", broken)
-    found = doctor.check_up(copy)
+    found = checkup.check_up(copy)
     assert told(found) == [("unreadable", ("bN1",))]
     assert "Input/output error" in found.findings[0].detail
 
 
 def test_missing_extra_and_relabelled_utterances(tmp_path: Path) -> None:
     whole = corpus(tmp_path)
-    (missing,) = doctor.check_up(without(whole, "bN1")).findings
+    (missing,) = checkup.check_up(without(whole, "bN1")).findings
     assert missing.kind == "incomplete"
     assert missing.detail.startswith("11 of 12 published utterances of 2class")
     assert "1 missing: bN1" in missing.detail
     soundfile.write(tmp_path / "more.wav", sound(99), RATE)
     extra = Utterance("bN3", tmp_path / "more.wav", "N", "b", "gb")
-    (found,) = doctor.check_up(dataclasses.replace(whole, utterances=(*whole.utterances, extra))).findings
+    (found,) = checkup.check_up(dataclasses.replace(whole, utterances=(*whole.utterances, extra))).findings
     assert "1 not in the published list: bN3" in found.detail
     swapped = changed(changed(whole, "aA1", raw_label="N"), "aN1", raw_label="A")
-    (found,) = doctor.check_up(swapped).findings
+    (found,) = checkup.check_up(swapped).findings
     assert found.kind == "incomplete"
     assert found.detail.startswith("as many utterances of 2class as published (12), but not the same")
     assert "ids or labels differ" in found.detail
@@ -287,29 +287,29 @@ def test_missing_extra_and_relabelled_utterances(tmp_path: Path) -> None:
 
 def test_a_missing_class_is_a_problem_until_the_user_means_it(tmp_path: Path) -> None:
     copy = without(corpus(tmp_path), *(i for i in IDS if i[1] == "N"))
-    found = doctor.check_up(copy)
+    found = checkup.check_up(copy)
     assert [f.kind for f in found.problems] == ["incomplete"]
     assert "no utterance of neutral" in found.problems[0].detail
-    meant = doctor.check_up(doctor.part(copy, "anger"))
+    meant = checkup.check_up(checkup.part(copy, "anger"))
     assert meant.problems == ()
     assert [(c.rows, c.expected_rows) for c in meant.comparisons] == [(6, 6)]
-    short = doctor.check_up(doctor.part(without(copy, "cA2"), "anger"))
+    short = checkup.check_up(checkup.part(without(copy, "cA2"), "anger"))
     assert [f.kind for f in short.problems] == ["incomplete"]
 
 
 def test_a_part_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     copy = corpus(tmp_path)
     with pytest.raises(UnknownNameError, match="did you mean anger"):
-        doctor.part(copy, "angry")
+        checkup.part(copy, "angry")
     with pytest.raises(CorpusError, match="none of 6 utterances has a class of anger"):
-        doctor.part(without(copy, *(i for i in IDS if i[1] == "A")), "anger")
+        checkup.part(without(copy, *(i for i in IDS if i[1] == "A")), "anger")
 
 
 def _ravdess(root: Path, kept: str, but: str = "") -> CheckUp:
     for i in ravdess.INFO.published[0].ids():  # type: ignore[misc]
         if i.startswith(kept) and i != but:
             corpus_trees.touch(root / f"{i}.wav")
-    return doctor.check_up(ravdess.read(root))
+    return checkup.check_up(ravdess.read(root))
 
 
 def test_a_part_with_a_published_list_is_complete(tmp_path: Path) -> None:
@@ -332,14 +332,14 @@ def test_a_hole_in_a_part_is_told_of_that_part(tmp_path: Path) -> None:
 
 def test_what_a_reader_left_out(tmp_path: Path) -> None:
     whole = dataclasses.replace(corpus(tmp_path), skipped=(Skipped("x.wav", "no label"),))
-    assert [(f.kind, f.detail) for f in doctor.check_up(whole).findings] == [("skipped", "x.wav: no label")]
+    assert [(f.kind, f.detail) for f in checkup.check_up(whole).findings] == [("skipped", "x.wav: no label")]
     unlisted = dataclasses.replace(whole, info=dataclasses.replace(INFO, published=()))
-    assert [f.kind for f in doctor.check_up(unlisted).problems] == ["left-out"]
+    assert [f.kind for f in checkup.check_up(unlisted).problems] == ["left-out"]
 
 
 def test_label_counts_alone_are_compared_where_no_list_is_published(tmp_path: Path) -> None:
     info = dataclasses.replace(INFO, published=(), expected_counts={"A": 6, "N": 7})
-    found = doctor.check_up(dataclasses.replace(corpus(tmp_path), info=info))
+    found = checkup.check_up(dataclasses.replace(corpus(tmp_path), info=info))
     assert [(f.kind, f.detail) for f in found.findings] == [("incomplete", "label: N 6 instead of 7")]
     assert [(c.value, c.here, c.published) for c in found.counts["label"]] == [("A", 6, 6), ("N", 6, 7)]
 
@@ -349,15 +349,15 @@ def test_warnings_of_the_reader_are_told_once(tmp_path: Path) -> None:
     copy = emodb.read(tmp_path)
     assert len(copy.warnings) == 1
     copy = dataclasses.replace(copy, warnings=(*copy.warnings, "the labels are old"))
-    found = doctor.check_up(copy)
+    found = checkup.check_up(copy)
     assert [f.detail for f in of_kind(found, "reader")] == ["the labels are old"]
     assert len(of_kind(found, "incomplete")) == 1
-    meant = doctor.check_up(doctor.part(copy, "4class"))
+    meant = checkup.check_up(checkup.part(copy, "4class"))
     assert [f.detail for f in of_kind(meant, "reader")] == ["the labels are old"]
 
 
 def test_speakers_not_known(tmp_path: Path) -> None:
-    found = doctor.check_up(changed(corpus(tmp_path), "aA1", speaker=""))
+    found = checkup.check_up(changed(corpus(tmp_path), "aA1", speaker=""))
     assert ("speakers", ("aA1",)) in told(found)
     assert found.known["speaker"] == 11
     assert found.known["sentence"] == 0
@@ -367,7 +367,7 @@ def test_the_histogram_counts_every_utterance(tmp_path: Path) -> None:
     copy = corpus(tmp_path)
     for name, seconds in zip(IDS, (0.1, 0.5, 0.999, 1.0, 4, 5, 8, 12, 20, 30, 31, 60), strict=True):
         soundfile.write(tmp_path / f"{name}.wav", sound(0, seconds, 1000), 1000)
-    found = doctor.check_up(copy).sound
+    found = checkup.check_up(copy).sound
     assert [(b.start, b.n) for b in found.histogram if b.n] == [
         (0.0, 1), (0.5, 2), (1.0, 1), (4.0, 1), (5.0, 1), (7.5, 1), (10.0, 1), (20.0, 1), (30.0, 3),
     ]  # fmt: skip
@@ -377,7 +377,7 @@ def test_the_histogram_counts_every_utterance(tmp_path: Path) -> None:
 def test_plain_data_keeps_its_keys(tmp_path: Path) -> None:
     copy = corpus(tmp_path)
     (tmp_path / "bN1.wav").unlink()
-    found = doctor.check_up(copy)
+    found = checkup.check_up(copy)
     plain = json.loads(json.dumps(found.plain()))
     documented = CheckUp.plain.__doc__ or ""
     assert all(f"``{key}``" in documented for key in plain)
@@ -404,7 +404,7 @@ def test_text_tells_problems_from_notes(tmp_path: Path) -> None:
     copy = corpus(tmp_path)
     DEFECTS["pointer"][2](tmp_path / "aN1.wav")
     DEFECTS["stereo"][2](tmp_path / "bN1.wav")
-    lines = list(render(doctor.check_up(copy)))
+    lines = list(render(checkup.check_up(copy)))
     problems = next(k for k, line in enumerate(lines) if line.startswith("problems"))
     notes = next(k for k, line in enumerate(lines) if line.startswith("notes"))
     assert problems < next(k for k, line in enumerate(lines) if "aN1.wav" in line) < notes
@@ -427,7 +427,7 @@ def test_long_lists_are_cut_with_counts_and_fit_the_page(tmp_path: Path) -> None
         tasks={"label": {u.raw_label: u.raw_label for u in utterances}},
         default_task="label",
     )
-    lines = list(render(doctor.check_up(Corpus("small", "1", tmp_path, info, utterances))))
+    lines = list(render(checkup.check_up(Corpus("small", "1", tmp_path, info, utterances))))
     assert max(map(len, lines)) <= 100
     assert len(lines) < 80
     text = "\n".join(lines)
@@ -440,7 +440,7 @@ def test_long_lists_are_cut_with_counts_and_fit_the_page(tmp_path: Path) -> None
 
 def test_names_that_no_terminal_should_see(tmp_path: Path) -> None:
     copy = changed(corpus(tmp_path), "aA1", path=tmp_path / "no\x1b[31m\udce9\n.wav")
-    found = doctor.check_up(copy)
+    found = checkup.check_up(copy)
     text = "\n".join(render(found))
     assert "\\x1b[31m\\udce9\\n.wav" in text
     text.encode()

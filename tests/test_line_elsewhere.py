@@ -14,7 +14,7 @@ from fake_store import make_corpus
 from make_report import make_report
 from test_line import give_voices
 
-from sercache.errors import RecipeError, StoreError
+from sercache.errors import StoreError, UnknownNameError
 from sercache.experiment.cross_corpus import folder_on
 from sercache.report import runs
 
@@ -251,19 +251,19 @@ def test_the_same_in_python(sercache: Sercache, roots: dict[str, Path], tmp_path
         stores[name] = corpus, api.extract(encoder, corpus, tmp_path / "cache", progress=False)
     emodb, store = stores["emodb"]
     report = api.train(
-        "superb", store, emodb, test_on=[stores["mesd"]], recipe_changes=["max-epochs=1"], task="4class",
+        "superb", store, emodb, test_on=[stores["mesd"]], recipe={"max_epochs": 1}, task="4class",
         protocol="kfold:3", seeds=1, device="cpu",
     )  # fmt: skip
-    assert [there.dataset for there in report.elsewhere] == ["mesd"]
+    assert [there.dataset for there in report.report.elsewhere] == ["mesd"]
     assert "other corpora" in api.table(report)
     fused = api.train(
-        "egemaps-fusion", store, emodb, beside={"logmel:all:frames": store}, recipe_changes=["max-epochs=1"],
+        "egemaps-fusion", store, emodb, beside={"logmel:all:frames": store}, recipe={"max_epochs": 1},
         states="all", task="4class", protocol="kfold:3", normalise="none", seeds=1, device="cpu",
     )  # fmt: skip
-    assert len(fused.features["beside"]) == 1
+    assert len(fused.report.features["beside"]) == 1
     with pytest.raises(StoreError, match=r"holds emodb .* got the corpus mesd"):
         api.train("superb", store, stores["mesd"][0])
-    with pytest.raises(RecipeError, match="unknown normalise 'speakers'"):
+    with pytest.raises(UnknownNameError, match="unknown normalise of train 'speakers'; did you mean speaker"):
         api.train("superb", store, emodb, normalise="speakers")
     with pytest.raises(StoreError, match="has other weights or settings than those that made logmel"):
         api.train("attention-blocks", store, emodb, encoder="mfcc", states="all", finetune_from="mel")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sercache import doctor
+from sercache import checkup
 from sercache.datasets import Corpus, CorpusInfo, Subset, Utterance, hume_prosody, iemocap, msp_improv
 from sercache.errors import CorpusError, SercacheError, UnknownNameError
 
@@ -163,7 +163,7 @@ def test_any_file_is_a_label_map_or_a_refusal(tmp_path_factory, data):
 def test_a_check_up_takes_a_label_map(tmp_path):
     corpus = iemocap.read(corpus_trees.TREES["iemocap"](tmp_path / "iemocap"))
     path = write(tmp_path, '[labels]\nang = "negative"\nsad = "negative"\nneu = "neutral"\n')
-    found = doctor.check_up(doctor.part(corpus, path))
+    found = checkup.check_up(checkup.part(corpus, path))
     assert found.task == corpus.task_name(path)
     assert {c.value: c.here for c in found.counts["class"]} == {
         name: list(corpus.labels(path).values()).count(name) for name in ("negative", "neutral")

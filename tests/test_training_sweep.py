@@ -156,8 +156,8 @@ def test_a_run_that_was_done_meanwhile_costs_nothing(
 
     begun = train.trained
 
-    def slow(*arguments: object) -> object:
-        found = begun(*arguments)  # type: ignore[arg-type]
+    def slow(*arguments: object, **named: object) -> object:
+        found = begun(*arguments, **named)  # type: ignore[arg-type]
         (cached / "r").mkdir(parents=True)
         return found
 

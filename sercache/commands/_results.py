@@ -12,10 +12,10 @@ from sercache.report import tables
 
 def run(options: train.TrainOptions) -> None:
     """Train as asked and print the table. Raises SercacheError."""
-    report, folder = train.run(options)
+    result = train.run(options)
     say()
-    say(shown([report]))
-    used("run", folder)
+    say(shown([result.report]))
+    used("run", result.folder)
 
 
 def sweep(options: sweeps.SweepOptions) -> None:
@@ -29,13 +29,13 @@ def sweep(options: sweeps.SweepOptions) -> None:
     used("selected", ", ".join(f"{name}={value}" for name, value in best.items()))
     used("table", found.table)
     say()
-    say(shown([found.report]))
-    used("run", found.folder)
+    say(shown([found.result.report]))
+    used("run", found.result.folder)
 
 
 def evaluate(options: test_on.TestOptions) -> None:
     """Test the heads of a run on another corpus and print the table."""
-    report, folder = test_on.run(options)
+    result = test_on.run(options)
     say()
-    say(tables.table([report]))
-    used("written", folder)
+    say(tables.table([result.report]))
+    used("written", result.folder)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from sercache import datasets, doctor, settings
+from sercache import checkup, datasets, settings
+from sercache.checkup import KINDS, CheckUp, Count, Finding
 from sercache.commands._console import columns
 from sercache.datasets import Corpus
-from sercache.doctor import KINDS, CheckUp, Count, Finding
 from sercache.experiment.corpora import as_extracted, cache_if_any, locate
 from sercache.progress import bar, say
 
@@ -51,10 +51,10 @@ def run(request: DoctorOptions) -> int:
     with as_extracted(folder, cache):
         corpus: Corpus = datasets.read(text, folder)
     if request.task is not None:
-        corpus = doctor.part(corpus, request.task)
+        corpus = checkup.part(corpus, request.task)
     n_files = len({u.path for u in corpus.utterances})
     with bar(total=n_files, unit=" files", desc="decoding" if request.deep else "headers") as shown:
-        found = doctor.check_up(corpus, deep=request.deep, progress=shown.update)
+        found = checkup.check_up(corpus, deep=request.deep, progress=shown.update)
     if request.as_json:
         say(json.dumps(found.plain(), indent=1))
     else:

@@ -17,6 +17,7 @@ from sercache.evaluation.elsewhere import normalised
 from sercache.experiment.cross_corpus import TestedHeads, other_corpus
 from sercache.experiment.export import member
 from sercache.experiment.origin import known_origin
+from sercache.experiment.result import KeptWeights, Result
 from sercache.experiment.test_on import identities, scalings_of, trained_head
 from sercache.experiment.train import head_class
 from sercache.experiment.vectors import LabelledVectors, check_embeds, embedded, separation
@@ -85,8 +86,9 @@ def _vectors(
     kind = head_class(catalog.load("sercache.heads", *report.head_source), setup, specs)
     here = replace(setup, task=extra.task, target=None, protocol="all", dev="none")
     part = gather(Data(extra.corpus, (extra.store, *extra.beside)), here).main
-    view = normalised(part.inputs, scalings_of(request.run, report).get(one.fold, ()))
-    head = trained_head(kind, request.run, report, one.fold, one.seed, view)
+    trained = Result(report, KeptWeights(request.run, report), request.run)
+    view = normalised(part.inputs, scalings_of(trained).get(one.fold, ()))
+    head = trained_head(kind, trained, one.fold, one.seed, view)
     device = settings.resolve_device(known.value("device", request.device).value)
     vectors, outputs = embedded(head, view, device)
     ids = tuple(view.utterance_ids)

@@ -129,7 +129,8 @@ def _repair(
     wanted = {clips.utterance_id(entry, rule) for entry in (*dropped, *stores.open(folder).ids())}
     wanted |= {u.id for u in extract.chosen_utterances(corpus, request.task, request.language, request.limit)}
     utterances = [u for u in known_words if u.id in wanted]
-    extract.work(request, where.value, encoder, utterances, spec, folder)
+    skipped, n_stored = extract.work(request, where.value, encoder, utterances, spec, folder)
+    extract.complain(skipped, utterances, spec.clip, n_stored)
 
 
 def _path(text: Any) -> Path | None:

@@ -8,6 +8,7 @@ small checkpoint of itself.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -99,9 +100,29 @@ def load(
     with missing_named(shown):
         encoder: Encoder = family.load(source, revision=revision, device=device, precision=precision)
     encoder.name = shown
+    vars(encoder)[_LOADED] = Loaded(absolute(name), revision, precision)
     if catalog.digest_of(family.__name__):
         encoder.identity = _with_code(encoder.identity, family)
     return windowed(encoder, rule)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What ``load`` was given for an encoder."""
+
+    name: str
+    """Paths are absolute."""
+    revision: str | None
+    precision: str
+
+
+_LOADED = "loaded_from"
+
+
+def loaded_from(encoder: Encoder) -> Loaded | None:
+    """What ``load`` was given for this encoder; None for one that was made in another way."""
+    found = vars(encoder).get(_LOADED)
+    return found if isinstance(found, Loaded) else None
 
 
 def identify(name: str, *, revision: str | None = None) -> dict[str, Any]:

@@ -55,6 +55,13 @@ def other_corpus(
     """
     corpus, _ = read_corpus(dataset, root, known, cache)
     task = task or task_elsewhere(corpus, heads.task)
+    return extra_of(corpus, task, heads, cache, clip_is_chosen=clip_is_chosen)
+
+
+def extra_of(
+    corpus: Corpus, task: str, heads: TestedHeads, cache: Path, *, clip_is_chosen: bool = False
+) -> Extra:
+    """A corpus with its store for each input, made by the encoders of the heads. Raises MissingFeaturesError."""
     found = []
     for own, identity in zip(inputs(heads.setup), heads.identities, strict=True):
         there = dataclasses.replace(own, dataset=corpus.name, task=task)

@@ -16,11 +16,12 @@ from sercache.encoders import Encoder
 from sercache.errors import SettingsError, StoreError
 from sercache.evaluation.describe import setup_of
 from sercache.experiment.origin import known_origin
+from sercache.experiment.result import Result
 from sercache.experiment.train import load_tail
 from sercache.progress import used
 from sercache.recipe import Setup, inputs
 from sercache.report import runs
-from sercache.report.record import Report, Run
+from sercache.report.record import Run
 from sercache.stores import FeatureSpec
 from sercache.training.finetune import finetuned
 
@@ -57,8 +58,7 @@ class PredictOptions:
 class Ensemble:
     """Trained heads of a run, and all that turns a recording into what they read."""
 
-    folder: Path
-    report: Report
+    result: Result
     setup: Setup
     specs: tuple[FeatureSpec, ...]
     """Of the features of each input."""
@@ -71,18 +71,18 @@ class Ensemble:
     """Those that were read already."""
 
 
-def ensemble(options: PredictOptions) -> Ensemble:
+def ensemble(options: PredictOptions, result: Result | None = None) -> Ensemble:
     """The heads that are asked for, with the encoders whose features they were trained on.
 
     Raises SettingsError for heads that the run does not have or did not keep, EncoderError and StoreError where the
     encoder is not to be had or is another one.
     """
-    folder = settings.expanded(options.run)
-    report = runs.load(folder)
+    result = result or Result.load(options.run)
+    report = result.report
     known = settings.load()
     device = settings.resolve_device(known.value("device", options.device).value)
-    used("run", f"{folder}: {report.title}")
-    members = _chosen(report, folder, options)
+    used("run", f"{result.folder or 'in memory'}: {report.title}")
+    members = _chosen(result, options)
     setup = setup_of(report.setup)
     _check_scope(setup, options)
     about = [report.features, *report.features.get("beside", ())]
@@ -112,12 +112,13 @@ def ensemble(options: PredictOptions) -> Ensemble:
     n_folds, n_seeds = len({m.fold for m in members}), len({m.seed for m in members})
     used("heads", f"{len(members)} ({n_folds} folds, {n_seeds} seeds), encoder {', '.join(names)}")
     return Ensemble(
-        folder, report, setup, tuple(specs), tuple(loaded), head, members, device, options.speaker_statistics
+        result, setup, tuple(specs), tuple(loaded), head, members, device, options.speaker_statistics
     )
 
 
-def _chosen(report: Report, folder: Path, options: PredictOptions) -> tuple[Run, ...]:
+def _chosen(result: Result, options: PredictOptions) -> tuple[Run, ...]:
     """The members that are asked for. Raises SettingsError where one is not there."""
+    report, folder = result.report, result.folder or "this result"
     folds, seeds = [fold.name for fold in report.folds], list(report.seeds)
     for fold in options.folds:
         if fold not in folds:
@@ -131,8 +132,8 @@ def _chosen(report: Report, folder: Path, options: PredictOptions) -> tuple[Run,
         if each.fold in (options.folds or folds) and each.seed in (options.seeds or seeds)
     )
     for each in found:
-        path = runs.weights_path(folder, each.fold, each.seed)
-        if not path.is_file():
+        if (each.fold, each.seed) not in result.weights:
+            path = runs.weights_path(result.folder or Path(), each.fold, each.seed)
             raise SettingsError(f"{path} is not there: this run did not keep its heads; train it again")
     return found
 

@@ -34,13 +34,14 @@ from sercache.errors import (
 )
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.filling import carry_out, place_of, plan_for
+from sercache.experiment.options import Count, NotNegative, Precision, StoreFormat
 from sercache.experiment.origin import known_origin, write_origin
 from sercache.experiment.pace import amount, entries_bar, pace
 from sercache.experiment.served import served
 from sercache.extraction import Extraction, Hand, Plan, words
 from sercache.progress import bar, say, used, warn
 from sercache.published.head import published_setup
-from sercache.stores.spec import FeatureSpec
+from sercache.stores.spec import DType, FeatureSpec
 from sercache.units import duration, size
 
 _SHOWN = 20
@@ -52,6 +53,7 @@ class ExtractOptions:
     """The options of one call."""
 
     encoder: str
+    """Empty: one that was made in Python, which no name makes again."""
     dataset: str
     root: Path | None = None
     cache: Path | None = None
@@ -63,33 +65,49 @@ class ExtractOptions:
     states: str | None = None
     clip: str | None = None
     pooled_only: bool = False
-    dtype: str = "float16"
-    store_format: str = "zarr"
-    precision: str = "float32"
+    dtype: DType = "float16"
+    store_format: StoreFormat = "zarr"
+    precision: Precision = "float32"
     task: str | None = None
     language: str | None = None
-    limit: int | None = None
+    limit: Count | None = None
     transcripts: Path | None = None
-    workers: int | None = None
-    seal_every: float = 60.0
+    workers: Count | None = None
+    seal_every: NotNegative = 60.0
     dry_run: bool = False
 
 
-def run(request: ExtractOptions) -> None:
-    """Extract as asked. Raises SercacheError; AudioError at the end where recordings were skipped."""
+def run(
+    request: ExtractOptions,
+    *,
+    at_hand: Encoder | None = None,
+    corpus: Corpus | None = None,
+    strict: bool = True,
+) -> Path:
+    """Extract as asked; gives the folder of the store.
+
+    An encoder ``at_hand`` and a ``corpus`` take the place of their names. Raises SercacheError; AudioError at the end
+    where recordings were skipped, unless not ``strict``.
+    """
+    if at_hand is not None:
+        request = _asked_with(request, at_hand)
     asked, request = request, _as_published(request)
     known = settings.load()
     cache = known.value("cache", request.cache)
-    devices, source = _devices(request, known)
+    devices, source = _devices(request, known) if at_hand is None else (["that of the encoder"], "at hand")
     cache_folder = Path(cache.value).expanduser()
-    corpus, root = read_corpus(request.dataset, request.root, known, cache_folder)
+    if corpus is None:
+        corpus, where = read_corpus(request.dataset, request.root, known, cache_folder)
+        root = where.value
+    else:
+        root = str(corpus.table or corpus.root)
     request = replace(request, dataset=corpus.dataset)
     utterances = chosen_utterances(corpus, request.task, request.language, request.limit)
     used("cache", cache)
     used("device", f"{', '.join(devices)}  ({source})")
     load = partial(_load, request.encoder, request.revision, request.precision)
     # With several, each process loads one onto its device; the one here only tells lengths.
-    encoder = load(devices[0] if len(devices) == 1 else "cpu")
+    encoder = at_hand or load(devices[0] if len(devices) == 1 else "cpu")
     describe_encoder(encoder)
     utterances, transcripts = words.replaced(utterances, request.transcripts, encoder)
     # A head's clip rule is for its recordings; only one that was asked for is refused.
@@ -99,17 +117,32 @@ def run(request: ExtractOptions) -> None:
         encoder,
         corpus,
         selection=request.states or "all",
-        dtype=request.dtype,  # type: ignore[arg-type]
+        dtype=request.dtype,
         frames=not request.pooled_only,
         clip=clip or "none",
         transcripts=transcripts,
     )
     spec, folder = place_of(cache_folder, spec, corpus, request.store_format)
     if len(devices) == 1:
-        work(request, root.value, encoder, utterances, spec, folder, corpus=corpus)
-        return
-    with extraction.crew(devices, load, spec) as hands:
-        work(request, root.value, encoder, utterances, spec, folder, hands, corpus)
+        skipped, n_stored = work(request, root, encoder, utterances, spec, folder, corpus=corpus)
+    else:
+        with extraction.crew(devices, load, spec) as hands:
+            skipped, n_stored = work(request, root, encoder, utterances, spec, folder, hands, corpus)
+    if strict:
+        complain(skipped, utterances, spec.clip, n_stored)
+    return folder
+
+
+def _asked_with(request: ExtractOptions, encoder: Encoder) -> ExtractOptions:
+    """The request with what the encoder at hand was loaded from. Raises SettingsError for what would load another."""
+    usual = ExtractOptions("", "")
+    for name in ("device", "devices", "revision", "precision"):
+        if getattr(request, name) != getattr(usual, name):
+            raise SettingsError(f"{name} is for an encoder that is named; give it to load_encoder")
+    loaded = encoders.loaded_from(encoder)
+    if loaded is None:
+        return replace(request, encoder="")
+    return replace(request, encoder=loaded.name, revision=loaded.revision, precision=loaded.precision)  # type: ignore[arg-type]
 
 
 def _devices(request: ExtractOptions, known: settings.Settings) -> tuple[list[str], str]:
@@ -139,11 +172,13 @@ def work(
     folder: Path,
     hands: Sequence[Hand] = (),
     corpus: Corpus | None = None,
-) -> None:
-    """Plan, print the plan, and unless it is a dry run fill the store at ``folder``; with ``hands``, by them."""
-    if (
-        stores.exists(folder) and not request.dry_run
-    ):  # first, so that a damaged store can be repaired after it
+) -> tuple[Sequence[Skipped], int]:
+    """Plan, print the plan, and unless it is a dry run fill the store at ``folder``; with ``hands``, by them.
+
+    Gives what was left out, and how many entries are stored.
+    """
+    # First, so that a damaged store can be repaired after it.
+    if request.encoder and stores.exists(folder) and not request.dry_run:
         _say_where(folder, _origin(request, root))
     plan = plan_for(
         encoder,
@@ -156,15 +191,18 @@ def work(
     _print_plan(plan, encoder, folder, sum(hand.ready.speed for hand in hands))
     if request.dry_run:
         _say_served(request, root, spec, corpus)
-        return
+        return (), len(plan.done)
     n_stored = len(plan.done)
-    trained = encoders.training_record(request.encoder, revision=request.revision)
+    trained = (
+        encoders.training_record(request.encoder, revision=request.revision) if request.encoder else None
+    )
     if trained is not None:
         used("", f"{trained}: no later test counts these as unseen")
     if plan.pending:
         writer = stores.create(folder, spec, request.store_format)
         extraction.record_training(folder, trained)
-        write_origin(folder, _origin(request, root))
+        if request.encoder:
+            write_origin(folder, _origin(request, root))
         result = _encode(plan, encoder, writer, request, hands)
         say(_summary(result, spec, folder))
         say(f"limit: {result.load}")
@@ -182,7 +220,7 @@ def work(
         skipped = plan.skipped
     extraction.record_skips(folder, skipped)
     _say_served(request, root, spec, corpus)
-    _complain(skipped, utterances, spec.clip, n_stored)
+    return skipped, n_stored
 
 
 def _encode(
@@ -216,7 +254,7 @@ def _encode(
 
 def _say_served(request: ExtractOptions, root: str, spec: FeatureSpec, corpus: Corpus | None) -> None:
     """Which published heads the store serves, and what to type for the others of this encoder and corpus."""
-    if corpus is None:
+    if corpus is None or not request.encoder:
         return
     found = served(spec, corpus)
     if found.heads:
@@ -338,7 +376,7 @@ def _summary(result: Extraction, spec: FeatureSpec, folder: Path) -> str:
     )
 
 
-def _complain(skipped: Sequence[Skipped], utterances: Sequence[Utterance], clip: str, n_stored: int) -> None:
+def complain(skipped: Sequence[Skipped], utterances: Sequence[Utterance], clip: str, n_stored: int) -> None:
     """Say what was left out, pieces of one recording for one reason together. Raises AudioError where anything was."""
     known, rule = {u.id for u in utterances}, clips.parse(clip)
     pieces: dict[tuple[str, str], int] = {}

@@ -174,8 +174,9 @@ def _remedy(cache: Path, corpus: Corpus, setup: Setup, head_name: str) -> str:
     encoder, on_offer = _at_hand(cache, setup.encoder)
     if on_offer and not _has(on_offer, setup.cached_states):
         return f"{setup.encoder} has states {' '.join(on_offer)}: choose with --states, for example --states blocks"
-    published = catalog.load("sercache.heads", head_name).SETUP
-    same = [(each.cached_states, each.clip, each.cached_frames) for each in (setup, published)]
+    # A head that is a class in memory has no name that --for takes.
+    published = catalog.load("sercache.heads", head_name).SETUP if head_name else None
+    same = [each and (each.cached_states, each.clip, each.cached_frames) for each in (setup, published)]
     own: dict[str, object] = {
         "states": setup.cached_states,
         "clip": setup.clip,

@@ -25,6 +25,7 @@ from sercache.evaluation.sound import audio_of
 from sercache.experiment.ensemble import Ensemble, PredictOptions, ensemble
 from sercache.experiment.filling import carry_out, plan_for
 from sercache.experiment.incoming import arriving, in_windows, recordings
+from sercache.experiment.result import Result
 from sercache.experiment.test_on import scalings_of, trained_head
 from sercache.progress import bar
 from sercache.recipe import Setup, inputs
@@ -77,8 +78,11 @@ class Answers:
     """One for each recording or window; without an end where a folder is watched."""
 
 
-def run(options: PredictOptions) -> Answers:
-    """What the heads say, recording by recording. All that can be checked is checked first. Raises SercacheError."""
+def run(options: PredictOptions, result: Result | None = None) -> Answers:
+    """What the heads say, recording by recording; a ``result`` in memory takes the place of the run's folder.
+
+    All that can be checked is checked first. Raises SercacheError.
+    """
     if options.watch is not None and options.speaker_statistics is not None:
         raise SettingsError(
             "statistics of a speaker need all of the recordings at once; leave --watch out, or take a run that was "
@@ -88,8 +92,8 @@ def run(options: PredictOptions) -> Answers:
     given = recordings(options.paths, options.manifest) if named or options.watch is None else []
     chosen = in_windows(given, options.window, options.step)
     watched = None if options.watch is None else arriving(settings.expanded(options.watch))
-    members = ensemble(options)
-    outputs = members.report.targets or members.report.classes
+    members = ensemble(options, result)
+    outputs = members.result.report.targets or members.result.report.classes
     return Answers(tuple(outputs), _records(members, chosen, watched, options))
 
 
@@ -118,7 +122,7 @@ def predicted(members: Ensemble, utterances: Sequence[Utterance]) -> list[Predic
         ids = [u.id for u in utterances if u.id not in faults]
         said = _said(members, held, ids, {u.id: u for u in utterances}) if ids else {}
         audio = audio_of(held, ids) if ids else None
-    trained = _trained_by(members.report, members.members)
+    trained = _trained_by(members.result.report, members.members)
     records = []
     for u in utterances:
         bare = Predicted(str(u.path), u.id, u.start, u.end)
@@ -127,7 +131,7 @@ def predicted(members: Ensemble, utterances: Sequence[Utterance]) -> list[Predic
             records.append(dataclasses.replace(bare, error=reason))
             continue
         by = None if audio is None or trained is None else trained(audio[u.id])
-        records.append(_merged(bare, said[u.id], members.report, by))
+        records.append(_merged(bare, said[u.id], members.result.report, by))
     return records
 
 
@@ -185,14 +189,14 @@ def _said(
         together = members.speaker_statistics == "together"
         speakers = {id: "one" if together else named[id].speaker for id in ids}
         views = [view.scaled(speaker_scaling(view, speakers)) for view in views]
-    scalings = scalings_of(members.folder, members.report)
-    merge = mean_of_clips if members.report.targets else merge_clips
+    scalings = scalings_of(members.result)
+    merge = mean_of_clips if members.result.report.targets else merge_clips
     said: dict[str, list[np.ndarray]] = {id: [] for id in ids}
     for each in members.members:
         view = normalised(views, scalings.get(each.fold, ()))
         head = members.heads.get((each.fold, each.seed))
         if head is None:
-            head = trained_head(members.kind, members.folder, members.report, each.fold, each.seed, view)
+            head = trained_head(members.kind, members.result, each.fold, each.seed, view)
             if not any(members.setup.boundaries):  # copies of an encoder would fill the memory
                 members.heads[each.fold, each.seed] = head
         for id, row in merge(outputs_of(head, view, device=members.device), view.utterance_ids).items():

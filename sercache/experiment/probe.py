@@ -13,6 +13,7 @@ from sercache.errors import MissingExtraError, SettingsError
 from sercache.evaluation import Data, Method, evaluate
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.finding import find_store
+from sercache.experiment.options import Duplicates, Positive
 from sercache.experiment.origin import extract_command
 from sercache.experiment.train import free_name
 from sercache.progress import bar, notes_only, say, used, warn
@@ -41,8 +42,8 @@ class ProbeOptions:
     protocol: str | None = None
     states: str = "all"
     clip: str | None = None
-    duplicates: str | None = None
-    c: float = 0.01
+    duplicates: Duplicates | None = None
+    c: Positive = 0.01
 
 
 def run(request: ProbeOptions) -> None:
@@ -61,7 +62,7 @@ def run(request: ProbeOptions) -> None:
         frames=False,
         task=request.task,
         clip=request.clip or "none",
-        duplicates=request.duplicates,  # type: ignore[arg-type]
+        duplicates=request.duplicates,
     )
     found = find_store(cache, corpus, setup, _HEAD, clip_is_chosen=request.clip is not None)
     for line in found.deviations:

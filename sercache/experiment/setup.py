@@ -10,6 +10,7 @@ from types import ModuleType
 
 from sercache.datasets import Corpus
 from sercache.errors import SettingsError
+from sercache.experiment.options import Count, Duplicates, Scope, Seeds
 from sercache.head import declared
 from sercache.protocols import ALL, RANDOM
 from sercache.published.head import first_seeds
@@ -34,10 +35,11 @@ class TrainOptions:
     states: str | None = None
     clip: str | None = None
     frames: bool | None = None
-    normalise: str | None = None
-    duplicates: str | None = None
-    max_frames: int | None = None
-    seeds: int | None = None
+    normalise: Scope | None = None
+    duplicates: Duplicates | None = None
+    max_frames: Count | None = None
+    seeds: Seeds | None = None
+    """How many, or which."""
     beside: Sequence[str] | None = None
     target: str | None = None
     test_on: Sequence[str] | None = None

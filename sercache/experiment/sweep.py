@@ -23,8 +23,10 @@ import numpy as np
 from sercache import catalog, files, settings
 from sercache.errors import MissingExtraError, RecipeError, SettingsError
 from sercache.experiment import train
+from sercache.experiment.options import Count, DevScore, Duplicates, Seeds
 from sercache.experiment.outcome import compared, draw
 from sercache.experiment.points import Comparison, heads_of, make_room, move_aside
+from sercache.experiment.result import Result
 from sercache.head import is_solved
 from sercache.progress import used
 from sercache.published.head import head_options, seeds_asked
@@ -52,8 +54,8 @@ class SweepOptions:
     head: str
     grid: Sequence[str]
     name: str
-    on: str | None = None
-    trials: int | None = None
+    on: DevScore | None = None
+    trials: Count | None = None
     encoder: str | None = None
     dataset: str | None = None
     root: Path | None = None
@@ -63,8 +65,8 @@ class SweepOptions:
     task: str | None = None
     protocol: str | None = None
     dev: str | None = None
-    duplicates: str | None = None
-    seeds: int | None = None
+    duplicates: Duplicates | None = None
+    seeds: Seeds | None = None
     settings: Sequence[str] = ()
     serial: bool = False
 
@@ -78,10 +80,8 @@ class Swept:
     on: str
     """Name of that score."""
     table: Path
-    report: Report
+    result: Result
     """Of the point that was selected, with its test scores: the only ones that a sweep computes."""
-    folder: Path
-    """Of that point's run."""
 
 
 def run(request: SweepOptions) -> Swept:
@@ -113,7 +113,7 @@ def run(request: SweepOptions) -> Swept:
     draw(report, best[2])
     ranked = sorted(found, key=lambda each: -each[1])
     scores = tuple((point, value) for point, value, _ in ranked)
-    return Swept(scores, _on(report, request.on), folder / TABLE, report, best[2])
+    return Swept(scores, _on(report, request.on), folder / TABLE, Result.load(best[2]))
 
 
 def read_grid(texts: Sequence[str]) -> dict[str, list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,18 +12,25 @@ from typing import Any
 from torch import nn
 
 from sercache import catalog, settings
+from sercache.datasets import Corpus
 from sercache.errors import RecipeError, SettingsError
-from sercache.evaluation import evaluate_elsewhere
+from sercache.evaluation import Extra, evaluate_elsewhere
 from sercache.evaluation.describe import setup_of
 from sercache.evaluation.elsewhere import read_scalings
-from sercache.experiment.cross_corpus import TestedHeads, folder_on, other_corpus
+from sercache.evaluation.parts import task_elsewhere
+from sercache.experiment.corpora import read_corpus
+from sercache.experiment.cross_corpus import TestedHeads, extra_of, folder_on
+from sercache.experiment.options import Duplicates
 from sercache.experiment.origin import known_origin
 from sercache.experiment.outcome import draw
+from sercache.experiment.result import Result
 from sercache.experiment.train import free_name, head_class
 from sercache.progress import bar, used
 from sercache.record import digest_of
 from sercache.report import runs
 from sercache.report.record import Elsewhere, Report
+from sercache.settings import Settings
+from sercache.stores import FeatureStore
 from sercache.training import build
 from sercache.views import AnyView, Scaling
 
@@ -40,23 +47,29 @@ class TestOptions:
     device: str | None = None
     encoder: str | None = None
     """Where the checkpoint lies, for a run that trained a local one's blocks with its head."""
-    duplicates: str | None = None
+    duplicates: Duplicates | None = None
     """What is to be done about recordings that the run was trained on: ``keep`` or ``apart``."""
 
 
-def run(request: TestOptions) -> tuple[Report, Path]:
-    """Predict all of the corpus with every head of the run; write ``RUN/on-<corpus>``; gives what was written.
+def run(
+    request: TestOptions,
+    trained: Result | None = None,
+    corpus: Corpus | None = None,
+    *stores_at_hand: FeatureStore,
+) -> Result:
+    """Predict all of a corpus with every head of a run; write ``RUN/on-<corpus>``, where it lies in a folder.
 
-    Another task than the corpus gets by itself has a folder of its own, ``RUN/on-<corpus>-<task>``.
+    Another task than the corpus gets by itself has a folder of its own, ``RUN/on-<corpus>-<task>``. ``trained``, the
+    ``corpus`` and stores of its features, one for each input, take the place of names where they are given.
     Raises SettingsError where the run kept no weights or has seen that corpus, MissingFeaturesError.
     """
-    report = runs.load(request.run)
+    trained = trained or Result.load(request.run)
+    report = trained.report
     known = settings.load()
-    cache = Path(known.value("cache", request.cache).value).expanduser()
+    used("run", f"{trained.folder or 'in memory'}: {report.title}")
     setup = dataclasses.replace(setup_of(report.setup), encoder=report.features["spec"]["encoder"])
-    used("run", f"{request.run}: {report.title}")
     heads = TestedHeads(report.head, setup, report.corpus["task"], identities(report))
-    extra = other_corpus(request.dataset, request.task, heads, known, cache, root=request.root)
+    extra = _extra(request, heads, known, corpus, stores_at_hand)
     # A run with --finetune-from needs the checkpoint itself; the store remembers where it lay.
     origin = known_origin(extra.store.path)
     setup = dataclasses.replace(setup, encoder=request.encoder or origin.get("encoder", setup.encoder))
@@ -70,27 +83,43 @@ def run(request: TestOptions) -> tuple[Report, Path]:
         there = evaluate_elsewhere(
             report,
             extra,
-            partial(trained_head, kind, request.run, report),
-            scalings_of(request.run, report),
+            partial(trained_head, kind, trained),
+            scalings_of(trained),
             duplicates=request.duplicates,
             device=settings.resolve_device(known.value("device", request.device).value),
             progress=lambda _: models.update(),
         )
     finally:
         models.close()
-    return _finish(report, there, folder_on(request.run, report, extra.corpus, there.task))
+    return _finish(trained, there, extra.corpus)
 
 
-def trained_head(
-    kind: type[nn.Module], folder: Path, report: Report, fold: str, seed: int, view: AnyView
-) -> nn.Module:
-    """The trained head of a fold and a seed, as the run folder keeps it."""
+def _extra(
+    request: TestOptions,
+    heads: TestedHeads,
+    known: Settings,
+    corpus: Corpus | None,
+    given: Sequence[FeatureStore],
+) -> Extra:
+    """The corpus to test on with the store of each input."""
+    if corpus is not None and given:
+        first, *more = given
+        return Extra(corpus, first, request.task or task_elsewhere(corpus, heads.task), beside=tuple(more))
+    cache = Path(known.value("cache", request.cache).value).expanduser()
+    if corpus is None:
+        corpus, _ = read_corpus(request.dataset, request.root, known, cache)
+    return extra_of(corpus, request.task or task_elsewhere(corpus, heads.task), heads, cache)
+
+
+def trained_head(kind: type[nn.Module], trained: Result, fold: str, seed: int, view: AnyView) -> nn.Module:
+    """The trained head of a fold and a seed. Raises SettingsError where its weights were not kept or do not fit."""
+    report = trained.report
     outputs = report.targets or report.classes
-    path = runs.weights_path(folder, fold, seed)
-    weights = runs.read_tensors(path)
+    weights = trained.weights[fold, seed]
     try:
         return build(kind, view, len(outputs), seed, start=weights, **report.options).eval()
     except RecipeError as fault:
+        path = runs.weights_path(trained.folder or Path(), fold, seed)
         raise SettingsError(
             f"{path} is not of the head {report.head} that report.json names: {fault}"
         ) from fault
@@ -102,24 +131,28 @@ def identities(report: Report) -> list[Mapping[str, Any]]:
     return [store["spec"]["identity"] for store in stores]
 
 
-def scalings_of(folder: Path, report: Report) -> dict[str, tuple[Scaling, ...]]:
+def scalings_of(trained: Result) -> dict[str, tuple[Scaling, ...]]:
     """Statistics of each fold's inputs, where the run normalised globally."""
+    report = trained.report
     if report.setup["normalise"] != "global":
         return {}
-    paths = {fold.name: runs.scaling_path(folder, fold.name) for fold in report.folds}
-    return {fold: read_scalings(runs.read_tensors(path)) for fold, path in paths.items()}
+    return {fold.name: read_scalings(dict(trained.weights[fold.name, None])) for fold in report.folds}
 
 
-def _finish(report: Report, there: Elsewhere, folder: Path) -> tuple[Report, Path]:
+def _finish(trained: Result, there: Elsewhere, corpus: Corpus) -> Result:
     """A run folder inside the run's: its record without its own tests, and what was said of the corpus."""
+    report = trained.report
     bare = tuple(dataclasses.replace(each, scores={}) for each in report.runs)
     about = dataclasses.replace(
         report, runs=bare, predictions=(), summary={}, confusion=(), notes=(), elsewhere=(there,), heard=None
     )
+    if trained.folder is None:
+        return Result(about)
+    folder = folder_on(trained.folder, report, corpus, there.task)
     _make_room(folder, there)
     runs.save(about, folder, overwrite=True)
     draw(about, folder)
-    return about, folder
+    return Result(about, {}, folder)
 
 
 def _make_room(folder: Path, there: Elsewhere) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sercache import catalog, encoders, settings, stores
 from sercache.datasets import Corpus, split_task
+from sercache.encoders import Encoder
 from sercache.errors import RecipeError, SettingsError, StoreError
 from sercache.evaluation import Data, Evaluated, Extra, How, Method, Weights, evaluate
 from sercache.evaluation.partial import settle
@@ -20,9 +22,10 @@ from sercache.experiment.epochs import epochs_heard
 from sercache.experiment.finding import Found, check_store, find_store, is_same
 from sercache.experiment.origin import extract_command
 from sercache.experiment.outcome import finish
+from sercache.experiment.result import Result
 from sercache.experiment.setup import TrainOptions, check_inputs, chosen_setup
 from sercache.experiment.starting import read as read_start
-from sercache.head import is_solved
+from sercache.head import is_solved, of_class
 from sercache.progress import used, warn
 from sercache.published.head import head_defaults, head_options, published_of
 from sercache.recipe import Published, Recipe, Setup, inputs, override
@@ -35,15 +38,45 @@ from sercache.report.epochs import (
 from sercache.report.record import Report
 from sercache.settings import Settings
 from sercache.states import select
+from sercache.stores import FeatureStore
 from sercache.stores.spec import FeatureSpec
 from sercache.training.determinism import be_deterministic
 from sercache.training.finetune import finetuned
 from sercache.training.memory import keep_freed_memory
 
+if TYPE_CHECKING:
+    from torch import nn
 
-def run(request: TrainOptions) -> tuple[Report, Path]:
-    """Train as asked and write the run folder; gives the report and the folder. Raises SercacheError."""
-    report, weights, meant = trained(request)
+
+@dataclass(frozen=True, eq=False)
+class AtHand:
+    """What a caller has in memory, in the place of names; what is not here is found by its name, as options say."""
+
+    head: type[nn.Module] | None = None
+    """Its class."""
+    encoder: Encoder | None = None
+    corpus: Corpus | None = None
+    store: FeatureStore | None = None
+    """Of the first input."""
+    beside: tuple[FeatureStore, ...] = ()
+    """Of the further inputs, in their order."""
+    test_on: tuple[Extra, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Ready:
+    """A training that was checked as far as names go, and can be evaluated."""
+
+    module: ModuleType
+    method: Method
+    data: Data
+    published: Published | None
+    known: Settings
+
+
+def run(request: TrainOptions, at_hand: AtHand | None = None) -> Result:
+    """Train as asked and write the run folder. Raises SercacheError."""
+    report, weights, meant = trained(request, at_hand=at_hand)
     # Another training of this name may have been done first.
     folder = free_name(meant.parent, meant.name)
     finish(report, weights, folder)
@@ -51,7 +84,21 @@ def run(request: TrainOptions) -> tuple[Report, Path]:
     if request.track:
         used("events", str(write_tensorboard(report, folder)))
     remove_partial(partial_of(meant), report)
-    return report, folder
+    return Result(report, weights, folder)
+
+
+def in_memory(request: TrainOptions, at_hand: AtHand) -> Result:
+    """Train as asked and write nothing: what is trained is lost with the process. Raises SercacheError."""
+    if request.track:
+        raise SettingsError("track writes beside a run folder; give name= or runs=, so that there is one")
+    keep_freed_memory()
+    ready = _ready(request, at_hand, test=True)
+    device = settings.resolve_device(ready.known.value("device", request.device).value)
+    if request.deterministic:
+        be_deterministic()
+    how = dataclasses.replace(_how(request, ready.data.corpus, None), device=device)
+    done = evaluated(ready.module, ready.method, ready.data, ready.published, how)
+    return Result(done.report, done.weights)
 
 
 def partial_of(folder: Path) -> Path:
@@ -68,7 +115,12 @@ def remove_partial(partial: Path, report: Report) -> None:
 
 
 def trained(
-    request: TrainOptions, folder: Path | None = None, *, partial: Path | None = None, test: bool = True
+    request: TrainOptions,
+    folder: Path | None = None,
+    *,
+    partial: Path | None = None,
+    test: bool = True,
+    at_hand: AtHand | None = None,
 ) -> tuple[Report, Weights, Path]:
     """What the training that was asked for gives, and the run folder meant for it (``folder``, if given).
 
@@ -76,36 +128,19 @@ def trained(
     part is looked at. Raises SercacheError.
     """
     keep_freed_memory()
-    module = catalog.load("sercache.heads", request.head)
-    recipe, options = _checked_settings(module, request)
-    known = settings.load()
-    cache = known.value("cache", request.cache)
-    cache_folder = Path(cache.value).expanduser()
-    dataset = request.dataset or module.SETUP.dataset
-    used("head", f"{request.head}: {module.SOURCE}")
-    corpus, _ = read_corpus(dataset, request.root, known, cache_folder)
-    setup, its_setup = chosen_setup(module, request, corpus)
-    published = published_of(module, its_setup)
-    check_inputs(module, request.head, setup)
-    used("cache", cache)
-    found = _found(request, cache_folder, corpus, setup)
-    if request.store is not None:
-        setup = _of_store(request, setup, found[0])
-    _say_setup(found, setup)
-    elsewhere = _elsewhere(request, found, corpus, setup, known, cache_folder) if test else []
-    device = settings.resolve_device(known.value("device", request.device).value)
-    runs = Path(known.value("runs", request.runs).value).expanduser()
-    folder = folder or free_name(runs, checked_name(request.name) or default_name(request.head, setup))
-    how = _how(request, corpus, partial or partial_of(folder))
+    ready = _ready(request, at_hand or AtHand(), test)
+    device = settings.resolve_device(ready.known.value("device", request.device).value)
+    runs = Path(ready.known.value("runs", request.runs).value).expanduser()
+    name = checked_name(request.name) or default_name(request.head, ready.method.setup)
+    folder = folder or free_name(runs, name)
+    how = _how(request, ready.data.corpus, partial or partial_of(folder))
     how = dataclasses.replace(how, runs=runs, test=test, device=device)
     if request.track:
         check_tensorboard()
     _check_writable(folder)
     if request.deterministic:
         be_deterministic()
-    method = Method(request.head, module.Head, setup, recipe, options)
-    data = Data(corpus, tuple(stores.open(each.folder) for each in found), test_on=tuple(elsewhere))
-    done = evaluated(module, method, data, published, how, track=request.track)
+    done = evaluated(ready.module, ready.method, ready.data, ready.published, how, track=request.track)
     return done.report, done.weights, folder
 
 
@@ -115,10 +150,91 @@ def asked(request: TrainOptions, corpus: Corpus) -> tuple[Method, Data, How]:
     recipe, options = _checked_settings(module, request)
     cache = Path(settings.load().value("cache", request.cache).value).expanduser()
     setup, _ = chosen_setup(module, request, corpus)
-    found = _found(request, cache, corpus, setup)
+    found = _found(request, AtHand(), cache, corpus, setup)
     method = Method(request.head, module.Head, setup, recipe, options)
-    how = dataclasses.replace(_how(request, corpus, Path()), partial=None)
+    how = _how(request, corpus, None)
     return method, Data(corpus, tuple(stores.open(each.folder) for each in found)), how
+
+
+def _ready(request: TrainOptions, at_hand: AtHand, test: bool) -> _Ready:
+    """Head, set-up, recipe, corpora and stores, by what is at hand or by their names. Raises SercacheError."""
+    known = settings.load()
+    cache = known.value("cache", request.cache)
+    cache_folder = Path(cache.value).expanduser()
+    if at_hand.head is None:
+        module = catalog.load("sercache.heads", request.head)
+        recipe, options = _checked_settings(module, request)
+        used("head", f"{request.head}: {module.SOURCE}")
+        corpus = _corpus(request, at_hand, module.SETUP.dataset, known, cache_folder)
+    else:
+        corpus = _corpus(request, at_hand, None, known, cache_folder)
+        module = of_class(at_hand.head, _usual(request, at_hand, corpus))
+        recipe, options = _checked_settings(module, request)
+    setup, its_setup = chosen_setup(module, request, corpus)
+    published = published_of(module, its_setup)
+    check_inputs(module, request.head, setup)
+    for store in (at_hand.store, *at_hand.beside):
+        _check_of(store, corpus)
+    for extra in at_hand.test_on:
+        _check_of(extra.store, extra.corpus)
+    used("cache", cache)
+    found = _found(request, at_hand, cache_folder, corpus, setup)
+    if at_hand.store is not None:
+        setup = dataclasses.replace(setup, clip=at_hand.store.spec.clip)
+    elif request.store is not None:
+        setup = _of_store(request, setup, found[0])
+    _say_setup(found, setup)
+    extras = at_hand.test_on
+    if test and not extras:
+        extras = tuple(_elsewhere(request, found, corpus, setup, known, cache_folder))
+    first = (at_hand.store,) if at_hand.store is not None else (stores.open(found[0].folder),)
+    more = at_hand.beside or tuple(stores.open(each.folder) for each in found[1:])
+    method = Method(request.head, module.Head, setup, recipe, options)
+    data = Data(corpus, (*first, *more), test_on=extras if test else ())
+    return _Ready(module, method, data, published, known)
+
+
+def _corpus(
+    request: TrainOptions, at_hand: AtHand, published: str | None, known: Settings, cache: Path
+) -> Corpus:
+    """The corpus at hand, or that of this name; by default the one that the head was published with."""
+    if at_hand.corpus is not None:
+        return at_hand.corpus
+    dataset = request.dataset or published
+    if dataset is None:
+        raise SettingsError(
+            f"{request.head} is a class, which was published with no corpus; name one: dataset=…"
+        )
+    return read_corpus(dataset, request.root, known, cache)[0]
+
+
+def _usual(request: TrainOptions, at_hand: AtHand, corpus: Corpus) -> Setup:
+    """How a class that says nothing of itself reads features and is judged on this corpus. Raises SettingsError."""
+    protocol = corpus.info.default_protocol
+    spec = at_hand.store.spec if at_hand.store is not None else None
+    if spec is None and request.store is not None:
+        spec = stores.read_spec(request.store)
+    if spec is None and request.encoder is None:
+        raise SettingsError(
+            f"{request.head} is a class, which was published with no encoder; name one: encoder=…"
+        )
+    return Setup(
+        encoder=spec.shown if spec else str(request.encoder),
+        dataset=corpus.name,
+        protocol=protocol,
+        dev="none" if protocol.startswith("fixed:") else "next",
+        states="all",
+        frames=spec.frames if spec else True,
+    )
+
+
+def _check_of(store: FeatureStore | None, corpus: Corpus) -> None:
+    """Raises StoreError for a store of another corpus: ids may be the same."""
+    if store is not None and not corpus.goes_by(store.spec.corpus, store.spec.release):
+        raise StoreError(
+            f"{store.path} holds {store.spec.corpus} {store.spec.release}, got the corpus {corpus.name} "
+            f"{corpus.release}; give the store that was extracted from it"
+        )
 
 
 def _checked_settings(module: ModuleType, request: TrainOptions) -> tuple[Recipe, dict[str, Any]]:
@@ -143,7 +259,7 @@ def _elsewhere(
     return [other_corpus(dataset, own_task, heads, known, cache) for dataset, own_task in named]
 
 
-def _how(request: TrainOptions, corpus: Corpus, partial: Path) -> How:
+def _how(request: TrainOptions, corpus: Corpus, partial: Path | None) -> How:
     """How the trainings are computed, and what they start from."""
     how = How("serial" if request.serial else "auto", request.share_order, partial)
     start = read_start(request.start_from, corpus)
@@ -203,13 +319,20 @@ def load_tail(setup: Setup, spec: FeatureSpec) -> Any:
     return encoders.load_tail(encoder, setup.finetune_from, states, revision=revision)
 
 
-def _found(request: TrainOptions, cache: Path, corpus: Corpus, setup: Setup) -> list[Found]:
+def _found(request: TrainOptions, at_hand: AtHand, cache: Path, corpus: Corpus, setup: Setup) -> list[Found]:
     """The store of each input."""
     chosen, (first, *more) = request.clip is not None, inputs(setup)
-    beside = [find_store(cache, corpus, own, request.head, clip_is_chosen=chosen) for own in more]
-    if request.store is not None:
-        return [check_store(request.store, corpus, first, chosen), *beside]
-    return [find_store(cache, corpus, first, request.head, clip_is_chosen=chosen), *beside]
+    head = "" if at_hand.head else request.head
+    if at_hand.store is not None:
+        main = Found(at_hand.store.path, at_hand.store.spec, ())
+    elif request.store is not None:
+        main = check_store(request.store, corpus, first, chosen)
+    else:
+        identity = at_hand.encoder.identity if at_hand.encoder else None
+        main = find_store(cache, corpus, first, head, clip_is_chosen=chosen, identity=identity)
+    if at_hand.beside:
+        return [main, *(Found(each.path, each.spec, ()) for each in at_hand.beside)]
+    return [main, *(find_store(cache, corpus, own, head, clip_is_chosen=chosen) for own in more)]
 
 
 def _say_setup(found: Sequence[Found], setup: Setup) -> None:

@@ -38,14 +38,16 @@ def published_of(
     )
 
 
-def seeds_asked(module: ModuleType, dataset: str, n: int | None) -> tuple[int, ...]:
-    """The ``n`` seeds of a training on this corpus; None: those of the paper."""
+def seeds_asked(module: ModuleType, dataset: str, n: int | tuple[int, ...] | None) -> tuple[int, ...]:
+    """The ``n`` seeds of a training on this corpus, or those that ``n`` names; None: those of the paper."""
     setup = declared(module).setups.get(dataset, module.SETUP)
     return setup.seeds if n is None else first_seeds(setup.seeds, n)
 
 
-def first_seeds(published: tuple[int, ...], n: int) -> tuple[int, ...]:
-    """The first ``n`` published seeds, and beyond those whole numbers that are not among them."""
+def first_seeds(published: tuple[int, ...], n: int | tuple[int, ...]) -> tuple[int, ...]:
+    """The first ``n`` published seeds, and beyond those whole numbers that are not among them; or those named."""
+    if not isinstance(n, int):
+        return tuple(n)
     spare = (seed for seed in range(n + len(published)) if seed not in published)
     return (*published, *spare)[:n]
 

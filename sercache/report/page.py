@@ -14,7 +14,7 @@ from sercache import files
 from sercache.report.plots import figures, svg
 from sercache.report.printed import Printed
 from sercache.report.record import HEADLINE, Aggregate, Elsewhere, Report
-from sercache.report.render import Table, show
+from sercache.report.render import html
 from sercache.report.tables import (
     classes_table,
     elsewhere_table,
@@ -69,16 +69,16 @@ def page(
     deviations = _list(report.deviations) or "<p>None.</p>"
     parts = [
         f"<h1>{escape(report.title)}</h1>",
-        _table(metrics_table(report, printed, aggregate=aggregate)) if report.summary else "",
-        _table(elsewhere_table(report)) if report.elsewhere else "",
+        html(metrics_table(report, printed, aggregate=aggregate)) if report.summary else "",
+        html(elsewhere_table(report)) if report.elsewhere else "",
         "" if report.summary or report.elsewhere else "<p>Nothing was tested.</p>",
         "<h2>Differences from what was published</h2>",
         deviations,
         "<h2>Plots</h2>",
         pictures,
-        _table(outputs_table(report)) if report.summary else "",
-        *(_table(classes_table(report, there)) for there in report.elsewhere if report.classes),
-        _table(folds_table(report)),
+        html(outputs_table(report)) if report.summary else "",
+        *(html(classes_table(report, there)) for there in report.elsewhere if report.classes),
+        html(folds_table(report)),
         "<h2>What made it</h2>",
         "".join(_record(name, getattr(report, name)) for name in _RECORDS),
         "".join(_record(f"tested on {there.dataset}", _about(there)) for there in report.elsewhere),
@@ -109,15 +109,6 @@ def _drawn(figure: Any) -> bytes:
 def _picture(name: str, content: bytes) -> str:
     data = base64.b64encode(content).decode()
     return f'<p><img alt="{escape(name)}" src="data:image/svg+xml;base64,{data}"></p>\n'
-
-
-def _table(table: Table) -> str:
-    def row(cells: Sequence[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-    body = "\n".join(row([show(cell) for cell in cells], "td") for cells in table.rows)
-    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in table.notes)
-    return f"<h2>{escape(table.title)}</h2>\n<table>{row(table.columns, 'th')}\n{body}</table>\n{notes}"
 
 
 def _list(lines: Sequence[str]) -> str:

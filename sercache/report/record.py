@@ -335,9 +335,14 @@ class Report:
 
     def __repr__(self) -> str:
         """One line: what it is of, and its main score with the interval of that score."""
+        return f"Report({self.title}: {self.told or 'not tested'})"
+
+    @property
+    def told(self) -> str:
+        """The main score in a few words, with its spread and interval; empty where nothing was tested."""
         found = self.summary.get(self.main_metric)
         if found is None:
-            return f"Report({self.title}: not tested)"
+            return ""
         spread = "" if found.seeds.std is None else f" ± {found.seeds.std:.4f}"
         interval = found.seeds_interval
         beside = ""
@@ -345,10 +350,7 @@ class Report:
             low, high = interval.low, interval.high
             ends = "no interval" if low is None or high is None else f"95 % {low:.3f} to {high:.3f}"
             beside = f"; {ends}, {interval.counted}"
-        about = self.estimand(HEADLINE)
-        return (
-            f"Report({self.title}: {NAMES[self.main_metric]} {found.seeds.mean:.4f}{spread}, {about}{beside})"
-        )
+        return f"{NAMES[self.main_metric]} {found.seeds.mean:.4f}{spread}, {self.estimand(HEADLINE)}{beside}"
 
     def estimand(self, aggregate: Aggregate) -> str:
         """What a score by one convention is, in few words: ``pooled, 5 seeds``, ``mean of 10 folds``."""

@@ -8,6 +8,7 @@ import textwrap
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Literal
 
@@ -85,6 +86,17 @@ def show(cell: Cell, digits: int = 4) -> str:
     if isinstance(cell, Difference):
         return f"{cell.value:+.{digits}f}"
     return f"{cell:.{digits}f}" if isinstance(cell, float) else str(cell)
+
+
+def html(table: Table) -> str:
+    """The table under a heading, with its notes, as HTML; whatever names hold is text, not markup."""
+
+    def row(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    body = "\n".join(row([show(cell) for cell in cells], "td") for cells in table.rows)
+    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in table.notes)
+    return f"<h2>{escape(table.title)}</h2>\n<table>{row(table.columns, 'th')}\n{body}</table>\n{notes}"
 
 
 def _text(table: Table) -> str:

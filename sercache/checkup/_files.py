@@ -9,8 +9,8 @@ from pathlib import Path
 
 from sercache import audio
 from sercache.audio import AudioInfo, Remark
+from sercache.checkup._records import Finding
 from sercache.datasets import Utterance
-from sercache.doctor._records import Finding
 from sercache.errors import AudioError
 
 SHORT = 0.1

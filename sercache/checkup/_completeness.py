@@ -12,8 +12,8 @@ import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from sercache.checkup._records import Count, Finding, some
 from sercache.datasets import Check, Corpus, CorpusInfo, Published, check
-from sercache.doctor._records import Count, Finding, some
 from sercache.errors import CorpusError
 
 

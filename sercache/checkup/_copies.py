@@ -7,9 +7,9 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from sercache.doctor._files import Examined, Stretch, shown
-from sercache.doctor._parallel import spread
-from sercache.doctor._records import Finding, some
+from sercache.checkup._files import Examined, Stretch, shown
+from sercache.checkup._parallel import spread
+from sercache.checkup._records import Finding, some
 
 _EDGE = 4096
 """Bytes at either end of a file that are compared before all of it is."""

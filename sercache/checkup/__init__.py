@@ -11,12 +11,12 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
+from sercache.checkup._completeness import compare, counts, part
+from sercache.checkup._copies import same_audio, same_bytes
+from sercache.checkup._files import Examined, examine, odd_ones
+from sercache.checkup._parallel import spread
+from sercache.checkup._records import KINDS, Bin, CheckUp, Count, Finding, Sound
 from sercache.datasets import Corpus, Utterance
-from sercache.doctor._completeness import compare, counts, part
-from sercache.doctor._copies import same_audio, same_bytes
-from sercache.doctor._files import Examined, examine, odd_ones
-from sercache.doctor._parallel import spread
-from sercache.doctor._records import KINDS, Bin, CheckUp, Count, Finding, Sound
 
 __all__ = ["KINDS", "Bin", "CheckUp", "Count", "Finding", "Sound", "check_up", "part"]
 
