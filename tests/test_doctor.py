@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from sercache import checkup, progress
 from sercache.checkup import KINDS, CheckUp, Finding
 from sercache.commands._console import Terminal
-from sercache.commands.doctor import DoctorOptions, render, run
+from sercache.commands.doctor import render, run
 from sercache.datasets import Corpus, CorpusInfo, Published, Skipped, Utterance, emodb, ravdess
 from sercache.errors import CorpusError, UnknownNameError
+from sercache.experiment.doctor import DoctorOptions
 
 RATE = 16_000
 LABELS = {"A": "anger", "N": "neutral"}
@@ -467,7 +468,7 @@ def test_the_command_exits_0_when_clean_and_1_on_problems(
     assert run(DoctorOptions("manifest", root)) == 0
     assert "verdict   clean" in capsys.readouterr().out
     (tmp_path / "aA1.wav").write_bytes(corpus_trees.LFS_POINTER)
-    assert run(DoctorOptions("manifest", root, as_json=True)) == 1
+    assert run(DoctorOptions("manifest", root), as_json=True) == 1
     plain = json.loads(capsys.readouterr().out)
     assert [f["kind"] for f in plain["findings"] if f["severity"] == "problem"] == ["lfs-pointer"]
 
@@ -489,7 +490,7 @@ def test_real_emodb_without_three_classes(capsys: pytest.CaptureFixture[str]) ->
     if not folder:
         pytest.skip("SERCACHE_REAL_DATA is not set: no real EMO-DB at hand")
     root = Path(folder) / "emodb"
-    assert run(DoctorOptions("emodb", root, deep=True, as_json=True)) == 1
+    assert run(DoctorOptions("emodb", root, deep=True), as_json=True) == 1
     plain = json.loads(capsys.readouterr().out)
     assert Counter(f["kind"] for f in plain["findings"]) == {"incomplete": 1}
     assert "no utterance of boredom, disgust, fear" in plain["findings"][0]["detail"]

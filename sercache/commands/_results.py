@@ -1,8 +1,11 @@
-"""`sercache train | sweep | evaluate`: what came out, as tables."""
+"""`sercache train | sweep | evaluate | probe | lexical | map`: what came out, as tables."""
 
 from __future__ import annotations
 
 from sercache.commands._console import columns
+from sercache.experiment import lexical as words
+from sercache.experiment import map as maps
+from sercache.experiment import probe as probes
 from sercache.experiment import sweep as sweeps
 from sercache.experiment import test_on, train
 from sercache.experiment.outcome import shown
@@ -39,3 +42,31 @@ def evaluate(options: test_on.TestOptions) -> None:
     say()
     say(tables.table([result.report]))
     used("written", result.folder)
+
+
+def probe(options: probes.ProbeOptions) -> None:
+    """Probe each state of an encoder and print the table."""
+    found = probes.run(options)
+    say()
+    say(found.table.text)
+    for path in found.written:
+        used("written", path)
+
+
+def lexical(options: words.LexicalOptions) -> None:
+    """Print the PPMI of words and predicted classes."""
+    found = words.run(options)
+    say()
+    say(found.table.text)
+    for path in found.written:
+        used("written", path)
+
+
+def draw_map(options: maps.MapOptions) -> None:
+    """Draw the vectors of a head in the plane; say how far apart the groups lie."""
+    found = maps.run(options)
+    if found.silhouette is not None:
+        say(
+            f"mean silhouette of the vectors by {options.by} (cosine): {found.silhouette:.3f}; 1 apart, 0 mixed"
+        )
+    used("written", ", ".join(map(str, found.written)))

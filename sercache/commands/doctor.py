@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
-from sercache import checkup, datasets, settings
 from sercache.checkup import KINDS, CheckUp, Count, Finding
 from sercache.commands._console import columns
-from sercache.datasets import Corpus
-from sercache.experiment.corpora import as_extracted, cache_if_any, locate
-from sercache.progress import bar, say
+from sercache.experiment.doctor import DoctorOptions, check
+from sercache.progress import say
 
 _WIDTH = 100
 _ROWS = 20
@@ -31,31 +27,10 @@ _BAR = 40
 """Signs of the longest bar."""
 
 
-@dataclass(frozen=True)
-class DoctorOptions:
-    """The options of the command."""
-
-    dataset: str
-    root: Path | None = None
-    task: str | None = None
-    deep: bool = False
-    as_json: bool = False
-
-
-def run(request: DoctorOptions) -> int:
+def run(request: DoctorOptions, *, as_json: bool = False) -> int:
     """Check the copy and print what was found; the exit code: 1 where there are problems, else 0."""
-    known = settings.load()
-    cache = cache_if_any(known)
-    text, root = locate(request.dataset, request.root, known, cache)
-    folder = Path(root.value).expanduser()
-    with as_extracted(folder, cache):
-        corpus: Corpus = datasets.read(text, folder)
-    if request.task is not None:
-        corpus = checkup.part(corpus, request.task)
-    n_files = len({u.path for u in corpus.utterances})
-    with bar(total=n_files, unit=" files", desc="decoding" if request.deep else "headers") as shown:
-        found = checkup.check_up(corpus, deep=request.deep, progress=shown.update)
-    if request.as_json:
+    found = check(request)
+    if as_json:
         say(json.dumps(found.plain(), indent=1))
     else:
         for line in render(found):

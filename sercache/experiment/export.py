@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from sercache.errors import SettingsError
 from sercache.evaluation.describe import setup_of
 from sercache.evaluation.trained_encoders import training_of
 from sercache.experiment.finding import is_same
+from sercache.experiment.options import Count
 from sercache.progress import used
 from sercache.recipe import Setup, inputs
 from sercache.report import runs
@@ -18,17 +20,28 @@ from sercache.states import select
 from sercache.training.finetune import tail_name
 
 
-def run(
-    folder: Path, out: Path, *, encoder: str | None, fold: str | None, seed: int | None, number: int = 1
-) -> None:
-    """Write the encoder of one training of a run to ``out``; it appears complete or not at all.
+@dataclass(frozen=True)
+class ExportOptions:
+    """The options of one call."""
 
-    ``encoder`` says where a local checkpoint lies, which a run does not record; ``number`` counts the inputs
-    of a head with several from 1.
+    run: Path
+    out: Path
+    fold: str | None = None
+    seed: int | None = None
+    encoder: str | None = None
+    """Where a local checkpoint lies, which a run does not record."""
+    number: Count = 1
+    """Of the input, from 1, for a head with several."""
+
+
+def run(request: ExportOptions) -> Path:
+    """Write the encoder of one training of a run to ``out``; it appears complete or not at all. Gives ``out``.
+
     Raises SettingsError where the run kept that encoder frozen, or the training is not named; EncoderError.
     """
+    folder, out = request.run, request.out
     report = runs.load(folder)
-    setup, spec = _input(report, folder, number)
+    setup, spec = _input(report, folder, request.number)
     boundary = setup.finetune_from
     if boundary is None:
         raise SettingsError(
@@ -37,8 +50,8 @@ def run(
         )
     if out.exists():
         raise SettingsError(f"{out} exists already; choose another folder with --out")
-    one = member(report, folder, fold, seed)
-    encoder, revision = encoder or setup.encoder, spec["identity"].get("revision")
+    one = member(report, folder, request.fold, request.seed)
+    encoder, revision = request.encoder or setup.encoder, spec["identity"].get("revision")
     if not is_same(encoder, revision, spec["identity"]):
         raise SettingsError(
             f"{encoder} has other weights or settings than the encoder that {folder} was trained on; give the "
@@ -49,7 +62,7 @@ def run(
     before = encoders.training_record(encoder, revision=revision)
     trained = training_of(report, one, folder.resolve().name, before)
     weights = runs.read_tensors(runs.weights_path(folder, one.fold, one.seed))
-    prefix = f"{tail_name(number - 1)}."
+    prefix = f"{tail_name(request.number - 1)}."
     tail.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
     with (
         files.new_folder(out) as temporary,
@@ -59,6 +72,7 @@ def run(
     used("encoder", f"{encoder}, trained from {boundary} up, fold {one.fold}, seed {one.seed}")
     used("", f"{trained}; {trained_on.FILE} tells later commands")
     used("written", f"{out}; use it as --encoder {out}")
+    return out
 
 
 def _input(report: Report, folder: Path, number: int) -> tuple[Setup, dict[str, Any]]:

@@ -16,14 +16,14 @@ from sercache.experiment.finding import find_store
 from sercache.experiment.options import Duplicates, Positive
 from sercache.experiment.origin import extract_command
 from sercache.experiment.train import free_name
-from sercache.progress import bar, notes_only, say, used, warn
+from sercache.progress import bar, notes_only, used, warn
 from sercache.protocols import ALL
 from sercache.recipe import Setup
 from sercache.report import plots
 from sercache.report.layer_plots import probe_curve
 from sercache.report.notes import about_score, interval_notes, of_rows, provenance
 from sercache.report.record import HEADLINE, NAMES, Report
-from sercache.report.render import Table
+from sercache.report.render import Table, html
 from sercache.states import select
 
 _HEAD = "logistic"
@@ -46,11 +46,24 @@ class ProbeOptions:
     c: Positive = 0.01
 
 
-def run(request: ProbeOptions) -> None:
-    """Fit each state by itself over the folds of a protocol; print, draw and write the table.
+@dataclass(frozen=True, eq=False)
+class Probed:
+    """What each state of an encoder tells."""
 
-    Raises SercacheError.
-    """
+    reports: Mapping[str, Report]
+    """Of the logistic regression on each state."""
+    table: Table
+    folder: Path
+    """That holds the table, and the plot where matplotlib is installed."""
+    written: tuple[Path, ...]
+
+    def _repr_html_(self) -> str:
+        """The table, for notebooks."""
+        return html(self.table)
+
+
+def run(request: ProbeOptions) -> Probed:
+    """Fit each state by itself over the folds of a protocol; draw and write the table. Raises SercacheError."""
     known = settings.load()
     cache = Path(known.value("cache", request.cache).value).expanduser()
     corpus, _ = read_corpus(request.dataset, request.root, known, cache)
@@ -75,17 +88,14 @@ def run(request: ProbeOptions) -> None:
     used("protocol", f"{setup.protocol}, task {corpus.task_name(setup.task)}, C = {request.c:g}")
     reports = _reports(corpus, found.folder, setup, request)
     made = table(reports, request.c)
-    say()
-    say(made.text)
     runs = Path(known.value("runs", request.runs).value).expanduser()
     folder = free_name(runs, f"probe-{Path(setup.encoder).name}-{catalog.file_name(corpus.name)}")
-    for path in made.write(folder / "probe"):
-        used("written", str(path))
+    written = made.write(folder / "probe")
     try:
-        for path in plots.save(probe_curve(reports), folder / "probe"):
-            used("written", str(path))
+        written += plots.save(probe_curve(reports), folder / "probe")
     except MissingExtraError as fault:
         warn(str(fault))
+    return Probed(reports, made, folder, tuple(written))
 
 
 def _reports(corpus: Corpus, folder: Path, setup: Setup, request: ProbeOptions) -> dict[str, Report]:

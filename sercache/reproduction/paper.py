@@ -10,6 +10,7 @@ from types import ModuleType
 
 from sercache import catalog, encoders, settings
 from sercache.errors import SercacheError, SettingsError
+from sercache.experiment.options import Count
 from sercache.experiment.vectors import LabelledVectors
 from sercache.papers import ErrorRate, Row, Table, Trial, Vectors, trials_of
 from sercache.published.trial import Plan, plan
@@ -38,7 +39,7 @@ class ReproduceOptions:
     may_extract: bool = True
     only_available: bool = False
     settings: Sequence[str] = ()
-    seeds: int | None = None
+    seeds: Count | None = None
     encoders: Sequence[str] = ()
 
     @property

@@ -26,6 +26,7 @@ from sercache.report import record
 from sercache.report.comparison import Compared, ComparedRow
 from sercache.report.record import Report
 from sercache.report.render import Reference
+from sercache.report.render import Table as Rendered
 from sercache.reproduction import cells as cell_values
 from sercache.reproduction import measured, vectors
 from sercache.reproduction.kept import find
@@ -37,8 +38,8 @@ from sercache.reproduction.trials import obtain
 _MISSING = (EncoderError, MissingFeaturesError, MissingExtraError, NotAtHandError)
 
 
-def run(request: ReproduceOptions) -> None:
-    """Run what can be run of a table, keep it, tell the table and write it.
+def run(request: ReproduceOptions) -> Rendered:
+    """Run what can be run of a table, keep it, tell the table and write it; gives the table.
 
     A corpus or checkpoint that is not at hand is named once, with how to get it; its cells show the printed
     numbers alone. Raises UnknownNameError; SettingsError at the end where trials failed.
@@ -59,9 +60,10 @@ def run(request: ReproduceOptions) -> None:
         raise SettingsError(
             f"nothing of {name} {request.table} can be computed here; not at hand: {'; '.join(found.missing)}"
         )
-    show(table, body, found, n_skipped, request, place.folder)
+    made = show(table, body, found, n_skipped, request, place.folder)
     if found.failed:
         raise SettingsError(f"{len(found.failed)} trials could not be run, first: {next(iter(found.failed))}")
+    return made
 
 
 def _place(paper: str, rows: Sequence[Row], request: ReproduceOptions) -> Place:

@@ -12,6 +12,7 @@ from sercache.progress import say, used, warn
 from sercache.report import comparison_plots, maps, plots
 from sercache.report.comparison import ComparedRow, comparison, run_notes
 from sercache.report.record import Report
+from sercache.report.render import Table as Rendered
 from sercache.reproduction.paper import Found, ReproduceOptions
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ def show(
     n_skipped: int,
     request: ReproduceOptions,
     folder: Path,
-) -> None:
-    """Print the table and what is missing, write everything to the paper's folder."""
+) -> Rendered:
+    """Print the table and what is missing, write everything to the paper's folder; gives the table."""
     notes = [*table.notes, *run_notes(list(found.reports.values()))]
     if request.changes:
         notes.insert(0, f"NOT the paper's settings, changed: {'; '.join(request.changes)}")
@@ -43,6 +44,7 @@ def show(
     stem = folder / ".".join([str(request.table), *(_file_name(change) for change in request.changes)])
     for path in [*made.write(stem), *_draw(table, body, found, request, stem)]:
         used("written", str(path))
+    return made
 
 
 def _file_name(change: str) -> str:

@@ -72,7 +72,7 @@ def setup_to_run(plan: Plan, place: Place) -> Setup:
     encoder = encoder_of(plan, place)
     if isinstance(encoder, Path) and not encoder.exists():
         run = folder_of(plan.speaker, place)
-        export.run(run, encoder, encoder=str(plan.speaker.setup.encoder), fold=None, seed=None)
+        export.run(export.ExportOptions(run, encoder, encoder=str(plan.speaker.setup.encoder)))
     return setup_beside(plan, encoder)
 
 

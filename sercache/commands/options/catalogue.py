@@ -62,9 +62,10 @@ def doctor(dataset: str, root: Path | None, task: str | None, deep: bool, as_jso
       sercache doctor --dataset iemocap --root /data/IEMOCAP_full_release
       sercache doctor --dataset emodb --task 4class --deep --json
     """
-    from sercache.commands.doctor import DoctorOptions, run
+    from sercache.commands.doctor import run
+    from sercache.experiment.doctor import DoctorOptions
 
-    sys.exit(run(DoctorOptions(dataset, root, task, deep, as_json)))
+    sys.exit(run(DoctorOptions(dataset, root, task, deep), as_json=as_json))
 
 
 @click.command()

@@ -55,7 +55,8 @@ def map_(**options: Any) -> None:
     Example:
       sercache map runs/speaker-id-wav2vec2-base-voxceleb1 --dataset iemocap --by speaker
     """
-    from sercache.commands.map import MapOptions, run
+    from sercache.commands._results import draw_map as run
+    from sercache.experiment.map import MapOptions
 
     run(MapOptions(**options))
 
@@ -77,7 +78,8 @@ def lexical(**options: Any) -> None:
     Example:
       sercache lexical runs/layer-attention-wavlm-large-iemocap --on mesd
     """
-    from sercache.commands.lexical import LexicalOptions, run
+    from sercache.commands._results import lexical as run
+    from sercache.experiment.lexical import LexicalOptions
 
     run(LexicalOptions(**options))
 
@@ -103,9 +105,10 @@ def export(run: Path, out: Path, **options: Any) -> None:
     Example:
       sercache export runs/speaker-id-wav2vec2-base-voxceleb1 --out encoders/speaker-id
     """
+    from sercache.experiment.export import ExportOptions
     from sercache.experiment.export import run as write
 
-    write(run, out, **options)
+    write(ExportOptions(run, out, **options))
 
 
 @click.command()

@@ -195,7 +195,8 @@ def probe(**options: Any) -> None:
     Example:
       sercache probe --encoder wavlm-large --dataset emodb
     """
-    from sercache.experiment.probe import ProbeOptions, run
+    from sercache.commands._results import probe as run
+    from sercache.experiment.probe import ProbeOptions
 
     run(ProbeOptions(**options))
 

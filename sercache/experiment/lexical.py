@@ -9,13 +9,13 @@ from typing import Any
 
 from sercache import advice, settings
 from sercache.catalog import file_name
-from sercache.datasets import split_task
+from sercache.datasets import Corpus, split_task
 from sercache.errors import SettingsError
 from sercache.evaluation.lexical import Lexical, Unit, lexical, transcripts
 from sercache.experiment.corpora import cache_if_any, read_corpus
 from sercache.experiment.cross_corpus import answers, name_with_task, tested_since
-from sercache.progress import say, used, warn
-from sercache.report import runs
+from sercache.experiment.result import Result
+from sercache.progress import warn
 from sercache.report.record import Elsewhere, Report
 from sercache.report.render import Table
 
@@ -33,27 +33,40 @@ class LexicalOptions:
     weighted: bool = False
 
 
-def run(request: LexicalOptions) -> None:
-    """Print the PPMI of words and predicted classes, and write it into the run folder.
+@dataclass(frozen=True)
+class WordDependence:
+    """How much a run's predictions depend on the words that are spoken."""
 
-    Raises SettingsError where the run predicts no classes of that corpus, or it has no transcripts.
+    ppmi: Lexical
+    table: Table
+    written: tuple[Path, ...]
+    """Files beside the run; none of a run that was not saved."""
+
+
+def run(
+    request: LexicalOptions, trained: Result | None = None, corpus: Corpus | None = None
+) -> WordDependence:
+    """The PPMI of words and predicted classes; its table is written into the run folder.
+
+    A result and a corpus in memory take the place of names. Raises SettingsError where the run predicts no classes of
+    that corpus, or it has no transcripts.
     """
-    report = runs.load(request.run)
+    trained = trained or Result.load(request.run)
+    report, where = trained.report, trained.folder or "this result"
     if report.targets:
-        raise SettingsError(f"{request.run} predicts numbers; PPMI is of predicted classes")
-    there = None if request.on is None else _there(request, report)
+        raise SettingsError(f"{where} predicts numbers; PPMI is of predicted classes")
+    there = None if request.on is None else _there(request.on, trained)
     if there is None and not report.predictions:
-        raise SettingsError(
-            f"{request.run} tested nothing at home; name a corpus that it was tested on with --on"
-        )
+        raise SettingsError(f"{where} tested nothing at home; name a corpus that it was tested on with --on")
     about = there.corpus if there else report.corpus
     name = about["name"]
-    known = settings.load()
-    cache = cache_if_any(known, request.cache)
-    corpus, _ = read_corpus(called(about), request.root, known, cache)
+    if corpus is None:
+        known = settings.load()
+        cache = cache_if_any(known, request.cache)
+        corpus, _ = read_corpus(called(about), request.root, known, cache)
     if corpus.reader and not corpus.goes_by(name, about["release"]):
         warn(
-            f"{name} is release {corpus.release} now and {about['release']} in {request.run}: its table is another, or "
+            f"{name} is release {corpus.release} now and {about['release']} in {where}: its table is another, or "
             "has changed; predictions and words are put together by id"
         )
     found = lexical(
@@ -65,14 +78,13 @@ def run(request: LexicalOptions) -> None:
         weighted=request.weighted,
     )
     made = table(report, name, found, request.unit, request.weighted, by_model=there is not None)
-    say()
-    say(made.text)
+    if trained.folder is None:
+        return WordDependence(found, made, ())
     stem = "lexical"
     if there is not None:
         with_task = split_task(str(request.on))[1] is not None
         stem += f"-on-{name_with_task(name, there.task) if with_task else file_name(name)}"
-    for path in made.write(request.run / stem):
-        used("written", str(path))
+    return WordDependence(found, made, tuple(made.write(trained.folder / stem)))
 
 
 def called(about: Mapping[str, Any]) -> str:
@@ -80,17 +92,17 @@ def called(about: Mapping[str, Any]) -> str:
     return f"{about['reader']}:{about['name']}" if about.get("reader") else str(about["name"])
 
 
-def _there(request: LexicalOptions, report: Report) -> Elsewhere:
+def _there(asked: str, trained: Result) -> Elsewhere:
     """What the run says of another corpus: tested after training, or since by `sercache evaluate`."""
-    asked = str(request.on)
-    found = [*report.elsewhere, *tested_since(request.run)]
+    found = [*trained.report.elsewhere, *(tested_since(trained.folder) if trained.folder else ())]
     fitting = [each for each in found if answers(each, asked)]
     if not fitting:
         tested = ", ".join(dict.fromkeys(f"{each.dataset}:{each.task}" for each in found)) or "none"
         dataset, task = split_task(asked)
+        where = trained.folder or "RUN"
         raise SettingsError(
-            f"{request.run} was not tested on {asked} (tested on: {tested}); run: "
-            f"{advice.command('evaluate', request.run, dataset=dataset, task=task)}"
+            f"{trained.folder or 'this result'} was not tested on {asked} (tested on: {tested}); run: "
+            f"{advice.command('evaluate', where, dataset=dataset, task=task)}"
         )
     return fitting[0]
 

@@ -17,13 +17,13 @@ from sercache.evaluation.elsewhere import normalised
 from sercache.experiment.cross_corpus import TestedHeads, other_corpus
 from sercache.experiment.export import member
 from sercache.experiment.origin import known_origin
-from sercache.experiment.result import KeptWeights, Result
+from sercache.experiment.result import Result
 from sercache.experiment.test_on import identities, scalings_of, trained_head
 from sercache.experiment.train import head_class
 from sercache.experiment.vectors import LabelledVectors, check_embeds, embedded, separation
-from sercache.progress import say, used
+from sercache.progress import used
 from sercache.recipe import Setup
-from sercache.report import maps, plots, runs
+from sercache.report import maps, plots
 from sercache.report.record import Report, Run
 
 By = Literal["speaker", "label", "predicted"]
@@ -49,17 +49,34 @@ class MapOptions:
     """Where the checkpoint lies, for a run that trained a local one's blocks with its head."""
 
 
-def run(request: MapOptions) -> None:
-    """Write ``RUN/map-<corpus>-<by>.png`` and the places as CSV; say how far apart the groups lie.
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """Utterances of a corpus in the plane."""
+
+    ids: tuple[str, ...]
+    places: np.ndarray
+    """(U, 2) by t-SNE of the head's vectors."""
+    groups: Mapping[By, tuple[str, ...]]
+    """What each utterance belongs to, by rule."""
+    silhouette: float | None
+    """Mean, by cosine, of the vectors grouped by the rule that was asked for; None for fewer than two groups."""
+    member: Run
+    """The training whose head it is."""
+    written: tuple[Path, ...]
+
+
+def run(request: MapOptions) -> Mapped:
+    """Write ``RUN/map-<corpus>-<by>.png`` and the places as CSV.
 
     Raises SettingsError for a head without vectors, MissingFeaturesError, and what ``gather`` raises.
     """
-    report = runs.load(request.run)
+    trained = Result.load(request.run)
+    report = trained.report
     check_embeds(*report.head_source)  # before anything is read
     one = member(report, request.run, request.fold, request.seed)
     if request.by == "predicted" and not report.classes:
         raise SettingsError(f"{request.run} predicts numbers, which are no groups; choose another --by")
-    name, ids, vectors, groups = _vectors(request, report, one)
+    name, ids, vectors, groups = _vectors(request, trained, one)
     labels = groups[request.by]
     if set(labels) == {""}:
         raise SettingsError(f"{name} names no {request.by} of its utterances; choose another --by")
@@ -71,22 +88,19 @@ def run(request: MapOptions) -> None:
     table = stem.with_name(f"{stem.name}.csv")
     _write(table, ids, places, groups)
     apart = separation(LabelledVectors(vectors, labels))
-    if apart is not None:
-        say(f"mean silhouette of the vectors by {request.by} (cosine): {apart.mean:.3f}; 1 apart, 0 mixed")
-    used("written", ", ".join(map(str, (*drawn, table))))
+    return Mapped(ids, places, groups, apart.mean if apart else None, one, (*drawn, table))
 
 
 def _vectors(
-    request: MapOptions, report: Report, one: Run
+    request: MapOptions, trained: Result, one: Run
 ) -> tuple[str, tuple[str, ...], np.ndarray, dict[By, tuple[str, ...]]]:
     """Name of the corpus, ids, vectors (U, D) and the name of each utterance's group by each rule."""
-    known = settings.load()
+    known, report = settings.load(), trained.report
     setup, extra = _material(request, report)
     specs = [each.spec for each in (extra.store, *extra.beside)]
     kind = head_class(catalog.load("sercache.heads", *report.head_source), setup, specs)
     here = replace(setup, task=extra.task, target=None, protocol="all", dev="none")
     part = gather(Data(extra.corpus, (extra.store, *extra.beside)), here).main
-    trained = Result(report, KeptWeights(request.run, report), request.run)
     view = normalised(part.inputs, scalings_of(trained).get(one.fold, ()))
     head = trained_head(kind, trained, one.fold, one.seed, view)
     device = settings.resolve_device(known.value("device", request.device).value)
