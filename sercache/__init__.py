@@ -10,23 +10,37 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Result",
+    "doctor",
+    "draw_map",
     "evaluate",
+    "export",
     "extract",
+    "lexical",
     "load_encoder",
     "open_store",
     "predict",
+    "probe",
     "read_corpus",
+    "reproduce",
+    "sweep",
     "table",
     "train",
 ]
 
 if TYPE_CHECKING:
     from sercache.api import (
+        doctor,
+        draw_map,
         evaluate,
+        export,
         extract,
+        lexical,
         load_encoder,
         predict,
+        probe,
         read_corpus,
+        reproduce,
+        sweep,
         table,
         train,
     )

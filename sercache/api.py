@@ -7,7 +7,8 @@ bars, False nothing, and a ``sercache.progress.Listener`` hears all that the com
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,18 @@ from sercache.settings import expanded, resolve_device
 if TYPE_CHECKING:
     from torch import nn
 
+    from sercache.checkup import CheckUp
     from sercache.datasets import Corpus
     from sercache.encoders import Encoder
     from sercache.evaluation import Extra
+    from sercache.experiment.lexical import WordDependence
+    from sercache.experiment.map import Mapped
     from sercache.experiment.predict import Predicted
+    from sercache.experiment.probe import Probed
     from sercache.experiment.result import Result
+    from sercache.experiment.sweep import Swept
     from sercache.report.record import Report
+    from sercache.report.render import Table
     from sercache.stores import FeatureStore
 
     AnyPath = str | PathLike[str]
@@ -82,7 +89,7 @@ def extract(
     if cache is not None:
         named["cache"] = cache
     request = filled(work.ExtractOptions, "extract", {**named, **settings})
-    with heard_by(listener_of(progress)):
+    with _told(progress, settings):
         folder = work.run(
             request,
             at_hand=None if isinstance(encoder, str) else encoder,
@@ -116,7 +123,7 @@ def train(
     at_hand, named = _at_hand(head, store, dataset, settings)
     request = filled(TrainOptions, "train", named)
     in_memory = at_hand.store is not None and request.name is None and request.runs is None
-    with heard_by(listener_of(progress)):
+    with _told(progress, settings):
         return work.in_memory(request, at_hand) if in_memory else work.run(request, at_hand)
 
 
@@ -137,18 +144,14 @@ def evaluate(
     from sercache.experiment.options import filled
     from sercache.experiment.result import Result
 
-    trained = run if isinstance(run, Result) else Result.load(run)
-    named = {
-        "run": trained.folder or Path(),
-        "dataset": dataset if isinstance(dataset, str) else dataset.name,
-    }
+    named = {"run": _place(run), "dataset": dataset if isinstance(dataset, str) else dataset.name}
+    request = filled(test_on.TestOptions, "evaluate", {**named, **settings})
     given = tuple(store) if isinstance(store, Sequence) else (store,)
     if given and isinstance(dataset, str):
         raise SettingsError("a store goes with the Corpus that it was extracted from; give that as dataset")
-    request = filled(test_on.TestOptions, "evaluate", {**named, **settings})
-    with heard_by(listener_of(progress)):
-        corpus = None if isinstance(dataset, str) else dataset
-        return test_on.run(request, trained, corpus, *given)
+    with _told(progress, settings):
+        trained = run if isinstance(run, Result) else Result.load(request.run)
+        return test_on.run(request, trained, None if isinstance(dataset, str) else dataset, *given)
 
 
 def predict(
@@ -164,11 +167,148 @@ def predict(
     ``step``, ``folds``, ``seeds``, ``encoders``, ``speaker_statistics``, ``device``, … A recording that cannot be read
     has its reason in ``error``.
     """
+    from sercache.experiment import predict as work
+    from sercache.experiment.ensemble import PredictOptions
+    from sercache.experiment.options import filled
     from sercache.experiment.result import Result
 
-    trained = run if isinstance(run, Result) else Result.load(run)
-    with heard_by(listener_of(progress)):
-        return trained.predict(paths, **settings)
+    request = filled(PredictOptions, "predict", {"run": _place(run), "paths": paths, **settings})
+    with _told(progress, settings):
+        return list(work.run(request, run if isinstance(run, Result) else None).records)
+
+
+def probe(
+    encoder: str | Encoder,
+    dataset: str | Corpus,
+    store: FeatureStore | None = None,
+    *,
+    progress: Progress = True,
+    **settings: Any,
+) -> Probed:
+    """What each state of an encoder tells: logistic regression on its means, over the folds of a protocol.
+
+    ``settings`` are the options of ``sercache probe``: ``states``, ``task``, ``protocol``, ``c``, … The table and the
+    plot lie in the folder that the result names.
+    """
+    from sercache.experiment import probe as work
+    from sercache.experiment.options import filled
+    from sercache.experiment.train import AtHand
+
+    named = {
+        "encoder": encoder if isinstance(encoder, str) else encoder.name,
+        "dataset": dataset if isinstance(dataset, str) else dataset.name,
+    }
+    request = filled(work.ProbeOptions, "probe", {**named, **settings})
+    at_hand = AtHand(
+        encoder=None if isinstance(encoder, str) else encoder,
+        corpus=None if isinstance(dataset, str) else dataset,
+        store=store,
+    )
+    with _told(progress, settings):
+        return work.run(request, at_hand)
+
+
+def sweep(
+    head: str,
+    grid: Mapping[str, Sequence[Any]] | Sequence[str],
+    name: str,
+    *,
+    progress: Progress = True,
+    **settings: Any,
+) -> Swept:
+    """Train a head at every point of a grid, select on dev alone, and test what was selected.
+
+    ``grid``: ``{"lr": [1e-3, 1e-4], "states": ["all", "6"]}``. ``name`` is that of the sweep's folder; one that was cut
+    off is continued. ``settings`` are the options of ``sercache sweep``.
+    """
+    from sercache.experiment import sweep as work
+    from sercache.experiment.options import filled
+
+    request = filled(work.SweepOptions, "sweep", {"head": head, "grid": grid, "name": name, **settings})
+    with _told(progress, settings):
+        return work.run(request)
+
+
+def lexical(
+    run: AnyPath | Result,
+    on: str | None = None,
+    corpus: Corpus | None = None,
+    *,
+    progress: Progress = True,
+    **settings: Any,
+) -> WordDependence:
+    """How much a run's predictions depend on the words: PPMI of transcripts and predicted classes.
+
+    ``on`` is a corpus that the run was tested on (``DATASET[:TASK]``); ``corpus`` holds the transcripts, by default
+    that of the predictions is read. ``settings`` are the options of ``sercache lexical``: ``unit``, ``weighted``, …
+    """
+    from sercache.experiment import lexical as work
+    from sercache.experiment.options import filled
+    from sercache.experiment.result import Result
+
+    request = filled(work.LexicalOptions, "lexical", {"run": _place(run), "on": on, **settings})
+    with _told(progress, settings):
+        return work.run(request, run if isinstance(run, Result) else None, corpus)
+
+
+def draw_map(run: AnyPath | Result, dataset: str, *, progress: Progress = True, **settings: Any) -> Mapped:
+    """The vectors that a saved run's head gives the utterances of a corpus, in the plane (t-SNE), with a picture.
+
+    ``settings`` are the options of ``sercache map``: ``by``, ``fold``, ``seed``, …
+    """
+    from sercache.experiment import map as work
+    from sercache.experiment.options import filled
+
+    request = filled(work.MapOptions, "draw_map", {"run": _saved(run), "dataset": dataset, **settings})
+    with _told(progress, settings):
+        return work.run(request)
+
+
+def export(run: AnyPath | Result, out: AnyPath, *, progress: Progress = True, **settings: Any) -> Path:
+    """Write an encoder that was trained with its head (``finetune_from``) as a Hugging Face folder; gives ``out``.
+
+    ``settings`` are the options of ``sercache export``: ``fold``, ``seed``, ``encoder``, ``input``.
+    """
+    from sercache.experiment import export as work
+    from sercache.experiment.options import filled
+
+    request = filled(work.ExportOptions, "export", {"run": _saved(run), "out": out, **settings})
+    with _told(progress, settings):
+        return work.run(request)
+
+
+def doctor(dataset: str | Corpus, *, progress: Progress = True, **settings: Any) -> CheckUp:
+    """A check-up of a copy of a corpus: completeness, broken files, equal sound; ``problems`` is empty of a clean one.
+
+    ``settings`` are the options of ``sercache doctor``: ``root``, ``task``, ``deep``.
+    """
+    from sercache.experiment import doctor as work
+    from sercache.experiment.options import filled
+
+    named = {"dataset": dataset if isinstance(dataset, str) else dataset.name}
+    request = filled(work.DoctorOptions, "doctor", {**named, **settings})
+    with _told(progress, settings):
+        return work.check(request, None if isinstance(dataset, str) else dataset)
+
+
+def reproduce(
+    paper: str | None = None, table: str | None = None, *, progress: Progress = True, **settings: Any
+) -> Table:
+    """A paper's table with ours beside the printed numbers; finished trials are kept.
+
+    Without a table: what there is, how much of it is done and what it waits for. ``settings`` are the options of
+    ``sercache reproduce``: ``roots={"iemocap": FOLDER}``, ``rows``, ``seeds``, ``recipe={...}``, …
+    """
+    from sercache.experiment.options import filled
+    from sercache.report.render import Table
+    from sercache.reproduction import reproduce as work
+    from sercache.reproduction.paper import OVERVIEW, ReproduceOptions, overview
+
+    request = filled(ReproduceOptions, "reproduce", {"paper": paper, "table": table, **settings})
+    with _told(progress, settings):
+        if paper is not None and table is not None:
+            return work.run(request)
+        return Table("tables of papers", OVERVIEW, tuple(overview(request)))
 
 
 def table(*found: Report | Result) -> str:
@@ -177,6 +317,28 @@ def table(*found: Report | Result) -> str:
     from sercache.report.record import Report
 
     return tables.table([each if isinstance(each, Report) else each.report for each in found])
+
+
+def _place(run: AnyPath | Result) -> AnyPath:
+    """The folder of a run, for its options; of a result in memory none."""
+    return (run.folder or Path()) if not isinstance(run, str | PathLike) else run
+
+
+def _saved(run: AnyPath | Result) -> AnyPath:
+    """The folder of a run. Raises SettingsError for a result that has none."""
+    if not isinstance(run, str | PathLike) and run.folder is None:
+        raise SettingsError("this result was not saved; call save(folder) and give what it returns")
+    return _place(run)
+
+
+@contextmanager
+def _told(progress: Progress, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Let ``progress`` hear, and text of corpora be read as the settings say."""
+    with (
+        heard_by(listener_of(progress)),
+        text.reading_as(settings.get("encoding"), bool(settings.get("labels_as_written"))),
+    ):
+        yield
 
 
 def _at_hand(

@@ -6,7 +6,7 @@ from sercache import advice
 from sercache.commands._console import columns
 from sercache.progress import say
 from sercache.reproduction import reproduce
-from sercache.reproduction.paper import ReproduceOptions, overview
+from sercache.reproduction.paper import OVERVIEW, ReproduceOptions, overview
 
 
 def run(options: ReproduceOptions) -> None:
@@ -14,7 +14,6 @@ def run(options: ReproduceOptions) -> None:
     if options.paper is not None and options.table is not None:
         reproduce.run(options)
         return
-    heading = ("paper", "table", "trials done", "not at hand", "what")
-    for line in columns([heading, *overview(options)]):
+    for line in columns([OVERVIEW, *overview(options)]):
         say(line)
     say(f"run one: {advice.command('reproduce', 'PAPER', 'TABLE')}")

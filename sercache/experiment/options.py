@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import reprlib
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ _CALLED = {
     "store_format": "format",
     "may_extract": "extract",
 }
-"""Fields that Python calls otherwise, by field: what holds the commands' ``--set``, ``--option`` and ``--format``."""
+"""Fields that Python calls otherwise, by field: those of ``--set``, ``--option``, ``--format``, ``--extract``, …"""
 _COMMAND_ONLY = ("dry_run", "as_json", "watch")
 """Fields that have no meaning in Python, where results are objects."""
 _JOINED = {"states": "+", "devices": ",", "finetune_from": ","}
@@ -62,15 +63,21 @@ def names_of(record: type) -> dict[str, str]:
     return {_CALLED.get(name, name): name for name in fields if name not in _COMMAND_ONLY}
 
 
+READING = ("encoding", "labels_as_written")
+"""How the text of a corpus is read: taken wherever a record has a root, and no field of it."""
+
+
 def filled(record: type[Record], verb: str, values: Mapping[str, Any]) -> Record:
     """The record of one call of ``verb``. Raises UnknownNameError with the nearest name, SettingsError for a value."""
     on_offer, hints = names_of(record), get_type_hints(record, include_extras=True)
+    more = READING if "root" in on_offer else ()
     for name in values:
-        if name not in on_offer:
-            raise UnknownNameError(unknown(f"setting of {verb}", name, sorted(on_offer)))
+        if name not in (*on_offer, *more):
+            raise UnknownNameError(unknown(f"setting of {verb}", name, sorted((*on_offer, *more))))
     read = {
         on_offer[name]: _read(f"{name} of {verb}", on_offer[name], value, hints[on_offer[name]])
         for name, value in values.items()
+        if name not in more
     }
     needed = [
         name for name, field in on_offer.items() if field not in read and _has_no_default(record, field)
@@ -100,7 +107,7 @@ def _read(what: str, field: str, value: Any, hint: Any) -> Any:
     if choices and isinstance(value, str):
         raise UnknownNameError(unknown(what, value, choices))
     expected = " or ".join(dict.fromkeys(_words(kind) for kind in kinds))
-    raise SettingsError(f"{what} is {expected}, got {value!r}")
+    raise SettingsError(f"{what} is {expected}, got {reprlib.repr(value)}")
 
 
 _NO = object()

@@ -12,10 +12,10 @@ from sercache.datasets import Corpus
 from sercache.errors import MissingExtraError, SettingsError
 from sercache.evaluation import Data, Method, evaluate
 from sercache.experiment.corpora import read_corpus
-from sercache.experiment.finding import find_store
+from sercache.experiment.finding import Found, check_store, find_store
 from sercache.experiment.options import Duplicates, Positive
 from sercache.experiment.origin import extract_command
-from sercache.experiment.train import free_name
+from sercache.experiment.train import AtHand, free_name
 from sercache.progress import bar, notes_only, used, warn
 from sercache.protocols import ALL
 from sercache.recipe import Setup
@@ -62,11 +62,15 @@ class Probed:
         return html(self.table)
 
 
-def run(request: ProbeOptions) -> Probed:
-    """Fit each state by itself over the folds of a protocol; draw and write the table. Raises SercacheError."""
+def run(request: ProbeOptions, at_hand: AtHand | None = None) -> Probed:
+    """Fit each state by itself over the folds of a protocol; draw and write the table.
+
+    An encoder, a corpus and a store ``at_hand`` take the place of names. Raises SercacheError.
+    """
+    at_hand = at_hand or AtHand()
     known = settings.load()
     cache = Path(known.value("cache", request.cache).value).expanduser()
-    corpus, _ = read_corpus(request.dataset, request.root, known, cache)
+    corpus = at_hand.corpus or read_corpus(request.dataset, request.root, known, cache)[0]
     setup = Setup(
         encoder=request.encoder,
         dataset=corpus.name,
@@ -77,7 +81,7 @@ def run(request: ProbeOptions) -> Probed:
         clip=request.clip or "none",
         duplicates=request.duplicates,
     )
-    found = find_store(cache, corpus, setup, _HEAD, clip_is_chosen=request.clip is not None)
+    found = _store(request, at_hand, cache, corpus, setup)
     for line in found.deviations:
         warn(line)
     if setup.protocol == ALL or corpus.is_numeric(setup.task):
@@ -96,6 +100,15 @@ def run(request: ProbeOptions) -> Probed:
     except MissingExtraError as fault:
         warn(str(fault))
     return Probed(reports, made, folder, tuple(written))
+
+
+def _store(request: ProbeOptions, at_hand: AtHand, cache: Path, corpus: Corpus, setup: Setup) -> Found:
+    """The store that is probed."""
+    chosen = request.clip is not None
+    if at_hand.store is not None:
+        return check_store(at_hand.store.path, corpus, setup, chosen)
+    identity = at_hand.encoder.identity if at_hand.encoder else None
+    return find_store(cache, corpus, setup, _HEAD, clip_is_chosen=chosen, identity=identity)
 
 
 def _reports(corpus: Corpus, folder: Path, setup: Setup, request: ProbeOptions) -> dict[str, Report]:

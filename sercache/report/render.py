@@ -63,6 +63,10 @@ class Table:
         }  # fmt: skip
         return forms[format](self)
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return html(self)
+
     def write(self, stem: Path) -> list[Path]:
         """Write ``stem`` with .md, .csv and .tex; gives the paths."""
         paths = []

@@ -137,6 +137,10 @@ def datasets_of(rows: Sequence[Row], request: ReproduceOptions) -> list[str]:
     )
 
 
+OVERVIEW = ("paper", "table", "trials done", "not at hand", "what")
+"""Columns of ``overview``."""
+
+
 def overview(request: ReproduceOptions) -> list[tuple[str, ...]]:
     """Of every table: paper, table, trials done, corpora that are not at hand, title."""
     known = [find_paper(request.paper)[0]] if request.paper else catalog.names("sercache.papers")
