@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+import soundfile
 
 TOP = Path(__file__).parents[1]
 
@@ -40,6 +43,25 @@ def test_readme_calls_what_the_notebook_calls() -> None:
     [block] = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     calls = re.findall(r"sercache\.\w+", block)
     assert calls == re.findall(r"sercache\.\w+", code_cells()[0])
+
+
+@pytest.mark.slow
+def test_the_page_on_python_runs(recordings: Path, tmp_path: Path) -> None:
+    for place in ("calls", "evening"):
+        shutil.copytree(recordings.parent, tmp_path / place)
+    for path in (tmp_path / "evening").glob("*.wav"):  # other recordings, of the same kind
+        wave, rate = soundfile.read(path)
+        soundfile.write(path, 0.9 * wave[::-1], rate)
+    blocks = re.findall(r"```python\n(.*?)```", (TOP / "docs" / "python.md").read_text(), re.DOTALL)
+    (tmp_path / "page.py").write_text("\n".join(blocks))
+    own = {f"SERCACHE_{name.upper()}": str(tmp_path / name) for name in ("cache", "runs", "config")}
+    command = [sys.executable, "-W", "error::UserWarning", "page.py"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | own, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "nothing to do" in done.stdout
+    assert "Result(linear on logmel, calls" in done.stdout
 
 
 def test_links_lead_somewhere() -> None:
