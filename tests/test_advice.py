@@ -224,7 +224,9 @@ def test_python_is_told_the_same(
     cut = next(folder for folder, spec in stores.find(own_settings / "cache") if spec.clip != "none")
     notes.mark_begun(cut)
     corpus = python.read_corpus("manifest", str(extracted[-1]))
-    with pytest.raises(MissingFeaturesError, match="`sercache info"):
+    with pytest.raises(
+        MissingFeaturesError, match=r"run: sercache extract --encoder logmel .* --clip split:5"
+    ):
         python.train(
             "linear", stores.open(cut), corpus, states="all", protocol="kfold:2", dev="none", device="cpu"
         )
