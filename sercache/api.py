@@ -7,9 +7,10 @@ bars, False nothing, and a ``sercache.progress.Listener`` hears all that the com
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from sercache.experiment.probe import Probed
     from sercache.experiment.result import Result
     from sercache.experiment.sweep import Swept
+    from sercache.experiment.train import AtHand
     from sercache.report.record import Report
     from sercache.report.render import Table
     from sercache.stores import FeatureStore
@@ -82,20 +84,14 @@ def extract(
     from sercache.experiment import extract as work
     from sercache.experiment.options import filled
 
-    named: dict[str, Any] = {
-        "encoder": encoder if isinstance(encoder, str) else encoder.name,
-        "dataset": dataset if isinstance(dataset, str) else dataset.dataset,
-    }
+    name, at_hand = _encoder(encoder)
+    called, corpus = _corpus(dataset)
+    named: dict[str, Any] = {"encoder": name, "dataset": called}
     if cache is not None:
         named["cache"] = cache
     request = filled(work.ExtractOptions, "extract", {**named, **settings})
     with _told(progress, settings):
-        folder = work.run(
-            request,
-            at_hand=None if isinstance(encoder, str) else encoder,
-            corpus=None if isinstance(dataset, str) else dataset,
-            strict=strict,
-        )
+        folder = work.run(request, at_hand=at_hand, corpus=corpus, strict=strict)
     return stores.open(folder)
 
 
@@ -144,14 +140,13 @@ def evaluate(
     from sercache.experiment.options import filled
     from sercache.experiment.result import Result
 
-    named = {"run": _place(run), "dataset": dataset if isinstance(dataset, str) else dataset.name}
-    request = filled(test_on.TestOptions, "evaluate", {**named, **settings})
-    given = tuple(store) if isinstance(store, Sequence) else (store,)
-    if given and isinstance(dataset, str):
+    called, corpus = _corpus(dataset)
+    request = filled(test_on.TestOptions, "evaluate", {"run": _place(run), "dataset": called, **settings})
+    given = tuple(map(_store, store)) if isinstance(store, Sequence) else (_store(store),)
+    if given and corpus is None:
         raise SettingsError("a store goes with the Corpus that it was extracted from; give that as dataset")
     with _told(progress, settings):
-        trained = run if isinstance(run, Result) else Result.load(request.run)
-        return test_on.run(request, trained, None if isinstance(dataset, str) else dataset, *given)
+        return test_on.run(request, run if isinstance(run, Result) else None, corpus, *given)
 
 
 def predict(
@@ -194,18 +189,12 @@ def probe(
     from sercache.experiment.options import filled
     from sercache.experiment.train import AtHand
 
-    named = {
-        "encoder": encoder if isinstance(encoder, str) else encoder.name,
-        "dataset": dataset if isinstance(dataset, str) else dataset.name,
-    }
-    request = filled(work.ProbeOptions, "probe", {**named, **settings})
-    at_hand = AtHand(
-        encoder=None if isinstance(encoder, str) else encoder,
-        corpus=None if isinstance(dataset, str) else dataset,
-        store=store,
-    )
+    name, at_hand = _encoder(encoder)
+    called, corpus = _corpus(dataset)
+    request = filled(work.ProbeOptions, "probe", {"encoder": name, "dataset": called, **settings})
+    given = AtHand(encoder=at_hand, corpus=corpus, store=None if store is None else _store(store))
     with _told(progress, settings):
-        return work.run(request, at_hand)
+        return work.run(request, given)
 
 
 def sweep(
@@ -285,10 +274,10 @@ def doctor(dataset: str | Corpus, *, progress: Progress = True, **settings: Any)
     from sercache.experiment import doctor as work
     from sercache.experiment.options import filled
 
-    named = {"dataset": dataset if isinstance(dataset, str) else dataset.name}
-    request = filled(work.DoctorOptions, "doctor", {**named, **settings})
+    called, corpus = _corpus(dataset)
+    request = filled(work.DoctorOptions, "doctor", {"dataset": called, **settings})
     with _told(progress, settings):
-        return work.check(request, None if isinstance(dataset, str) else dataset)
+        return work.check(request, corpus)
 
 
 def reproduce(
@@ -313,27 +302,72 @@ def reproduce(
 
 def table(*found: Report | Result) -> str:
     """Results as a table for people: the metrics of one, or several side by side."""
+    from sercache.experiment.result import Result
     from sercache.report import tables
     from sercache.report.record import Report
 
+    for each in found:
+        if not isinstance(each, Report | Result):
+            raise _unfit("a row of a table", "a Result or a Report", each)
     return tables.table([each if isinstance(each, Report) else each.report for each in found])
 
 
 def _place(run: AnyPath | Result) -> AnyPath:
-    """The folder of a run, for its options; of a result in memory none."""
-    return (run.folder or Path()) if not isinstance(run, str | PathLike) else run
+    """The folder of a run, for its options; of a result in memory none. Raises SettingsError for anything else."""
+    if isinstance(run, str | PathLike):
+        return run
+    from sercache.experiment.result import Result
+
+    if not isinstance(run, Result):
+        raise _unfit("run", "the folder of a run or a Result", run)
+    return run.folder or Path()
 
 
 def _saved(run: AnyPath | Result) -> AnyPath:
     """The folder of a run. Raises SettingsError for a result that has none."""
-    if not isinstance(run, str | PathLike) and run.folder is None:
+    place = _place(run)
+    if place == Path():
         raise SettingsError("this result was not saved; call save(folder) and give what it returns")
-    return _place(run)
+    return place
+
+
+def _unfit(what: str, expected: str, got: Any) -> SettingsError:
+    return SettingsError(f"{what} is {expected}, got {reprlib.repr(got)}")
+
+
+def _encoder(given: str | Encoder) -> tuple[str, Encoder | None]:
+    """The name of an encoder, and the encoder where it is at hand. Raises SettingsError for anything else."""
+    if isinstance(given, str | PathLike):
+        return fspath(given), None
+    if not (callable(getattr(given, "encode", None)) and hasattr(given, "states")):
+        raise _unfit("encoder", "a name or an Encoder", given)
+    return given.name, given
+
+
+def _corpus(given: str | Corpus) -> tuple[str, Corpus | None]:
+    """The name of a corpus, and the corpus where it is at hand. Raises SettingsError for anything else."""
+    from sercache.datasets import Corpus
+
+    if isinstance(given, str | PathLike):
+        return fspath(given), None
+    if not isinstance(given, Corpus):
+        raise _unfit("dataset", "a name or a Corpus", given)
+    return given.dataset, given
+
+
+def _store(given: Any) -> FeatureStore:
+    """A store at hand. Raises SettingsError for anything else."""
+    if not (hasattr(given, "spec") and callable(getattr(given, "pooled", None))):
+        raise _unfit("store", "a FeatureStore, as sercache.open_store gives it", given)
+    store: FeatureStore = given
+    return store
 
 
 @contextmanager
 def _told(progress: Progress, settings: Mapping[str, Any]) -> Iterator[None]:
     """Let ``progress`` hear, and text of corpora be read as the settings say."""
+    if not isinstance(progress, bool) and not callable(getattr(progress, "bar", None)):
+        raise _unfit("progress", "True, False or a sercache.progress.Listener", progress)
     with (
         heard_by(listener_of(progress)),
         text.reading_as(settings.get("encoding"), bool(settings.get("labels_as_written"))),
@@ -346,36 +380,42 @@ def _at_hand(
     store: AnyPath | FeatureStore | None,
     dataset: str | Corpus | None,
     settings: Mapping[str, Any],
-) -> tuple[Any, dict[str, Any]]:
+) -> tuple[AtHand, dict[str, Any]]:
     """Objects of a training apart from names: what is at hand, and the settings that name the rest."""
-    from sercache import catalog
-    from sercache.datasets import Corpus
     from sercache.experiment.train import AtHand
 
     given: dict[str, Any] = {}
     named: dict[str, Any] = dict(settings)
-    named["head"] = head if isinstance(head, str) else catalog.called(head.__name__)
-    if isinstance(head, type):
-        given["head"] = head
-    if isinstance(dataset, Corpus):
-        given["corpus"] = dataset
-    elif dataset is not None:
-        named["dataset"] = dataset
+    named["head"], given["head"] = _head(head)
+    if dataset is not None:
+        named["dataset"], given["corpus"] = _corpus(dataset)
     if isinstance(store, str | PathLike):
         named["store"] = store
     elif store is not None:
-        given["store"] = store
-    encoder = named.get("encoder")
-    if encoder is not None and not isinstance(encoder, str | PathLike):
-        given["encoder"], named["encoder"] = encoder, encoder.name
+        given["store"] = _store(store)
+    if named.get("encoder") is not None:
+        named["encoder"], given["encoder"] = _encoder(named["encoder"])
     beside = named.get("beside")
     if isinstance(beside, Mapping):
-        given["beside"], named["beside"] = tuple(beside.values()), list(beside)
+        given["beside"], named["beside"] = tuple(map(_store, beside.values())), list(beside)
     test_on = named.get("test_on")
     if isinstance(test_on, Sequence) and any(isinstance(each, tuple) for each in test_on):
         given["test_on"] = _extras(test_on)
         del named["test_on"]
     return AtHand(**given), named
+
+
+def _head(given: str | type[nn.Module]) -> tuple[str, type[nn.Module] | None]:
+    """The name of a head, and its class where that is given. Raises SettingsError for anything else."""
+    from torch import nn
+
+    from sercache import catalog
+
+    if isinstance(given, str | PathLike):
+        return fspath(given), None
+    if not (isinstance(given, type) and issubclass(given, nn.Module)):
+        raise _unfit("head", "a name, a file or a class of torch.nn.Module", given)
+    return catalog.called(given.__name__), given
 
 
 def _extras(test_on: Sequence[Any]) -> tuple[Extra, ...]:
@@ -386,4 +426,4 @@ def _extras(test_on: Sequence[Any]) -> tuple[Extra, ...]:
     for each in test_on:
         if not (isinstance(each, tuple) and len(each) == 2 and isinstance(each[0], Corpus)):
             raise SettingsError(f"test_on is names, or pairs of a Corpus and its FeatureStore, got {each!r}")
-    return tuple(Extra(corpus, store) for corpus, store in test_on)
+    return tuple(Extra(corpus, _store(store)) for corpus, store in test_on)

@@ -66,7 +66,7 @@ class Shown:
 
     def note(self, text: str) -> None:
         """A UserWarning."""
-        Silent().note(text)
+        warnings.warn(text, stacklevel=3)
 
     def bar(self, iterable: Iterable | None, options: dict[str, Any]) -> Any:
         """A bar of the notebook or of the terminal."""

@@ -13,7 +13,7 @@ import pytest
 
 import sercache
 from sercache.datasets import Corpus
-from sercache.errors import RecipeError, SettingsError, StoreError, UnknownNameError
+from sercache.errors import ContractError, RecipeError, SettingsError, StoreError, UnknownNameError
 from sercache.experiment.options import filled, names_of
 from sercache.experiment.setup import TrainOptions
 from sercache.experiment.sweep import SweepOptions, read_grid
@@ -143,6 +143,50 @@ def test_wrong_settings_are_our_errors(loudness: Any) -> None:
         sercache.train("linear", store, corpus, test_on=[("mesd", store)])
     with pytest.raises(UnknownNameError, match="unknown dtype of extract 'float8'"):
         sercache.extract("logmel", "manifest", dtype="float8")
+
+
+def test_objects_of_other_kinds_are_our_errors(loudness: Any) -> None:
+    store, corpus = loudness
+    with pytest.raises(SettingsError, match=r"store is a FeatureStore, .* got 5"):
+        sercache.train("linear", 5, corpus)
+    with pytest.raises(SettingsError, match="dataset is a name or a Corpus, got 5"):
+        sercache.train("linear", store, 5)
+    for head in (5, dict):
+        with pytest.raises(
+            SettingsError, match=r"head is a name, a file or a class of torch\.nn\.Module, got"
+        ):
+            sercache.train(head, store, corpus)
+    with pytest.raises(SettingsError, match="store is a FeatureStore"):
+        sercache.train("linear", store, corpus, beside={"logmel": 5})
+    with pytest.raises(SettingsError, match="encoder is a name or an Encoder, got None"):
+        sercache.extract(None, corpus)
+    with pytest.raises(SettingsError, match="run is the folder of a run or a Result, got 5"):
+        sercache.predict(5, "a.wav")
+    with pytest.raises(SettingsError, match="progress is True, False or"):
+        sercache.train("linear", store, corpus, progress="yes")
+    with pytest.raises(SettingsError, match="a row of a table is a Result or a Report"):
+        sercache.table("runs/first")
+
+
+def test_a_class_is_trained_saved_and_asked(loudness: Any, recordings: Path, tmp_path: Path) -> None:
+    from sercache.heads.linear import Head as Linear
+
+    class Mine(Linear):
+        """A head that no file names."""
+
+    store, corpus = loudness
+    found = sercache.train(Mine, store, corpus, seeds=1, recipe=QUICK, **FAST)
+    wave = recordings.with_name("0.wav")
+    [said] = found.predict(wave)
+    found.save(tmp_path / "mine")
+    again = sercache.Result.load(tmp_path / "mine", head=Mine)
+    assert again.predict(wave)[0].scores == said.scores
+    with pytest.raises(
+        UnknownNameError, match=r"unknown head 'mine'.*Result\.load\(folder, head=THE_CLASS\)"
+    ):
+        sercache.predict(tmp_path / "mine", wave)
+    with pytest.raises(ContractError, match="is not the class that"):
+        sercache.Result.load(tmp_path / "mine", head=Linear)
 
 
 def test_mappings_and_lists_become_what_options_say() -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from torch import nn
 
-from sercache import catalog, encoders, settings, stores
+from sercache import encoders, settings, stores
 from sercache.catalog import unknown
 from sercache.encoders import Encoder
 from sercache.errors import SettingsError, StoreError
@@ -104,7 +104,7 @@ def ensemble(options: PredictOptions, result: Result | None = None) -> Ensemble:
         loaded.append(_encoder(name, recorded, device))
         specs.append(spec)
         names.append(name)
-    head = catalog.load("sercache.heads", *report.head_source).Head
+    head = result.head_file.Head
     if any(setup.boundaries):
         placed = [dataclasses.replace(each, encoder=name) for each, name in zip(own, names, strict=True)]
         tails = [load_tail(each, spec) for each, spec in zip(placed, specs, strict=True)]

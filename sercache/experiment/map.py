@@ -98,7 +98,7 @@ def _vectors(
     known, report = settings.load(), trained.report
     setup, extra = _material(request, report)
     specs = [each.spec for each in (extra.store, *extra.beside)]
-    kind = head_class(catalog.load("sercache.heads", *report.head_source), setup, specs)
+    kind = head_class(trained.head_file, setup, specs)
     here = replace(setup, task=extra.task, target=None, protocol="all", dev="none")
     part = gather(Data(extra.corpus, (extra.store, *extra.beside)), here).main
     view = normalised(part.inputs, scalings_of(trained).get(one.fold, ()))

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from sercache import catalog
-from sercache.errors import MissingExtraError, SettingsError
+from sercache.errors import ContractError, MissingExtraError, SettingsError, UnknownNameError
+from sercache.evaluation.describe import setup_of
 from sercache.experiment.cross_corpus import answers, tested_since
+from sercache.head import of_class
 from sercache.report import runs
 from sercache.report.epochs import write_epochs
 from sercache.report.record import HEADLINE, NAMES, Elsewhere, Prediction, Report, Summary, score
@@ -20,7 +23,7 @@ from sercache.settings import expanded
 
 if TYPE_CHECKING:
     import pandas
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from sercache.experiment.predict import Predicted
 
@@ -70,6 +73,8 @@ class Result:
     where normalisation is global."""
     folder: Path | None = None
     """Run folder that holds it; None: it was not saved."""
+    head: type[nn.Module] | None = None
+    """Class of its heads, where a class was trained that no name stands for."""
 
     @property
     def summary(self) -> Mapping[str, Summary]:
@@ -94,14 +99,31 @@ class Result:
         return replace(self, folder=place)
 
     @classmethod
-    def load(cls, folder: str | PathLike[str]) -> Result:
+    def load(cls, folder: str | PathLike[str], head: type[nn.Module] | None = None) -> Result:
         """The result that a run folder holds; weights are read when they are asked for.
 
-        Raises SettingsError where it is no run folder or is damaged.
+        ``head`` is the class of its heads, for a run that trained a class. Raises SettingsError where it is no run
+        folder or is damaged, ContractError for another class than the one that was trained.
         """
         place = expanded(folder)
         report = runs.load(place)
-        return cls(report, KeptWeights(place, report), place)
+        if head is not None and catalog.digest_of_class(head) != report.head_source[1]:
+            raise ContractError(
+                f"{head.__qualname__} is not the class that {place} trained, or has changed since; give that one"
+            )
+        return cls(report, KeptWeights(place, report), place, head)
+
+    @property
+    def head_file(self) -> ModuleType:
+        """What the file of its head defines. Raises UnknownNameError, ContractError."""
+        if self.head is not None:
+            return of_class(self.head, setup_of(self.report.setup))
+        try:
+            return catalog.load("sercache.heads", *self.report.head_source)
+        except UnknownNameError as fault:
+            raise UnknownNameError(
+                f"{fault}; of a run that trained a class: sercache.Result.load(folder, head=THE_CLASS)"
+            ) from None
 
     def predict(
         self, paths: str | PathLike[str] | Sequence[str | PathLike[str]] = (), **settings: Any

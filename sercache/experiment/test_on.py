@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from sercache import catalog, settings
+from sercache import settings
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError, SettingsError
 from sercache.evaluation import Extra, evaluate_elsewhere
@@ -74,7 +74,7 @@ def run(
     origin = known_origin(extra.store.path)
     setup = dataclasses.replace(setup, encoder=request.encoder or origin.get("encoder", setup.encoder))
     kind = head_class(
-        catalog.load("sercache.heads", *report.head_source),
+        trained.head_file,
         setup,
         [each.spec for each in (extra.store, *extra.beside)],
     )

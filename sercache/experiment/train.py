@@ -84,7 +84,7 @@ def run(request: TrainOptions, at_hand: AtHand | None = None) -> Result:
     if request.track:
         used("events", str(write_tensorboard(report, folder)))
     remove_partial(partial_of(meant), report)
-    return Result(report, weights, folder)
+    return Result(report, weights, folder, at_hand.head if at_hand else None)
 
 
 def in_memory(request: TrainOptions, at_hand: AtHand) -> Result:
@@ -98,7 +98,7 @@ def in_memory(request: TrainOptions, at_hand: AtHand) -> Result:
         be_deterministic()
     how = dataclasses.replace(_how(request, ready.data.corpus, None), device=device)
     done = evaluated(ready.module, ready.method, ready.data, ready.published, how)
-    return Result(done.report, done.weights)
+    return Result(done.report, done.weights, head=at_hand.head)
 
 
 def partial_of(folder: Path) -> Path:
