@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sercache.heads._pooled_linear import PooledLinear
+from sercache.nn import PooledLinear
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "baseline of sercache: logistic regression (scikit-learn) on pooled states"

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sercache.experiment.sweep import Swept
     from sercache.experiment.train import AtHand
     from sercache.report.record import Report
-    from sercache.report.render import Table
+    from sercache.report.render import ReportTable
     from sercache.stores import FeatureStore
 
     AnyPath = str | PathLike[str]
@@ -282,14 +282,14 @@ def doctor(dataset: str | Corpus, *, progress: Progress = True, **settings: Any)
 
 def reproduce(
     paper: str | None = None, table: str | None = None, *, progress: Progress = True, **settings: Any
-) -> Table:
+) -> ReportTable:
     """A paper's table with ours beside the printed numbers; finished trials are kept.
 
     Without a table: what there is, how much of it is done and what it waits for. ``settings`` are the options of
     ``sercache reproduce``: ``roots={"iemocap": FOLDER}``, ``rows``, ``seeds``, ``recipe={...}``, …
     """
     from sercache.experiment.options import filled
-    from sercache.report.render import Table
+    from sercache.report.render import ReportTable
     from sercache.reproduction import reproduce as work
     from sercache.reproduction.paper import OVERVIEW, ReproduceOptions, overview
 
@@ -297,7 +297,7 @@ def reproduce(
     with _told(progress, settings):
         if paper is not None and table is not None:
             return work.run(request)
-        return Table("tables of papers", OVERVIEW, tuple(overview(request)))
+        return ReportTable("tables of papers", OVERVIEW, tuple(overview(request)))
 
 
 def table(*found: Report | Result) -> str:

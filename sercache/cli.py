@@ -10,7 +10,7 @@ import click
 
 from sercache import __version__, progress, signals
 from sercache.catalog import unknown
-from sercache.commands._console import Terminal
+from sercache.commands.console import Terminal
 from sercache.commands.options import catalogue, features, predicting, results, training
 from sercache.errors import SercacheError, UnknownNameError
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from sercache.contracts.words import members
-from sercache.datasets import OwnReader, Reader
+from sercache.datasets import CorpusReader, OwnReader
 from sercache.encoders import Encoder, Exemplifies, Family, Owns, TrainsTails, Tries
 from sercache.head import ABILITIES, Declared, Head, HeadFile
 
@@ -56,7 +56,7 @@ def contract(page: str) -> str:
         ])  # fmt: skip
     if page == "corpus.md":
         return "\n".join([
-            _about(Reader), "", *_rows(Reader), "", _about(OwnReader), "", *_rows(OwnReader),
+            _about(CorpusReader), "", *_rows(CorpusReader), "", _about(OwnReader), "", *_rows(OwnReader),
         ])  # fmt: skip
     return "\n".join([
         _about(Family), "", *_rows(Family), "", "An encoder has", "", *_rows(Encoder), "", "A family may do more:", "",

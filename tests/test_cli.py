@@ -12,7 +12,7 @@ import click
 import pytest
 
 from sercache import cli
-from sercache.commands._console import columns
+from sercache.commands.console import columns
 
 Sercache = Callable[..., tuple[int, str, str]]
 
@@ -33,13 +33,13 @@ def test_help_loads_nothing_heavy() -> None:
 def test_progress_in_a_log_is_whole_lines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from sercache.commands import _console
+    from sercache.commands import console
 
-    terminal = _console.Terminal()
+    terminal = console.Terminal()
     with terminal.bar(None, {"total": 3, "desc": "quick"}) as shown:
         shown.update(3)
     assert capsys.readouterr().err == ""  # nothing is left before what comes next
-    monkeypatch.setattr(_console, "_LOG_SECONDS", 0.0)
+    monkeypatch.setattr(console, "_LOG_SECONDS", 0.0)
     form = "{desc}: {percentage:3.0f}% |{bar}| {n:.3f}/{total:.3f} h [{elapsed}<{remaining}{postfix}]"
     for options in ({"total": 3}, {}, {"total": 3, "bar_format": form}, {"total": 3, "unit": "B"}):
         with terminal.bar(None, {"desc": "work", "miniters": 1, **options}) as shown:

@@ -10,7 +10,7 @@ import pytest
 from make_report import make_report
 
 from sercache.errors import SettingsError
-from sercache.papers import Score, Trial
+from sercache.papers import Trial, TrialScore
 from sercache.report import comparison_plots, plots, record
 from sercache.report.comparison import Compared, ComparedRow, comparison, run_notes
 from sercache.report.record import Elsewhere, Report
@@ -25,7 +25,7 @@ def no_words(name: str) -> dict[str, str]:
 
 
 def ask(report: Report, metric: str, **more: str | None) -> record.Score | None:
-    return cells.value(Score(TRIAL, metric, **more), report, no_words)  # type: ignore[arg-type]
+    return cells.value(TrialScore(TRIAL, metric, **more), report, no_words)  # type: ignore[arg-type]
 
 
 # From reports to cells
@@ -78,7 +78,7 @@ def test_ppmi_is_of_the_words_of_the_corpus_that_is_asked_for() -> None:
         asked.append(name)
         return {p.id: "one word" for p in report.predictions}
 
-    found = cells.value(Score(TRIAL, "ppmi", "seeds", on="mesd"), report, words)
+    found = cells.value(TrialScore(TRIAL, "ppmi", "seeds", on="mesd"), report, words)
     assert asked == ["mesd"]
     assert found is not None
     assert found.mean == 0, "one word tells nothing of the class"

@@ -14,7 +14,7 @@ from conftest import Outcome
 
 from sercache import catalog, contracts
 from sercache.contracts.words import members
-from sercache.datasets import Reader
+from sercache.datasets import CorpusReader
 from sercache.encoders import Encoder, Family
 from sercache.errors import MissingExtraError, UnknownNameError
 from sercache.head import Head, HeadFile
@@ -69,7 +69,7 @@ def without(text: str, member: str) -> str:
 
 LEFT_OUT = [
     *[("my_head.py", each) for each in (*members(HeadFile), *members(Head))],
-    *[("my_corpus.py", each) for each in members(Reader)],
+    *[("my_corpus.py", each) for each in members(CorpusReader)],
     *[("my_encoder.py", each) for each in members(Family)],
 ]
 

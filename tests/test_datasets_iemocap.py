@@ -98,7 +98,7 @@ def test_sentence_recordings_are_needed(tmp_path):
         iemocap.read(release)
 
 
-def read_label_text(folder: Path, content: bytes) -> tuple[dict[str, text.Turn], list[tuple[str, str]]]:
+def read_label_text(folder: Path, content: bytes) -> tuple[dict[str, text.LabelBlock], list[tuple[str, str]]]:
     path = folder / "Ses01F_impro01.txt"
     path.write_bytes(content)
     return text.read_turns(path, "1")

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from sercache import checkup, progress
 from sercache.checkup import KINDS, CheckUp, Finding
-from sercache.commands._console import Terminal
+from sercache.commands.console import Terminal
 from sercache.commands.doctor import render, run
 from sercache.datasets import Corpus, CorpusInfo, Published, Skipped, Utterance, emodb, ravdess
 from sercache.errors import CorpusError, UnknownNameError

@@ -178,7 +178,7 @@ def test_what_lies_above_the_last_state_is_not_computed(name: str) -> None:
         def count(*_: object, number: int = number) -> None:
             calls[number] += 1
 
-        _blocks.Block(block).norm_2.register_forward_hook(count)
+        _blocks.ConformerBlock(block).norm_2.register_forward_hook(count)
     waves = [tiny.noise(4_000), tiny.noise(900)]
     tiny.encode(encoder, waves, ["2", "projection"])
     assert calls == [1, 1, 0]

@@ -10,7 +10,7 @@ import torch
 from encoder_helpers import CONFIGS, error, noise, save, stock_states, tiny_model
 
 from sercache import encoders
-from sercache.encoders.hf_speech._tail import Tail
+from sercache.encoders.hf_speech._tail import SpeechTail
 from sercache.errors import EncoderError, UnknownNameError
 from sercache.trained_on import TrainedOn
 
@@ -36,7 +36,7 @@ def test_from_any_boundary_as_from_audio(name: str) -> None:
     names = list(stock[0])
     for boundary in [each for each in BOUNDARIES if each in names[:-1]]:
         above = names[names.index(boundary) + 1 :]
-        tail = Tail(model, boundary, above).eval()
+        tail = SpeechTail(model, boundary, above).eval()
         got = tail(*padded([states[boundary] for states in stock], filler=1e3))
         for k, states in enumerate(stock):
             for layer, state in enumerate(above):
@@ -68,7 +68,7 @@ def test_conformers_from_any_boundary_as_from_audio(name: str, tmp_path: Path) -
 
 def test_trains_what_lies_above_and_nothing_else() -> None:
     model = tiny_model("wavlm-base")
-    tail = Tail(model, "1", ["2"])
+    tail = SpeechTail(model, "1", ["2"])
     x, mask = padded([stock_states(model, noise(n))["1"] for n in LENGTHS], filler=0.0)
     tail.train()(x, mask).square().mean().backward()
     assert sorted({name.split(".")[0] for name, _ in tail.named_parameters()}) == ["blocks", "table"]
@@ -81,9 +81,9 @@ def test_trains_what_lies_above_and_nothing_else() -> None:
 def test_refuses_what_does_not_lie_above() -> None:
     model = tiny_model("wav2vec2-base")
     with pytest.raises(UnknownNameError, match="state 1 does not lie above 2"):
-        Tail(model, "2", ["1"])
+        SpeechTail(model, "2", ["1"])
     with pytest.raises(UnknownNameError, match="state to fine-tune from"):
-        Tail(model, "3", ["3"])
+        SpeechTail(model, "3", ["3"])
 
 
 def test_loads_from_a_checkpoint(tmp_path: Path) -> None:

@@ -93,16 +93,16 @@ def together(
     folder: Path,
     load: Callable[[str], Slow],
     n: int = 2,
-    meddle: Callable[[Sequence[extraction.Hand]], None] = lambda hands: None,
+    meddle: Callable[[Sequence[extraction.DeviceWorker]], None] = lambda device_workers: None,
     **options: object,
 ) -> extraction.Extraction:
     plan = planned(corpus, folder)
-    with extraction.crew(["cpu"] * n, load, plan.spec) as hands:
-        meddle(hands)
+    with extraction.start_workers(["cpu"] * n, load, plan.spec) as device_workers:
+        meddle(device_workers)
         writer = stores.create(folder, plan.spec)
         return extraction.extract_together(
             plan,
-            hands,
+            device_workers,
             writer,
             "zarr",
             **options,  # type: ignore[arg-type]
@@ -162,7 +162,7 @@ def test_nothing_is_left_behind_by_processes_that_are_killed(corpus: Corpus, tmp
             corpus,
             folder,
             partial(load, pause=0.05),
-            meddle=lambda hands: victims.append(hands[1].process.pid or 0),
+            meddle=lambda device_workers: victims.append(device_workers[1].process.pid or 0),
             seal_every=0.0,
             progress=kill,
         )
@@ -247,11 +247,11 @@ def test_what_cannot_be_loaded_is_said_as_it_is(corpus: Corpus, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_a_process_whose_leader_is_gone_ends(corpus: Corpus, tmp_path: Path) -> None:
-    def leave(hands: Sequence[extraction.Hand]) -> None:
-        for hand in hands:
-            hand.connection.close()
-            hand.process.join(20)
-            assert hand.process.exitcode == 0
+    def leave(device_workers: Sequence[extraction.DeviceWorker]) -> None:
+        for device_worker in device_workers:
+            device_worker.connection.close()
+            device_worker.process.join(20)
+            assert device_worker.process.exitcode == 0
         raise SercacheError("left")
 
     with pytest.raises(SercacheError, match="left"):

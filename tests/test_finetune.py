@@ -18,7 +18,7 @@ from encoder_helpers import noise, save, tiny_model
 from safetensors.torch import load_file
 
 from sercache import encoders
-from sercache.encoders.hf_speech._tail import Tail
+from sercache.encoders.hf_speech._tail import SpeechTail
 from sercache.errors import RecipeError
 from sercache.heads import attention_blocks, mlp, speaker_id, speaker_specific, superb
 from sercache.recipe import Setup, inputs
@@ -212,7 +212,7 @@ def stock_states(model: Any, wave: np.ndarray, blocks: tuple[int, ...]) -> tuple
 def test_outputs_from_the_cache_are_those_from_audio() -> None:
     model = tiny_model("wav2vec2-base")
     view = conv_view(model, WAVES)
-    head_class = finetuned(superb.Head, [Tail(model, "conv", ["2", "3"])], [True])
+    head_class = finetuned(superb.Head, [SpeechTail(model, "conv", ["2", "3"])], [True])
     head = build(head_class, view, 4, seed=0).eval()
     from_cache = predict(head, view)
     for k, wave in enumerate(WAVES):
@@ -235,7 +235,7 @@ def test_outputs_of_two_encoders_from_the_cache_are_those_from_audio(trained: tu
     for model, is_trained in zip(models, trained, strict=True):
         frozen = [stock_states(model, wave, (3,))[0][0].numpy() for wave in WAVES]
         views.append(conv_view(model, WAVES) if is_trained else ArrayView(frozen, np.array([0, 1, 0])))
-        tails.append(Tail(model, "conv", ["3"]) if is_trained else None)
+        tails.append(SpeechTail(model, "conv", ["3"]) if is_trained else None)
     view = Spoken(tuple(views))
     options = {"second_input": "frames", "configuration": "all-fine-tuned", "speakers": 2}
     head = build(finetuned(speaker_specific.Head, tails, [True, True]), view, 4, seed=0, **options).eval()
@@ -261,7 +261,7 @@ def test_outputs_of_two_encoders_from_the_cache_are_those_from_audio(trained: tu
 def test_each_input_starts_from_the_blocks_of_its_own_part() -> None:
     models = tiny_model("wav2vec2-base"), tiny_model("hubert-base")
     view = SideBySide(tuple(conv_view(model, WAVES) for model in models))
-    tails = [Tail(model, "conv", ["3"]) for model in models]
+    tails = [SpeechTail(model, "conv", ["3"]) for model in models]
     options = {"second_input": "frames", "configuration": "all-fine-tuned", "blocks": 2, "speakers": 2}
     head = build(finetuned(speaker_specific.Head, tails, [True, True]), view, 4, seed=0, **options)
     parts = (attention_blocks.Head, {"blocks": 2}), (speaker_id.Head, {})

@@ -11,9 +11,9 @@ import torch
 
 from sercache import catalog, encoders
 from sercache.errors import UnknownNameError
-from sercache.papers import Cell, ErrorRate, Latency, Row, Score, Table, scores, trials
+from sercache.papers import Cell, ErrorRate, Latency, PaperRow, PaperTable, TrialScore, scores, trials
 from sercache.protocols import DEVS, PROTOCOLS
-from sercache.published.trial import Plan, plan
+from sercache.published.trial import TrialPlan, plan
 from sercache.recipe import Setup, inputs
 from sercache.reproduction.paper import find_paper
 
@@ -21,24 +21,24 @@ PAPERS = catalog.names("sercache.papers")
 ALL = [(paper, key) for paper in PAPERS for key in catalog.load("sercache.papers", paper).TABLES]
 
 
-def table_of(paper: str, key: str) -> Table:
-    found: Table = catalog.load("sercache.papers", paper).TABLES[key]
+def table_of(paper: str, key: str) -> PaperTable:
+    found: PaperTable = catalog.load("sercache.papers", paper).TABLES[key]
     return found
 
 
-def plans_of(table: Table) -> Iterator[Plan]:
+def plans_of(table: PaperTable) -> Iterator[TrialPlan]:
     for trial in trials(table):
-        made: Plan | None = plan(trial)
+        made: TrialPlan | None = plan(trial)
         for each in (made, made.start, made.speaker) if made else ():
             if each is not None:
                 yield each
 
 
-def row(paper: str, key: str, name: str) -> Row:
+def row(paper: str, key: str, name: str) -> PaperRow:
     return next(row for row in table_of(paper, key).rows if row.name == name)
 
 
-def printed(row: Row, *columns: str) -> list[float]:
+def printed(row: PaperRow, *columns: str) -> list[float]:
     return [cell.printed.mean for c in columns or row.cells if (cell := row.cells[c]).printed]
 
 
@@ -82,7 +82,7 @@ def test_tables_are_well_formed(paper: str, key: str) -> None:
             assert -0.1 < number.mean < 4
 
 
-def check_options(made: Plan) -> None:
+def check_options(made: TrialPlan) -> None:
     """The head takes its options; built once for each, without memory."""
     key = repr((made.trial.head, made.trial.options))
     if key in BUILT:
@@ -250,7 +250,7 @@ def test_other_sources_than_trials_are_complete() -> None:
     times = [c.ours for each in table_of("park2023", "table7").rows for c in each.cells.values()]
     assert all(isinstance(each, Latency) for each in times)
     assert isinstance(
-        next(iter(row("pepino2021", "issa", "RAVDESS: Dense, all layers").cells.values())).ours, Score
+        next(iter(row("pepino2021", "issa", "RAVDESS: Dense, all layers").cells.values())).ours, TrialScore
     )
 
 

@@ -14,7 +14,7 @@ from paper_world import give_voices
 from sercache import settings
 from sercache.heads import linear
 from sercache.papers import Trial
-from sercache.published.trial import Plan, plan
+from sercache.published.trial import TrialPlan, plan
 from sercache.report import runs
 from sercache.report.record import Report
 from sercache.reproduction.kept import find, is_done
@@ -37,14 +37,14 @@ TRIAL = Trial(
 
 
 @pytest.fixture
-def plan_of(own_settings: Path, few_draws: None, monkeypatch: pytest.MonkeyPatch) -> Plan:
+def plan_of(own_settings: Path, few_draws: None, monkeypatch: pytest.MonkeyPatch) -> TrialPlan:
     monkeypatch.setattr("sercache.reproduction.trials.draw", lambda report, folder: None)
     monkeypatch.setattr("sercache.experiment.test_on.draw", lambda report, folder: None)
     return plan(TRIAL, seeds=1)
 
 
 @pytest.fixture
-def place_of(own_settings: Path, plan_of: Plan) -> Callable[[], Place]:
+def place_of(own_settings: Path, plan_of: TrialPlan) -> Callable[[], Place]:
     """A fresh place, as each call of the command has one, with the corpora below it."""
     roots = {name: str(TREES[name](own_settings / name)) for name in ("emodb", "aesdd")}
     give_voices(own_settings)
@@ -67,7 +67,7 @@ def weights(report: Report) -> list[str]:
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_finished_trial_is_taken_while_it_is_the_same_experiment(
-    plan_of: Plan, place_of: Callable[[], Place], monkeypatch: pytest.MonkeyPatch
+    plan_of: TrialPlan, place_of: Callable[[], Place], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = place_of()
     first = obtain(plan_of, place)
@@ -95,7 +95,7 @@ def test_a_finished_trial_is_taken_while_it_is_the_same_experiment(
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_a_corpus_that_is_complete_now_is_another(plan_of: Plan, place_of: Callable[[], Place]) -> None:
+def test_a_corpus_that_is_complete_now_is_another(plan_of: TrialPlan, place_of: Callable[[], Place]) -> None:
     place = place_of()
     wavs = sorted(Path(place.known.roots["emodb"]).glob("wav/0*W*.wav"))
     aside = wavs[0].read_bytes()
@@ -115,7 +115,7 @@ def test_a_corpus_that_is_complete_now_is_another(plan_of: Plan, place_of: Calla
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_what_is_not_at_hand_is_compared_by_code_and_settings_alone(
-    plan_of: Plan, place_of: Callable[..., Place], monkeypatch: pytest.MonkeyPatch, own_settings: Path
+    plan_of: TrialPlan, place_of: Callable[..., Place], monkeypatch: pytest.MonkeyPatch, own_settings: Path
 ) -> None:
     first = obtain(plan_of, place_of())
     (own_settings / "cache").rename(own_settings / "away")
@@ -130,7 +130,9 @@ def test_what_is_not_at_hand_is_compared_by_code_and_settings_alone(
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_a_trial_of_before_experiments_is_not_taken(plan_of: Plan, place_of: Callable[[], Place]) -> None:
+def test_a_trial_of_before_experiments_is_not_taken(
+    plan_of: TrialPlan, place_of: Callable[[], Place]
+) -> None:
     place = place_of()
     obtain(plan_of, place)
     path = place.folder / plan_of.name / "report.json"
@@ -143,7 +145,7 @@ def test_a_trial_of_before_experiments_is_not_taken(plan_of: Plan, place_of: Cal
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_kept_heads_are_tested_again_where_the_other_corpus_has_changed(
-    plan_of: Plan, place_of: Callable[[], Place]
+    plan_of: TrialPlan, place_of: Callable[[], Place]
 ) -> None:
     place = place_of()
     wavs = sorted(Path(place.known.roots["aesdd"]).rglob("anger/a*.wav"))

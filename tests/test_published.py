@@ -14,20 +14,19 @@ from sercache.evaluation.published import Difference, differences, fewer_updates
 from sercache.experiment.outcome import compared, printed, shown
 from sercache.experiment.served import served
 from sercache.heads import layer_attention, linear, superb
-from sercache.papers import Score, Trial
+from sercache.papers import Trial, TrialScore
 from sercache.published.compare import other_corpus, other_system, printed_beside
 from sercache.published.head import published_of
-from sercache.published.trial import Plan, plan
+from sercache.published.trial import TrialPlan, plan
 from sercache.recipe import Setup, inputs
 from sercache.report.comparison import Compared, ComparedRow, comparison
-from sercache.report.record import Elsewhere, Report, Run, StartRecord
-from sercache.report.record import Score as Found
+from sercache.report.record import Elsewhere, Report, Run, Score, StartRecord
 from sercache.report.render import Reference
 from sercache.reproduction import reproduce
 from sercache.reproduction.kept import Kept
 from sercache.reproduction.material import Place
-from sercache.reproduction.paper import Found as Results
 from sercache.reproduction.paper import ReproduceOptions
+from sercache.reproduction.paper import TableProgress as Results
 
 WAVLM = {
     "encoder": "wavlm-large",
@@ -179,7 +178,7 @@ def test_other_heads_encoders_and_corpora_have_no_printed_number() -> None:
 def test_speech_alone_is_not_the_paper_s_ravdess() -> None:
     module = catalog.load("sercache.papers", "pepino2021")
     cell = module.TABLES["table1"].rows[0].cells["RAVDESS"]
-    assert isinstance(cell.ours, Score)
+    assert isinstance(cell.ours, TrialScore)
     meant = plan(cell.ours.trial)
     about = {**make_report().corpus, "name": "ravdess", "task": "7class", "n_utterances": 1440}
     report = make_report(
@@ -202,10 +201,10 @@ BERT = {
 BANK = {"encoder": "kaldi-fbank", "identity": {"source": "kaldi-fbank"}, "clip": "none"}
 
 
-def pair(name: str, second: dict[str, Any], **changes: Any) -> tuple[Plan, Report]:
+def pair(name: str, second: dict[str, Any], **changes: Any) -> tuple[TrialPlan, Report]:
     """A row of two inputs as the paper had it, and a report of it with these features of the second input."""
     score = next(row for row in CHEN.TABLES["table2"].rows if row.name == name).cells["IEM"].ours
-    assert isinstance(score, Score)
+    assert isinstance(score, TrialScore)
     meant = plan(score.trial)
     beside = [{"spec": second, "states": ["final"]}]
     features = {"spec": BLOCK, "states": ["6"], "beside": beside}
@@ -215,7 +214,7 @@ def pair(name: str, second: dict[str, Any], **changes: Any) -> tuple[Plan, Repor
     return meant, make_report(**{**values, **changes})
 
 
-def texts(meant: Plan, report: Report) -> list[str]:
+def texts(meant: TrialPlan, report: Report) -> list[str]:
     return [each.text for each in other_system(meant, report, CHEN.UTTERANCES)]
 
 
@@ -276,7 +275,7 @@ def test_a_corpus_that_is_tested_on_may_be_what_differs() -> None:
 
 def test_a_corpus_that_is_added_may_be_what_differs() -> None:
     cell = catalog.load("sercache.papers", "ioannides2023").TABLES["table2"].rows[-1].cells["ACC"]
-    assert isinstance(cell.ours, Score)
+    assert isinstance(cell.ours, TrialScore)
     meant = plan(cell.ours.trial)
     part = {"name": "esd", "task": "4class", "n_utterances": 90, "warnings": ["90 of 17500"]}
     found = other_system(meant, exact(also_trained=(part,)), {})
@@ -299,7 +298,7 @@ def test_a_trial_that_comes_before_may_be_what_differs(
     own_settings: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cell = catalog.load("sercache.papers", "park2023").TABLES["table4"].rows[-1].cells["WA"]
-    assert isinstance(cell.ours, Score)
+    assert isinstance(cell.ours, TrialScore)
     meant = plan(cell.ours.trial)
     assert meant.speaker is not None
     about = {**make_report().corpus, "name": "voxceleb1", "task": meant.speaker.setup.task or "speaker"}
@@ -321,9 +320,9 @@ def test_a_warning_of_the_corpus_tells_another_part_where_the_paper_gives_no_cou
 
 def test_a_paper_s_table_has_no_verdict_where_a_trial_is_another_system() -> None:
     cell = Compared(
-        Reference(57.0, 2.4), Found(54.9, 2.2, 5), (Difference("corpus", "1440 instead of 2452"),)
+        Reference(57.0, 2.4), Score(54.9, 2.2, 5), (Difference("corpus", "1440 instead of 2452"),)
     )
-    same = Compared(Reference(57.0, 2.4), Found(54.9, 2.2, 5))
+    same = Compared(Reference(57.0, 2.4), Score(54.9, 2.2, 5))
     table = comparison("Table 1", ("UA",), [ComparedRow("a", {"UA": cell}), ComparedRow("b", {"UA": same})])
     lines = table.text.splitlines()
     assert any("no verdict: corpus" in line for line in lines)

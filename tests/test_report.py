@@ -17,7 +17,7 @@ from make_report import Printed, make_report
 from sercache.errors import DiskSpaceError, MissingExtraError, SettingsError
 from sercache.report import page, plots, runs, tables
 from sercache.report.record import Interval, Report, Score, Summary, score
-from sercache.report.render import Difference, Reference, Table, show
+from sercache.report.render import Reference, ReportTable, SignedDifference, show
 from sercache.report.side_by_side import runs_tables
 
 
@@ -138,12 +138,12 @@ def test_cells_as_text() -> None:
     assert show(Reference(0.5, 0.1)) == "0.5000 ± 0.1000"
     assert show(Interval(0.1, 0.25, 10, "speakers")) == "0.100 to 0.250 (10 speakers)"
     assert show(Interval(None, None, 1, "speakers")) == "– (1 speaker)"
-    assert (show(Difference(0.01)), show(Difference(-0.5))) == ("+0.0100", "-0.5000")
+    assert (show(SignedDifference(0.01)), show(SignedDifference(-0.5))) == ("+0.0100", "-0.5000")
     assert (show(None), show(3), show(0.25), show("x")) == ("–", "3", "0.2500", "x")
 
 
 def test_text_columns_are_aligned_also_in_chinese() -> None:
-    table = Table("t", ("name", "n"), (("四五", 3), ("abc", None), ("x", 1234)))
+    table = ReportTable("t", ("name", "n"), (("四五", 3), ("abc", None), ("x", 1234)))
     assert table.text.splitlines()[2:] == [
         "name     n",
         "----  ----",
@@ -154,7 +154,7 @@ def test_text_columns_are_aligned_also_in_chinese() -> None:
 
 
 def test_markup_is_escaped() -> None:
-    table = Table("50 % of _all_", ("a|b", "c"), (("x|y", "1 & {2}"),), ("100 % $x$",))
+    table = ReportTable("50 % of _all_", ("a|b", "c"), (("x|y", "1 & {2}"),), ("100 % $x$",))
     markdown = table.render("markdown").splitlines()
     assert markdown[2] == r"| a\|b | c |"
     assert markdown[4] == r"| x\|y | 1 & {2} |"
@@ -167,9 +167,10 @@ def test_markup_is_escaped() -> None:
 def test_csv_holds_plain_numbers() -> None:
     intervals = (Interval(0.4, 0.6, 8, "speakers"), Interval(None, None, 4, "folds"))
     cells = [
-        (Score(0.5, 0.1, 3), each, Difference(-0.25), Reference(0.75, None)) for each in (*intervals, None)
+        (Score(0.5, 0.1, 3), each, SignedDifference(-0.25), Reference(0.75, None))
+        for each in (*intervals, None)
     ]
-    table = Table("t", ("a", "b", "c", "d"), (*cells, (None,) * 4), ("a note",))
+    table = ReportTable("t", ("a", "b", "c", "d"), (*cells, (None,) * 4), ("a note",))
     assert rows_of(table.render("csv")) == [
         ["a", "a std", "a n", "b low", "b high", "b n", "b units", "c", "d", "d std"],
         ["0.5", "0.1", "3", "0.4", "0.6", "8", "speakers", "-0.25", "0.75", ""],

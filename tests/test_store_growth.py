@@ -19,7 +19,7 @@ from sercache import stores
 from sercache.errors import StoreError
 from sercache.stores import checkpoints, commits, durable, hdf5, ledger, zarr_metadata
 from sercache.stores.columns import Checksums, Texts, hash_ids
-from sercache.stores.runs import Run, merge
+from sercache.stores.runs import HashRun, merge
 
 SPEC = make_spec()
 
@@ -308,7 +308,9 @@ def test_packed_checksums_are_the_checksums(rows: list[list[int]]) -> None:
 
 @given(st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=4), max_size=6))
 def test_runs_find_what_was_put_in(commits_: list[list[str]]) -> None:
-    runs = [Run.of(hash_ids(ids), number) for number, ids in enumerate(commits_)] or [Run.of(hash_ids([]), 0)]
+    runs = [HashRun.of(hash_ids(ids), number) for number, ids in enumerate(commits_)] or [
+        HashRun.of(hash_ids([]), 0)
+    ]
     merged = merge(runs)
     everything = {id for ids in commits_ for id in ids}
     assert merged.holds(hash_ids("abcdefghx")).tolist() == [id in everything for id in "abcdefghx"]

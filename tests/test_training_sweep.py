@@ -15,7 +15,7 @@ from make_report import make_report
 from sercache.datasets import Corpus, emodb
 from sercache.errors import ProtocolError, SettingsError
 from sercache.experiment import sweep
-from sercache.experiment.starting import Start
+from sercache.experiment.starting import InitialWeights
 from sercache.protocols import Fold
 from sercache.report import runs as run_folders
 from sercache.report.record import StartRecord
@@ -177,9 +177,9 @@ def corpus_called(name: str) -> Corpus:
 
 def test_what_initial_weights_have_seen_is_remembered() -> None:
     oldest = make_report(corpus={"name": "esd"}, also_trained=({"name": "mesd"},))
-    first = Start({"": Path("runs/first")}, {"": oldest}, corpus_called("emodb")).recorded()
+    first = InitialWeights({"": Path("runs/first")}, {"": oldest}, corpus_called("emodb")).recorded()
     assert list(map(str, first)) == ["initial weights from first (superb on esd)"]
-    second = Start(
+    second = InitialWeights(
         {"emotion": Path("second")}, {"emotion": make_report(started_from=first)}, corpus_called("emodb")
     )
     [record] = second.recorded()
@@ -193,7 +193,9 @@ def test_initial_weights_that_may_know_the_test_part_are_refused() -> None:
         ("emodb", (), "held out other utterances of emodb in fold speaker 1"),
         ("esd", (StartRecord("", "oldest", "superb", ("esd",)),), "has seen esd beside emodb"),
     ):
-        earlier = Start({"": Path("first")}, {"": make_report(started_from=started)}, corpus_called(corpus))
+        earlier = InitialWeights(
+            {"": Path("first")}, {"": make_report(started_from=started)}, corpus_called(corpus)
+        )
         with pytest.raises(ProtocolError, match=message):
             earlier(fold, 0)
 

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from sercache.audio._layout import Layout, layout
+from sercache.audio._layout import FileLayout, layout
 from sercache.audio._mix import LOUDEST, QUIET, Mix
 from sercache.audio._records import REMARKS, AudioInfo, Remark, Tell, counted
 from sercache.errors import AudioError
 
 if TYPE_CHECKING:
-    from sercache.audio._stream import Opened
+    from sercache.audio._stream import StreamHeaders
 
 Result = TypeVar("Result")
 
@@ -148,13 +148,13 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 @lru_cache(1024)
-def _layout(path: Path, stamp: tuple[int, int]) -> Layout:
+def _layout(path: Path, stamp: tuple[int, int]) -> FileLayout:
     """The layout of a file, which many segments may lie in."""
     return layout(path)
 
 
 @lru_cache(1024)
-def _measured(path: Path, found: Layout, stamp: tuple[int, int]) -> tuple[Opened, int]:
+def _measured(path: Path, found: FileLayout, stamp: tuple[int, int]) -> tuple[StreamHeaders, int]:
     """Headers and length of a file, which many segments may lie in."""
     from sercache.audio import _stream
 
@@ -163,7 +163,7 @@ def _measured(path: Path, found: Layout, stamp: tuple[int, int]) -> tuple[Opened
 
 
 def _decoded(
-    path: Path, found: Layout, rate: int, start: float | None, end: float | None
+    path: Path, found: FileLayout, rate: int, start: float | None, end: float | None
 ) -> tuple[np.ndarray, list[Remark]]:
     """The wave, and what is to be known of it."""
     from sercache.audio import _stream
@@ -184,7 +184,9 @@ def _decoded(
     return wave, [*file.remarks, *remarks]
 
 
-def _mixed(file: Opened, first: int, last: int | None, rate: int) -> tuple[np.ndarray, int, list[Remark]]:
+def _mixed(
+    file: StreamHeaders, first: int, last: int | None, rate: int
+) -> tuple[np.ndarray, int, list[Remark]]:
     """A stretch at ``rate`` Hz, its samples at its own rate, and remarks on them. Raises AudioError."""
     from sercache.audio import _stream
 
@@ -219,7 +221,7 @@ def _resampled(waves: Iterator[np.ndarray], own_rate: int, rate: int) -> np.ndar
 
 
 @lru_cache(1024)
-def _said(path: Path, found: Layout, stamp: tuple[int, int]) -> tuple[str, ...]:
+def _said(path: Path, found: FileLayout, stamp: tuple[int, int]) -> tuple[str, ...]:
     """What the decoder says of a file that is read from front to back."""
     from sercache.audio import _overheard, _stream
 
@@ -231,7 +233,7 @@ def _said(path: Path, found: Layout, stamp: tuple[int, int]) -> tuple[str, ...]:
 
 
 def _heard(
-    path: Path, found: Layout, work: Callable[[], Result], *, is_cut: bool = False
+    path: Path, found: FileLayout, work: Callable[[], Result], *, is_cut: bool = False
 ) -> tuple[Result, list[Remark]]:
     """What ``work`` gives on a file, and what its decoder said of it. Raises AudioError where that is damage.
 

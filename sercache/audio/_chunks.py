@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from sercache.audio._layout import Layout, Part
+from sercache.audio._layout import FileLayout, FilePart
 from sercache.audio._records import Remark
 from sercache.errors import AudioError
 
@@ -51,7 +51,7 @@ KINDS = {
 """By the first four bytes of a file."""
 
 
-def layout(path: Path, file: BinaryIO, size: int, kind: Kind) -> Layout:
+def layout(path: Path, file: BinaryIO, size: int, kind: Kind) -> FileLayout:
     """The file as it is, or with a mended header where that counts no samples though there are some.
 
     Raises AudioError where another recording begins behind the samples that the header counts.
@@ -68,14 +68,14 @@ def layout(path: Path, file: BinaryIO, size: int, kind: Kind) -> Layout:
         end = at + length + (length % 2 if kind.is_padded else 0)
     rest = size - end
     if data is None or rest <= 0:
-        return Layout(speaks=is_mpeg)
+        return FileLayout(speaks=is_mpeg)
     at, length = data
     if kind.is_wav and not length:
         text = f"its header was never finished (0 bytes of samples); all {size - at} bytes behind it are read"
-        part = Part(at, size, _mended(file, kind, at, size))
-        return Layout((part,), (Remark("unfinished", text),), is_mpeg)
+        part = FilePart(at, size, _mended(file, kind, at, size))
+        return FileLayout((part,), (Remark("unfinished", text),), is_mpeg)
     if rest <= _FOREIGN or not length:
-        return Layout(speaks=is_mpeg)
+        return FileLayout(speaks=is_mpeg)
     again = _again(file, kind, kind.first + 1)
     if again is not None:
         raise AudioError(f"{path}: another recording begins at byte {again}; split them", "unreadable")
@@ -83,7 +83,7 @@ def layout(path: Path, file: BinaryIO, size: int, kind: Kind) -> Layout:
         f"its header counts {length} bytes of samples; {rest} bytes behind them are not read (if they are sound, "
         "the recording was interrupted: `sox --ignore-length` writes it anew)"
     )
-    return Layout(remarks=(Remark("trailing", text),), speaks=is_mpeg)
+    return FileLayout(remarks=(Remark("trailing", text),), speaks=is_mpeg)
 
 
 def _mended(file: BinaryIO, kind: Kind, at: int, size: int) -> bytes:

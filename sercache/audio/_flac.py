@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
-from sercache.audio._layout import Layout, Part
+from sercache.audio._layout import FileLayout, FilePart
 from sercache.audio._records import Remark
 from sercache.errors import AudioError
 
@@ -20,7 +20,7 @@ _TAIL = 2**17
 """Bytes at a stream's end in which its last frame begins; larger than any but extreme frames."""
 
 
-def layout(path: Path, file: BinaryIO, start: int, size: int) -> Layout:
+def layout(path: Path, file: BinaryIO, start: int, size: int) -> FileLayout:
     """The streams of a file, one after another, with the number of samples that their frames count.
 
     Raises AudioError where the last frame that is there lies before the end that the header states.
@@ -34,8 +34,8 @@ def layout(path: Path, file: BinaryIO, start: int, size: int) -> Layout:
     if len(parts) > 1:
         remarks.append(Remark("joined", f"{len(parts)} FLAC streams in one file, read one after another"))
     elif not parts[0].head and start == 0:
-        return Layout(remarks=tuple(remarks))
-    return Layout(tuple(parts), tuple(remarks))
+        return FileLayout(remarks=tuple(remarks))
+    return FileLayout(tuple(parts), tuple(remarks))
 
 
 def _starts(file: BinaryIO, start: int, size: int) -> list[int]:
@@ -57,9 +57,9 @@ def _starts(file: BinaryIO, start: int, size: int) -> list[int]:
     return sorted(set(found))
 
 
-def _stream(path: Path, file: BinaryIO, begin: int, stop: int) -> tuple[Part, Remark | None]:
+def _stream(path: Path, file: BinaryIO, begin: int, stop: int) -> tuple[FilePart, Remark | None]:
     """The stream as it is, or with the right number of samples in its header."""
-    part = Part(begin, stop)
+    part = FilePart(begin, stop)
     file.seek(begin)
     head = bytearray(file.read(_HEADER))
     if len(head) < _HEADER or head[4] & 127:
@@ -80,7 +80,7 @@ def _stream(path: Path, file: BinaryIO, begin: int, stop: int) -> tuple[Part, Re
     head[22:26] = (held & 0xFFFFFFFF).to_bytes(4, "big")
     text = f"its header says {declared / rate:.2f} s, its frames hold {held / rate:.2f} s, which are read"
     # 0 is what a writer to a pipe leaves: unknown, and no fault.
-    return Part(begin + _HEADER, stop, bytes(head)), Remark("header", text) if declared else None
+    return FilePart(begin + _HEADER, stop, bytes(head)), Remark("header", text) if declared else None
 
 
 def _last_sample(tail: bytes, block: int, declared: int) -> int:

@@ -15,7 +15,7 @@ from sercache.audio._records import Remark
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FilePart:
     """Bytes ``start`` to ``stop`` - 1 of a file, with ``head`` before them where a header had to be mended."""
 
     start: int
@@ -24,10 +24,10 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class FileLayout:
     """The recordings of a file; no parts: libsndfile reads the file as it is."""
 
-    parts: tuple[Part, ...] = ()
+    parts: tuple[FilePart, ...] = ()
     remarks: tuple[Remark, ...] = ()
     speaks: bool = False
     """Its decoder writes to the standard streams of C: libmpg123 does, and libsndfile of SDS."""
@@ -35,7 +35,7 @@ class Layout:
     """Its frames of MPEG audio were counted."""
 
 
-def layout(path: Path) -> Layout:
+def layout(path: Path) -> FileLayout:
     """What a file consists of. Raises AudioError where it is cut short or damaged, OSError as reading does."""
     from sercache.audio import _chunks, _flac, _mpeg, _ogg
 
@@ -52,7 +52,7 @@ def layout(path: Path) -> Layout:
             return _flac.layout(path, file, at, size)
         if _mpeg.begins(magic) or path.suffix.lower() in _mpeg.SUFFIXES:
             return _mpeg.layout(path, file, at, size)
-        return Layout(speaks=True)  # libsndfile may take it for MPEG audio all the same
+        return FileLayout(speaks=True)  # libsndfile may take it for MPEG audio all the same
 
 
 def _behind_id3(file: BinaryIO, size: int) -> int:
@@ -78,7 +78,7 @@ def id3_bytes(head: bytes) -> int:
 class Spliced(io.RawIOBase):
     """A part of a file as a file of its own, for libsndfile's virtual input."""
 
-    def __init__(self, path: Path, part: Part) -> None:
+    def __init__(self, path: Path, part: FilePart) -> None:
         self._file = path.open("rb")
         self._part = part
         self._size = len(part.head) + part.stop - part.start

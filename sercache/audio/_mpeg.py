@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from sercache.audio._layout import Layout, Part, id3_bytes
+from sercache.audio._layout import FileLayout, FilePart, id3_bytes
 from sercache.audio._records import Remark
 from sercache.errors import AudioError
 
@@ -95,7 +95,7 @@ def frame(head: bytes) -> _Frame | None:
     return _Frame((version, layer, rate_bits), n_bytes, n_samples, rate, side)
 
 
-def layout(path: Path, file: BinaryIO, start: int, size: int) -> Layout:
+def layout(path: Path, file: BinaryIO, start: int, size: int) -> FileLayout:
     """The recordings of a file, each with a header that states how many frames it has.
 
     Raises AudioError where frames are missing or bytes between them are none.
@@ -104,7 +104,7 @@ def layout(path: Path, file: BinaryIO, start: int, size: int) -> Layout:
     data = file.read(size - start)
     at = _first(data)
     if at is None:
-        return Layout(speaks=True)
+        return FileLayout(speaks=True)
     links = _links(path, data, at)
     remarks = []
     if at:
@@ -120,8 +120,8 @@ def layout(path: Path, file: BinaryIO, start: int, size: int) -> Layout:
     if len(parts) > 1:
         remarks.append(Remark("joined", f"{len(parts)} MPEG streams in one file, read one after another"))
     elif not parts[0].head:
-        return Layout(remarks=tuple(remarks), speaks=True, is_counted=True)
-    return Layout(tuple(parts), tuple(remarks), speaks=True, is_counted=True)
+        return FileLayout(remarks=tuple(remarks), speaks=True, is_counted=True)
+    return FileLayout(tuple(parts), tuple(remarks), speaks=True, is_counted=True)
 
 
 def _first(data: bytes) -> int | None:
@@ -202,15 +202,15 @@ def _behind_tags(path: Path, data: bytes, at: int) -> tuple[int, bool]:
     )
 
 
-def _mended(path: Path, data: bytes, link: _Link, start: int) -> tuple[Part, Remark | None]:
+def _mended(path: Path, data: bytes, link: _Link, start: int) -> tuple[FilePart, Remark | None]:
     """The recording as a part, with a head that states its frames where its own does not."""
     first = link.first
     held = link.n_frames * first.n_samples / first.rate
-    part = Part(start + link.start, start + link.stop)
+    part = FilePart(start + link.start, start + link.stop)
     declared = link.info.n_frames if link.info else None
     if link.info is None or declared is None:
         behind = link.start + (first.n_bytes if link.info else 0)
-        return Part(start + behind, part.stop, _own_info(data[behind : behind + 4], link.n_frames)), None
+        return FilePart(start + behind, part.stop, _own_info(data[behind : behind + 4], link.n_frames)), None
     stated = declared * first.n_samples / first.rate
     if declared == link.n_frames:
         return part, None
@@ -221,7 +221,7 @@ def _mended(path: Path, data: bytes, link: _Link, start: int) -> tuple[Part, Rem
     head = bytearray(data[link.start : link.start + first.n_bytes])
     head[link.info.mark + 8 : link.info.mark + 12] = link.n_frames.to_bytes(4, "big")
     text = f"its header says {stated:.2f} s, its frames hold {held:.2f} s, which are read"
-    return Part(part.start + len(head), part.stop, bytes(head)), Remark("header", text)
+    return FilePart(part.start + len(head), part.stop, bytes(head)), Remark("header", text)
 
 
 def _own_info(header: bytes, n_frames: int) -> bytes:

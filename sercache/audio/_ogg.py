@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-from sercache.audio._layout import Layout, Part
+from sercache.audio._layout import FileLayout, FilePart
 from sercache.audio._records import Remark
 from sercache.errors import AudioError
 
@@ -21,7 +21,7 @@ _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _WINDOW = 2**16
 
 
-def layout(path: Path, file: BinaryIO, start: int, size: int) -> Layout:
+def layout(path: Path, file: BinaryIO, start: int, size: int) -> FileLayout:
     """The streams of a file, one after another.
 
     Raises AudioError where a page is cut short, missing, or fails its checksum.
@@ -58,9 +58,9 @@ def layout(path: Path, file: BinaryIO, start: int, size: int) -> Layout:
     if len(links) > 1:
         remarks.append(Remark("joined", f"{len(links)} Ogg streams in one file, read one after another"))
     elif start == 0 and at == size:
-        return Layout(remarks=tuple(remarks))
-    parts = [Part(a, b) for a, b in zip(links, [*links[1:], at], strict=True)]
-    return Layout(tuple(parts), tuple(remarks))
+        return FileLayout(remarks=tuple(remarks))
+    parts = [FilePart(a, b) for a, b in zip(links, [*links[1:], at], strict=True)]
+    return FileLayout(tuple(parts), tuple(remarks))
 
 
 def _page(path: Path, file: BinaryIO, at: int, size: int) -> tuple[int, int, int, int] | None:

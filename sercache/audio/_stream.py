@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 
 from sercache.audio import _stated
-from sercache.audio._layout import Layout, Part, Spliced
+from sercache.audio._layout import FileLayout, FilePart, Spliced
 from sercache.audio._records import Remark
 from sercache.errors import AudioError
 
@@ -49,11 +49,11 @@ class _Decoder(soundfile.SoundFile):
 
 
 @dataclass(frozen=True)
-class Opened:
+class StreamHeaders:
     """What the headers of a file say."""
 
     path: Path
-    parts: tuple[Part | None, ...]
+    parts: tuple[FilePart | None, ...]
     """None: the file as it is."""
     rate: int
     channels: int
@@ -70,7 +70,7 @@ class Opened:
 
 
 @contextmanager
-def opened(path: Path, found: Layout) -> Iterator[Opened]:
+def opened(path: Path, found: FileLayout) -> Iterator[StreamHeaders]:
     """The headers of a file, which is held open where it is a single recording.
 
     Raises AudioError where they cannot be used, and as soundfile does.
@@ -79,17 +79,17 @@ def opened(path: Path, found: Layout) -> Iterator[Opened]:
         yield _headers(path, found, held)
 
 
-def headers(path: Path, found: Layout) -> Opened:
+def headers(path: Path, found: FileLayout) -> StreamHeaders:
     """The headers of a file, as a record that outlives it. Raises as ``opened``."""
     with opened(path, found) as file:
         return replace(file, decoder=None)
 
 
-def _headers(path: Path, found: Layout, held: ExitStack) -> Opened:
+def _headers(path: Path, found: FileLayout, held: ExitStack) -> StreamHeaders:
     size = path.stat().st_size
     # SoundFile guesses from this name, whatever the file holds, that it has no header.
-    as_it_is = Part(0, size) if path.suffix.lower() == ".raw" else None
-    parts: tuple[Part | None, ...] = found.parts or (as_it_is,)
+    as_it_is = FilePart(0, size) if path.suffix.lower() == ".raw" else None
+    parts: tuple[FilePart | None, ...] = found.parts or (as_it_is,)
     shapes, stated = set(), []
     remarks = list(found.remarks)
     decoder = None
@@ -119,10 +119,10 @@ def _headers(path: Path, found: Layout, held: ExitStack) -> Opened:
     if not any(n is None or n > 0 for n in stated):
         raise AudioError(f"{path}: holds no samples{_stated.behind(size)}", "unreadable")
     first = decoder if len(parts) == 1 else None
-    return Opened(path, parts, rate, channels, tuple(stated), tuple(remarks), first)
+    return StreamHeaders(path, parts, rate, channels, tuple(stated), tuple(remarks), first)
 
 
-def length(file: Opened) -> int:
+def length(file: StreamHeaders) -> int:
     """Samples per channel: as stated where the bytes can hold them, else counted by decoding.
 
     Raises AudioError where there are fewer than stated, and where there are too many to count.
@@ -140,7 +140,7 @@ def length(file: Opened) -> int:
     return held
 
 
-def refuse_fewer(file: Opened, held: int) -> None:
+def refuse_fewer(file: StreamHeaders, held: int) -> None:
     """Raise AudioError where the whole file gave fewer samples than its header states, or none."""
     stated = file.n_stated
     if stated is not None and held < stated:
@@ -149,13 +149,13 @@ def refuse_fewer(file: Opened, held: int) -> None:
         raise AudioError(f"{file.path}: holds no samples", "unreadable")
 
 
-def short(file: Opened, held: int, expected: int) -> str:
+def short(file: StreamHeaders, held: int, expected: int) -> str:
     """What to say of a file that gave ``held`` of ``expected`` samples."""
     has, says = held / file.rate, expected / file.rate
     return f"{file.path}: holds {has:.2f} s where its header says {says:.2f} s; get a whole copy"
 
 
-def blocks(file: Opened, first: int, last: int | None) -> Iterator[np.ndarray]:
+def blocks(file: StreamHeaders, first: int, last: int | None) -> Iterator[np.ndarray]:
     """Samples ``first`` to ``last`` - 1 (None: to the end) as (n, channels) float32, a block at a time.
 
     Fewer come where the file ends before.
@@ -187,7 +187,7 @@ def blocks(file: Opened, first: int, last: int | None) -> Iterator[np.ndarray]:
 
 
 def _part(
-    source: Opened, part: Part | None, within: tuple[int, int | None], room: int
+    source: StreamHeaders, part: FilePart | None, within: tuple[int, int | None], room: int
 ) -> Iterator[np.ndarray]:
     """Blocks of one part, from a sample on and up to the one that its header states."""
     first, last = within
@@ -229,7 +229,7 @@ def _rest(file: _Decoder, room: int, left: int | None) -> Iterator[np.ndarray]:
 
 
 @contextmanager
-def _decoder(path: Path, part: Part | None) -> Iterator[_Decoder]:
+def _decoder(path: Path, part: FilePart | None) -> Iterator[_Decoder]:
     """A file, or a part of it, open in libsndfile."""
     if part is not None:
         with Spliced(path, part) as spliced, _Decoder(spliced) as file:

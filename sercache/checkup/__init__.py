@@ -15,7 +15,7 @@ from sercache.checkup._completeness import compare, counts, part
 from sercache.checkup._copies import same_audio, same_bytes
 from sercache.checkup._files import Examined, examine, odd_ones
 from sercache.checkup._parallel import spread
-from sercache.checkup._records import KINDS, Bin, CheckUp, Count, Finding, Sound
+from sercache.checkup._records import KINDS, AudioSummary, Bin, CheckUp, Count, Finding
 from sercache.datasets import Corpus, Utterance
 
 __all__ = ["KINDS", "Bin", "CheckUp", "Count", "Finding", "Sound", "check_up", "part"]
@@ -83,11 +83,11 @@ def _by_file(utterances: Iterable[Utterance]) -> list[list[Utterance]]:
     return list(files.values())
 
 
-def _sound(corpus: Corpus, examined: Sequence[Examined]) -> Sound:
+def _sound(corpus: Corpus, examined: Sequence[Examined]) -> AudioSummary:
     """Durations and formats of what could be read."""
     seconds = sorted(s.seconds for file in examined for s in file.stretches)
     whole = [file.info for file in examined if file.info is not None]
-    return Sound(
+    return AudioSummary(
         hours=sum(seconds) / 3600,
         hours_published=corpus.info.hours,
         shortest=seconds[0] if seconds else None,

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from sercache.checkup._records import Count, Finding, some
-from sercache.datasets import Check, Corpus, CorpusInfo, Published, check
+from sercache.datasets import Corpus, CorpusInfo, ListCheck, PublishedList, check
 from sercache.errors import CorpusError
 
 
@@ -37,7 +37,7 @@ def part(corpus: Corpus, task: str) -> Corpus:
     )
 
 
-def _lists(corpus: Corpus, task: str) -> tuple[Published, ...]:
+def _lists(corpus: Corpus, task: str) -> tuple[PublishedList, ...]:
     """The lists that are published of ``task``; else what the counts of the whole say of its labels."""
     info = corpus.info
     meant = info.setups.get(task, task)
@@ -47,7 +47,7 @@ def _lists(corpus: Corpus, task: str) -> tuple[Published, ...]:
         return exact
     label_map = corpus.label_map(task)
     labels = {raw: n for raw, n in known.items() if raw in label_map}
-    return (Published(sum(labels.values()), task, {"raw_label": labels}),)
+    return (PublishedList(sum(labels.values()), task, {"raw_label": labels}),)
 
 
 def _published_labels(info: CorpusInfo) -> Mapping[str, int]:
@@ -56,7 +56,7 @@ def _published_labels(info: CorpusInfo) -> Mapping[str, int]:
     return first or info.expected_counts
 
 
-def compare(corpus: Corpus) -> tuple[tuple[Check, ...], int | None, list[Finding]]:
+def compare(corpus: Corpus) -> tuple[tuple[ListCheck, ...], int | None, list[Finding]]:
     """Every comparison, the index of the one that counts, and the findings about completeness."""
     comparisons = check(corpus)
     reference = _reference(comparisons, len(corpus.utterances))
@@ -68,14 +68,14 @@ def compare(corpus: Corpus) -> tuple[tuple[Check, ...], int | None, list[Finding
     return comparisons, reference, findings + _speakers(corpus)
 
 
-def _reference(comparisons: Sequence[Check], n_utterances: int) -> int | None:
+def _reference(comparisons: Sequence[ListCheck], n_utterances: int) -> int | None:
     """Of the lists that cover all utterances the nearest in size; else the first, which is the whole."""
     covering = [k for k, each in enumerate(comparisons) if each.rows == n_utterances]
     default = 0 if comparisons else None
     return min(covering, key=lambda k: abs(comparisons[k].expected_rows - n_utterances), default=default)
 
 
-def _judged(corpus: Corpus, comparisons: Sequence[Check], reference: int) -> list[Finding]:
+def _judged(corpus: Corpus, comparisons: Sequence[ListCheck], reference: int) -> list[Finding]:
     """One finding where the list that counts differs, or one of the others although the whole is here."""
     judge = comparisons[reference]
     # Lists of other parts cannot match a part; those of the whole corpus must.
@@ -91,7 +91,7 @@ def _judged(corpus: Corpus, comparisons: Sequence[Check], reference: int) -> lis
     return []
 
 
-def _difference(corpus: Corpus, found: Check) -> str:
+def _difference(corpus: Corpus, found: ListCheck) -> str:
     of_task = f" of {found.task}" if found.task else ""
     missing = corpus.missing_classes(found.task or None)
     absent = [f"no utterance of {some(missing)}"] if missing else []
@@ -115,7 +115,7 @@ def _without_list(corpus: Corpus) -> list[Finding]:
     return [Finding("incomplete", f"label: {some(wrong)}")] if wrong else []
 
 
-def _own_warnings(corpus: Corpus, comparisons: Sequence[Check]) -> tuple[str, ...]:
+def _own_warnings(corpus: Corpus, comparisons: Sequence[ListCheck]) -> tuple[str, ...]:
     """The reader's warnings, less those that tell a comparison again."""
     retold = tuple(f"{c.rows} of {c.expected_rows} published utterances" for c in comparisons)
     return tuple(line for line in corpus.warnings if not line.startswith(retold))

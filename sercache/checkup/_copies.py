@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from sercache.checkup._files import Examined, Stretch, shown
+from sercache.checkup._files import AudibleUtterance, Examined, shown
 from sercache.checkup._parallel import spread
 from sercache.checkup._records import Finding, some
 
@@ -61,7 +61,7 @@ def _groups(items: Iterable[Item], key: Callable[[Item], Hashable]) -> list[list
     return [group for group in found.values() if len(group) > 1]
 
 
-def _place(stretch: Stretch, contents: dict[Path, Hashable]) -> Hashable:
+def _place(stretch: AudibleUtterance, contents: dict[Path, Hashable]) -> Hashable:
     """Bytes and times that an utterance is made of; a file that has no copy stands for its bytes."""
     utterance = stretch.utterance
     content = contents.get(utterance.path, utterance.path)
@@ -96,7 +96,7 @@ def _content(path: Path) -> Hashable:
         return hashlib.file_digest(file, "blake2b").digest()
 
 
-def _finding(group: Sequence[Stretch]) -> Finding:
+def _finding(group: Sequence[AudibleUtterance]) -> Finding:
     """Equal sound as a leak, where it lies on both sides of what folds keep apart, or as a duplicate."""
     utterances = sorted((s.utterance for s in group), key=lambda u: u.id)
     ids = tuple(u.id for u in utterances)

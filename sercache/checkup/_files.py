@@ -20,7 +20,7 @@ LONG = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class AudibleUtterance:
     """An utterance whose sound is there."""
 
     utterance: Utterance
@@ -38,7 +38,7 @@ class Examined:
     """Of all utterances that lie in it, whatever became of them."""
     info: AudioInfo | None
     """None: the header cannot be read."""
-    stretches: tuple[Stretch, ...] = ()
+    stretches: tuple[AudibleUtterance, ...] = ()
     findings: tuple[Finding, ...] = ()
 
 
@@ -55,7 +55,7 @@ def examine(utterances: Sequence[Utterance], root: Path, deep: bool) -> Examined
         info = audio.probe(path)
     except AudioError as fault:
         return Examined(path, ids, None, (), (_refused(fault, path, ids, root),))
-    stretches: list[Stretch] = []
+    stretches: list[AudibleUtterance] = []
     findings = [_remarked(remark, path, ids, root) for remark in info.remarks]
     for utterance in utterances:
         stretch, found = _examine_stretch(utterance, info, root, deep)
@@ -66,7 +66,7 @@ def examine(utterances: Sequence[Utterance], root: Path, deep: bool) -> Examined
 
 def _examine_stretch(
     utterance: Utterance, info: AudioInfo, root: Path, deep: bool
-) -> tuple[Stretch | None, list[Finding]]:
+) -> tuple[AudibleUtterance | None, list[Finding]]:
     where, ids = shown(utterance.path, root), (utterance.id,)
     try:
         first, last, cut = audio.span(
@@ -81,7 +81,7 @@ def _examine_stretch(
     if seconds > LONG:
         findings.append(Finding("too-long", f"{seconds:.1f} s", ids, where))
     if not deep:
-        return Stretch(utterance, seconds), findings
+        return AudibleUtterance(utterance, seconds), findings
     remarks: list[Remark] = []
     try:
         wave = audio.read(utterance.path, info.rate, utterance.start, utterance.end, remarks.append)
@@ -90,7 +90,7 @@ def _examine_stretch(
     new = [remark for remark in remarks if remark not in (*info.remarks, cut)]
     findings += [_remarked(remark, utterance.path, ids, root) for remark in new]
     is_quiet = any(remark.kind == "quiet" for remark in new)
-    return Stretch(utterance, seconds, "" if is_quiet else audio.digest(wave)), findings
+    return AudibleUtterance(utterance, seconds, "" if is_quiet else audio.digest(wave)), findings
 
 
 def _remarked(remark: Remark, path: Path, ids: tuple[str, ...], root: Path) -> Finding:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sercache.audio import REMARKS
-from sercache.datasets import Check, Skipped
+from sercache.datasets import ListCheck, Skipped
 
 Severity = Literal["problem", "note"]
 
@@ -90,7 +90,7 @@ class Bin:
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class AudioSummary:
     """Durations (s) and formats of what could be read."""
 
     hours: float
@@ -121,8 +121,8 @@ class CheckUp:
     deep: bool
     n_utterances: int
     n_files: int
-    sound: Sound
-    comparisons: tuple[Check, ...]
+    sound: AudioSummary
+    comparisons: tuple[ListCheck, ...]
     """With every published list."""
     reference: int | None
     """Index of the comparison that the copy is judged by."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sercache import advice
-from sercache.commands._console import columns
+from sercache.commands.console import columns
 from sercache.progress import say
 from sercache.reproduction import reproduce
 from sercache.reproduction.paper import OVERVIEW, ReproduceOptions, overview

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sercache.commands._console import columns
+from sercache.commands.console import columns
 from sercache.experiment import lexical as words
 from sercache.experiment import map as maps
 from sercache.experiment import probe as probes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sercache import datasets, settings
-from sercache.commands._console import columns
+from sercache.commands.console import columns
 from sercache.errors import SettingsError
 from sercache.progress import say
 

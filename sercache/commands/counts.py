@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sercache import settings
-from sercache.commands._console import columns
+from sercache.commands.console import columns
 from sercache.datasets import Corpus, Utterance
 from sercache.errors import SettingsError
 from sercache.experiment.corpora import cache_if_any, read_corpus

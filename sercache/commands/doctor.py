@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from sercache.checkup import KINDS, CheckUp, Count, Finding
-from sercache.commands._console import columns
+from sercache.commands.console import columns
 from sercache.experiment.doctor import DoctorOptions, check
 from sercache.progress import say
 

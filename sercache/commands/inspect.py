@@ -13,7 +13,7 @@ from typing import Any
 
 from sercache import advice, catalog, files, settings, stores
 from sercache import encoders as encoder_room
-from sercache.commands._console import columns, terminal_width
+from sercache.commands.console import columns, terminal_width
 from sercache.datasets import CorpusInfo
 from sercache.errors import DamagedStoreError, SercacheError, SettingsError, StoreError
 from sercache.experiment.origin import extract_command, known_origin

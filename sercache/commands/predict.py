@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from sercache import progress
-from sercache.commands._console import Terminal
+from sercache.commands.console import Terminal
 from sercache.errors import AudioError
 from sercache.experiment import predict
 from sercache.progress import used, warn

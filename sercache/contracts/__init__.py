@@ -1,6 +1,6 @@
 """The contracts of heads, corpora and encoders as checks: of ours in the tests, of anybody's by `sercache check`.
 
-A contract is a row of ``Check``s, each of which looks at one module and yields its faults in words.
+A contract is a row of ``ContractCheck``s, each of which looks at one module and yields its faults in words.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from types import ModuleType
 
 from sercache import catalog
 from sercache.contracts import corpus, encoder, head
-from sercache.contracts.check import Check, faults
+from sercache.contracts.check import ContractCheck, faults
 from sercache.errors import UnknownNameError
 
-CONTRACTS: Mapping[str, Sequence[Check]] = {
+CONTRACTS: Mapping[str, Sequence[ContractCheck]] = {
     "sercache.heads": head.CHECKS,
     "sercache.datasets": corpus.CHECKS,
     "sercache.encoders": encoder.CHECKS,

@@ -12,7 +12,7 @@ from sercache.errors import MissingExtraError
 
 
 @dataclass(frozen=True)
-class Check:
+class ContractCheck:
     """Something that a contract asks for."""
 
     what: str
@@ -23,7 +23,7 @@ class Check:
     """Whether the checks after this one make no sense where it fails."""
 
 
-def faults(check: Check, module: ModuleType) -> list[str]:
+def faults(check: ContractCheck, module: ModuleType) -> list[str]:
     """What a check finds wrong; an exception of the module's own code is one of it, in a line.
 
     Raises MissingExtraError: a package that is not here is no fault of a module.

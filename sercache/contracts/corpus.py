@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 from sercache import catalog
-from sercache.contracts.check import Check, missing
-from sercache.datasets import Corpus, CorpusInfo, OwnReader, Reader
+from sercache.contracts.check import ContractCheck, missing
+from sercache.datasets import Corpus, CorpusInfo, CorpusReader, OwnReader
 from sercache.errors import CorpusError, SercacheError
 from sercache.protocols import PROTOCOLS
 
@@ -36,7 +36,7 @@ def name_of(module: ModuleType) -> str:
 
 
 def _holds(module: ModuleType) -> Iterator[str]:
-    yield from missing(module, catalog.NEEDED["sercache.datasets"], Reader)
+    yield from missing(module, catalog.NEEDED["sercache.datasets"], CorpusReader)
     info = vars(module).get("INFO")
     if info is not None and not isinstance(info, CorpusInfo):
         yield f"INFO is {type(info).__name__}, expected a sercache.datasets.CorpusInfo"
@@ -188,12 +188,12 @@ def _survives_damage(module: ModuleType) -> Iterator[str]:
 
 
 CHECKS = (
-    Check("holds what the file of a corpus holds", _holds, is_needed=True),
-    Check("is described: title, licence, tasks, protocols", _is_described, is_needed=True),
-    Check("agrees with the lists that it says are published", _agrees_with_itself),
-    Check("reads the example that it brings", _reads_its_example, is_needed=True),
-    Check("labels the example, every class in it", _labels_its_example),
-    Check("can be sent to another process", _can_be_sent),
-    Check("refuses a folder that is not the corpus, in one line", _refuses_others),
-    Check("refuses damaged label files, or reads less of them", _survives_damage),
+    ContractCheck("holds what the file of a corpus holds", _holds, is_needed=True),
+    ContractCheck("is described: title, licence, tasks, protocols", _is_described, is_needed=True),
+    ContractCheck("agrees with the lists that it says are published", _agrees_with_itself),
+    ContractCheck("reads the example that it brings", _reads_its_example, is_needed=True),
+    ContractCheck("labels the example, every class in it", _labels_its_example),
+    ContractCheck("can be sent to another process", _can_be_sent),
+    ContractCheck("refuses a folder that is not the corpus, in one line", _refuses_others),
+    ContractCheck("refuses damaged label files, or reads less of them", _survives_damage),
 )

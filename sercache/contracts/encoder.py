@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sercache import catalog
-from sercache.contracts.check import Check, missing
+from sercache.contracts.check import ContractCheck, missing
 from sercache.contracts.words import members
 from sercache.encoders import Encoder, Exemplifies, Family, is_checkpoints
 from sercache.errors import AudioError, UnknownNameError
@@ -208,13 +208,13 @@ def _is_identified(module: ModuleType) -> Iterator[str]:
 
 
 CHECKS = (
-    Check("holds what the file of a family of encoders holds", _holds, is_needed=True),
-    Check("gives encoders with all that they need", _is_encoder, is_needed=True),
-    Check("is identified, without weights in memory", _is_identified),
-    Check("gives states once, in order, as promised", of_each(keeps_its_shapes), is_needed=True),
-    Check("counts frames before they are made", of_each(counts_its_frames)),
-    Check("encodes each utterance as if it were alone", of_each(minds_no_company)),
-    Check("gives the states that are chosen", of_each(gives_what_is_chosen)),
-    Check("repeats itself, and leaves waves as they were", of_each(repeats_itself)),
-    Check("refuses what does not fit", of_each(refuses_what_does_not_fit)),
+    ContractCheck("holds what the file of a family of encoders holds", _holds, is_needed=True),
+    ContractCheck("gives encoders with all that they need", _is_encoder, is_needed=True),
+    ContractCheck("is identified, without weights in memory", _is_identified),
+    ContractCheck("gives states once, in order, as promised", of_each(keeps_its_shapes), is_needed=True),
+    ContractCheck("counts frames before they are made", of_each(counts_its_frames)),
+    ContractCheck("encodes each utterance as if it were alone", of_each(minds_no_company)),
+    ContractCheck("gives the states that are chosen", of_each(gives_what_is_chosen)),
+    ContractCheck("repeats itself, and leaves waves as they were", of_each(repeats_itself)),
+    ContractCheck("refuses what does not fit", of_each(refuses_what_does_not_fit)),
 )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sercache import catalog, encoders, states
-from sercache.contracts.check import Check, missing
+from sercache.contracts.check import ContractCheck, missing
 from sercache.datasets import CorpusInfo
 from sercache.errors import RecipeError, UnknownNameError
 from sercache.head import (
@@ -333,15 +333,15 @@ def _alike(found: Tensor, expected: Tensor) -> bool:
 
 
 CHECKS = (
-    Check("holds what the file of a head holds", _holds, is_needed=True),
-    Check("says what it was published with", _is_declared, is_needed=True),
-    Check("has a set-up that can be read", _can_be_read, is_needed=True),
-    Check("names encoders, states, corpora and protocols that there are", _names_what_there_is),
-    Check("gives C outputs for each utterance, of any L, D and C", _gives_outputs, is_needed=True),
-    Check("is not moved by padding", _is_deaf_to_padding),
-    Check("reads every frame", _minds_every_frame),
-    Check("learns in every parameter", _learns_everywhere),
-    Check("begins as its seed says", _follows_its_seed),
-    Check("is its weights: no state beside them", _is_its_weights),
-    Check("keeps to the shapes of its abilities", _is_able),
+    ContractCheck("holds what the file of a head holds", _holds, is_needed=True),
+    ContractCheck("says what it was published with", _is_declared, is_needed=True),
+    ContractCheck("has a set-up that can be read", _can_be_read, is_needed=True),
+    ContractCheck("names encoders, states, corpora and protocols that there are", _names_what_there_is),
+    ContractCheck("gives C outputs for each utterance, of any L, D and C", _gives_outputs, is_needed=True),
+    ContractCheck("is not moved by padding", _is_deaf_to_padding),
+    ContractCheck("reads every frame", _minds_every_frame),
+    ContractCheck("learns in every parameter", _learns_everywhere),
+    ContractCheck("begins as its seed says", _follows_its_seed),
+    ContractCheck("is its weights: no state beside them", _is_its_weights),
+    ContractCheck("keeps to the shapes of its abilities", _is_able),
 )

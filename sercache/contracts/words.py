@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Member:
+class ProtocolMember:
     """A member of a protocol."""
 
     name: str
@@ -26,17 +26,17 @@ class Member:
 
 
 @functools.cache
-def members(protocol: type) -> dict[str, Member]:
+def members(protocol: type) -> dict[str, ProtocolMember]:
     """What a protocol asks for, or a record holds, by name, in the order in which it is written."""
     [body] = ast.parse(textwrap.dedent(inspect.getsource(protocol))).body
     assert isinstance(body, ast.ClassDef)
-    found: dict[str, Member] = {}
+    found: dict[str, ProtocolMember] = {}
     for node, after in zip(body.body, [*body.body[1:], None], strict=True):
         if isinstance(node, ast.FunctionDef):
-            found[node.name] = Member(node.name, _call(node), _line(ast.get_docstring(node) or ""))
+            found[node.name] = ProtocolMember(node.name, _call(node), _line(ast.get_docstring(node) or ""))
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             written = f"{node.target.id}: {ast.unparse(node.annotation)}"
-            found[node.target.id] = Member(node.target.id, written, _line(_text(after)))
+            found[node.target.id] = ProtocolMember(node.target.id, written, _line(_text(after)))
     return found
 
 

@@ -1,6 +1,6 @@
 """Corpora as their owners distribute them: one public module per corpus.
 
-A module ``<name>.py`` registers ``--dataset <name>`` and is a ``Reader``; that of any corpus of its kind
+A module ``<name>.py`` registers ``--dataset <name>`` and is a ``CorpusReader``; that of any corpus of its kind
 (``INFO.own``) is an ``OwnReader``.
 
 What differs from the published tables is in ``Corpus.warnings``; ``check(corpus)`` says it in full.
@@ -8,15 +8,15 @@ What differs from the published tables is in ``Corpus.warnings``; ``check(corpus
 
 from __future__ import annotations
 
-from sercache.datasets._check import Check, assemble, check
+from sercache.datasets._check import ListCheck, assemble, check
 from sercache.datasets._examples._tools import write_wav as write_tone
 from sercache.datasets._named import read_named
 from sercache.datasets._own import Named, named, read, reader_at, readers, split_task, unknown
-from sercache.datasets._reader import OwnReader, Reader
+from sercache.datasets._reader import CorpusReader, OwnReader
 from sercache.datasets._records import (
     Corpus,
     CorpusInfo,
-    Published,
+    PublishedList,
     Rating,
     Skipped,
     Subset,
@@ -24,14 +24,14 @@ from sercache.datasets._records import (
 )
 
 __all__ = [
-    "Check",
     "Corpus",
     "CorpusInfo",
+    "CorpusReader",
+    "ListCheck",
     "Named",
     "OwnReader",
-    "Published",
+    "PublishedList",
     "Rating",
-    "Reader",
     "Skipped",
     "Subset",
     "Utterance",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Skipped, Utterance
 from sercache.errors import CorpusError
 
 Verdict = Literal["match", "differs", "unknown"]
@@ -20,7 +20,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class ListCheck:
     """How a copy compares with one published list."""
 
     task: str
@@ -33,7 +33,7 @@ class Check:
     """One line per kind of difference, ids named where a rule makes them."""
 
 
-def check(corpus: Corpus) -> tuple[Check, ...]:
+def check(corpus: Corpus) -> tuple[ListCheck, ...]:
     """Compares ``corpus`` with every list that is published of it: counts, digests, ids."""
     return tuple(_compare(corpus, published) for published in corpus.info.published)
 
@@ -46,7 +46,7 @@ def assemble(
     skipped: Iterable[Skipped] = (),
     *,
     release: str,
-    published: Published | None = None,
+    published: PublishedList | None = None,
     warnings: Iterable[str] = (),
 ) -> Corpus:
     """The corpus of these utterances, sorted by id, with a warning where it differs from ``published``.
@@ -74,7 +74,7 @@ def digest(lines: Iterable[str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _summary(corpus: Corpus, published: Published) -> list[str]:
+def _summary(corpus: Corpus, published: PublishedList) -> list[str]:
     """The differences from ``published`` as one line, or none."""
     result = _compare(corpus, published)
     if not result.differences:
@@ -91,7 +91,7 @@ def _summary(corpus: Corpus, published: Published) -> list[str]:
     return ["; ".join([f"{head}; no utterance of {_some(missing)}", *rest])]
 
 
-def _compare(corpus: Corpus, published: Published) -> Check:
+def _compare(corpus: Corpus, published: PublishedList) -> ListCheck:
     labels = corpus.labels(published.task) if published.task else {}
     members = [u for u in corpus.utterances if not published.task or u.id in labels]
     ids = [u.id for u in members]
@@ -108,7 +108,7 @@ def _compare(corpus: Corpus, published: Published) -> Check:
         differences.append(f"{len(ids)} utterances instead of {published.rows}")
     if not differences and not all(verdicts):
         differences.append("the counts agree, but ids or labels differ from the published list")
-    return Check(published.task, len(ids), published.rows, _verdict(verdicts), tuple(differences))
+    return ListCheck(published.task, len(ids), published.rows, _verdict(verdicts), tuple(differences))
 
 
 def _verdict(digests_agree: list[bool]) -> Verdict:

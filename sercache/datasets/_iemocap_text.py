@@ -25,7 +25,7 @@ _DIMENSIONS = {"val": "valence", "act": "arousal", "dom": "dominance"}
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class LabelBlock:
     """One block of a label file: the majority label and what the raters said."""
 
     id: str
@@ -44,12 +44,12 @@ class Turn:
         return shares or None
 
 
-def read_turns(path: Path, session: str) -> tuple[dict[str, Turn], list[tuple[str, str]]]:
+def read_turns(path: Path, session: str) -> tuple[dict[str, LabelBlock], list[tuple[str, str]]]:
     """Turns of a label file by id, and (line, reason) of what cannot be used.
 
     A turn that occurs twice with different labels is left out: neither label can be trusted.
     """
-    turns: dict[str, Turn] = {}
+    turns: dict[str, LabelBlock] = {}
     left_out: list[tuple[str, str]] = []
     conflicts: set[str] = set()
     for number, block in _blocks(read_lines(path, WESTERN)):
@@ -91,7 +91,7 @@ def _blocks(lines: list[str]) -> list[tuple[int, list[str]]]:
     return blocks
 
 
-def _parse(block: list[str], dialogue: str, session: str) -> Turn | str:
+def _parse(block: list[str], dialogue: str, session: str) -> LabelBlock | str:
     """The turn of a block, or why there is none."""
     match = _TURN.fullmatch(block[0])
     if match is None:
@@ -103,7 +103,7 @@ def _parse(block: list[str], dialogue: str, session: str) -> Turn | str:
     if label not in CODES:
         return f"{name} has the label {label}, which the corpus does not use"
     ratings = [rating for line in block[1:] if (rating := _rating(line)) is not None]
-    return Turn(name, label, _consensus(match["attributes"]), tuple(ratings))
+    return LabelBlock(name, label, _consensus(match["attributes"]), tuple(ratings))
 
 
 def _consensus(text: str) -> dict[str, float] | None:

@@ -21,7 +21,7 @@ _COLUMNS = ("FileName", "EmoClass", "EmoAct", "EmoVal", "EmoDom")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Consensus:
     """Consensus of one turn."""
 
     id: str
@@ -33,13 +33,13 @@ class Row:
     part: str = ""
 
 
-def read_rows(labels: Path, lists: list[Path], skipped: list[Skipped]) -> list[Row]:
+def read_rows(labels: Path, lists: list[Path], skipped: list[Skipped]) -> list[Consensus]:
     """Rows of the labels at ``labels``; ``lists`` complete a text, which lacks partition and speaker.
 
     What cannot be used is added to ``skipped``.
     """
     rows = _table(labels, skipped) if labels.suffix.lower() == ".csv" else _text(labels, skipped)
-    unique: dict[str, Row] = {}
+    unique: dict[str, Consensus] = {}
     for row in rows:
         if row.id in unique:
             skipped.append(Skipped(row.id, f"stands twice in {labels.name}; the first line counts"))
@@ -53,7 +53,7 @@ def read_rows(labels: Path, lists: list[Path], skipped: list[Skipped]) -> list[R
     ]
 
 
-def _table(path: Path, skipped: list[Skipped]) -> list[Row]:
+def _table(path: Path, skipped: list[Skipped]) -> list[Consensus]:
     header, table = read_table(path, WESTERN, _COLUMNS)
     missing = [name for name in _COLUMNS if name not in header]
     if missing:
@@ -65,7 +65,7 @@ def _table(path: Path, skipped: list[Skipped]) -> list[Row]:
             skipped.append(Skipped(f"{path.name}: line {number}", "no file name or no known label"))
             continue
         extra = (cells.get("SpkrID", ""), cells.get("Gender", ""), cells.get("Split_Set", ""))
-        rows.append(Row(name, cells["EmoClass"], _scores([cells[c] for c in _COLUMNS[2:]]), *extra))
+        rows.append(Consensus(name, cells["EmoClass"], _scores([cells[c] for c in _COLUMNS[2:]]), *extra))
     return rows
 
 
@@ -74,13 +74,13 @@ def _stem(name: str) -> str:
     return re.sub(r"\.wav$", "", name, flags=re.IGNORECASE)
 
 
-def _text(path: Path, skipped: list[Skipped]) -> list[Row]:
+def _text(path: Path, skipped: list[Skipped]) -> list[Consensus]:
     """Turns of a label text; the lines of single raters follow each turn and are passed over."""
     rows = []
     for number, line in enumerate(read_lines(path, WESTERN), start=1):
         match = _TURN.fullmatch(line.strip())
         if match and match["label"] in _CODES:
-            rows.append(Row(match["file"], match["label"], _scores(match.groups()[2:])))
+            rows.append(Consensus(match["file"], match["label"], _scores(match.groups()[2:])))
         elif line.startswith("MSP-PODCAST_"):
             skipped.append(Skipped(f"{path.name}: line {number}", "not a label line"))
     return rows

@@ -9,7 +9,7 @@ from pathlib import Path
 from sercache import text
 from sercache.datasets._check import assemble
 from sercache.datasets._files import AUDIO, check_folder, not_found, shown, walk
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Skipped, Utterance
 from sercache.errors import CorpusError
 
 Build = Callable[[Path], Utterance | str | None]
@@ -25,7 +25,7 @@ def read_named(
     *,
     release: str,
     suffixes: frozenset[str] = AUDIO,
-    choose: Callable[[Sequence[Utterance]], Published | None] | None = None,
+    choose: Callable[[Sequence[Utterance]], PublishedList | None] | None = None,
 ) -> Corpus:
     """The corpus of all files below ``root`` that ``build`` takes, each id once.
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from sercache.datasets._records import Corpus, CorpusInfo
 
 
-class Reader(Protocol):
+class CorpusReader(Protocol):
     """The file of a corpus. The corpus is called as the file is, ``_`` written as ``-``."""
 
     INFO: CorpusInfo

@@ -71,7 +71,7 @@ class Subset:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedList:
     """What is known of a full list of utterances without having it: counts and sha256 digests."""
 
     rows: int
@@ -117,7 +117,7 @@ class CorpusInfo:
     """Parts that can be asked for behind a task, ``<task>@<subset>``."""
     setups: Mapping[str, str] = field(default_factory=dict)
     """Names of customary setups -> task expression, for example ``4class@improvised``."""
-    published: Sequence[Published] = ()
+    published: Sequence[PublishedList] = ()
     """Lists that a copy can be compared with; the first is the whole corpus."""
     default_protocol: str = "leave-one-speaker-out"
     """How a head is judged on this corpus where its own paper does not say."""

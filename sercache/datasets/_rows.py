@@ -41,7 +41,7 @@ _COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CheckedRow:
     """One row, its values checked."""
 
     line: int
@@ -64,7 +64,7 @@ class Row:
 class Rows:
     """All rows of a table, and the names of its columns."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[CheckedRow, ...]
     columns: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -115,7 +115,7 @@ def _json_rows(content: str, table: Path) -> Iterator[tuple[int, dict[str, Any]]
         yield line, cells
 
 
-def _row(cells: dict[str, Any], where: str, line: int, decimal_comma: bool = False) -> Row:
+def _row(cells: dict[str, Any], where: str, line: int, decimal_comma: bool = False) -> CheckedRow:
     text = {name: _string(cells.get(name), name, where) for name in TEXT}
     if not Path(text["path"]).name:
         raise CorpusError(f"{where}: expected the path of a recording, got {text['path']!r}")
@@ -127,7 +127,9 @@ def _row(cells: dict[str, Any], where: str, line: int, decimal_comma: bool = Fal
     times, fault = _times(cells, decimal_comma)
     text["partition"] = _choice(text["partition"], _PARTS, "partition", where)
     text["sex"] = _choice(text["sex"], _SEXES, "sex", where)
-    return Row(line, text, numbers | times, _scale(_string(cells.get("scale"), "scale", where), where), fault)
+    return CheckedRow(
+        line, text, numbers | times, _scale(_string(cells.get("scale"), "scale", where), where), fault
+    )
 
 
 def _times(cells: dict[str, Any], decimal_comma: bool) -> tuple[dict[str, float], str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from sercache.datasets._examples import _acted
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Utterance
 
 _CLASSES = {"a": "anger", "d": "disgust", "f": "fear", "h": "happiness", "s": "sadness"}
 _COUNTS = {"a": 121, "d": 122, "f": 120, "h": 119, "s": 122}
@@ -34,7 +34,7 @@ INFO = CorpusInfo(
         "Hours are estimated.",
     ),
     published=(
-        Published(
+        PublishedList(
             rows=604,
             task="5class",
             counts={"raw_label": _COUNTS, "speaker": _SPEAKERS},

@@ -8,7 +8,7 @@ from pathlib import Path
 from sercache.datasets._examples import _acted
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Subset, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Subset, Utterance
 
 _CLASSES = {
     "C": "anger",
@@ -78,7 +78,7 @@ INFO = CorpusInfo(
         "Six texts, spoken with every emotion. Hours are estimated.",
     ),
     published=(
-        Published(
+        PublishedList(
             rows=936,
             task="7class",
             counts={"raw_label": _COUNTS, "speaker": dict.fromkeys(_ACTORS, 78)},

@@ -7,7 +7,7 @@ from pathlib import Path
 from sercache.datasets._examples import _acted
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Utterance
 
 _CLASSES = {
     "angry": "anger",
@@ -48,7 +48,7 @@ INFO = CorpusInfo(
         "Hours are estimated.",
     ),
     published=(
-        Published(
+        PublishedList(
             rows=1200,
             task="6class",
             counts={"raw_label": _COUNTS, "speaker": dict.fromkeys(_SPEAKERS, 300)},

@@ -11,7 +11,7 @@ from sercache.datasets._check import assemble
 from sercache.datasets._examples import _tables
 from sercache.datasets._files import child, find_root, walk
 from sercache.datasets._labels import canonical, four_class
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Skipped, Utterance
 from sercache.datasets._text import WESTERN, read_lines
 from sercache.errors import CorpusError
 
@@ -44,7 +44,9 @@ INFO = CorpusInfo(
         "Hours are estimated.",
     ),
     published=(
-        Published(rows=23259, sha256_ids="4f4c898c2a232b5d83208f57e89787a681914f1b84f06b39eff648e04d11c9a8"),
+        PublishedList(
+            rows=23259, sha256_ids="4f4c898c2a232b5d83208f57e89787a681914f1b84f06b39eff648e04d11c9a8"
+        ),
     ),
 )
 

@@ -10,7 +10,7 @@ from sercache.datasets._examples import _acted
 from sercache.datasets._files import child
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Rating, Subset, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Rating, Subset, Utterance
 from sercache.datasets._text import read_table
 
 _CLASSES = {
@@ -86,7 +86,7 @@ INFO = CorpusInfo(
         "EMO-SUPERB: folds:emo-superb with --dev next.",
     ),
     published=(
-        Published(
+        PublishedList(
             rows=7442,
             task="6class",
             counts={"raw_label": _COUNTS, "sex": {"F": 3512, "M": 3930}},

@@ -8,7 +8,7 @@ from pathlib import Path
 from sercache.datasets._examples import _acted
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Utterance
 from sercache.datasets._text import read_table
 from sercache.errors import CorpusError
 
@@ -62,7 +62,7 @@ INFO = CorpusInfo(
         "Release 2.0 (Zenodo) adds 281 clips with low agreement; only the classic 535 are read.",
     ),
     published=(
-        Published(
+        PublishedList(
             rows=535,
             task="7class",
             counts={"raw_label": _COUNTS, "speaker": _SPEAKERS},

@@ -10,7 +10,7 @@ from sercache.datasets._examples import _acted
 from sercache.datasets._files import check_folder, walk
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Subset, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Subset, Utterance
 from sercache.datasets._text import WESTERN, read_lines
 
 _EMOTIONS = ("Neutral", "Angry", "Happy", "Sad", "Surprise")
@@ -73,7 +73,7 @@ INFO = CorpusInfo(
         "fixed:official exists in the older layout only, and shares all speakers.",
     ),
     published=(
-        Published(
+        PublishedList(
             rows=35000,
             task="5class",
             counts={"raw_label": _COUNTS, "speaker": dict.fromkeys(_SPEAKERS, 1750)},

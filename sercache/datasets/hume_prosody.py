@@ -9,7 +9,7 @@ from pathlib import Path
 from sercache.datasets._check import assemble
 from sercache.datasets._examples import _tables
 from sercache.datasets._files import child, find_root, shown, walk
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Skipped, Utterance
 from sercache.datasets._text import read_table
 
 EMOTIONS = (
@@ -49,7 +49,9 @@ INFO = CorpusInfo(
         "Labels of the test part are held back by the organisers (fixed:official needs them). "
         "Speakers are not published.",
     ),
-    published=(Published(rows=51813, counts={"partition": {"train": 31745, "dev": 9925, "test": 10143}}),),
+    published=(
+        PublishedList(rows=51813, counts={"partition": {"train": 31745, "dev": 9925, "test": 10143}}),
+    ),
     shares="nine shares as published: the greatest is 1, they do not sum to 1",
 )
 

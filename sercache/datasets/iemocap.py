@@ -9,7 +9,7 @@ from sercache.datasets import _iemocap_text as text
 from sercache.datasets._check import assemble
 from sercache.datasets._examples import _iemocap
 from sercache.datasets._files import child, entries, find_root, shown
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Subset, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Skipped, Subset, Utterance
 from sercache.errors import CorpusError
 
 _NATIVE = {
@@ -59,10 +59,10 @@ def _aligned(utterance: Utterance) -> bool:
     return words is not None and text.has_words(words)
 
 
-def _list(task: str, sizes: tuple[int, ...], sha256: str) -> Published:
+def _list(task: str, sizes: tuple[int, ...], sha256: str) -> PublishedList:
     """A published setup: utterances by session, digest of its ``id<TAB>label`` lines."""
     groups = {f"Ses{k:02d}": n for k, n in enumerate(sizes, start=1)}
-    return Published(sum(sizes), task, {"group": groups}, sha256_labels=sha256, spelling=_SPELLING)
+    return PublishedList(sum(sizes), task, {"group": groups}, sha256_labels=sha256, spelling=_SPELLING)
 
 
 INFO = CorpusInfo(
@@ -114,7 +114,7 @@ INFO = CorpusInfo(
         "4class-861": "4class@improvised@full-agreement@aligned",
     },
     published=(
-        Published(
+        PublishedList(
             rows=10039,
             counts={"raw_label": _COUNTS, "speaker": _SPEAKERS},
             sha256_ids="cc2d0fd090a6603d9b25ae60ebb85268851281340d46735aad0b6373da31ef87",
@@ -186,7 +186,7 @@ def _read_session(session: Path, root: Path) -> tuple[list[Utterance], list[Skip
     folder = child(session, "dialog", "EmoEvaluation")
     assert folder is not None
     recordings = _recordings(session)
-    turns: dict[str, text.Turn] = {}
+    turns: dict[str, text.LabelBlock] = {}
     skipped: list[Skipped] = []
     # Sub-folders hold single raters and further .txt files: only the files of this folder are read.
     for path in _texts(folder):
@@ -209,7 +209,7 @@ def _read_session(session: Path, root: Path) -> tuple[list[Utterance], list[Skip
     return utterances, skipped
 
 
-def _utterance(turn: text.Turn, path: Path, transcript: str | None) -> Utterance:
+def _utterance(turn: text.LabelBlock, path: Path, transcript: str | None) -> Utterance:
     # The last letter before the number is the talker; the one after SesNN only wears the markers.
     sex = turn.id[-4]
     session = turn.id[:5]

@@ -17,7 +17,7 @@ from sercache.datasets._labels import FOUR, canonical
 from sercache.datasets._names import Names
 from sercache.datasets._own import fitted, normal, of_table
 from sercache.datasets._records import Corpus, CorpusInfo, Skipped, Utterance
-from sercache.datasets._rows import ATTRIBUTES, COLUMNS, Row, Rows
+from sercache.datasets._rows import ATTRIBUTES, COLUMNS, CheckedRow, Rows
 from sercache.errors import CorpusError, TextError
 
 _READER = "manifest"
@@ -118,7 +118,7 @@ def holds(root: Path) -> bool:
         return False
 
 
-def _called(rows: Sequence[Row], table: Path) -> tuple[str, list[str]]:
+def _called(rows: Sequence[CheckedRow], table: Path) -> tuple[str, list[str]]:
     """What the corpus of a table is called, and remarks on that."""
     said = sorted({normal(row.text[_NAME]) for row in rows} - {""})
     remarks = []
@@ -165,7 +165,7 @@ def _release(data: bytes, content: str) -> str:
     return hashlib.sha256(data + content.encode() if decided else data).hexdigest()[:16]
 
 
-def _utterances(rows: Sequence[Row], names: Names) -> tuple[list[_Found], list[Skipped]]:
+def _utterances(rows: Sequence[CheckedRow], names: Names) -> tuple[list[_Found], list[Skipped]]:
     """Utterances of the rows whose recording is there, and the others with the reason."""
     found: list[_Found] = []
     skipped: list[Skipped] = []
@@ -183,7 +183,7 @@ def _utterances(rows: Sequence[Row], names: Names) -> tuple[list[_Found], list[S
     return found, skipped
 
 
-def _named(rows: Sequence[Row]) -> list[str]:
+def _named(rows: Sequence[CheckedRow]) -> list[str]:
     """The id of each row: its own, else from its path and, where several rows are of one path, its segment."""
     bare = [row for row in rows if not row.text["id"]]
     base = _ids.of_paths(row.text["path"] for row in bare)
@@ -198,7 +198,7 @@ def _named(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _utterance(row: Row, name: str, path: Path) -> Utterance:
+def _utterance(row: CheckedRow, name: str, path: Path) -> Utterance:
     told, (start, end) = row.text, row.span
     return Utterance(
         id=name,
@@ -305,7 +305,7 @@ def _missing_labels(utterances: Sequence[Utterance]) -> list[str]:
     ]
 
 
-def _scale(rows: Sequence[Row], table: Path) -> tuple[float, float] | None:
+def _scale(rows: Sequence[CheckedRow], table: Path) -> tuple[float, float] | None:
     """Ends of the attributes' scale, which all rows that name one must share; None where none does."""
     found: dict[tuple[float, float], int] = {}
     for row in rows:

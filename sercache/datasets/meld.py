@@ -9,7 +9,7 @@ from sercache.datasets._check import assemble
 from sercache.datasets._examples import _tables
 from sercache.datasets._files import check_folder, not_found, shown, walk
 from sercache.datasets._labels import four_class
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Skipped, Utterance
 from sercache.datasets._text import WESTERN, read_table
 from sercache.errors import CorpusError
 
@@ -59,7 +59,7 @@ INFO = CorpusInfo(
         "Hours are estimated.",
     ),
     published=(
-        Published(
+        PublishedList(
             rows=13708,
             task="7class",
             counts={"raw_label": _COUNTS, "partition": _PARTS},

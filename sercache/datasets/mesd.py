@@ -8,7 +8,7 @@ from pathlib import Path
 from sercache.datasets._examples import _acted
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Subset, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Subset, Utterance
 
 _CLASSES = {
     "Anger": "anger",
@@ -65,7 +65,7 @@ INFO = CorpusInfo(
         "Hours are estimated.",
     ),
     published=(
-        Published(
+        PublishedList(
             rows=862,
             task="6class",
             counts={"raw_label": _COUNTS, "group": {"F": 288, "M": 288, "C": 286}},

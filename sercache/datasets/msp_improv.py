@@ -11,7 +11,7 @@ from sercache.datasets._check import assemble
 from sercache.datasets._examples import _tables
 from sercache.datasets._files import child, entries, find_root, walk
 from sercache.datasets._labels import canonical, four_class
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Rating, Skipped, Subset, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Rating, Skipped, Subset, Utterance
 from sercache.datasets._text import WESTERN, read_lines
 
 _CLASSES = {"A": "anger", "H": "happiness", "N": "neutral", "O": "other", "S": "sadness"}
@@ -70,8 +70,8 @@ INFO = CorpusInfo(
         "No transcripts in the release. Hours are estimated.",
     ),
     published=(
-        Published(rows=8438, counts={"raw_label": _COUNTS}),
-        Published(
+        PublishedList(rows=8438, counts={"raw_label": _COUNTS}),
+        PublishedList(
             rows=7798,
             task="4class",
             counts={

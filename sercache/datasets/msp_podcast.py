@@ -167,7 +167,7 @@ def _release(folder: Path, n_rows: int) -> tuple[str, list[str]]:
     return named[1], [f"{n_rows} label rows are not those of a known release ({known}); taken as {named[1]}"]
 
 
-def _utterance(row: text.Row, path: Path) -> Utterance:
+def _utterance(row: text.Consensus, path: Path) -> Utterance:
     names = ("arousal", "valence", "dominance")
     values = dict(zip(names, row.scores, strict=True)) if row.scores else {}
     return Utterance(

@@ -10,7 +10,7 @@ from sercache.datasets._examples import _acted
 from sercache.datasets._files import check_folder, walk
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Utterance
 from sercache.datasets._text import read_lines
 
 _CLASSES = {
@@ -41,7 +41,7 @@ INFO = CorpusInfo(
     expected_counts=_COUNTS,
     notes=("Ninety texts, spoken with every emotion by most speakers. Hours are estimated.",),
     published=(
-        Published(
+        PublishedList(
             rows=4481,
             task="6class",
             counts={"raw_label": _COUNTS, "speaker": _SPEAKERS},

@@ -10,7 +10,7 @@ from pathlib import Path
 from sercache.datasets._examples import _acted
 from sercache.datasets._labels import canonical, four_class
 from sercache.datasets._named import read_named
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Subset, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Subset, Utterance
 
 _EMOTIONS = {
     "01": "neutral",
@@ -69,7 +69,7 @@ def _all_ids() -> list[str]:
     return _speech_ids() + _song_ids()
 
 
-_WHOLE = Published(
+_WHOLE = PublishedList(
     rows=2452,
     task="8class",
     counts={"raw_label": _ALL},
@@ -78,7 +78,7 @@ _WHOLE = Published(
     spelling=_SPELLING,
     ids=_all_ids,
 )
-_SPEECH_LIST = Published(
+_SPEECH_LIST = PublishedList(
     rows=1440,
     task="8class@speech",
     counts={"raw_label": _SPEECH},
@@ -86,7 +86,7 @@ _SPEECH_LIST = Published(
     spelling=_SPELLING,
     ids=_speech_ids,
 )
-_SONG_LIST = Published(
+_SONG_LIST = PublishedList(
     rows=1012,
     task="8class@song",
     counts={"raw_label": _SONG},
@@ -147,7 +147,7 @@ def read(root: Path) -> Corpus:
     return read_named("ravdess", root, INFO, example, _utterance, release="1.0", choose=_choose)
 
 
-def _choose(utterances: Sequence[Utterance]) -> Published:
+def _choose(utterances: Sequence[Utterance]) -> PublishedList:
     """The list of what is here: many copies hold speech only."""
     channels = {u.id[:5] for u in utterances}
     if len(channels) > 1:

@@ -8,7 +8,7 @@ from pathlib import Path
 from sercache.datasets._examples import _acted
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Utterance
 
 _CLASSES = {
     "a": "anger",
@@ -52,7 +52,7 @@ INFO = CorpusInfo(
         "Four men only. Hours are estimated.",
     ),
     published=(
-        Published(
+        PublishedList(
             rows=480,
             task="7class",
             counts={"raw_label": _COUNTS, "speaker": dict.fromkeys(_SPEAKERS, 120)},

@@ -10,7 +10,7 @@ from sercache.datasets._examples import _acted
 from sercache.datasets._files import check_folder, walk
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Utterance
 from sercache.datasets._text import read_text
 
 _CLASSES = {
@@ -47,7 +47,7 @@ INFO = CorpusInfo(
         "EmoBox holds 2838 of the 3000 utterances.",
     ),
     published=(
-        Published(
+        PublishedList(
             rows=3000,
             task="6class",
             counts={"raw_label": _COUNTS, "sex": {"F": 1263, "M": 1737}},

@@ -8,7 +8,7 @@ from pathlib import Path
 from sercache.datasets._examples import _acted
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Utterance
 
 _CLASSES = {
     "angry": "anger",
@@ -40,7 +40,7 @@ INFO = CorpusInfo(
         "The text is 'Say the word X'; each word is spoken with every emotion.",
     ),
     published=(
-        Published(
+        PublishedList(
             rows=2800,
             task="7class",
             counts={"raw_label": _COUNTS, "speaker": {"OAF": 1400, "YAF": 1400}},

@@ -8,7 +8,7 @@ from pathlib import Path
 from sercache.datasets._examples import _acted
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Utterance
 
 _CLASSES = {"hl": "sadness", "kz": "anger", "mt": "happiness", "sk": "calm"}
 _COUNTS = {"hl": 483, "kz": 487, "mt": 357, "sk": 408}
@@ -32,7 +32,7 @@ INFO = CorpusInfo(
         "Sexes of the speakers are not established. Hours are estimated.",
     ),
     published=(
-        Published(
+        PublishedList(
             rows=1735,
             task="4emotions",
             counts={"raw_label": _COUNTS, "speaker": _SPEAKERS},

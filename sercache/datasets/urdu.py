@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sercache.datasets._examples import _acted
 from sercache.datasets._named import read_named
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Utterance
 
 _CLASSES = {"A": "anger", "H": "happiness", "N": "neutral", "S": "sadness"}
 _COUNTS = dict.fromkeys(_CLASSES, 100)
@@ -31,7 +31,7 @@ INFO = CorpusInfo(
         "Hours are estimated.",
     ),
     published=(
-        Published(
+        PublishedList(
             rows=400,
             task="4class",
             counts={"raw_label": _COUNTS},

@@ -8,7 +8,7 @@ from pathlib import Path
 from sercache.datasets._check import assemble
 from sercache.datasets._examples import _tables
 from sercache.datasets._files import find_root, walk
-from sercache.datasets._records import Corpus, CorpusInfo, Published, Skipped, Utterance
+from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Skipped, Utterance
 from sercache.datasets._text import read_lines
 
 _SPEAKERS = {f"id{n}": f"id{n}" for n in range(10001, 11252)}
@@ -36,7 +36,9 @@ INFO = CorpusInfo(
         "No emotion labels: it trains speaker encoders. The three parts hold the same speakers.",
         "Use fixed:official.",
     ),
-    published=(Published(rows=153516, counts={"partition": {"train": 138361, "dev": 6904, "test": 8251}}),),
+    published=(
+        PublishedList(rows=153516, counts={"partition": {"train": 138361, "dev": 6904, "test": 8251}}),
+    ),
 )
 
 

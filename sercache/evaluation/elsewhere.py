@@ -41,7 +41,7 @@ HeadOf = Callable[[str, int, AnyView], nn.Module]
 
 
 @dataclass(frozen=True)
-class Heard:
+class HeadOutput:
     """What one trained head said of a test part, or of another corpus."""
 
     fold: str
@@ -50,10 +50,10 @@ class Heard:
     layer_weights: tuple[float, ...] | None
 
 
-def hear(head: nn.Module, view: AnyView, part: Part, fold: str, seed: int, device: str = "cpu") -> Heard:
+def hear(head: nn.Module, view: AnyView, part: Part, fold: str, seed: int, device: str = "cpu") -> HeadOutput:
     """What one head says of the ``view`` of ``part``, which is normalised as the head expects it."""
     found = predictions_of(predict(head, view, device=device), view, fold, seed, part.speakers)
-    return Heard(fold, seed, found, layer_weights(head, view, device))
+    return HeadOutput(fold, seed, found, layer_weights(head, view, device))
 
 
 def conclude(
@@ -63,7 +63,7 @@ def conclude(
     classes: Sequence[str],
     targets: Sequence[str],
     inside: str,
-    heard: Sequence[Heard],
+    heard: Sequence[HeadOutput],
 ) -> Elsewhere:
     """What all heads of a run said of a corpus, scored; ``inside`` is what these standardise by."""
     members = [
@@ -85,7 +85,7 @@ def conclude(
     )
 
 
-def flat_remarks(heard: Sequence[Heard], targets: Sequence[str]) -> tuple[str, ...]:
+def flat_remarks(heard: Sequence[HeadOutput], targets: Sequence[str]) -> tuple[str, ...]:
     """A line on correlations that are not defined, where there are such."""
     flat = [
         f"fold {each.fold}, seed {each.seed}, {name}"
@@ -159,7 +159,7 @@ def evaluate_elsewhere(
     budget = int(MEMORY_SHARE * free_memory()) if budget is None else budget
     part = open_elsewhere(extra, (), setup, report.corpus["task"], outputs, bool(report.targets), budget)
     part = unheard_part(extra.corpus.name, part, report.heard, duplicates or setup.duplicates)
-    heard: list[Heard] = []
+    heard: list[HeadOutput] = []
     inside = "none"
     for run in report.runs:
         view = normalised(part.inputs, scalings.get(run.fold, ()))

@@ -20,7 +20,7 @@ from sercache import catalog
 from sercache.errors import RecipeError
 from sercache.evaluation.describe import environment, provenance, setup_as_used, standardises
 from sercache.evaluation.elsewhere import (
-    Heard,
+    HeadOutput,
     check_unseen,
     conclude,
     flat_remarks,
@@ -35,7 +35,7 @@ from sercache.evaluation.published import differences, fewer_updates
 from sercache.evaluation.scores import confusion, run_record, summarise
 from sercache.evaluation.solving import solved
 from sercache.evaluation.trained_encoders import check_encoders, encoder_records, recordings_of
-from sercache.evaluation.trainings import Member, Progress, trainings
+from sercache.evaluation.trainings import Progress, TrainedMember, trainings
 from sercache.evaluation.unheard import check_initial, recordings, unheard
 from sercache.head import is_solved, notes_of
 from sercache.progress import used
@@ -87,8 +87,8 @@ class _Trained:
     """What the trainings left, one entry for each."""
 
     runs: list[Run] = field(default_factory=list)
-    at_home: list[Heard] = field(default_factory=list)
-    elsewhere: list[list[Heard]] = field(default_factory=list)
+    at_home: list[HeadOutput] = field(default_factory=list)
+    elsewhere: list[list[HeadOutput]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     timings: list[Mapping[str, Any]] = field(default_factory=list)
     """How each was computed."""
@@ -288,15 +288,15 @@ def _ways_remarks(timings: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     )
 
 
-def _hear_at_home(at: Member, material: Material, how: How) -> Heard:
+def _hear_at_home(at: TrainedMember, material: Material, how: How) -> HeadOutput:
     """What a head says of its fold's test part; nothing where there is none or nothing is to be tested."""
     view = at.views.test if how.test else None
     if view is None:
-        return Heard(at.fold.name, at.seed, (), layer_weights(at.done.head, None, how.device))
+        return HeadOutput(at.fold.name, at.seed, (), layer_weights(at.done.head, None, how.device))
     return hear(at.done.head, view, material.main, at.fold.name, at.seed, how.device)
 
 
-def _hear_elsewhere(at: Member, material: Material, device: str) -> list[Heard]:
+def _hear_elsewhere(at: TrainedMember, material: Material, device: str) -> list[HeadOutput]:
     """What a head says of each other corpus."""
     there = zip(material.elsewhere, at.views.elsewhere, strict=True)
     return [hear(at.done.head, view, part, at.fold.name, at.seed, device) for (_, part), view in there]

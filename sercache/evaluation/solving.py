@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sercache.evaluation.material import Material, fold_views
 from sercache.evaluation.method import Method
-from sercache.evaluation.trainings import Member
+from sercache.evaluation.trainings import TrainedMember
 from sercache.head import Solves
 from sercache.nn import masked_mean
 from sercache.record import Job
@@ -26,14 +26,14 @@ from sercache.views import AnyView
 _CHUNK = 64
 
 
-def solved(method: Method, material: Material, jobs: Sequence[Job]) -> Iterator[Member]:
+def solved(method: Method, material: Material, jobs: Sequence[Job]) -> Iterator[TrainedMember]:
     """Solve every fold with every seed; as ``trainings`` gives them."""
     left = iter(jobs)
     for fold in material.folds:
         views = fold_views(material, fold, method.setup.normalise)
         for seed in method.setup.seeds:
             head = build(method.kind, views.train, len(material.outputs), seed, **method.options)
-            yield Member(fold, seed, views, solve(head, views.train, seed), next(left))
+            yield TrainedMember(fold, seed, views, solve(head, views.train, seed), next(left))
 
 
 def solve(head: nn.Module, train: AnyView, seed: int) -> Fit:

@@ -43,7 +43,7 @@ class Progress:
 
 
 @dataclass(frozen=True, eq=False)
-class Member:
+class TrainedMember:
     """One training that is done: a fold with a seed."""
 
     fold: Fold
@@ -79,7 +79,7 @@ def trainings(
     jobs: Sequence[Job],
     how: How,
     progress: Callable[[Progress], None] | None = None,
-) -> Iterator[Member]:
+) -> Iterator[TrainedMember]:
     """Train every fold with every seed; members come one by one, folds outside, seeds inside.
 
     ``jobs`` are what is to be trained, in this order; those that ``how.partial`` or ``how.runs`` hold are not trained
@@ -123,7 +123,7 @@ def trainings(
             found[number] = done
             while next_one in found:  # in their order, however they finish
                 k, seed = places[next_one]
-                yield Member(material.folds[k], seed, views[k], found.pop(next_one), own[next_one])
+                yield TrainedMember(material.folds[k], seed, views[k], found.pop(next_one), own[next_one])
                 next_one += 1
         first = last
 

@@ -38,7 +38,7 @@ from sercache.experiment.options import Count, NotNegative, Precision, StoreForm
 from sercache.experiment.origin import known_origin, write_origin
 from sercache.experiment.pace import amount, entries_bar, pace
 from sercache.experiment.served import served
-from sercache.extraction import Extraction, Hand, Plan, words
+from sercache.extraction import DeviceWorker, Extraction, Plan, words
 from sercache.progress import bar, say, used, warn
 from sercache.published.head import published_setup
 from sercache.stores.spec import DType, FeatureSpec
@@ -126,8 +126,8 @@ def run(
     if len(devices) == 1:
         skipped, n_stored = work(request, root, encoder, utterances, spec, folder, corpus=corpus)
     else:
-        with extraction.crew(devices, load, spec) as hands:
-            skipped, n_stored = work(request, root, encoder, utterances, spec, folder, hands, corpus)
+        with extraction.start_workers(devices, load, spec) as device_workers:
+            skipped, n_stored = work(request, root, encoder, utterances, spec, folder, device_workers, corpus)
     if strict:
         complain(skipped, utterances, spec.clip, n_stored)
     return folder
@@ -170,10 +170,10 @@ def work(
     utterances: list[Utterance],
     spec: FeatureSpec,
     folder: Path,
-    hands: Sequence[Hand] = (),
+    device_workers: Sequence[DeviceWorker] = (),
     corpus: Corpus | None = None,
 ) -> tuple[Sequence[Skipped], int]:
-    """Plan, print the plan, and unless it is a dry run fill the store at ``folder``; with ``hands``, by them.
+    """Plan, print the plan, and unless it is a dry run fill the store at ``folder``; with ``device_workers``, by them.
 
     Gives what was left out, and how many entries are stored.
     """
@@ -185,10 +185,10 @@ def work(
         utterances,
         spec,
         folder,
-        hands=hands,
+        device_workers=device_workers,
         progress=lambda items: bar(items, desc="plan", total=len(utterances), unit="utt"),
     )
-    _print_plan(plan, encoder, folder, sum(hand.ready.speed for hand in hands))
+    _print_plan(plan, encoder, folder, sum(each.ready.speed for each in device_workers))
     if request.dry_run:
         _say_served(request, root, spec, corpus)
         return (), len(plan.done)
@@ -203,7 +203,7 @@ def work(
         extraction.record_training(folder, trained)
         if request.encoder:
             write_origin(folder, _origin(request, root))
-        result = _encode(plan, encoder, writer, request, hands)
+        result = _encode(plan, encoder, writer, request, device_workers)
         say(_summary(result, spec, folder))
         say(f"limit: {result.load}")
         for line in audio.counted(result.remarked):
@@ -228,7 +228,7 @@ def _encode(
     encoder: Encoder,
     writer: stores.FeatureWriter,
     request: ExtractOptions,
-    hands: Sequence[Hand],
+    device_workers: Sequence[DeviceWorker],
 ) -> Extraction:
     hours, advance = entries_bar(plan)
     try:
@@ -237,7 +237,7 @@ def _encode(
             encoder,
             writer,
             request.store_format,
-            hands=hands,
+            device_workers=device_workers,
             workers=request.workers,
             seal_every=request.seal_every,
             progress=advance,

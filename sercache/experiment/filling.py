@@ -9,7 +9,7 @@ from pathlib import Path
 from sercache import extraction, stores
 from sercache.datasets import Corpus, Utterance
 from sercache.encoders import Encoder
-from sercache.extraction import Extraction, Hand, Piece, Plan
+from sercache.extraction import DeviceWorker, Extraction, Piece, Plan
 from sercache.stores.spec import FeatureSpec
 
 
@@ -30,14 +30,16 @@ def plan_for(
     spec: FeatureSpec,
     folder: Path,
     *,
-    hands: Sequence[Hand] = (),
+    device_workers: Sequence[DeviceWorker] = (),
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Plan:
-    """What the store at ``folder`` lacks, in batches that fit the device, or each of the ``hands``.
+    """What the store at ``folder`` lacks, in batches that fit the device, or each of the ``device_workers``.
 
     Raises as ``extraction.make_plan``.
     """
-    budgets = [hand.ready.budget for hand in hands] or [extraction.frame_budget(encoder, spec)]
+    budgets = [device_worker.ready.budget for device_worker in device_workers] or [
+        extraction.frame_budget(encoder, spec)
+    ]
     done = stores.open(folder).ids() if stores.exists(folder) else []
     return extraction.make_plan(
         encoder, utterances, spec, folder, done=done, pack_frames=min(budgets), progress=progress
@@ -50,22 +52,24 @@ def carry_out(
     writer: stores.FeatureWriter,
     format: str,
     *,
-    hands: Sequence[Hand] = (),
+    device_workers: Sequence[DeviceWorker] = (),
     workers: int | None = None,
     seal_every: float = 60.0,
     progress: Callable[[Piece], None] = lambda piece: None,
 ) -> Extraction:
-    """Compute what the plan leaves to do, by the encoder or by ``hands``, with the threads that keep up with it.
+    """Compute what the plan leaves to do, by the encoder or ``device_workers``, with the threads that keep up.
 
     ``workers`` are the threads that decode, for each device. Raises as ``extraction.extract``.
     """
     store = stores.open(writer.path)
-    decoders, writers = extraction.threads(encoder, plan.spec, [hand.device for hand in hands])
+    decoders, writers = extraction.threads(
+        encoder, plan.spec, [device_worker.device for device_worker in device_workers]
+    )
     decoders = workers or decoders
-    if hands:
+    if device_workers:
         return extraction.extract_together(
             plan,
-            hands,
+            device_workers,
             writer,
             format,
             writers=writers,

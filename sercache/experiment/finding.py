@@ -17,7 +17,7 @@ from sercache.stores.spec import FeatureSpec
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundStore:
     """A store that serves, and in what it differs from what was asked for."""
 
     folder: Path
@@ -37,7 +37,7 @@ def find_store(
     clip_is_chosen: bool,
     revision: str | None = None,
     identity: Mapping[str, Any] | None = None,
-) -> Found:
+) -> FoundStore:
     """The store that ``setup`` means; of the weights and settings ``identity`` where it is given.
 
     A store with another clip rule serves where the rule was not chosen by the user, and the difference is
@@ -59,10 +59,10 @@ def find_store(
         raise MissingFeaturesError(_missing(cache, corpus, setup, head_name, fitting))
     _one_set_of_weights(usable)
     folder, spec = max(usable, key=lambda pair: (_RICHNESS[pair[1].dtype], not pair[1].frames, str(pair[0])))
-    return Found(folder, spec, _differences(spec, setup))
+    return FoundStore(folder, spec, _differences(spec, setup))
 
 
-def check_store(folder: Path, corpus: Corpus, setup: Setup, clip_is_chosen: bool) -> Found:
+def check_store(folder: Path, corpus: Corpus, setup: Setup, clip_is_chosen: bool) -> FoundStore:
     """The store at ``folder``, if it serves. Raises StoreError or MissingFeaturesError where it does not."""
     spec = stores.read_spec(folder)
     if not corpus.goes_by(spec.corpus, spec.release):
@@ -76,7 +76,7 @@ def check_store(folder: Path, corpus: Corpus, setup: Setup, clip_is_chosen: bool
             f"clip {spec.clip}), asked for {setup.cached_states} "
             f"({'frames' if setup.cached_frames else 'pooled'}, clip {setup.clip})"
         )
-    return Found(folder, spec, _differences(spec, setup))
+    return FoundStore(folder, spec, _differences(spec, setup))
 
 
 def _same_clip(spec: FeatureSpec, setup: Setup) -> bool:

@@ -17,7 +17,7 @@ from sercache.experiment.cross_corpus import answers, name_with_task, tested_sin
 from sercache.experiment.result import Result
 from sercache.progress import warn
 from sercache.report.record import Elsewhere, Report
-from sercache.report.render import Table
+from sercache.report.render import ReportTable
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class WordDependence:
     """How much a run's predictions depend on the words that are spoken."""
 
     ppmi: Lexical
-    table: Table
+    table: ReportTable
     written: tuple[Path, ...]
     """Files beside the run; none of a run that was not saved."""
 
@@ -109,7 +109,7 @@ def _there(asked: str, trained: Result) -> Elsewhere:
 
 def table(
     report: Report, corpus: str, found: Lexical, unit: Unit, weighted: bool, *, by_model: bool
-) -> Table:
+) -> ReportTable:
     """PPMI of each class and over all, in bits."""
     n = found.overall.n
     over = f"models ({n})" if by_model else f"seeds ({n}), whose folds are taken together"
@@ -124,7 +124,7 @@ def table(
     if unit == "utterance" and found.n_items == found.n_utterances:
         notes.append("every transcript occurs once, so PPMI says only how often each class is predicted")
     rows = [*((name, value) for name, value in found.classes.items()), ("overall", found.overall)]
-    return Table(
+    return ReportTable(
         f"{report.title}: lexical dependence on {corpus}",
         ("predicted class", "PPMI"),
         tuple(rows),

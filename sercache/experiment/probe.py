@@ -12,7 +12,7 @@ from sercache.datasets import Corpus
 from sercache.errors import MissingExtraError, SettingsError
 from sercache.evaluation import Data, Method, evaluate
 from sercache.experiment.corpora import read_corpus
-from sercache.experiment.finding import Found, check_store, find_store
+from sercache.experiment.finding import FoundStore, check_store, find_store
 from sercache.experiment.options import Duplicates, Positive
 from sercache.experiment.origin import extract_command
 from sercache.experiment.train import AtHand, free_name
@@ -23,7 +23,7 @@ from sercache.report import plots
 from sercache.report.layer_plots import probe_curve
 from sercache.report.notes import about_score, interval_notes, of_rows, provenance
 from sercache.report.record import HEADLINE, NAMES, Report
-from sercache.report.render import Table, html
+from sercache.report.render import ReportTable, html
 from sercache.states import select
 
 _HEAD = "logistic"
@@ -52,7 +52,7 @@ class Probed:
 
     reports: Mapping[str, Report]
     """Of the logistic regression on each state."""
-    table: Table
+    table: ReportTable
     folder: Path
     """That holds the table, and the plot where matplotlib is installed."""
     written: tuple[Path, ...]
@@ -102,7 +102,7 @@ def run(request: ProbeOptions, at_hand: AtHand | None = None) -> Probed:
     return Probed(reports, made, folder, tuple(written))
 
 
-def _store(request: ProbeOptions, at_hand: AtHand, cache: Path, corpus: Corpus, setup: Setup) -> Found:
+def _store(request: ProbeOptions, at_hand: AtHand, cache: Path, corpus: Corpus, setup: Setup) -> FoundStore:
     """The store that is probed."""
     chosen = request.clip is not None
     if at_hand.store is not None:
@@ -127,7 +127,7 @@ def _reports(corpus: Corpus, folder: Path, setup: Setup, request: ProbeOptions) 
     return reports
 
 
-def table(reports: Mapping[str, Report], c: float) -> Table:
+def table(reports: Mapping[str, Report], c: float) -> ReportTable:
     """One row per state: every metric of the pooled predictions, and the interval of its UA."""
     first = next(iter(reports.values()))
     metrics = first.metrics
@@ -153,4 +153,4 @@ def table(reports: Mapping[str, Report], c: float) -> Table:
         f"{first.estimand(HEADLINE)}"
     )
     columns = ("state", *(NAMES[metric] for metric in metrics), "UA 95 %")
-    return Table(title, columns, tuple(rows), tuple(notes))
+    return ReportTable(title, columns, tuple(rows), tuple(notes))

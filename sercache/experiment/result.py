@@ -18,7 +18,7 @@ from sercache.head import of_class
 from sercache.report import runs
 from sercache.report.epochs import write_epochs
 from sercache.report.record import HEADLINE, NAMES, Elsewhere, Prediction, Report, Summary, score
-from sercache.report.render import Cell, Table, html
+from sercache.report.render import Cell, ReportTable, html
 from sercache.settings import expanded
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class Result:
             tables.append(_scores(f"tested on {there.dataset} ({there.task})", there.summary, self.report))
         if self.report.summary and len(self.report.folds) > 1:
             tables.append(_folds(self.report))
-        return "\n".join(map(html, tables)) or html(Table(self.report.title, ("not tested",), ()))
+        return "\n".join(map(html, tables)) or html(ReportTable(self.report.title, ("not tested",), ()))
 
 
 def _told(report: Report, there: Elsewhere) -> str:
@@ -191,23 +191,23 @@ def _told(report: Report, there: Elsewhere) -> str:
     return f"on {there.dataset} {NAMES[report.main_metric]} {found.mean:.4f}"
 
 
-def _scores(title: str, summary: Mapping[str, Summary], report: Report) -> Table:
+def _scores(title: str, summary: Mapping[str, Summary], report: Report) -> ReportTable:
     rows: list[tuple[Cell, ...]] = [
         (NAMES[metric], summary[metric].score(HEADLINE), summary[metric].interval(HEADLINE))
         for metric in report.metrics
         if metric in summary
     ]
-    return Table(title, ("metric", "score", "95 %"), tuple(rows))
+    return ReportTable(title, ("metric", "score", "95 %"), tuple(rows))
 
 
-def _folds(report: Report) -> Table:
+def _folds(report: Report) -> ReportTable:
     """The main score of each fold: mean over its seeds."""
     name = report.main_metric
     rows: list[tuple[Cell, ...]] = []
     for fold in report.folds:
         own = [run.scores[name] for run in report.runs if run.fold == fold.name and name in run.scores]
         rows.append((fold.name, fold.n_test, score(own) if own else None))
-    return Table("folds", ("fold", "test utterances", NAMES[name]), tuple(rows))
+    return ReportTable("folds", ("fold", "test utterances", NAMES[name]), tuple(rows))
 
 
 def _columns(report: Report) -> list[str]:

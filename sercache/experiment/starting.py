@@ -19,7 +19,7 @@ from sercache.training.starting import start
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
+class InitialWeights:
     """Earlier runs by the part of the head that they start: "" for the whole of it."""
 
     folders: Mapping[str, Path]
@@ -83,7 +83,7 @@ class Start:
         )
 
 
-def read(pairs: Sequence[str], corpus: Corpus) -> Start | None:
+def read(pairs: Sequence[str], corpus: Corpus) -> InitialWeights | None:
     """What ``--start-from RUN`` or ``--start-from PART=RUN`` (repeated) means; None without one.
 
     Raises SettingsError for a folder that is no run or keeps no weights.
@@ -100,7 +100,7 @@ def read(pairs: Sequence[str], corpus: Corpus) -> Start | None:
         folders[key] = folder
     if not folders:
         return None
-    return Start(folders, {part: runs.load(folder) for part, folder in folders.items()}, corpus)
+    return InitialWeights(folders, {part: runs.load(folder) for part, folder in folders.items()}, corpus)
 
 
 def _member(report: Report, folder: Path, fold: str, seed: int) -> Run:

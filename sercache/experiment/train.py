@@ -19,7 +19,7 @@ from sercache.evaluation.partial import settle
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.cross_corpus import TestedHeads, other_corpus
 from sercache.experiment.epochs import epochs_heard
-from sercache.experiment.finding import Found, check_store, find_store, is_same
+from sercache.experiment.finding import FoundStore, check_store, find_store, is_same
 from sercache.experiment.origin import extract_command
 from sercache.experiment.outcome import finish
 from sercache.experiment.result import Result
@@ -250,7 +250,12 @@ def _checked_settings(module: ModuleType, request: TrainOptions) -> tuple[Recipe
 
 
 def _elsewhere(
-    request: TrainOptions, found: Sequence[Found], corpus: Corpus, setup: Setup, known: Settings, cache: Path
+    request: TrainOptions,
+    found: Sequence[FoundStore],
+    corpus: Corpus,
+    setup: Setup,
+    known: Settings,
+    cache: Path,
 ) -> list[Extra]:
     """The other corpora that are tested on, each encoded as the main one."""
     identities = [each.spec.identity for each in found]
@@ -319,23 +324,25 @@ def load_tail(setup: Setup, spec: FeatureSpec) -> Any:
     return encoders.load_tail(encoder, setup.finetune_from, states, revision=revision)
 
 
-def _found(request: TrainOptions, at_hand: AtHand, cache: Path, corpus: Corpus, setup: Setup) -> list[Found]:
+def _found(
+    request: TrainOptions, at_hand: AtHand, cache: Path, corpus: Corpus, setup: Setup
+) -> list[FoundStore]:
     """The store of each input."""
     chosen, (first, *more) = request.clip is not None, inputs(setup)
     head = "" if at_hand.head else request.head
     if at_hand.store is not None:
-        main = Found(at_hand.store.path, at_hand.store.spec, ())
+        main = FoundStore(at_hand.store.path, at_hand.store.spec, ())
     elif request.store is not None:
         main = check_store(request.store, corpus, first, chosen)
     else:
         identity = at_hand.encoder.identity if at_hand.encoder else None
         main = find_store(cache, corpus, first, head, clip_is_chosen=chosen, identity=identity)
     if at_hand.beside:
-        return [main, *(Found(each.path, each.spec, ()) for each in at_hand.beside)]
+        return [main, *(FoundStore(each.path, each.spec, ()) for each in at_hand.beside)]
     return [main, *(find_store(cache, corpus, own, head, clip_is_chosen=chosen) for own in more)]
 
 
-def _say_setup(found: Sequence[Found], setup: Setup) -> None:
+def _say_setup(found: Sequence[FoundStore], setup: Setup) -> None:
     for line in (line for each in found for line in each.deviations):
         warn(line)
     for store, own in zip(found, inputs(setup), strict=True):
@@ -362,7 +369,7 @@ def checked_name(name: str | None) -> str | None:
     return name
 
 
-def _of_store(request: TrainOptions, setup: Setup, found: Found) -> Setup:
+def _of_store(request: TrainOptions, setup: Setup, found: FoundStore) -> Setup:
     """The set-up with the encoder that made the store. Raises StoreError where another one was asked for."""
     spec = found.spec
     if request.encoder not in (None, spec.encoder, spec.shown) and not is_same(

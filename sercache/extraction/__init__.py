@@ -4,7 +4,7 @@
 """
 
 from sercache.extraction.compute import device_of
-from sercache.extraction.crew import Hand, crew, extract_together
+from sercache.extraction.device_workers import DeviceWorker, extract_together, start_workers
 from sercache.extraction.memory import frame_budget, threads
 from sercache.extraction.notes import (
     is_finished,
@@ -18,11 +18,10 @@ from sercache.extraction.plan import Piece, Plan, feature_spec, make_plan
 from sercache.extraction.run import Extraction, extract, real_time_factor
 
 __all__ = [
+    "DeviceWorker",
     "Extraction",
-    "Hand",
     "Piece",
     "Plan",
-    "crew",
     "device_of",
     "extract",
     "extract_together",
@@ -35,6 +34,7 @@ __all__ = [
     "record_skips",
     "record_training",
     "skips",
+    "start_workers",
     "threads",
     "training_record",
 ]

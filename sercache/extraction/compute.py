@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
+class PieceFeatures:
     """Of one piece: mean and std (L, D) float32; frames (L, T, D) in the stored dtype, or None."""
 
     mean: np.ndarray
@@ -35,18 +35,18 @@ class Features:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class ComputedBatch:
     """A computed batch, or what had to be left out of it."""
 
     items: Sequence[Decoded] = ()
-    features: Sequence[Features] = ()
+    features: Sequence[PieceFeatures] = ()
     skipped: Sequence[Skipped] = ()
 
 
 class InFlight(Protocol):
     """A batch that was handed to a device."""
 
-    def finished(self) -> Finished:
+    def finished(self) -> ComputedBatch:
         """Its features, once they are there. Raises NumericRangeError."""
         ...
 
@@ -64,7 +64,7 @@ def features(
     spec: FeatureSpec,
     busy: Busy,
     tell: Callable[[str], None],
-) -> Iterator[Finished]:
+) -> Iterator[ComputedBatch]:
     """The batches' features in order. On CUDA the next batch is launched before the last one is waited for.
 
     ``tell`` hears once that memory ran out. Raises NumericRangeError, and StoreError for an encoder that
@@ -91,7 +91,7 @@ def features(
                 smaller, skipped = memory.shrink(group)
                 waiting.extendleft(reversed(smaller))
                 if skipped:
-                    yield Finished(skipped=skipped)
+                    yield ComputedBatch(skipped=skipped)
     while flying:
         yield flying.popleft().finished()
 
@@ -110,13 +110,13 @@ def _launcher(encoder: Encoder, spec: FeatureSpec, busy: Busy) -> tuple[Launch, 
 
 @dataclass(frozen=True, slots=True)
 class _Computed:
-    batch: Finished
+    batch: ComputedBatch
 
-    def finished(self) -> Finished:
+    def finished(self) -> ComputedBatch:
         return self.batch
 
 
-def on_cpu(items: Sequence[Decoded], encoder: Encoder, spec: FeatureSpec, busy: Busy) -> Finished:
+def on_cpu(items: Sequence[Decoded], encoder: Encoder, spec: FeatureSpec, busy: Busy) -> ComputedBatch:
     """Features of a batch by NumPy.
 
     One state is in memory at a time in float32; what is kept is in the spec's dtype. Sums are float64.
@@ -137,7 +137,7 @@ def on_cpu(items: Sequence[Decoded], encoder: Encoder, spec: FeatureSpec, busy: 
                     id, state = items[k].piece.entry_id, spec.states[layer]
                     kept[k].append(encode_frames(part, spec.dtype, id, state))
         frames = [np.stack(states) if spec.frames else None for states in kept]
-        return Finished(items, [Features(mean[k], std[k], frames[k]) for k in range(n)])
+        return ComputedBatch(items, [PieceFeatures(mean[k], std[k], frames[k]) for k in range(n)])
 
 
 def bounds_of(items: Sequence[Decoded], encoder: Encoder) -> np.ndarray:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sercache.encoders import Encoder
-from sercache.extraction.compute import Features, Finished, bounds_of, checked_states, device_of
+from sercache.extraction.compute import ComputedBatch, PieceFeatures, bounds_of, checked_states, device_of
 from sercache.extraction.decode import Decoded
 from sercache.extraction.pooling import Pool
 from sercache.extraction.stages import Busy
@@ -109,17 +109,17 @@ class Launched:
     marks: Sequence[Mark]
     busy: Busy
 
-    def finished(self) -> Finished:
+    def finished(self) -> ComputedBatch:
         """Wait for the device and give the features. Raises NumericRangeError for values that do not fit."""
         for stage, began, ended in self.marks:
             ended.synchronize()
             self.busy.add(stage, began.elapsed_time(ended) / 1e3)
         mean, std = self.pooled.numpy()
         frames = self._frames()
-        return Finished(
+        return ComputedBatch(
             self.items,
             [
-                Features(mean[k], std[k], None if frames is None else frames[:, a:b])
+                PieceFeatures(mean[k], std[k], None if frames is None else frames[:, a:b])
                 for k, (a, b) in enumerate(zip(self.bounds, self.bounds[1:], strict=False))
             ],
         )

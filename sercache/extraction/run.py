@@ -15,9 +15,9 @@ from sercache.datasets import Skipped
 from sercache.encoders import Encoder, modality, windowed
 from sercache.errors import NumericRangeError
 from sercache.extraction import compute, decode, notes, stages
-from sercache.extraction.compute import Finished
+from sercache.extraction.compute import ComputedBatch
+from sercache.extraction.duplicates import Duplicates
 from sercache.extraction.plan import Piece, Plan
-from sercache.extraction.roll import Roll
 from sercache.extraction.stages import Busy, Load
 from sercache.extraction.writing import Part, Writing
 from sercache.progress import warn
@@ -63,15 +63,15 @@ def extract(
     began = time.monotonic()
     encoder = windowed(encoder, clips.parse(plan.spec.clip))
     notes.mark_begun(store.path)
-    busy, roll = Busy(), Roll(plan, store)
+    busy, duplicates = Busy(), Duplicates(plan, store)
     writers = [writer, *beside]
     line = Writing(writers, seal_every, busy)
     n_encoded = n_samples = n_copied = 0
     try:
         with line:
-            fresh = roll.fresh(decode.ahead(plan.unfinished, encoder, workers, busy))
+            fresh = duplicates.fresh(decode.ahead(plan.unfinished, encoder, workers, busy))
             for batch in compute.features(fresh, encoder, plan.spec, busy, warn):
-                roll.skipped += batch.skipped
+                duplicates.skipped += batch.skipped
                 parts = kept(batch, plan.done, encoder)
                 line.put(parts)
                 n_encoded += len(parts)
@@ -79,7 +79,7 @@ def extract(
                 for item, _, _ in parts:
                     progress(item.piece)
         with busy.during("write"):
-            for piece in roll.copy_twins(writer, store):
+            for piece in duplicates.copy_duplicates(writer, store):
                 n_copied += 1
                 progress(piece)
             for each in writers:
@@ -94,15 +94,15 @@ def extract(
     return Extraction(
         n_encoded,
         n_copied,
-        (*plan.skipped, *roll.skipped),
+        (*plan.skipped, *duplicates.skipped),
         n_samples / encoder.sample_rate,
         seconds,
         stages.load([busy.seconds()], seconds, workers, len(writers)),
-        tuple(roll.remarked),
+        tuple(duplicates.remarked),
     )
 
 
-def kept(batch: Finished, done: Collection[str], encoder: Encoder) -> list[Part]:
+def kept(batch: ComputedBatch, done: Collection[str], encoder: Encoder) -> list[Part]:
     """What the store does not hold yet of a computed batch; ``done`` are the entry ids that it holds."""
     return [
         (item, found, encoder.n_frames(item.n_samples))

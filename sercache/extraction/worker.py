@@ -1,6 +1,6 @@
 """The line in a process of its own: its encoder on its device, its decoding threads, its shards.
 
-What is computed together is decided by the process that leads (sercache.extraction.crew), so that features
+What is computed together is decided by the process that leads (sercache.extraction.device_workers), so that features
 do not depend on how many processes there are.
 """
 
@@ -38,7 +38,7 @@ Load = Callable[[str], Encoder]
 
 
 @dataclass(frozen=True)
-class Start:
+class StartMessage:
     """To a worker: write into this store."""
 
     folder: Path
@@ -51,7 +51,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Batch:
+class BatchMessage:
     """To a worker: decode these."""
 
     number: int
@@ -84,7 +84,7 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Heard:
+class DecodedMessage:
     """From a worker: digest, length and remarks of each piece of a batch, or why there is none."""
 
     number: int
@@ -114,7 +114,7 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedMessage:
     """From a worker: all is committed; seconds that each stage was at work."""
 
     busy: dict[str, float]
@@ -128,8 +128,8 @@ def serve(connection: Connection, load: Load, device: str, threads: int, spec: F
         encoder = windowed(_placed(load, device, threads), clips.parse(spec.clip))
         voice.say(Ready(frame_budget(encoder, spec), real_time_factor(encoder, spec.states)))
         start = connection.recv()
-        if isinstance(start, Start):
-            voice.say(Finished(_work(connection, voice, encoder, spec, start)))
+        if isinstance(start, StartMessage):
+            voice.say(FinishedMessage(_work(connection, voice, encoder, spec, start)))
     except EOFError:
         pass  # the leading process is gone, and with it whom to tell
     except SercacheError as fault:
@@ -150,7 +150,7 @@ def _placed(load: Load, device: str, threads: int) -> Encoder:
 
 
 def _work(
-    connection: Connection, voice: _Voice, encoder: Encoder, spec: FeatureSpec, start: Start
+    connection: Connection, voice: _Voice, encoder: Encoder, spec: FeatureSpec, start: StartMessage
 ) -> dict[str, float]:
     """Compute what is asked for until the end is called; busy seconds by stage."""
     busy = Busy()
@@ -214,7 +214,7 @@ class _Desk:
     def _read(self) -> None:
         try:
             while not isinstance(message := self._connection.recv(), End):
-                if isinstance(message, Batch):
+                if isinstance(message, BatchMessage):
                     self._decode(message)
                 else:
                     self._choose(message)
@@ -225,7 +225,7 @@ class _Desk:
             os._exit(1)
         self._ready.put(None)
 
-    def _decode(self, batch: Batch) -> None:
+    def _decode(self, batch: BatchMessage) -> None:
         futures = self._submit(batch.pieces)
         self._decoding[batch.number] = futures
         left = set(futures)
@@ -241,7 +241,7 @@ class _Desk:
         for future in futures:
             future.add_done_callback(note)
 
-    def _heard(self, number: int, futures: Sequence[Future[Result]]) -> Heard | Failed:
+    def _heard(self, number: int, futures: Sequence[Future[Result]]) -> DecodedMessage | Failed:
         faults = [fault for future in futures if isinstance(fault := future.exception(), Exception)]
         if faults:
             return Failed(RuntimeError(f"decoding failed: {faults[0]!r}"))
@@ -250,7 +250,7 @@ class _Desk:
             item if isinstance(item, Skipped) else (item.digest, item.n_samples, item.remarks)
             for item in found
         ]
-        return Heard(number, known)
+        return DecodedMessage(number, known)
 
     def _choose(self, fresh: Fresh) -> None:
         futures = self._decoding.pop(fresh.number)

@@ -15,12 +15,12 @@ from types import TracebackType
 from typing import Self
 
 from sercache.errors import NumericRangeError
-from sercache.extraction.compute import Features
+from sercache.extraction.compute import PieceFeatures
 from sercache.extraction.decode import Decoded
 from sercache.extraction.stages import Busy
 from sercache.stores import FeatureWriter
 
-Part = tuple[Decoded, Features, int]
+Part = tuple[Decoded, PieceFeatures, int]
 """A piece, what was computed of it, and its frames T."""
 
 Waiting = queue.Queue[Sequence[Part] | None]
@@ -134,7 +134,7 @@ class _Thread(threading.Thread):
         if time.monotonic() - self._sealed > self._seal_every:
             self._seal()
 
-    def _append(self, item: Decoded, found: Features, n_frames: int) -> None:
+    def _append(self, item: Decoded, found: PieceFeatures, n_frames: int) -> None:
         self._writer.append(
             item.piece.entry_id,
             found.mean,

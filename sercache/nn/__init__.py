@@ -24,6 +24,7 @@ from sercache.nn._masked import (
     weighted_sum,
 )
 from sercache.nn._packed import weighted_frames
+from sercache.nn._pooled_linear import PooledLinear
 from sercache.nn._recurrent import (
     BiGRU,
     RecurrentAttention,
@@ -43,6 +44,7 @@ __all__ = [
     "BlockTimeAttention",
     "ConvFront",
     "LearnedQuery",
+    "PooledLinear",
     "QueryAttention",
     "RecurrentAttention",
     "bigru_of_each",

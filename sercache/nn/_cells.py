@@ -15,7 +15,7 @@ from torch import Tensor
 Parts = tuple[Tensor, ...]
 
 
-class Cell(NamedTuple):
+class RecurrentCell(NamedTuple):
     """How a cell is computed, and its gradients."""
 
     forward: Callable[..., None]
@@ -177,5 +177,5 @@ def states_before(states: Tensor, sizes: tuple[int, ...], turned: bool) -> Tenso
     return before
 
 
-CELLS = {"gru": Cell(_gru, _gru_back), "lstm": Cell(_lstm, _lstm_back)}
+CELLS = {"gru": RecurrentCell(_gru, _gru_back), "lstm": RecurrentCell(_lstm, _lstm_back)}
 """By torch's name of the kind of layer, in small letters."""

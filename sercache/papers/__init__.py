@@ -2,7 +2,7 @@
 
 A module ``<paper>.py`` defines ``CITATION: str`` and ``TABLES: dict[str, Table]``, and where the paper tells them
 ``UTTERANCES: dict[str, int]``, its utterances by ``corpus:task``. A figure is a table too: its
-cells are the points, and ``Table.plot`` says how they are drawn. Everything here is data: what a cell needs is
+cells are the points, and ``PaperTable.plot`` says how they are drawn. Everything here is data: what a cell needs is
 run by `sercache reproduce`, nothing is run at import.
 """
 
@@ -61,7 +61,7 @@ Metric = Literal["wa", "ua", "macro_f1", "rho", "ccc", "recall", "ppmi", "layer-
 
 
 @dataclass(frozen=True)
-class Score:
+class TrialScore:
     """A number out of a trial's report."""
 
     trial: Trial
@@ -77,7 +77,7 @@ class Score:
 class BestOf:
     """Mean over groups of the best score in each: best-of-two systems, averaged over emotions."""
 
-    groups: tuple[tuple[Score, ...], ...]
+    groups: tuple[tuple[TrialScore, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Vectors:
     """How they are cut; None: as in the trial."""
 
 
-Ours = Score | BestOf | ErrorRate | Latency | Vectors
+Ours = TrialScore | BestOf | ErrorRate | Latency | Vectors
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class PaperRow:
     """One row: a name and cells by column."""
 
     name: str
@@ -149,12 +149,12 @@ class Plot:
 
 
 @dataclass(frozen=True)
-class Table:
+class PaperTable:
     """A table or figure of a paper."""
 
     title: str
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[PaperRow, ...]
     unit: Literal["", "%", "ms"] = ""
     """Of the printed numbers; ``%``: ours are multiplied by 100."""
     digits: int = 4
@@ -168,9 +168,9 @@ class Table:
         return 100.0 if self.unit == "%" else 1.0
 
 
-def scores(ours: Ours | None) -> tuple[Score, ...]:
+def scores(ours: Ours | None) -> tuple[TrialScore, ...]:
     """The scores that a cell is made of; none for other sources."""
-    if isinstance(ours, Score):
+    if isinstance(ours, TrialScore):
         return (ours,)
     return tuple(score for group in ours.groups for score in group) if isinstance(ours, BestOf) else ()
 
@@ -180,16 +180,16 @@ def trials_of(ours: Ours | None) -> tuple[Trial, ...]:
     return (ours.trial,) if isinstance(ours, Vectors) else tuple(score.trial for score in scores(ours))
 
 
-def trials(table: Table) -> Iterator[Trial]:
+def trials(table: PaperTable) -> Iterator[Trial]:
     """The trials that a table's cells name, in order; several cells may share one."""
     for row in table.rows:
         for cell in row.cells.values():
             yield from trials_of(cell.ours)
 
 
-def theirs(name: str, **printed: float | tuple[float, float]) -> Row:
+def theirs(name: str, **printed: float | tuple[float, float]) -> PaperRow:
     """A row of other people's results: numbers by column, ``(mean, std)`` where a deviation is printed."""
-    return Row(name, {column: Cell(number(value)) for column, value in printed.items()})
+    return PaperRow(name, {column: Cell(number(value)) for column, value in printed.items()})
 
 
 def number(value: float | tuple[float, float] | None) -> Printed | None:

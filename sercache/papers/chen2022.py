@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from sercache.papers import Cell, ErrorRate, Plot, Printed, Row, Score, Table, Trial
+from sercache.papers import Cell, ErrorRate, PaperRow, PaperTable, Plot, Printed, Trial, TrialScore
 
 CITATION = (
     "Chen and Zhang 2022, CTA-RNN: Channel and Temporal-wise Attention RNN Leveraging Pre-trained ASR Embeddings "
@@ -33,36 +33,36 @@ def _cells(head: str, encoder: str, setup: Mapping[str, Any], *printed: float | 
     for (column, (dataset, on)), value in zip(_SETTINGS.items(), printed or (None,) * 4, strict=True):
         tested = {**setup, "test_on": (f"{_OTHER[dataset]}:4class",)}
         texts = _GIGASPEECH if any(each.startswith(_TEXT) for each in setup.get("beside", ())) else ""
-        score = Score(Trial(head, encoder, dataset, setup=tested, transcripts=texts), "ua", on=on)
+        score = TrialScore(Trial(head, encoder, dataset, setup=tested, transcripts=texts), "ua", on=on)
         cells[column] = Cell(None if value is None else Printed(value), score)
     return cells
 
 
-def _block(number: int, *printed: float) -> Row:
-    return Row(f"E({number})", _cells("rnn", _GIGASPEECH, {"states": str(number)}, *printed))
+def _block(number: int, *printed: float) -> PaperRow:
+    return PaperRow(f"E({number})", _cells("rnn", _GIGASPEECH, {"states": str(number)}, *printed))
 
 
-def _pair(name: str, other: str, number: int, *printed: float) -> Row:
+def _pair(name: str, other: str, number: int, *printed: float) -> PaperRow:
     """A or T beside a block."""
     setup = {"states": str(number), "beside": (f"{other}:final:frames",)}
-    return Row(f"{name}+E({number})", _cells("pair-rnn", _GIGASPEECH, setup, *printed))
+    return PaperRow(f"{name}+E({number})", _cells("pair-rnn", _GIGASPEECH, setup, *printed))
 
 
-def _all_blocks(name: str, head: str, *printed: float) -> Row:
-    return Row(name, _cells(head, _GIGASPEECH, {"states": "blocks"}, *printed))
+def _all_blocks(name: str, head: str, *printed: float) -> PaperRow:
+    return PaperRow(name, _cells(head, _GIGASPEECH, {"states": "blocks"}, *printed))
 
 
-def _theirs(name: str, *printed: float | None) -> Row:
+def _theirs(name: str, *printed: float | None) -> PaperRow:
     """Other people's numbers in the order of the columns."""
     cells = {
         column: Cell(Printed(value))
         for column, value in zip(_SETTINGS, printed, strict=True)
         if value is not None
     }
-    return Row(name, cells)
+    return PaperRow(name, cells)
 
 
-def _error_rates(name: str, recogniser: str, *printed: float) -> Row:
+def _error_rates(name: str, recogniser: str, *printed: float) -> PaperRow:
     places: list[tuple[str, Literal["word", "character"]]] = [
         ("iemocap", "word"),
         ("iemocap", "character"),
@@ -73,7 +73,7 @@ def _error_rates(name: str, recogniser: str, *printed: float) -> Row:
         column: Cell(Printed(value), ErrorRate(recogniser, dataset, unit))
         for column, (dataset, unit), value in zip(_RATES, places, printed, strict=True)
     }
-    return Row(name, cells)
+    return PaperRow(name, cells)
 
 
 _RATES = ("IEMOCAP WER", "IEMOCAP CER", "MSP-IMPROV WER", "MSP-IMPROV CER")
@@ -87,7 +87,7 @@ _VALUES = {
 """Of the right half of Figure 2: those of its points that Table 2 prints."""
 
 
-def _curve(name: str, encoder: str, setting: str) -> Row:
+def _curve(name: str, encoder: str, setting: str) -> PaperRow:
     """UAR against block, 0 the filterbank."""
     cells = {}
     for number in _FIGURE:
@@ -95,13 +95,13 @@ def _curve(name: str, encoder: str, setting: str) -> Row:
         score = _cells("rnn", source, {"states": states})[setting].ours
         value = _VALUES[setting].get(number) if encoder == _GIGASPEECH else None
         cells[str(number)] = Cell(None if value is None else Printed(value), score)
-    return Row(f"{name} E(i), {setting}", cells)
+    return PaperRow(f"{name} E(i), {setting}", cells)
 
 
-def _baseline(setting: str) -> Row:
+def _baseline(setting: str) -> PaperRow:
     """A+T, drawn as a level line."""
     cell = _cells("pair-rnn", _ACOUSTIC, {"states": "all", "beside": (f"{_TEXT}:final:frames",)})[setting]
-    return Row(f"A+T, {setting}", {"0": cell, "12": cell})
+    return PaperRow(f"A+T, {setting}", {"0": cell, "12": cell})
 
 
 _COMMON = (
@@ -115,7 +115,7 @@ _COMMON = (
 _TEXTS = "T: in the paper BERT reads what the same Conformer recognised"
 
 TABLES = {
-    "table1": Table(
+    "table1": PaperTable(
         title="Table 1: error rates of the two recognisers",
         columns=_RATES,
         unit="%",
@@ -126,7 +126,7 @@ TABLES = {
         ),
         notes=("MSP-IMPROV comes without transcripts: its reference texts must be given",),
     ),
-    "table2": Table(
+    "table2": PaperTable(
         title="Table 2: UAR by input, Gigaspeech Conformer",
         columns=tuple(_SETTINGS),
         unit="%",
@@ -144,7 +144,7 @@ TABLES = {
         ),
         notes=(*_COMMON, _TEXTS),
     ),
-    "table3": Table(
+    "table3": PaperTable(
         title="Table 3: UAR beside other methods, Gigaspeech Conformer",
         columns=tuple(_SETTINGS),
         unit="%",
@@ -169,7 +169,7 @@ TABLES = {
             "for speech as the only input",
         ),
     ),
-    "figure2": Table(
+    "figure2": PaperTable(
         title="Figure 2: UAR against block, 0 = log-mel filterbank",
         columns=tuple(map(str, _FIGURE)),
         unit="%",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sercache.papers import AlsoTrain, Cell, Plot, Printed, Row, Score, Table, Trial, theirs
+from sercache.papers import AlsoTrain, Cell, PaperRow, PaperTable, Plot, Printed, Trial, TrialScore, theirs
 
 CITATION = "Ioannides et al. 2023, Towards Paralinguistic-Only Speech Representations for End-to-End SER"
 
@@ -15,9 +15,9 @@ _PODCAST = AlsoTrain("msp-podcast", "4class", share=0.35)
 _CLASSES = {"Happy": "happiness", "Anger": "anger", "Sadness": "sadness", "Neutral": "neutral"}
 
 
-def _fold_row(name: str, accuracy: float, std: float, encoder: str, *also: AlsoTrain) -> Row:
+def _fold_row(name: str, accuracy: float, std: float, encoder: str, *also: AlsoTrain) -> PaperRow:
     trial = Trial(_HEAD, encoder, "iemocap", also)
-    return Row(name, {"ACC": Cell(Printed(accuracy, std), Score(trial, "wa"))})
+    return PaperRow(name, {"ACC": Cell(Printed(accuracy, std), TrialScore(trial, "wa"))})
 
 
 def _abroad(*also: AlsoTrain) -> Trial:
@@ -34,33 +34,36 @@ _SETS = {
 }
 
 
-def _ppmi_row(name: str, *printed: float) -> Row:
-    def score(of: str | None) -> Score:
-        return Score(_SETS[name], "ppmi", "seeds", on="mesd", of=of)
+def _ppmi_row(name: str, *printed: float) -> PaperRow:
+    def score(of: str | None) -> TrialScore:
+        return TrialScore(_SETS[name], "ppmi", "seeds", on="mesd", of=of)
 
     *by_class, overall = printed
     cells = {
         column: Cell(Printed(value), score(of))
         for (column, of), value in zip(_CLASSES.items(), by_class, strict=True)
     }
-    return Row(name, {**cells, "PPMI": Cell(Printed(overall), score(None))})
+    return PaperRow(name, {**cells, "PPMI": Cell(Printed(overall), score(None))})
 
 
-def _recall_row(name: str, trial: Trial, corpus: str, *printed: float | None) -> Row:
+def _recall_row(name: str, trial: Trial, corpus: str, *printed: float | None) -> PaperRow:
     *by_class, accuracy = printed
     cells = {
-        column: Cell(Printed(value), Score(trial, "recall", "seeds", on=corpus, of=of))
+        column: Cell(Printed(value), TrialScore(trial, "recall", "seeds", on=corpus, of=of))
         for (column, of), value in zip(_CLASSES.items(), by_class, strict=True)
         if value is not None
     }
     assert accuracy is not None
-    return Row(name, {**cells, "ACC": Cell(Printed(accuracy), Score(trial, "wa", "seeds", on=corpus))})
+    return PaperRow(
+        name, {**cells, "ACC": Cell(Printed(accuracy), TrialScore(trial, "wa", "seeds", on=corpus))}
+    )
 
 
-def _attention_row(name: str, trial: Trial) -> Row:
+def _attention_row(name: str, trial: Trial) -> PaperRow:
     columns = [*map(str, range(1, 25)), "1-12"]
-    return Row(
-        name, {of: Cell(None, Score(trial, "layer-weight", "seeds", on="emodb", of=of)) for of in columns}
+    return PaperRow(
+        name,
+        {of: Cell(None, TrialScore(trial, "layer-weight", "seeds", on="emodb", of=of)) for of in columns},
     )
 
 
@@ -70,7 +73,7 @@ _ONE_MODEL = (
 )
 
 TABLES = {
-    "table2": Table(
+    "table2": PaperTable(
         title="Table 2: IEMOCAP, four classes, 5-fold leave-one-session-out, accuracy",
         columns=("ACC",),
         rows=(
@@ -92,7 +95,7 @@ TABLES = {
             "architecture: its second convolution is not contained in them; ours has 4,332,541 and 2,396,549",
         ),
     ),
-    "table3": Table(
+    "table3": PaperTable(
         title="Table 3: lexical dependence on MESD, PPMI of word and predicted class (lower is better)",
         columns=(*_CLASSES, "PPMI"),
         rows=(
@@ -110,7 +113,7 @@ TABLES = {
             _ONE_MODEL,
         ),
     ),
-    "table4": Table(
+    "table4": PaperTable(
         title="Table 4: recall of each class and accuracy on corpora never trained on, WavLM-Large",
         columns=(*_CLASSES, "ACC"),
         rows=(
@@ -141,7 +144,7 @@ TABLES = {
             _ONE_MODEL,
         ),
     ),
-    "figure2": Table(
+    "figure2": PaperTable(
         title="Figure 2: attention that each layer receives on EMO-DB, WavLM-Large",
         columns=(*map(str, range(1, 25)), "1-12"),
         rows=(_attention_row("v1 (IEMOCAP)", _SMALL), _attention_row("v2 (IEMOCAP + ESD)", _TWO_LANGUAGES)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sercache.papers import BestOf, Cell, Plot, Printed, Row, Score, Table, Trial
+from sercache.papers import BestOf, Cell, PaperRow, PaperTable, Plot, Printed, Trial, TrialScore
 
 CITATION = (
     "Mohapatra et al. 2023, Effect of Attention and Self-Supervised Speech Embeddings on Non-Semantic Speech "
@@ -30,13 +30,13 @@ _SEEDS = {("2", "boredom"): 66, ("2", "concentration"): 66}
 """Seeds of the authors' scripts where they are not those of the other emotions."""
 
 
-def _score(features: str, architecture: str, emotion: str) -> Score:
+def _score(features: str, architecture: str, emotion: str) -> TrialScore:
     encoder, states = _FEATURES[features]
     frames = _LENGTH.get(features, 398)
     setup: dict[str, Any] = {"states": states, "target": emotion, "max_frames": frames}
     if (architecture, emotion) in _SEEDS:
         setup["seeds"] = (_SEEDS[architecture, emotion],)
-    return Score(Trial(_ARCHITECTURES[architecture], encoder, "hume-prosody", setup=setup), "rho")
+    return TrialScore(Trial(_ARCHITECTURES[architecture], encoder, "hume-prosody", setup=setup), "rho")
 
 
 def _mean(features: str, architectures: str) -> BestOf:
@@ -46,26 +46,26 @@ def _mean(features: str, architectures: str) -> BestOf:
     )
 
 
-def _row(features: str, architecture: str, *printed: float) -> Row:
+def _row(features: str, architecture: str, *printed: float) -> PaperRow:
     cells = {
         emotion: Cell(Printed(value), _score(features, architecture, emotion))
         for emotion, value in zip(EMOTIONS, printed, strict=True)
     }
     mean = round(sum(printed) / len(printed), 4)
     cells["mean"] = Cell(Printed(mean), _mean(features, architecture))
-    return Row(f"{features}, arch. {architecture}", cells)
+    return PaperRow(f"{features}, arch. {architecture}", cells)
 
 
-def _baseline(*printed: float) -> Row:
+def _baseline(*printed: float) -> PaperRow:
     cells = {emotion: Cell(Printed(value)) for emotion, value in zip(EMOTIONS, printed, strict=True)}
-    return Row("Baseline [16]", {**cells, "mean": Cell(Printed(round(sum(printed) / len(printed), 4)))})
+    return PaperRow("Baseline [16]", {**cells, "mean": Cell(Printed(round(sum(printed) / len(printed), 4)))})
 
 
-def _average(name: str, features: str, printed: float) -> Row:
+def _average(name: str, features: str, printed: float) -> PaperRow:
     cells = {"best of two": Cell(Printed(printed), _mean(features, "12"))}
     for one in _ARCHITECTURES:
         cells[f"arch. {one}"] = Cell(None, _mean(features, one))
-    return Row(name, cells)
+    return PaperRow(name, cells)
 
 
 _TABLE1 = (
@@ -93,14 +93,14 @@ _MIXED = (
 )
 
 TABLES = {
-    "table1": Table(
+    "table1": PaperTable(
         title="Table 1: Hume-Prosody, devel, Spearman's rho by emotion",
         columns=(*EMOTIONS, "mean"),
         digits=3,
         rows=(*_TABLE1, _baseline(.428, .545, .559, .524, .531, .453, .431, .476, .55)),
         notes=_COMMON,
     ),
-    "table2": Table(
+    "table2": PaperTable(
         title="Table 2: Hume-Prosody, devel, average rho (baseline .500)",
         columns=("best of two", "arch. 1", "arch. 2"),
         digits=3,
@@ -117,20 +117,20 @@ TABLES = {
             "against the baseline of .500 the paper prints -15 %, -45.2 %, 0.4 %, 4.6 % and -40.2 %",
         ),
     ),
-    "figure2": Table(
+    "figure2": PaperTable(
         title="Figure 2: true and predicted shares on devel, HuBERT Large, architecture 2",
         columns=EMOTIONS,
         digits=3,
-        rows=(Row("HuBERT Large, arch. 2", {e: Cell(None, _score("HuBERT Large", "2", e)) for e in EMOTIONS}),),
+        rows=(PaperRow("HuBERT Large, arch. 2", {e: Cell(None, _score("HuBERT Large", "2", e)) for e in EMOTIONS}),),
         notes=("the figure shows points alone; the table gives their rho",),
         plot=Plot("scatter", "true share", "predicted share"),
     ),
-    "figure3": Table(
+    "figure3": PaperTable(
         title="Figure 3: average rho by features and architecture",
         columns=tuple(f"arch. {one}" for one in _ARCHITECTURES),
         digits=3,
         rows=tuple(
-            Row(
+            PaperRow(
                 features,
                 {
                     f"arch. {one}": Cell(_TABLE1[2 * k + int(one) - 1].cells["mean"].printed, _mean(features, one))

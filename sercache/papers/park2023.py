@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from sercache.papers import Cell, Latency, Plot, Printed, Row, Score, Table, Trial, Vectors, theirs
+from sercache.papers import (
+    Cell,
+    Latency,
+    PaperRow,
+    PaperTable,
+    Plot,
+    Printed,
+    Trial,
+    TrialScore,
+    Vectors,
+    theirs,
+)
 
 CITATION = (
     "Park et al. 2023, Using Speaker-Specific Emotion Representations in Wav2vec 2.0-Based Modules for Speech "
@@ -74,44 +85,47 @@ def _joint(
     )
 
 
-def _row(name: str, trial: Trial, wa: float, ua: float) -> Row:
-    return Row(
-        name, {"WA": Cell(Printed(wa), Score(trial, "wa")), "UA": Cell(Printed(ua), Score(trial, "ua"))}
+def _row(name: str, trial: Trial, wa: float, ua: float) -> PaperRow:
+    return PaperRow(
+        name,
+        {"WA": Cell(Printed(wa), TrialScore(trial, "wa")), "UA": Cell(Printed(ua), TrialScore(trial, "ua"))},
     )
 
 
-def _by_blocks(network: str, loss: str, metric: str, *printed: float) -> Row:
+def _by_blocks(network: str, loss: str, metric: str, *printed: float) -> PaperRow:
     make = _emotions if network == "emotion" else _joint
     cells = {
-        str(blocks): Cell(Printed(value), Score(make(blocks, loss.lower()), metric))  # type: ignore[arg-type]
+        str(blocks): Cell(Printed(value), TrialScore(make(blocks, loss.lower()), metric))  # type: ignore[arg-type]
         for blocks, value in zip(_BLOCKS, printed, strict=True)
     }
-    return Row(f"{network}, {loss}, {metric.upper()}", cells)
+    return PaperRow(f"{network}, {loss}, {metric.upper()}", cells)
 
 
-def _times(name: str, heads: tuple[tuple[str, dict[str, Any]], ...], *printed: float) -> Row:
+def _times(name: str, heads: tuple[tuple[str, dict[str, Any]], ...], *printed: float) -> PaperRow:
     cells = {
         f"{seconds} s": Cell(Printed(value), Latency(heads, seconds, "NVIDIA RTX 3090"))
         for seconds, value in zip((3, 5, 10, 15), printed, strict=True)
     }
-    return Row(name, cells)
+    return PaperRow(name, cells)
 
 
 def _blocks_alone(blocks: int) -> tuple[str, dict[str, Any]]:
     return "attention-blocks", {"blocks": blocks}
 
 
-def _speaker_vectors(name: str, loss: str, repeat: int = 3) -> Row:
+def _speaker_vectors(name: str, loss: str, repeat: int = 3) -> PaperRow:
     """Vectors of the ID network on IEMOCAP, whose speakers it has never heard."""
     wanted = Vectors(_speakers(loss), "speaker", on="iemocap:4class", clip=f"repeat:{repeat}+trim:15")
-    return Row(name, {"speakers": Cell(None, wanted)})
+    return PaperRow(name, {"speakers": Cell(None, wanted)})
 
 
-def _emotion_vectors(trial: Trial) -> tuple[Row, ...]:
+def _emotion_vectors(trial: Trial) -> tuple[PaperRow, ...]:
     """Vectors of the first fold: train left, test right, predicted emotions above, speakers below."""
     parts: tuple[Literal["train", "test"], ...] = ("train", "test")
     groups: tuple[Literal["predicted class", "speaker"], ...] = ("predicted class", "speaker")
-    return tuple(Row(by, {part: Cell(None, Vectors(trial, by, part)) for part in parts}) for by in groups)
+    return tuple(
+        PaperRow(by, {part: Cell(None, Vectors(trial, by, part)) for part in parts}) for by in groups
+    )
 
 
 _PEPINO_GLOBAL, _PEPINO_SPEAKER = (66.3, 0.7), (67.2, 0.7)
@@ -133,7 +147,7 @@ _NOTE_MAP = (
 _MISPRINT = "misprint: 72.79 in Table 5 is 72.97 in every other table"
 
 TABLES = {
-    "table2": Table(
+    "table2": PaperTable(
         title="Table 2: VoxCeleb1 speaker identification",
         columns=("WA", "UA"),
         unit="%",
@@ -150,7 +164,7 @@ TABLES = {
             _NOTE_UA,
         ),
     ),
-    "table3": Table(
+    "table3": PaperTable(
         title="Table 3: IEMOCAP, four classes, emotion network alone",
         columns=("WA", "UA"),
         unit="%",
@@ -171,7 +185,7 @@ TABLES = {
         ),
         notes=(*_COMMON, _NOTE_UA),
     ),
-    "table4": Table(
+    "table4": PaperTable(
         title="Table 4: IEMOCAP, four classes, speaker-specific network beside others",
         columns=("WA", "UA"),
         unit="%",
@@ -207,7 +221,7 @@ TABLES = {
             _NOTE_UA,
         ),
     ),
-    "table5": Table(
+    "table5": PaperTable(
         title="Table 5: IEMOCAP, undersampled or complete training data, 4 blocks, speaker-specific",
         columns=("WA", "UA"),
         unit="%",
@@ -220,7 +234,7 @@ TABLES = {
         ),
         notes=(*_COMMON, _MISPRINT),
     ),
-    "table6": Table(
+    "table6": PaperTable(
         title="Table 6: IEMOCAP, by network, loss and number of attention blocks",
         columns=tuple(map(str, _BLOCKS)),
         unit="%",
@@ -241,7 +255,7 @@ TABLES = {
             "is the ArcFace one",
         ),
     ),
-    "table7": Table(
+    "table7": PaperTable(
         title="Table 7: time for one recording by its length",
         columns=("3 s", "5 s", "10 s", "15 s"),
         unit="ms",
@@ -260,7 +274,7 @@ TABLES = {
         ),
         plot=Plot("bars", "network", "ms"),
     ),
-    "figure7": Table(
+    "figure7": PaperTable(
         title="Figure 7: IEMOCAP, what of the ID network is trained, and beta",
         columns=("WA", "UA"),
         unit="%",
@@ -284,28 +298,28 @@ TABLES = {
         ),
         plot=Plot("bars", "configuration", "%"),
     ),
-    "figure5": Table(
+    "figure5": PaperTable(
         title="Figure 5: vectors of the ID network on IEMOCAP by speaker, by loss",
         columns=("speakers",),
         rows=(_speaker_vectors("Cross-entropy", "cross-entropy"), _speaker_vectors("Arcface", "arcface")),
         notes=(_NOTE_MAP,),
         plot=Plot("map", "", ""),
     ),
-    "figure6": Table(
+    "figure6": PaperTable(
         title="Figure 6: vectors of the ID network on IEMOCAP by speaker, by shortest length",
         columns=("speakers",),
         rows=tuple(_speaker_vectors(f"{k} s", "arcface", k) for k in (1, 2, 3, 4)),
         notes=(_NOTE_MAP, "shorter recordings are repeated until they are as long"),
         plot=Plot("map", "", ""),
     ),
-    "figure8": Table(
+    "figure8": PaperTable(
         title="Figure 8: vectors of the emotion network, first fold",
         columns=("train", "test"),
         rows=_emotion_vectors(_emotions()),
         notes=(_NOTE_MAP,),
         plot=Plot("map", "", ""),
     ),
-    "figure9": Table(
+    "figure9": PaperTable(
         title="Figure 9: vectors of the speaker-specific network, first fold",
         columns=("train", "test"),
         rows=_emotion_vectors(_joint()),

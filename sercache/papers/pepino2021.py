@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sercache.papers import Cell, Plot, Printed, Row, Score, Table, Trial, number
+from sercache.papers import Cell, PaperRow, PaperTable, Plot, Printed, Trial, TrialScore, number
 
 CITATION = "Pepino, Riera, Ferrer 2021, Emotion Recognition from Speech Using wav2vec 2.0 Embeddings"
 
@@ -23,37 +23,41 @@ def _trial(head: str, encoder: str, column: str, **setup: Any) -> Trial:
     return Trial(head, encoder, dataset, setup={**own, **setup})
 
 
-def _row(name: str, head: str, encoder: str, iemocap: Any, ravdess: Any, **setup: Any) -> Row:
+def _row(name: str, head: str, encoder: str, iemocap: Any, ravdess: Any, **setup: Any) -> PaperRow:
     cells = {
-        column: Cell(number(printed), Score(_trial(head, encoder, column, **setup), "ua", "seeds"))
+        column: Cell(number(printed), TrialScore(_trial(head, encoder, column, **setup), "ua", "seeds"))
         for column, printed in (("IEMOCAP", iemocap), ("RAVDESS", ravdess))
     }
-    return Row(name, cells)
+    return PaperRow(name, cells)
 
 
-def _dense(name: str, encoder: str, states: str, iemocap: Any, ravdess: Any) -> Row:
+def _dense(name: str, encoder: str, states: str, iemocap: Any, ravdess: Any) -> PaperRow:
     return _row(name, "weighted-dense", encoder, iemocap, ravdess, states=states, normalise="speaker")
 
 
-def _theirs(name: str, iemocap: float) -> Row:
-    return Row(name, {"IEMOCAP": Cell(Printed(iemocap))})
+def _theirs(name: str, iemocap: float) -> PaperRow:
+    return PaperRow(name, {"IEMOCAP": Cell(Printed(iemocap))})
 
 
-def _issa(column: str, ours: tuple[float, float], theirs: float, setup: Mapping[str, Any]) -> tuple[Row, Row]:
+def _issa(
+    column: str, ours: tuple[float, float], theirs: float, setup: Mapping[str, Any]
+) -> tuple[PaperRow, PaperRow]:
     trial = Trial("weighted-dense", _PT, column.lower(), setup={"normalise": "global", **setup})
     return (
-        Row(f"{column}: Issa et al.", {"UA": Cell(Printed(theirs))}),
-        Row(f"{column}: Dense, all layers", {"UA": Cell(number(ours), Score(trial, "ua", "seeds"))}),
+        PaperRow(f"{column}: Issa et al.", {"UA": Cell(Printed(theirs))}),
+        PaperRow(
+            f"{column}: Dense, all layers", {"UA": Cell(number(ours), TrialScore(trial, "ua", "seeds"))}
+        ),
     )
 
 
-def _weights(column: str, kind: str, encoder: str, *printed: float) -> Row:
+def _weights(column: str, kind: str, encoder: str, *printed: float) -> PaperRow:
     trial = _trial("weighted-dense", encoder, column, states="projection+blocks", normalise="speaker")
     cells = {
-        _layer(state): Cell(Printed(value), Score(trial, "layer-weight", "seeds", of=state))
+        _layer(state): Cell(Printed(value), TrialScore(trial, "layer-weight", "seeds", of=state))
         for state, value in zip(_STATES, printed, strict=True)
     }
-    return Row(f"{column} {kind}", cells)
+    return PaperRow(f"{column} {kind}", cells)
 
 
 def _layer(state: str) -> str:
@@ -78,7 +82,7 @@ _COMMON = (
 )
 
 TABLES = {
-    "table1": Table(
+    "table1": PaperTable(
         title="Table 1: UAR by features, Dense, speaker normalisation, 5 seeds",
         columns=("IEMOCAP", "RAVDESS"),
         unit="%",
@@ -86,9 +90,9 @@ TABLES = {
         rows=(
             _dense("None: eGeMAPS", "egemaps-20ms", "all", (52.4, 0.1), (57.0, 2.4)),
             _dense("None: Spectrogram", "spectrogram", "all", (49.8, 1.0), (44.5, 0.8)),
-            Row(
+            PaperRow(
                 "None: Spectrogram at 48 kHz, as the authors' code",
-                {"RAVDESS": Cell(Printed(44.5, 0.8), Score(_trial("weighted-dense", "spectrogram-48k", "RAVDESS",
+                {"RAVDESS": Cell(Printed(44.5, 0.8), TrialScore(_trial("weighted-dense", "spectrogram-48k", "RAVDESS",
                  states="all", normalise="speaker"), "ua", "seeds"))},
             ),
             _dense("Wav2vec2-PT: Local enc.", _PT, "projection", (60.3, 0.7), (65.4, 1.7)),
@@ -104,7 +108,7 @@ TABLES = {
             "RAVDESS at 48 kHz, where 250 frames are 1.67 s: the printed number is of that",
         ),
     ),
-    "table2": Table(
+    "table2": PaperTable(
         title="Table 2: UAR by model and normalisation, wav2vec2-PT, all layers, 5 seeds",
         columns=("IEMOCAP", "RAVDESS"),
         unit="%",
@@ -126,7 +130,7 @@ TABLES = {
             "that the printed row may be with speaker normalisation",
         ),
     ),
-    "issa": Table(
+    "issa": PaperTable(
         title="Text of section 4: the set-ups of Issa et al., UAR, all layers, global normalisation, 5 seeds",
         columns=("UA",),
         unit="%",
@@ -144,7 +148,7 @@ TABLES = {
             _RAVDESS_NOTE,
         ),
     ),
-    "figure2": Table(
+    "figure2": PaperTable(
         title="Figure 2: share of each layer in the trained average, 0 = local encoder",
         columns=tuple(map(_layer, _STATES)),
         rows=(

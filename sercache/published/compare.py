@@ -12,9 +12,9 @@ from sercache import catalog, clips, encoders, states
 from sercache.errors import UnknownNameError
 from sercache.evaluation.describe import setup_of
 from sercache.evaluation.published import Difference, differences
-from sercache.papers import Printed, Score
+from sercache.papers import Printed, TrialScore
 from sercache.published.head import published_of
-from sercache.published.trial import Plan, plan
+from sercache.published.trial import TrialPlan, plan
 from sercache.recipe import Setup, inputs
 from sercache.report.record import Report
 
@@ -34,7 +34,7 @@ class Beside:
     """Of what the paper fixes; with any of these there is no verdict."""
     where: str
     """Paper, table, row, column."""
-    score: Score
+    score: TrialScore
 
 
 def printed_beside(report: Report) -> list[Beside]:
@@ -56,15 +56,15 @@ def _rows(report: Report) -> Iterator[list[Beside]]:
                     Beside(*_share(cell.printed, table.scale), _other(cell.ours, module, report),
                            f"{paper} {name}: {row.name}, {column}", cell.ours)
                     for column, cell in row.cells.items()
-                    if cell.printed and isinstance(cell.ours, Score) and _is_near(cell.ours, report)
+                    if cell.printed and isinstance(cell.ours, TrialScore) and _is_near(cell.ours, report)
                 ]  # fmt: skip
 
 
-def _other(score: Score, module: ModuleType, report: Report) -> tuple[Difference, ...]:
+def _other(score: TrialScore, module: ModuleType, report: Report) -> tuple[Difference, ...]:
     return fixed(other_system(plan(score.trial), report, counts_of(module)))
 
 
-def _is_near(score: Score, report: Report) -> bool:
+def _is_near(score: TrialScore, report: Report) -> bool:
     """Whether a cell is of the report's head, encoder and corpus, on its own test parts."""
     trial = score.trial
     ours = (report.head, encoder_of(report), report.corpus["name"])
@@ -87,7 +87,7 @@ def encoder_of(report: Report) -> str:
     return str(report.features.get("spec", {}).get("encoder", report.setup["encoder"]))
 
 
-def other_system(meant: Plan, report: Report, counts: Mapping[str, int]) -> list[Difference]:
+def other_system(meant: TrialPlan, report: Report, counts: Mapping[str, int]) -> list[Difference]:
     """What a report did in another way than the trial ``meant`` of a paper, which had ``counts`` of utterances."""
     setup = setup_of(report.setup)
     published = published_of(meant.module, meant.setup, meant.recipe, meant.trial.options)
@@ -104,7 +104,7 @@ def other_system(meant: Plan, report: Report, counts: Mapping[str, int]) -> list
     ]
 
 
-def _is_the_same(field: str, meant: Plan, setup: Setup, report: Report) -> bool:
+def _is_the_same(field: str, meant: TrialPlan, setup: Setup, report: Report) -> bool:
     """Whether two values of a field mean the same for this run."""
     if field == "seeds":  # more than the published ones are no other system
         return set(meant.setup.seeds) <= set(setup.seeds)
@@ -134,14 +134,14 @@ def _is_yours(name: str) -> bool:
     return encoders.short_names().get(name, ("", ""))[1].endswith(_YOURS)
 
 
-def _task(meant: Plan, report: Report) -> Iterator[Difference]:
+def _task(meant: TrialPlan, report: Report) -> Iterator[Difference]:
     default = catalog.load("sercache.datasets", meant.trial.dataset).INFO.default_task
     published, ours = meant.setup.task or default, report.corpus["task"]
     if ours != published:
         yield Difference("task", f"task {ours} instead of {published}")
 
 
-def _inputs(meant: Plan, features: Mapping[str, Any], of: str = "") -> Iterator[Difference]:
+def _inputs(meant: TrialPlan, features: Mapping[str, Any], of: str = "") -> Iterator[Difference]:
     """Other weights under an encoder's name, other arithmetic, other texts: of every input that was read.
 
     ``features`` are those of a report, or of a corpus ``of`` that was tested on.
@@ -166,7 +166,7 @@ def _inputs(meant: Plan, features: Mapping[str, Any], of: str = "") -> Iterator[
             yield from _texts(meant, str(spec.get("transcripts", "")), which)
 
 
-def _texts(meant: Plan, file: str, which: str) -> Iterator[Difference]:
+def _texts(meant: TrialPlan, file: str, which: str) -> Iterator[Difference]:
     """Texts of another origin than those that the paper's encoder of text read."""
     wanted = meant.trial.transcripts
     if file and not wanted:
@@ -182,7 +182,7 @@ def _texts(meant: Plan, file: str, which: str) -> Iterator[Difference]:
         yield Difference("transcripts", words)
 
 
-def _corpus(meant: Plan, report: Report, counts: Mapping[str, int]) -> Iterator[Difference]:
+def _corpus(meant: TrialPlan, report: Report, counts: Mapping[str, int]) -> Iterator[Difference]:
     """Other utterances than the paper's, those that are added to the training parts included."""
     yield from _utterances(report.corpus, counts)
     added = [(also.dataset, also.task) for also in meant.trial.also_train]
@@ -211,7 +211,7 @@ def _utterances(about: Mapping[str, Any], counts: Mapping[str, int]) -> Iterator
 
 
 def other_corpus(
-    meant: Plan, report: Report, on: str | None, counts: Mapping[str, int]
+    meant: TrialPlan, report: Report, on: str | None, counts: Mapping[str, int]
 ) -> Iterator[Difference]:
     """What differs on a corpus ``on`` that the heads of a trial are tested on; None: on no other corpus.
 
@@ -233,7 +233,7 @@ def other_corpus(
             yield Difference("clip", f"clip {clip} instead of {wanted} on {on}{which}")
 
 
-def _way(meant: Plan, report: Report) -> Iterator[Difference]:
+def _way(meant: TrialPlan, report: Report) -> Iterator[Difference]:
     """Initial weights, order of batches and folds that were drawn otherwise."""
     begun = {part for part, before in (("emotion", meant.start), ("speaker", meant.speaker)) if before}
     for each in report.started_from:

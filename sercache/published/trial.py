@@ -17,15 +17,15 @@ from sercache.recipe import Recipe, Setup, override
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrialPlan:
     """All that decides what a trial gives, but for the corpora and weights themselves."""
 
     trial: Trial
     module: ModuleType
     setup: Setup
     recipe: Recipe
-    start: Plan | None = None
-    speaker: Plan | None = None
+    start: TrialPlan | None = None
+    speaker: TrialPlan | None = None
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ def plan(
     changes: Sequence[str] = (),
     seeds: int | None = None,
     encoders: Mapping[str, str] | None = None,
-) -> Plan:
+) -> TrialPlan:
     """The trial made whole; ``changes`` are recipe settings ``name=value``, ``seeds`` how many at most.
 
     ``encoders`` are checkpoints that stand for others, by the name of these. Raises UnknownNameError and
@@ -94,7 +94,7 @@ def plan(
     )
     recipe = override(dataclasses.replace(module.RECIPE, **trial.recipe), changes)
     before = {"changes": changes, "seeds": seeds, "encoders": encoders}
-    return Plan(
+    return TrialPlan(
         trial,
         module,
         setup,

@@ -9,7 +9,7 @@ from sercache.report.audio_notes import audio_notes
 from sercache.report.notes import class_notes, of_rows, scope_notes
 from sercache.report.printed import Differs, no_verdict
 from sercache.report.record import Report, Score, counted
-from sercache.report.render import Cell, Difference, Reference, Table
+from sercache.report.render import Cell, Reference, ReportTable, SignedDifference
 
 WIDE = 2
 """Up to so many columns stand side by side; more are listed, one line for each cell."""
@@ -43,7 +43,7 @@ def comparison(
     unit: str = "",
     digits: int = 4,
     notes: Sequence[str] = (),
-) -> Table:
+) -> ReportTable:
     """The paper's table: printed, ours (dash: not run), difference, and whether it is within 2 std.
 
     Up to WIDE columns stand side by side, more are listed one cell a line. ``notes`` follow those on how the
@@ -56,7 +56,7 @@ def comparison(
     about = [_VERDICT] if any(v.ours for row in rows for v in row.cells.values()) else []
     about += _other_systems(rows)
     shown = f"{title} ({unit})" if unit else title
-    return Table(shown, tuple(heads), tuple(body), (*about, *notes), digits=digits)
+    return ReportTable(shown, tuple(heads), tuple(body), (*about, *notes), digits=digits)
 
 
 _VERDICT = (
@@ -96,7 +96,7 @@ def _parts(cell: Compared) -> tuple[Cell, ...]:
         return printed, ours, None, None, _n(cell)
     difference = ours.mean - printed.mean
     said = no_verdict(cell.differs) or verdict(difference, printed.std, ours.std)
-    return printed, ours, Difference(difference), said, _n(cell)
+    return printed, ours, SignedDifference(difference), said, _n(cell)
 
 
 def _n(cell: Compared) -> Cell:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sercache import files
 from sercache.report.plots import figures, svg
-from sercache.report.printed import Printed
+from sercache.report.printed import PrintedNumber
 from sercache.report.record import HEADLINE, Aggregate, Elsewhere, Report
 from sercache.report.render import html
 from sercache.report.tables import (
@@ -39,7 +39,7 @@ def write(
     report: Report,
     path: Path,
     *,
-    printed: Mapping[str, Printed] | None = None,
+    printed: Mapping[str, PrintedNumber] | None = None,
     aggregate: Aggregate = HEADLINE,
     drawn: Sequence[Path] | None = None,
 ) -> Path:
@@ -56,7 +56,7 @@ def write(
 def page(
     report: Report,
     *,
-    printed: Mapping[str, Printed] | None = None,
+    printed: Mapping[str, PrintedNumber] | None = None,
     aggregate: Aggregate = HEADLINE,
     drawn: Sequence[Path] | None = None,
 ) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from sercache.report.record import Score
-from sercache.report.render import Cell, Difference, Reference
+from sercache.report.render import Cell, Reference, SignedDifference
 
 _NAMED = 2
 """So many differences are named in a cell; the note has all of them."""
 
 
-class Printed(Protocol):
+class PrintedNumber(Protocol):
     """A number as a paper prints it."""
 
     @property
@@ -51,7 +51,7 @@ def no_verdict(differs: Sequence[Differs]) -> str:
     return f"no verdict: {', '.join(names[:_NAMED])}{more}" if names else ""
 
 
-def printed_notes(numbers: Iterable[Printed]) -> list[str]:
+def printed_notes(numbers: Iterable[PrintedNumber]) -> list[str]:
     """Where printed numbers are from, and what differs from the systems that they are of."""
     lines: dict[str, None] = {}
     for each in numbers:
@@ -61,7 +61,7 @@ def printed_notes(numbers: Iterable[Printed]) -> list[str]:
     return list(lines)
 
 
-def compared(ours: Score | None, printed: Printed | None) -> list[Cell]:
+def compared(ours: Score | None, printed: PrintedNumber | None) -> list[Cell]:
     """Printed number, difference and verdict; dashes where something is missing.
 
     The verdict compares with twice the printed standard deviation, or ours where none is printed. Where another
@@ -75,7 +75,7 @@ def compared(ours: Score | None, printed: Printed | None) -> list[Cell]:
     difference = ours.mean - printed.mean
     spread = printed.std if printed.std is not None else ours.std
     if printed.differs:
-        return [reference, Difference(difference), no_verdict(printed.differs)]
+        return [reference, SignedDifference(difference), no_verdict(printed.differs)]
     # A tolerance for sums of decimals: 0.70 against 0.74 ± 0.02 is within.
     verdict = None if spread is None else "yes" if abs(difference) <= 2 * spread + 1e-9 else "no"
-    return [reference, Difference(difference), verdict]
+    return [reference, SignedDifference(difference), verdict]

@@ -19,7 +19,7 @@ Format = Literal["text", "markdown", "csv", "latex"]
 
 
 @dataclass(frozen=True)
-class Difference:
+class SignedDifference:
     """Ours less theirs, with its sign."""
 
     value: float
@@ -33,7 +33,7 @@ class Reference:
     std: float | None
 
 
-Cell = str | int | float | Score | Interval | Difference | Reference | None
+Cell = str | int | float | Score | Interval | SignedDifference | Reference | None
 """None is shown as a dash and is empty in CSV."""
 
 _NOTE_WIDTH = 110
@@ -41,7 +41,7 @@ _SUFFIX: dict[Format, str] = {"text": ".txt", "markdown": ".md", "csv": ".csv", 
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """Rows under columns, and notes that belong under them."""
 
     title: str
@@ -58,7 +58,7 @@ class Table:
 
     def render(self, format: Format) -> str:
         """The table as text, markdown, csv or latex. CSV holds plain numbers at full precision, no notes."""
-        forms: dict[Format, Callable[[Table], str]] = {
+        forms: dict[Format, Callable[[ReportTable], str]] = {
             "text": _text, "markdown": _markdown, "csv": _csv, "latex": _latex,
         }  # fmt: skip
         return forms[format](self)
@@ -87,12 +87,12 @@ def show(cell: Cell, digits: int = 4) -> str:
     if isinstance(cell, Interval):
         ends = "–" if cell.low is None else f"{cell.low:.3f} to {cell.high:.3f}"
         return f"{ends} ({cell.counted})"
-    if isinstance(cell, Difference):
+    if isinstance(cell, SignedDifference):
         return f"{cell.value:+.{digits}f}"
     return f"{cell:.{digits}f}" if isinstance(cell, float) else str(cell)
 
 
-def html(table: Table) -> str:
+def html(table: ReportTable) -> str:
     """The table under a heading, with its notes, as HTML; whatever names hold is text, not markup."""
 
     def row(cells: Sequence[str], tag: str) -> str:
@@ -103,7 +103,7 @@ def html(table: Table) -> str:
     return f"<h2>{escape(table.title)}</h2>\n<table>{row(table.columns, 'th')}\n{body}</table>\n{notes}"
 
 
-def _text(table: Table) -> str:
+def _text(table: ReportTable) -> str:
     body = [[show(cell, table.digits) for cell in row] for row in table.rows]
     right = _numeric(table)
     widths = [max(_width(row[k]) for row in (list(table.columns), *body)) for k in range(len(table.columns))]
@@ -126,7 +126,7 @@ def _text(table: Table) -> str:
     return "\n".join(lines + [""] * bool(notes) + notes)
 
 
-def _markdown(table: Table) -> str:
+def _markdown(table: ReportTable) -> str:
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in cells) + " |"
 
@@ -136,7 +136,7 @@ def _markdown(table: Table) -> str:
     return "\n".join(lines + [""] * bool(table.notes) + [f"- {note}" for note in table.notes])
 
 
-def _csv(table: Table) -> str:
+def _csv(table: ReportTable) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     kinds = [_kind([row[k] for row in table.rows]) for k in range(len(table.columns))]
@@ -172,7 +172,7 @@ def _fields(cell: Cell, kind: type) -> list[object]:
         return [*ends, cell.n, cell.units]
     if cell is None:
         return [""] * len(_PARTS.get(kind, ("",)))
-    return [cell.value if isinstance(cell, Difference) else cell]
+    return [cell.value if isinstance(cell, SignedDifference) else cell]
 
 
 _LATEX = {
@@ -181,7 +181,7 @@ _LATEX = {
 }  # fmt: skip
 
 
-def _latex(table: Table) -> str:
+def _latex(table: ReportTable) -> str:
     def line(cells: Sequence[str]) -> str:
         return " & ".join(_escape(cell) for cell in cells) + r" \\"
 
@@ -206,7 +206,7 @@ def _escape(text: str) -> str:
     return "".join(_LATEX.get(letter, letter) for letter in text)
 
 
-def _numeric(table: Table) -> list[bool]:
+def _numeric(table: ReportTable) -> list[bool]:
     """Which columns hold numbers: they are aligned to the right."""
     return [
         bool(table.rows) and all(not isinstance(row[k], str) for row in table.rows)

@@ -16,21 +16,21 @@ from sercache.report.notes import (
     scope_notes,
     there_notes,
 )
-from sercache.report.printed import Printed, compared, printed_notes
+from sercache.report.printed import PrintedNumber, compared, printed_notes
 from sercache.report.record import HEADLINE, NAMES, Aggregate, Elsewhere, Report, Score, Summary, score
-from sercache.report.render import Cell, Table
+from sercache.report.render import Cell, ReportTable
 
 ABROAD = "cross-corpus"
 """What stands for the protocol where all of another corpus is tested on."""
 
 
 @dataclass(frozen=True)
-class Entry:
+class SideBySideRow:
     """A row: what one report says of its own test parts, or of another corpus."""
 
     name: str
     report: Report
-    printed: Mapping[str, Printed]
+    printed: Mapping[str, PrintedNumber]
     aggregate: Aggregate
     """How the paper that prints these numbers makes one of many."""
     there: Elsewhere | None = None
@@ -51,10 +51,10 @@ class Entry:
 
 def runs_tables(
     reports: Sequence[Report],
-    printed: Sequence[Mapping[str, Printed]] | None = None,
+    printed: Sequence[Mapping[str, PrintedNumber]] | None = None,
     aggregates: Sequence[Aggregate] | None = None,
     names: Sequence[str] | None = None,
-) -> list[Table]:
+) -> list[ReportTable]:
     """One row per report: what tells it apart, its scope, folds x seeds, every metric of one estimand.
 
     What a run says of another corpus stands in a table of that corpus. ``printed``, ``aggregates`` and ``names`` as
@@ -66,10 +66,10 @@ def runs_tables(
 
 def listing(
     reports: Sequence[Report],
-    printed: Sequence[Mapping[str, Printed]] | None = None,
+    printed: Sequence[Mapping[str, PrintedNumber]] | None = None,
     aggregates: Sequence[Aggregate] | None = None,
     names: Sequence[str] | None = None,
-) -> Table:
+) -> ReportTable:
     """All rows of ``runs_tables`` below one another, for programs: what a table says in its title is columns here."""
     columns: dict[tuple[str, int], None] = {}
     rows: list[dict[tuple[str, int], Cell]] = []
@@ -81,14 +81,14 @@ def listing(
         columns |= dict.fromkeys(keys)
         rows += [dict(zip(keys, (*about, *row), strict=True)) for row in own.rows]
     cells = tuple(tuple(row.get(key) for key in columns) for row in rows)
-    return Table("Runs", tuple(name for name, _ in columns), cells)
+    return ReportTable("Runs", tuple(name for name, _ in columns), cells)
 
 
 def _grouped(
-    entries: Sequence[Entry],
-) -> list[tuple[tuple[str, str, str], Aggregate, list[Entry]]]:
+    entries: Sequence[SideBySideRow],
+) -> list[tuple[tuple[str, str, str], Aggregate, list[SideBySideRow]]]:
     """What each table shows: its group, its estimand, its rows."""
-    groups: dict[tuple[str, str, str], list[Entry]] = {}
+    groups: dict[tuple[str, str, str], list[SideBySideRow]] = {}
     for each in entries:
         groups.setdefault(each.group, []).append(each)
     return [(group, way, own) for group, own in groups.items() for way in _ways(group, own)]
@@ -96,10 +96,10 @@ def _grouped(
 
 def _entries(
     reports: Sequence[Report],
-    printed: Sequence[Mapping[str, Printed]] | None,
+    printed: Sequence[Mapping[str, PrintedNumber]] | None,
     aggregates: Sequence[Aggregate] | None,
     names: Sequence[str] | None,
-) -> list[Entry]:
+) -> list[SideBySideRow]:
     if not reports:
         raise SettingsError(
             f"there are no runs to show; `{advice.command('train', help=True)}` shows how to make one"
@@ -113,19 +113,21 @@ def _entries(
         own = (names or rows)[k], report, (printed or [{}] * len(reports))[k]
         way = (aggregates or [HEADLINE] * len(reports))[k]
         if report.summary or not report.elsewhere:
-            found.append(Entry(*own, way))
-        found += [Entry(own[0], report, {}, way, there) for there in report.elsewhere]
+            found.append(SideBySideRow(*own, way))
+        found += [SideBySideRow(own[0], report, {}, way, there) for there in report.elsewhere]
     return found
 
 
-def _ways(group: tuple[str, str, str], entries: Sequence[Entry]) -> list[Aggregate]:
+def _ways(group: tuple[str, str, str], entries: Sequence[SideBySideRow]) -> list[Aggregate]:
     """The estimands of a group, a table each: those of the papers that print numbers for it, or the usual one."""
     if group[2] == ABROAD:
         return ["folds" if any(len(each.report.folds) > 1 for each in entries) else "seeds"]
     return list(dict.fromkeys(each.aggregate for each in entries if each.printed)) or [HEADLINE]
 
 
-def _table(group: tuple[str, str, str], entries: Sequence[Entry], way: Aggregate, is_named: bool) -> Table:
+def _table(
+    group: tuple[str, str, str], entries: Sequence[SideBySideRow], way: Aggregate, is_named: bool
+) -> ReportTable:
     reports = [each.report for each in entries]
     corpus, task, protocol = group
     metrics, main = reports[0].metrics, reports[0].main_metric
@@ -152,7 +154,9 @@ def _table(group: tuple[str, str, str], entries: Sequence[Entry], way: Aggregate
             row += compared(found[metric].score(way) if metric in found else None, shown[k].get(metric))
         rows.append(tuple(row))
     title = f"Runs: {corpus}, task {task}, {protocol}: {_estimand(group, way, reports)}"
-    return Table(title, tuple(columns), tuple(rows), tuple(_notes(group, entries, way, bool(any(devs)))))
+    return ReportTable(
+        title, tuple(columns), tuple(rows), tuple(_notes(group, entries, way, bool(any(devs))))
+    )
 
 
 def _estimand(group: tuple[str, str, str], way: Aggregate, reports: Sequence[Report]) -> str:
@@ -164,7 +168,7 @@ def _estimand(group: tuple[str, str, str], way: Aggregate, reports: Sequence[Rep
 
 
 def _notes(
-    group: tuple[str, str, str], entries: Sequence[Entry], way: Aggregate, has_devs: bool
+    group: tuple[str, str, str], entries: Sequence[SideBySideRow], way: Aggregate, has_devs: bool
 ) -> list[str]:
     reports = [each.report for each in entries]
     notes = [about_models(reports) if group[2] == ABROAD else about_score(reports, way)]

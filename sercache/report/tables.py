@@ -22,7 +22,7 @@ from sercache.report.notes import (
     there_notes,
     way_there,
 )
-from sercache.report.printed import Printed, compared, printed_notes
+from sercache.report.printed import PrintedNumber, compared, printed_notes
 from sercache.report.record import (
     HEADLINE,
     NAMES,
@@ -34,14 +34,14 @@ from sercache.report.record import (
     counted,
     score,
 )
-from sercache.report.render import Cell, Format, Table
+from sercache.report.render import Cell, Format, ReportTable
 from sercache.report.side_by_side import listing, runs_tables
 
 
 def table(
     reports: Sequence[Report],
     *,
-    printed: Sequence[Mapping[str, Printed]] | None = None,
+    printed: Sequence[Mapping[str, PrintedNumber]] | None = None,
     aggregates: Sequence[Aggregate] | None = None,
     names: Sequence[str] | None = None,
     format: Format = "text",
@@ -66,8 +66,8 @@ def table(
 
 
 def metrics_table(
-    report: Report, printed: Mapping[str, Printed] | None = None, *, aggregate: Aggregate = HEADLINE
-) -> Table:
+    report: Report, printed: Mapping[str, PrintedNumber] | None = None, *, aggregate: Aggregate = HEADLINE
+) -> ReportTable:
     """One row per metric and estimand, each with its own interval; first those by ``aggregate``.
 
     The printed numbers stand beside these.
@@ -94,7 +94,7 @@ def metrics_table(
     about += interval_notes([found.interval(way) for found in report.summary.values() for way in ways])
     about = [*printed_notes((printed or {}).values()), *about]
     about += fold_notes(report)
-    return Table(report.title, tuple(columns), tuple(map(tuple, rows)), (*provenance(report), *about))
+    return ReportTable(report.title, tuple(columns), tuple(map(tuple, rows)), (*provenance(report), *about))
 
 
 def estimands(report: Report, first: Aggregate) -> list[Aggregate]:
@@ -104,7 +104,7 @@ def estimands(report: Report, first: Aggregate) -> list[Aggregate]:
     return ["folds", "seeds"] if first == "folds" else ["seeds", "folds"]
 
 
-def elsewhere_table(report: Report) -> Table:
+def elsewhere_table(report: Report) -> ReportTable:
     """One row per other corpus: what every head of the run scores there, and the recall of each class."""
     chosen = way_there(report)
     metrics = shown_metrics(report)
@@ -131,7 +131,9 @@ def elsewhere_table(report: Report) -> Table:
     known = set(made_by(report)) if report.summary else set(notes)
     lines = [(there.dataset, there_notes(report, there)) for there in report.elsewhere]
     notes += [line for line in of_rows(lines) if line not in known]
-    return Table(f"{report.title}: other corpora", tuple(columns), tuple(map(tuple, rows)), tuple(notes))
+    return ReportTable(
+        f"{report.title}: other corpora", tuple(columns), tuple(map(tuple, rows)), tuple(notes)
+    )
 
 
 def recall_there(report: Report, there: Elsewhere, k: int, aggregate: Aggregate) -> Score | None:
@@ -157,7 +159,7 @@ def shown_metrics(report: Report) -> list[str]:
     return [metric for metric in shown if metric in report.summary] if report.summary else shown
 
 
-def folds_table(report: Report) -> Table:
+def folds_table(report: Report) -> ReportTable:
     """One row per fold: sizes, whether speakers and sentences are apart, and its scores over seeds."""
     rows: list[list[Cell]] = []
     for fold in report.folds:
@@ -184,7 +186,7 @@ def folds_table(report: Report) -> Table:
         f"mean ± sample std over {counted(len(report.seeds), 'seed')}",
         *class_notes(report),
     )
-    return Table(f"{report.title}: folds", columns, tuple(map(tuple, rows)), notes)
+    return ReportTable(f"{report.title}: folds", columns, tuple(map(tuple, rows)), notes)
 
 
 def _apart(fold: FoldRecord, disjoint: bool | None) -> str | None:
@@ -193,12 +195,12 @@ def _apart(fold: FoldRecord, disjoint: bool | None) -> str | None:
     return "apart" if disjoint else "shared"
 
 
-def outputs_table(report: Report) -> Table:
+def outputs_table(report: Report) -> ReportTable:
     """One row per class or target; see ``classes_table``, ``targets_table``."""
     return targets_table(report) if report.targets else classes_table(report)
 
 
-def targets_table(report: Report) -> Table:
+def targets_table(report: Report) -> ReportTable:
     """One row per target of a task that gives numbers: pooled predictions, mean over seeds."""
     rows: list[list[Cell]] = []
     for name in report.targets:
@@ -207,10 +209,10 @@ def targets_table(report: Report) -> Table:
     columns = ("target", *(NAMES[metric] for metric in report.metrics), f"{NAMES[report.main_metric]} 95 %")
     about = f"{report.estimand('seeds')}: {about_score([report], 'seeds')}"
     more = interval_notes([found.seeds_interval for found in report.summary.values()])
-    return Table(f"{report.title}: targets", columns, tuple(map(tuple, rows)), (about, *more))
+    return ReportTable(f"{report.title}: targets", columns, tuple(map(tuple, rows)), (about, *more))
 
 
-def classes_table(report: Report, there: Elsewhere | None = None) -> Table:
+def classes_table(report: Report, there: Elsewhere | None = None) -> ReportTable:
     """One row per class: test utterances, recall and precision of the pooled predictions of all seeds.
 
     Of the report's own test parts, or of what all its models say of another corpus.
@@ -225,4 +227,6 @@ def classes_table(report: Report, there: Elsewhere | None = None) -> Table:
         rows.append([name, true // n_times, recall, precision])
     title = f"{report.title}: classes" + (f" on {there.dataset}" if there else "")
     note = f"recall and precision: {made_of(report, there)}; utterances are counted once"
-    return Table(title, ("class", "utterances", "recall", "precision"), tuple(map(tuple, rows)), (note,))
+    return ReportTable(
+        title, ("class", "utterances", "recall", "precision"), tuple(map(tuple, rows)), (note,)
+    )

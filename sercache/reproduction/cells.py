@@ -10,7 +10,7 @@ import numpy as np
 from sercache import states
 from sercache.errors import SettingsError
 from sercache.evaluation.lexical import lexical
-from sercache.papers import Score
+from sercache.papers import TrialScore
 from sercache.report import record
 from sercache.report.record import Aggregate, Elsewhere, Prediction, Report
 
@@ -19,7 +19,7 @@ Words = Callable[[str], Mapping[str, str]]
 Value = Callable[[Sequence[Prediction]], float]
 
 
-def value(score: Score, report: Report, words: Words) -> record.Score | None:
+def value(score: TrialScore, report: Report, words: Words) -> record.Score | None:
     """The number that ``score`` asks of its trial's report; None where the report has no such result.
 
     ``words`` is asked for PPMI alone.
@@ -84,7 +84,7 @@ def _recall(of: int) -> Value:
     return measure
 
 
-def _layer_share(report: Report, place: Report | Elsewhere, score: Score) -> record.Score | None:
+def _layer_share(report: Report, place: Report | Elsewhere, score: TrialScore) -> record.Score | None:
     """Share of some states, each run's weights divided by their sum."""
     if isinstance(place, Elsewhere):
         rows = [np.array(row) for row in place.layer_weights]

@@ -17,10 +17,10 @@ from sercache.evaluation.kept import (
     experiment_differs_in_code,
 )
 from sercache.experiment.cross_corpus import answers, tested_since
-from sercache.experiment.starting import Start
+from sercache.experiment.starting import InitialWeights
 from sercache.experiment.starting import read as read_start
 from sercache.experiment.train import free_name
-from sercache.published.trial import Plan
+from sercache.published.trial import TrialPlan
 from sercache.recipe import Setup
 from sercache.report import runs
 from sercache.report.record import Elsewhere, Report
@@ -49,7 +49,7 @@ class Kept:
         return "; ".join(self.differs[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
 
 
-def find(plan: Plan, place: Place) -> Kept | None:
+def find(plan: TrialPlan, place: Place) -> Kept | None:
     """The finished run of a plan that is what it would give now, else the last one; None where none was finished.
 
     Nothing is extracted or trained to tell. Raises SettingsError for a damaged run.
@@ -62,36 +62,36 @@ def find(plan: Plan, place: Place) -> Kept | None:
     return place.kept[plan.digest]
 
 
-def folder_of(plan: Plan, place: Place) -> Path:
+def folder_of(plan: TrialPlan, place: Place) -> Path:
     """Where the run of a plan lies, or will: what is there of another experiment stays."""
     found = find(plan, place)
     return found.folder if found and not found.differs else free_name(place.folder, plan.name)
 
 
-def is_done(plan: Plan, place: Place) -> bool:
+def is_done(plan: TrialPlan, place: Place) -> bool:
     """Whether a run of the plan is finished, as far as code and settings tell."""
     own = (plan.module.Head, plan.trial.options, plan.recipe)
     experiments = (runs.read_experiment(folder) for folder in _folders(plan, place))
     return any(not experiment_differs_in_code(each, *own) for each in experiments)
 
 
-def untested(plan: Plan, report: Report) -> list[str]:
+def untested(plan: TrialPlan, report: Report) -> list[str]:
     """Corpora of the trial, ``DATASET[:TASK]``, that the report holds no result on."""
     return [t for t in plan.setup.test_on if not any(answers(each, t) for each in report.elsewhere)]
 
 
-def start_of(plan: Plan, corpus: Corpus, place: Place) -> Start | None:
+def start_of(plan: TrialPlan, corpus: Corpus, place: Place) -> InitialWeights | None:
     """The finished trials that a plan begins with, for their parts of the head. Raises as reading a start does."""
     parts = {"emotion": plan.start, "speaker": plan.speaker}
     return read_start([f"{part}={folder_of(each, place)}" for part, each in parts.items() if each], corpus)
 
 
-def setup_beside(plan: Plan, encoder: Path | str) -> Setup:
+def setup_beside(plan: TrialPlan, encoder: Path | str) -> Setup:
     """The plan's set-up with ``encoder``, as an earlier trial trained it, for its second input."""
     return replace(plan.setup, beside=(f"{encoder}:final:frames",))
 
 
-def encoder_of(plan: Plan, place: Place) -> Path | str:
+def encoder_of(plan: TrialPlan, place: Place) -> Path | str:
     """What reads the second input of a plan that an earlier trial comes before.
 
     The encoder that this trial trained, as a checkpoint folder beside its run. Where it is trained on from the state
@@ -106,7 +106,7 @@ def encoder_of(plan: Plan, place: Place) -> Path | str:
     return run.with_name(f"{run.name}-encoder")
 
 
-def _folders(plan: Plan, place: Place) -> list[Path]:
+def _folders(plan: TrialPlan, place: Place) -> list[Path]:
     """Finished runs of a plan, the last one first: ``NAME``, ``NAME-2``, …"""
     pattern = re.compile(re.escape(plan.name) + r"(?:-(\d+))?")
     found = [(pattern.fullmatch(folder.name), folder) for folder in runs.find(place.folder)]
@@ -114,7 +114,7 @@ def _folders(plan: Plan, place: Place) -> list[Path]:
     return [folder for _, folder in sorted(own, reverse=True)]
 
 
-def _compared(folder: Path, plan: Plan, place: Place) -> Kept:
+def _compared(folder: Path, plan: TrialPlan, place: Place) -> Kept:
     report = runs.load(folder)
     found, unchecked = _differs(plan, report, place)
     if found:
@@ -126,7 +126,7 @@ def _compared(folder: Path, plan: Plan, place: Place) -> Kept:
     return Kept(folder, replace(report, elsewhere=tuple(tested.values())), (), unchecked)
 
 
-def _differs(plan: Plan, report: Report, place: Place) -> tuple[tuple[str, ...], str]:
+def _differs(plan: TrialPlan, report: Report, place: Place) -> tuple[tuple[str, ...], str]:
     """What makes a report another one than the plan's, and why not all could be compared."""
     in_code = differs_in_code(report, plan.module.Head, plan.trial.options, plan.recipe)
     if in_code:
@@ -145,7 +145,7 @@ def _differs(plan: Plan, report: Report, place: Place) -> tuple[tuple[str, ...],
         return (_short(fault),), ""
 
 
-def _asked(plan: Plan, place: Place) -> tuple[Method, Data, How]:
+def _asked(plan: TrialPlan, place: Place) -> tuple[Method, Data, How]:
     """What the plan would train now, by the corpora and features that are here. Raises SercacheError."""
     for before in filter(None, (plan.start, plan.speaker)):
         if find(before, place) is None:
@@ -163,7 +163,7 @@ def _asked(plan: Plan, place: Place) -> tuple[Method, Data, How]:
     )
 
 
-def _is_current(plan: Plan, report: Report, there: Elsewhere, place: Place) -> bool:
+def _is_current(plan: TrialPlan, report: Report, there: Elsewhere, place: Place) -> bool:
     """Whether a result is one that the trial asks for, of the corpus and its features as they are here.
 
     One that cannot be compared, as the corpus or its features are not here, is taken for that.

@@ -12,8 +12,8 @@ from sercache import catalog, encoders, settings
 from sercache.errors import SercacheError, SettingsError
 from sercache.experiment.options import Count
 from sercache.experiment.vectors import LabelledVectors
-from sercache.papers import ErrorRate, Row, Table, Trial, Vectors, trials_of
-from sercache.published.trial import Plan, plan
+from sercache.papers import ErrorRate, PaperRow, PaperTable, Trial, Vectors, trials_of
+from sercache.published.trial import TrialPlan, plan
 from sercache.report.record import Report
 from sercache.reproduction.kept import is_done
 from sercache.reproduction.material import Place
@@ -51,7 +51,7 @@ class ReproduceOptions:
             raise SettingsError(f"--encoder is written NAME=CHECKPOINT here, got {strange!r}")
         return {name: value for name, _, value in pairs}
 
-    def plan(self, trial: Trial) -> Plan:
+    def plan(self, trial: Trial) -> TrialPlan:
         """The trial with what this call changes of it."""
         return plan(trial, changes=self.settings, seeds=self.seeds, encoders=self.instead)
 
@@ -69,7 +69,7 @@ class ReproduceOptions:
 
 
 @dataclass
-class Found:
+class TableProgress:
     """What came out: reports by digest, values by cell, and what stood in the way."""
 
     reports: dict[str, tuple[str, Report]] = field(default_factory=dict)
@@ -89,13 +89,13 @@ def find_paper(name: str) -> tuple[str, ModuleType]:
     return full, catalog.load("sercache.papers", full)
 
 
-def plans_of(rows: Sequence[Row], request: ReproduceOptions) -> list[Plan]:
+def plans_of(rows: Sequence[PaperRow], request: ReproduceOptions) -> list[TrialPlan]:
     """Plans of all trials of some rows, each once, with those that come before them."""
-    plans: dict[str, Plan] = {}
+    plans: dict[str, TrialPlan] = {}
     for row in rows:
         for cell in row.cells.values():
             for trial in trials_of(cell.ours):
-                made: Plan | None = request.plan(trial)
+                made: TrialPlan | None = request.plan(trial)
                 for each in (made.start, made.speaker, made) if made else ():
                     if each:
                         plans[each.digest] = each
@@ -126,7 +126,7 @@ def roots_of(request: ReproduceOptions, read: Sequence[str], known: Settings) ->
     return dataclasses.replace(known, roots=roots, environment=environment)
 
 
-def datasets_of(rows: Sequence[Row], request: ReproduceOptions) -> list[str]:
+def datasets_of(rows: Sequence[PaperRow], request: ReproduceOptions) -> list[str]:
     """Corpora that some rows read, those that are only tested on included."""
     plans = plans_of(rows, request)
     sources = [cell.ours for row in rows for cell in row.cells.values()]
@@ -146,13 +146,13 @@ def overview(request: ReproduceOptions) -> list[tuple[str, ...]]:
     known = [find_paper(request.paper)[0]] if request.paper else catalog.names("sercache.papers")
     lines: list[tuple[str, ...]] = []
     for name in known:
-        tables: Mapping[str, Table] = catalog.load("sercache.papers", name).TABLES
+        tables: Mapping[str, PaperTable] = catalog.load("sercache.papers", name).TABLES
         for key, table in tables.items():
             lines.append((name, key, *_state(name, table, request), table.title))
     return lines
 
 
-def _state(paper: str, table: Table, request: ReproduceOptions) -> tuple[str, str]:
+def _state(paper: str, table: PaperTable, request: ReproduceOptions) -> tuple[str, str]:
     place = _quiet_place(paper, request)
     plans = plans_of(table.rows, request)
     done = sum(is_done(each, place) for each in plans)

@@ -18,20 +18,37 @@ from sercache.errors import (
 from sercache.evaluation.lexical import transcripts
 from sercache.evaluation.published import Difference
 from sercache.experiment.vectors import separation
-from sercache.papers import BestOf, Cell, ErrorRate, Latency, Row, Score, Table, Vectors, scores
+from sercache.papers import (
+    BestOf,
+    Cell,
+    ErrorRate,
+    Latency,
+    PaperRow,
+    PaperTable,
+    TrialScore,
+    Vectors,
+    scores,
+)
 from sercache.progress import used
 from sercache.published.compare import counts_of, fixed, other_corpus, other_system
-from sercache.published.trial import Plan, plan
+from sercache.published.trial import TrialPlan, plan
 from sercache.report import record
 from sercache.report.comparison import Compared, ComparedRow
 from sercache.report.record import Report
 from sercache.report.render import Reference
-from sercache.report.render import Table as Rendered
+from sercache.report.render import ReportTable as Rendered
 from sercache.reproduction import cells as cell_values
 from sercache.reproduction import measured, vectors
 from sercache.reproduction.kept import find
 from sercache.reproduction.material import NotAtHandError, Place, check_at_hand, corpus_of, expect
-from sercache.reproduction.paper import Found, ReproduceOptions, datasets_of, find_paper, plans_of, roots_of
+from sercache.reproduction.paper import (
+    ReproduceOptions,
+    TableProgress,
+    datasets_of,
+    find_paper,
+    plans_of,
+    roots_of,
+)
 from sercache.reproduction.show import show
 from sercache.reproduction.trials import obtain
 
@@ -49,12 +66,12 @@ def run(request: ReproduceOptions) -> Rendered:
     name, module = find_paper(request.paper)
     if request.table not in module.TABLES:
         raise UnknownNameError(catalog.unknown(f"table of {name}", request.table, list(module.TABLES)))
-    table: Table = module.TABLES[request.table]
+    table: PaperTable = module.TABLES[request.table]
     used("paper", module.CITATION)
     chosen = _chosen(table, request.rows)
     place = _place(name, chosen, request)
     expect((p.setup for p in plans_of(chosen, request)), place)
-    found = Found()
+    found = TableProgress()
     body, n_skipped = _body(chosen, table, request, place, found, counts_of(module))
     if not body and not found.failed:
         raise SettingsError(
@@ -66,7 +83,7 @@ def run(request: ReproduceOptions) -> Rendered:
     return made
 
 
-def _place(paper: str, rows: Sequence[Row], request: ReproduceOptions) -> Place:
+def _place(paper: str, rows: Sequence[PaperRow], request: ReproduceOptions) -> Place:
     known = roots_of(request, datasets_of(rows, request), settings.load())
     cache = known.value("cache", request.cache)
     used("cache", cache)
@@ -80,7 +97,7 @@ def _place(paper: str, rows: Sequence[Row], request: ReproduceOptions) -> Place:
     )
 
 
-def _chosen(table: Table, pattern: str | None) -> list[Row]:
+def _chosen(table: PaperTable, pattern: str | None) -> list[PaperRow]:
     """Rows to fill: that of this name, else those whose names contain it. Raises SettingsError where none does."""
     wanted = (pattern or "").strip().casefold()
     # Part of a name after its group ("None: Spectrogram") is a name too.
@@ -94,11 +111,11 @@ def _chosen(table: Table, pattern: str | None) -> list[Row]:
 
 
 def _body(
-    rows: Sequence[Row],
-    table: Table,
+    rows: Sequence[PaperRow],
+    table: PaperTable,
     request: ReproduceOptions,
     place: Place,
-    found: Found,
+    found: TableProgress,
     counts: Mapping[str, int],
 ) -> tuple[list[ComparedRow], int]:
     """Rows with ours where it could be had, and the number of rows left out by ``only_available``."""
@@ -122,7 +139,7 @@ def _body(
 def _over(cell: Cell) -> str:
     """What ours is the mean of."""
     match cell.ours:
-        case Score() as score:
+        case TrialScore() as score:
             return score.aggregate.removesuffix("s")
         case BestOf():
             return "group"
@@ -134,7 +151,7 @@ def _over(cell: Cell) -> str:
 
 
 def _differs(
-    cell: Cell, request: ReproduceOptions, place: Place, found: Found, counts: Mapping[str, int]
+    cell: Cell, request: ReproduceOptions, place: Place, found: TableProgress, counts: Mapping[str, int]
 ) -> tuple[Difference, ...]:
     """What stands behind a cell and was done in another way than in the paper."""
     if isinstance(cell.ours, Latency):
@@ -150,7 +167,9 @@ def _differs(
     return tuple(differs)
 
 
-def _before(done: Plan, meant: Plan, place: Place, counts: Mapping[str, int]) -> Iterator[Difference]:
+def _before(
+    done: TrialPlan, meant: TrialPlan, place: Place, counts: Mapping[str, int]
+) -> Iterator[Difference]:
     """What the trials that come before one did in another way than in the paper."""
     for ours, theirs in ((done.start, meant.start), (done.speaker, meant.speaker)):
         if ours is None or theirs is None:
@@ -165,7 +184,7 @@ def _before(done: Plan, meant: Plan, place: Place, counts: Mapping[str, int]) ->
             yield replace(each, text=f"{theirs.trial.head} that comes before: {each.text}")
 
 
-def _scale(cell: Cell, table: Table) -> float:
+def _scale(cell: Cell, table: PaperTable) -> float:
     return 1.0 if isinstance(cell.ours, Latency) else table.scale
 
 
@@ -173,11 +192,13 @@ def _scaled(score: record.Score, scale: float) -> record.Score:
     return record.Score(score.mean * scale, None if score.std is None else score.std * scale, score.n)
 
 
-def _ours(cell: Cell, row: Row, request: ReproduceOptions, place: Place, found: Found) -> record.Score | None:
+def _ours(
+    cell: Cell, row: PaperRow, request: ReproduceOptions, place: Place, found: TableProgress
+) -> record.Score | None:
     """Ours for one cell; None where somebody else's system is printed or something stands in the way."""
     try:
         match cell.ours:
-            case Score() as score:
+            case TrialScore() as score:
                 return _value(score, row, request, place, found)
             case BestOf(groups):
                 values = [[_value(each, row, request, place, found) for each in group] for group in groups]
@@ -199,7 +220,7 @@ def _ours(cell: Cell, row: Row, request: ReproduceOptions, place: Place, found: 
 
 
 def _separation(
-    wanted: Vectors, row: Row, request: ReproduceOptions, place: Place, found: Found
+    wanted: Vectors, row: PaperRow, request: ReproduceOptions, place: Place, found: TableProgress
 ) -> record.Score | None:
     planned = request.plan(wanted.trial)
     _report(planned, row, place, found)
@@ -207,7 +228,7 @@ def _separation(
     return separation(found.vectors[id(wanted)])
 
 
-def _report(planned: Plan, row: Row, place: Place, found: Found) -> Report:
+def _report(planned: TrialPlan, row: PaperRow, place: Place, found: TableProgress) -> Report:
     """The trial's report, had once; a trial that could not be had is not tried again."""
     key = planned.digest
     if key in found.faults:
@@ -222,7 +243,7 @@ def _report(planned: Plan, row: Row, place: Place, found: Found) -> Report:
 
 
 def _value(
-    score: Score, row: Row, request: ReproduceOptions, place: Place, found: Found
+    score: TrialScore, row: PaperRow, request: ReproduceOptions, place: Place, found: TableProgress
 ) -> record.Score | None:
     planned = request.plan(score.trial)
     report = _report(planned, row, place, found)

@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sercache.errors import MissingExtraError
-from sercache.papers import Table, scores
+from sercache.papers import PaperTable, scores
 from sercache.progress import say, used, warn
 from sercache.report import comparison_plots, maps, plots
 from sercache.report.comparison import ComparedRow, comparison, run_notes
 from sercache.report.record import Report
-from sercache.report.render import Table as Rendered
-from sercache.reproduction.paper import Found, ReproduceOptions
+from sercache.report.render import ReportTable as Rendered
+from sercache.reproduction.paper import ReproduceOptions, TableProgress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def show(
-    table: Table,
+    table: PaperTable,
     body: Sequence[ComparedRow],
-    found: Found,
+    found: TableProgress,
     n_skipped: int,
     request: ReproduceOptions,
     folder: Path,
@@ -52,7 +52,11 @@ def _file_name(change: str) -> str:
 
 
 def _draw(
-    table: Table, body: Sequence[ComparedRow], found: Found, request: ReproduceOptions, stem: Path
+    table: PaperTable,
+    body: Sequence[ComparedRow],
+    found: TableProgress,
+    request: ReproduceOptions,
+    stem: Path,
 ) -> list[Path]:
     """The figure of a table that has one, as PNG and SVG."""
     if table.plot is None:
@@ -73,7 +77,7 @@ def _draw(
     return plots.save(figure, stem) if figure is not None else []
 
 
-def _map(table: Table, found: Found) -> Figure | None:
+def _map(table: PaperTable, found: TableProgress) -> Figure | None:
     """t-SNE of the vectors of every cell that has them; None where they are too few."""
     panels = []
     for row in table.rows:
@@ -85,7 +89,7 @@ def _map(table: Table, found: Found) -> Figure | None:
 
 
 def _panels(
-    table: Table, body: Sequence[ComparedRow], found: Found, request: ReproduceOptions
+    table: PaperTable, body: Sequence[ComparedRow], found: TableProgress, request: ReproduceOptions
 ) -> list[tuple[str, Report]]:
     shown = {row.name for row in body}
     panels = []

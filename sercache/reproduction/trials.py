@@ -14,7 +14,7 @@ from sercache.experiment.outcome import compared, draw
 from sercache.experiment.train import evaluated, free_name, remove_partial
 from sercache.progress import used, warn
 from sercache.published.head import published_of
-from sercache.published.trial import Plan
+from sercache.published.trial import TrialPlan
 from sercache.published.trial import plan as as_printed
 from sercache.recipe import Setup
 from sercache.report import runs as run_folders
@@ -32,13 +32,13 @@ from sercache.reproduction.material import (
 )
 
 
-def missing_corpora(plans: Iterable[Plan], place: Place) -> list[str]:
+def missing_corpora(plans: Iterable[TrialPlan], place: Place) -> list[str]:
     """Corpora that trials read and nobody pointed to, those that they are only tested on included."""
     names = dict.fromkeys(name for plan in plans for name in (*plan.datasets, *plan.tested_on))
     return [name for name in names if not is_at_hand(name, place)]
 
 
-def obtain(plan: Plan, place: Place) -> Report:
+def obtain(plan: TrialPlan, place: Place) -> Report:
     """The report of a finished trial that is what the plan would give now, else extraction and training.
 
     A finished run of another experiment is no such trial: it stays where it is, and is told with what differs.
@@ -64,7 +64,7 @@ def obtain(plan: Plan, place: Place) -> Report:
     return report
 
 
-def setup_to_run(plan: Plan, place: Place) -> Setup:
+def setup_to_run(plan: TrialPlan, place: Place) -> Setup:
     """The plan's set-up, with what an earlier trial trained as the encoder of its second input."""
     if plan.speaker is None:
         return plan.setup
@@ -76,7 +76,7 @@ def setup_to_run(plan: Plan, place: Place) -> Setup:
     return setup_beside(plan, encoder)
 
 
-def _run(plan: Plan, setup: Setup, folder: Path, place: Place) -> Report:
+def _run(plan: TrialPlan, setup: Setup, folder: Path, place: Place) -> Report:
     head, meant = plan.trial.head, as_printed(plan.trial)
     corpus, *found = inputs_of(setup, head, place, task=setup.task)
     added = [added_corpus(setup, also, head, place) for also in plan.trial.also_train]
@@ -96,7 +96,7 @@ def _run(plan: Plan, setup: Setup, folder: Path, place: Place) -> Report:
     return report
 
 
-def _how(plan: Plan, corpus: Corpus, place: Place, partial: Path) -> How:
+def _how(plan: TrialPlan, corpus: Corpus, place: Place, partial: Path) -> How:
     """How a trial is trained: from the weights of the trials that come before it, where there are any."""
     found = start_of(plan, corpus, place)
     how = How(partial=partial, runs=place.folder.parent, device=settings.resolve_device(place.device))
@@ -105,7 +105,7 @@ def _how(plan: Plan, corpus: Corpus, place: Place, partial: Path) -> How:
     return replace(how, prepare=found.prepare, started_from=found.recorded(), heard_before=found.heard())
 
 
-def _tested(plan: Plan, found: Kept, place: Place) -> Report:
+def _tested(plan: TrialPlan, found: Kept, place: Place) -> Report:
     """The report, its heads tested on corpora of the trial that were not at hand, or not as they are now, before."""
     done = False
     for text in untested(plan, found.report):

@@ -12,7 +12,7 @@ from sercache.evaluation.material import Material, fold_views
 from sercache.experiment.train import head_class
 from sercache.experiment.vectors import LabelledVectors, check_embeds, embedded
 from sercache.papers import Vectors
-from sercache.published.trial import Plan
+from sercache.published.trial import TrialPlan
 from sercache.recipe import Setup
 from sercache.report import runs
 from sercache.reproduction.kept import folder_of
@@ -22,7 +22,7 @@ from sercache.training import build
 from sercache.views import AnyView
 
 
-def labelled(wanted: Vectors, plan: Plan, place: Place) -> LabelledVectors:
+def labelled(wanted: Vectors, plan: TrialPlan, place: Place) -> LabelledVectors:
     """The vectors of the trial's first training. Raises SettingsError for heads that give none."""
     check_embeds(plan.trial.head)
     report = obtain(plan, place)

@@ -75,9 +75,9 @@ def open(path: str | os.PathLike[str]) -> FeatureStore:
 
     Raises StoreError where there is none, DamagedStoreError where its spec or a commit record is damaged.
     """
-    from sercache.stores.reader import Reader
+    from sercache.stores.reader import StoreReader
 
-    return Reader(settings.expanded(path))
+    return StoreReader(settings.expanded(path))
 
 
 def exists(path: Path) -> bool:

@@ -13,7 +13,7 @@ from sercache.stores.durable import read_whole, repair_command
 from sercache.stores.hdf5 import FORMER_TABLE
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
-from sercache.stores.stock import View
+from sercache.stores.stock import StockView
 
 NOTES = ("origin.json", "skipped.json", trained_on.FILE)
 """Small files beside the records, each with its checksum."""
@@ -97,7 +97,7 @@ def _differing(layout: Layout, ledger: Ledger) -> Iterator[str]:
 def expected_files(layout: Layout, ledger: Ledger) -> dict[str, bytes]:
     """All derived files, by name, as they follow from the commit records."""
     found: dict[str, bytes] = {}
-    formats.load(layout.format).refresh(layout, ledger, View(found.__setitem__))
+    formats.load(layout.format).refresh(layout, ledger, StockView(found.__setitem__))
     return found
 
 

@@ -17,7 +17,7 @@ from sercache.stores.durable import Opened, crc32c
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
 from sercache.stores.mapped import Files
-from sercache.stores.ranges import Stretch, read_frames, read_rows, rest_crc, stretches
+from sercache.stores.ranges import FrameRange, read_frames, read_rows, rest_crc, stretches
 from sercache.stores.watch import Watch
 
 
@@ -107,7 +107,7 @@ def _check_frames(layout: Layout, record: Record, row: int, watch: Watch) -> Ite
 
 
 def _one_state(
-    layout: Layout, record: Record, parts: Sequence[Stretch], state: int, watch: Watch
+    layout: Layout, record: Record, parts: Sequence[FrameRange], state: int, watch: Watch
 ) -> np.ndarray:
     watch.look(record, (part.name for part in parts))  # before there is memory for what a record claims
     return read_frames(layout, parts, [state], partial(watch.open, record))

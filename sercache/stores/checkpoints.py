@@ -24,7 +24,7 @@ from sercache.stores import commits, schema
 from sercache.stores.columns import Checksums, Texts, hash_ids
 from sercache.stores.commits import COLUMNS, Record
 from sercache.stores.durable import crc32c, make_folder, open_plain, repair_command, replace_file, sync_folder
-from sercache.stores.runs import Run, merge
+from sercache.stores.runs import HashRun, merge
 
 _TEXTS = ("ids", "audio_digest")
 _CHECKSUMS = ("frame_crcs", "pooled_crcs")
@@ -38,12 +38,12 @@ _ALIGNED = 16
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class CommitCheckpoint:
     """Records of some commits, and where their ids are."""
 
     path: Path
     records: Mapping[int, Record]
-    run: Run
+    run: HashRun
 
 
 def folder(ledger: Path) -> Path:
@@ -56,7 +56,7 @@ def paths(ledger: Path) -> list[Path]:
     return list(folder(ledger).glob("*.bin"))
 
 
-def load_all(ledger: Path, listed: set[int]) -> Iterator[Checkpoint]:
+def load_all(ledger: Path, listed: set[int]) -> Iterator[CommitCheckpoint]:
     """The checkpoints that may be believed, none covering what another does; larger ones first.
 
     ``listed``: numbers of the records that are there.
@@ -76,7 +76,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def load(path: Path) -> Checkpoint:
+def load(path: Path) -> CommitCheckpoint:
     """The checkpoint in a file. Raises DamagedStoreError where a single byte differs, FileNotFoundError."""
     remedy = repair_command(path.parents[2])
     with open_plain(path) as file:
@@ -112,10 +112,10 @@ def load(path: Path) -> Checkpoint:
         OverflowError,
     ) as fault:  # made up: its checksum fits
         raise DamagedStoreError(f"{path} is not what sercache writes ({fault}); {remedy}") from fault
-    return Checkpoint(path, records, run)
+    return CommitCheckpoint(path, records, run)
 
 
-def _check_run(run: Run, records: Mapping[int, Record]) -> None:
+def _check_run(run: HashRun, records: Mapping[int, Record]) -> None:
     """Raise ValueError where the index leads to a row that no record has."""
     numbers, rows = np.asarray(run.numbers, np.int64), np.asarray(run.rows, np.int64)
     known = np.array(sorted(records), np.int64)
@@ -146,8 +146,8 @@ def _records(about: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[in
     return records
 
 
-def _run(arrays: Mapping[str, np.ndarray]) -> Run:
-    return Run.made(arrays["index.hash"], arrays["index.number"], arrays["index.row"])
+def _run(arrays: Mapping[str, np.ndarray]) -> HashRun:
+    return HashRun.made(arrays["index.hash"], arrays["index.number"], arrays["index.row"])
 
 
 def add(ledger: Path, records: Mapping[int, Record], temporary: Callable[[], Path]) -> None:
@@ -162,7 +162,7 @@ def add(ledger: Path, records: Mapping[int, Record], temporary: Callable[[], Pat
     n_rows = sum(len(record.ids) for record in new.values())
     if n_rows < _ROWS and len(new) < _RECORDS:
         return
-    merged: list[Checkpoint] = []
+    merged: list[CommitCheckpoint] = []
     for each in sorted(believed, key=lambda each: len(each.run)):
         if len(each.run) <= 2 * n_rows:
             merged.append(each)
@@ -225,7 +225,7 @@ def _stacked(parts: Sequence[np.ndarray], dtype: str, n_axes: int) -> np.ndarray
 
 
 def _index(records: Iterable[Record]) -> dict[str, np.ndarray]:
-    runs = [Run.of(hash_ids(record.ids), record.number) for record in records]
+    runs = [HashRun.of(hash_ids(record.ids), record.number) for record in records]
     run = merge(runs)
     return {
         "index.hash": run.hashes.astype("<u8"),

@@ -24,7 +24,7 @@ _NAME = re.compile(r"(\d{8,})\.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class FrameBlock:
     """A stretch of a file that holds frames: state l, frame t lie at row l * stride + t."""
 
     file: str
@@ -37,7 +37,7 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class MeansTable:
     """Rows (U, L, D) float32 in a file, without gaps."""
 
     file: str
@@ -74,9 +74,9 @@ class Record:
     """CRC-32C of each state's frames, 8 hex digits a state."""
     pooled_crcs: Sequence[str] = ()
     """CRC-32C of the means, then of the standard deviations, 8 hex digits each."""
-    blocks: Sequence[Block] = ()
+    blocks: Sequence[FrameBlock] = ()
     """Where the frames lie, in order; utterances follow each other without gaps."""
-    tables: Mapping[str, Table] = field(default_factory=dict)
+    tables: Mapping[str, MeansTable] = field(default_factory=dict)
     """Where ``mean`` and ``std`` lie."""
     files: Sequence[File] = ()
     drops: Sequence[tuple[int, str]] = ()
@@ -154,8 +154,8 @@ def n_bytes(record: Record) -> int:
 
 def parse(fields: dict[str, Any]) -> Record:
     """The record of these fields: of a head, or of a head and columns."""
-    blocks = [Block(**block) for block in fields.pop("blocks")]
-    tables = {what: Table(**table) for what, table in fields.pop("tables").items()}
+    blocks = [FrameBlock(**block) for block in fields.pop("blocks")]
+    tables = {what: MeansTable(**table) for what, table in fields.pop("tables").items()}
     files = [File(**file) for file in fields.pop("files")]
     drops = [(number, id) for number, id in fields.pop("drops")]
     return Record(blocks=blocks, tables=tables, files=files, drops=drops, **fields)

@@ -12,10 +12,10 @@ from sercache.stores.commits import Record
 from sercache.stores.layout import Layout, check_format
 from sercache.stores.ledger import Ledger
 from sercache.stores.roster import Registration
-from sercache.stores.stock import View
+from sercache.stores.stock import StockView
 
 
-class Shards(Protocol):
+class ShardWriter(Protocol):
     """Where the commits of one writer go."""
 
     @property
@@ -55,7 +55,7 @@ class StoreFormat(Protocol):
         """The folders of the features."""
         ...
 
-    def Shards(self, layout: Layout, ledger: Ledger, registration: Registration) -> Shards:
+    def shards(self, layout: Layout, ledger: Ledger, registration: Registration) -> ShardWriter:
         """What one writer writes its commits with; call under the store's short lock."""
         ...
 
@@ -63,7 +63,7 @@ class StoreFormat(Protocol):
         """Faults of bytes that belong to several of the commits: file and reason."""
         ...
 
-    def refresh(self, layout: Layout, ledger: Ledger, view: View) -> None:
+    def refresh(self, layout: Layout, ledger: Ledger, view: StockView) -> None:
         """Bring up to date what only stock readers go by, at a cost that grows with what is new."""
         ...
 

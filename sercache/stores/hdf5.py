@@ -22,7 +22,7 @@ import numpy as np
 from sercache.errors import StoreError
 from sercache.stores import stock
 from sercache.stores.batch import Item, describe, state_pieces
-from sercache.stores.commits import Block, Record, Table
+from sercache.stores.commits import FrameBlock, MeansTable, Record
 from sercache.stores.dtypes import STORED
 from sercache.stores.durable import Piece, make_folder, sync_folder, write_parts
 from sercache.stores.image import Image
@@ -30,7 +30,7 @@ from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
 from sercache.stores.ranges import measure_files
 from sercache.stores.roster import Registration
-from sercache.stores.stock import View
+from sercache.stores.stock import StockView
 
 FORMER_TABLE = "utterances.csv"
 _TABLE_COMMITS = 256
@@ -51,7 +51,7 @@ def make_folders(layout: Layout) -> None:
     make_folder(layout.path / "shards")
 
 
-class Shards:
+class Hdf5Shards:
     """Writes a file for each commit of one writer."""
 
     def __init__(self, layout: Layout, ledger: Ledger, registration: Registration) -> None:
@@ -79,7 +79,7 @@ class Shards:
         blocks = []
         if layout.spec.frames:
             n_frames = sum(item.n_frames for item in items)
-            block = Block(name, places["frames"], n_frames, _stride(layout, n_frames))
+            block = FrameBlock(name, places["frames"], n_frames, _stride(layout, n_frames))
             blocks = [block]
             for state in range(len(layout.spec.states)):
                 offset = block.offset + state * block.stride * layout.frame_bytes
@@ -87,7 +87,7 @@ class Shards:
         write_parts(temporary, image.size, parts)
         temporary.replace(layout.path / name)
         sync_folder((layout.path / name).parent)
-        tables = {what: Table(name, places[f"pooled_{what}"]) for what in ("mean", "std")}
+        tables = {what: MeansTable(name, places[f"pooled_{what}"]) for what in ("mean", "std")}
         record = describe(items, Record(number, blocks=blocks, tables=tables), 0)
         return replace(record, files=measure_files(layout, record))
 
@@ -174,7 +174,7 @@ def check_shared(layout: Layout, records: Sequence[Record]) -> list[tuple[Path, 
     return []
 
 
-def refresh(layout: Layout, ledger: Ledger, view: View) -> None:
+def refresh(layout: Layout, ledger: Ledger, view: StockView) -> None:
     """Bring ``utterances/<k>.csv`` up to date: where each utterance is, for readers with stock h5py.
 
     Each is the table of so many commits, so that only those are written anew which have new ones.
@@ -201,3 +201,7 @@ def _table(ledger: Ledger, k: int) -> bytes:
             facts = (record.n_frames[row], record.n_samples[row], record.audio_digest[row])
             rows.writerow([record.ids[row], record.tables["mean"].file, row, first, *facts])
     return table.getvalue().encode("utf-8", "backslashreplace")
+
+
+shards = Hdf5Shards
+"""As every format names it (see sercache.stores.formats)."""

@@ -21,7 +21,7 @@ from sercache.stores import checkpoints, commits
 from sercache.stores.columns import hash_id, hash_ids
 from sercache.stores.commits import Record, record_path
 from sercache.stores.durable import read_faults_named
-from sercache.stores.runs import Run, merge
+from sercache.stores.runs import HashRun, merge
 
 _SETTLED_SECONDS = 3.0
 """Coarsest time stamp of a folder on the file systems in use."""
@@ -41,7 +41,7 @@ class Ledger:
     believes_checkpoints: bool = True
     """False: every record is read itself, as ``verify`` must."""
     records: dict[int, Record] = field(default_factory=dict)
-    _runs: list[Run] = field(default_factory=list)
+    _runs: list[HashRun] = field(default_factory=list)
     _dropped: set[tuple[int, str]] = field(default_factory=set)
     _dead: dict[int, set[int]] = field(default_factory=dict)
     """Rows that do not count, by commit number."""
@@ -127,7 +127,7 @@ class Ledger:
         self.highest = max(self.highest, number)
         self._dropped.update(record.drops)
         hashes = hash_ids(record.ids)
-        run = Run.of(hashes, number)
+        run = HashRun.of(hashes, number)
         doubtful = {record.ids[row] for _, row in run.repeated()} | {id for _, id in record.drops}
         for other in self._runs:
             doubtful.update(record.ids[row] for row in np.flatnonzero(other.holds(hashes)).tolist())
@@ -138,7 +138,7 @@ class Ledger:
         for id in doubtful:
             self._decide(id)
 
-    def _put_run(self, run: Run, merging: bool = True) -> None:
+    def _put_run(self, run: HashRun, merging: bool = True) -> None:
         self._runs.append(run)
         while merging and len(self._runs) > 1 and len(self._runs[-2]) <= 2 * len(self._runs[-1]):
             self._runs[-2:] = [merge(self._runs[-2:])]

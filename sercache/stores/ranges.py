@@ -19,7 +19,7 @@ _PIECE = 2**24
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class FrameRange:
     """Some frames of an utterance: those of state s lie in a file, one after another, at ``first + s * step``."""
 
     name: str
@@ -31,7 +31,7 @@ class Stretch:
     """Bytes."""
 
 
-def stretches(layout: Layout, place: Place) -> list[Stretch]:
+def stretches(layout: Layout, place: Place) -> list[FrameRange]:
     """Where the frames of an utterance lie, in order: one stretch but for those that go over a file's end.
 
     Raises MissingFeaturesError where the store keeps no frames.
@@ -48,13 +48,13 @@ def stretches(layout: Layout, place: Place) -> list[Stretch]:
         start, stop = max(low - at, 0), min(high - at, block.n_frames)
         if start < stop:
             first, step = block.offset + start * frame_bytes, block.stride * frame_bytes
-            found.append(Stretch(block.file, stop - start, first, step))
+            found.append(FrameRange(block.file, stop - start, first, step))
         at += block.n_frames
     return found
 
 
 def read_frames(
-    layout: Layout, parts: Sequence[Stretch], states: Sequence[int], opened: Callable[[str], Opened]
+    layout: Layout, parts: Sequence[FrameRange], states: Sequence[int], opened: Callable[[str], Opened]
 ) -> np.ndarray:
     """Frames (L', T, D), as stored, of the states with these indices; ``opened`` gives the files by name.
 

@@ -18,14 +18,14 @@ from sercache.stores.dtypes import decode_frames
 from sercache.stores.layout import Layout, load
 from sercache.stores.ledger import Ledger, Place
 from sercache.stores.mapped import Files
-from sercache.stores.ranges import Stretch, read_frames, read_rows, stretches
+from sercache.stores.ranges import FrameRange, read_frames, read_rows, stretches
 from sercache.stores.watch import Watch
 
 _MOST_REMEMBERED = 2**16
 """Places of utterances that a reader keeps at hand."""
 
 
-class Reader:
+class StoreReader:
     """Committed utterances of a store. It may be pickled, forked and shared by threads."""
 
     def __init__(self, path: Path) -> None:
@@ -34,7 +34,7 @@ class Reader:
         self.spec = self.layout.spec
         self._ledger = Ledger(self.layout.ledger)
         self._found: dict[str, Place] = {}
-        self._parts: dict[str, list[Stretch]] = {}
+        self._parts: dict[str, list[FrameRange]] = {}
         self._states: dict[tuple[str, ...] | None, Sequence[int]] = {}
         self._watch = Watch(self.layout, Files())
         self.refresh()

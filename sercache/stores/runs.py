@@ -10,7 +10,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Run:
+class HashRun:
     """Hashes of ids, ascending, each with the commit and row that lists it."""
 
     keys: memoryview
@@ -21,18 +21,18 @@ class Run:
     """(U,) int32."""
 
     @classmethod
-    def of(cls, hashes: np.ndarray, number: int) -> Run:
+    def of(cls, hashes: np.ndarray, number: int) -> HashRun:
         """The run of one commit, whose rows have these hashes."""
         order = np.argsort(hashes, kind="stable")
         return cls.made(hashes[order], np.full(len(order), number, np.int64), order.astype(np.int32))
 
     @classmethod
-    def made(cls, keys: np.ndarray, numbers: np.ndarray, rows: np.ndarray) -> Run:
+    def made(cls, keys: np.ndarray, numbers: np.ndarray, rows: np.ndarray) -> HashRun:
         """A run of arrays that are in order."""
         return cls(memoryview(np.ascontiguousarray(keys, np.uint64)), numbers, rows)  # type: ignore[arg-type]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Run.made, (self.hashes, self.numbers, self.rows)
+        return HashRun.made, (self.hashes, self.numbers, self.rows)
 
     @property
     def hashes(self) -> np.ndarray:
@@ -53,7 +53,7 @@ class Run:
         """(number, row) of entries whose hash the entry before them has too."""
         yield from self._places(np.flatnonzero(self.hashes[1:] == self.hashes[:-1]) + 1)
 
-    def shared(self, other: Run) -> Iterator[tuple[int, int]]:
+    def shared(self, other: HashRun) -> Iterator[tuple[int, int]]:
         """(number, row) of entries of this run whose hash another run has too."""
         yield from self._places(np.flatnonzero(other.holds(self.hashes)))
 
@@ -61,9 +61,9 @@ class Run:
         return zip(self.numbers[at].tolist(), self.rows[at].tolist(), strict=True)
 
 
-def merge(runs: Sequence[Run]) -> Run:
+def merge(runs: Sequence[HashRun]) -> HashRun:
     """One run of several."""
     hashes = np.concatenate([run.hashes for run in runs])
     order = np.argsort(hashes, kind="stable")
     numbers, rows = (np.concatenate([getattr(run, what) for run in runs]) for what in ("numbers", "rows"))
-    return Run.made(hashes[order], numbers[order], rows[order])
+    return HashRun.made(hashes[order], numbers[order], rows[order])

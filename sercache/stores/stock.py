@@ -36,7 +36,7 @@ def putter(layout: Layout, temporary: Callable[[], Path]) -> Put:
 
 
 @dataclass(frozen=True)
-class View:
+class StockView:
     """Where files of the view go, and whether all of them are asked for or only what is out of date."""
 
     put: Put
@@ -53,9 +53,9 @@ class View:
         return places
 
 
-def on_disk(layout: Layout, temporary: Callable[[], Path]) -> View:
+def on_disk(layout: Layout, temporary: Callable[[], Path]) -> StockView:
     """The view as it lies on the disk."""
-    return View(
+    return StockView(
         putter(layout, temporary), lambda name: (layout.path / name).unlink(missing_ok=True), everything=False
     )
 

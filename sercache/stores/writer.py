@@ -36,7 +36,7 @@ class Writer:
             self._registration = Registration(layout.ledger)
             try:
                 self._format.make_folders(layout)
-                self._shards = self._format.Shards(layout, self._ledger, self._registration)
+                self._shards = self._format.shards(layout, self._ledger, self._registration)
                 view = stock.on_disk(layout, self._registration.temporary)
                 self._format.refresh(layout, self._ledger, view)
             except BaseException:

@@ -19,7 +19,7 @@ import numpy as np
 
 from sercache.errors import DamagedStoreError
 from sercache.stores.batch import Item, describe, state_pieces
-from sercache.stores.commits import Block, File, Record, Table
+from sercache.stores.commits import File, FrameBlock, MeansTable, Record
 from sercache.stores.dtypes import STORED, fill_value
 from sercache.stores.durable import Opened, Piece, crc32c, make_folder, sync_folder, write_file
 from sercache.stores.layout import Layout
@@ -54,7 +54,7 @@ def make_folders(layout: Layout) -> None:
             make_folder(layout.path / name)
 
 
-class Shards:
+class ZarrShards:
     """The shards that one writer fills, with the utterances of one commit after another."""
 
     def __init__(self, layout: Layout, ledger: Ledger, registration: Registration) -> None:
@@ -94,14 +94,14 @@ class Shards:
         for what, name in zip(_STATISTICS, _names("pooled", slot.number), strict=True):
             region = [getattr(item, what) for item in items]
             self._publish(name, slot.filled * row_bytes, region, pooled_index(layout, grown))
-            tables[what] = Table(name, slot.filled * row_bytes)
+            tables[what] = MeansTable(name, slot.filled * row_bytes)
             files.append(File(name, grown.filled * row_bytes, f"{crc32c(b''):08x}", slot.filled * row_bytes))
         self._written["pooled"] = [grown]
         for folder in sorted({(layout.path / file.name).parent for file in files}):
             sync_folder(folder)
         return describe(items, Record(number, blocks=blocks, tables=tables, files=files), first)
 
-    def _write_frames(self, items: Sequence[Item], slots: Sequence[Slot]) -> list[Block]:
+    def _write_frames(self, items: Sequence[Item], slots: Sequence[Slot]) -> list[FrameBlock]:
         sizes, frame_bytes = self._layout.sizes, self._layout.frame_bytes
         total, at, blocks, written = sum(item.n_frames for item in items), 0, [], []
         for slot in slots:
@@ -110,7 +110,7 @@ class Shards:
             grown = slot.grown(stride)
             offset = slot.filled * len(self._layout.spec.states) * frame_bytes
             (name,) = _names("frames", slot.number)
-            block = Block(name, offset, count, stride)
+            block = FrameBlock(name, offset, count, stride)
             region = _frames_region(self._layout, items, at, block)
             self._publish(name, offset, region, frames_index(self._layout, grown))
             blocks.append(block)
@@ -209,7 +209,7 @@ def _copied(path: Path, n_bytes: int) -> Iterator[np.ndarray]:
             yield piece
 
 
-def _frames_region(layout: Layout, items: Sequence[Item], start: int, block: Block) -> Iterator[Piece]:
+def _frames_region(layout: Layout, items: Sequence[Item], start: int, block: FrameBlock) -> Iterator[Piece]:
     """For each state the frames from ``start`` on and padding to whole chunks."""
     padding = _padding(layout, block)
     for state in range(len(layout.spec.states)):
@@ -217,7 +217,7 @@ def _frames_region(layout: Layout, items: Sequence[Item], start: int, block: Blo
         yield padding
 
 
-def _own_bytes(layout: Layout, block: Block) -> File:
+def _own_bytes(layout: Layout, block: FrameBlock) -> File:
     """What a commit has in a shard of frames: its region, whose padding is no utterance's."""
     n_states, crc = len(layout.spec.states), 0
     for _ in range(n_states):
@@ -226,7 +226,7 @@ def _own_bytes(layout: Layout, block: Block) -> File:
     return File(block.file, end, f"{crc:08x}", block.offset)
 
 
-def _padding(layout: Layout, block: Block) -> np.ndarray:
+def _padding(layout: Layout, block: FrameBlock) -> np.ndarray:
     shape = (block.stride - block.n_frames, layout.spec.dim)
     return np.full(shape, fill_value(layout.spec.dtype), STORED[layout.spec.dtype])
 
@@ -313,3 +313,7 @@ def _index_fault(path: Path, expected: np.ndarray) -> str:
     if size != end + n_bytes:
         return f"the file has {size} bytes, expected {end + n_bytes} by its index"
     return ""
+
+
+shards = ZarrShards
+"""As every format names it (see sercache.stores.formats)."""

@@ -17,7 +17,7 @@ from sercache.stores.commits import Record
 from sercache.stores.dtypes import STORED
 from sercache.stores.layout import Layout, to_json
 from sercache.stores.ledger import Ledger, Place
-from sercache.stores.stock import View
+from sercache.stores.stock import StockView
 
 _INDEX_ROWS = 4096
 """Rows of an index array's chunk: fixed, so that an old shape and new chunks never contradict each other."""
@@ -32,7 +32,7 @@ _ABOUT = (
 )
 
 
-def refresh(layout: Layout, ledger: Ledger, view: View) -> None:
+def refresh(layout: Layout, ledger: Ledger, view: StockView) -> None:
     """Bring metadata and index arrays up to the records; call under the store's short lock.
 
     Only chunks of the index arrays are written that hold rows of commits which the view does not show yet.

@@ -21,7 +21,7 @@ _CHUNK = 512
 
 
 @dataclass(eq=False)
-class Table:
+class PooledTable:
     """Pooled features (R, L, 1, D) of all rows of a source on a device, normalised in one way."""
 
     values: Tensor
@@ -31,7 +31,7 @@ class Table:
     """Held so that its id stays its own."""
 
 
-Tables = WeakValueDictionary[tuple[int, str, str], Table]
+Tables = WeakValueDictionary[tuple[int, str, str], PooledTable]
 """The tables of views that are in use, so that folds and seeds share them."""
 
 
@@ -40,7 +40,7 @@ class Resident:
     """A pooled view whose features, already normalised, lie on the device: rows of a table per input."""
 
     view: View
-    tables: tuple[Table, ...]
+    tables: tuple[PooledTable, ...]
     rows: tuple[Tensor, ...]
     """Of each input: (U,) rows of its table, on the device."""
 
@@ -108,7 +108,7 @@ def resident(view: View, device: torch.device, tables: Tables | None = None) -> 
     return Resident(view, tuple(table for table, _ in found), tuple(rows for _, rows in found))
 
 
-def _table(view: View, device: torch.device, tables: Tables) -> tuple[Table, Tensor]:
+def _table(view: View, device: torch.device, tables: Tables) -> tuple[PooledTable, Tensor]:
     if not isinstance(view, FeatureView):
         return _own_tables(view, device)[0]
     key = id(view.source), digest(view), str(device)
@@ -124,21 +124,21 @@ def _table(view: View, device: torch.device, tables: Tables) -> tuple[Table, Ten
     return table, torch.from_numpy(view.rows).to(device)
 
 
-def _empty_table(view: FeatureView, device: torch.device) -> Table:
+def _empty_table(view: FeatureView, device: torch.device) -> PooledTable:
     mean = torch.from_numpy(view.source.mean)[:, :, None]
     if view.shift is None:
-        return Table(mean.to(device), np.ones(len(mean), bool), view.source)
-    return Table(torch.empty_like(mean, device=device), np.zeros(len(mean), bool), view.source)
+        return PooledTable(mean.to(device), np.ones(len(mean), bool), view.source)
+    return PooledTable(torch.empty_like(mean, device=device), np.zeros(len(mean), bool), view.source)
 
 
-def _own_tables(view: View, device: torch.device) -> list[tuple[Table, Tensor]]:
+def _own_tables(view: View, device: torch.device) -> list[tuple[PooledTable, Tensor]]:
     """One table per input that holds the items of ``view`` and no others."""
     x, mask = view.batch(np.arange(len(view)))
     found = []
     for part, real in zip(parts_of(x), parts_of(mask), strict=True):
         # An item without frames: its mean is zero.
         whole = part if real.all() else torch.where(real[:, None, :, None], part, 0.0)
-        table = Table(whole.to(device), np.ones(len(view), bool), view)
+        table = PooledTable(whole.to(device), np.ones(len(view), bool), view)
         found.append((table, torch.arange(len(view), device=device)))
     return found
 

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sercache.training.contract import Inputs
-from sercache.training.loop import Course
+from sercache.training.loop import TrainingState
 
 
 @dataclass(frozen=True)
-class Turn:
+class BatchGroup:
     """Members whose batches are computed together: of one size, in one update."""
 
     ks: list[int]
@@ -39,7 +39,7 @@ class Batch:
     mask_dim: int | None
 
 
-def turns(groups: dict[int, list[np.ndarray]]) -> list[Turn]:
+def turns(groups: dict[int, list[np.ndarray]]) -> list[BatchGroup]:
     """The turns of an update, from the batches of each member that takes part."""
     found = []
     for place in range(max(len(group) for group in groups.values())):
@@ -49,12 +49,12 @@ def turns(groups: dict[int, list[np.ndarray]]) -> list[Turn]:
                 by_size.setdefault(len(group[place]), []).append(k)
         for size, ks in by_size.items():
             shares = [size / sum(len(rows) for rows in groups[k]) for k in ks]
-            found.append(Turn(ks, [groups[k][place] for k in ks], shares))
+            found.append(BatchGroup(ks, [groups[k][place] for k in ks], shares))
     return found
 
 
 def batches(
-    courses: Sequence[Course], shared: bool, schedule: Sequence[Turn], spare: int = 0
+    courses: Sequence[TrainingState], shared: bool, schedule: Sequence[BatchGroup], spare: int = 0
 ) -> Generator[Batch, None, None]:
     """The batch of each turn; it is gone when the next is asked for.
 
@@ -77,7 +77,7 @@ def batches(
         yield Batch(x, _first(mask) if pooled else mask, 0, None if pooled else 0)
 
 
-def sequences(courses: Sequence[Course]) -> bool:
+def sequences(courses: Sequence[TrainingState]) -> bool:
     """Whether members read frames, whose number differs from batch to batch."""
     return any(int(course.train.n_frames.max()) > 1 for course in courses)
 

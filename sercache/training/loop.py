@@ -42,7 +42,7 @@ LossOf = Callable[[Any, tuple[Tensor, ...]], Tensor]
 
 
 @dataclass(eq=False)
-class Course:
+class TrainingState:
     """A training between two epochs."""
 
     head: nn.Module
@@ -85,7 +85,7 @@ def begin(
     *,
     order_seed: int | None = None,
     tables: Tables | None = None,
-) -> Course:
+) -> TrainingState:
     """A training before its first epoch. Raises RecipeError, TrainingError (see ``check``).
 
     Pooled features are shared with the other trainings that were given the same ``tables``.
@@ -95,7 +95,7 @@ def begin(
     n_outputs = check(head.to(place), train, dev, recipe, place)
     weights = class_weights(recipe, train.labels, n_outputs)
     loss_of = _loss(recipe, None if weights is None else torch.from_numpy(weights).to(place))
-    return Course(
+    return TrainingState(
         head=head,
         train=resident(train, place, tables),
         dev=None if dev is None else resident(dev, place, tables),
@@ -110,7 +110,7 @@ def begin(
     )
 
 
-def epoch_plan(course: Course) -> tuple[float, list[list[np.ndarray]]]:
+def epoch_plan(course: TrainingState) -> tuple[float, list[list[np.ndarray]]]:
     """Learning rate and batches, by update, of the next epoch."""
     recipe, number = course.recipe, len(course.history) + 1
     lr = learning_rate(recipe, number, [epoch.dev_loss for epoch in course.history])
@@ -122,7 +122,7 @@ def epoch_plan(course: Course) -> tuple[float, list[list[np.ndarray]]]:
     return lr, update_groups(parts, recipe.accumulate, at_once=at_once)
 
 
-def record(course: Course, train_loss: float, n_updates: int, lr: float, began: float) -> Epoch:
+def record(course: TrainingState, train_loss: float, n_updates: int, lr: float, began: float) -> Epoch:
     """Judge and note down an epoch that was computed; decides which weights are kept and whether it is over."""
     recipe, number = course.recipe, len(course.history) + 1
     dev = DevScores()
@@ -152,7 +152,7 @@ def record(course: Course, train_loss: float, n_updates: int, lr: float, began: 
     return epoch
 
 
-def finish(course: Course, seconds: float | None = None) -> Fit:
+def finish(course: TrainingState, seconds: float | None = None) -> Fit:
     """The trained head, with the weights of its best epoch; ``seconds`` where they are not since ``begin``."""
     if course.recipe.select == "last-epoch":
         course.best = len(course.history)
@@ -189,7 +189,7 @@ def fit(
     return run(begin(head, train, dev, recipe, seed, device), progress)
 
 
-def run(course: Course, progress: Callable[[Epoch], None] | None = None) -> Fit:
+def run(course: TrainingState, progress: Callable[[Epoch], None] | None = None) -> Fit:
     """Train to the end what was begun. Raises TrainingError."""
     optimiser = optimiser_of(course.parameters, course.recipe)
     while not course.over:
@@ -199,7 +199,7 @@ def run(course: Course, progress: Callable[[Epoch], None] | None = None) -> Fit:
     return finish(course)
 
 
-def advance(course: Course, optimiser: torch.optim.Optimizer) -> Epoch:
+def advance(course: TrainingState, optimiser: torch.optim.Optimizer) -> Epoch:
     """One epoch of a training by itself."""
     began, recipe = time.perf_counter(), course.recipe
     work = products(
@@ -214,14 +214,14 @@ def advance(course: Course, optimiser: torch.optim.Optimizer) -> Epoch:
         return record(course, train_loss, len(groups), lr, began)
 
 
-def truth_of(course: Course, rows: np.ndarray) -> tuple[Tensor, ...]:
+def truth_of(course: TrainingState, rows: np.ndarray) -> tuple[Tensor, ...]:
     """Truth of some training items, on the device."""
     chosen = torch.from_numpy(rows)
     return tuple(part[chosen].to(course.place) for part in course.truth)
 
 
 def updates(
-    course: Course, groups: list[list[np.ndarray]], optimiser: torch.optim.Optimizer
+    course: TrainingState, groups: list[list[np.ndarray]], optimiser: torch.optim.Optimizer
 ) -> Generator[list[tuple[Tensor, int]], None, None]:
     """The updates of an epoch, one per group of batches: loss and size of each of its batches."""
     recipe, parameters = course.recipe, course.parameters
@@ -248,7 +248,7 @@ def updates(
         yield done
 
 
-def _pass(course: Course, groups: list[list[np.ndarray]], optimiser: torch.optim.Optimizer) -> float:
+def _pass(course: TrainingState, groups: list[list[np.ndarray]], optimiser: torch.optim.Optimizer) -> float:
     """One epoch of updates; gives the mean training loss per item."""
     done = [batch for update in updates(course, groups, optimiser) for batch in update]
     # One wait for the device per epoch, not per step.
@@ -305,7 +305,7 @@ def _truth(train: View, recipe: Recipe) -> tuple[Tensor, ...]:
     return (truth,) if second is None else (truth, torch.tensor(second))
 
 
-def _notes(course: Course) -> tuple[str, ...]:
+def _notes(course: TrainingState) -> tuple[str, ...]:
     notes = []
     if course.recipe.mixed_precision and course.place.type != "cuda":
         notes.append(f"mixed precision needs CUDA: trained in float32 on {course.place.type}")

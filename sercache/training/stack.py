@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sercache.training.loop import Course, epoch_plan, optimiser_of
+from sercache.training.loop import TrainingState, epoch_plan, optimiser_of
 from sercache.training.streams import stream
 
 Plan = tuple[float, list[list[np.ndarray]]]
@@ -23,7 +23,7 @@ Plan = tuple[float, list[list[np.ndarray]]]
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class SideBySideMembers:
     """Members side by side that step as one."""
 
     members: range
@@ -44,24 +44,24 @@ class _Part:
 class Stack:
     """Courses that are computed as one model."""
 
-    courses: list[Course]
+    courses: list[TrainingState]
     shared: bool
     """Whether all see the same batches."""
     values: dict[str, Tensor] = field(default_factory=dict)
     """By name: parameters (K, ...) of all courses; those of each head are slices of them."""
     trained: list[str] = field(default_factory=list)
     """Names of the parameters that are trained."""
-    blocks: list[Block] = field(default_factory=list)
+    blocks: list[SideBySideMembers] = field(default_factory=list)
     optimiser: torch.optim.Optimizer | None = None
     streams: list[torch.Generator] = field(default_factory=list)
     """What each member draws its dropout from."""
-    _laid: list[Course] = field(default_factory=list)
+    _laid: list[TrainingState] = field(default_factory=list)
 
     def plan(self) -> list[Plan]:
         """Begin an epoch: the plan of each member, in an order in which equal steps are neighbours."""
         plans = {id(course): epoch_plan(course) for course in self.courses}
 
-        def steps(course: Course) -> tuple[int, float, int]:
+        def steps(course: TrainingState) -> tuple[int, float, int]:
             lr, groups = plans[id(course)]
             return -len(groups), lr, course.n_updates
 
@@ -106,7 +106,7 @@ class Stack:
                 own_slice.data = whole[name][k]
         stops = [*starts[1:], len(own)]
         self.blocks = [
-            Block(range(a, b), [whole[name][a:b].requires_grad_() for name in self.trained])
+            SideBySideMembers(range(a, b), [whole[name][a:b].requires_grad_() for name in self.trained])
             for a, b in zip(starts, stops, strict=True)
         ]
         self.optimiser = _optimiser(self.blocks, self.courses[0])
@@ -136,7 +136,7 @@ class Stack:
             generator.manual_seed(stream(course.seed, len(course.history) + 1, "dropout"))
 
 
-def _optimiser(blocks: list[Block], course: Course) -> torch.optim.Optimizer:
+def _optimiser(blocks: list[SideBySideMembers], course: TrainingState) -> torch.optim.Optimizer:
     """The recipe's optimiser, with a rate for each block."""
     optimiser = optimiser_of([p for block in blocks for p in block.parameters], course.recipe)  # type: ignore[misc]
     settings = {name: value for name, value in optimiser.param_groups[0].items() if name != "params"}

@@ -23,9 +23,9 @@ from sercache.nn import own_streams, wide
 from sercache.recipe import Recipe
 from sercache.training.contract import Fit, parts_of, total_layers
 from sercache.training.feeding import Tables
-from sercache.training.gathering import Batch, Turn, batches, sequences, turns
+from sercache.training.gathering import Batch, BatchGroup, batches, sequences, turns
 from sercache.training.grouping import share_batches, stacks
-from sercache.training.loop import Course, begin, finish, mean_loss, record, truth_of
+from sercache.training.loop import TrainingState, begin, finish, mean_loss, record, truth_of
 from sercache.training.members import TRIAL_SECONDS, Member
 from sercache.training.plan import Epoch
 from sercache.training.stack import Plan, Stack
@@ -72,7 +72,7 @@ def pace(
     return (times[-1] - times[skip]) / sum(sizes[skip:])
 
 
-def _longest_first(courses: Sequence[Course], plans: Sequence[Plan]) -> None:
+def _longest_first(courses: Sequence[TrainingState], plans: Sequence[Plan]) -> None:
     """Move the update with most frames to the front: what does not fit is to be seen at once."""
 
     def longest(number: int) -> int:
@@ -195,7 +195,7 @@ def _clip(gradients: dict[str, Tensor], recipe: Recipe) -> None:
             gradient.mul_(factors.view(-1, *(1,) * (gradient.dim() - 1)))
 
 
-def _step(stack: Stack, turn: Turn, gradients: dict[str, Tensor], batch: Batch) -> Tensor:
+def _step(stack: Stack, turn: BatchGroup, gradients: dict[str, Tensor], batch: Batch) -> Tensor:
     """Losses (K,) of the batches of a turn; adds their share to the ``gradients`` of all members."""
     ks = turn.ks
     courses = [stack.courses[k] for k in ks]
@@ -234,7 +234,7 @@ def _outputs(stack: Stack, ks: list[int], values: dict[str, Tensor], batch: Batc
         return many(values, batch.x, batch.mask)
 
 
-def _losses(courses: list[Course], outputs: Any, parts: list[np.ndarray], *, shared: bool) -> Tensor:
+def _losses(courses: list[TrainingState], outputs: Any, parts: list[np.ndarray], *, shared: bool) -> Tensor:
     """Losses (K,) of outputs (K, B, C)."""
     recipe = courses[0].recipe
     if shared:  # one truth, and one loss: class weights are those of the fold

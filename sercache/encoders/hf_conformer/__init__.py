@@ -99,7 +99,7 @@ def export(source: str, folder: Path, tail: nn.Module, *, revision: str | None) 
     from sercache.encoders.hf_conformer import _tail
     from sercache.encoders.hf_conformer._encoder import parts
 
-    assert isinstance(tail, _tail.Tail)
+    assert isinstance(tail, _tail.ConformerTail)
     checkpoint = _checkpoint.locate(source, revision)
     model: Any = _checkpoint.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
     layers, closing, _ = parts(model)

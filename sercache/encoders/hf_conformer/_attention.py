@@ -24,7 +24,7 @@ Scores = Callable[[Tensor, int, int], Tensor]
 """(scaled queries (H, n, D / H), first distance, their number) to (H, n, number of distances)."""
 
 
-class Positions:
+class PackTimes:
     """What the attention of a pack needs to know about time, computed once for all blocks."""
 
     def __init__(self, embed: Any, kind: str, lengths: Sequence[int], like: Tensor) -> None:
@@ -73,7 +73,7 @@ class Attention:
         self.content_bias = getattr(module, "bias_u" if parakeet else "pos_bias_u", None)
         self.distance_bias = getattr(module, "bias_v" if parakeet else "pos_bias_v", None)
 
-    def __call__(self, x: Tensor, positions: Positions) -> Tensor:
+    def __call__(self, x: Tensor, positions: PackTimes) -> Tensor:
         """(F, D) to (F, D)."""
         turned = positions.rotated(x, self.n_heads) if positions.kind == "rotary" else x
         query, key, value = self.query(turned), self.key(turned), self.value(x)
@@ -98,7 +98,7 @@ class Attention:
                 mixed[here] = out[0].transpose(0, 1).flatten(1)
         return self.out(mixed)
 
-    def _scores(self, positions: Positions) -> Scores | None:
+    def _scores(self, positions: PackTimes) -> Scores | None:
         """How queries are scored against distances in this block; None where only content counts."""
         if self.by_distance is not None:
             keys = _heads(self.by_distance(positions.table), self.n_heads).transpose(1, 2)

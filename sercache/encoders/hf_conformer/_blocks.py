@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sercache.encoders._exact import full_float32
-from sercache.encoders.hf_conformer._attention import Attention, Positions
+from sercache.encoders.hf_conformer._attention import Attention, PackTimes
 
 _ROWS = 1024
 """Frames that pass a feed-forward layer at a time, so that its wide intermediate result stays small."""
@@ -39,7 +39,7 @@ def fault(blocks: nn.ModuleList) -> str | None:
     return None
 
 
-class Block:
+class ConformerBlock:
     """One block: half a feed-forward layer, attention, convolution, half a feed-forward layer, LayerNorm."""
 
     def __init__(self, module: Any) -> None:
@@ -52,7 +52,7 @@ class Block:
         self.norm_convolution = module.norm_conv if parakeet else convolution.layer_norm
         self.convolution = Convolution(convolution)
 
-    def __call__(self, x: Tensor, positions: Positions) -> Tensor:
+    def __call__(self, x: Tensor, positions: PackTimes) -> Tensor:
         """(F, D) to (F, D)."""
         x = _by_rows(self.feed_forward_1, self.norm_1(x)).mul_(0.5).add_(x)
         x = self.attention(self.norm_attention(x), positions).add_(x)

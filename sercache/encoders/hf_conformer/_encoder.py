@@ -15,8 +15,8 @@ from sercache.encoders._arguments import check_waves, wanted
 from sercache.encoders._exact import exact
 from sercache.encoders._hooks import Point
 from sercache.encoders.hf_conformer import _blocks
-from sercache.encoders.hf_conformer._attention import Positions
-from sercache.encoders.hf_conformer._blocks import Block
+from sercache.encoders.hf_conformer._attention import PackTimes
+from sercache.encoders.hf_conformer._blocks import ConformerBlock
 from sercache.encoders.hf_conformer._fronts import Front, Spectra, Subsampled, Waves
 
 _PACK_FRAMES = 1000
@@ -100,9 +100,9 @@ class ConformerEncoder:
     def _all(self, parts: Sequence[Tensor], lengths: Sequence[int]) -> Iterator[tuple[str, Tensor]]:
         for name, x in self._front.states(self._model, parts):
             yield name, x
-        positions = Positions(self._embed, self._kind, lengths, x)
+        positions = PackTimes(self._embed, self._kind, lengths, x)
         for number, layer in enumerate(self._layers, start=1):
-            x = Block(layer)(x, positions)
+            x = ConformerBlock(layer)(x, positions)
             yield str(number), x
         if self._closing is not None:
             yield "final", self._closing(x)

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from sercache.encoders._arguments import states_above
-from sercache.encoders.hf_conformer._attention import Positions
-from sercache.encoders.hf_conformer._blocks import Block
+from sercache.encoders.hf_conformer._attention import PackTimes
+from sercache.encoders.hf_conformer._blocks import ConformerBlock
 
 
-class Tail(nn.Module):
+class ConformerTail(nn.Module):
     """Blocks of a Conformer from ``boundary`` up: (B, 1, T, D) to (B, L, T, D').
 
     Of the checkpoint's dropout only that inside the feed-forward layers is applied in training; batch norms
@@ -56,7 +56,7 @@ class Tail(nn.Module):
         """States (B, L, T, D') of x (B, 1, T, D) with real frames ``mask`` (B, T)."""
         packed = x[:, 0][mask]
         with torch.no_grad():
-            positions = Positions(self.embed, self.kind, mask.sum(1).tolist(), packed)
+            positions = PackTimes(self.embed, self.kind, mask.sum(1).tolist(), packed)
         kept = {}
         for name in self.names:
             packed = self._step(name, packed, positions)
@@ -67,12 +67,12 @@ class Tail(nn.Module):
         found[:, mask] = torch.stack([kept[name] for name in self.states])
         return found.transpose(0, 1)
 
-    def _step(self, name: str, x: Tensor, positions: Positions) -> Tensor:
+    def _step(self, name: str, x: Tensor, positions: PackTimes) -> Tensor:
         if name == "final":
             assert self.closing is not None
             closed: Tensor = self.closing(x)
             return closed
-        return Block(self.blocks[name])(x, positions)
+        return ConformerBlock(self.blocks[name])(x, positions)
 
     def give_back(self, layers: nn.ModuleList, closing: nn.Module | None) -> None:
         """Copy the weights into the parts of the stock module that they came from."""
@@ -81,7 +81,7 @@ class Tail(nn.Module):
         if closing is not None and self.closing is not None:
             closing.load_state_dict(self.closing.state_dict())
 
-    def train(self, mode: bool = True) -> Tail:
+    def train(self, mode: bool = True) -> ConformerTail:
         """As in torch; batch norms keep their statistics."""
         super().train(mode)
         for part in self.modules():
@@ -90,10 +90,10 @@ class Tail(nn.Module):
         return self
 
 
-def of(model: Any, parts: tuple[Any, Any, Any], boundary: str, states: Sequence[str]) -> Tail:
+def of(model: Any, parts: tuple[Any, Any, Any], boundary: str, states: Sequence[str]) -> ConformerTail:
     """The tail of a stock module; ``projection`` is the input of block 1 where nothing lies between."""
     layers, closing, embed = parts
     if boundary == "projection" and getattr(model, "input_scale", 1) == 1:
         boundary = "input"
     kind = getattr(model.config, "position_embeddings_type", "relative")
-    return Tail(layers, closing, embed, kind, int(model.config.hidden_size), boundary, states)
+    return ConformerTail(layers, closing, embed, kind, int(model.config.hidden_size), boundary, states)

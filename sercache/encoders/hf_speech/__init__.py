@@ -99,11 +99,11 @@ def tail(source: str, *, revision: str | None, boundary: str, states: Sequence[s
 
     Raises EncoderError as ``load`` does, UnknownNameError for states that do not lie above the boundary.
     """
-    from sercache.encoders.hf_speech._tail import Tail
+    from sercache.encoders.hf_speech._tail import SpeechTail
 
     checkpoint = _checkpoint.locate(source, revision)
     model = _checkpoint.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
-    return Tail(model, boundary, states)
+    return SpeechTail(model, boundary, states)
 
 
 def export(source: str, folder: Path, tail: nn.Module, *, revision: str | None) -> None:
@@ -111,9 +111,9 @@ def export(source: str, folder: Path, tail: nn.Module, *, revision: str | None) 
 
     Raises EncoderError as ``load`` does.
     """
-    from sercache.encoders.hf_speech._tail import Tail
+    from sercache.encoders.hf_speech._tail import SpeechTail
 
-    assert isinstance(tail, Tail)
+    assert isinstance(tail, SpeechTail)
     checkpoint = _checkpoint.locate(source, revision)
     model: Any = _checkpoint.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
     tail.give_back(model)

@@ -19,7 +19,7 @@ from sercache.encoders.hf_speech import _attention, _groups
 from sercache.encoders.hf_speech._attention import Attention
 from sercache.encoders.hf_speech._convolutions import FrontEnd
 from sercache.encoders.hf_speech._dense import add_feed_forward, add_linear
-from sercache.encoders.hf_speech._positions import Positions
+from sercache.encoders.hf_speech._positions import PackedPositions
 
 _FAMILIES = ("Wav2Vec2", "Hubert", "WavLM", "Data2VecAudio", "UniSpeechSat", "UniSpeech")
 _CONVOLUTIONS = ("NoLayerNormConvLayer", "LayerNormConvLayer", "GroupNormConvLayer", "ConvLayer")
@@ -66,7 +66,7 @@ class Packed:
         self.model = model
         self.front = FrontEnd(model.feature_extractor)
         self.pre_norm = type(model.encoder).__name__.endswith("StableLayerNorm")
-        self.positions = Positions(model.encoder.pos_conv_embed)
+        self.positions = PackedPositions(model.encoder.pos_conv_embed)
 
     @torch.no_grad()
     def __call__(self, waves: Sequence[Tensor], states: Sequence[str]) -> Iterator[tuple[str, Tensor]]:

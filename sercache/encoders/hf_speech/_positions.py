@@ -23,7 +23,7 @@ _GROUP = 32
 """Blocks that are transformed at a time, for the memory."""
 
 
-class Positions:
+class PackedPositions:
     """Position embeddings (F, D) for packed frames (F, D), each utterance by itself."""
 
     def __init__(self, module: Any) -> None:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from sercache.encoders._arguments import states_above
 
 
-class Tail(nn.Module):
+class SpeechTail(nn.Module):
     """Blocks of a wav2vec 2.0-like encoder from ``boundary`` up: (B, 1, T, D) to (B, L, T, D').
 
     Dropout is the checkpoint's own in training. Layer drop and SpecAugment are not applied: they belong to
@@ -84,7 +84,7 @@ class Tail(nn.Module):
             if trained is not None:
                 stock.load_state_dict(trained.state_dict())
 
-    def train(self, mode: bool = True) -> Tail:
+    def train(self, mode: bool = True) -> SpeechTail:
         """As in torch; a batch norm of the positions keeps its statistics, which padding would move."""
         super().train(mode)
         for part in self.modules():

@@ -21,20 +21,20 @@ from sercache import signals, stores
 from sercache.datasets import Skipped
 from sercache.errors import SercacheError, StoreError
 from sercache.extraction import decode, notes, stages
+from sercache.extraction.duplicates import DecodedPiece, Duplicates
 from sercache.extraction.plan import Piece, Plan
-from sercache.extraction.roll import Roll, Sound
 from sercache.extraction.run import Extraction
 from sercache.extraction.worker import (
-    Batch,
+    BatchMessage,
+    DecodedMessage,
     Done,
     End,
     Failed,
-    Finished,
+    FinishedMessage,
     Fresh,
-    Heard,
     Load,
     Ready,
-    Start,
+    StartMessage,
     Told,
     serve,
 )
@@ -47,7 +47,7 @@ _LEAVE_SECONDS = 10
 
 
 @dataclass
-class Hand:
+class DeviceWorker:
     """A process that works on one device."""
 
     device: str
@@ -80,7 +80,7 @@ class Hand:
 
 
 @contextmanager
-def crew(devices: Sequence[str], load: Load, spec: FeatureSpec) -> Iterator[list[Hand]]:
+def start_workers(devices: Sequence[str], load: Load, spec: FeatureSpec) -> Iterator[list[DeviceWorker]]:
     """Processes with ``load(device)`` each, ready to work. Raises what loading raises."""
     import torch
 
@@ -88,7 +88,7 @@ def crew(devices: Sequence[str], load: Load, spec: FeatureSpec) -> Iterator[list
     n_on_cpu = sum(not device.startswith("cuda") for device in devices)
     threads = max(1, torch.get_num_threads() // max(1, n_on_cpu))
     resource_tracker.ensure_running()  # else starting it would let the signals through that are held below
-    hands: list[Hand] = []
+    device_workers: list[DeviceWorker] = []
     try:
         for device in devices:
             ours, theirs = context.Pipe()
@@ -98,22 +98,22 @@ def crew(devices: Sequence[str], load: Load, spec: FeatureSpec) -> Iterator[list
             with signals.held():
                 process.start()
             theirs.close()
-            hands.append(Hand(device, process, ours))
-        for hand in hands:
-            hand.ready = cast(Ready, hand.recv())
-        yield hands
+            device_workers.append(DeviceWorker(device, process, ours))
+        for device_worker in device_workers:
+            device_worker.ready = cast(Ready, device_worker.recv())
+        yield device_workers
     finally:
-        for hand in hands:
-            hand.connection.close()  # which ends those that still wait for work
-        for hand in hands:
-            hand.process.join(_LEAVE_SECONDS)
-            if hand.process.is_alive():
-                hand.process.kill()
+        for device_worker in device_workers:
+            device_worker.connection.close()  # which ends those that still wait for work
+        for device_worker in device_workers:
+            device_worker.process.join(_LEAVE_SECONDS)
+            if device_worker.process.is_alive():
+                device_worker.process.kill()
 
 
 def extract_together(
     plan: Plan,
-    hands: Sequence[Hand],
+    device_workers: Sequence[DeviceWorker],
     writer: FeatureWriter,
     format: str,
     *,
@@ -122,21 +122,22 @@ def extract_together(
     seal_every: float = 60.0,
     progress: Callable[[Piece], None] = lambda piece: None,
 ) -> Extraction:
-    """``extract`` on the devices of ``hands``, with equal features; ``workers`` threads decode and ``writers`` write
-    for each device.
+    """``extract`` on the devices of ``device_workers``, with equal features.
+
+    ``workers`` threads decode and ``writers`` write for each device.
 
     Whatever is raised, each process commits what it computed before that
     goes on up; a process that is gone raises StoreError.
     """
     began, store = time.monotonic(), stores.open(writer.path)
     notes.mark_begun(store.path)
-    lead = _Lead(plan, hands, Roll(plan, store), progress)
+    lead = _Lead(plan, device_workers, Duplicates(plan, store), progress)
     n_copied = 0
     try:
-        for hand in hands:
-            hand.send(Start(writer.path, format, workers, seal_every, plan.done, writers))
+        for device_worker in device_workers:
+            device_worker.send(StartMessage(writer.path, format, workers, seal_every, plan.done, writers))
         lead.run()
-        for piece in lead.roll.copy_twins(writer, store):
+        for piece in lead.duplicates.copy_duplicates(writer, store):
             n_copied += 1
             progress(piece)
         writer.close()
@@ -149,11 +150,13 @@ def extract_together(
     return Extraction(
         lead.n_encoded,
         n_copied,
-        (*plan.skipped, *lead.roll.skipped),
+        (*plan.skipped, *lead.duplicates.skipped),
         lead.n_samples / plan.spec.sample_rate,
         seconds,
-        stages.load([hand.busy or {} for hand in hands], seconds, workers, writers),
-        tuple(lead.roll.remarked),
+        stages.load(
+            [device_worker.busy or {} for device_worker in device_workers], seconds, workers, writers
+        ),
+        tuple(lead.duplicates.remarked),
     )
 
 
@@ -163,77 +166,81 @@ class _Lead:
     def __init__(
         self,
         plan: Plan,
-        hands: Sequence[Hand],
-        roll: Roll,
+        device_workers: Sequence[DeviceWorker],
+        duplicates: Duplicates,
         progress: Callable[[Piece], None],
     ) -> None:
-        self.hands, self.roll, self.done = hands, roll, plan.done
+        self.device_workers, self.duplicates, self.done = device_workers, duplicates, plan.done
         self.progress = progress
         self.waiting = deque(enumerate(plan.unfinished))
         self.batches = dict(self.waiting)
         self.next = 0
         """The batch whose turn it is to be decided."""
-        self.heard: dict[int, tuple[Hand, Heard]] = {}
+        self.heard: dict[int, tuple[DeviceWorker, DecodedMessage]] = {}
         self.left: dict[str, int] = {}
         """Batch of each entry that is being computed."""
-        self.sounds: dict[str, Sound] = {}
+        self.sounds: dict[str, DecodedPiece] = {}
         self.n_encoded = self.n_samples = 0
 
     def run(self) -> None:
         """Until every process has finished."""
-        for hand in self.hands:
-            self.give(hand)
+        for device_worker in self.device_workers:
+            self.give(device_worker)
         if not self.batches:
             self.end(at_once=False)
-        while any(hand.busy is None for hand in self.hands):
-            for hand in self._speaking():
-                self.take(hand, hand.recv())
+        while any(device_worker.busy is None for device_worker in self.device_workers):
+            for device_worker in self._speaking():
+                self.take(device_worker, device_worker.recv())
 
-    def _speaking(self) -> list[Hand]:
-        listening = {hand.connection: hand for hand in self.hands if hand.busy is None}
+    def _speaking(self) -> list[DeviceWorker]:
+        listening = {
+            device_worker.connection: device_worker
+            for device_worker in self.device_workers
+            if device_worker.busy is None
+        }
         return [listening[connection] for connection in wait(list(listening))]  # type: ignore[index]
 
-    def give(self, hand: Hand) -> None:
-        """Fill the hand with batches to decode."""
-        while self.waiting and len(hand.given) < _GIVEN:
+    def give(self, device_worker: DeviceWorker) -> None:
+        """Give it batches to decode."""
+        while self.waiting and len(device_worker.given) < _GIVEN:
             number, pieces = self.waiting.popleft()
-            hand.given.add(number)
-            hand.send(Batch(number, pieces))
+            device_worker.given.add(number)
+            device_worker.send(BatchMessage(number, pieces))
 
-    def take(self, hand: Hand, message: object) -> None:
+    def take(self, device_worker: DeviceWorker, message: object) -> None:
         """Answer a message."""
-        if isinstance(message, Heard):
-            self.heard[message.number] = hand, message
+        if isinstance(message, DecodedMessage):
+            self.heard[message.number] = device_worker, message
             self.decide()
         elif isinstance(message, Done):
-            self.note(hand, message)
+            self.note(device_worker, message)
         elif isinstance(message, Told):
-            warn(f"{hand.device}: {message.text}")
-        elif isinstance(message, Finished):
-            hand.busy = message.busy
+            warn(f"{device_worker.device}: {message.text}")
+        elif isinstance(message, FinishedMessage):
+            device_worker.busy = message.busy
 
     def decide(self) -> None:
         """Say what is computed of the batches whose turn it is."""
         while self.next in self.heard:
-            hand, heard = self.heard.pop(self.next)
+            device_worker, heard = self.heard.pop(self.next)
             pieces = self.batches.pop(self.next)
             sounds = [
-                item if isinstance(item, Skipped) else Sound(piece, *item)
+                item if isinstance(item, Skipped) else DecodedPiece(piece, *item)
                 for piece, item in zip(pieces, heard.found, strict=True)
             ]
-            fresh = self.roll.take(sounds)
-            hand.send(Fresh(self.next, [sounds.index(sound) for sound in fresh]))
+            fresh = self.duplicates.take(sounds)
+            device_worker.send(Fresh(self.next, [sounds.index(sound) for sound in fresh]))
             for sound in fresh:
                 self.left[sound.piece.entry_id] = self.next
                 self.sounds[sound.piece.entry_id] = sound
-            self.release(hand, self.next)
+            self.release(device_worker, self.next)
             self.next += 1
         if not self.batches:
             self.end(at_once=False)
 
-    def note(self, hand: Hand, done: Done) -> None:
+    def note(self, device_worker: DeviceWorker, done: Done) -> None:
         """Count what was computed; a batch that is complete makes room for another."""
-        self.roll.skipped += done.skipped
+        self.duplicates.skipped += done.skipped
         for id in done.ids:
             sound = self.sounds.pop(id)
             if id not in self.done:
@@ -241,25 +248,25 @@ class _Lead:
                 self.n_samples += sound.n_samples
                 self.progress(sound.piece)
         for number in {self.left.pop(id) for id in (*done.ids, *(item.what for item in done.skipped))}:
-            self.release(hand, number)
+            self.release(device_worker, number)
 
-    def release(self, hand: Hand, number: int) -> None:
-        """Take a batch off the hand where nothing of it is left to compute."""
+    def release(self, device_worker: DeviceWorker, number: int) -> None:
+        """Count a batch as done where nothing of it is left to compute."""
         if number not in self.left.values():
-            hand.given.discard(number)
-            self.give(hand)
+            device_worker.given.discard(number)
+            self.give(device_worker)
 
     def end(self, *, at_once: bool) -> None:
         """Have every process commit and leave."""
-        for hand in self.hands:
-            hand.send(End(at_once))
+        for device_worker in self.device_workers:
+            device_worker.send(End(at_once))
 
     def dismiss(self) -> None:
         """After a fault: wait until those who can have committed what they computed."""
         self.end(at_once=True)
-        for hand in self.hands:
+        for device_worker in self.device_workers:
             with suppress(SercacheError, RuntimeError):
-                while hand.busy is None:
-                    message = hand.recv()
-                    if isinstance(message, Finished):
-                        hand.busy = message.busy
+                while device_worker.busy is None:
+                    message = device_worker.recv()
+                    if isinstance(message, FinishedMessage):
+                        device_worker.busy = message.busy

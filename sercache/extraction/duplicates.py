@@ -15,7 +15,7 @@ from sercache.stores import FeatureStore, FeatureWriter
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class DecodedPiece:
     """What is known of a decoded piece without its samples."""
 
     piece: Piece
@@ -24,10 +24,10 @@ class Sound:
     remarks: tuple[Remark, ...] = ()
 
 
-Heard = TypeVar("Heard", Decoded, Sound)
+AnyDecoded = TypeVar("AnyDecoded", Decoded, DecodedPiece)
 
 
-class Roll:
+class Duplicates:
     """Goes through the batches in the plan's order; knows what was skipped and what is left to copy."""
 
     def __init__(self, plan: Plan, store: FeatureStore) -> None:
@@ -39,14 +39,14 @@ class Roll:
         self.remarked: list[tuple[str, Remark]] = []
         """Utterances, and what is to be known of their recordings."""
         self._rule = clips.parse(plan.spec.clip)
-        self.twins: list[Sound] = []
+        self.duplicates: list[DecodedPiece] = []
 
-    def take(self, batch: Sequence[Heard | Skipped]) -> list[Heard]:
+    def take(self, batch: Sequence[AnyDecoded | Skipped]) -> list[AnyDecoded]:
         """The pieces of a batch that are to be computed together; none where all of them are stored.
 
         What is stored already stays in its batch, so that bits do not depend on interruptions.
         """
-        fresh: list[Heard] = []
+        fresh: list[AnyDecoded] = []
         for item in batch:
             if isinstance(item, Skipped):
                 self.skipped.append(item)
@@ -57,32 +57,32 @@ class Roll:
             if self._first.setdefault(item.digest, item.piece.entry_id) == item.piece.entry_id:
                 fresh.append(item)
             elif item.piece.entry_id not in self._done:
-                self.twins.append(Sound(item.piece, item.digest, item.n_samples))
+                self.duplicates.append(DecodedPiece(item.piece, item.digest, item.n_samples))
         return fresh if any(item.piece.entry_id not in self._done for item in fresh) else []
 
-    def fresh(self, batches: Iterable[Sequence[Heard | Skipped]]) -> Iterator[list[Heard]]:
+    def fresh(self, batches: Iterable[Sequence[AnyDecoded | Skipped]]) -> Iterator[list[AnyDecoded]]:
         """``take`` of each batch, where it leaves anything."""
         return filter(None, map(self.take, batches))
 
-    def copy_twins(self, writer: FeatureWriter, store: FeatureStore) -> Iterator[Piece]:
+    def copy_duplicates(self, writer: FeatureWriter, store: FeatureStore) -> Iterator[Piece]:
         """Append what equals a committed entry, and give the pieces one by one.
 
-        A twin of what could not be encoded is skipped for the same reason.
+        A duplicate of what could not be encoded is skipped for the same reason.
         """
         store.refresh()
         entries, reasons = store.entries(), {item.what: item.reason for item in self.skipped}
-        for twin in self.twins:
-            first = self._first[twin.digest]
+        for duplicate in self.duplicates:
+            first = self._first[duplicate.digest]
             if first not in entries:
-                self.skipped.append(Skipped(twin.piece.entry_id, reasons[first]))
+                self.skipped.append(Skipped(duplicate.piece.entry_id, reasons[first]))
                 continue
             writer.append(
-                twin.piece.entry_id,
+                duplicate.piece.entry_id,
                 store.pooled([first])[0],
                 store.pooled([first], what="std")[0],
                 store.read(first) if writer.spec.frames else None,
                 n_frames=entries[first].n_frames,
-                n_samples=twin.n_samples,
-                audio_digest=twin.digest,
+                n_samples=duplicate.n_samples,
+                audio_digest=duplicate.digest,
             )
-            yield twin.piece
+            yield duplicate.piece

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sercache.nn import masked_mean
+from sercache.nn._masked import masked_mean
 
 _NEVER = -1e4
 """Logit of a class that the training part lacks."""
