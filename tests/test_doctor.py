@@ -21,7 +21,7 @@ from sercache import checkup, progress
 from sercache.checkup import KINDS, CheckUp, Finding
 from sercache.commands.console import Terminal
 from sercache.commands.doctor import render, run
-from sercache.datasets import Corpus, CorpusInfo, Published, Skipped, Utterance, emodb, ravdess
+from sercache.datasets import Corpus, CorpusInfo, PublishedList, Skipped, Utterance, emodb, ravdess
 from sercache.errors import CorpusError, UnknownNameError
 from sercache.experiment.doctor import DoctorOptions
 
@@ -38,7 +38,7 @@ def digest(lines: list[str]) -> str:
     return hashlib.sha256("".join(f"{line}\n" for line in sorted(lines)).encode()).hexdigest()
 
 
-PUBLISHED = Published(
+PUBLISHED = PublishedList(
     rows=12,
     task="2class",
     counts={"raw_label": {"A": 6, "N": 6}, "speaker": {"a": 4, "b": 4, "c": 4}},
