@@ -215,23 +215,20 @@ def test_a_class_is_trained_as_it_stands(extracted: Path) -> None:
     module = catalog.load("sercache.heads", "./my_head.py")
     corpus = library.read_corpus("./my_corpus.py", "there")
     store = library.extract(library.load_encoder("./my_encoder.py"), corpus, "../cache", progress=False)
-    by_file = library.train(
-        "./my_head.py", store, corpus, states="all", recipe_changes=["max_epochs=2"], seeds=1
-    )
-    by_class = library.train(
-        module.Head, store, corpus, states="all", recipe_changes=["max_epochs=2"], seeds=1
-    )
+    by_file = library.train("./my_head.py", store, corpus, states="all", recipe={"max_epochs": 2}, seeds=1)
+    by_class = library.train(module.Head, store, corpus, states="all", recipe={"max_epochs": 2}, seeds=1)
     assert by_class.predictions == by_file.predictions
 
     class Narrow(module.Head):  # type: ignore[misc, name-defined]
         def __init__(self, n_layers: int, dim: int, n_outputs: int) -> None:
             super().__init__(n_layers, dim, n_outputs, hidden=2)
 
-    report = library.train(Narrow, store, corpus, recipe_changes=["max_epochs=2"], seeds=1)
+    by_name = by_file.report
+    report = library.train(Narrow, store, corpus, recipe={"max_epochs": 2}, seeds=1).report
     assert report.head == "narrow"
     assert report.experiment is not None
-    assert by_file.experiment is not None
-    assert report.experiment.head_version not in ("", by_file.experiment.head_version)
+    assert by_name.experiment is not None
+    assert report.experiment.head_version not in ("", by_name.experiment.head_version)
     assert report.setup["protocol"] == corpus.info.default_protocol
 
 
