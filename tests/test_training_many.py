@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from sercache.errors import TrainingError
 from sercache.heads import layer_attention, linear, mlp, superb, weighted_dense
-from sercache.training import Epoch, Member, build, fit_many, fits, grouping, many, predict
-from sercache.training.members import Pace, pace
+from sercache.recipe import Recipe
+from sercache.training import Epoch, Member, build, fit_many, fits, grouping, many, predict, processes
+from sercache.training.feeding import Tables
+from sercache.training.members import peak_bytes
 
 
 @forks
@@ -95,7 +97,7 @@ class TestStacked:
         assert grouping.stacks(ours, 25) == [list(range(6))[k::2] for k in range(2)]
         heard: list[str] = []
         found = fit_many(ours, recipe, way="stacked", say=heard.append)
-        assert heard[0].startswith("as one stacked model")
+        assert heard == ["as one stacked model"]
         assert_trained_alike(found, fit_many(several(), recipe, way="serial"), recipe)
 
     def test_members_draw_their_own_dropout(self) -> None:
@@ -130,37 +132,78 @@ class TestStacked:
         assert grouping.can_stack(several[:1] * 2)
 
 
-def test_a_trial_leaves_no_trace() -> None:
+def test_a_look_at_the_memory_leaves_no_trace() -> None:
     (member, *_), state = members(mlp.Head), torch.get_rng_state()
     before = [p.clone() for p in member.head.parameters()]
-    found = pace(member, RECIPE, "cpu")
-    assert found.n_steps == 5
-    assert found.step > 0
+    assert peak_bytes(member, RECIPE, Tables()) >= 0
     assert all(torch.equal(a, b) for a, b in zip(before, member.head.parameters(), strict=True))
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_small_work_is_not_worth_processes() -> None:
-    heard: list[str] = []
-    fit_many(members(linear.Head), replace(RECIPE, max_epochs=2), say=heard.append)
-    assert len(heard) == 1
-    assert "one after another" in heard[0]
+def choice(several: list[Member], recipe: Recipe = RECIPE, device: str = "cpu") -> str:
+    """How ``auto`` would train them."""
+    return str(many._choice(several, recipe, device, "auto", Tables()))
 
 
-@forks
-@pytest.mark.parametrize(("free", "n_workers"), [(100, 1), (400, 3), (10_000, 4)])
-def test_no_more_processes_than_memory_holds(
-    monkeypatch: pytest.MonkeyPatch, free: int, n_workers: int
-) -> None:
-    monkeypatch.setattr(many, "WORTH", 0.0)
-    monkeypatch.setattr(many, "_cores", lambda: 8)
-    monkeypatch.setattr(many, "free_memory", lambda: free)
-    monkeypatch.setattr(many, "pace", lambda *args, **more: Pace(1.0, 5, n_bytes=100))
-    heard: list[str] = []
-    fit_many(members(linear.Head), replace(RECIPE, max_epochs=1), say=heard.append)
-    assert ("processes" in heard[0]) == (n_workers > 1)
-    if n_workers > 1:
-        assert f"in {n_workers} processes" in heard[0]
+class TestRule:
+    """Which way ``auto`` is: by device, head and sizes, and nothing else."""
+
+    @pytest.fixture(autouse=True)
+    def _machine(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(many, "_cores", lambda: 8)
+        monkeypatch.setattr(many, "peak_bytes", lambda *given: 100)
+        monkeypatch.setattr(many, "free_memory", lambda: 10_000)
+        monkeypatch.setattr(processes, "can_fork", lambda device: device == "cpu")
+
+    def test_small_work_is_not_worth_processes(self) -> None:
+        """Four members with five batches an epoch; a batch counts as a hundred million products at least."""
+        several = members(linear.Head)
+        assert choice(several, replace(RECIPE, max_epochs=99)) == "one after another"
+        assert choice(several, replace(RECIPE, max_epochs=100)) == "in 4 processes"
+        assert choice(several[:1], replace(RECIPE, max_epochs=10**6)) == "one after another"
+
+    @pytest.mark.parametrize(("free", "expected"), [(100, 1), (400, 3), (10_000, 4)])
+    def test_no_more_processes_than_memory_holds(
+        self, monkeypatch: pytest.MonkeyPatch, free: int, expected: int
+    ) -> None:
+        monkeypatch.setattr(many, "WORTH", 0.0)
+        monkeypatch.setattr(many, "free_memory", lambda: free)
+        said = "one after another" if expected == 1 else f"in {expected} processes"
+        assert choice(members(linear.Head)) == said
+
+    @pytest.mark.parametrize(
+        ("n_cores", "expected"), [(3, "one after another"), (8, "in 4 processes"), (9, "one after another")]
+    )
+    def test_large_products_are_left_to_threads_where_processes_gain_nothing(
+        self, monkeypatch: pytest.MonkeyPatch, n_cores: int, expected: str
+    ) -> None:
+        monkeypatch.setattr(many, "WORTH", 0.0)
+        monkeypatch.setattr(many, "SMALL", 0.0)
+        monkeypatch.setattr(many, "_cores", lambda: n_cores)
+        assert choice(members(linear.Head)) == expected
+
+    def test_where_processes_cannot_be_had_members_follow_each_other(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(many, "WORTH", 0.0)
+        monkeypatch.setattr(processes, "can_fork", lambda device: False)
+        assert choice(members(linear.Head)) == "one after another"
+
+    def test_on_cuda_a_head_that_stacks_is_a_stack(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(many.stacked, "refusal", lambda *given: "")
+        quick = replace(RECIPE, max_epochs=1)
+        assert choice(members(linear.Head), quick, "cuda") == "as one stacked model"
+        assert choice(members(OwnDropout), quick, "cuda") == "one after another"
+
+    @forks
+    def test_the_rule_is_followed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        heard: list[str] = []
+        found = fit_many(members(linear.Head), RECIPE, say=heard.append)
+        assert heard == ["one after another"]
+        monkeypatch.setattr(many, "WORTH", 0.0)
+        monkeypatch.setattr(many, "_cores", lambda: 2)
+        assert_same(fit_many(members(linear.Head), RECIPE, say=heard.append), found)
+        assert heard[1:] == ["in 2 processes"]
 
 
 def test_nobody() -> None:

@@ -60,7 +60,7 @@ def trained(head: type[nn.Module], parts: Parts, recipe: Recipe, way: str, share
     )
     heard: list[str] = []
     found = fit_many(members, recipe, way=way, say=heard.append)  # type: ignore[arg-type]
-    told = {"serial": "one", "stacked": "as one", "processes": "in", "stacked-processes": "as stacks in"}
+    told = {"serial": "one", "stacked": "as one", "processes": "in"}
     assert heard[0].startswith(told[way] + " "), heard
     return found
 
@@ -84,7 +84,7 @@ def test_predictions_and_weights_are_those_of_serial_training(stored, head, shar
         [(o.argmax(1) == view.labels).mean() for o, view in zip(wanted[1::2], _tests(parts), strict=True)]
     )
     assert accuracy > (0.3 if frames else 0.4), "members should have learned something"
-    for way in ("processes", "stacked", "stacked-processes"):
+    for way in ("processes", "stacked"):
         found = trained(head.Head, parts, recipe, way, share_order)
         if way == "processes":
             assert_same(found, expected)

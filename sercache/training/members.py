@@ -1,9 +1,9 @@
-"""Members: trainings that have nothing to do with each other, to be done together; and a look at their pace."""
+"""Members: trainings that have nothing to do with each other, to be done together; and how large they are."""
 
 from __future__ import annotations
 
 import copy
-import time
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,16 +17,8 @@ from sercache.training.loop import begin, epoch_plan, optimiser_of, run, updates
 from sercache.training.memory import peak_meter
 from sercache.training.plan import Epoch
 from sercache.training.streams import own_randomness
-from sercache.training.threads import fitting_threads, products
+from sercache.training.threads import products
 from sercache.views import FeatureView, JoinedView, SideBySideView
-
-TRIAL_SECONDS = 0.3
-"""How long the pace of one member is looked at, at most."""
-TRIAL_SHARE = 0.02
-"""Of the time that all members take one after another: how much of it their pace is looked at, at most."""
-
-_LEAST = 4
-"""Batches that tell a pace."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,18 +31,6 @@ class Member:
     seed: int
     order_seed: int | None = None
     """Decides the order of batches in place of ``seed``, for members that share their batches."""
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How fast one member went."""
-
-    step: float
-    """Seconds of a batch."""
-    n_steps: int
-    """Batches of an epoch."""
-    n_bytes: int = 0
-    """Memory that it took at its peak beside what was held before; 0 where that is not known."""
 
 
 def train_member(
@@ -68,41 +48,29 @@ def train_member(
     return run(course, progress)
 
 
-def pace(
-    member: Member,
-    recipe: Recipe,
-    device: str,
-    tables: Tables | None = None,
-    limit: float | None = None,
-    n_members: int = 1,
-) -> Pace:
-    """The pace of a copy of a member over its first batches; the member stays as it is.
+def size_of(member: Member, recipe: Recipe) -> tuple[float, int]:
+    """Products of a forward pass of a batch, at most (see ``products``), and batches of an epoch."""
+    lengths = member.train.n_frames
+    work = products(member.head, recipe.batch_size, total_layers(member.train), float(lengths.mean()))
+    return work, math.ceil(len(member.train) / recipe.batch_size)
 
-    The look takes ``limit`` seconds; without a limit no more than the share of a trial in the training of
-    ``n_members`` like it.
+
+def peak_bytes(member: Member, recipe: Recipe, tables: Tables) -> int:
+    """Memory that the update with the longest utterance takes on a CPU beside what is held; 0 if not known.
+
+    A copy of the member makes it.
     """
     taken = peak_meter()
-    head = copy.deepcopy(member.head)
-    course = begin(head, member.train, member.dev, recipe, member.seed, device, tables=tables)
-    optimiser = optimiser_of(course.parameters, recipe)
+    course = begin(
+        copy.deepcopy(member.head), member.train, member.dev, recipe, member.seed, "cpu", tables=tables
+    )
     _, groups = epoch_plan(course)
-    n_steps = sum(len(group) for group in groups)
-    work = products(head, recipe.batch_size, total_layers(course.train), float(course.train.n_frames.mean()))
-    with own_randomness(course.place) as reseed, fitting_threads(course.place, work):
+    longest = max(groups, key=lambda group: max(course.train.n_frames[rows].max() for rows in group))
+    with own_randomness(course.place) as reseed:
         reseed(0)
-        read = updates(course, groups, optimiser)
-        if len(groups) > 1:
-            next(read)  # the first also pays for what is done once
-        started, done = time.perf_counter(), 0
-        for update in read:
-            done += len(update)
-            elapsed = time.perf_counter() - started
-            whole = elapsed / done * n_steps * recipe.max_epochs * n_members
-            share = TRIAL_SHARE * whole if limit is None else limit
-            if elapsed > TRIAL_SECONDS or (done >= _LEAST and elapsed > share):
-                break
-        read.close()
-    return Pace((time.perf_counter() - started) / max(1, done), n_steps, taken())
+        for _ in updates(course, [longest], optimiser_of(course.parameters, recipe)):
+            pass
+    return taken()
 
 
 def share(members: Sequence[Member], device: str) -> tuple[Tables, list[View]]:

@@ -1,18 +1,13 @@
-"""Members trained by forked processes, one thread each, that share the cache their parent holds.
-
-A process trains an order at a time: a member by itself, or several as one stacked model.
-"""
+"""Members trained by forked processes, one thread each, that share the cache their parent holds."""
 
 from __future__ import annotations
 
 import multiprocessing
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
-from itertools import cycle
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 from typing import Any
@@ -22,14 +17,10 @@ import torch
 from sercache import signals
 from sercache.errors import TrainingError
 from sercache.recipe import Recipe
-from sercache.training import stacked
 from sercache.training.contract import Fit
 from sercache.training.feeding import Tables
-from sercache.training.members import Member, pace, train_member
+from sercache.training.members import Member, train_member
 from sercache.training.plan import Epoch
-
-Order = Sequence[int]
-"""Numbers of the members that a process trains together: one by itself, several as a stack."""
 
 
 def can_fork(device: str) -> bool:
@@ -52,7 +43,7 @@ class Worker:
 def workers(
     members: Sequence[Member], recipe: Recipe, n_workers: int, tables: Tables
 ) -> Iterator[list[Worker]]:
-    """Processes that wait for orders; stopped on the way out, whatever happened."""
+    """Processes that wait for members to train; stopped on the way out, whatever happened."""
     context = multiprocessing.get_context("fork")
     started: list[Worker] = []
     try:
@@ -79,37 +70,18 @@ def workers(
             worker.process.join()
 
 
-def trial(crew: Sequence[Worker], orders: Mapping[str, Order], limit: float) -> dict[str, float | str]:
-    """Seconds of a batch of one member by each order, all measured at once in processes of their own.
-
-    What processes take from each other is in the measurement. Of an order that cannot be computed, why.
-    """
-    asked = [(worker, name) for worker, name in zip(crew, cycle(orders), strict=False)]
-    for worker, name in asked:
-        worker.line.send(("pace", orders[name], limit))
-    paces: dict[str, float | str] = {}
-    for worker, name in asked:
-        found, before = _receive(worker)[2], paces.get(name, 0.0)
-        if not isinstance(before, str):
-            paces[name] = found if isinstance(found, str) else max(before, found)
-    return paces
-
-
 def train(
     crew: Sequence[Worker],
     members: Sequence[Member],
-    orders: Sequence[Order],
     progress: Callable[[int, Epoch], None] | None,
 ) -> Iterator[tuple[int, Fit]]:
-    """Train the members that the orders name, an order at a time in each process; they come as they finish."""
-    waiting = list(orders)[::-1]
+    """Train the members, one at a time in each process; they come as they finish."""
+    waiting = list(range(len(members)))[::-1]
     busy: dict[Connection, Worker] = {}
-    left: dict[Connection, int] = {}
 
     def send(worker: Worker) -> None:
-        order = waiting.pop()
-        worker.line.send(("train", order, 0.0))
-        busy[worker.line], left[worker.line] = worker, len(order)
+        worker.line.send(waiting.pop())
+        busy[worker.line] = worker
 
     for worker in crew[: len(waiting)]:
         send(worker)
@@ -121,11 +93,9 @@ def train(
                 if progress:
                     progress(number, found)
                 continue
-            left[worker.line] -= 1
-            if not left[worker.line]:
-                del busy[worker.line]
-                if waiting:
-                    send(worker)
+            del busy[worker.line]
+            if waiting:
+                send(worker)
             yield number, _unpacked(members[number], *found)
 
 
@@ -154,43 +124,19 @@ def _work(
     torch.set_num_threads(1)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
-            what, order, limit = line.recv()
+            number = line.recv()
+
+            def heard(epoch: Epoch, number: int = number) -> None:
+                line.send(("epoch", number, epoch))
+
             try:
-                if what == "pace":
-                    line.send(("pace", order[0], _pace(order, members, recipe, tables, limit)))
-                    continue
-                for number, done in _fits(order, members, recipe, tables, line):
-                    line.send(("done", number, _packed(done)))
+                line.send(
+                    ("done", number, _packed(train_member(members[number], recipe, "cpu", heard, tables)))
+                )
             except (EOFError, OSError):
                 raise
             except Exception as fault:  # told to the parent, which raises it
-                line.send(("fault", order[0], fault))
-
-
-def _pace(
-    order: Order, members: Sequence[Member], recipe: Recipe, tables: Tables, limit: float
-) -> float | str:
-    if len(order) == 1:
-        return pace(members[order[0]], recipe, "cpu", tables, limit).step
-    try:
-        return stacked.pace([members[number] for number in order], recipe, "cpu", tables, limit)
-    except torch.OutOfMemoryError:
-        return f"{len(order)} of them at a time do not fit in memory"
-
-
-def _fits(
-    order: Order, members: Sequence[Member], recipe: Recipe, tables: Tables, line: Connection
-) -> Iterator[tuple[int, Fit]]:
-    """The members of an order, one by itself or several as a stack; the parent hears of their epochs."""
-
-    def heard(k: int, epoch: Epoch) -> None:
-        line.send(("epoch", order[k], epoch))
-
-    if len(order) == 1:
-        yield order[0], train_member(members[order[0]], recipe, "cpu", partial(heard, 0), tables)
-        return
-    for k, done in stacked.train([members[number] for number in order], recipe, "cpu", heard, tables):
-        yield order[k], done
+                line.send(("fault", number, fault))
 
 
 def _packed(done: Fit) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -26,7 +26,7 @@ from sercache.training.feeding import Tables
 from sercache.training.gathering import Batch, BatchGroup, batches, sequences, turns
 from sercache.training.grouping import share_batches, stacks
 from sercache.training.loop import TrainingState, begin, finish, mean_loss, record, truth_of
-from sercache.training.members import TRIAL_SECONDS, Member
+from sercache.training.members import Member
 from sercache.training.plan import Epoch
 from sercache.training.stack import Plan, Stack
 from sercache.training.streams import own_randomness, stream
@@ -36,30 +36,20 @@ _SPARE = 3
 """Frames of padding that tell whether there may be any."""
 
 
-def pace(
-    members: Sequence[Member], recipe: Recipe, device: str, tables: Tables, limit: float = TRIAL_SECONDS
-) -> float | str:
-    """Seconds of a batch of one of these members, in copies of them; where they do not stack, why.
+def refusal(members: Sequence[Member], recipe: Recipe, device: str, tables: Tables) -> str:
+    """Why these members do not stack, seen on copies that make one update; empty where they do.
 
-    Raises torch.OutOfMemoryError where so many do not fit: the longest batches come first.
+    Raises torch.OutOfMemoryError where so many do not fit: the longest batches are the update.
     """
     copies = [Member(copy.deepcopy(m.head), m.train, m.dev, m.seed, m.order_seed) for m in members]
     stack = _begin(copies, recipe, device, tables)
     plans = stack.plan()
-    padded = not stack.shared and sequences(stack.courses)
-    if padded:
-        _longest_first(stack.courses, plans)
-    times = [time.perf_counter()]
-    sizes: list[int] = []
+    _longest_first(stack.courses, plans)
     try:
-        if padded and not _are_alone(stack, plans):
+        if not stack.shared and sequences(stack.courses) and not _are_alone(stack, plans):
             return "padded to the longest, its members are not what they are alone"
-        for update in _epoch(stack, plans):
-            _wait(stack)
-            times.append(time.perf_counter())
-            sizes.append(sum(len(found) for found in update.values()))
-            if len(times) > 2 and times[-1] - times[1] > limit:
-                break
+        with closing(_epoch(stack, plans)) as updates:
+            next(updates)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as fault:
@@ -68,8 +58,7 @@ def pace(
         if "vmap" in str(fault) or "randomness" in str(fault):
             return "this head has operations that torch cannot stack"
         raise
-    skip = 1 if len(sizes) > 1 else 0  # the first also pays for what is done once
-    return (times[-1] - times[skip]) / sum(sizes[skip:])
+    return ""
 
 
 def _longest_first(courses: Sequence[TrainingState], plans: Sequence[Plan]) -> None:
@@ -155,7 +144,7 @@ def _begin(members: Sequence[Member], recipe: Recipe, device: str, tables: Table
     return Stack(courses, shared=len(stacks(members, len(members))) == 1 and share_batches(members))
 
 
-def _epoch(stack: Stack, plans: Sequence[Plan]) -> Iterator[dict[int, list[tuple[Tensor, int]]]]:
+def _epoch(stack: Stack, plans: Sequence[Plan]) -> Generator[dict[int, list[tuple[Tensor, int]]], None, None]:
     """The updates of an epoch: of every member that takes part, loss and size of each of its batches."""
     first = stack.courses[0]
     work = products(
@@ -264,8 +253,3 @@ def _cross_entropies(outputs: Tensor, truths: list[tuple[Tensor, ...]], smoothin
 
 def _member(outputs: Any, k: int) -> Any:
     return tuple(each[k] for each in outputs) if isinstance(outputs, tuple) else outputs[k]
-
-
-def _wait(stack: Stack) -> None:
-    if stack.courses[0].place.type == "cuda":
-        torch.cuda.synchronize(stack.courses[0].place)
