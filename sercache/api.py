@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from sercache.experiment.map import Mapped
     from sercache.experiment.predict import Predicted
     from sercache.experiment.probe import Probed
+    from sercache.experiment.ready import AtHand
     from sercache.experiment.result import Result
     from sercache.experiment.sweep import Swept
-    from sercache.experiment.train import AtHand
     from sercache.report.record import Report
     from sercache.report.render import ReportTable
     from sercache.stores import FeatureStore
@@ -187,7 +187,7 @@ def probe(
     """
     from sercache.experiment import probe as work
     from sercache.experiment.options import filled
-    from sercache.experiment.train import AtHand
+    from sercache.experiment.ready import AtHand
 
     name, at_hand = _encoder(encoder)
     called, corpus = _corpus(dataset)
@@ -382,7 +382,7 @@ def _at_hand(
     settings: Mapping[str, Any],
 ) -> tuple[AtHand, dict[str, Any]]:
     """Objects of a training apart from names: what is at hand, and the settings that name the rest."""
-    from sercache.experiment.train import AtHand
+    from sercache.experiment.ready import AtHand
 
     given: dict[str, Any] = {}
     named: dict[str, Any] = dict(settings)

@@ -17,7 +17,7 @@ from sercache.errors import SettingsError, StoreError
 from sercache.evaluation.describe import setup_of
 from sercache.experiment.origin import known_origin
 from sercache.experiment.result import Result
-from sercache.experiment.train import load_tail
+from sercache.experiment.tails import load_tail
 from sercache.progress import used
 from sercache.recipe import Setup, inputs
 from sercache.report import runs

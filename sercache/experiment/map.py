@@ -18,8 +18,8 @@ from sercache.experiment.cross_corpus import TestedHeads, other_corpus
 from sercache.experiment.export import member
 from sercache.experiment.origin import known_origin
 from sercache.experiment.result import Result
+from sercache.experiment.tails import head_class
 from sercache.experiment.test_on import identities, scalings_of, trained_head
-from sercache.experiment.train import head_class
 from sercache.experiment.vectors import LabelledVectors, check_embeds, embedded, separation
 from sercache.progress import used
 from sercache.recipe import Setup

@@ -13,8 +13,9 @@ from sercache.errors import MissingFeaturesError, SercacheError
 from sercache.evaluation.kept import differs, differs_in_code
 from sercache.evaluation.partial import keep_trainings
 from sercache.experiment.corpora import read_corpus
+from sercache.experiment.places import free_name
+from sercache.experiment.ready import asked
 from sercache.experiment.setup import TrainOptions
-from sercache.experiment.train import asked, free_name
 from sercache.progress import warn
 from sercache.published.head import head_options
 from sercache.recipe import override

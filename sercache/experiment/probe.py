@@ -15,7 +15,8 @@ from sercache.experiment.corpora import read_corpus
 from sercache.experiment.finding import FoundStore, check_store, find_store
 from sercache.experiment.options import Duplicates, Positive
 from sercache.experiment.origin import extract_command
-from sercache.experiment.train import AtHand, free_name
+from sercache.experiment.places import free_name
+from sercache.experiment.ready import AtHand
 from sercache.progress import bar, notes_only, used, warn
 from sercache.protocols import ALL
 from sercache.recipe import Setup

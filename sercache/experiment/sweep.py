@@ -25,6 +25,7 @@ from sercache.errors import MissingExtraError, RecipeError, SettingsError
 from sercache.experiment import train
 from sercache.experiment.options import Count, DevScore, Duplicates, Seeds
 from sercache.experiment.outcome import compared, draw
+from sercache.experiment.places import checked_name
 from sercache.experiment.points import Comparison, heads_of, make_room, move_aside
 from sercache.experiment.result import Result
 from sercache.head import is_solved
@@ -87,7 +88,7 @@ class Swept:
 def run(request: SweepOptions) -> Swept:
     """Train every point that is not done yet, then test the best. Raises SercacheError."""
     module = catalog.load("sercache.heads", request.head)
-    train.checked_name(request.name)
+    checked_name(request.name)
     if is_solved(module.Head):
         raise RecipeError(
             f"{request.head} is solved and has no epochs to judge by a dev part, so that nothing can select; "

@@ -23,8 +23,9 @@ from sercache.experiment.cross_corpus import TestedHeads, extra_of, folder_on
 from sercache.experiment.options import Duplicates
 from sercache.experiment.origin import known_origin
 from sercache.experiment.outcome import draw
+from sercache.experiment.places import free_name
 from sercache.experiment.result import Result
-from sercache.experiment.train import free_name, head_class
+from sercache.experiment.tails import head_class
 from sercache.progress import bar, used
 from sercache.record import digest_of
 from sercache.report import runs

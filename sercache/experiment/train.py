@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sercache import catalog, encoders, settings, stores
-from sercache.datasets import Corpus, split_task
-from sercache.encoders import Encoder
-from sercache.errors import RecipeError, SettingsError, StoreError
-from sercache.evaluation import Data, Evaluated, Extra, How, Method, Weights, evaluate
+from sercache import settings
+from sercache.errors import SettingsError
+from sercache.evaluation import Data, Evaluated, How, Method, Weights, evaluate
 from sercache.evaluation.partial import settle
-from sercache.experiment.corpora import read_corpus
-from sercache.experiment.cross_corpus import TestedHeads, other_corpus
 from sercache.experiment.epochs import epochs_heard
-from sercache.experiment.finding import FoundStore, check_store, find_store, is_same
 from sercache.experiment.origin import extract_command
 from sercache.experiment.outcome import finish
+from sercache.experiment.places import check_writable, checked_name, default_name, free_name, partial_of
+from sercache.experiment.ready import AtHand, how_asked, ready
 from sercache.experiment.result import Result
-from sercache.experiment.setup import TrainOptions, check_inputs, chosen_setup
-from sercache.experiment.starting import read as read_start
-from sercache.head import is_solved, of_class
-from sercache.progress import used, warn
-from sercache.published.head import head_defaults, head_options, published_of
-from sercache.recipe import Published, Recipe, Setup, inputs, override
+from sercache.experiment.setup import TrainOptions
+from sercache.experiment.tails import head_class
+from sercache.progress import used
+from sercache.recipe import Published
 from sercache.report.epochs import (
     check_tensorboard,
     remove_live,
@@ -36,42 +28,11 @@ from sercache.report.epochs import (
     write_tensorboard,
 )
 from sercache.report.record import Report
-from sercache.settings import Settings
-from sercache.states import select
-from sercache.stores import FeatureStore
-from sercache.stores.spec import FeatureSpec
 from sercache.training.determinism import be_deterministic
-from sercache.training.finetune import finetuned
 from sercache.training.memory import keep_freed_memory
 
 if TYPE_CHECKING:
-    from torch import nn
-
-
-@dataclass(frozen=True, eq=False)
-class AtHand:
-    """What a caller has in memory, in the place of names; what is not here is found by its name, as options say."""
-
-    head: type[nn.Module] | None = None
-    """Its class."""
-    encoder: Encoder | None = None
-    corpus: Corpus | None = None
-    store: FeatureStore | None = None
-    """Of the first input."""
-    beside: tuple[FeatureStore, ...] = ()
-    """Of the further inputs, in their order."""
-    test_on: tuple[Extra, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class _Ready:
-    """A training that was checked as far as names go, and can be evaluated."""
-
-    module: ModuleType
-    method: Method
-    data: Data
-    published: Published | None
-    known: Settings
+    pass
 
 
 def run(request: TrainOptions, at_hand: AtHand | None = None) -> Result:
@@ -92,18 +53,13 @@ def in_memory(request: TrainOptions, at_hand: AtHand) -> Result:
     if request.track:
         raise SettingsError("track writes beside a run folder; give name= or runs=, so that there is one")
     keep_freed_memory()
-    ready = _ready(request, at_hand, test=True)
-    device = settings.resolve_device(ready.known.value("device", request.device).value)
+    asked = ready(request, at_hand, test=True)
+    device = settings.resolve_device(asked.known.value("device", request.device).value)
     if request.deterministic:
         be_deterministic()
-    how = dataclasses.replace(_how(request, ready.data.corpus, None), device=device)
-    done = evaluated(ready.module, ready.method, ready.data, ready.published, how)
+    how = dataclasses.replace(how_asked(request, asked.data.corpus, None), device=device)
+    done = evaluated(asked.module, asked.method, asked.data, asked.published, how)
     return Result(done.report, done.weights, head=at_hand.head)
-
-
-def partial_of(folder: Path) -> Path:
-    """Where the trainings of a run lie until all of them are done."""
-    return folder.with_name(f"{folder.name}.partial")
 
 
 def remove_partial(partial: Path, report: Report) -> None:
@@ -128,151 +84,20 @@ def trained(
     part is looked at. Raises SercacheError.
     """
     keep_freed_memory()
-    ready = _ready(request, at_hand or AtHand(), test)
-    device = settings.resolve_device(ready.known.value("device", request.device).value)
-    runs = Path(ready.known.value("runs", request.runs).value).expanduser()
-    name = checked_name(request.name) or default_name(request.head, ready.method.setup)
+    asked = ready(request, at_hand or AtHand(), test)
+    device = settings.resolve_device(asked.known.value("device", request.device).value)
+    runs = Path(asked.known.value("runs", request.runs).value).expanduser()
+    name = checked_name(request.name) or default_name(request.head, asked.method.setup)
     folder = folder or free_name(runs, name)
-    how = _how(request, ready.data.corpus, partial or partial_of(folder))
+    how = how_asked(request, asked.data.corpus, partial or partial_of(folder))
     how = dataclasses.replace(how, runs=runs, test=test, device=device)
     if request.track:
         check_tensorboard()
-    _check_writable(folder)
+    check_writable(folder)
     if request.deterministic:
         be_deterministic()
-    done = evaluated(ready.module, ready.method, ready.data, ready.published, how, track=request.track)
+    done = evaluated(asked.module, asked.method, asked.data, asked.published, how, track=request.track)
     return done.report, done.weights, folder
-
-
-def asked(request: TrainOptions, corpus: Corpus) -> tuple[Method, Data, How]:
-    """What a call asks for, on a corpus that was read before; nothing is said or trained. Raises SercacheError."""
-    module = catalog.load("sercache.heads", request.head)
-    recipe, options = _checked_settings(module, request)
-    cache = Path(settings.load().value("cache", request.cache).value).expanduser()
-    setup, _ = chosen_setup(module, request, corpus)
-    found = _found(request, AtHand(), cache, corpus, setup)
-    method = Method(request.head, module.Head, setup, recipe, options)
-    how = _how(request, corpus, None)
-    return method, Data(corpus, tuple(stores.open(each.folder) for each in found)), how
-
-
-def _ready(request: TrainOptions, at_hand: AtHand, test: bool) -> _Ready:
-    """Head, set-up, recipe, corpora and stores, by what is at hand or by their names. Raises SercacheError."""
-    known = settings.load()
-    cache = known.value("cache", request.cache)
-    cache_folder = Path(cache.value).expanduser()
-    if at_hand.head is None:
-        module = catalog.load("sercache.heads", request.head)
-        recipe, options = _checked_settings(module, request)
-        used("head", f"{request.head}: {module.SOURCE}")
-        corpus = _corpus(request, at_hand, module.SETUP.dataset, known, cache_folder)
-    else:
-        corpus = _corpus(request, at_hand, None, known, cache_folder)
-        module = of_class(at_hand.head, _usual(request, at_hand, corpus))
-        recipe, options = _checked_settings(module, request)
-    setup, its_setup = chosen_setup(module, request, corpus)
-    published = published_of(module, its_setup)
-    check_inputs(module, request.head, setup)
-    for store in (at_hand.store, *at_hand.beside):
-        _check_of(store, corpus)
-    for extra in at_hand.test_on:
-        _check_of(extra.store, extra.corpus)
-    used("cache", cache)
-    found = _found(request, at_hand, cache_folder, corpus, setup)
-    if at_hand.store is not None:
-        setup = dataclasses.replace(setup, clip=at_hand.store.spec.clip)
-    elif request.store is not None:
-        setup = _of_store(request, setup, found[0])
-    _say_setup(found, setup)
-    extras = at_hand.test_on
-    if test and not extras:
-        extras = tuple(_elsewhere(request, found, corpus, setup, known, cache_folder))
-    first = (at_hand.store,) if at_hand.store is not None else (stores.open(found[0].folder),)
-    more = at_hand.beside or tuple(stores.open(each.folder) for each in found[1:])
-    method = Method(request.head, module.Head, setup, recipe, options)
-    data = Data(corpus, (*first, *more), test_on=extras if test else ())
-    return _Ready(module, method, data, published, known)
-
-
-def _corpus(
-    request: TrainOptions, at_hand: AtHand, published: str | None, known: Settings, cache: Path
-) -> Corpus:
-    """The corpus at hand, or that of this name; by default the one that the head was published with."""
-    if at_hand.corpus is not None:
-        return at_hand.corpus
-    dataset = request.dataset or published
-    if dataset is None:
-        raise SettingsError(
-            f"{request.head} is a class, which was published with no corpus; name one: dataset=…"
-        )
-    return read_corpus(dataset, request.root, known, cache)[0]
-
-
-def _usual(request: TrainOptions, at_hand: AtHand, corpus: Corpus) -> Setup:
-    """How a class that says nothing of itself reads features and is judged on this corpus. Raises SettingsError."""
-    protocol = corpus.info.default_protocol
-    spec = at_hand.store.spec if at_hand.store is not None else None
-    if spec is None and request.store is not None:
-        spec = stores.read_spec(request.store)
-    if spec is None and request.encoder is None:
-        raise SettingsError(
-            f"{request.head} is a class, which was published with no encoder; name one: encoder=…"
-        )
-    return Setup(
-        encoder=spec.shown if spec else str(request.encoder),
-        dataset=corpus.name,
-        protocol=protocol,
-        dev="none" if protocol.startswith("fixed:") else "next",
-        states="all",
-        frames=spec.frames if spec else True,
-    )
-
-
-def _check_of(store: FeatureStore | None, corpus: Corpus) -> None:
-    """Raises StoreError for a store of another corpus: ids may be the same."""
-    if store is not None and not corpus.goes_by(store.spec.corpus, store.spec.release):
-        raise StoreError(
-            f"{store.path} holds {store.spec.corpus} {store.spec.release}, got the corpus {corpus.name} "
-            f"{corpus.release}; give the store that was extracted from it"
-        )
-
-
-def _checked_settings(module: ModuleType, request: TrainOptions) -> tuple[Recipe, dict[str, Any]]:
-    """The recipe and the head's options as asked for. Raises RecipeError."""
-    recipe = override(module.RECIPE, request.settings)
-    options = head_options(module, request.head_options)
-    if request.settings and is_solved(module.Head):
-        on_offer = ", ".join(head_defaults(module))
-        raise RecipeError(
-            f"{request.head} is solved and has no recipe; it has options, given by --option ({on_offer})"
-        )
-    return recipe, options
-
-
-def _elsewhere(
-    request: TrainOptions,
-    found: Sequence[FoundStore],
-    corpus: Corpus,
-    setup: Setup,
-    known: Settings,
-    cache: Path,
-) -> list[Extra]:
-    """The other corpora that are tested on, each encoded as the main one."""
-    identities = [each.spec.identity for each in found]
-    heads = TestedHeads(request.head, setup, corpus.task_name(setup.task), identities)
-    named = [split_task(text) for text in setup.test_on]
-    return [other_corpus(dataset, own_task, heads, known, cache) for dataset, own_task in named]
-
-
-def _how(request: TrainOptions, corpus: Corpus, partial: Path | None) -> How:
-    """How the trainings are computed, and what they start from."""
-    how = How("serial" if request.serial else "auto", request.share_order, partial)
-    start = read_start(request.start_from, corpus)
-    if start is None:
-        return how
-    return dataclasses.replace(
-        how, prepare=start.prepare, started_from=start.recorded(), heard_before=start.heard()
-    )
 
 
 def evaluated(
@@ -295,106 +120,3 @@ def evaluated(
             how=how,
             progress=advance,
         )
-
-
-def head_class(module: ModuleType, setup: Setup, specs: Sequence[FeatureSpec]) -> Any:
-    """The head, on top of encoder blocks that are trained with it where the set-up asks for that.
-
-    ``specs`` are those of the store of each input.
-    Raises EncoderError, UnknownNameError, StoreError where the weights are not those of the cache.
-    """
-    if not any(setup.boundaries):
-        return module.Head
-    own = inputs(setup)
-    tails = [load_tail(each, spec) for each, spec in zip(own, specs, strict=True)]
-    return finetuned(module.Head, tails, [each.frames for each in own])
-
-
-def load_tail(setup: Setup, spec: FeatureSpec) -> Any:
-    """The blocks of one input's encoder that are trained, None where it stays frozen. Raises as head_class."""
-    if setup.finetune_from is None:
-        return None
-    encoder, revision = str(setup.encoder), spec.identity.get("revision")
-    if not is_same(encoder, revision, spec.identity):
-        raise StoreError(
-            f"{encoder} has other weights or settings than those that made {spec.shown}; name the checkpoint "
-            "that was extracted with --encoder or --beside"
-        )
-    states = select(spec.encoder_states or spec.states, setup.states)
-    return encoders.load_tail(encoder, setup.finetune_from, states, revision=revision)
-
-
-def _found(
-    request: TrainOptions, at_hand: AtHand, cache: Path, corpus: Corpus, setup: Setup
-) -> list[FoundStore]:
-    """The store of each input."""
-    chosen, (first, *more) = request.clip is not None, inputs(setup)
-    head = "" if at_hand.head else request.head
-    if at_hand.store is not None:
-        main = FoundStore(at_hand.store.path, at_hand.store.spec, ())
-    elif request.store is not None:
-        main = check_store(request.store, corpus, first, chosen)
-    else:
-        identity = at_hand.encoder.identity if at_hand.encoder else None
-        main = find_store(cache, corpus, first, head, clip_is_chosen=chosen, identity=identity)
-    if at_hand.beside:
-        return [main, *(FoundStore(each.path, each.spec, ()) for each in at_hand.beside)]
-    return [main, *(find_store(cache, corpus, own, head, clip_is_chosen=chosen) for own in more)]
-
-
-def _say_setup(found: Sequence[FoundStore], setup: Setup) -> None:
-    for line in (line for each in found for line in each.deviations):
-        warn(line)
-    for store, own in zip(found, inputs(setup), strict=True):
-        kind = "frames" if own.frames else "means over time"
-        used("store", f"{store.folder}")
-        used("features", f"{store.spec.encoder}, states {own.states}, {kind}, normalised: {setup.normalise}")
-    seeds = ", ".join(map(str, setup.seeds))
-    used("protocol", f"{setup.protocol}, dev {setup.dev}, task {setup.task or 'default'}, seeds {seeds}")
-
-
-def default_name(head: str, setup: Setup) -> str:
-    """A run's name where the user gives none: head, encoder, corpus."""
-    encoder = catalog.shown(Path(setup.encoder).name)
-    return f"{catalog.shown(head)}-{encoder}-{catalog.file_name(setup.dataset)}"
-
-
-def checked_name(name: str | None) -> str | None:
-    """The name of a run folder, as given. Raises SettingsError for one that `sercache report` would not find."""
-    if name is not None and (not name.strip() or name.startswith(".") or {"/", "\\", "\0"} & set(name)):
-        raise SettingsError(
-            f"--name {name!r} is no name of a folder; expected one without slashes that does not begin with a dot: "
-            "choose where runs lie with --runs"
-        )
-    return name
-
-
-def _of_store(request: TrainOptions, setup: Setup, found: FoundStore) -> Setup:
-    """The set-up with the encoder that made the store. Raises StoreError where another one was asked for."""
-    spec = found.spec
-    if request.encoder not in (None, spec.encoder, spec.shown) and not is_same(
-        str(request.encoder), spec.identity.get("revision"), spec.identity
-    ):
-        raise StoreError(
-            f"{found.folder} was made by {spec.encoder}, asked for --encoder {request.encoder}; leave one of "
-            "--store and --encoder out"
-        )
-    # With trained blocks the checkpoint itself is read, which the store only names.
-    return (
-        setup if request.encoder or setup.finetune_from else dataclasses.replace(setup, encoder=spec.encoder)
-    )
-
-
-def _check_writable(folder: Path) -> None:
-    """Raises SettingsError where a run cannot be written, before hours are spent on it."""
-    there = next(place for place in folder.absolute().parents if place.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise SettingsError(f"runs cannot be written to {there}; choose another folder with --runs")
-
-
-def free_name(runs: Path, name: str) -> Path:
-    """The folder ``name``, or the first ``name-2``, ``name-3``, … that does not exist."""
-    folder, number = runs / name, 2
-    while folder.exists():
-        folder, number = runs / f"{name}-{number}", number + 1
-    return folder

@@ -17,9 +17,9 @@ from sercache.evaluation.kept import (
     experiment_differs_in_code,
 )
 from sercache.experiment.cross_corpus import answers, tested_since
+from sercache.experiment.places import free_name
 from sercache.experiment.starting import InitialWeights
 from sercache.experiment.starting import read as read_start
-from sercache.experiment.train import free_name
 from sercache.published.trial import TrialPlan
 from sercache.recipe import Setup
 from sercache.report import runs

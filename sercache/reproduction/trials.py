@@ -11,7 +11,8 @@ from sercache.datasets import Corpus
 from sercache.evaluation import Data, How, Method
 from sercache.experiment import export, test_on
 from sercache.experiment.outcome import compared, draw
-from sercache.experiment.train import evaluated, free_name, remove_partial
+from sercache.experiment.places import free_name
+from sercache.experiment.train import evaluated, remove_partial
 from sercache.progress import used, warn
 from sercache.published.head import published_of
 from sercache.published.trial import TrialPlan

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from sercache import settings, stores
 from sercache.evaluation import Data, gather
 from sercache.evaluation.material import Material, fold_views
-from sercache.experiment.train import head_class
+from sercache.experiment.tails import head_class
 from sercache.experiment.vectors import LabelledVectors, check_embeds, embedded
 from sercache.papers import Vectors
 from sercache.published.trial import TrialPlan

@@ -1,0 +1,46 @@
+"""Where run folders lie and what they are called."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sercache import catalog
+from sercache.errors import SettingsError
+from sercache.recipe import Setup
+
+
+def default_name(head: str, setup: Setup) -> str:
+    """A run's name where the user gives none: head, encoder, corpus."""
+    encoder = catalog.shown(Path(setup.encoder).name)
+    return f"{catalog.shown(head)}-{encoder}-{catalog.file_name(setup.dataset)}"
+
+
+def checked_name(name: str | None) -> str | None:
+    """The name of a run folder, as given. Raises SettingsError for one that `sercache report` would not find."""
+    if name is not None and (not name.strip() or name.startswith(".") or {"/", "\\", "\0"} & set(name)):
+        raise SettingsError(
+            f"--name {name!r} is no name of a folder; expected one without slashes that does not begin with a dot: "
+            "choose where runs lie with --runs"
+        )
+    return name
+
+
+def partial_of(folder: Path) -> Path:
+    """Where the trainings of a run lie until all of them are done."""
+    return folder.with_name(f"{folder.name}.partial")
+
+
+def check_writable(folder: Path) -> None:
+    """Raises SettingsError where a run cannot be written, before hours are spent on it."""
+    there = next(place for place in folder.absolute().parents if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise SettingsError(f"runs cannot be written to {there}; choose another folder with --runs")
+
+
+def free_name(runs: Path, name: str) -> Path:
+    """The folder ``name``, or the first ``name-2``, ``name-3``, … that does not exist."""
+    folder, number = runs / name, 2
+    while folder.exists():
+        folder, number = runs / f"{name}-{number}", number + 1
+    return folder

@@ -1,0 +1,232 @@
+"""What a call of training asks for: head, set-up, recipe, corpora and stores, by name or as they are at hand."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from sercache import catalog, settings, stores
+from sercache.datasets import Corpus, split_task
+from sercache.encoders import Encoder
+from sercache.errors import RecipeError, SettingsError, StoreError
+from sercache.evaluation import Data, Extra, How, Method
+from sercache.experiment.corpora import read_corpus
+from sercache.experiment.cross_corpus import TestedHeads, other_corpus
+from sercache.experiment.finding import FoundStore, check_store, find_store, is_same
+from sercache.experiment.setup import TrainOptions, check_inputs, chosen_setup
+from sercache.experiment.starting import read as read_start
+from sercache.head import is_solved, of_class
+from sercache.progress import used, warn
+from sercache.published.head import head_defaults, head_options, published_of
+from sercache.recipe import Published, Recipe, Setup, inputs, override
+from sercache.settings import Settings
+from sercache.stores import FeatureStore
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, eq=False)
+class AtHand:
+    """What a caller has in memory, in the place of names; what is not here is found by its name, as options say."""
+
+    head: type[nn.Module] | None = None
+    """Its class."""
+    encoder: Encoder | None = None
+    corpus: Corpus | None = None
+    store: FeatureStore | None = None
+    """Of the first input."""
+    beside: tuple[FeatureStore, ...] = ()
+    """Of the further inputs, in their order."""
+    test_on: tuple[Extra, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A training that was checked as far as names go, and can be evaluated."""
+
+    module: ModuleType
+    method: Method
+    data: Data
+    published: Published | None
+    known: Settings
+
+
+def asked(request: TrainOptions, corpus: Corpus) -> tuple[Method, Data, How]:
+    """What a call asks for, on a corpus that was read before; nothing is said or trained. Raises SercacheError."""
+    module = catalog.load("sercache.heads", request.head)
+    recipe, options = _checked_settings(module, request)
+    cache = Path(settings.load().value("cache", request.cache).value).expanduser()
+    setup, _ = chosen_setup(module, request, corpus)
+    found = _found(request, AtHand(), cache, corpus, setup)
+    method = Method(request.head, module.Head, setup, recipe, options)
+    how = how_asked(request, corpus, None)
+    return method, Data(corpus, tuple(stores.open(each.folder) for each in found)), how
+
+
+def ready(request: TrainOptions, at_hand: AtHand, test: bool) -> Ready:
+    """Head, set-up, recipe, corpora and stores, by what is at hand or by their names. Raises SercacheError."""
+    known = settings.load()
+    cache = known.value("cache", request.cache)
+    cache_folder = Path(cache.value).expanduser()
+    if at_hand.head is None:
+        module = catalog.load("sercache.heads", request.head)
+        recipe, options = _checked_settings(module, request)
+        used("head", f"{request.head}: {module.SOURCE}")
+        corpus = _corpus(request, at_hand, module.SETUP.dataset, known, cache_folder)
+    else:
+        corpus = _corpus(request, at_hand, None, known, cache_folder)
+        module = of_class(at_hand.head, _usual(request, at_hand, corpus))
+        recipe, options = _checked_settings(module, request)
+    setup, its_setup = chosen_setup(module, request, corpus)
+    published = published_of(module, its_setup)
+    check_inputs(module, request.head, setup)
+    for store in (at_hand.store, *at_hand.beside):
+        _check_of(store, corpus)
+    for extra in at_hand.test_on:
+        _check_of(extra.store, extra.corpus)
+    used("cache", cache)
+    found = _found(request, at_hand, cache_folder, corpus, setup)
+    if at_hand.store is not None:
+        setup = dataclasses.replace(setup, clip=at_hand.store.spec.clip)
+    elif request.store is not None:
+        setup = _of_store(request, setup, found[0])
+    _say_setup(found, setup)
+    extras = at_hand.test_on
+    if test and not extras:
+        extras = tuple(_elsewhere(request, found, corpus, setup, known, cache_folder))
+    first = (at_hand.store,) if at_hand.store is not None else (stores.open(found[0].folder),)
+    more = at_hand.beside or tuple(stores.open(each.folder) for each in found[1:])
+    method = Method(request.head, module.Head, setup, recipe, options)
+    data = Data(corpus, (*first, *more), test_on=extras if test else ())
+    return Ready(module, method, data, published, known)
+
+
+def _corpus(
+    request: TrainOptions, at_hand: AtHand, published: str | None, known: Settings, cache: Path
+) -> Corpus:
+    """The corpus at hand, or that of this name; by default the one that the head was published with."""
+    if at_hand.corpus is not None:
+        return at_hand.corpus
+    dataset = request.dataset or published
+    if dataset is None:
+        raise SettingsError(
+            f"{request.head} is a class, which was published with no corpus; name one: dataset=…"
+        )
+    return read_corpus(dataset, request.root, known, cache)[0]
+
+
+def _usual(request: TrainOptions, at_hand: AtHand, corpus: Corpus) -> Setup:
+    """How a class that says nothing of itself reads features and is judged on this corpus. Raises SettingsError."""
+    protocol = corpus.info.default_protocol
+    spec = at_hand.store.spec if at_hand.store is not None else None
+    if spec is None and request.store is not None:
+        spec = stores.read_spec(request.store)
+    if spec is None and request.encoder is None:
+        raise SettingsError(
+            f"{request.head} is a class, which was published with no encoder; name one: encoder=…"
+        )
+    return Setup(
+        encoder=spec.shown if spec else str(request.encoder),
+        dataset=corpus.name,
+        protocol=protocol,
+        dev="none" if protocol.startswith("fixed:") else "next",
+        states="all",
+        frames=spec.frames if spec else True,
+    )
+
+
+def _check_of(store: FeatureStore | None, corpus: Corpus) -> None:
+    """Raises StoreError for a store of another corpus: ids may be the same."""
+    if store is not None and not corpus.goes_by(store.spec.corpus, store.spec.release):
+        raise StoreError(
+            f"{store.path} holds {store.spec.corpus} {store.spec.release}, got the corpus {corpus.name} "
+            f"{corpus.release}; give the store that was extracted from it"
+        )
+
+
+def _checked_settings(module: ModuleType, request: TrainOptions) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe and the head's options as asked for. Raises RecipeError."""
+    recipe = override(module.RECIPE, request.settings)
+    options = head_options(module, request.head_options)
+    if request.settings and is_solved(module.Head):
+        on_offer = ", ".join(head_defaults(module))
+        raise RecipeError(
+            f"{request.head} is solved and has no recipe; it has options, given by --option ({on_offer})"
+        )
+    return recipe, options
+
+
+def _elsewhere(
+    request: TrainOptions,
+    found: Sequence[FoundStore],
+    corpus: Corpus,
+    setup: Setup,
+    known: Settings,
+    cache: Path,
+) -> list[Extra]:
+    """The other corpora that are tested on, each encoded as the main one."""
+    identities = [each.spec.identity for each in found]
+    heads = TestedHeads(request.head, setup, corpus.task_name(setup.task), identities)
+    named = [split_task(text) for text in setup.test_on]
+    return [other_corpus(dataset, own_task, heads, known, cache) for dataset, own_task in named]
+
+
+def how_asked(request: TrainOptions, corpus: Corpus, partial: Path | None) -> How:
+    """How the trainings are computed, and what they start from."""
+    how = How("serial" if request.serial else "auto", request.share_order, partial)
+    start = read_start(request.start_from, corpus)
+    if start is None:
+        return how
+    return dataclasses.replace(
+        how, prepare=start.prepare, started_from=start.recorded(), heard_before=start.heard()
+    )
+
+
+def _found(
+    request: TrainOptions, at_hand: AtHand, cache: Path, corpus: Corpus, setup: Setup
+) -> list[FoundStore]:
+    """The store of each input."""
+    chosen, (first, *more) = request.clip is not None, inputs(setup)
+    head = "" if at_hand.head else request.head
+    if at_hand.store is not None:
+        main = FoundStore(at_hand.store.path, at_hand.store.spec, ())
+    elif request.store is not None:
+        main = check_store(request.store, corpus, first, chosen)
+    else:
+        identity = at_hand.encoder.identity if at_hand.encoder else None
+        main = find_store(cache, corpus, first, head, clip_is_chosen=chosen, identity=identity)
+    if at_hand.beside:
+        return [main, *(FoundStore(each.path, each.spec, ()) for each in at_hand.beside)]
+    return [main, *(find_store(cache, corpus, own, head, clip_is_chosen=chosen) for own in more)]
+
+
+def _say_setup(found: Sequence[FoundStore], setup: Setup) -> None:
+    for line in (line for each in found for line in each.deviations):
+        warn(line)
+    for store, own in zip(found, inputs(setup), strict=True):
+        kind = "frames" if own.frames else "means over time"
+        used("store", f"{store.folder}")
+        used("features", f"{store.spec.encoder}, states {own.states}, {kind}, normalised: {setup.normalise}")
+    seeds = ", ".join(map(str, setup.seeds))
+    used("protocol", f"{setup.protocol}, dev {setup.dev}, task {setup.task or 'default'}, seeds {seeds}")
+
+
+def _of_store(request: TrainOptions, setup: Setup, found: FoundStore) -> Setup:
+    """The set-up with the encoder that made the store. Raises StoreError where another one was asked for."""
+    spec = found.spec
+    if request.encoder not in (None, spec.encoder, spec.shown) and not is_same(
+        str(request.encoder), spec.identity.get("revision"), spec.identity
+    ):
+        raise StoreError(
+            f"{found.folder} was made by {spec.encoder}, asked for --encoder {request.encoder}; leave one of "
+            "--store and --encoder out"
+        )
+    # With trained blocks the checkpoint itself is read, which the store only names.
+    return (
+        setup if request.encoder or setup.finetune_from else dataclasses.replace(setup, encoder=spec.encoder)
+    )
