@@ -167,7 +167,7 @@ class TestFit:
         view, recipe = random_view(37, signal=0.5), replace(QUICK, batch_size=4, accumulate=3, **change)
         steps: list[int] = []
         found = fit(_counting(build(linear.Head, view, 4, 0), steps), view, None, recipe, seed=3)
-        monkeypatch.setattr("sercache.training.loop.computes_at_once", lambda *args: False)
+        monkeypatch.setattr("sercache.training.state.computes_at_once", lambda *args: False)
         n_at_once, plain = len(steps), fit(build(linear.Head, view, 4, 0), view, None, recipe, seed=3)
         # Each batch is divided by the weights of its own classes: together they would be another update.
         assert n_at_once == (10 if "balance" in change else 4) * recipe.max_epochs

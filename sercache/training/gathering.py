@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sercache.training.contract import Inputs
-from sercache.training.loop import TrainingState
+from sercache.training.state import TrainingState
 
 
 @dataclass(frozen=True)

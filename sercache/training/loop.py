@@ -1,174 +1,21 @@
-"""One training, epoch by epoch: its state between epochs, and what an epoch does to it.
-
-Ways of training many (``sercache.training.many``) differ in how they compute an epoch; how an epoch is
-planned, judged and recorded, and when a training is over, is said here once.
-"""
+"""One training: what an epoch of it computes, until it is over."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sercache.errors import RecipeError, TrainingError
+from sercache.errors import TrainingError
 from sercache.recipe import Recipe
-from sercache.training.checks import check
-from sercache.training.contract import Fit, View, second_of, targets_of, total_layers
-from sercache.training.feeding import Feeder, Tables, resident
-from sercache.training.losses import training_loss, with_second
-from sercache.training.plan import (
-    Epoch,
-    batches,
-    class_weights,
-    computes_at_once,
-    is_best,
-    is_over,
-    learning_rate,
-    progress_score,
-    score,
-    update_groups,
-)
-from sercache.training.predicting import DevScores, judge, predict
+from sercache.training.contract import Fit, View, total_layers
+from sercache.training.plan import Epoch
+from sercache.training.state import TrainingState, begin, epoch_plan, finish, record, truth_of
 from sercache.training.streams import own_randomness, stream
 from sercache.training.threads import fitting_threads, products
-
-LossOf = Callable[[Any, tuple[Tensor, ...]], Tensor]
-"""From what a head gives in training, and the truth of a batch, to a mean ()."""
-
-
-@dataclass(eq=False)
-class TrainingState:
-    """A training between two epochs."""
-
-    head: nn.Module
-    train: View
-    dev: View | None
-    recipe: Recipe
-    seed: int
-    order_seed: int
-    """Decides the order of batches: the seed, unless members of a fold share their batches."""
-    place: torch.device
-    truth: tuple[Tensor, ...]
-    """Of every training item: classes (U,) or numbers (U, C), and classes of a second target."""
-    loss_of: LossOf
-    feeder: Feeder
-    started: float
-    history: list[Epoch] = field(default_factory=list)
-    kept: dict[str, Tensor] = field(default_factory=dict)
-    best: int = 0
-    n_updates: int = 0
-    n_padded: int = 0
-    """Frames of padding that were computed, of ``n_frames`` in all."""
-    n_frames: int = 0
-    undefined: dict[str, list[int]] = field(default_factory=dict)
-    """Epochs by score that was not defined."""
-    over: bool = False
-
-    @property
-    def parameters(self) -> list[nn.Parameter]:
-        """Those that are trained."""
-        return [p for p in self.head.parameters() if p.requires_grad]
-
-
-def begin(
-    head: nn.Module,
-    train: View,
-    dev: View | None,
-    recipe: Recipe,
-    seed: int,
-    device: str,
-    *,
-    order_seed: int | None = None,
-    tables: Tables | None = None,
-) -> TrainingState:
-    """A training before its first epoch. Raises RecipeError, TrainingError (see ``check``).
-
-    Pooled features are shared with the other trainings that were given the same ``tables``.
-    """
-    started, place = time.perf_counter(), torch.device(device)
-    dev = dev if dev is not None and len(dev) else None
-    n_outputs = check(head.to(place), train, dev, recipe, place)
-    weights = class_weights(recipe, train.labels, n_outputs)
-    loss_of = _loss(recipe, None if weights is None else torch.from_numpy(weights).to(place))
-    return TrainingState(
-        head=head,
-        train=resident(train, place, tables),
-        dev=None if dev is None else resident(dev, place, tables),
-        recipe=recipe,
-        seed=seed,
-        order_seed=seed if order_seed is None else order_seed,
-        place=place,
-        truth=_truth(train, recipe),
-        loss_of=loss_of,
-        feeder=Feeder(place),
-        started=started,
-    )
-
-
-def epoch_plan(course: TrainingState) -> tuple[float, list[list[np.ndarray]]]:
-    """Learning rate and batches, by update, of the next epoch."""
-    recipe, number = course.recipe, len(course.history) + 1
-    lr = learning_rate(recipe, number, [epoch.dev_loss for epoch in course.history])
-    parts = batches(recipe, course.train.labels, course.train.n_frames, course.order_seed, number)
-    lengths = course.train.n_frames
-    course.n_frames += sum(len(rows) * int(lengths[rows].max()) for rows in parts)
-    course.n_padded += sum(int((lengths[rows].max() - lengths[rows]).sum()) for rows in parts)
-    at_once = computes_at_once(recipe, lengths)
-    return lr, update_groups(parts, recipe.accumulate, at_once=at_once)
-
-
-def record(course: TrainingState, train_loss: float, n_updates: int, lr: float, began: float) -> Epoch:
-    """Judge and note down an epoch that was computed; decides which weights are kept and whether it is over."""
-    recipe, number = course.recipe, len(course.history) + 1
-    dev = DevScores()
-    if course.dev is not None:
-        outputs = predict(course.head, course.dev, device=str(course.place), feeder=course.feeder)
-        dev = judge(outputs, course.dev, recipe, number)
-    for name in dev.undefined:
-        course.undefined.setdefault(name, []).append(number)
-    epoch = Epoch(
-        number=number,
-        train_loss=train_loss,
-        dev_loss=dev.dev_loss,
-        dev_wa=dev.dev_wa,
-        dev_ua=dev.dev_ua,
-        lr=lr,
-        seconds=time.perf_counter() - began,
-        dev_rho=dev.dev_rho,
-        dev_ccc=dev.dev_ccc,
-    )
-    course.history.append(epoch)
-    course.n_updates += n_updates
-    if is_best([score(recipe, each) for each in course.history]) and recipe.select != "last-epoch":
-        course.kept = {name: value.detach().clone() for name, value in course.head.state_dict().items()}
-        course.best = number
-    stops = [progress_score(recipe, each) for each in course.history]
-    course.over = number >= recipe.max_epochs or is_over(stops, recipe.patience, recipe.patience_from)
-    return epoch
-
-
-def finish(course: TrainingState, seconds: float | None = None) -> Fit:
-    """The trained head, with the weights of its best epoch; ``seconds`` where they are not since ``begin``."""
-    if course.recipe.select == "last-epoch":
-        course.best = len(course.history)
-    else:
-        course.head.load_state_dict(course.kept)
-    padding = course.n_padded / max(1, course.n_frames)
-    return Fit(
-        head=course.head.to("cpu").eval(),
-        history=tuple(course.history),
-        best_epoch=course.best,
-        stopped_early=len(course.history) < course.recipe.max_epochs,
-        n_updates=course.n_updates,
-        seconds=time.perf_counter() - course.started if seconds is None else seconds,
-        notes=_notes(course),
-        timing={"padding": round(padding, 4)},
-    )
 
 
 def fit(
@@ -212,12 +59,6 @@ def advance(course: TrainingState, optimiser: torch.optim.Optimizer) -> Epoch:
             group["lr"] = lr
         train_loss = _pass(course, groups, optimiser)
         return record(course, train_loss, len(groups), lr, began)
-
-
-def truth_of(course: TrainingState, rows: np.ndarray) -> tuple[Tensor, ...]:
-    """Truth of some training items, on the device."""
-    chosen = torch.from_numpy(rows)
-    return tuple(part[chosen].to(course.place) for part in course.truth)
 
 
 def updates(
@@ -279,40 +120,3 @@ def optimiser_of(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.
     return kind(
         parameters, recipe.lr, betas=betas, eps=recipe.eps, weight_decay=recipe.weight_decay, fused=fused
     )
-
-
-def _loss(recipe: Recipe, weights: Tensor | None) -> LossOf:
-    first = training_loss(recipe, weights)
-    if not recipe.second_weight:
-        return lambda outputs, truth: first(outputs[0] if isinstance(outputs, tuple) else outputs, truth[0])
-    both = with_second(first, training_loss(recipe), recipe.second_weight)
-
-    def total(outputs: Any, truth: tuple[Tensor, ...]) -> Tensor:
-        if not isinstance(outputs, tuple):
-            raise RecipeError(
-                f"second_weight={recipe.second_weight:g} trains a second target and this head has no output "
-                "for one; set second_weight=0"
-            )
-        return both(outputs[0], truth[0], outputs[1], truth[1])
-
-    return total
-
-
-def _truth(train: View, recipe: Recipe) -> tuple[Tensor, ...]:
-    targets = targets_of(train)
-    truth = torch.tensor(train.labels if targets is None else targets)  # a copy: the view may be read-only
-    second = second_of(train) if recipe.second_weight else None
-    return (truth,) if second is None else (truth, torch.tensor(second))
-
-
-def _notes(course: TrainingState) -> tuple[str, ...]:
-    notes = []
-    if course.recipe.mixed_precision and course.place.type != "cuda":
-        notes.append(f"mixed precision needs CUDA: trained in float32 on {course.place.type}")
-    for name, epochs in course.undefined.items():
-        first, n = epochs[0], len(epochs)
-        notes.append(
-            f"dev {name} was not defined in {n} of {len(course.history)} epochs, first in epoch {first}, and "
-            "counted as 0 there: a target or its predictions did not vary"
-        )
-    return tuple(notes)

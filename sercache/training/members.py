@@ -13,9 +13,10 @@ from torch import nn
 from sercache.recipe import Recipe
 from sercache.training.contract import Fit, View, total_layers
 from sercache.training.feeding import Tables, digest, features_of, resident
-from sercache.training.loop import begin, epoch_plan, optimiser_of, run, updates
+from sercache.training.loop import optimiser_of, run, updates
 from sercache.training.memory import peak_meter
 from sercache.training.plan import Epoch
+from sercache.training.state import begin, epoch_plan
 from sercache.training.streams import own_randomness
 from sercache.training.threads import products
 from sercache.views import FeatureView, JoinedView, SideBySideView

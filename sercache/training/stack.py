@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sercache.training.loop import TrainingState, epoch_plan, optimiser_of
+from sercache.training.loop import optimiser_of
+from sercache.training.state import TrainingState, epoch_plan
 from sercache.training.streams import stream
 
 Plan = tuple[float, list[list[np.ndarray]]]
@@ -42,7 +43,7 @@ class _Part:
 
 @dataclass(eq=False)
 class Stack:
-    """Courses that are computed as one model."""
+    """Trainings that are computed as one model."""
 
     courses: list[TrainingState]
     shared: bool

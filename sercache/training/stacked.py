@@ -25,10 +25,11 @@ from sercache.training.contract import Fit, parts_of, total_layers
 from sercache.training.feeding import Tables
 from sercache.training.gathering import Batch, BatchGroup, batches, sequences, turns
 from sercache.training.grouping import share_batches, stacks
-from sercache.training.loop import TrainingState, begin, finish, mean_loss, record, truth_of
+from sercache.training.loop import mean_loss
 from sercache.training.members import Member
 from sercache.training.plan import Epoch
 from sercache.training.stack import Plan, Stack
+from sercache.training.state import TrainingState, begin, finish, record, truth_of
 from sercache.training.streams import own_randomness, stream
 from sercache.training.threads import fitting_threads, products
 
