@@ -1,0 +1,106 @@
+"""What an extraction tells: its encoder and plan, what came out, what was left out and which heads are served."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sercache import (
+    clips,
+    encoders,
+    extraction,
+    settings,
+)
+from sercache.datasets import Corpus, Skipped, Utterance
+from sercache.encoders import Encoder
+from sercache.errors import (
+    AudioError,
+)
+from sercache.experiment.extract_options import ExtractOptions, command_again
+from sercache.experiment.pace import amount, pace
+from sercache.experiment.served import served
+from sercache.extraction import Extraction, Plan
+from sercache.progress import used, warn
+from sercache.stores.spec import FeatureSpec
+from sercache.units import duration, size
+
+_SHOWN = 20
+"""Recordings left out that are named."""
+
+
+def say_served(request: ExtractOptions, root: str, spec: FeatureSpec, corpus: Corpus | None) -> None:
+    """Which published heads the store serves, and what to type for the others of this encoder and corpus."""
+    if corpus is None or not request.encoder:
+        return
+    found = served(spec, corpus)
+    if found.heads:
+        used("serves", f"as published: {', '.join(found.heads)}")
+    for head in found.others:
+        as_published = {
+            "states": None,
+            "clip": None,
+            "pooled_only": False,
+            "dry_run": False,
+            "for_head": head,
+        }
+        command = command_again(request, root=settings.expanded(root).absolute(), **as_published)
+        warn(f"{head} was published with other features than these; run: {command}")
+
+
+def describe_encoder(encoder: Encoder) -> None:
+    """Print what encoder it is, and the notes that its family asks for."""
+    identity = encoder.identity
+    revision = f" @ {identity['revision'][:12]}" if identity.get("revision") else ""
+    used("encoder", f"{encoder.name} ({identity.get('source', 'no weights')}{revision})")
+    if identity.get("weights_sha256"):
+        used("", f"weights sha256 {identity['weights_sha256'][:16]}…, states {' '.join(encoder.states)}")
+    for line in encoders.remarks(str(identity["family"])).values():
+        warn(line)
+
+
+def tell_plan(plan: Plan, encoder: Encoder, folder: Path, speed: float) -> None:
+    """``speed``: times real time where it is known, else 0."""
+    spec = plan.spec
+    pending = plan.pending
+    kind = f"sequences in {spec.dtype}, means and deviations" if spec.frames else "means and deviations only"
+    used("states", f"{' '.join(spec.states)}  ({len(spec.states)} x {spec.dim}; {kind}; clip {spec.clip})")
+    used("store", str(folder))
+    time = ""
+    if pending:
+        speed = speed or extraction.real_time_factor(encoder, spec.states)
+        time = f", about {duration(plan.seconds / speed)} ({pace(spec, speed)})"
+    done = f", {len(plan.done)} there already" if plan.done else ""
+    used("plan", f"{len(pending)} entries, {amount(spec, plan.seconds)}{time}{done}")
+    used("", f"{size(plan.n_bytes)} on disk, {size(plan.free_bytes)} free")
+
+
+def summary(result: Extraction, spec: FeatureSpec, folder: Path) -> str:
+    """What was encoded and how fast, in one line."""
+    speed = result.audio_seconds / result.seconds if result.seconds else 0.0
+    kind = "text" if spec.is_text else "audio"
+    copied = f", {result.n_copied} copied from equal {kind}" if result.n_copied else ""
+    return (
+        f"done: {result.n_encoded} entries encoded{copied}, {amount(spec, result.audio_seconds)} in "
+        f"{duration(result.seconds)} ({pace(spec, speed)}), in {folder}"
+    )
+
+
+def complain(skipped: Sequence[Skipped], utterances: Sequence[Utterance], clip: str, n_stored: int) -> None:
+    """Say what was left out, pieces of one recording for one reason together. Raises AudioError where anything was."""
+    known, rule = {u.id for u in utterances}, clips.parse(clip)
+    pieces: dict[tuple[str, str], int] = {}
+    for item in skipped:
+        whose = item.what if item.what in known else clips.utterance_id(item.what, rule)
+        pieces[whose, item.reason] = pieces.get((whose, item.reason), 0) + 1
+    for (whose, reason), n in list(pieces.items())[:_SHOWN]:
+        warn(f"skipped {whose}{f' ({n} pieces)' if n > 1 else ''}: {reason}")
+    if len(pieces) > _SHOWN:
+        warn(f"and {len(pieces) - _SHOWN} more")
+    if skipped and not n_stored:
+        raise AudioError(f"none of {len(utterances)} recordings could be encoded")
+    if skipped:
+        n_lost = len({whose for whose, _ in pieces})
+        whole = " whole" if rule.kind == "split" else ""
+        raise AudioError(
+            f"{n_lost} of {len(utterances)} recordings could not be encoded{whole}; the rest is stored"
+        )
