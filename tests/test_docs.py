@@ -69,3 +69,25 @@ def test_links_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_decisions_are_listed_and_have_numbers_of_their_own() -> None:
+    folder = TOP / "docs" / "decisions"
+    pages = sorted(folder.glob("[0-9]*.md"))
+    rows = []
+    for page in pages:
+        number, _, title = page.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ").partition(": ")
+        assert page.name.startswith(f"{number}-"), page.name
+        rows.append(f"- [{number}]({page.name}): {title}")
+    numbers = [page.name[:4] for page in pages]
+    assert len(set(numbers)) == len(numbers), f"a number stands twice: {numbers}"
+    index = (folder / "README.md").read_text(encoding="utf-8").splitlines()
+    assert [line for line in index if line.startswith("- ")] == rows
+
+
+def test_no_line_of_the_changelog_stands_twice() -> None:
+    text = (TOP / "CHANGELOG.md").read_text(encoding="utf-8")
+    points = [" ".join(point.split()) for point in re.split(r"^- ", text, flags=re.MULTILINE)[1:]]
+    begun = [point[:40] for point in points]
+    assert len(set(begun)) == len(begun), sorted(each for each in begun if begun.count(each) > 1)
+    assert not [point for point in points if not point.endswith((".", ":"))], "a line is cut off"

@@ -2,7 +2,7 @@
 
 Decoding goes in blocks from front to back, so that memory holds what a file holds and never what its header
 states. A file that cannot be read whole is refused by name; what is to be known of one that was read is a remark.
-See docs/decisions/0017-sound.md.
+See docs/decisions/0019-sound.md.
 """
 
 from __future__ import annotations
