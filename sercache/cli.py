@@ -70,7 +70,7 @@ def main() -> None:
             cli.main(prog_name="sercache", standalone_mode=False)
     except click.exceptions.Abort as fault:  # what click makes of an interruption
         words, code = signals.how(fault.__cause__)
-        click.echo(f"{words}; the same command again goes on from what is done", err=True)
+        click.echo(f"{words}; run the same command again to resume", err=True)
         sys.exit(code)
     except click.ClickException as fault:
         fault.show()

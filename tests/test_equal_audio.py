@@ -136,7 +136,7 @@ def test_every_command_tells_of_recordings_in_two_parts(
         "6 of 24 test utterances have audio that is in the training or dev part too in 2 of 4 folds" in said
     )
     assert "(speakers 46 and 53: 3), first: 46-0 = 53-0" in said
-    assert "no test speaker talks in a training or dev part under the same name (checked)" in said
+    assert "no test speaker occurs in a training or dev part under the same name (checked)" in said
     assert (
         "2 utterances of bav have equal audio and different labels, first: 46-0 (soft) = 53-0 (loud)" in said
     )

@@ -302,7 +302,7 @@ def test_recordings_that_were_trained_on_are_no_test_under_another_name(
     assert {each.id for each in paris.predictions} == {"v3", "v4", "v5", "v6", "v7"}
     assert paris.corpus["left_out"]["v0"] == "its audio is trained on (rome u0)"
     assert f"{count}; they are left out of the test (duplicates apart)" in paris.notes
-    assert "lyon: none of its recordings was heard in training (checked by audio)" in lyon.notes
+    assert "lyon: none of its recordings was trained on (checked by audio)" in lyon.notes
     assert report.heard is not None
     assert {(each.corpus, each.id) for each in report.heard} == {("rome", f"u{k}") for k in range(8)}
     train(sercache, "rome", "--name", "plain")
@@ -327,7 +327,7 @@ def test_initial_weights_that_heard_what_is_tested(sercache: Sercache, tmp_path:
              "--seeds", 1, "--name", "first")  # fmt: skip
     begun = ["--start-from", tmp_path / "runs" / "first"]
     call = ["train", "--head", "linear", "--encoder", "mfcc", "--dataset", "paris", *QUICK, *begun]
-    line = "3 of 8 test utterances have audio that was heard in training the initial weights, first: v0 = rome u0"
+    line = "3 of 8 test utterances have audio that the initial weights were trained on, first: v0 = rome u0"
     done = sercache(*call)
     assert (done.code, line in done.err) == (2, True), done.err
     train(sercache, "paris", *begun, "--duplicates", "keep", "--name", "second")
@@ -346,4 +346,4 @@ def test_a_run_of_before_does_not_know_what_it_heard(sercache: Sercache, written
     extract(sercache, "manifest:nice", table)
     done = sercache("evaluate", run, "--dataset", "nice", "--task", "label")
     assert done.code == 0, done.err
-    assert "whether training heard any of its recordings is not known" in " ".join(done.out.split())
+    assert "whether any of its recordings was trained on is not known" in " ".join(done.out.split())

@@ -170,7 +170,7 @@ def test_two_inputs_and_maps_between_corpora_that_are_hard_to_tell(
     runs = tmp_path / "runs"
     pair = good("train", "--head", "pair-rnn", "--beside", "logmel:all:frames", *here, "--name", "pair",
                 "--task", "label", "--test-on", "rome,北京")  # fmt: skip
-    assert "note: rome: none of its recordings was heard in training (checked by audio)" in pair
+    assert "note: rome: none of its recordings was trained on (checked by audio)" in pair
     report = run_folders.load(runs / "pair")
     assert [each.dataset for each in report.elsewhere] == ["rome", "北京"]
     # Equal ids and equal tables: what was read tells that each was itself.

@@ -194,7 +194,7 @@ def test_one_report_shows_both_conventions_the_interval_and_the_printed_number()
     assert "differs from what was published: clip none instead of split:5" in text
     assert "global: mean and standard deviation of the training part" in text
     assert "the epoch with the lowest dev loss" in text
-    assert "no test speaker talks in a training or dev part (checked)" in text
+    assert "no test speaker occurs in a training or dev part (checked)" in text
     assert next(line for line in text.splitlines() if line.startswith("UA")).split()[-3:] == ["–"] * 3
 
 
@@ -232,10 +232,10 @@ def test_shared_speakers_are_said() -> None:
     report = make_report()
     shared = tuple(dataclasses.replace(fold, speakers_disjoint=False) for fold in report.folds)
     leaky = dataclasses.replace(report, folds=shared, head="linear")
-    assert "test speakers also talk in training or dev parts" in tables.table([leaky])
+    assert "test speakers also occur in training or dev parts" in tables.table([leaky])
     [table] = runs_tables([report, leaky])
     assert any(
-        note.startswith("linear on wavlm-large") and "test speakers also talk" in note for note in table.notes
+        note.startswith("linear on wavlm-large") and "test speakers also occur" in note for note in table.notes
     )
 
 

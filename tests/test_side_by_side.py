@@ -75,7 +75,7 @@ def test_notes_say_what_train_says_and_of_which_runs() -> None:
         "a: differs from what was published: clip none instead of split:5",
         "b: corpus: 3 files are missing",
         "b: 1 utterances left out, first: u1: silent",
-        "no test speaker talks in a training or dev part (checked)",
+        "no test speaker occurs in a training or dev part (checked)",
         "normalisation global: mean and standard deviation of the training part",
     } <= notes
     many = [dataclasses.replace(one, selection=f"{k % 5 == 0}") for k in range(10)]

@@ -109,7 +109,7 @@ def test_an_extraction_seals_what_it_has(
     assert running.returncode == CODES[number], (out, err)
     assert "Traceback" not in err
     assert f"stopped by {number.name}" in out
-    assert "run the same command to go on" in out
+    assert "run the same command to resume" in out
     kept = committed(own_settings / "cache")
     assert f"{len(kept)} of 24 entries are safe" in out
     assert 0 < len(kept) < 24
@@ -149,7 +149,7 @@ def test_a_training_keeps_what_is_finished(cached: Path, recordings: Path, own_s
     out, err = running.communicate(timeout=60)
     assert running.returncode == 143, (out, err)
     assert "Traceback" not in err
-    assert "stopped by SIGTERM; the same command again goes on from what is done" in err
+    assert "stopped by SIGTERM; run the same command again to resume" in err
     assert left_of(running.pid) == []
     assert list(partial.glob("fold-*.safetensors"))
     assert not (own_settings / "runs" / "r").exists()
@@ -237,4 +237,4 @@ def test_a_stopped_command_says_so(
     monkeypatch.setattr(inspect, "info", stop)
     done = sercache("info")
     assert done.code == 143
-    assert done.err.strip() == "stopped by SIGTERM; the same command again goes on from what is done"
+    assert done.err.strip() == "stopped by SIGTERM; run the same command again to resume"

@@ -129,7 +129,7 @@ def test_through_the_command_line(
         "C = 0.01 fixed",
         "the head standardises what it reads by the training part of each fold",
         "nothing is selected",
-        "no test speaker talks in a training or dev part (checked)",
+        "no test speaker occurs in a training or dev part (checked)",
         "(4 speakers)",
         "no interval from fewer than 5 units",
     ):

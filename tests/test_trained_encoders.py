@@ -1,4 +1,4 @@
-"""An exported encoder carries what it was trained on; what that heard is no test, however it is extracted."""
+"""An exported encoder carries what it was trained on, which is no test, however it is extracted."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_what_an_exported_encoder_heard_is_no_test(
     where = ["--encoder", tuned, "--dataset", "home"]
     code, _, err = sercache("train", *HEAD, *where, *FOLDS)
     assert code == 2
-    assert "that heard 18 of 24 test utterances" in err
+    assert "18 of 24 test utterances are among its training data" in err
     assert "folds that test such: s0, s2, s3" in err
     assert "--duplicates keep" in err
     code, out, err = sercache("train", *HEAD, *where, *FOLDS, "--duplicates", "keep", "--name", "kept")
@@ -103,11 +103,13 @@ def test_what_an_exported_encoder_heard_is_no_test(
     assert "are counted (duplicates keep), though they are no test" in " ".join(out.split())
     code, _, err = sercache("probe", *where, "--protocol", "leave-one-speaker-out")
     assert code == 2
-    assert "that heard 18 of 24 test utterances" in err
+    assert "18 of 24 test utterances are among its training data" in err
     held_out = ["--protocol", f"fixed:{split(tmp_path / 'fold-s1.txt', 's1')}", *HOW, "--dev", "random20"]
     code, out, err = sercache("train", *HEAD, *where, *held_out, "--name", "after")
     assert code == 0, err
-    assert "it heard none of the test utterances (checked by id and audio)" in " ".join(out.split())
+    assert "none of the test utterances is among its training data (checked by id and audio)" in " ".join(
+        out.split()
+    )
     report = run_folders.load(tmp_path / "runs" / "after")
     assert report.encoders_trained[0].corpora == ("home",)
     assert {each.id for each in report.heard or () if each.by == "encoder"} == heard
@@ -124,7 +126,7 @@ def test_what_an_exported_encoder_heard_is_no_test(
     assert code == 0, err
     code, _, err = sercache("train", *HEAD, "--encoder", tuned, "--dataset", "abroad", *FOLDS)
     assert code == 2
-    assert "that heard 12 of 16 test utterances, first: a0.wav = home u0" in err
+    assert "12 of 16 test utterances are among its training data, first: a0.wav = home u0" in err
     # The encoder's own corpus, to be tested on by heads that never saw it themselves.
     strange = abroad(manifest, tmp_path / "strange", range(16, 24))
     extract(sercache, tuned, strange, "strange")

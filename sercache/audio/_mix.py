@@ -63,7 +63,7 @@ class Mix:
     def finish(self) -> Iterator[Remark]:
         """Remarks on all blocks. Raises AudioError where they hold no sound."""
         how = self._power_mixed / self._power if self._power > 0 else 1.0
-        turn = f"its {self._channels} channels cancel each other; turn one of them round, or keep one"
+        turn = f"its {self._channels} channels cancel each other; invert one of them, or keep only one"
         spread = self._high - self._low
         if how < _CANCELLED:
             raise AudioError(f"{self._path}: is silent, {turn}", "cancelled")

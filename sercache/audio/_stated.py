@@ -63,7 +63,7 @@ def checked(path: Path, file: Any, size: int) -> Iterator[Remark]:
             )
         if held > 1.01 * stated:
             raise AudioError(
-                f"{path}: goes on behind the end that its header states ({stated}, and {held} are there); are "
+                f"{path}: continues past the end that its header states ({stated}, and {held} are there); are "
                 "several files joined? split them",
                 "unreadable",
             )

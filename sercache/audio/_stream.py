@@ -176,7 +176,7 @@ def blocks(file: StreamHeaders, first: int, last: int | None) -> Iterator[np.nda
             block = block[skipped : None if left is None else skipped + left]
             limit -= len(block) + skipped
             if limit < 0:
-                raise AudioError(f"{file.path}: goes on without an end; get a whole copy", "unreadable")
+                raise AudioError(f"{file.path}: has no end; get a complete copy", "unreadable")
             if left is not None:
                 left -= len(block)
             if len(block):

@@ -35,7 +35,7 @@ KINDS: Mapping[str, tuple[Severity, str]] = {
     "skipped": ("note", "left out by the reader"),
     "unlisted": ("note", "completeness cannot be checked"),
     "speakers": ("note", "other speakers than published, or none known"),
-    "reader": ("note", "said by the reader"),
+    "reader": ("note", "reported by the reader"),
 }
 """Every kind of finding: whether it is a problem, and what it says; in the order of reports."""
 

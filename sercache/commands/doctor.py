@@ -54,7 +54,7 @@ def _sections(found: CheckUp) -> Iterator[str]:
         yield from _table(name, rows) if name in ("label", "class") else _cells(name, rows)
     yield from _histogram(found)
     yield from _findings("problems: to be mended before numbers are trusted", found.problems)
-    yield from _findings("notes: good to know, nothing to mend", found.notes)
+    yield from _findings("notes: for information, nothing to repair", found.notes)
     yield ""
     n = len(found.problems)
     if n:

@@ -38,15 +38,14 @@ _OF_FAMILIES = {"egemaps": "opensmile"}
 _SCOPES = {
     "none": "no normalisation of features",
     "global": "mean and standard deviation per state and dimension over the training part of each fold; "
-    "dev and test parts are not looked at",
+    "dev and test parts are not used",
     "speaker": "mean and standard deviation per state and dimension over all utterances of each speaker, "
     "those of the test part included (their features, never their labels)",
 }
 
 _SCOPES_ELSEWHERE = {
     "none": "no normalisation of features",
-    "global": "mean and standard deviation of each model's own training part; nothing of this corpus is "
-    "looked at",
+    "global": "mean and standard deviation of each model's own training part; nothing of this corpus is used",
     "speaker": "mean and standard deviation over all utterances of each of this corpus' own speakers (their "
     "features, never their labels)",
 }

@@ -38,7 +38,7 @@ def transcripts(corpus: Corpus) -> dict[str, str]:
     found = {u.id: text for u in corpus.utterances if u.transcript and (text := normalised(u.transcript))}
     if not found:
         raise SettingsError(
-            f"{corpus.name} has no transcripts, so its words cannot be told; choose a corpus that has them"
+            f"{corpus.name} has no transcripts, so lexical dependence cannot be computed; choose a corpus that has them"
         )
     return found
 

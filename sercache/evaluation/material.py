@@ -86,7 +86,7 @@ def gather(data: Data, setup: Setup, *, fold_seed: int = 0) -> Material:
         audio = audio_of(stores, truth.labels)
         if audio is None:
             raise SettingsError(
-                "duplicates are told by their audio, which these features do not note; leave --duplicates apart out"
+                "duplicates are found by digests of their audio, which these features lack; omit --duplicates apart"
             )
         folds = tuple(kept_apart(fold, audio, truth.labels) for fold in folds)
     truth = truth.only({id for fold in folds for part in (fold.train, fold.dev, fold.test) for id in part})

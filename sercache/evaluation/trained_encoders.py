@@ -78,25 +78,27 @@ def _check(material: Material, corpus: Corpus, encoder: EncoderRecord, duplicate
     heard, about = encoder.record.heard, str(encoder.recorded)
     called = [name for name, release in encoder.record.corpora if corpus.is_called(name, release)]
     if heard is None:
-        line = f"{about}, and what that heard is not recorded"
+        line = f"{about}, but on which recordings is not recorded"
         if not called:
-            return f"{line}: whether it heard any test utterance is not known"
-        line = f"{line}: it may have heard any test utterance of {corpus.name}"
+            return f"{line}: whether it was trained on test utterances is not known"
+        line = f"{line}: it may have been trained on any test utterance of {corpus.name}"
     else:
         found = _heard_tests(material, called, heard)
         if not found:
-            return f"{about}; it heard none of the test utterances (checked by id and audio)"
+            return (
+                f"{about}; none of the test utterances is among its training data (checked by id and audio)"
+            )
         n_tested = len({id for fold in material.folds for id in fold.test})
         shown = ", ".join(_named(material.folds, found)[:3])
         id, before = next(iter(found.items()))
         line = (
-            f"{about}: that heard {len(found)} of {n_tested} test utterances, first: {id} = {before} "
+            f"{about}: {len(found)} of {n_tested} test utterances are among its training data, first: {id} = {before} "
             f"(folds that test such: {shown})"
         )
     if duplicates == "keep":
         return f"{line}; they are counted (duplicates keep), though they are no test"
     raise SettingsError(
-        f"{line}; test what it did not hear (--protocol fixed:FILE names the parts), take another encoder, or count "
+        f"{line}; test on other utterances (--protocol fixed:FILE names the parts), take another encoder, or count "
         "these with --duplicates keep"
     )
 

@@ -45,14 +45,12 @@ def unheard_part(name: str, part: Part, heard: Sequence[Recording] | None, dupli
     Raises SettingsError where something was heard and nobody said what is to be done about it, or all of it was.
     """
     if heard is None or part.audio is None:
-        line = f"{name}: whether training heard any of its recordings is not known (digests of audio are not recorded)"
+        line = f"{name}: whether any of its recordings was trained on is not known (digests of audio are not recorded)"
         return replace(part, remarks=(line,))
     known = {each.audio: each for each in heard}
     found = {id: known[key] for id in part.labels for key in keys_of(part.audio, id) if key in known}
     if not found:
-        return replace(
-            part, remarks=(f"{name}: none of its recordings was heard in training (checked by audio)",)
-        )
+        return replace(part, remarks=(f"{name}: none of its recordings was trained on (checked by audio)",))
     n, (id, equal) = len(part.labels), next(iter(found.items()))
     first = f"first: {id} = {equal.corpus} {equal.id}"
     count = f"{len(found)} of {n} utterances of {name} have audio that is trained on, {first}"
@@ -83,7 +81,7 @@ def check_initial(
     audio = material.main.audio
     if heard is None:
         return (
-            "what was heard in training the initial weights is not recorded: equal audio is not checked there",
+            "which recordings the initial weights were trained on is not recorded: equal audio is not checked there",
         )
     known = {each.audio: each for each in heard if not corpus.is_called(each.corpus, "")}
     if audio is None or not known:
@@ -94,7 +92,7 @@ def check_initial(
         return ()
     id, equal = next(iter(found.items()))
     line = (
-        f"{len(found)} of {len(tested)} test utterances have audio that was heard in training the initial weights, "
+        f"{len(found)} of {len(tested)} test utterances have audio that the initial weights were trained on, "
         f"first: {id} = {equal.corpus} {equal.id}"
     )
     if duplicates != "keep":

@@ -196,7 +196,7 @@ def _encode(
         hours.close()
         n_all = len(plan.pending) + len(plan.done)
         safe = f"{len(stores.open(writer.path).ids())} of {n_all} entries are safe in {writer.path}"
-        say(f"{signals.how(fault)[0]}: {safe}; run the same command to go on")
+        say(f"{signals.how(fault)[0]}: {safe}; run the same command to resume")
         raise
     finally:
         hours.close()

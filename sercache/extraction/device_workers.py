@@ -72,7 +72,7 @@ class DeviceWorker:
             self.process.join(_LEAVE_SECONDS)
             raise StoreError(
                 f"the process on {self.device} ended with exit code {self.process.exitcode}; what was committed is "
-                "safe: run the same command to go on"
+                "safe: run the same command to resume"
             ) from fault
         if isinstance(message, Failed):
             raise message.fault

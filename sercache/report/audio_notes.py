@@ -51,7 +51,7 @@ def _shared_line(report: Report, *, named: bool) -> str:
     return (
         f"{lead}{n_shared} of {n_test} test utterances have audio that is in the training or dev part too{folds}"
         f"{f' ({who})' if who else ''}, first: {first} = {equal}; they are counted as they are, --duplicates apart "
-        "leaves their equals out of training"
+        "leaves their duplicates out of training"
     )
 
 

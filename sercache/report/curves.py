@@ -123,7 +123,7 @@ def _curves(axes: Axes, report: Report, key: str, label: str, colour: str) -> No
         axes.fill_between(
             epochs, np.nanmin(table, 0), np.nanmax(table, 0), color=colour, alpha=0.18, linewidth=0
         )
-    about = {1: label}.get(len(values), f"{label}: mean of the runs that go on, of {len(values)}")
+    about = {1: label}.get(len(values), f"{label}: mean of the runs still training, of {len(values)}")
     if len(values) > FEW:
         about += ", and range"
     axes.plot(epochs, np.nanmean(table, 0), color=colour, linewidth=1.8, marker=marker, label=about)

@@ -59,7 +59,7 @@ def probe_curve(reports: Mapping[str, Report]) -> Figure:
     """UA of each state by itself, with the 95 % interval of that number, and chance."""
     first, names = next(iter(reports.values())), list(reports)
     found = [report.summary["ua"] for report in reports.values()]
-    figure, [axes] = canvas(about(first, "what each state tells"), width=max(6.4, 2.2 + 0.3 * len(names)))
+    figure, [axes] = canvas(about(first, "UA by state"), width=max(6.4, 2.2 + 0.3 * len(names)))
     places, means = np.arange(len(names)), np.array([each.score(HEADLINE).mean for each in found])
     drawn = found[0].interval(HEADLINE)
     label = first.estimand(HEADLINE)

@@ -137,9 +137,9 @@ def _speaker_lines(reports: Sequence[Report]) -> list[str]:
     shared = [report for report in tested if not all(fold.speakers_disjoint for fold in report.folds)]
     if not shared:
         by = " under the same name" if any(map(is_shared, tested)) else ""
-        return [f"no test speaker talks in a training or dev part{by} (checked)"] if tested else []
+        return [f"no test speaker occurs in a training or dev part{by} (checked)"] if tested else []
     which = "" if len(reports) == 1 else ": " + ", ".join(dict.fromkeys(r.title for r in shared))
-    return [f"test speakers also talk in training or dev parts, or are not known{which}"]
+    return [f"test speakers also occur in training or dev parts, or are not known{which}"]
 
 
 def class_notes(report: Report) -> list[str]:

@@ -101,7 +101,7 @@ def write_faults_named(folder: Path) -> Iterator[None]:
         if number in _FULL or os.strerror(errno.ENOSPC) in str(fault):
             raise DiskSpaceError(
                 f"the disk of {folder} is full; what was committed before is safe: free some space and run the "
-                "same command to go on"
+                "same command to resume"
             ) from fault
         if number in _FORBIDDEN and isinstance(fault, OSError):
             raise StoreError(
@@ -112,7 +112,8 @@ def write_faults_named(folder: Path) -> Iterator[None]:
         few = "allow more open files (ulimit -n), then " if number in (errno.EMFILE, errno.ENFILE) else ""
         what = " ".join((getattr(fault, "strerror", None) or str(fault)).split())
         raise StoreError(
-            f"{folder} cannot be written: {what}; what was committed before is safe: {few}run the same command to go on"
+            f"{folder} cannot be written: {what}; what was committed before is safe: {few}run the same command to "
+            "resume"
         ) from fault
 
 

@@ -118,7 +118,7 @@ class Registration:
         except FileNotFoundError as fault:
             raise StoreError(
                 f"{self._file('json')} is gone: another host took this writer for dead, or the store was removed; "
-                "run the same command to go on"
+                "run the same command to resume"
             ) from fault
 
     def take(self, claim: str) -> bool:

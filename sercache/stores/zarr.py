@@ -309,7 +309,7 @@ def _index_fault(path: Path, expected: np.ndarray) -> str:
     if _seal(entries)[-4:] != data[-4:].tobytes():
         return "its index does not have the checksum that stands behind it"
     if (entries[known] != expected[known]).any():
-        return "its index leads elsewhere than the commit records"
+        return "its index does not point where the commit records say"
     if size != end + n_bytes:
         return f"the file has {size} bytes, expected {end + n_bytes} by its index"
     return ""

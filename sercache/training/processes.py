@@ -106,7 +106,7 @@ def _receive(worker: Worker) -> tuple[str, int, Any]:
         worker.process.join()
         code = worker.process.exitcode
         raise TrainingError(
-            f"a training process ended with code {code}; expected it to go on: if memory ran out, train with "
+            f"a training process ended with code {code}; expected it to finish: if memory ran out, train with "
             "--serial"
         ) from None
     if kind == "fault":

@@ -25,11 +25,9 @@ def root_option(function: Callable) -> Callable:
         "--encoding",
         expose_value=False,
         callback=_encoding,
-        help="Of tables, transcripts and lists that are not UTF-8: gb18030, cp1252, …",
+        help="Encoding of tables, transcripts and lists that are not UTF-8: gb18030, cp1252, …",
     )(function)
-    return click.option("--root", type=FOLDER, help="The corpus' folder; remembered once it was extracted.")(
-        function
-    )
+    return click.option("--root", type=FOLDER, help="The corpus' folder; remembered after extract.")(function)
 
 
 def _encoding(context: click.Context, parameter: click.Parameter, value: str | None) -> None:

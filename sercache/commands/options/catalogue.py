@@ -52,10 +52,10 @@ def datasets(
 @click.option("--dataset", required=True, help="Corpus name (sercache datasets).")
 @root_option
 @click.option("--task", help="The copy is meant to hold only what this task labels: check just that.")
-@click.option("--deep", is_flag=True, help="Decode every utterance: silence, damage, equal sound.")
+@click.option("--deep", is_flag=True, help="Decode every utterance: silence, damage, equal audio.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(dataset: str, root: Path | None, task: str | None, deep: bool, as_json: bool) -> None:
-    """Check up a copy of a corpus: completeness, broken files, equal sound. Exit code 1 on problems.
+    """Check a copy of a corpus: completeness, broken files, equal audio. Exit code 1 on problems.
 
     \b
     Examples:

@@ -37,7 +37,7 @@ from sercache.commands.options._shared import FOLDER, root_option, where_options
     type=click.Choice(["float32", "bfloat16", "float16"]),
     default="float32",
     show_default=True,
-    help="Of the encoder's arithmetic; float32 is exact.",
+    help="Precision of the encoder's arithmetic; float32 is exact.",
 )
 @click.option(
     "--task",
@@ -54,14 +54,14 @@ from sercache.commands.options._shared import FOLDER, root_option, where_options
 @click.option(
     "--workers",
     type=click.IntRange(1),
-    help="Threads that decode audio, for each device.  [default: 2; with CUDA all cores, at most 16]",
+    help="Threads that decode audio, per device.  [default: 2; with CUDA all cores, at most 16]",
 )
 @click.option(
     "--seal-every",
     type=click.FloatRange(0),
     default=60.0,
     show_default=True,
-    help="Most seconds a crash can cost.",
+    help="Seconds of work that a crash can cost at most.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 def extract(**options: Any) -> None:
@@ -89,7 +89,7 @@ def extract(**options: Any) -> None:
 @click.option("--language", help="Only utterances in this language: en, zh, …")
 @click.option("--limit", type=click.IntRange(1), help="Only the first utterances, to try things out.")
 def transcribe(**options: Any) -> None:
-    """Write down what a recogniser hears, for --transcripts, and its word and character error rate.
+    """Transcribe a corpus with a speech recogniser, for --transcripts; prints word and character error rates.
 
     \b
     Example:
@@ -104,7 +104,7 @@ def transcribe(**options: Any) -> None:
 @click.argument("stores", nargs=-1, type=FOLDER)
 @where_options
 def info(stores: tuple[Path, ...], cache: Path | None, device: str | None) -> None:
-    """Show the stores of the cache, or all there is to know of some.
+    """Show the stores of the cache, or everything about those that are named.
 
     \b
     Examples:
@@ -120,7 +120,7 @@ def info(stores: tuple[Path, ...], cache: Path | None, device: str | None) -> No
 @click.argument("stores", nargs=-1, type=FOLDER)
 @root_option
 @where_options
-@click.option("--repair", is_flag=True, help="Extract what is damaged anew.")
+@click.option("--repair", is_flag=True, help="Extract damaged parts again.")
 def verify(stores: tuple[Path, ...], **options: Any) -> None:
     """Check every checksum of the stores; exit code 2 where something is damaged.
 

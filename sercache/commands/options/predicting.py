@@ -24,23 +24,23 @@ from sercache.commands.options._shared import FOLDER, where_options
     "encoders",
     multiple=True,
     metavar="CHECKPOINT",
-    help="Where the run's encoder lies, for a local folder; of several inputs one after another.",
+    help="Folder of the run's encoder, where it is a local one; for several inputs give it once for each.",
 )
 @click.option(
     "--speaker-statistics",
     type=click.Choice(["column", "together"]),
     help="For a run normalised by speaker: the manifest's speakers, or all recordings are one speaker's.",
 )
-@click.option("--watch", type=FOLDER, help="Predict what comes to lie in this folder, until Ctrl-C.")
+@click.option("--watch", type=FOLDER, help="Predict recordings as they arrive in this folder, until Ctrl-C.")
 @click.option(
     "--format", "table_format", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True
 )
 @click.option("--out", type=FOLDER, help="File to write.  [default: standard output]")
 @where_options
 def predict(audio: tuple[str, ...], table_format: str, out: Path | None, **options: Any) -> None:
-    """Ask the heads of a run about recordings: files, folders, or - for paths on standard input.
+    """Predict recordings with the heads of a run: files, folders, or - for paths on standard input.
 
-    One record a recording: class, scores and their spread over folds and seeds, members that were trained on it.
+    One record per recording: class, scores and their spread over folds and seeds, members that were trained on it.
 
     \b
     Examples:

@@ -43,9 +43,7 @@ def report(runs: tuple[Path, ...], table_format: Any) -> None:
 @click.option("--clip", help="Clip rule of the cache: repeat:1+trim:15, …  [default: the run's]")
 @click.option("--fold", help="Which training, where the run has several.")
 @click.option("--seed", type=int, help="Which training, where the run has several.")
-@click.option(
-    "--encoder", help="Where the checkpoint lies, for a run with --finetune-from of a local folder."
-)
+@click.option("--encoder", help="Folder of the checkpoint, for a run with --finetune-from on a local one.")
 @root_option
 @where_options
 def map_(**options: Any) -> None:
@@ -89,7 +87,7 @@ def lexical(**options: Any) -> None:
 @click.option("--out", type=FOLDER, required=True, help="Folder to write; it must not exist.")
 @click.option("--fold", help="Which training, where the run has several.")
 @click.option("--seed", type=int, help="Which training, where the run has several.")
-@click.option("--encoder", help="Where the checkpoint lies, for one that is a local folder.")
+@click.option("--encoder", help="Folder of the checkpoint, where it is a local one.")
 @click.option(
     "--input",
     "number",
@@ -119,7 +117,7 @@ def export(run: Path, out: Path, **options: Any) -> None:
     "roots",
     multiple=True,
     metavar="[DATASET=]FOLDER",
-    help="Where a corpus of the table lies; with its name where the table reads several.",
+    help="Folder of a corpus of the table; with its name where the table reads several.",
 )
 @where_options
 @runs_option
@@ -132,7 +130,7 @@ def export(run: Path, out: Path, **options: Any) -> None:
     "settings",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Change a recipe field of every trial: max-epochs=1. Kept apart, and said in the table.",
+    help="Change a recipe field of every trial: max-epochs=1. Kept apart, and stated in the table.",
 )
 @click.option(
     "--encoder",

@@ -42,7 +42,7 @@ from sercache.commands.options._shared import FOLDER, root_option, runs_option, 
     metavar="ENCODER[:STATES[:KIND]]",
     help="A further input of a head that reads several; KIND is pooled or frames.",
 )
-@click.option("--target", help="Of a task that gives numbers (avd, shares), the one to train.")
+@click.option("--target", help="Which number to train, for tasks that give several (avd, shares).")
 @click.option(
     "--test-on",
     multiple=True,
@@ -146,9 +146,7 @@ def sweep(**options: Any) -> None:
 @click.argument("run", type=FOLDER)
 @click.option("--dataset", required=True, help="The corpus to test on (sercache datasets).")
 @click.option("--task", help="Its task.  [default: the one that is called as the run's]")
-@click.option(
-    "--encoder", help="Where the checkpoint lies, for a run with --finetune-from of a local folder."
-)
+@click.option("--encoder", help="Folder of the checkpoint, for a run with --finetune-from on a local one.")
 @click.option(
     "--duplicates",
     type=click.Choice(["keep", "apart"]),
@@ -186,10 +184,10 @@ def evaluate(**options: Any) -> None:
 )
 @click.option(
     "--c", type=click.FloatRange(0, min_open=True), default=0.01, show_default=True,
-    help="One over the strength of the penalty (scikit-learn's C).",
+    help="Inverse strength of the regularisation (scikit-learn's C).",
 )  # fmt: skip
 def probe(**options: Any) -> None:
-    """Show what each state of an encoder tells: UA of logistic regression on its means, with a plot.
+    """Probe each state of an encoder: UA of logistic regression on its means over time, with a plot.
 
     \b
     Example:
