@@ -235,7 +235,8 @@ def test_shared_speakers_are_said() -> None:
     assert "test speakers also occur in training or dev parts" in tables.table([leaky])
     [table] = runs_tables([report, leaky])
     assert any(
-        note.startswith("linear on wavlm-large") and "test speakers also occur" in note for note in table.notes
+        note.startswith("linear on wavlm-large") and "test speakers also occur" in note
+        for note in table.notes
     )
 
 
