@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sercache.experiment.ready import AtHand
     from sercache.experiment.result import Result
     from sercache.experiment.sweep import Swept
-    from sercache.report.record import Report
+    from sercache.record import Report
     from sercache.report.render import ReportTable
     from sercache.stores import FeatureStore
 
@@ -303,8 +303,8 @@ def reproduce(
 def table(*found: Report | Result) -> str:
     """Results as a table for people: the metrics of one, or several side by side."""
     from sercache.experiment.result import Result
+    from sercache.record import Report
     from sercache.report import tables
-    from sercache.report.record import Report
 
     for each in found:
         if not isinstance(each, Report | Result):

@@ -214,7 +214,7 @@ def write() -> int:
 
 
 REMEDY = (
-    "these numbers changed: if that is meant, raise TRAINING in sercache/record.py (or VERSION in the file of the "
+    "these numbers changed: if that is meant, raise TRAINING in sercache/record/ (or VERSION in the file of the "
     "head, where one head alone changed) and run `make golden` to write the new golden numbers"
 )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sercache.evaluation.published import Difference
-from sercache.report.record import FoldRecord, Interval, Prediction, Report, Run, Score, Summary
+from sercache.record import FoldRecord, Interval, Prediction, Report, Run, Score, Summary
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ import sercache as library
 from sercache import catalog, datasets, encoders
 from sercache.errors import ContractError, SercacheError, UnknownNameError
 from sercache.head import version_of
+from sercache.record import Report
 from sercache.report import runs
-from sercache.report.record import Report
 
 Sercache = Callable[..., Outcome]
 QUICK = ["--set", "max-epochs=2", "--seeds", "1"]

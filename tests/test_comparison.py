@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from make_report import make_report
 
+from sercache import record
 from sercache.errors import SettingsError
 from sercache.papers import Trial, TrialScore
-from sercache.report import comparison_plots, plots, record
+from sercache.record import Elsewhere, Report
+from sercache.report import comparison_plots, plots
 from sercache.report.comparison import Compared, ComparedRow, comparison, run_notes
-from sercache.report.record import Elsewhere, Report
 from sercache.report.render import Reference, show
 from sercache.reproduction import cells
 

@@ -16,10 +16,10 @@ from make_report import make_report
 from sercache.errors import ProtocolError
 from sercache.evaluation.sound import equal_within, kept_apart, shared_audio
 from sercache.protocols import Fold
+from sercache.record import Report, SharedAudio
 from sercache.report import runs as run_folders
 from sercache.report.audio_notes import audio_notes
 from sercache.report.comparison import run_notes
-from sercache.report.record import Report, SharedAudio
 
 Sercache = Callable[..., Outcome]
 WRITTEN = Path(__file__).parent / "fixtures" / "a1b0434"

@@ -28,8 +28,8 @@ from sercache.evaluation.material import fold_views
 from sercache.evaluation.scores import merge_clips, run_record, summarise
 from sercache.heads import layer_attention, linear
 from sercache.recipe import Published, Recipe, Setup
+from sercache.record import Interval, Prediction, Report, Run
 from sercache.report import runs
-from sercache.report.record import Interval, Prediction, Report, Run
 
 pytestmark = pytest.mark.usefixtures("few_draws")
 

@@ -23,8 +23,8 @@ from sercache.evaluation.material import fold_views
 from sercache.heads import linear
 from sercache.nn import masked_mean
 from sercache.recipe import Recipe, Setup
+from sercache.record import Report, StartRecord
 from sercache.report import runs as run_folders
-from sercache.report.record import Report, StartRecord
 from sercache.training import build
 
 pytestmark = pytest.mark.usefixtures("few_draws")

@@ -17,7 +17,7 @@ from sercache.evaluation import kept as module
 from sercache.evaluation.kept import UNRECORDED, differs, differs_in_code
 from sercache.heads import mlp
 from sercache.recipe import Recipe, Setup
-from sercache.report.record import Report, StartRecord
+from sercache.record import Report, StartRecord
 from sercache.report.runs import load, save
 
 pytestmark = pytest.mark.usefixtures("few_draws")

@@ -17,8 +17,8 @@ from sercache.evaluation import Data, Extra, gather
 from sercache.evaluation.scores import scores, summarise, undefined
 from sercache.heads import linear
 from sercache.recipe import Recipe, Setup
+from sercache.record import Interval, Prediction, Report, Run
 from sercache.report import plots, tables
-from sercache.report.record import Interval, Prediction, Report, Run
 
 pytestmark = pytest.mark.usefixtures("few_draws")
 

@@ -16,8 +16,8 @@ from make_report import make_report
 
 from sercache import metrics
 from sercache.evaluation.scores import scores, summarise
+from sercache.record import Interval, Prediction, Report, Run, Summary
 from sercache.report import runs
-from sercache.report.record import Interval, Prediction, Report, Run, Summary
 
 WRITTEN = Path(__file__).parent / "fixtures" / "a1b0434"
 N_DRAWS = 60

@@ -10,7 +10,7 @@ from fake_store import make_corpus
 
 from sercache.errors import SettingsError
 from sercache.evaluation.lexical import lexical, normalised, transcripts
-from sercache.report.record import Prediction
+from sercache.record import Prediction
 
 
 def said(id: str, predicted: int, fold: str = "a", seed: int = 0) -> Prediction:

@@ -15,8 +15,8 @@ from sercache import settings
 from sercache.heads import linear
 from sercache.papers import Trial
 from sercache.published.trial import TrialPlan, plan
+from sercache.record import Report
 from sercache.report import runs
-from sercache.report.record import Report
 from sercache.reproduction.kept import find, is_done
 from sercache.reproduction.material import Place
 from sercache.reproduction.trials import obtain

@@ -12,8 +12,8 @@ from corpus_trees import TREES
 from paper_world import give_voices, make_short
 from safetensors.torch import load_file
 
+from sercache.record import Report
 from sercache.report import runs as run_folders
-from sercache.report.record import Report
 
 Sercache = Callable[..., Outcome]
 STILL = ("--set", "max-epochs=1", "--set", "lr=1e-30")

@@ -10,11 +10,12 @@ from make_report import make_report
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from sercache.report import comparison_plots, plots, record
+from sercache import record
+from sercache.record import Interval, Report, Score, Summary
+from sercache.report import comparison_plots, plots
 from sercache.report.canvas import canvas
 from sercache.report.comparison import Compared, ComparedRow
 from sercache.report.layer_plots import probe_curve
-from sercache.report.record import Interval, Report, Score, Summary
 from sercache.report.render import Reference
 
 LONG = (

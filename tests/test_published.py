@@ -19,8 +19,8 @@ from sercache.published.compare import other_corpus, other_system, printed_besid
 from sercache.published.head import published_of
 from sercache.published.trial import TrialPlan, plan
 from sercache.recipe import Setup, inputs
+from sercache.record import Elsewhere, Report, Run, Score, StartRecord
 from sercache.report.comparison import Compared, ComparedRow, comparison
-from sercache.report.record import Elsewhere, Report, Run, Score, StartRecord
 from sercache.report.render import Reference
 from sercache.reproduction import reproduce
 from sercache.reproduction.kept import Kept

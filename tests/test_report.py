@@ -15,8 +15,8 @@ import torch
 from make_report import Printed, make_report
 
 from sercache.errors import DiskSpaceError, MissingExtraError, SettingsError
+from sercache.record import Interval, Report, Score, Summary, score
 from sercache.report import page, plots, runs, tables
-from sercache.report.record import Interval, Report, Score, Summary, score
 from sercache.report.render import Reference, ReportTable, SignedDifference, show
 from sercache.report.side_by_side import runs_tables
 

@@ -14,10 +14,10 @@ from test_evaluation_elsewhere import run as run_elsewhere
 from test_evaluation_numbers import run as run_numbers
 
 from sercache.errors import SettingsError
+from sercache.record import Elsewhere, Report, Score
 from sercache.report import page, plots, runs, tables
 from sercache.report.layer_plots import layer_weights_on
 from sercache.report.maps import vector_map
-from sercache.report.record import Elsewhere, Report, Score
 from sercache.report.side_by_side import runs_tables
 
 pytestmark = pytest.mark.usefixtures("few_draws")

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from make_report import Printed, make_report
 
+from sercache.record import Elsewhere, Interval, Report, Score, Summary, score
 from sercache.report import runs, tables
-from sercache.report.record import Elsewhere, Interval, Report, Score, Summary, score
 from sercache.report.side_by_side import dev_score, runs_tables
 
 WRITTEN = Path(__file__).parent / "fixtures" / "a1b0434" / "runs"

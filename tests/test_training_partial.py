@@ -21,8 +21,8 @@ from sercache.evaluation import How, Progress
 from sercache.evaluation.partial import keep_trainings, settle
 from sercache.heads import linear, mlp
 from sercache.recipe import Recipe, Setup
+from sercache.record import Report
 from sercache.report.epochs import LiveEpochs, remove_live, write_epochs, write_tensorboard
-from sercache.report.record import Report
 from sercache.report.runs import save
 
 pytestmark = pytest.mark.usefixtures("few_draws")

@@ -17,8 +17,8 @@ from sercache.errors import ProtocolError, SettingsError
 from sercache.experiment import sweep
 from sercache.experiment.starting import InitialWeights
 from sercache.protocols import Fold
+from sercache.record import StartRecord
 from sercache.report import runs as run_folders
-from sercache.report.record import StartRecord
 
 Sercache = Callable[..., Outcome]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sercache import catalog, contracts
 from sercache.errors import ContractError
 from sercache.progress import say, used
-from sercache.report.record import counted
+from sercache.record import counted
 
 
 def run(name: str) -> None:

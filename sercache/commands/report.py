@@ -10,8 +10,8 @@ from sercache.errors import SettingsError, UnknownNameError
 from sercache.evaluation.describe import with_scope
 from sercache.experiment.outcome import shown
 from sercache.progress import say, used, warn
+from sercache.record import Report
 from sercache.report import runs
-from sercache.report.record import Report
 from sercache.report.render import Format
 
 

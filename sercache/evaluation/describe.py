@@ -26,7 +26,7 @@ from sercache.evaluation.sound import equal_within, shared_audio
 from sercache.head import Standardises, is_solved
 from sercache.protocols import Fold
 from sercache.recipe import Recipe, Setup
-from sercache.report.record import FoldRecord, Report
+from sercache.record import FoldRecord, Report
 from sercache.stores import FeatureStore
 from sercache.training.finetune import FineTuned
 from sercache.views import FeatureView

@@ -32,7 +32,7 @@ from sercache.evaluation.scores import (
 from sercache.evaluation.trained_encoders import encoder_records
 from sercache.evaluation.unheard import unheard_part
 from sercache.recipe import Setup
-from sercache.report.record import Elsewhere, Prediction, Report, Run, StartRecord, TrainedEncoder
+from sercache.record import Elsewhere, Prediction, Report, Run, StartRecord, TrainedEncoder
 from sercache.training import predict
 from sercache.views import MEMORY_SHARE, AnyView, FeatureView, Scaling, beside, free_memory
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 import numpy as np
 
 from sercache import metrics
-from sercache.report.record import Interval, Prediction
+from sercache.record import Interval, Prediction
 
 OF_NUMBERS: dict[str, metrics.Metric] = {"rho": metrics.spearman, "ccc": metrics.ccc, "mse": metrics.mse}
 

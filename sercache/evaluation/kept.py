@@ -21,8 +21,7 @@ from sercache.evaluation.material import Material, gather
 from sercache.evaluation.method import Data, Extra, How, Method
 from sercache.head import options_of
 from sercache.recipe import Recipe, Setup, inputs
-from sercache.record import TRAINING, Experiment, Job
-from sercache.report.record import Elsewhere, Report
+from sercache.record import TRAINING, Elsewhere, Experiment, Job, Report
 from sercache.stores.spec import FeatureSpec
 
 UNRECORDED = "it was made before runs recorded all that decides their numbers"

@@ -13,7 +13,7 @@ import numpy as np
 from sercache.datasets import Corpus
 from sercache.errors import SettingsError
 from sercache.metrics import ppmi
-from sercache.report.record import Prediction, Score, score
+from sercache.record import Prediction, Score, score
 
 Unit = Literal["utterance", "word"]
 

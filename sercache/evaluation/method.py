@@ -12,7 +12,7 @@ from torch import nn
 from sercache.datasets import Corpus
 from sercache.protocols import Fold
 from sercache.recipe import Recipe, Setup
-from sercache.report.record import Recording, StartRecord
+from sercache.record import Recording, StartRecord
 from sercache.stores import FeatureStore
 from sercache.training.many import Way
 

@@ -23,9 +23,8 @@ from torch.nn import Module
 
 from sercache import files
 from sercache.errors import SettingsError
-from sercache.record import Job
+from sercache.record import Job, Report
 from sercache.report import runs
-from sercache.report.record import Report
 from sercache.training import Epoch, Fit
 
 _FIELD = "fit"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from sercache.recipe import Published, Recipe, Setup, inputs
-from sercache.report.record import Run
+from sercache.record import Run
 
 _NEAR = (0.8, 1.25)
 """Updates, as a share of the published ones, that are still about as many."""

@@ -40,8 +40,7 @@ from sercache.evaluation.unheard import check_initial, recordings, unheard
 from sercache.head import is_solved, notes_of
 from sercache.progress import used
 from sercache.recipe import Published, Setup
-from sercache.record import Experiment, Job
-from sercache.report.record import Elsewhere, Prediction, Recording, Report, Run, TrainedEncoder
+from sercache.record import Elsewhere, Experiment, Job, Prediction, Recording, Report, Run, TrainedEncoder
 from sercache.training import build
 
 Weights = dict[tuple[str, int | None], Mapping[str, Tensor]]

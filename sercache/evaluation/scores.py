@@ -12,7 +12,7 @@ from torch import nn
 from sercache import metrics
 from sercache.errors import TrainingError
 from sercache.evaluation.intervals import OF_NUMBERS, arrays, by_target, grouped, keys, over_folds, over_units
-from sercache.report.record import Prediction, Run, Summary, score
+from sercache.record import Prediction, Run, Summary, score
 from sercache.training import Fit
 from sercache.views import AnyView
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from sercache.errors import ProtocolError
 from sercache.protocols import Fold
-from sercache.report.record import SharedAudio
+from sercache.record import SharedAudio
 from sercache.stores import FeatureStore
 from sercache.views import stored_entries
 

@@ -15,7 +15,7 @@ from sercache.errors import SettingsError
 from sercache.evaluation.material import Material
 from sercache.evaluation.unheard import keys_of
 from sercache.protocols import Fold
-from sercache.report.record import Recording, Report, Run, TrainedEncoder
+from sercache.record import Recording, Report, Run, TrainedEncoder
 from sercache.stores import FeatureStore
 from sercache.trained_on import TrainedOn, Tuning
 

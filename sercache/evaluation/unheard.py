@@ -9,7 +9,7 @@ from sercache.datasets import Corpus
 from sercache.errors import SettingsError
 from sercache.evaluation.material import Material
 from sercache.evaluation.parts import Part
-from sercache.report.record import Recording
+from sercache.record import Recording
 
 _DIGITS = 16
 """Of a digest that are kept: two of a million recordings agree by chance once in 10^7 times."""

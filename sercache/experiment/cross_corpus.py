@@ -18,8 +18,8 @@ from sercache.experiment.corpora import read_corpus
 from sercache.experiment.finding import find_store
 from sercache.progress import used, warn
 from sercache.recipe import Setup, inputs
+from sercache.record import Elsewhere, Report
 from sercache.report import runs
-from sercache.report.record import Elsewhere, Report
 from sercache.settings import Settings
 
 _FOLDER = "on-"

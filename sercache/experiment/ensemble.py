@@ -20,8 +20,8 @@ from sercache.experiment.result import Result
 from sercache.experiment.tails import load_tail
 from sercache.progress import used
 from sercache.recipe import Setup, inputs
+from sercache.record import Run
 from sercache.report import runs
-from sercache.report.record import Run
 from sercache.stores import FeatureSpec
 from sercache.training.finetune import finetuned
 

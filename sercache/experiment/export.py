@@ -14,8 +14,8 @@ from sercache.experiment.finding import is_same
 from sercache.experiment.options import Count
 from sercache.progress import used
 from sercache.recipe import Setup, inputs
+from sercache.record import Report, Run
 from sercache.report import runs
-from sercache.report.record import Report, Run
 from sercache.states import select
 from sercache.training.finetune import tail_name
 

@@ -16,7 +16,7 @@ from sercache.experiment.corpora import cache_if_any, read_corpus
 from sercache.experiment.cross_corpus import answers, name_with_task, tested_since
 from sercache.experiment.result import Result
 from sercache.progress import warn
-from sercache.report.record import Elsewhere, Report
+from sercache.record import Elsewhere, Report
 from sercache.report.render import ReportTable
 
 

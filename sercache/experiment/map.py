@@ -23,8 +23,8 @@ from sercache.experiment.test_on import identities, scalings_of, trained_head
 from sercache.experiment.vectors import LabelledVectors, check_embeds, embedded, separation
 from sercache.progress import used
 from sercache.recipe import Setup
+from sercache.record import Report, Run
 from sercache.report import maps, plots
-from sercache.report.record import Report, Run
 
 By = Literal["speaker", "label", "predicted"]
 """What colours the dots."""

@@ -10,8 +10,8 @@ from typing import Any
 from sercache.errors import MissingExtraError
 from sercache.progress import used, warn
 from sercache.published.compare import Beside, printed_beside, record_of
+from sercache.record import HEADLINE, Aggregate, Report
 from sercache.report import page, plots, runs, tables
-from sercache.report.record import HEADLINE, Aggregate, Report
 from sercache.report.render import Format
 
 

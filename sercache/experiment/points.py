@@ -19,8 +19,8 @@ from sercache.experiment.setup import TrainOptions
 from sercache.progress import warn
 from sercache.published.head import head_options
 from sercache.recipe import override
+from sercache.record import Report
 from sercache.report import runs
-from sercache.report.record import Report
 
 
 @dataclass(eq=False)

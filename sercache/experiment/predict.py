@@ -29,7 +29,7 @@ from sercache.experiment.result import Result
 from sercache.experiment.test_on import scalings_of, trained_head
 from sercache.progress import bar
 from sercache.recipe import Setup, inputs
-from sercache.report.record import Report, Run
+from sercache.record import Report, Run
 from sercache.stores import FeatureSpec, FeatureStore
 from sercache.training import predict as outputs_of
 from sercache.views import FeatureView, open_view, speaker_scaling, stored_entries

@@ -15,9 +15,9 @@ from sercache.errors import ContractError, MissingExtraError, SettingsError, Unk
 from sercache.evaluation.describe import setup_of
 from sercache.experiment.cross_corpus import answers, tested_since
 from sercache.head import of_class
+from sercache.record import HEADLINE, NAMES, Elsewhere, Prediction, Report, Summary, score
 from sercache.report import runs
 from sercache.report.epochs import write_epochs
-from sercache.report.record import HEADLINE, NAMES, Elsewhere, Prediction, Report, Summary, score
 from sercache.report.render import Cell, ReportTable, html
 from sercache.settings import expanded
 

@@ -11,9 +11,8 @@ from typing import Any
 from sercache.datasets import Corpus
 from sercache.errors import ProtocolError, SettingsError
 from sercache.protocols import Fold
-from sercache.record import digest_of
+from sercache.record import Recording, Report, Run, StartRecord, digest_of
 from sercache.report import runs
-from sercache.report.record import Recording, Report, Run, StartRecord
 from sercache.settings import expanded
 from sercache.training.starting import start
 

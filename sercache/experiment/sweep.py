@@ -32,9 +32,9 @@ from sercache.head import is_solved
 from sercache.progress import used
 from sercache.published.head import head_options, seeds_asked
 from sercache.recipe import Recipe, override
+from sercache.record import Report
 from sercache.report import runs as run_folders
 from sercache.report.epochs import write_epochs
-from sercache.report.record import Report
 
 Point = dict[str, str]
 """A value for each name of the grid, as written."""

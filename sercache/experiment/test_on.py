@@ -27,9 +27,8 @@ from sercache.experiment.places import free_name
 from sercache.experiment.result import Result
 from sercache.experiment.tails import head_class
 from sercache.progress import bar, used
-from sercache.record import digest_of
+from sercache.record import Elsewhere, Report, digest_of
 from sercache.report import runs
-from sercache.report.record import Elsewhere, Report
 from sercache.settings import Settings
 from sercache.stores import FeatureStore
 from sercache.training import build

@@ -21,13 +21,13 @@ from sercache.experiment.setup import TrainOptions
 from sercache.experiment.tails import head_class
 from sercache.progress import used
 from sercache.recipe import Published
+from sercache.record import Report
 from sercache.report.epochs import (
     check_tensorboard,
     remove_live,
     write_epochs,
     write_tensorboard,
 )
-from sercache.report.record import Report
 from sercache.training.determinism import be_deterministic
 from sercache.training.memory import keep_freed_memory
 

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from sercache import catalog
+from sercache import catalog, record
 from sercache.errors import SettingsError
 from sercache.head import Embeds
-from sercache.report import record
 from sercache.training.contract import moved
 from sercache.views import AnyView
 

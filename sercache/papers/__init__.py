@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sercache.report.record import Aggregate
+from sercache.record import Aggregate
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from sercache.papers import Printed, TrialScore
 from sercache.published.head import published_of
 from sercache.published.trial import TrialPlan, plan
 from sercache.recipe import Setup, inputs
-from sercache.report.record import Report
+from sercache.record import Report
 
 _ROW = ("states", "frames", "normalise", "protocol", "target", "beside", "finetune_from", "loss", "task")
 """Fields in which the rows of one head, encoder and corpus differ: by them a run is told to be one of them."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sercache.record import HEADLINE, Prediction, Report
 from sercache.report.canvas import BLUE, about, canvas, short, wrapped
 from sercache.report.notes import made_of
-from sercache.report.record import HEADLINE, Prediction, Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from sercache.report.record import Report, SharedAudio
+from sercache.record import Report, SharedAudio
 
 
 def audio_notes(reports: Sequence[Report]) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sercache.errors import MissingExtraError
-from sercache.report.record import Report
+from sercache.record import Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

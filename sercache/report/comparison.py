@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sercache.record import Report, Score, counted
 from sercache.report.audio_notes import audio_notes
 from sercache.report.notes import class_notes, of_rows, scope_notes
 from sercache.report.printed import Differs, no_verdict
-from sercache.report.record import Report, Score, counted
 from sercache.report.render import Cell, Reference, ReportTable, SignedDifference
 
 WIDE = 2

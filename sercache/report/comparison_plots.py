@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sercache.record import Report
 from sercache.report.canvas import BLUE, COLOURS, GREY, canvas, legend
 from sercache.report.comparison import ComparedRow
-from sercache.report.record import Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sercache.record import HEADLINE, NAMES, Aggregate, Report
 from sercache.report.canvas import BLUE, FEW, GREEN, GREY, ORANGE, about, canvas, legend, short
 from sercache.report.notes import lacking
-from sercache.report.record import HEADLINE, NAMES, Aggregate, Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from sercache import files
 from sercache.errors import MissingExtraError
-from sercache.report.record import Report
+from sercache.record import Report
 
 EPOCHS = "epochs.csv"
 _EVENTS = "tensorboard"

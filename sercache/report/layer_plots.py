@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sercache.record import HEADLINE, Elsewhere, Report
 from sercache.report.canvas import BLUE, FEW, GREY, ORANGE, about, canvas, label_states, legend
-from sercache.report.record import HEADLINE, Elsewhere, Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

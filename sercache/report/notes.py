@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from sercache.metrics import FEWEST_UNITS
+from sercache.record import Aggregate, Elsewhere, Interval, Prediction, Report, counted
 from sercache.report.audio_notes import audio_notes, is_shared
-from sercache.report.record import Aggregate, Elsewhere, Interval, Prediction, Report, counted
 
 _NAMED = 3
 """So many rows are named in a note; of more the first."""

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from sercache import files
+from sercache.record import HEADLINE, Aggregate, Elsewhere, Report
 from sercache.report.plots import figures, svg
 from sercache.report.printed import PrintedNumber
-from sercache.report.record import HEADLINE, Aggregate, Elsewhere, Report
 from sercache.report.render import html
 from sercache.report.tables import (
     classes_table,

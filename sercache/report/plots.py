@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from sercache.catalog import file_name
+from sercache.record import Elsewhere, Report
 from sercache.report.agreement import confusion, confusion_of, scatter, scatter_of
 from sercache.report.canvas import BLUE, GREEN, GREY, ORANGE, about
 from sercache.report.curves import folds, learning_curves
 from sercache.report.layer_plots import layer_weights, layer_weights_on
 from sercache.report.maps import vector_map
 from sercache.report.notes import made_of, way_there
-from sercache.report.record import Elsewhere, Report
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from sercache.report.record import Score
+from sercache.record import Score
 from sercache.report.render import Cell, Reference, SignedDifference
 
 _NAMED = 2

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from sercache import files
-from sercache.report.record import Interval, Score
+from sercache.record import Interval, Score
 
 Format = Literal["text", "markdown", "csv", "latex"]
 

@@ -17,8 +17,7 @@ from urllib.parse import quote
 
 from sercache import files
 from sercache.errors import SettingsError
-from sercache.record import Experiment
-from sercache.report.record import READABLE, Recording, Report
+from sercache.record import READABLE, Experiment, Recording, Report
 
 if TYPE_CHECKING:
     from torch import Tensor

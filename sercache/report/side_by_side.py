@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sercache import advice
 from sercache.errors import SettingsError
+from sercache.record import HEADLINE, NAMES, Aggregate, Elsewhere, Report, Score, Summary, score
 from sercache.report.notes import (
     about_models,
     about_score,
@@ -17,7 +18,6 @@ from sercache.report.notes import (
     there_notes,
 )
 from sercache.report.printed import PrintedNumber, compared, printed_notes
-from sercache.report.record import HEADLINE, NAMES, Aggregate, Elsewhere, Report, Score, Summary, score
 from sercache.report.render import Cell, ReportTable
 
 ABROAD = "cross-corpus"

@@ -9,6 +9,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from sercache.record import (
+    HEADLINE,
+    NAMES,
+    Aggregate,
+    Elsewhere,
+    FoldRecord,
+    Report,
+    Score,
+    counted,
+    score,
+)
 from sercache.report.notes import (
     about_models,
     about_score,
@@ -23,17 +34,6 @@ from sercache.report.notes import (
     way_there,
 )
 from sercache.report.printed import PrintedNumber, compared, printed_notes
-from sercache.report.record import (
-    HEADLINE,
-    NAMES,
-    Aggregate,
-    Elsewhere,
-    FoldRecord,
-    Report,
-    Score,
-    counted,
-    score,
-)
 from sercache.report.render import Cell, Format, ReportTable
 from sercache.report.side_by_side import listing, runs_tables
 

@@ -7,12 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-from sercache import states
+from sercache import record, states
 from sercache.errors import SettingsError
 from sercache.evaluation.lexical import lexical
 from sercache.papers import TrialScore
-from sercache.report import record
-from sercache.report.record import Aggregate, Elsewhere, Prediction, Report
+from sercache.record import Aggregate, Elsewhere, Prediction, Report
 
 Words = Callable[[str], Mapping[str, str]]
 """Gives the words that the utterances of a corpus say, by id."""

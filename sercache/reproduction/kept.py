@@ -22,8 +22,8 @@ from sercache.experiment.starting import InitialWeights
 from sercache.experiment.starting import read as read_start
 from sercache.published.trial import TrialPlan
 from sercache.recipe import Setup
+from sercache.record import Elsewhere, Report
 from sercache.report import runs
-from sercache.report.record import Elsewhere, Report
 from sercache.reproduction.material import NotAtHandError, Place, added_corpus, inputs_of, tested_corpus
 
 _SHOWN = 3

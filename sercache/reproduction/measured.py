@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from sercache import catalog, files, settings, transcription, transcripts
+from sercache import catalog, files, record, settings, transcription, transcripts
 from sercache.experiment.extract import chosen_utterances
 from sercache.papers import ErrorRate, Latency
 from sercache.progress import bar, used, warn
-from sercache.report import record
 from sercache.reproduction.material import NotAtHandError, Place, corpus_of
 
 _RATE = 16_000

@@ -14,7 +14,7 @@ from sercache.experiment.options import Count
 from sercache.experiment.vectors import LabelledVectors
 from sercache.papers import ErrorRate, PaperRow, PaperTable, Trial, Vectors, trials_of
 from sercache.published.trial import TrialPlan, plan
-from sercache.report.record import Report
+from sercache.record import Report
 from sercache.reproduction.kept import is_done
 from sercache.reproduction.material import Place
 from sercache.reproduction.trials import missing_corpora

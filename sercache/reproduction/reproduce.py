@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sercache import catalog, settings
+from sercache import catalog, record, settings
 from sercache.errors import (
     EncoderError,
     MissingExtraError,
@@ -32,9 +32,8 @@ from sercache.papers import (
 from sercache.progress import used
 from sercache.published.compare import counts_of, fixed, other_corpus, other_system
 from sercache.published.trial import TrialPlan, plan
-from sercache.report import record
+from sercache.record import Report
 from sercache.report.comparison import Compared, ComparedRow
-from sercache.report.record import Report
 from sercache.report.render import Reference
 from sercache.report.render import ReportTable as Rendered
 from sercache.reproduction import cells as cell_values

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from sercache.errors import MissingExtraError
 from sercache.papers import PaperTable, scores
 from sercache.progress import say, used, warn
+from sercache.record import Report
 from sercache.report import comparison_plots, maps, plots
 from sercache.report.comparison import ComparedRow, comparison, run_notes
-from sercache.report.record import Report
 from sercache.report.render import ReportTable as Rendered
 from sercache.reproduction.paper import ReproduceOptions, TableProgress
 

@@ -18,9 +18,9 @@ from sercache.published.head import published_of
 from sercache.published.trial import TrialPlan
 from sercache.published.trial import plan as as_printed
 from sercache.recipe import Setup
+from sercache.record import Report
 from sercache.report import runs as run_folders
 from sercache.report.epochs import write_epochs
-from sercache.report.record import Report
 from sercache.reproduction.kept import Kept, encoder_of, find, folder_of, setup_beside, start_of, untested
 from sercache.reproduction.material import (
     Place,

@@ -1,0 +1,59 @@
+"""Records of what was asked and what came out: an Experiment names trainings, a Report holds a result."""
+
+from sercache.record._experiment import TRAINING, Experiment, Features, Initial, Job, Labelled, digest_of
+from sercache.record._parts import (
+    Elsewhere,
+    FoldRecord,
+    Prediction,
+    Recording,
+    Run,
+    SharedAudio,
+    StartRecord,
+    TrainedEncoder,
+)
+from sercache.record._report import READABLE, SCHEMA, Report
+from sercache.record._scores import (
+    AGGREGATES,
+    HEADLINE,
+    METRICS,
+    NAMES,
+    NUMBER_METRICS,
+    Aggregate,
+    Interval,
+    Score,
+    Summary,
+    counted,
+    score,
+)
+
+__all__ = [
+    "AGGREGATES",
+    "HEADLINE",
+    "METRICS",
+    "NAMES",
+    "NUMBER_METRICS",
+    "READABLE",
+    "SCHEMA",
+    "TRAINING",
+    "Aggregate",
+    "Elsewhere",
+    "Experiment",
+    "Features",
+    "FoldRecord",
+    "Initial",
+    "Interval",
+    "Job",
+    "Labelled",
+    "Prediction",
+    "Recording",
+    "Report",
+    "Run",
+    "Score",
+    "SharedAudio",
+    "StartRecord",
+    "Summary",
+    "TrainedEncoder",
+    "counted",
+    "digest_of",
+    "score",
+]
