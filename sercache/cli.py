@@ -13,6 +13,7 @@ from sercache.catalog import unknown
 from sercache.commands.console import Terminal
 from sercache.commands.options import catalogue, features, predicting, results, training
 from sercache.errors import SercacheError, UnknownNameError
+from sercache.text import one_line
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _COMMANDS = [
@@ -76,7 +77,7 @@ def main() -> None:
         fault.show()
         sys.exit(fault.exit_code)
     except SercacheError as fault:
-        click.echo(f"error: {fault}", err=True)
+        click.echo(f"error: {one_line(fault)}", err=True)
         sys.exit(fault.exit_code)
     except KeyboardInterrupt as fault:
         words, code = signals.how(fault)
@@ -87,7 +88,8 @@ def main() -> None:
             raise
         where = "" if fault.filename is None else f"{fault.filename}: "
         click.echo(
-            f"error: {where}{fault.strerror}; what was done is kept: mend that, run the same again", err=True
+            f"error: {one_line(where)}{fault.strerror}; what was done is kept: mend that, run the same again",
+            err=True,
         )
         sys.exit(2)
 

@@ -25,6 +25,12 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _LFS = b"version https://git-lfs"
+_NO_TEXT = (
+    (b"PK\x03\x04", "is a workbook or a zip archive, not text; save the sheet as CSV UTF-8"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is a workbook, not text; save the sheet as CSV UTF-8"),
+    (b"\x1f\x8b", "is compressed by gzip, not text; give the file that `gunzip` makes of it"),
+)
+"""First bytes of what is often called .csv and is none, and what to say of it."""
 _EAST_ASIAN = ("gb18030", "big5hkscs", "cp932", "euc_jp", "cp949")
 _SINGLE = (
     "cp1252", "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874",
@@ -92,6 +98,9 @@ def decode(data: bytes, where: object, published: Sequence[str] = ()) -> str:
     """
     if data.startswith(_LFS):
         raise TextError(f"{where} is a git-LFS pointer, not the file; run `git lfs pull` in its folder")
+    for start, words in _NO_TEXT:
+        if data.startswith(start):
+            raise TextError(f"{where} {words}")
     encoding = _by_itself(data)
     if encoding is not None:
         return _strictly(data, encoding, where)
@@ -119,6 +128,11 @@ def read(path: Path, published: Sequence[str] = ()) -> str:
     except OSError as fault:
         raise TextError(f"cannot read {path}: {fault.strerror or fault}") from None
     return decode(data, path, published)
+
+
+def one_line(words: object) -> str:
+    """``words`` as one line for any terminal: names on disk may hold line breaks, escapes, bytes that are no text."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(words))
 
 
 def split(content: str) -> list[str]:

@@ -129,6 +129,12 @@ def faulty(tmp_path: Path, kind: str) -> Path:
         path.write_bytes(whole[: len(whole) // 2])
     elif kind == "folder":
         path.mkdir()
+    elif kind == "page":
+        path = path.with_suffix(".mp3")
+        path.write_bytes(b"<!DOCTYPE html><html>404 Not Found</html>")
+    elif kind == "named-mp3":
+        path = path.with_suffix(".mp3")
+        path.write_bytes(b"no sound at all" * 10)
     return path
 
 
@@ -138,7 +144,12 @@ def faulty(tmp_path: Path, kind: str) -> Path:
         ("missing", "no such file"),
         ("folder", "is not a file"),
         ("lfs", "git lfs pull"),
-        ("garbage", "cannot be read as audio"),
+        ("garbage", "cannot be read as audio .*get a whole copy, or write it as WAV or FLAC"),
+        (
+            "named-mp3",
+            "cannot be read as audio .*not recognised.*get a whole copy, or write it as WAV or FLAC",
+        ),
+        ("page", "is a web page or XML, not audio.*get the file again"),
         ("no-bytes", "is an empty file"),
         ("no-samples", "holds no samples"),
         ("silent", "is silent"),

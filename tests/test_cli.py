@@ -108,6 +108,25 @@ def test_mistakes_are_one_line_and_exit_2(arguments: list[str], message: str, se
     assert "Traceback" not in err
 
 
+def test_a_name_with_line_breaks_stays_one_line(tmp_path: Path, sercache: Sercache) -> None:
+    folder = tmp_path / "two\nlines\x1b[31m"
+    folder.mkdir()
+    (folder / "table.csv").write_text("path,label\n")
+    request = (
+        "extract",
+        "--encoder",
+        "logmel",
+        "--dataset",
+        "manifest:x",
+        "--root",
+        str(folder / "table.csv"),
+    )
+    code, _, err = sercache(*request)
+    assert code == 2
+    assert err.strip().count("\n") == 0, err
+    assert "two\\nlines\\x1b[31m" in err
+
+
 def test_config_is_written_and_told(tmp_path: Path, sercache: Sercache) -> None:
     code, out, _ = sercache("config", "device=cpu", f"roots.iemocap={tmp_path}")
     assert code == 0

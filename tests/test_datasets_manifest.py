@@ -419,3 +419,42 @@ def test_exports_of_spreadsheets(folder):
     (folder / "book.xlsx").write_bytes(b"PK")
     with pytest.raises(CorpusError, match="save the sheet as CSV UTF-8"):
         manifest.read(folder / "book.xlsx")
+
+
+def test_what_is_no_table_of_utterances_says_what_it_is(folder):
+    """A workbook or an archive called .csv, a table without rows: one line that names the file and what to do."""
+    with pytest.raises(CorpusError, match=r"holds no utterance; write a header"):
+        manifest.read(table(folder, ""))
+    with pytest.raises(CorpusError, match=r"holds no utterance; write a header"):
+        manifest.read(table(folder, "path,label,speaker\n"))
+    with pytest.raises(CorpusError, match=r"holds no utterance; write a header"):
+        manifest.read(table(folder, "\n", "manifest.jsonl").rename(folder / "rows.jsonl"))
+    for start, words in (
+        (b"PK\x03\x04\x14\x00", "save the sheet as CSV"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "save the sheet as CSV"),
+        (b"\x1f\x8b\x08\x00", "gunzip"),
+    ):
+        (folder / "manifest.csv").write_bytes(start + b"path,label\n")
+        with pytest.raises(CorpusError, match=rf"manifest\.csv is .*{words}"):
+            manifest.read(folder / "manifest.csv")
+
+
+def test_a_path_to_no_recording_says_what_is_there(folder):
+    """A link to nothing, a folder, a pipe, an address: each is left out in its own words."""
+    (folder / "wav" / "gone.wav").symlink_to("nowhere.wav")
+    (folder / "wav" / "box.wav").mkdir()
+    os.mkfifo(folder / "wav" / "pipe.wav")
+    rows = "path\nwav/a.wav\nwav/gone.wav\nwav/box.wav\nwav/pipe.wav\nhttps://example.org/a.wav\n"
+    corpus = manifest.read(table(folder, rows))
+    assert [u.id for u in corpus.utterances] == ["wav/a"]
+    said = " | ".join(each.reason for each in corpus.skipped)
+    assert "a link to nowhere.wav, which is not there" in said
+    assert "a folder, expected a recording" in said
+    assert "a pipe or a device, expected a file" in said
+    assert "expected a path, got an address: https://example.org/a.wav" in said
+    assert "no such file" not in said
+
+
+def test_utterances_without_a_label_are_counted(folder):
+    corpus = manifest.read(table(folder, "path,label\nwav/a.wav,x\nwav/b.wav,\nwav/c.wav,  \n"))
+    assert "2 of 3 utterances have no label, first: wav/b" in corpus.warnings

@@ -53,6 +53,9 @@ LONGEST = 6 * 3600.0
 
 _QUALITY = RESAMPLER.rpartition(" ")[2]
 _LFS = b"version https://git-lfs"
+_PAGES = (b"<!doctype", b"<html", b"<?xml")
+_SNIFFED = 64
+"""Bytes of a file that is no audio which tell what it is."""
 _SLACK = 0.01
 """Seconds of overshoot that go without saying: segment lists are rounded to hundredths."""
 _DAMAGE = re.compile(r"\] error: (.*)|^Error [A1] : (.*)")
@@ -276,15 +279,21 @@ def _why_unreadable(path: Path, fault: Exception) -> tuple[str, str]:
     """What is wrong with a file that libsndfile refuses, in words and as a kind of AudioError."""
     try:
         with path.open("rb") as file:
-            head = file.read(len(_LFS))
+            head = file.read(_SNIFFED)
     except OSError as denied:
         return f"cannot be read ({denied.strerror})", "unreadable"
-    if head == _LFS:
+    if head.startswith(_LFS):
         return "is a git-LFS pointer, not audio; run `git lfs pull` in its repository", "lfs-pointer"
     if not head:
         return "is an empty file", "unreadable"
+    if head.lstrip().lower().startswith(_PAGES):
+        return (
+            "is a web page or XML, not audio; get the file again",
+            "unreadable",
+        )
     reason = str(fault).rpartition(": ")[2].rstrip(".") or type(fault).__name__
     if _MID_STREAM.search(reason):
         return f"is cut short or damaged ({reason}); get a whole copy", "damaged"
-    remedy = "; write it as WAV or FLAC" if "not recognised" in reason else ""
-    return f"cannot be read as audio ({reason}){remedy}", "unreadable"
+    if "does not exist" in reason:  # what libsndfile says of an mp3 that it cannot open; the file is there
+        reason = "Format not recognised"
+    return f"cannot be read as audio ({reason}); get a whole copy, or write it as WAV or FLAC", "unreadable"

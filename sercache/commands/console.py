@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from sercache.text import one_line
+
 
 class Terminal:
     """Shows what is told of the work: results on standard output, notes and bars on standard error."""
@@ -23,11 +25,11 @@ class Terminal:
 
     def used(self, label: str, value: object) -> None:
         """A label and what it stands for."""
-        click.echo(f"{label:<10}{value}")
+        click.echo(f"{label:<10}{one_line(value)}")
 
     def note(self, text: str) -> None:
         """One line on standard error."""
-        click.echo(f"note: {text}", err=True)
+        click.echo(f"note: {one_line(text)}", err=True)
 
     def bar(self, iterable: Iterable | None, options: dict[str, Any]) -> Any:
         """A tqdm bar that redraws on a terminal; into a log it writes a line now and then, and no bar."""

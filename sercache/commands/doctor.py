@@ -11,6 +11,7 @@ from sercache.checkup import KINDS, CheckUp, Count, Finding
 from sercache.commands.console import columns
 from sercache.experiment.doctor import DoctorOptions, check
 from sercache.progress import say
+from sercache.text import one_line
 
 _WIDTH = 100
 _ROWS = 20
@@ -41,7 +42,7 @@ def run(request: DoctorOptions, *, as_json: bool = False) -> int:
 def render(found: CheckUp) -> Iterator[str]:
     """The check-up as lines of at most 100 columns; long lists are cut, with counts."""
     for line in _sections(found):
-        yield _plain(line)
+        yield one_line(line)
 
 
 def _sections(found: CheckUp) -> Iterator[str]:
@@ -121,7 +122,7 @@ def _table(name: str, counts: Sequence[Count]) -> Iterator[str]:
     rows: list[tuple[object, ...]] = [(name, "class" * (name == "label"), "here", "published", "")]
     for each in chosen:
         published = "-" if each.published is None else each.published
-        label, class_name = (_cut(_plain(text)) for text in (each.value or "(none)", each.name))
+        label, class_name = (_cut(one_line(text)) for text in (each.value or "(none)", each.name))
         rows.append((label, class_name, each.here, published, _difference(each)))
     yield from columns(rows, right=(2, 3))
     if len(counts) > len(chosen):
@@ -207,10 +208,5 @@ def _wrapped(label: str, text: str) -> list[str]:
 def _lines(text: str, first: str, rest: str) -> list[str]:
     """``text`` in lines that fit the page, the first and the other ones indented."""
     return textwrap.wrap(
-        _plain(text), _WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+        one_line(text), _WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
     )
-
-
-def _plain(line: str) -> str:
-    """A line that any terminal can show: names on disk may hold escapes and bytes that are no text."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

@@ -33,10 +33,12 @@ class Names:
         exact = self.root / name
         if _is_file(exact):
             return exact
+        if "://" in name:
+            return f"expected a path, got an address: {name}; get the recording and write where it lies"
         found = self._near(name if "\\" not in name else name.replace("\\", "/"))
         if isinstance(found, Path):
             if not _is_file(found):
-                return f"no such file: {exact}"
+                return _no_file(found)
             self.respelt.append(name)
         return found
 
@@ -78,7 +80,7 @@ class Names:
             if len(found) > 1:  # the same letters in the same case go before others
                 found = [each for each in found if _form(each) == _form(part)] or found
             if not found:
-                return f"no such file: {self.root / name}"
+                return _no_file(self.root / name)
             if len(found) > 1:
                 shown = ", ".join(found[:_SHOWN])
                 return f"{part} could be any of {shown} in {here}; write the name as it is on the disk"
@@ -110,6 +112,20 @@ def _key(name: str) -> str:
 
 def _form(name: str) -> str:
     return unicodedata.normalize("NFC", name)
+
+
+def _no_file(path: Path) -> str:
+    """Why there is no recording at ``path``: nothing is there, a link to nothing, or another thing than a file."""
+    try:
+        if path.is_symlink() and not path.exists():
+            return f"a link to {path.readlink()}, which is not there: {path}"
+        if path.is_dir():
+            return f"a folder, expected a recording: {path}"
+        if path.exists():
+            return f"a pipe or a device, expected a file: {path}"
+    except (OSError, ValueError):
+        pass
+    return f"no such file: {path}"
 
 
 def _is_file(path: Path) -> bool:

@@ -81,6 +81,10 @@ def read(root: Path, name: str = "") -> Corpus:
     except TextError as error:
         raise CorpusError(str(error)) from None
     rows = _rows.parse(content, table)
+    if not rows.rows:
+        raise CorpusError(
+            f"{table} holds no utterance; write a header with the column path, and one line for each"
+        )
     names = Names(table.parent)
     found, skipped = _utterances(rows.rows, names)
     spelt, alike = _alike.of_one_spelling([each.utterance for each in found])
@@ -295,13 +299,18 @@ def _several_ids(found: Sequence[_Found]) -> list[str]:
 
 
 def _missing_labels(utterances: Sequence[Utterance]) -> list[str]:
-    """A line for labels that look as if a program had written them for none."""
+    """Lines for labels that some rows lack, and for those that look as if a program had written them for none."""
+    found = []
+    empty = [u for u in utterances if not u.raw_label.strip()]
+    if empty and len(empty) < len(utterances):
+        found.append(f"{len(empty)} of {len(utterances)} utterances have no label, first: {empty[0].id}")
     strange = [u for u in utterances if u.raw_label.lower() in _MISSING]
     if not strange:
-        return []
+        return found
     return [
+        *found,
         f"{len(strange)} utterances have the label {strange[0].raw_label!r}, which is taken as a class; leave the cell "
-        "empty where there is no label"
+        "empty where there is no label",
     ]
 
 
