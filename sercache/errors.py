@@ -57,6 +57,10 @@ class StoreError(SercacheError):
     """A feature store that cannot be opened, written or continued."""
 
 
+class AlreadyStoredError(StoreError):
+    """An utterance is appended that the store holds already: committed before, or by another process meanwhile."""
+
+
 class DamagedStoreError(StoreError):
     """Bytes in a store differ from the checksum that was recorded with them."""
 

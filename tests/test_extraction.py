@@ -83,6 +83,28 @@ def run(
 
 
 @pytest.mark.parametrize("format", ["zarr", "hdf5"])
+def test_what_another_process_stored_meanwhile_is_left_as_it_is(
+    corpus: Corpus, tmp_path: Path, format: str
+) -> None:
+    """Two extracts that were planned before either had written: both end, and the store holds everything once."""
+    soundfile.write(tmp_path / "12.wav", soundfile.read(tmp_path / "1.wav")[0], RATE, subtype="PCM_16")
+    with (tmp_path / "list.csv").open("a") as table:
+        table.write("u12,12.wav,a,s0\n")
+    corpus, folder, encoder = manifest.read(tmp_path / "list.csv"), tmp_path / "store", Squares()
+    spec = extraction.feature_spec(encoder, corpus)
+    plans = [extraction.make_plan(encoder, corpus.utterances, spec, folder) for _ in range(2)]
+    writers = [stores.create(folder, spec, format) for _ in range(2)]
+    first, second = (
+        extraction.extract(plan, encoder, writer, stores.open(folder))
+        for plan, writer in zip(plans, writers, strict=True)
+    )
+    assert (first.n_encoded, first.n_copied, first.n_overtaken) == (12, 1, 0)
+    assert (second.n_encoded, second.n_overtaken) == (12, 12)
+    assert sorted(stores.open(folder).ids()) == sorted(u.id for u in corpus.utterances)
+    assert extraction.is_finished(folder)
+
+
+@pytest.mark.parametrize("format", ["zarr", "hdf5"])
 def test_features_are_those_of_running_alone(corpus: Corpus, tmp_path: Path, format: str) -> None:
     from sercache import audio
 

@@ -79,6 +79,8 @@ def summary(result: Extraction, spec: FeatureSpec, folder: Path) -> str:
     speed = result.audio_seconds / result.seconds if result.seconds else 0.0
     kind = "text" if spec.is_text else "audio"
     copied = f", {result.n_copied} copied from equal {kind}" if result.n_copied else ""
+    if result.n_overtaken:
+        copied += f", {result.n_overtaken} of them stored by another process meanwhile"
     return (
         f"done: {result.n_encoded} entries encoded{copied}, {amount(spec, result.audio_seconds)} in "
         f"{duration(result.seconds)} ({pace(spec, speed)}), in {folder}"

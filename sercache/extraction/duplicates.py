@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from sercache import clips
 from sercache.audio import Remark
 from sercache.datasets import Skipped
+from sercache.errors import AlreadyStoredError
 from sercache.extraction.decode import Decoded
 from sercache.extraction.plan import Piece, Plan
 from sercache.stores import FeatureStore, FeatureWriter
@@ -76,13 +78,14 @@ class Duplicates:
             if first not in entries:
                 self.skipped.append(Skipped(duplicate.piece.entry_id, reasons[first]))
                 continue
-            writer.append(
-                duplicate.piece.entry_id,
-                store.pooled([first])[0],
-                store.pooled([first], what="std")[0],
-                store.read(first) if writer.spec.frames else None,
-                n_frames=entries[first].n_frames,
-                n_samples=duplicate.n_samples,
-                audio_digest=duplicate.digest,
-            )
+            with suppress(AlreadyStoredError):  # another process was faster
+                writer.append(
+                    duplicate.piece.entry_id,
+                    store.pooled([first])[0],
+                    store.pooled([first], what="std")[0],
+                    store.read(first) if writer.spec.frames else None,
+                    n_frames=entries[first].n_frames,
+                    n_samples=duplicate.n_samples,
+                    audio_digest=duplicate.digest,
+                )
             yield duplicate.piece

@@ -38,6 +38,8 @@ class Extraction:
     """How busy each stage was."""
     remarked: tuple[tuple[str, Remark], ...] = ()
     """Ids of utterances that were encoded, and what is to be known of their recordings."""
+    n_overtaken: int = 0
+    """Of those encoded, entries that another process had stored by then: they were left as they are."""
 
 
 def extract(
@@ -99,6 +101,7 @@ def extract(
         seconds,
         stages.load([busy.seconds()], seconds, workers, len(writers)),
         tuple(duplicates.remarked),
+        line.n_overtaken,
     )
 
 

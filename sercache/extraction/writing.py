@@ -14,7 +14,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from sercache.errors import NumericRangeError
+from sercache.errors import AlreadyStoredError, NumericRangeError
 from sercache.extraction.compute import PieceFeatures
 from sercache.extraction.decode import Decoded
 from sercache.extraction.stages import Busy
@@ -73,6 +73,11 @@ class Writing:
         """Whether the threads have ended, so that others may use the writers."""
         return not any(thread.is_alive() for thread in self._threads)
 
+    @property
+    def n_overtaken(self) -> int:
+        """Pieces that another process had committed by the time that they were to be written."""
+        return sum(thread.n_overtaken for thread in self._threads)
+
     def _end(self) -> None:
         for thread in self._threads:
             if thread.is_alive():
@@ -95,6 +100,7 @@ class _Thread(threading.Thread):
         self._writer, self._waiting, self._seal_every, self._busy = writer, waiting, seal_every, busy
         self._sealed = time.monotonic()
         self.fault: BaseException | None = None
+        self.n_overtaken = 0
 
     def run(self) -> None:
         """Take batches to the end, after a fault too: whoever puts must not wait for ever."""
@@ -135,12 +141,15 @@ class _Thread(threading.Thread):
             self._seal()
 
     def _append(self, item: Decoded, found: PieceFeatures, n_frames: int) -> None:
-        self._writer.append(
-            item.piece.entry_id,
-            found.mean,
-            found.std,
-            found.frames,
-            n_frames=n_frames,
-            n_samples=item.n_samples,
-            audio_digest=item.digest,
-        )
+        try:
+            self._writer.append(
+                item.piece.entry_id,
+                found.mean,
+                found.std,
+                found.frames,
+                n_frames=n_frames,
+                n_samples=item.n_samples,
+                audio_digest=item.digest,
+            )
+        except AlreadyStoredError:  # the plan left out what was stored: another process was faster
+            self.n_overtaken += 1

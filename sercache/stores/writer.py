@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from sercache.errors import StoreError
+from sercache.errors import AlreadyStoredError, StoreError
 from sercache.stores import checkpoints, commits, formats, roster, stock
 from sercache.stores.batch import Item
 from sercache.stores.dtypes import STORED, check_statistics, encode_frames
@@ -56,15 +56,17 @@ class Writer:
     ) -> None:
         """Take one utterance: mean and std (L, D), frames (L, T, D) in float32 or as stored, or None.
 
-        Everything is copied. Seals when the shard is full. Raises StoreError for an id that is committed
-        or waiting already and for shapes that do not fit the spec, NumericRangeError for values that are
-        not finite or do not fit the dtype; the utterance is not taken then. Raises DiskSpaceError.
+        Everything is copied. Seals when the shard is full. Raises AlreadyStoredError for an id that is
+        committed, StoreError for one that waits already and for shapes that do not fit the spec,
+        NumericRangeError for values that are not finite or do not fit the dtype; the utterance is not taken
+        then. Raises DiskSpaceError.
         """
         self._check_open()
         self._ledger.refresh(quick=True)
         if not id or id in self._pending or self._ledger.find(id):
             reason = "is in the store already" if id else "is empty"
-            raise StoreError(f"utterance id {id!r} {reason}; give every utterance an id of its own, once")
+            kind = AlreadyStoredError if id and id not in self._pending else StoreError
+            raise kind(f"utterance id {id!r} {reason}; give every utterance an id of its own, once")
         item = self._checked(id, mean, std, frames, n_frames, n_samples, audio_digest)
         if self.spec.frames and self._n_waiting + item.n_frames > self._shards.room[0]:
             self.seal()
