@@ -94,7 +94,7 @@ def test_notes_say_what_was_checked() -> None:
     first, dev, out = audio_notes([with_shared(some, *[none] * (n - 1))])
     assert first.startswith("2 of ")
     assert f"in 1 of {n} folds (speakers 46 and 53: 2), first: a = c" in first
-    assert dev == "1 dev utterances have audio that is in the training part too"
+    assert dev == "1 dev utterance with audio that is in the training part too"
     assert "3 utterances left out of training and dev parts" in out
     mixed = [with_shared(some, *[none] * (n - 1)), with_shared(*[None] * n)]
     assert any("not checked, of superb on" in line for line in audio_notes(mixed))

@@ -20,7 +20,7 @@ from sercache.experiment.result import Result
 from sercache.experiment.tails import load_tail
 from sercache.progress import used
 from sercache.recipe import Setup, inputs
-from sercache.record import Run
+from sercache.record import Run, counted
 from sercache.report import runs
 from sercache.stores import FeatureSpec
 from sercache.training.finetune import finetuned
@@ -110,7 +110,8 @@ def ensemble(options: PredictOptions, result: Result | None = None) -> Ensemble:
         tails = [load_tail(each, spec) for each, spec in zip(placed, specs, strict=True)]
         head = finetuned(head, tails, [each.frames for each in own])
     n_folds, n_seeds = len({m.fold for m in members}), len({m.seed for m in members})
-    used("heads", f"{len(members)} ({n_folds} folds, {n_seeds} seeds), encoder {', '.join(names)}")
+    whose = f"{counted(n_folds, 'fold')}, {counted(n_seeds, 'seed')}"
+    used("heads", f"{len(members)} ({whose}), encoder {', '.join(names)}")
     return Ensemble(
         result, setup, tuple(specs), tuple(loaded), head, members, device, options.speaker_statistics
     )

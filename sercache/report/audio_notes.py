@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from sercache.record import Report, SharedAudio
+from sercache.record import Report, SharedAudio, counted
 
 
 def audio_notes(reports: Sequence[Report]) -> list[str]:
@@ -59,7 +59,7 @@ def _other_lines(report: Report, *, named: bool) -> list[str]:
     found, lead = _found(report), f"{report.title}: " if named else ""
     lines = []
     if n_dev := sum(each.n_dev for each in found):
-        lines.append(f"{lead}{n_dev} dev utterances have audio that is in the training part too")
+        lines.append(f"{lead}{counted(n_dev, 'dev utterance')} with audio that is in the training part too")
     if n_out := sum(each.n_left_out for each in found):
         lines.append(
             f"{lead}duplicates apart: {n_out} utterances left out of training and dev parts, as their audio is that of "
