@@ -25,6 +25,7 @@ from sercache.nn import masked_mean
 from sercache.recipe import Recipe, Setup
 from sercache.record import Report, StartRecord
 from sercache.report import runs as run_folders
+from sercache.text import reading_as
 from sercache.training import build
 
 pytestmark = pytest.mark.usefixtures("few_draws")
@@ -122,6 +123,21 @@ def test_what_cannot_be_tested_elsewhere_is_refused() -> None:
     foreign = dataclasses.replace(strange, store=FakeStore(strange.store.frames, identity={"source": "else"}))  # type: ignore[attr-defined]
     with pytest.raises(StoreError, match="other weights or settings"):
         run(foreign)
+
+
+def test_classes_spelt_otherwise_elsewhere_are_those_trained() -> None:
+    """Anger there is anger here, as within one table; kept apart they are no class that was trained."""
+    plain = other()
+    titled = {u.raw_label: f"{u.raw_label.title()} " for u in plain.corpus.utterances}
+    info = dataclasses.replace(plain.corpus.info, tasks={"4class": titled})
+    spelt = dataclasses.replace(plain, corpus=dataclasses.replace(plain.corpus, info=info))
+    [expected] = run(plain).elsewhere
+    with pytest.warns(UserWarning, match="'Anger ' as anger"):
+        [there] = run(spelt).elsewhere
+    assert there.predictions == expected.predictions
+    assert there.classes == CLASSES
+    with reading_as(labels_as_written=True), pytest.raises(SettingsError, match=r"not trained here: .*Anger"):
+        run(spelt)
 
 
 def test_what_gave_the_initial_weights_is_no_test(tmp_path: Path) -> None:

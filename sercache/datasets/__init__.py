@@ -22,6 +22,7 @@ from sercache.datasets._records import (
     Subset,
     Utterance,
 )
+from sercache.datasets._spelling import key as spelling_key
 
 __all__ = [
     "Corpus",
@@ -42,6 +43,7 @@ __all__ = [
     "read_named",
     "reader_at",
     "readers",
+    "spelling_key",
     "split_task",
     "unknown",
     "write_tone",

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 
 from sercache import advice, clips
 from sercache.catalog import unknown
-from sercache.datasets import Corpus
+from sercache.datasets import Corpus, spelling_key
 from sercache.errors import MissingFeaturesError, SettingsError, StoreError, UnknownNameError
 from sercache.evaluation.method import Extra
 from sercache.evaluation.sound import Audio, audio_of
 from sercache.extraction import is_finished, skips
+from sercache.progress import warn
 from sercache.recipe import Setup, inputs
 from sercache.stores import FeatureStore
+from sercache.text import reading
 from sercache.views import AnyView, FeatureView, beside, open_view, speaker_scaling, stored_entries
 
 
@@ -188,6 +190,8 @@ def open_added(
     own = (extra.store, *extra.beside)
     _same_encoders(extra, own, stores)
     truth = read_truth(extra.corpus, own, extra.task, setup.target, extra.language)
+    if not numeric:
+        truth = _as_trained(extra.corpus.name, truth, outputs)
     _same_outputs(extra.corpus.name, truth, outputs, numeric)
     if not truth.labels:
         language = f" in language {extra.language}" if extra.language else ""
@@ -202,6 +206,22 @@ def _same_encoders(extra: Extra, own: Sequence[FeatureStore], stores: Sequence[F
                 f"{extra.corpus.name} was encoded by {there.spec.encoder} with other weights or settings than "
                 f"{here.spec.corpus}; extract both with the same encoder and revision"
             )
+
+
+def _as_trained(name: str, truth: Truth, outputs: Sequence[str]) -> Truth:
+    """The truth with its classes spelt as those trained that differ by case, space or normal form alone; said once."""
+    trained = {spelling_key(each): each for each in outputs}
+    if reading().labels_as_written or len(trained) < len(outputs):
+        return truth
+    spelt = {label: trained.get(spelling_key(label), label) for label in truth.labels.values()}
+    changed = [f"{label!r} as {spelt[label]}" for label in sorted(spelt) if spelt[label] != label]
+    if not changed:
+        return truth
+    warn(
+        f"{name} spells classes otherwise than they were trained: {', '.join(changed)} (--labels-as-written keeps "
+        "them apart)"
+    )
+    return replace(truth, labels={id: spelt[label] for id, label in truth.labels.items()})
 
 
 def _same_outputs(name: str, truth: Truth, outputs: Sequence[str], numeric: bool) -> None:
