@@ -46,7 +46,7 @@ class AtHand:
 
 
 @dataclass(frozen=True, eq=False)
-class Ready:
+class AskedTraining:
     """A training that was checked as far as names go, and can be evaluated."""
 
     module: ModuleType
@@ -68,7 +68,7 @@ def asked(request: TrainOptions, corpus: Corpus) -> tuple[Method, Data, How]:
     return method, Data(corpus, tuple(stores.open(each.folder) for each in found)), how
 
 
-def ready(request: TrainOptions, at_hand: AtHand, test: bool) -> Ready:
+def ready(request: TrainOptions, at_hand: AtHand, test: bool) -> AskedTraining:
     """Head, set-up, recipe, corpora and stores, by what is at hand or by their names. Raises SercacheError."""
     known = settings.load()
     cache = known.value("cache", request.cache)
@@ -103,7 +103,7 @@ def ready(request: TrainOptions, at_hand: AtHand, test: bool) -> Ready:
     more = at_hand.beside or tuple(stores.open(each.folder) for each in found[1:])
     method = Method(request.head, module.Head, setup, recipe, options)
     data = Data(corpus, (*first, *more), test_on=extras if test else ())
-    return Ready(module, method, data, published, known)
+    return AskedTraining(module, method, data, published, known)
 
 
 def _corpus(

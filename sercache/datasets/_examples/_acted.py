@@ -36,6 +36,7 @@ def ravdess(root: Path, speech: bool = True, song: bool = True, actors: int = 24
 
 
 def cremad(root: Path) -> Path:
+    """Two actors, every emotion at several intensities."""
     emotions = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
     stems = [
         f"{actor}_{text}_{e}_XX" for actor in (1001, 1002, 1091) for text in ("TIE", "WSI") for e in emotions
@@ -51,6 +52,7 @@ def cremad(root: Path) -> Path:
 
 
 def savee(root: Path, flattened: bool = False) -> Path:
+    """Four speakers in folders of their own, or all in one folder."""
     codes = ("a", "d", "f", "h", "n", "sa", "su")
     pairs = [(s, f"{code}{n:02d}") for s in ("DC", "JE", "JK", "KL") for code in codes for n in (1, 15)]
     separator = "_" if flattened else "/"
@@ -70,6 +72,7 @@ def tess(root: Path) -> Path:
 
 
 def emovo(root: Path) -> Path:
+    """Six speakers, every emotion, in folders by speaker."""
     codes = ("dis", "gio", "neu", "pau", "rab", "sor", "tri")
     speakers = ("f1", "f2", "f3", "m1", "m2", "m3")
     return flat(root, [f"{s}/{code}-{s}-{text}" for s in speakers for code in codes for text in ("b1", "d2")])
@@ -106,6 +109,7 @@ def cafe(root: Path) -> Path:
 
 
 def aesdd(root: Path) -> Path:
+    """Folders by emotion; the speaker stands in parentheses."""
     for letter, folder in zip("adfhs", ("anger", "disgust", "fear", "happiness", "sadness"), strict=True):
         flat(root / folder, [f"{letter}{n:02d} ({s})" for n in (1, 5, 20) for s in range(1, 7)], rate=44_100)
     flat(root / "disgust", ["d03 (01)", "d04 (5)b"])
@@ -113,6 +117,7 @@ def aesdd(root: Path) -> Path:
 
 
 def mesd(root: Path) -> Path:
+    """Emotion, voice and word in each name, below the folder that is unpacked."""
     folder = root / "Mexican Emotional Speech Database (MESD)"
     emotions = ("Anger", "Disgust", "Fear", "Happiness", "Neutral", "Sadness")
     stems = [
@@ -154,6 +159,7 @@ def esd(root: Path, parts: bool = False) -> Path:
 
 
 def nemo(root: Path) -> Path:
+    """Two speakers; emotion and number in each name."""
     emotions = ("anger", "fear", "happiness", "neutral", "sadness", "surprised")
     stems = [f"{who}_{emotion}_{n}" for who in ("EB0", "WR0") for emotion in emotions for n in (1, 90)]
     flat(root / "samples", stems)
@@ -167,6 +173,7 @@ def nemo(root: Path) -> Path:
 
 
 def urdu(root: Path) -> Path:
+    """Folders by emotion; the speaker begins each name."""
     for folder in ("Angry", "Happy", "Neutral", "Sad"):
         flat(root / folder, [f"{who}_F1_{folder[0]}0{n}" for n, who in enumerate(("SM1", "SM5", "SF10"))])
     return root
@@ -182,6 +189,7 @@ def turev(root: Path) -> Path:
 
 
 def casia(root: Path) -> Path:
+    """Folders by speaker and emotion, one speaker in mixed case."""
     emotions = ("angry", "fear", "happy", "neutral", "sad", "surprise")
     speakers = ("liuchanhg", "wangzhe", "zhaoquanyin", "ZhaoZuoxiang")
     return flat(

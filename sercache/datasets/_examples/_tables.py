@@ -44,6 +44,7 @@ def msp_improv_block(clip: str, label: str) -> str:
 
 
 def msp_improv(root: Path, audio: str = "Audio") -> Path:
+    """Clips in folders by session and scenario, and the label file."""
     for clip in MSP_IMPROV_CLIPS:
         sentence, speaker, scenario, _ = clip.split("-")
         folder = root / audio / f"session{speaker[-1]}" / sentence / scenario
@@ -133,6 +134,7 @@ def voxceleb1(root: Path, merged: bool = False) -> Path:
 
 
 def hume_prosody(root: Path) -> Path:
+    """A table of means over raters beside its recordings."""
     emotions = ["Anger", "Boredom", "Calmness", "Concentration", "Determination"]
     emotions += ["Excitement", "Interest", "Sadness", "Tiredness"]
     number = 0
@@ -216,6 +218,7 @@ tables:
 
 
 def audformat(root: Path) -> Path:
+    """A database with a header, tables and recordings."""
     write_text(root / "db.yaml", AUDFORMAT_YAML)
     rows = {"wav/03a.wav": (3, "anger"), "wav/03b.wav": (3, "neutral"), "wav/08a.wav": (8, "happiness")}
     for file in rows:
