@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import shutil
@@ -20,7 +21,7 @@ from conftest import Outcome
 
 import sercache as face
 from sercache.errors import SettingsError, StoreError, UnknownNameError
-from sercache.experiment import incoming
+from sercache.experiment import incoming, predict
 from sercache.experiment.ensemble import PredictOptions
 from sercache.experiment.predict import Predicted, run
 from sercache.report import runs
@@ -251,3 +252,26 @@ def test_watching_ends_cleanly(
     assert code == 0, err
     assert json.loads(out)["recording"] == str(found.path)
     assert "is no longer watched; 1 predicted" in err
+
+
+def test_an_interrupted_prediction_leaves_no_half_file(
+    sercache: Sercache, linear: Path, world: golden.World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = predict.run
+
+    def interrupted(options: PredictOptions) -> predict.Answers:
+        answers = whole(options)
+
+        def records() -> Iterator[predict.Predicted]:
+            yield next(answers.records)
+            raise KeyboardInterrupt
+
+        return dataclasses.replace(answers, records=records())
+
+    monkeypatch.setattr(predict, "run", interrupted)
+    out = tmp_path / "answers.jsonl"
+    code, _, err = sercache("predict", linear, world.folder / "there" / "00.wav", "--out", out)
+    assert code == 130, err
+    assert "nothing is written" in err
+    assert "resume" not in err
+    assert not out.exists()

@@ -6,12 +6,13 @@ import contextlib
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
 
-from sercache import progress
+from sercache import files, progress, signals
 from sercache.commands.console import Terminal
 from sercache.errors import AudioError
 from sercache.experiment import predict
@@ -36,7 +37,7 @@ def run(options: predict.PredictOptions, *, table_format: str, out: Path | None)
     with contextlib.ExitStack() as stack:
         stack.enter_context(progress.heard_by(_Aside()))
         answers = predict.run(options)
-        write = stack.enter_context(_written(out))
+        write = stack.enter_context(_written(out, at_once=options.watch is not None))
         if table_format == "csv":
             write(
                 _row([*_FIRST, *(f"{what}:{n}" for what in ("p", "spread") for n in answers.outputs), *_LAST])
@@ -48,9 +49,13 @@ def run(options: predict.PredictOptions, *, table_format: str, out: Path | None)
                 n_failed += each.error is not None
                 if each.error is not None:
                     warn(f"skipped {each.id}: {each.error}")
-        except KeyboardInterrupt:
-            if options.watch is None:
-                raise
+        except KeyboardInterrupt as fault:
+            if options.watch is None:  # nothing is kept to resume from
+                words, code = signals.how(fault)
+                click.echo(
+                    f"{words}; {'nothing is written' if out else 'the rest is not predicted'}", err=True
+                )
+                sys.exit(code)
             used("stopped", f"{options.watch} is no longer watched; {n_done} predicted")
     if n_failed:
         raise AudioError(
@@ -59,10 +64,16 @@ def run(options: predict.PredictOptions, *, table_format: str, out: Path | None)
 
 
 @contextlib.contextmanager
-def _written(out: Path | None) -> Iterator[Callable[[str], None]]:
-    """Writes to a file or to standard output, each record at once."""
+def _written(out: Path | None, *, at_once: bool) -> Iterator[Callable[[str], None]]:
+    """Writes to standard output, or to a file: whole at the end, or each record ``at_once``."""
     if out is None:
         yield lambda text: click.echo(text, nl=False)
+        return
+    if not at_once:
+        lines: list[str] = []
+        yield lines.append
+        files.write_text(out, "".join(lines))
+        used("written", out)
         return
     with out.open("w", encoding="utf-8", newline="") as file:
 

@@ -77,7 +77,9 @@ def load(folder: Path) -> Report:
             run["history"] = histories.get((run["fold"], run["seed"]), [])
         return Report.from_json(record)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as fault:
-        raise SettingsError(f"{folder} is damaged: {type(fault).__name__}: {fault}; run it again") from fault
+        raise SettingsError(
+            f"the run in {folder} is damaged ({type(fault).__name__}: {fault}); remove that folder and train it again"
+        ) from fault
 
 
 def experiment_digest(path: Path) -> str:
