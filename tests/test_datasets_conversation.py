@@ -7,7 +7,7 @@ import unicodedata
 import corpus_trees
 import pytest
 from corpus_trees import MELD_FOLDERS
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sercache.datasets import (
@@ -113,11 +113,13 @@ def test_msp_podcast_rows_that_cannot_be_used(tmp_path):
 @given(st.binary(max_size=200), st.sampled_from(["labels_consensus.csv", "labels.txt"]))
 @settings(max_examples=80, deadline=None)
 def test_msp_podcast_any_bytes(tmp_path_factory, content, name):
-    assume(not content.startswith(b"version https://git-lfs"))  # which is refused as what it is
     path = tmp_path_factory.getbasetemp() / name
     path.write_bytes(b"FileName,EmoClass,EmoAct,EmoVal,EmoDom\n" * name.endswith("csv") + content)
-    for row in _msp_podcast_text.read_rows(path, [path], []):
-        assert row.label in "ASHUFDCNOX"
+    try:
+        rows = list(_msp_podcast_text.read_rows(path, [path], []))
+    except CorpusError:  # of what is no text: a workbook, a pointer of git LFS
+        return
+    assert all(row.label in "ASHUFDCNOX" for row in rows)
 
 
 def test_meld(tmp_path):
