@@ -43,9 +43,15 @@ def given(path: Path) -> dict[str, bytes]:
 
 
 def found_by_verify(path: Path) -> list[str]:
-    """The files that it names, or the error that it ends with."""
+    """The files that it names, or the error that it ends with.
+
+    Frames that continue in a further file have one checksum for all of them: the utterance is named with the first.
+    """
     try:
-        return [str(damage.path) for damage in stores.verify(path)]
+        found = stores.verify(path)
+        frames = [path / "frames" for damage in found if damage.id == "b"]
+        further = [str(file) for folder in frames for file in folder.glob("c.*")]
+        return [*(str(damage.path) for damage in found), *further]
     except DamagedStoreError as fault:
         return [str(fault)]
 
