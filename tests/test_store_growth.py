@@ -109,6 +109,30 @@ def test_a_store_is_a_dict(steps: list[tuple[str, int, int]], format: str, frame
             assert_stock_shows(path, held)
 
 
+def test_a_record_without_utterances_is_no_damage_in_a_checkpoint(tmp_path: Path) -> None:
+    """A checkpoint of a commit that only drops and of one with utterances says the same as the records."""
+    path = tmp_path / "store"
+    with small_checkpoints(2):
+        with stores.create(path, make_spec(frames=False), **SIZES) as writer:
+            stores.drop(path, [stores.Damage("u0", path, "a test")])
+            for id, n_frames in names(3).items():
+                append(writer, id, features(id, n_frames, writer.spec))
+        assert checkpoints.paths(path / "ledger")
+        assert stores.verify(path) == []
+
+
+def test_a_commit_that_only_drops_asks_for_no_table(tmp_path: Path) -> None:
+    """Whether tables are brought up to date or compared with the records, the same ones are there."""
+    path = tmp_path / "store"
+    with small_checkpoints():
+        with stores.create(path, SPEC, "hdf5", **SIZES) as writer:
+            for k in range(4):
+                append(writer, f"u{k}", features(f"u{k}", 1, SPEC))
+                writer.seal()
+            stores.drop(path, [stores.Damage("u0", path, "a test")])
+        assert stores.verify(path) == []
+
+
 def assert_stock_shows(path: Path, content: dict[str, np.ndarray]) -> None:
     """What zarr-python reads is exactly this, and no more."""
     group = zarr.open_group(path, mode="r")

@@ -180,7 +180,10 @@ def refresh(layout: Layout, ledger: Ledger, view: StockView) -> None:
     Each is the table of so many commits, so that only those are written anew which have new ones.
     """
     put, places = view.put, view.begin(ledger)
-    numbers = ledger.records if places is None else {record.number for record, _ in places}
+    if places is None:
+        numbers = {number for number, record in ledger.records.items() if len(record.ids)}
+    else:
+        numbers = {record.number for record, _ in places}
     for k in sorted({number // _TABLE_COMMITS for number in numbers} or {0}):
         put(f"utterances/{k:08d}.csv", _table(ledger, k))
     # The one table that earlier versions wrote would be out of date.
