@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := demo-output
 SERCACHE := SERCACHE_CACHE=$(DEMO)/cache SERCACHE_RUNS=$(DEMO)/runs $(BIN)/sercache
 
-.PHONY: all demo test test-processors test-slow golden lint types format bench bench-gpu reproduce clean
+.PHONY: all demo test test-processors test-slow explore golden lint types format bench bench-gpu reproduce clean
 all: lint types test
 
 $(BIN)/python:
@@ -41,6 +41,13 @@ test: $(VENV)/.installed-dev
 # As `make test`, as other processors compute: older instructions, other kernels, two threads.
 test-processors: $(VENV)/.installed-dev
 	$(BIN)/python tests/processors.py
+
+# Property tests on examples that no run has seen, ROUNDS times; a failing one becomes a test of its own.
+ROUNDS ?= 20
+explore: $(VENV)/.installed-dev
+	for round in $$(seq $(ROUNDS)); do \
+	    OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto -m "hypothesis and not slow" --hypothesis-profile=explore || exit 1; \
+	done
 
 test-slow: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m slow

@@ -121,7 +121,7 @@ def test_cutting_the_work_into_pieces_changes_nothing(name: str, monkeypatch: py
     assert max(worst.values()) <= BOUND, worst
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None)
 @given(
     kernel=st.sampled_from([3, 5, 7]),
     stride=st.integers(2, 3),
@@ -157,7 +157,7 @@ def test_subsampling_in_chunks_is_subsampling(
 
 
 @given(n_samples=st.integers(560, 40_000))
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None)
 def test_mel_spectra_are_those_of_the_stock_extractor(n_samples: int) -> None:
     wave = tiny.noise(n_samples, n_samples)
     wave[: n_samples // 3] = 0
