@@ -18,17 +18,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sercache.heads import _chen2022
+from sercache.heads import cta_rnn
 from sercache.nn import BlockTimeAttention
 
 SOURCE = "Chen and Zhang 2022, CTA-RNN (CTA without RNN)"
 
-RECIPE = _chen2022.RECIPE
-SETUP = _chen2022.SETUP
-SETUPS = _chen2022.other_corpora(SETUP)
+RECIPE = cta_rnn.RECIPE
+SETUP = cta_rnn.SETUP
+SETUPS = cta_rnn.other_corpora(SETUP)
 SMALL = {"heads": 2, "head_dim": 6}
-OPEN = _chen2022.OPEN
-UPDATES = _chen2022.UPDATES
+OPEN = cta_rnn.OPEN
+UPDATES = cta_rnn.UPDATES
 
 
 class Head(nn.Module):

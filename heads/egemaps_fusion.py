@@ -20,17 +20,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sercache.heads import _pepino2021
+from sercache.heads import weighted_dense
 from sercache.nn import dropout, masked_mean, side_by_side, weighted_sum
 
 SOURCE = "Pepino, Riera, Ferrer 2021, Emotion Recognition from Speech Using wav2vec 2.0 Embeddings (Fusion)"
 
 INPUTS = 2
 
-RECIPE = _pepino2021.RECIPE
-SETUP = replace(_pepino2021.SETUP, normalise="global", beside=("egemaps-20ms",))
-SETUPS = _pepino2021.other_corpora(SETUP)
-UPDATES = _pepino2021.UPDATES
+RECIPE = weighted_dense.RECIPE
+SETUP = replace(weighted_dense.SETUP, normalise="global", beside=("egemaps-20ms",))
+SETUPS = weighted_dense.other_corpora(SETUP)
+UPDATES = weighted_dense.UPDATES
 
 
 class Head(nn.Module):

@@ -15,19 +15,19 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from sercache.heads import _chen2022
+from sercache.heads import cta_rnn
 from sercache.nn import RecurrentAttention, only_state
 
 SOURCE = "Chen and Zhang 2022, CTA-RNN (RNN)"
 
 ONE_STATE = True
 
-RECIPE = _chen2022.RECIPE
-SETUP = replace(_chen2022.SETUP, states="6")
-SETUPS = _chen2022.other_corpora(SETUP)
-SMALL = _chen2022.SMALL
-OPEN = _chen2022.OPEN
-UPDATES = _chen2022.UPDATES
+RECIPE = cta_rnn.RECIPE
+SETUP = replace(cta_rnn.SETUP, states="6")
+SETUPS = cta_rnn.other_corpora(SETUP)
+SMALL = cta_rnn.SMALL
+OPEN = cta_rnn.OPEN
+UPDATES = cta_rnn.UPDATES
 
 
 class Head(nn.Module):

@@ -23,14 +23,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sercache.heads import _pepino2021
+from sercache.heads import weighted_dense
 from sercache.nn import dropout, masked_mean, over_frames, weighted_sum
 
 SOURCE = "Pepino, Riera, Ferrer 2021, Emotion Recognition from Speech Using wav2vec 2.0 Embeddings (LSTM)"
 
-RECIPE = replace(_pepino2021.RECIPE, batch_size=16)
-SETUP = replace(_pepino2021.SETUP, normalise="global")
-SETUPS = _pepino2021.other_corpora(SETUP)
+RECIPE = replace(weighted_dense.RECIPE, batch_size=16)
+SETUP = replace(weighted_dense.SETUP, normalise="global")
+SETUPS = weighted_dense.other_corpora(SETUP)
 SMALL = {"hidden": 24}
 UPDATES = 20_500  # at most: three sessions of five of 5,473 turns, 100 epochs
 

@@ -103,6 +103,18 @@ def test_imports_only_go_down(module: str, path: Path) -> None:
             assert there in ("sercache.nn", "sercache.recipe"), f"{module} imports {name}"
 
 
+@pytest.mark.parametrize(
+    ("module", "path"), sources(), ids=lambda value: str(value) if isinstance(value, str) else ""
+)
+def test_what_is_private_is_used_in_its_room_alone(module: str, path: Path) -> None:
+    for name in imports(path, module):
+        there = room(name)
+        if there is None or there == room(module):
+            continue
+        private = [part for part in name.removeprefix(there).split(".") if part.startswith("_")]
+        assert not private, f"{module} imports {name}: give it a name in {there}, or move it here"
+
+
 def test_every_room_is_on_the_plan() -> None:
     packages = {room(module) for module, _ in sources()} - {None}
     assert packages <= set(FLOORS)

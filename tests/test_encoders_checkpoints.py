@@ -16,7 +16,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from sercache import encoders, settings
-from sercache.encoders import _weight_files
+from sercache.encoders import _names, _weight_files
 from sercache.errors import SercacheError, UnknownNameError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -62,13 +62,13 @@ def test_short_names_are_one_list_over_all_families() -> None:
     assert names["wavlm-large"] == ("hf-speech", "microsoft/wavlm-large")
     assert names["whisper-tiny.en"] == ("whisper", "openai/whisper-tiny.en")
     assert names["logmel"][0] == "logmel"
-    owners = encoders._families().values()
+    owners = _names.families().values()
     assert len(names) == sum(len(family.SHORT_NAMES) for family in owners), "a name has two owners"
     assert not any("/" in name for name in names)
 
 
 def test_every_hub_id_has_an_owner_and_a_name() -> None:
-    for family in encoders._families().values():
+    for family in _names.families().values():
         for source in family.SHORT_NAMES.values():
             assert (source.count("/") == 1) is bool(family.MODEL_TYPES)
 

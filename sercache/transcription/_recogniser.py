@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from sercache.encoders import _checkpoint, _modules, wenet
+from sercache import encoders
+from sercache.encoders import Checkpoint, wenet
 from sercache.errors import EncoderError, MissingExtraError
 from sercache.settings import expanded
 
@@ -53,13 +54,11 @@ def load(source: str, *, revision: str | None = None, device: str = "cpu") -> Re
 
     Raises EncoderError where it cannot be had, is corrupt, or recognises no speech.
     """
-    from sercache.encoders._arguments import placement
-
-    place, _ = placement(device, "float32")
+    place, _ = encoders.placement(device, "float32")
     folder = expanded(source)
     if folder.is_dir() and wenet.owns(folder):
         return _WenetCtc(folder, revision, device)
-    checkpoint = _checkpoint.locate(source, revision, also=_FILES)
+    checkpoint = encoders.locate_checkpoint(source, revision, also=_FILES)
     kinds = [str(each) for each in checkpoint.config.get("architectures") or ()]
     if any(kind.endswith("ForCTC") for kind in kinds):
         return _Ctc(checkpoint, place)
@@ -71,20 +70,20 @@ def load(source: str, *, revision: str | None = None, device: str = "cpu") -> Re
     )
 
 
-def _made(checkpoint: _checkpoint.Checkpoint, kind: str) -> Any:
+def _made(checkpoint: Checkpoint, kind: str) -> Any:
     """An object of transformers' ``kind`` (AutoTokenizer, …) of the checkpoint. Raises EncoderError."""
     import transformers
 
     try:
         return getattr(transformers, kind).from_pretrained(checkpoint.folder, local_files_only=True)
     except Exception as fault:  # transformers raises whatever it likes
-        if line := _modules.missing(fault):
+        if line := encoders.missing(fault):
             raise MissingExtraError(f"{kind} of {checkpoint.folder} needs {line}") from fault
         reason = " ".join(str(fault).split())[:200] or type(fault).__name__
         raise EncoderError(f"{kind} of {checkpoint.folder} cannot be made ({reason})") from fault
 
 
-def _model(checkpoint: _checkpoint.Checkpoint, kind: str, device: torch.device) -> Any:
+def _model(checkpoint: Checkpoint, kind: str, device: torch.device) -> Any:
     import torch
     import transformers
 
@@ -94,7 +93,7 @@ def _model(checkpoint: _checkpoint.Checkpoint, kind: str, device: torch.device) 
         )
         return model, sorted(report["missing_keys"])
 
-    return _checkpoint.load_whole(checkpoint, build, r"masked_spec_embed$").to(device)
+    return encoders.load_checkpoint(checkpoint, build, r"masked_spec_embed$").to(device)
 
 
 class _Ctc:
@@ -102,9 +101,11 @@ class _Ctc:
 
     max_seconds: float | None = None
 
-    def __init__(self, checkpoint: _checkpoint.Checkpoint, device: torch.device) -> None:
+    def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
         self.name = checkpoint.source
-        self.identity: Mapping[str, Any] = _checkpoint.identity(checkpoint, "ctc", {"decoding": "greedy"})
+        self.identity: Mapping[str, Any] = encoders.checkpoint_identity(
+            checkpoint, "ctc", {"decoding": "greedy"}
+        )
         self._extract, self._tokenizer = (
             _made(checkpoint, "AutoFeatureExtractor"),
             _made(checkpoint, "AutoTokenizer"),
@@ -132,9 +133,9 @@ class _Generating:
 
     min_samples = 1
 
-    def __init__(self, checkpoint: _checkpoint.Checkpoint, device: torch.device) -> None:
+    def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
         self.name = checkpoint.source
-        self.identity: Mapping[str, Any] = _checkpoint.identity(
+        self.identity: Mapping[str, Any] = encoders.checkpoint_identity(
             checkpoint, "generating", {"decoding": "greedy"}
         )
         self._extract, self._tokenizer = (
@@ -164,19 +165,12 @@ class _WenetCtc:
     max_seconds: float | None = None
 
     def __init__(self, folder: Path, revision: str | None, device: str) -> None:
-        from sercache.encoders.wenet import _weights
-
         self._encoder = wenet.load(str(folder), revision=revision, device=device, precision="float32")
         self.name = folder.resolve().name
         self.sample_rate, self.min_samples = self._encoder.sample_rate, self._encoder.min_samples
         self._units = _units(folder / "units.txt")
-        layer = _weights.tensors(folder / "final.pt", "ctc.ctc_lo.")
-        if layer.keys() != {"weight", "bias"} or len(layer["weight"]) != len(self._units):
-            raise EncoderError(
-                f"{folder}: final.pt has no CTC layer of the {len(self._units)} units of units.txt; get both of one "
-                "model"
-            )
-        self._weight, self._bias = (layer[name].to(device) for name in ("weight", "bias"))
+        weight, bias = wenet.ctc_layer(folder, len(self._units))
+        self._weight, self._bias = weight.to(device), bias.to(device)
         self.identity: Mapping[str, Any] = {
             **self._encoder.identity,
             "family": "wenet-ctc",

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sercache.audio import RESAMPLER
 from sercache.encoders import Encoder, _checkpoint
 from sercache.encoders._weight_files import check_own, weights_sha256
 from sercache.encoders.wenet import _config
 from sercache.errors import EncoderError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SHORT_NAMES = {
     "wenet-librispeech": "WeNet's 20210610_conformer_bidecoder (Librispeech), a folder of yours",
@@ -55,6 +58,21 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
         device=place,
         dtype=dtype,
     )
+
+
+def ctc_layer(folder: Path, n_units: int) -> tuple[Tensor, Tensor]:
+    """Weight (n_units, D) and bias (n_units,) of the layer that gives the units of ``units.txt`` over the encoder.
+
+    Raises EncoderError where the checkpoint in ``folder`` has none of so many units.
+    """
+    from sercache.encoders.wenet import _weights
+
+    layer = _weights.tensors(folder / _WEIGHTS, "ctc.ctc_lo.")
+    if layer.keys() != {"weight", "bias"} or len(layer["weight"]) != n_units:
+        raise EncoderError(
+            f"{folder}: {_WEIGHTS} has no CTC layer of the {n_units} units of units.txt; get both of one model"
+        )
+    return layer["weight"], layer["bias"]
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:
