@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,29 +12,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sercache import catalog, encoders, states
-from sercache.contracts.check import ContractCheck, missing
-from sercache.datasets import CorpusInfo
-from sercache.errors import RecipeError, UnknownNameError
+from sercache.contracts import head_file
+from sercache.contracts.check import ContractCheck
 from sercache.head import (
-    SHAPE,
     Attends,
     Embeds,
-    HeadFile,
     Notes,
     Solves,
     Standardises,
     WeighsLayers,
     declared,
 )
-from sercache.protocols import DEVS, PROTOCOLS
-from sercache.recipe import Recipe, Setup, inputs
 from sercache.training.streams import own_randomness, stream
 
 Inputs = Tensor | tuple[Tensor, ...]
 
-_TRANSFORMER = ("conv", "projection", "input", *map(str, range(1, 25)), "final")
-"""States on offer by encoders with weights, whose own are known only where the weights are."""
 _CLOSE = 1e-9
 """Relative difference of two computations in float64 that are the same: rounding is some 1e-16 an operation."""
 _SEEDS = 16
@@ -116,83 +107,6 @@ def in_float64() -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
-
-
-def _holds(module: ModuleType) -> Iterator[str]:
-    yield from missing(module, catalog.NEEDED["sercache.heads"], HeadFile)
-    kind = vars(module).get("Head")
-    if kind is not None and not (isinstance(kind, type) and issubclass(kind, nn.Module)):
-        yield f"Head is {kind!r}, expected a class that is a torch.nn.Module"
-    elif kind is not None and kind.forward is nn.Module.forward:
-        yield "forward is missing: Head.forward(x, mask) gives logits or numbers (B, C)"
-
-
-def _is_declared(module: ModuleType) -> Iterator[str]:
-    about = declared(module)
-    for name, value, kind in (("RECIPE", about.recipe, Recipe), ("SETUP", about.setup, Setup)):
-        if not isinstance(value, kind):
-            yield f"{name} is {type(value).__name__}, expected a sercache.recipe.{kind.__name__}"
-            return
-    if not isinstance(about.source, str) or not about.source.strip() or "\n" in about.source:
-        yield f"SOURCE is {about.source!r}, expected one line of text"
-    if not module.__doc__:
-        yield "the file has no docstring: what the head is and what its source leaves open"
-    parameters = list(inspect.signature(module.Head).parameters.values())
-    if tuple(each.name for each in parameters[:3]) != SHAPE:
-        yield f"Head takes ({', '.join(each.name for each in parameters[:3])}, …), expected ({', '.join(SHAPE)}, …)"
-    for option in parameters[3:]:
-        if option.default is option.empty:
-            yield f"the option {option.name} of Head has no default"
-    if len(about.setup.beside) != about.inputs - 1:
-        yield f"INPUTS is {about.inputs}, but SETUP has {1 + len(about.setup.beside)}: beside names the further ones"
-    for setup in (about.setup, *about.setups.values()):
-        if about.recipe.needs_dev and setup.dev == "none" and not setup.protocol.startswith("fixed:"):
-            yield f"RECIPE needs a dev part (select={about.recipe.select}), but the set-up of {setup.dataset} has none"
-    for corpus, setup in about.setups.items():
-        if corpus != setup.dataset:
-            yield f"SETUPS calls the set-up of {setup.dataset} {corpus}"
-
-
-def _names_what_there_is(module: ModuleType) -> Iterator[str]:
-    about = declared(module)
-    for setup in (about.setup, *about.setups.values()):
-        yield from _of_corpus(setup)
-        for own in inputs(setup):
-            yield from _of_encoder(own)
-
-
-def _of_corpus(setup: Setup) -> Iterator[str]:
-    """What a set-up names of a corpus that there is not."""
-    if setup.dataset not in catalog.names("sercache.datasets"):
-        yield catalog.unknown("dataset", setup.dataset, catalog.names("sercache.datasets"))
-        return
-    info: CorpusInfo = catalog.load("sercache.datasets", setup.dataset).INFO
-    kind, _, argument = setup.protocol.partition(":")
-    if kind not in {known.partition(":")[0] for known in PROTOCOLS}:
-        yield catalog.unknown("protocol", setup.protocol, list(PROTOCOLS))
-    elif kind == "fixed" and argument not in (*info.splits, "official", "dev"):
-        yield catalog.unknown(f"split of {setup.dataset}", argument, [*info.splits, "official", "dev"])
-    if setup.dev.partition(":")[0] not in DEVS:
-        yield catalog.unknown("dev", setup.dev, list(DEVS))
-    tasks = ("avd", "shares", *info.tasks, *info.setups)
-    if setup.task is not None and setup.task.partition("@")[0] not in tasks:
-        yield catalog.unknown(f"task of {setup.dataset}", setup.task, tasks)
-
-
-def _of_encoder(setup: Setup) -> Iterator[str]:
-    """What the set-up of one input names of an encoder that there is not."""
-    known = encoders.short_names()
-    if setup.encoder not in known and "/" not in setup.encoder:
-        yield catalog.unknown("encoder", setup.encoder, sorted(known))
-        return
-    on_offer = _TRANSFORMER
-    if setup.encoder in known and not encoders.has_weights(known[setup.encoder][0]):
-        on_offer = encoders.load(setup.encoder).states
-    for selection in filter(None, (setup.states, setup.finetune_from)):
-        try:
-            states.select(on_offer, selection)
-        except UnknownNameError as fault:
-            yield f"of {setup.encoder}: {fault}"
 
 
 def _gives_outputs(module: ModuleType) -> Iterator[str]:
@@ -317,13 +231,6 @@ def _is_able(module: ModuleType) -> Iterator[str]:
         yield f"standardises is {declares!r}, expected none or global"
 
 
-def _can_be_read(module: ModuleType) -> Iterator[str]:
-    try:
-        inputs(declared(module).setup)
-    except RecipeError as fault:
-        yield str(fault)
-
-
 def _gives_numbers(module: ModuleType) -> bool:
     return declared(module).recipe.loss in ("mse", "ccc")
 
@@ -333,10 +240,12 @@ def _alike(found: Tensor, expected: Tensor) -> bool:
 
 
 CHECKS = (
-    ContractCheck("holds what the file of a head holds", _holds, is_needed=True),
-    ContractCheck("says what it was published with", _is_declared, is_needed=True),
-    ContractCheck("has a set-up that can be read", _can_be_read, is_needed=True),
-    ContractCheck("names encoders, states, corpora and protocols that there are", _names_what_there_is),
+    ContractCheck("holds what the file of a head holds", head_file.holds, is_needed=True),
+    ContractCheck("says what it was published with", head_file.is_declared, is_needed=True),
+    ContractCheck("has a set-up that can be read", head_file.can_be_read, is_needed=True),
+    ContractCheck(
+        "names encoders, states, corpora and protocols that there are", head_file.names_what_there_is
+    ),
     ContractCheck("gives C outputs for each utterance, of any L, D and C", _gives_outputs, is_needed=True),
     ContractCheck("is not moved by padding", _is_deaf_to_padding),
     ContractCheck("reads every frame", _minds_every_frame),

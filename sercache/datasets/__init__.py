@@ -9,19 +9,12 @@ What differs from the published tables is in ``Corpus.warnings``; ``check(corpus
 from __future__ import annotations
 
 from sercache.datasets._check import ListCheck, assemble, check
+from sercache.datasets._corpus import Corpus
 from sercache.datasets._examples._tools import write_wav as write_tone
 from sercache.datasets._named import read_named
 from sercache.datasets._own import Named, named, read, reader_at, readers, split_task, unknown
 from sercache.datasets._reader import CorpusReader, OwnReader
-from sercache.datasets._records import (
-    Corpus,
-    CorpusInfo,
-    PublishedList,
-    Rating,
-    Skipped,
-    Subset,
-    Utterance,
-)
+from sercache.datasets._records import CorpusInfo, PublishedList, Rating, Skipped, Subset, Utterance
 from sercache.datasets._spelling import key as spelling_key
 
 __all__ = [

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Skipped, Utterance
+from sercache.datasets._corpus import Corpus
+from sercache.datasets._records import CorpusInfo, PublishedList, Skipped, Utterance
 from sercache.errors import CorpusError
 
 Verdict = Literal["match", "differs", "unknown"]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from sercache import text
 from sercache.datasets._check import assemble
+from sercache.datasets._corpus import Corpus
 from sercache.datasets._files import AUDIO, check_folder, not_found, shown, walk
-from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Skipped, Utterance
+from sercache.datasets._records import CorpusInfo, PublishedList, Skipped, Utterance
 from sercache.errors import CorpusError
 
 Build = Callable[[Path], Utterance | str | None]

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from sercache import advice, catalog
-from sercache.datasets._records import Corpus
+from sercache.datasets._corpus import Corpus
 from sercache.errors import ContractError, CorpusError, UnknownNameError
 
 _PACKAGE = "sercache.datasets"

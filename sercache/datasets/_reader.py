@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from sercache.datasets._records import Corpus, CorpusInfo
+from sercache.datasets._corpus import Corpus
+from sercache.datasets._records import CorpusInfo
 
 
 class CorpusReader(Protocol):

@@ -11,12 +11,13 @@ from typing import Any
 from sercache.datasets import _ids
 from sercache.datasets._alike import of_one_spelling
 from sercache.datasets._check import assemble
+from sercache.datasets._corpus import Corpus
 from sercache.datasets._examples import _tables
 from sercache.datasets._files import find_root
 from sercache.datasets._labels import FOUR, canonical
 from sercache.datasets._names import Names
 from sercache.datasets._own import fitted, normal
-from sercache.datasets._records import Corpus, CorpusInfo, Skipped, Utterance
+from sercache.datasets._records import CorpusInfo, Skipped, Utterance
 from sercache.datasets._rows import span_fault
 from sercache.errors import CorpusError, MissingExtraError
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from sercache.datasets._check import assemble
+from sercache.datasets._corpus import Corpus
 from sercache.datasets._examples import _tables
 from sercache.datasets._files import child, find_root, walk
 from sercache.datasets._labels import canonical, four_class
-from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Skipped, Utterance
+from sercache.datasets._records import CorpusInfo, PublishedList, Skipped, Utterance
 from sercache.datasets._text import WESTERN, read_lines
 from sercache.errors import CorpusError
 

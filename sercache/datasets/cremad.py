@@ -6,11 +6,12 @@ import dataclasses
 import re
 from pathlib import Path
 
+from sercache.datasets._corpus import Corpus
 from sercache.datasets._examples import _acted
 from sercache.datasets._files import child
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
-from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Rating, Subset, Utterance
+from sercache.datasets._records import CorpusInfo, PublishedList, Rating, Subset, Utterance
 from sercache.datasets._text import read_table
 
 _CLASSES = {

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from sercache import files
 from sercache.datasets import manifest
+from sercache.datasets._corpus import Corpus
 from sercache.datasets._demo_script import EMOTIONS, SPEAKERS, Line, script
 from sercache.datasets._examples import _tables
-from sercache.datasets._records import Corpus, CorpusInfo, Subset, Utterance
+from sercache.datasets._records import CorpusInfo, Subset, Utterance
 from sercache.errors import CorpusError, MissingExtraError
 
 _TABLE, _DIGESTS = "manifest.csv", "digests.json"

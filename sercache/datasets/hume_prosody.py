@@ -7,9 +7,10 @@ from math import isfinite
 from pathlib import Path
 
 from sercache.datasets._check import assemble
+from sercache.datasets._corpus import Corpus
 from sercache.datasets._examples import _tables
 from sercache.datasets._files import child, find_root, shown, walk
-from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Skipped, Utterance
+from sercache.datasets._records import CorpusInfo, PublishedList, Skipped, Utterance
 from sercache.datasets._text import read_table
 
 EMOTIONS = (

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from sercache.datasets import _iemocap_text as text
 from sercache.datasets._check import assemble
+from sercache.datasets._corpus import Corpus
 from sercache.datasets._examples import _iemocap
 from sercache.datasets._files import child, entries, find_root, shown
-from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Skipped, Subset, Utterance
+from sercache.datasets._records import CorpusInfo, PublishedList, Skipped, Subset, Utterance
 from sercache.errors import CorpusError
 
 _NATIVE = {

@@ -5,18 +5,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from sercache import text
 from sercache.datasets import _alike, _ids, _rows
 from sercache.datasets._check import assemble
+from sercache.datasets._corpus import Corpus
 from sercache.datasets._examples import _tables
 from sercache.datasets._files import entries
 from sercache.datasets._labels import FOUR, canonical
 from sercache.datasets._names import Names
 from sercache.datasets._own import fitted, normal, of_table
-from sercache.datasets._records import Corpus, CorpusInfo, Skipped, Utterance
+from sercache.datasets._records import CorpusInfo, Skipped, Utterance
+from sercache.datasets._repeated import Found, several_ids, unique
 from sercache.datasets._rows import ATTRIBUTES, COLUMNS, CheckedRow, Rows
 from sercache.errors import CorpusError, TextError
 
@@ -57,14 +58,6 @@ INFO = CorpusInfo(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """An utterance whose recording is there, and the line that tells of it."""
-
-    line: int
-    utterance: Utterance
-
-
 def read(root: Path, name: str = "") -> Corpus:
     """The utterances of the table at ``root``, a file or the folder that holds it.
 
@@ -88,8 +81,8 @@ def read(root: Path, name: str = "") -> Corpus:
     names = Names(table.parent)
     found, skipped = _utterances(rows.rows, names)
     spelt, alike = _alike.of_one_spelling([each.utterance for each in found])
-    found = [_Found(each.line, u) for each, u in zip(found, spelt, strict=True)]
-    utterances, repeated = _unique(found, table)
+    found = [Found(each.line, u) for each, u in zip(found, spelt, strict=True)]
+    utterances, repeated = unique(found, table)
     called, remarks = (name, []) if name else _called(rows.rows, table)
     corpus = assemble(
         called,
@@ -108,7 +101,7 @@ def read(root: Path, name: str = "") -> Corpus:
             *alike,
             *repeated,
             *_missing_labels(utterances),
-            *_several_ids(found),
+            *several_ids(found),
         ],
     )
     return dataclasses.replace(corpus, reader=_READER, table=table)
@@ -169,9 +162,9 @@ def _release(data: bytes, content: str) -> str:
     return hashlib.sha256(data + content.encode() if decided else data).hexdigest()[:16]
 
 
-def _utterances(rows: Sequence[CheckedRow], names: Names) -> tuple[list[_Found], list[Skipped]]:
+def _utterances(rows: Sequence[CheckedRow], names: Names) -> tuple[list[Found], list[Skipped]]:
     """Utterances of the rows whose recording is there, and the others with the reason."""
-    found: list[_Found] = []
+    found: list[Found] = []
     skipped: list[Skipped] = []
     usable = [row for row in rows if not row.fault]
     for row in rows:
@@ -183,7 +176,7 @@ def _utterances(rows: Sequence[CheckedRow], names: Names) -> tuple[list[_Found],
         if isinstance(path, str):
             skipped.append(Skipped(f"line {row.line}: {name}", path))
         else:
-            found.append(_Found(row.line, _utterance(row, name, path)))
+            found.append(Found(row.line, _utterance(row, name, path)))
     return found, skipped
 
 
@@ -219,83 +212,6 @@ def _utterance(row: CheckedRow, name: str, path: Path) -> Utterance:
         sentence=told["sentence"],
         attributes={each: row.numbers[each] for each in ATTRIBUTES if each in row.numbers} or None,
     )
-
-
-def _unique(found: Sequence[_Found], table: Path) -> tuple[list[Utterance], list[str]]:
-    """The utterances, each once, and a warning that counts rows that say the same again.
-
-    Raises CorpusError where two rows say different things of one id.
-    """
-    first: dict[str, _Found] = {}
-    repeated: list[_Found] = []
-    for each in found:
-        other = first.setdefault(each.utterance.id, each)
-        if other is each:
-            continue
-        if other.utterance != each.utterance:
-            raise CorpusError(f"{table} line {each.line}: {_contradiction(other, each)}")
-        repeated.append(each)
-    again = repeated[0] if repeated else None
-    warnings = (
-        [
-            f"{len(repeated)} rows of {table.name} repeat others, first: line {again.line} says what line "
-            f"{first[again.utterance.id].line} says of {again.utterance.id}"
-        ]
-        if again
-        else []
-    )
-    return [each.utterance for each in first.values()], warnings
-
-
-def _contradiction(first: _Found, second: _Found) -> str:
-    """What two rows of one id say differently."""
-    one, two = first.utterance, second.utterance
-    if (one.path, one.start, one.end) != (two.path, two.start, two.end):
-        return f"id {two.id} occurs twice; ids must be unique, line {first.line} has it too"
-    fields = (
-        "raw_label",
-        "speaker",
-        "group",
-        "partition",
-        "transcript",
-        "language",
-        "sex",
-        "sentence",
-        "attributes",
-    )
-    field = next(each for each in fields if getattr(one, each) != getattr(two, each))
-    said = f"{getattr(two, field)!r}, line {first.line} says {getattr(one, field)!r}"
-    return (
-        f"says of {two.id} the {field.removeprefix('raw_')} {said[:150]}; keep one row, or add a column id that tells "
-        "them apart"
-    )
-
-
-def _several_ids(found: Sequence[_Found]) -> list[str]:
-    """Warnings that count recordings, or segments, which stand under several ids."""
-    spans: dict[tuple[Path, float | None, float | None], dict[str, _Found]] = {}
-    for each in found:
-        u = each.utterance
-        spans.setdefault((u.path, u.start, u.end), {}).setdefault(u.id, each)
-    several = [list(group.values()) for group in spans.values() if len(group) > 1]
-    differ = [group for group in several if len({each.utterance.raw_label for each in group}) > 1]
-    agree = [group for group in several if group not in differ]
-    warnings = []
-    if differ:
-        shown = ", ".join(
-            f"{each.utterance.raw_label or 'no label'} in line {each.line}" for each in differ[0][:3]
-        )
-        warnings.append(
-            f"{len(differ)} recordings stand under several ids with different labels, first: "
-            f"{differ[0][0].utterance.path.name} ({shown}); a head cannot be right about both"
-        )
-    if agree:
-        shown = ", ".join(each.utterance.id for each in agree[0][:3])
-        warnings.append(
-            f"{len(agree)} recordings stand under several ids with one label, first: "
-            f"{agree[0][0].utterance.path.name} ({shown})"
-        )
-    return warnings
 
 
 def _missing_labels(utterances: Sequence[Utterance]) -> list[str]:

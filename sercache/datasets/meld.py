@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 
 from sercache.datasets._check import assemble
+from sercache.datasets._corpus import Corpus
 from sercache.datasets._examples import _tables
 from sercache.datasets._files import check_folder, not_found, shown, walk
 from sercache.datasets._labels import four_class
-from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Skipped, Utterance
+from sercache.datasets._records import CorpusInfo, PublishedList, Skipped, Utterance
 from sercache.datasets._text import WESTERN, read_table
 from sercache.errors import CorpusError
 

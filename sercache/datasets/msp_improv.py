@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sercache.datasets._check import assemble
+from sercache.datasets._corpus import Corpus
 from sercache.datasets._examples import _tables
 from sercache.datasets._files import child, entries, find_root, walk
 from sercache.datasets._labels import canonical, four_class
-from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Rating, Skipped, Subset, Utterance
+from sercache.datasets._records import CorpusInfo, PublishedList, Rating, Skipped, Subset, Utterance
 from sercache.datasets._text import WESTERN, read_lines
 
 _CLASSES = {"A": "anger", "H": "happiness", "N": "neutral", "O": "other", "S": "sadness"}

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from sercache.datasets import _msp_podcast_text as text
 from sercache.datasets._check import assemble
+from sercache.datasets._corpus import Corpus
 from sercache.datasets._examples import _tables
 from sercache.datasets._files import child, entries, find_root, ignored
 from sercache.datasets._labels import canonical, four_class
-from sercache.datasets._records import Corpus, CorpusInfo, Rating, Skipped, Utterance
+from sercache.datasets._records import CorpusInfo, Rating, Skipped, Utterance
 from sercache.datasets._text import WESTERN, read_text
 from sercache.errors import CorpusError
 

@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from sercache.datasets._corpus import Corpus
 from sercache.datasets._examples import _acted
 from sercache.datasets._files import check_folder, walk
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
-from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Utterance
+from sercache.datasets._records import CorpusInfo, PublishedList, Utterance
 from sercache.datasets._text import read_lines
 
 _CLASSES = {

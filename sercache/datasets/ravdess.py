@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
+from sercache.datasets._corpus import Corpus
 from sercache.datasets._examples import _acted
 from sercache.datasets._labels import canonical, four_class
 from sercache.datasets._named import read_named
-from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Subset, Utterance
+from sercache.datasets._records import CorpusInfo, PublishedList, Subset, Utterance
 
 _EMOTIONS = {
     "01": "neutral",

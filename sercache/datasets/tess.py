@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from sercache.datasets._corpus import Corpus
 from sercache.datasets._examples import _acted
 from sercache.datasets._labels import four_class
 from sercache.datasets._named import read_named
-from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Utterance
+from sercache.datasets._records import CorpusInfo, PublishedList, Utterance
 
 _CLASSES = {
     "angry": "anger",

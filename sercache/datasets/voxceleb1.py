@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 
 from sercache.datasets._check import assemble
+from sercache.datasets._corpus import Corpus
 from sercache.datasets._examples import _tables
 from sercache.datasets._files import find_root, walk
-from sercache.datasets._records import Corpus, CorpusInfo, PublishedList, Skipped, Utterance
+from sercache.datasets._records import CorpusInfo, PublishedList, Skipped, Utterance
 from sercache.datasets._text import read_lines
 
 _SPEAKERS = {f"id{n}": f"id{n}" for n in range(10001, 11252)}

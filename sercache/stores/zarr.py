@@ -5,7 +5,6 @@
 region, layer-major, so that each state of an utterance is one byte range. A shard is filled by one commit after
 another: each writes it anew as a copy of what is there, its own region and a new index, and renames it into place, so
 that every offset in an earlier record stays true and stock readers never see it torn.
-See https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/index.html.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sercache.errors import DamagedStoreError
 from sercache.stores.batch import Item, describe, state_pieces
 from sercache.stores.commits import File, FrameBlock, MeansTable, Record
 from sercache.stores.dtypes import STORED, fill_value
@@ -26,25 +24,25 @@ from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
 from sercache.stores.roster import Registration
 from sercache.stores.slots import Slot, Slots
+from sercache.stores.zarr_index import (
+    STATISTICS,
+    frames_index,
+    pooled_index,
+    row_bytes,
+    shard_files,
+    used_slots,
+)
+from sercache.stores.zarr_index import check_shared as check_shared
 from sercache.stores.zarr_metadata import refresh as refresh
-from sercache.stores.zarr_metadata import slot_number
 
-_MISSING = 2**64 - 1
 _COPIED = 8 * 2**20
 """Bytes of a shard that are copied at once."""
-_STATISTICS = ("mean", "std")
 
 
 def files_of(layout: Layout, claim: str) -> list[Path]:
     """Files that belong to a claim; that of a commit number has none."""
     array, _, number = claim.rpartition(".")
-    return [layout.path / name for name in _names(array, int(number))] if array else []
-
-
-def _names(array: str, number: int) -> list[str]:
-    if array == "frames":
-        return [f"frames/c.0.{number}.0"]
-    return [f"pooled_{what}/c.{number}.0.0" for what in _STATISTICS]
+    return [layout.path / name for name in shard_files(array, int(number))] if array else []
 
 
 def make_folders(layout: Layout) -> None:
@@ -69,7 +67,7 @@ class ZarrShards:
             _adopt(layout, ledger, slots)
 
     def _is_there(self, array: str, number: int) -> bool:
-        return any((self._layout.path / name).exists() for name in _names(array, number))
+        return any((self._layout.path / name).exists() for name in shard_files(array, number))
 
     @property
     def room(self) -> tuple[int, int]:
@@ -89,13 +87,13 @@ class ZarrShards:
             blocks = self._write_frames(items, slots)
         (slot,) = self._pooled.take(len(items))
         grown = slot.grown(len(items))
-        row_bytes = _row_bytes(layout)
+        n_bytes = row_bytes(layout, "pooled")
         tables, files = {}, [_own_bytes(layout, block) for block in blocks]
-        for what, name in zip(_STATISTICS, _names("pooled", slot.number), strict=True):
+        for what, name in zip(STATISTICS, shard_files("pooled", slot.number), strict=True):
             region = [getattr(item, what) for item in items]
-            self._publish(name, slot.filled * row_bytes, region, pooled_index(layout, grown))
-            tables[what] = MeansTable(name, slot.filled * row_bytes)
-            files.append(File(name, grown.filled * row_bytes, f"{crc32c(b''):08x}", slot.filled * row_bytes))
+            self._publish(name, slot.filled * n_bytes, region, pooled_index(layout, grown))
+            tables[what] = MeansTable(name, slot.filled * n_bytes)
+            files.append(File(name, grown.filled * n_bytes, f"{crc32c(b''):08x}", slot.filled * n_bytes))
         self._written["pooled"] = [grown]
         for folder in sorted({(layout.path / file.name).parent for file in files}):
             sync_folder(folder)
@@ -109,7 +107,7 @@ class ZarrShards:
             stride = math.ceil(count / sizes.chunk_frames) * sizes.chunk_frames
             grown = slot.grown(stride)
             offset = slot.filled * len(self._layout.spec.states) * frame_bytes
-            (name,) = _names("frames", slot.number)
+            (name,) = shard_files("frames", slot.number)
             block = FrameBlock(name, offset, count, stride)
             region = _frames_region(self._layout, items, at, block)
             self._publish(name, offset, region, frames_index(self._layout, grown))
@@ -144,7 +142,7 @@ class ZarrShards:
         for slots in (self._frames, self._pooled):
             new = slots.take_back()
             for number in new:
-                for name in _names(slots.array, number):
+                for name in shard_files(slots.array, number):
                     (self._layout.path / name).unlink(missing_ok=True)
             slots.give_up(new)
         self._written = {}
@@ -166,39 +164,12 @@ def _adopt(layout: Layout, ledger: Ledger, slots: Slots) -> None:
     closed = set(used_slots(layout, odd, slots.array))
 
     def may_grow(slot: Slot) -> bool:
-        row_bytes = _row_bytes(layout) if slots.array == "pooled" else _frame_row_bytes(layout)
-        files = [layout.path / name for name in _names(slots.array, slot.number)]
-        whole = all(file.is_file() and file.stat().st_size >= slot.filled * row_bytes for file in files)
+        n_bytes = slot.filled * row_bytes(layout, slots.array)
+        files = [layout.path / name for name in shard_files(slots.array, slot.number)]
+        whole = all(file.is_file() and file.stat().st_size >= n_bytes for file in files)
         return whole and slot.number not in closed
 
     slots.adopt(known, may_grow)
-
-
-def used_slots(layout: Layout, records: Iterable[Record], array: str) -> dict[int, Slot]:
-    """What commits have put in each slot of an array."""
-    spans: dict[int, list[tuple[int, int]]] = {}
-    bytes_per_row = _frame_row_bytes(layout) if array == "frames" else _row_bytes(layout)
-    for record in records:
-        if array == "frames":
-            for block in record.blocks:
-                span = (block.offset // bytes_per_row, block.stride)
-                spans.setdefault(slot_number(block.file), []).append(span)
-        elif "mean" in record.tables:
-            table = record.tables["mean"]
-            span = (table.offset // bytes_per_row, len(record.ids))
-            spans.setdefault(slot_number(table.file), []).append(span)
-    return {
-        number: Slot(number, max(first + count for first, count in own), tuple(sorted(own)))
-        for number, own in spans.items()
-    }
-
-
-def _row_bytes(layout: Layout) -> int:
-    return len(layout.spec.states) * layout.spec.dim * 4
-
-
-def _frame_row_bytes(layout: Layout) -> int:
-    return len(layout.spec.states) * layout.frame_bytes
 
 
 def _copied(path: Path, n_bytes: int) -> Iterator[np.ndarray]:
@@ -229,90 +200,6 @@ def _own_bytes(layout: Layout, block: FrameBlock) -> File:
 def _padding(layout: Layout, block: FrameBlock) -> np.ndarray:
     shape = (block.stride - block.n_frames, layout.spec.dim)
     return np.full(shape, fill_value(layout.spec.dtype), STORED[layout.spec.dtype])
-
-
-def frames_index(layout: Layout, slot: Slot) -> bytes:
-    """Index of a shard of frames: (L, S / C) chunks, those that hold no frame marked missing."""
-    return _seal(_frames_entries(layout, slot))
-
-
-def _frames_entries(layout: Layout, slot: Slot) -> np.ndarray:
-    """Offset and length of each chunk, (L, S / C, 2) uint64."""
-    n_states, chunk = len(layout.spec.states), layout.sizes.chunk_frames
-    chunk_bytes = chunk * layout.frame_bytes
-    entries = np.full((n_states, layout.sizes.shard_frames // chunk, 2), _MISSING, "<u8")
-    for first, count in slot.regions:
-        n_chunks, at = count // chunk, first // chunk
-        order = np.arange(n_states * n_chunks, dtype="<u8").reshape(n_states, n_chunks)
-        entries[:, at : at + n_chunks, 0] = (at * n_states + order) * chunk_bytes
-        entries[:, at : at + n_chunks, 1] = chunk_bytes
-    return entries
-
-
-def pooled_index(layout: Layout, slot: Slot) -> bytes:
-    """Index of a pooled shard: P rows, those that no commit took marked missing."""
-    return _seal(_pooled_entries(layout, slot))
-
-
-def _pooled_entries(layout: Layout, slot: Slot) -> np.ndarray:
-    """Offset and length of each row, (P, 2) uint64."""
-    entries = np.full((layout.sizes.shard_utterances, 2), _MISSING, "<u8")
-    for first, count in slot.regions:
-        rows = np.arange(first, first + count, dtype="<u8")
-        entries[first : first + count, 0] = rows * _row_bytes(layout)
-        entries[first : first + count, 1] = _row_bytes(layout)
-    return entries
-
-
-def _seal(entries: np.ndarray) -> bytes:
-    data = entries.tobytes()
-    return data + crc32c(data).to_bytes(4, "little")
-
-
-def check_shared(layout: Layout, records: Sequence[Record]) -> Iterator[tuple[Path, str]]:
-    """Faults of the indices of shards that hold several commits: file, and what is wrong with it.
-
-    ``records``: all of the store; indices of shards that no record of theirs shares are in ``rest_crc``.
-    """
-    shared = [record for record in records if any(file.begin is not None for file in record.files)]
-    for array in ("frames", "pooled"):
-        for number, slot in used_slots(layout, shared, array).items():
-            size, step = layout.sizes.shard_utterances, 1
-            if array == "frames":
-                size, step = layout.sizes.shard_frames, layout.sizes.chunk_frames
-            if slot.filled > size or any(first % step or count % step for first, count in slot.regions):
-                for name in _names(array, number):
-                    yield layout.path / name, "commit records place features where the shard has no room"
-                continue
-            entries = _frames_entries(layout, slot) if array == "frames" else _pooled_entries(layout, slot)
-            for name in _names(array, number):
-                if fault := _index_fault(layout.path / name, entries):
-                    yield layout.path / name, fault
-
-
-def _index_fault(path: Path, expected: np.ndarray) -> str:
-    """What is wrong with the index at the end of a shard; nothing of it may be but what no record knows of."""
-    n_bytes = expected.nbytes + 4
-    if not path.exists():
-        return ""  # said of the whole file
-    size = path.stat().st_size
-    data = np.zeros(n_bytes, np.uint8)
-    try:
-        with Opened(str(path)) as file:
-            file.read_into(data, max(size - n_bytes, 0))
-    except DamagedStoreError as fault:
-        return str(fault)
-    entries = data[:-4].view("<u8").reshape(expected.shape)
-    present = entries[..., 0] != _MISSING
-    known = expected[..., 0] != _MISSING
-    end = int((entries[..., 0] + entries[..., 1])[present].max(initial=0))
-    if _seal(entries)[-4:] != data[-4:].tobytes():
-        return "its index does not have the checksum that stands behind it"
-    if (entries[known] != expected[known]).any():
-        return "its index does not point where the commit records say"
-    if size != end + n_bytes:
-        return f"the file has {size} bytes, expected {end + n_bytes} by its index"
-    return ""
 
 
 shards = ZarrShards
