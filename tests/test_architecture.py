@@ -23,6 +23,7 @@ FLOORS = {
     "sercache.states": 1,
     "sercache.files": 1,
     "sercache.text": 1,
+    "sercache.layout": 1,
     "sercache.tables": 1,
     "sercache.settings": 1,
     "sercache.signals": 1,

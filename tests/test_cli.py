@@ -210,6 +210,10 @@ def test_an_empty_cache_says_how_to_begin(sercache: Sercache) -> None:
         (["heads"], 80),
         (["reproduce"], 80),
         (["info"], 80),
+        (["datasets"], 60),
+        (["encoders"], 60),
+        (["heads"], 60),
+        (["reproduce"], 60),
     ],
 )
 def test_listings_fit_the_terminal(

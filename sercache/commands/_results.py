@@ -9,6 +9,7 @@ from sercache.experiment import probe as probes
 from sercache.experiment import sweep as sweeps
 from sercache.experiment import test_on, train
 from sercache.experiment.outcome import shown
+from sercache.layout import terminal_width
 from sercache.progress import say, used
 from sercache.report import tables
 
@@ -40,7 +41,7 @@ def evaluate(options: test_on.TestOptions) -> None:
     """Test the heads of a run on another corpus and print the table."""
     result = test_on.run(options)
     say()
-    say(tables.table([result.report]))
+    say(tables.table([result.report], width=terminal_width()))
     used("written", result.folder)
 
 
@@ -48,7 +49,7 @@ def probe(options: probes.ProbeOptions) -> None:
     """Probe each state of an encoder and print the table."""
     found = probes.run(options)
     say()
-    say(found.table.text)
+    say(found.table.render("text", terminal_width()))
     for path in found.written:
         used("written", path)
 
@@ -57,7 +58,7 @@ def lexical(options: words.LexicalOptions) -> None:
     """Print the PPMI of words and predicted classes."""
     found = words.run(options)
     say()
-    say(found.table.text)
+    say(found.table.render("text", terminal_width()))
     for path in found.written:
         used("written", path)
 

@@ -13,12 +13,13 @@ from typing import Any
 
 from sercache import advice, catalog, files, settings, stores
 from sercache import encoders as encoder_room
-from sercache.commands.console import columns, terminal_width
+from sercache.commands.console import columns
 from sercache.datasets import CorpusInfo
 from sercache.errors import DamagedStoreError, SercacheError, SettingsError, StoreError
 from sercache.experiment.origin import extract_command, known_origin
 from sercache.extraction import skips, training_record
 from sercache.head import is_solved
+from sercache.layout import terminal_width
 from sercache.progress import say, used, warn
 from sercache.protocols import DEVS, PROTOCOLS
 from sercache.published.head import head_defaults
@@ -144,9 +145,9 @@ def datasets(name: str | None) -> None:
             n_classes = len(set(about.tasks[about.default_task].values())) or "-"
             known = (about.language, _or_dash(about.n_speakers), _or_dash(about.hours), n_classes)
             rows.append((each, *known, about.title, about.licence, about.access))
-        for line in columns(rows, right=(2, 3, 4), spare=2):
+        for line in columns(rows, right=(2, 3, 4), spare=3):
             say(line)
-        say(f"licence, access, tasks and protocols of one: {advice.command('datasets', 'NAME')}")
+        say(f"one with its tasks and protocols: {advice.command('datasets', 'NAME')}")
         return
     about = catalog.load("sercache.datasets", name).INFO
     say(f"{name}: {about.title}")
@@ -269,7 +270,7 @@ def heads(name: str | None) -> None:
             module = catalog.load("sercache.heads", each)
             setup = module.SETUP
             rows.append((each, setup.encoder, setup.dataset, _short(module.SOURCE), setup.protocol))
-        for line in columns(rows, spare=1):
+        for line in columns(rows, spare=2):
             say(line)
         say(f"set-up, recipe and options of one: {advice.command('heads', 'NAME')}")
         return

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sercache.errors import MissingExtraError
+from sercache.layout import terminal_width
 from sercache.progress import used, warn
 from sercache.published.compare import Beside, printed_beside, record_of
 from sercache.record import HEADLINE, Aggregate, Report
@@ -22,13 +23,17 @@ def finish(report: Report, weights: Mapping[tuple[str, int | None], Mapping[str,
 
 
 def shown(reports: Sequence[Report], names: Sequence[str] | None = None, format: Format = "text") -> str:
-    """Tables of some reports, with what papers print for them by these papers' own conventions."""
+    """Tables of some reports, with what papers print for them by these papers' own conventions.
+
+    Text fits the terminal, and is whole in a pipe.
+    """
     return tables.table(
         reports,
         printed=[printed(report) for report in reports],
         aggregates=[convention(report) for report in reports],
         names=names,
         format=format,
+        width=terminal_width(),
     )
 
 

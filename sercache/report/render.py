@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import textwrap
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from sercache import files
+from sercache.layout import aligned, wrapped
 from sercache.record import Interval, Score
 
 Format = Literal["text", "markdown", "csv", "latex"]
@@ -36,7 +35,9 @@ class Reference:
 Cell = str | int | float | Score | Interval | SignedDifference | Reference | None
 """None is shown as a dash and is empty in CSV."""
 
+_NOTE = "note: "
 _NOTE_WIDTH = 110
+"""Columns in which notes are easy to read, however wide the terminal."""
 _SUFFIX: dict[Format, str] = {"text": ".txt", "markdown": ".md", "csv": ".csv", "latex": ".tex"}
 
 
@@ -53,13 +54,18 @@ class ReportTable:
 
     @property
     def text(self) -> str:
-        """Aligned columns for a terminal."""
+        """Aligned columns, each row and each note in one line."""
         return _text(self)
 
-    def render(self, format: Format) -> str:
-        """The table as text, markdown, csv or latex. CSV holds plain numbers at full precision, no notes."""
+    def render(self, format: Format, width: int | None = None) -> str:
+        """The table as text, markdown, csv or latex. CSV holds plain numbers at full precision, no notes.
+
+        Text fits ``width`` columns of a terminal (see ``layout.aligned``).
+        """
+        if format == "text":
+            return _text(self, width)
         forms: dict[Format, Callable[[ReportTable], str]] = {
-            "text": _text, "markdown": _markdown, "csv": _csv, "latex": _latex,
+            "markdown": _markdown, "csv": _csv, "latex": _latex,
         }  # fmt: skip
         return forms[format](self)
 
@@ -103,25 +109,17 @@ def html(table: ReportTable) -> str:
     return f"<h2>{escape(table.title)}</h2>\n<table>{row(table.columns, 'th')}\n{body}</table>\n{notes}"
 
 
-def _text(table: ReportTable) -> str:
+def _text(table: ReportTable, width: int | None = None) -> str:
     body = [[show(cell, table.digits) for cell in row] for row in table.rows]
-    right = _numeric(table)
-    widths = [max(_width(row[k]) for row in (list(table.columns), *body)) for k in range(len(table.columns))]
-
-    def line(cells: Sequence[str]) -> str:
-        parts = []
-        for cell, width, is_number in zip(cells, widths, right, strict=True):
-            gap = " " * (width - _width(cell))
-            parts.append(gap + cell if is_number else cell + gap)
-        return "  ".join(parts).rstrip()
-
-    rule = "  ".join("-" * width for width in widths)
-    lines = [table.title, "", line(table.columns), rule, *(line(row) for row in body)]
+    right = [k for k, is_number in enumerate(_numeric(table)) if is_number]
+    title = [table.title] if width is None else wrapped(table.title, width)
+    lines = [*title, "", *aligned([table.columns, *body], right, width=width, ruled=True)]
+    indent = " " * len(_NOTE)
+    room = min(width or _NOTE_WIDTH, _NOTE_WIDTH) - len(_NOTE)
     notes = [
-        textwrap.fill(
-            note, _NOTE_WIDTH, initial_indent="note: ", subsequent_indent=" " * 6, break_long_words=False
-        )
+        (indent if number else _NOTE) + line
         for note in table.notes
+        for number, line in enumerate([note] if width is None else wrapped(note, room))
     ]
     return "\n".join(lines + [""] * bool(notes) + notes)
 
@@ -212,11 +210,3 @@ def _numeric(table: ReportTable) -> list[bool]:
         bool(table.rows) and all(not isinstance(row[k], str) for row in table.rows)
         for k in range(len(table.columns))
     ]
-
-
-def _width(text: str) -> int:
-    """Columns that a text takes on a terminal: East Asian wide letters take two."""
-    return sum(
-        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-        for letter in text
-    )

@@ -45,11 +45,13 @@ def table(
     aggregates: Sequence[Aggregate] | None = None,
     names: Sequence[str] | None = None,
     format: Format = "text",
+    width: int | None = None,
 ) -> str:
     """One report's metrics by both conventions, or several reports as rows of tables, as text.
 
     ``printed`` are a paper's numbers for each report, by metric, ``aggregates`` how that paper makes one of many,
-    ``names`` what several reports are called. Raises SettingsError without reports.
+    ``names`` what several reports are called, ``width`` the columns of a terminal that text is to fit. Raises
+    SettingsError without reports.
     """
     beside = list(printed) if printed is not None else [{} for _ in reports]
     chosen = list(aggregates) if aggregates is not None else [HEADLINE for _ in reports]
@@ -62,7 +64,7 @@ def table(
         made = [metrics_table(report, beside[0], aggregate=chosen[0])]
         if report.elsewhere:
             made = [*made, elsewhere_table(report)] if report.summary else [elsewhere_table(report)]
-    return "\n\n".join(each.render(format) for each in made)
+    return "\n\n".join(each.render(format, width) for each in made)
 
 
 def metrics_table(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sercache.errors import MissingExtraError
+from sercache.layout import terminal_width
 from sercache.papers import PaperTable, scores
 from sercache.progress import say, used, warn
 from sercache.record import Report
@@ -35,7 +36,7 @@ def show(
         notes.append(f"{n_skipped} rows are left out: their corpora or checkpoints are not at hand")
     made = comparison(table.title, table.columns, body, unit=table.unit, digits=table.digits, notes=notes)
     say()
-    say(made.text)
+    say(made.render("text", terminal_width()))
     if not request.only_available:
         for fault in found.missing:
             say(f"missing: {fault}")
