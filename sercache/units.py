@@ -1,6 +1,8 @@
-"""Bytes and seconds as people read them."""
+"""Bytes, seconds and lists as people read them."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 def size(n_bytes: float) -> str:
@@ -18,3 +20,10 @@ def duration(seconds: float) -> str:
     if whole >= 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{seconds:.0f} s"
+
+
+def listed(items: Iterable[object], shown: int = 3, between: str = ", ") -> str:
+    """The first items, and how many more there are: ``a, b, c and 4 more``."""
+    words = [str(item) for item in items]
+    rest = len(words) - shown
+    return between.join(words[:shown]) + (f" and {rest} more" if rest > 0 else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -93,10 +94,11 @@ def together(
     folder: Path,
     load: Callable[[str], Slow],
     n: int = 2,
+    sources: Sequence[stores.FeatureStore] = (),
     meddle: Callable[[Sequence[extraction.DeviceWorker]], None] = lambda device_workers: None,
     **options: object,
 ) -> extraction.Extraction:
-    plan = planned(corpus, folder)
+    plan = dataclasses.replace(planned(corpus, folder), sources=tuple(sources))
     with extraction.start_workers(["cpu"] * n, load, plan.spec) as device_workers:
         meddle(device_workers)
         writer = stores.create(folder, plan.spec)
@@ -117,6 +119,18 @@ def assert_equal(got: stores.FeatureStore, expected: stores.FeatureStore) -> Non
         for what in ("mean", "std"):
             np.testing.assert_array_equal(got.pooled([id], what=what), expected.pooled([id], what=what))
     assert got.verify() == []
+
+
+def test_what_another_store_holds_is_copied(corpus: Corpus, tmp_path: Path) -> None:
+    """Half of the corpus was encoded before, under another name."""
+    expected, _ = alone(corpus, tmp_path / "one")
+    begun = dataclasses.replace(corpus, utterances=corpus.utterances[: N // 2])
+    before, _ = alone(begun, tmp_path / "before")
+    result = together(corpus, tmp_path / "two", partial(load, pause=0.0), sources=[before])
+    store = stores.open(tmp_path / "two")
+    assert_equal(store, expected)
+    assert result.n_copied_from == {before.path: len(before.ids())}
+    assert result.n_encoded + result.n_copied == len(store.ids())
 
 
 def test_two_processes_fill_the_store_of_one(corpus: Corpus, tmp_path: Path) -> None:

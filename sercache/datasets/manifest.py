@@ -53,7 +53,8 @@ INFO = CorpusInfo(
         "Labels, speakers and groups that differ only by case, space or the form of a letter are one; "
         "--labels-as-written keeps them apart.",
         "A table that is not UTF-8 is read with --encoding NAME.",
-        "The release is a digest of the table: a changed table is another corpus to the cache.",
+        "The release is a digest of the table: a changed table is another corpus to the cache, whose features of equal "
+        "audio are copied and not encoded again.",
     ),
 )
 

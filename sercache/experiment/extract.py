@@ -30,7 +30,13 @@ from sercache.experiment.corpora import read_corpus
 from sercache.experiment.extract_options import ExtractOptions as ExtractOptions
 from sercache.experiment.extract_options import as_published, asked_with, check_states
 from sercache.experiment.extract_words import complain as complain
-from sercache.experiment.extract_words import describe_encoder, say_served, summary, tell_plan
+from sercache.experiment.extract_words import (
+    damaged_sources,
+    describe_encoder,
+    say_served,
+    summary,
+    tell_plan,
+)
 from sercache.experiment.filling import carry_out, place_of, plan_for
 from sercache.experiment.origin import known_origin, write_origin
 from sercache.experiment.pace import entries_bar
@@ -156,7 +162,7 @@ def work(
         result = _encode(plan, encoder, writer, request, device_workers)
         say(summary(result, spec, folder))
         say(f"limit: {result.load}")
-        for line in audio.counted(result.remarked):
+        for line in (*audio.counted(result.remarked), *damaged_sources(result)):
             warn(line)
         skipped = result.skipped
         n_stored += result.n_encoded + result.n_copied

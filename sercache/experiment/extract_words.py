@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sercache import (
+    advice,
     clips,
     encoders,
     extraction,
@@ -22,7 +23,7 @@ from sercache.experiment.served import served
 from sercache.extraction import Extraction, Plan
 from sercache.progress import used, warn
 from sercache.stores.spec import FeatureSpec
-from sercache.units import duration, size
+from sercache.units import duration, listed, size
 
 _SHOWN = 20
 """Recordings left out that are named."""
@@ -67,24 +68,42 @@ def tell_plan(plan: Plan, encoder: Encoder, folder: Path, speed: float) -> None:
     used("store", str(folder))
     time = ""
     if pending:
+        about = "at most about" if plan.sources else "about"
         speed = speed or extraction.real_time_factor(encoder, spec.states)
-        time = f", about {duration(plan.seconds / speed)} ({pace(spec, speed)})"
+        time = f", {about} {duration(plan.seconds / speed)} ({pace(spec, speed)})"
     done = f", {len(plan.done)} there already" if plan.done else ""
     used("plan", f"{len(pending)} entries, {amount(spec, plan.seconds)}{time}{done}")
+    if plan.sources:
+        kind = "text" if spec.is_text else "audio"
+        used(
+            "",
+            f"what equals {kind} of {listed(source.path for source in plan.sources)} is copied, not encoded",
+        )
     used("", f"{size(plan.n_bytes)} on disk, {size(plan.free_bytes)} free")
 
 
 def summary(result: Extraction, spec: FeatureSpec, folder: Path) -> str:
     """What was encoded and how fast, in one line."""
-    speed = result.audio_seconds / result.seconds if result.seconds else 0.0
+    if result.n_encoded:
+        speed = result.audio_seconds / result.seconds if result.seconds else 0.0
+        took = f"{amount(spec, result.audio_seconds)} in {duration(result.seconds)} ({pace(spec, speed)})"
+    else:
+        took = f"in {duration(result.seconds)}"
     kind = "text" if spec.is_text else "audio"
     copied = f", {result.n_copied} copied from equal {kind}" if result.n_copied else ""
+    if result.n_copied_from:
+        copied += f" ({listed((f'{n} from {path}' for path, n in result.n_copied_from.items()))})"
     if result.n_overtaken:
         copied += f", {result.n_overtaken} of them stored by another process meanwhile"
-    return (
-        f"done: {result.n_encoded} entries encoded{copied}, {amount(spec, result.audio_seconds)} in "
-        f"{duration(result.seconds)} ({pace(spec, speed)}), in {folder}"
-    )
+    return f"done: {result.n_encoded} entries encoded{copied}, {took}, in {folder}"
+
+
+def damaged_sources(result: Extraction) -> list[str]:
+    """Lines for stores whose features of equal audio could not be copied."""
+    return [
+        f"{n} entries are encoded that {path} holds: it is damaged there; run {advice.command('verify', path)}"
+        for path, n in result.n_damaged.items()
+    ]
 
 
 def complain(skipped: Sequence[Skipped], utterances: Sequence[Utterance], clip: str, n_stored: int) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from sercache import extraction, stores
 from sercache.datasets import Corpus, Utterance
 from sercache.encoders import Encoder
+from sercache.errors import StoreError
 from sercache.extraction import DeviceWorker, Extraction, Piece, Plan
 from sercache.stores.spec import FeatureSpec
 
@@ -41,9 +43,18 @@ def plan_for(
         extraction.frame_budget(encoder, spec)
     ]
     done = stores.open(folder).ids() if stores.exists(folder) else []
-    return extraction.make_plan(
+    plan = extraction.make_plan(
         encoder, utterances, spec, folder, done=done, pack_frames=min(budgets), progress=progress
     )
+    return replace(plan, sources=tuple(_sources(spec, folder))) if plan.pending else plan
+
+
+def _sources(spec: FeatureSpec, folder: Path) -> Iterator[stores.FeatureStore]:
+    """Other stores of the cache whose features of equal audio are those of ``spec``: of an older release, say."""
+    for path, found in stores.find(folder.parents[1]):
+        if path != folder and spec.is_held_by(found):
+            with suppress(StoreError):  # a damaged one is told of by what uses it
+                yield stores.open(path)
 
 
 def carry_out(

@@ -157,7 +157,7 @@ def _missing(
         )
         return (
             f"the cache has {setup.encoder} x {corpus.name} only as {others}; asked for release "
-            f"{corpus.release or '-'}, clip {setup.clip}; {remedy}"
+            f"{corpus.release or '-'}, clip {setup.clip}; {_copied(corpus, setup, fitting)}{remedy}"
         )
     found = [spec for _, spec in stores.find(cache)]
     here = [spec for spec in found if corpus.goes_by(spec.corpus, spec.release) or spec.corpus == corpus.name]
@@ -167,6 +167,12 @@ def _missing(
         f"the cache {cache} has no {kind} of states {setup.cached_states} of {setup.encoder} x {corpus.name}{about}; "
         f"{remedy}"
     )
+
+
+def _copied(corpus: Corpus, setup: Setup, fitting: list[tuple[Path, FeatureSpec]]) -> str:
+    """What is worth knowing where only the labels of a table may have changed."""
+    other = [spec for _, spec in fitting if spec.release != corpus.release and _same_clip(spec, setup)]
+    return "what has equal audio is copied from there, not encoded; " if other else ""
 
 
 def _remedy(cache: Path, corpus: Corpus, setup: Setup, head_name: str) -> str:

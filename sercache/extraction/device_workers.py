@@ -21,7 +21,7 @@ from sercache import signals, stores
 from sercache.datasets import Skipped
 from sercache.errors import SercacheError, StoreError
 from sercache.extraction import decode, notes, stages
-from sercache.extraction.duplicates import DecodedPiece, Duplicates
+from sercache.extraction.duplicates import Copies, DecodedPiece, Duplicates
 from sercache.extraction.plan import Piece, Plan
 from sercache.extraction.run import Extraction
 from sercache.extraction.worker import (
@@ -131,7 +131,8 @@ def extract_together(
     """
     began, store = time.monotonic(), stores.open(writer.path)
     notes.mark_begun(store.path)
-    lead = _Lead(plan, device_workers, Duplicates(plan, store), progress)
+    copies = Copies(plan, store.path, progress)
+    lead = _Lead(plan, device_workers, Duplicates(plan, store, copies), progress)
     n_copied = 0
     try:
         for device_worker in device_workers:
@@ -140,16 +141,18 @@ def extract_together(
         for piece in lead.duplicates.copy_duplicates(writer, store):
             n_copied += 1
             progress(piece)
-        writer.close()
+        for each in (writer, copies):
+            each.close()
     except BaseException:
         lead.dismiss()
-        writer.close()
+        for each in (writer, copies):
+            each.close()
         raise
     notes.mark_finished(store.path)
     seconds = time.monotonic() - began
     return Extraction(
         lead.n_encoded,
-        n_copied,
+        n_copied + copies.n_copied.total(),
         (*plan.skipped, *lead.duplicates.skipped),
         lead.n_samples / plan.spec.sample_rate,
         seconds,
@@ -157,6 +160,8 @@ def extract_together(
             [device_worker.busy or {} for device_worker in device_workers], seconds, workers, writers
         ),
         tuple(lead.duplicates.remarked),
+        n_copied_from=copies.n_copied,
+        n_damaged=copies.n_damaged,
     )
 
 

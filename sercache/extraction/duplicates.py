@@ -1,16 +1,18 @@
-"""Who is first of equal audio: later ones with the same samples are copied, never computed."""
+"""Equal audio is computed once: what this store or another of the cache holds of the same samples is copied."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
-from sercache import clips
+from sercache import clips, stores
 from sercache.audio import Remark
 from sercache.datasets import Skipped
-from sercache.errors import AlreadyStoredError
+from sercache.errors import AlreadyStoredError, DamagedStoreError
 from sercache.extraction.decode import Decoded
 from sercache.extraction.plan import Piece, Plan
 from sercache.stores import FeatureStore, FeatureWriter
@@ -29,11 +31,63 @@ class DecodedPiece:
 AnyDecoded = TypeVar("AnyDecoded", Decoded, DecodedPiece)
 
 
+class Copies:
+    """Features of equal audio that other stores of the cache hold, copied as soon as it is decoded.
+
+    They are looked for before anything else, so that what is computed together does not depend on interruptions.
+    """
+
+    def __init__(
+        self, plan: Plan, folder: Path, progress: Callable[[Piece], None] = lambda piece: None
+    ) -> None:
+        self._places: dict[str, tuple[FeatureStore, str]] = {}
+        for source in plan.sources:
+            for entry in source.entries().values():
+                self._places.setdefault(entry.audio_digest, (source, entry.id))
+        self._done, self._progress = plan.done, progress
+        self._writer = stores.create(folder, plan.spec, stores.read_format(folder)) if self._places else None
+        self.n_copied: Counter[Path] = Counter()
+        """Entries by the store that they were copied from."""
+        self.n_damaged: Counter[Path] = Counter()
+        """Entries that cannot be copied, since a store is damaged there."""
+
+    def hold(self, item: Decoded | DecodedPiece) -> bool:
+        """Whether another store holds a piece's audio; what is not stored here yet is copied.
+
+        Where bytes there differ from their checksums it is to be encoded.
+        """
+        if self._writer is None or item.digest not in self._places:
+            return False
+        source, id = self._places[item.digest]
+        if item.piece.entry_id in self._done:
+            return True
+        try:
+            with suppress(AlreadyStoredError):  # another process was faster
+                _copy(source, id, item, self._writer)
+        except DamagedStoreError:
+            self.n_damaged[source.path] += 1
+            del self._places[item.digest]
+            return False
+        self.n_copied[source.path] += 1
+        self._progress(item.piece)
+        return True
+
+    def close(self) -> None:
+        """Commit what was copied."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def abandon(self) -> None:
+        """Leave what is not committed."""
+        if self._writer is not None:
+            self._writer.abandon()
+
+
 class Duplicates:
     """Goes through the batches in the plan's order; knows what was skipped and what is left to copy."""
 
-    def __init__(self, plan: Plan, store: FeatureStore) -> None:
-        self._done = plan.done
+    def __init__(self, plan: Plan, store: FeatureStore, copies: Copies) -> None:
+        self._done, self._copies = plan.done, copies
         self._first: dict[str, str] = {}
         for entry in store.entries().values():
             self._first.setdefault(entry.audio_digest, entry.id)
@@ -56,6 +110,8 @@ class Duplicates:
             if item.piece.entry_id not in self._done:
                 whose = clips.utterance_id(item.piece.entry_id, self._rule)
                 self.remarked += [(whose, remark) for remark in item.remarks]
+            if self._copies.hold(item):
+                continue
             if self._first.setdefault(item.digest, item.piece.entry_id) == item.piece.entry_id:
                 fresh.append(item)
             elif item.piece.entry_id not in self._done:
@@ -79,13 +135,18 @@ class Duplicates:
                 self.skipped.append(Skipped(duplicate.piece.entry_id, reasons[first]))
                 continue
             with suppress(AlreadyStoredError):  # another process was faster
-                writer.append(
-                    duplicate.piece.entry_id,
-                    store.pooled([first])[0],
-                    store.pooled([first], what="std")[0],
-                    store.read(first) if writer.spec.frames else None,
-                    n_frames=entries[first].n_frames,
-                    n_samples=duplicate.n_samples,
-                    audio_digest=duplicate.digest,
-                )
+                _copy(store, first, duplicate, writer)
             yield duplicate.piece
+
+
+def _copy(store: FeatureStore, id: str, item: Decoded | DecodedPiece, writer: FeatureWriter) -> None:
+    states = writer.spec.states
+    writer.append(
+        item.piece.entry_id,
+        store.pooled([id], states)[0],
+        store.pooled([id], states, "std")[0],
+        store.read(id, states) if writer.spec.frames else None,
+        n_frames=store.entries()[id].n_frames,
+        n_samples=item.n_samples,
+        audio_digest=item.digest,
+    )

@@ -13,6 +13,7 @@ from sercache import audio, clips, states
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder, modality, windowed
 from sercache.errors import AudioError, DiskSpaceError, SettingsError, StoreError
+from sercache.stores import FeatureStore
 from sercache.stores.spec import DType, FeatureSpec
 
 _BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
@@ -52,6 +53,8 @@ class Plan:
     """Entry ids that the store holds already."""
     skipped: tuple[Skipped, ...]
     free_bytes: int
+    sources: tuple[FeatureStore, ...] = ()
+    """Other stores that hold the same features, and perhaps more, of what is equal audio: these are copied."""
 
     @property
     def pending(self) -> list[Piece]:

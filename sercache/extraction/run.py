@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from sercache.encoders import Encoder, modality, windowed
 from sercache.errors import NumericRangeError
 from sercache.extraction import compute, decode, notes, stages
 from sercache.extraction.compute import ComputedBatch
-from sercache.extraction.duplicates import Duplicates
+from sercache.extraction.duplicates import Copies, Duplicates
 from sercache.extraction.plan import Piece, Plan
 from sercache.extraction.stages import Busy, Load
 from sercache.extraction.writing import Part, Writing
@@ -30,7 +31,7 @@ class Extraction:
 
     n_encoded: int
     n_copied: int
-    """Entries whose audio equals one that the store held already."""
+    """Entries whose audio equals one that this store, or another of the cache, held already."""
     skipped: tuple[Skipped, ...]
     audio_seconds: float
     seconds: float
@@ -40,6 +41,10 @@ class Extraction:
     """Ids of utterances that were encoded, and what is to be known of their recordings."""
     n_overtaken: int = 0
     """Of those encoded, entries that another process had stored by then: they were left as they are."""
+    n_copied_from: Mapping[Path, int] = field(default_factory=dict)
+    """Of those copied, entries by the other store that they were taken from."""
+    n_damaged: Mapping[Path, int] = field(default_factory=dict)
+    """Of those encoded, entries that another store holds, which is damaged there."""
 
 
 def extract(
@@ -65,8 +70,10 @@ def extract(
     began = time.monotonic()
     encoder = windowed(encoder, clips.parse(plan.spec.clip))
     notes.mark_begun(store.path)
-    busy, duplicates = Busy(), Duplicates(plan, store)
+    busy, copies = Busy(), Copies(plan, store.path, progress)
+    duplicates = Duplicates(plan, store, copies)
     writers = [writer, *beside]
+    everyone: list[FeatureWriter | Copies] = [*writers, copies]
     line = Writing(writers, seal_every, busy)
     n_encoded = n_samples = n_copied = 0
     try:
@@ -84,24 +91,26 @@ def extract(
             for piece in duplicates.copy_duplicates(writer, store):
                 n_copied += 1
                 progress(piece)
-            for each in writers:
+            for each in everyone:
                 each.close()
     except BaseException as fault:
         if line.is_over:  # else a second Ctrl-C came, and the writers are the threads'
-            for each in writers:
+            for each in everyone:
                 each.close() if isinstance(fault, KeyboardInterrupt | NumericRangeError) else each.abandon()
         raise
     notes.mark_finished(store.path)
     seconds = time.monotonic() - began
     return Extraction(
         n_encoded,
-        n_copied,
+        n_copied + copies.n_copied.total(),
         (*plan.skipped, *duplicates.skipped),
         n_samples / encoder.sample_rate,
         seconds,
         stages.load([busy.seconds()], seconds, workers, len(writers)),
         tuple(duplicates.remarked),
         line.n_overtaken,
+        copies.n_copied,
+        copies.n_damaged,
     )
 
 

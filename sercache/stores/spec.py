@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 DType = Literal["float16", "float32", "bfloat16"]
@@ -66,6 +66,14 @@ class FeatureSpec:
         """The encoder's name for tables and plots; one with random weights is called that everywhere."""
         random = "random weights" in str(self.identity.get("source", ""))
         return f"{self.encoder} (random weights)" if random else self.encoder
+
+    def is_held_by(self, other: FeatureSpec) -> bool:
+        """Whether a store of ``other`` holds what this one would of equal samples, whatever corpus it is of."""
+        named = replace(other, encoder=self.encoder, corpus=self.corpus, release=self.release)
+        alike = replace(named, transcripts=self.transcripts, states=self.states, frames=self.frames)
+        if not self.frames:  # means and deviations are float32 always
+            alike = replace(alike, dtype=self.dtype)
+        return self == alike and set(self.states) <= set(other.states) and other.frames >= self.frames
 
     @property
     def digest(self) -> str:
