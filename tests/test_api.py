@@ -213,7 +213,7 @@ def test_mappings_and_lists_become_what_options_say() -> None:
     assert "settings" not in names_of(TrainOptions)
 
 
-def test_a_head_in_memory_is_tested_elsewhere(loudness: Any, tmp_path: Path) -> None:
+def test_a_head_in_memory_is_tested_on_another_corpus(loudness: Any, tmp_path: Path) -> None:
     store, corpus = loudness
     found = sercache.train("linear", store, corpus, seeds=1, recipe=QUICK, **FAST)
     with pytest.raises(SettingsError, match="was trained on"):

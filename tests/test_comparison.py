@@ -12,7 +12,7 @@ from make_report import make_report
 from sercache import record
 from sercache.errors import SettingsError
 from sercache.papers import Trial, TrialScore
-from sercache.record import Elsewhere, Report
+from sercache.record import CrossCorpus, Report
 from sercache.report import comparison_plots, plots
 from sercache.report.comparison import Compared, ComparedRow, comparison, run_notes
 from sercache.report.render import Reference, show
@@ -68,11 +68,11 @@ def test_a_recall_is_of_one_class_over_folds_or_seeds() -> None:
 
 def test_ppmi_is_of_the_words_of_the_corpus_that_is_asked_for() -> None:
     report = make_report()
-    there = Elsewhere(
+    there = CrossCorpus(
         dataset="mesd", task="4class", classes=report.classes, corpus=report.corpus, features=report.features,
         normalisation="", summary=report.summary, predictions=report.predictions, confusion=report.confusion,
     )  # fmt: skip
-    report = dataclasses.replace(report, elsewhere=(there,))
+    report = dataclasses.replace(report, cross_corpus=(there,))
     asked = []
 
     def words(name: str) -> dict[str, str]:

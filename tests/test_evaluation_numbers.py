@@ -154,16 +154,16 @@ def test_numbers_of_another_corpus() -> None:
     abroad = dataclasses.replace(corpus, name="abroad", utterances=moved)
     extra = Extra(abroad, FakeStore({f"x{u.id}": store.frames[u.id] for u in there}, corpus="abroad"))
     report = run(test_on=[extra])
-    [found] = report.elsewhere
+    [found] = report.cross_corpus
     assert (found.task, found.classes, found.confusion) == ("shares", (), ())
     assert found.summary["rho"].folds.mean > 0.8
     assert found.summary["rho:glad"].folds.n == 3
     assert set(plots.figures(report)) >= {"scatter", "scatter-on-abroad"}
-    assert tables.elsewhere_table(report).rows[0][3] == found.summary["rho"].folds
+    assert tables.cross_corpus_table(report).rows[0][3] == found.summary["rho"].folds
     with pytest.raises(SettingsError, match="numbers are trained here and abroad has classes"):
         run(test_on=[dataclasses.replace(extra, task="4class")])
     fewer = tuple(dataclasses.replace(u, soft_label={"glad": 0.5, "tense": 0.1}) for u in moved)
     with pytest.raises(SettingsError, match="has the targets glad, tense; expected bored, glad"):
         run(test_on=[dataclasses.replace(extra, corpus=dataclasses.replace(abroad, utterances=fewer))])
     one = run(dataclasses.replace(SETUP, target="glad"), test_on=[extra])
-    assert one.elsewhere[0].summary["rho"] == one.elsewhere[0].summary["rho:glad"]
+    assert one.cross_corpus[0].summary["rho"] == one.cross_corpus[0].summary["rho:glad"]

@@ -159,7 +159,7 @@ def test_cross_corpus_between_own_corpora(sercache: Sercache, tmp_path: Path) ->
         extract(sercache, f"manifest:{name}", make(tmp_path / name, seed, table="rows.csv"))
     train(sercache, "rome", "--test-on", "manifest:paris:label", "--name", "r")
     report = run_folders.load(tmp_path / "runs" / "r")
-    assert [there.dataset for there in report.elsewhere] == ["paris"]
+    assert [there.dataset for there in report.cross_corpus] == ["paris"]
     assert report.setup["test_on"] == ["paris:label"]
     extract(sercache, "manifest:lyon", make(tmp_path / "lyon", 3))
     done = sercache("evaluate", tmp_path / "runs" / "r", "--dataset", "lyon")
@@ -298,7 +298,7 @@ def test_recordings_that_were_trained_on_are_no_test_under_another_name(
     assert (done.code, "8 of 8 utterances of copy" in done.err) == (2, True)
     train(sercache, "rome", "--test-on", "paris,lyon", "--duplicates", "apart", "--name", "r")
     report = run_folders.load(tmp_path / "runs" / "r")
-    paris, lyon = report.elsewhere
+    paris, lyon = report.cross_corpus
     assert {each.id for each in paris.predictions} == {"v3", "v4", "v5", "v6", "v7"}
     assert paris.corpus["left_out"]["v0"] == "its audio is trained on (rome u0)"
     assert f"{count}; they are left out of the test (duplicates apart)" in paris.notes
@@ -314,7 +314,9 @@ def test_recordings_that_were_trained_on_are_no_test_under_another_name(
     assert f"{count}; they are counted (duplicates keep)" in " ".join(done.out.split())
     done = sercache(*evaluate, "--duplicates", "apart")
     assert done.code == 0, done.err
-    assert len(run_folders.load(tmp_path / "runs" / "plain" / "on-paris").elsewhere[0].predictions) == 5 * 4
+    assert (
+        len(run_folders.load(tmp_path / "runs" / "plain" / "on-paris").cross_corpus[0].predictions) == 5 * 4
+    )
 
 
 def test_initial_weights_that_heard_what_is_tested(sercache: Sercache, tmp_path: Path) -> None:

@@ -85,8 +85,8 @@ def test_a_database_trains_and_is_tested_on(cities: Sercache, tmp_path: Path) ->
     )
     wien, rome = (run_folders.load(tmp_path / "runs" / name) for name in ("wien", "rome"))
     assert (wien.corpus["name"], wien.corpus["reader"]) == ("wien", "audformat")
-    assert [each.dataset for each in wien.elsewhere] == ["rome"]
-    assert [(each.dataset, len(each.predictions)) for each in rome.elsewhere] == [("wien", 8 * 4)]
+    assert [each.dataset for each in wien.cross_corpus] == ["rome"]
+    assert [(each.dataset, len(each.predictions)) for each in rome.cross_corpus] == [("wien", 8 * 4)]
     table = " ".join(cities("report", tmp_path / "runs" / "wien", tmp_path / "runs" / "rome").out.split())
     assert "wien" in table
     assert "rome" in table
@@ -172,14 +172,14 @@ def test_two_inputs_and_maps_between_corpora_that_are_hard_to_tell(
                 "--task", "label", "--test-on", "rome,北京")  # fmt: skip
     assert "note: rome: none of its recordings was trained on (checked by audio)" in pair
     report = run_folders.load(runs / "pair")
-    assert [each.dataset for each in report.elsewhere] == ["rome", "北京"]
+    assert [each.dataset for each in report.cross_corpus] == ["rome", "北京"]
     # Equal ids and equal tables: what was read tells that each was itself.
-    read = [each.features["digest"] for each in report.elsewhere]
+    read = [each.features["digest"] for each in report.cross_corpus]
     assert len({*read, report.features["digest"]}) == 3
     again = good("evaluate", runs / "pair", "--dataset", "manifest:北京", "--task", "label")
     assert str(runs / "pair" / "on-北京") in again
-    (there,) = run_folders.load(runs / "pair" / "on-北京").elsewhere
-    assert there.predictions == report.elsewhere[1].predictions
+    (there,) = run_folders.load(runs / "pair" / "on-北京").cross_corpus
+    assert there.predictions == report.cross_corpus[1].predictions
     blocks = ["--head", "attention-blocks", "--option", "blocks=1", "--option", "heads=3"]
     good("train", *blocks, *here, "--task", "label", "--finetune-from", "none", "--normalise", "none",
          "--name", "blocks")  # fmt: skip

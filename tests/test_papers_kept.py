@@ -77,7 +77,7 @@ def test_a_finished_trial_is_taken_while_it_is_the_same_experiment(
     again = place_of()
     assert weights(obtain(plan_of, again)) == weights(first)
     assert finished(again) == [name]
-    assert [each.dataset for each in obtain(plan_of, again).elsewhere] == ["aesdd"]
+    assert [each.dataset for each in obtain(plan_of, again).cross_corpus] == ["aesdd"]
     assert is_done(plan_of, again)
 
     # Another version of the head is another experiment: it runs again, and what is there stays.
@@ -155,12 +155,12 @@ def test_kept_heads_are_tested_again_where_the_other_corpus_has_changed(
     wavs[0].write_bytes(aside)
     whole = obtain(plan_of, place_of())
     assert weights(whole) == weights(part), "nothing is trained again"
-    n = [report.elsewhere[0].corpus["n_utterances"] for report in (part, whole)]
-    assert [len(report.elsewhere) for report in (part, whole)] == [1, 1]
+    n = [report.cross_corpus[0].corpus["n_utterances"] for report in (part, whole)]
+    assert [len(report.cross_corpus) for report in (part, whole)] == [1, 1]
     assert n[1] == n[0] + 1
     # What it said of the part is not overwritten by what it says of another one.
     folder = place.folder / plan_of.name
     wavs[1].unlink()
     obtain(plan_of, place_of())
     there = ("former-on-aesdd-4class", "on-aesdd-4class")
-    assert [runs.load(folder / name).elsewhere[0].corpus["n_utterances"] for name in there] == [n[1], n[0]]
+    assert [runs.load(folder / name).cross_corpus[0].corpus["n_utterances"] for name in there] == [n[1], n[0]]

@@ -165,7 +165,7 @@ def test_ioannides_abroad(sercache: Sercache, give: Callable[..., None], tmp_pat
     [reference] = [
         run for path in run_folders.find(folder) if len((run := run_folders.load(path)).also_trained) == 0
     ]
-    assert {each.dataset for each in reference.elsewhere} == {"emodb", "aesdd", "mesd"}
+    assert {each.dataset for each in reference.cross_corpus} == {"emodb", "aesdd", "mesd"}
 
 
 @pytest.mark.slow

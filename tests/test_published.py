@@ -19,7 +19,7 @@ from sercache.published.compare import other_corpus, other_system, printed_besid
 from sercache.published.head import published_of
 from sercache.published.trial import TrialPlan, plan
 from sercache.recipe import Setup, inputs
-from sercache.record import Elsewhere, Report, Run, Score, StartRecord
+from sercache.record import CrossCorpus, Report, Run, Score, StartRecord
 from sercache.report.comparison import Compared, ComparedRow, comparison
 from sercache.report.render import Reference
 from sercache.reproduction import reproduce
@@ -248,13 +248,13 @@ def test_what_people_wrote_down_is_not_what_a_recogniser_heard() -> None:
 
 def test_a_corpus_that_is_tested_on_may_be_what_differs() -> None:
     meant, report = pair("T+E(6)", BERT)
-    there = Elsewhere(
+    there = CrossCorpus(
         dataset="msp-improv", task="4class", classes=(), normalisation="none", summary={}, predictions=(), confusion=(),
         corpus={**report.corpus, "name": "msp-improv", "n_utterances": 7798}, features=report.features,
     )  # fmt: skip
 
     def differ(**changes: Any) -> list[str]:
-        other = replace(report, elsewhere=(replace(there, **changes),))
+        other = replace(report, cross_corpus=(replace(there, **changes),))
         return [each.text for each in other_corpus(meant, other, "msp-improv", CHEN.UTTERANCES)]
 
     people = "transcripts of the corpus instead of what wenet-gigaspeech recognised (input 2) of msp-improv"
@@ -269,7 +269,7 @@ def test_a_corpus_that_is_tested_on_may_be_what_differs() -> None:
         features={**report.features, "spec": coarse}
     )
     unknown = {**there.corpus, "warnings": ["5 of 6 sessions"]}
-    other = replace(report, elsewhere=(replace(there, corpus=unknown),))
+    other = replace(report, cross_corpus=(replace(there, corpus=unknown),))
     assert "msp-improv: 5 of 6 sessions" in [e.text for e in other_corpus(meant, other, "msp-improv", {})]
 
 

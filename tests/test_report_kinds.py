@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from fake_store import CLASSES
 from make_report import make_report
-from test_evaluation_elsewhere import other
-from test_evaluation_elsewhere import run as run_elsewhere
+from test_evaluation_cross_corpus import other
+from test_evaluation_cross_corpus import run as run_cross_corpus
 from test_evaluation_numbers import run as run_numbers
 
 from sercache.errors import SettingsError
-from sercache.record import Elsewhere, Report, Score
+from sercache.record import CrossCorpus, Report, Score
 from sercache.report import page, plots, runs, tables
 from sercache.report.layer_plots import layer_weights_on
 from sercache.report.maps import vector_map
@@ -30,12 +30,12 @@ def numbers() -> Report:
 
 @pytest.fixture(scope="module")
 def abroad() -> Report:
-    return run_elsewhere(other(n_classes=3), seeds=(0, 1))
+    return run_cross_corpus(other(n_classes=3), seeds=(0, 1))
 
 
 @pytest.fixture(scope="module")
 def nothing_at_home() -> Report:
-    return run_elsewhere(other(n_classes=3), protocol="all", seeds=(0, 1))
+    return run_cross_corpus(other(n_classes=3), protocol="all", seeds=(0, 1))
 
 
 def test_numbers_have_a_row_each(numbers: Report) -> None:
@@ -86,9 +86,9 @@ def test_numbers_survive_their_run_folder(numbers: Report, tmp_path: Path) -> No
 
 
 def test_another_corpus_has_a_table_of_its_own(abroad: Report) -> None:
-    table = tables.elsewhere_table(abroad)
+    table = tables.cross_corpus_table(abroad)
     [row] = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
-    [said] = abroad.elsewhere
+    [said] = abroad.cross_corpus
     assert (row["tested on"], row["utterances"]) == ("abroad", 12)
     assert row["UA"] == said.summary["ua"].folds
     assert row["recall sadness"] is None
@@ -118,7 +118,7 @@ def test_a_run_without_a_test_part_is_shown_everywhere(nothing_at_home: Report, 
     shown = page.write(nothing_at_home, tmp_path / "page.html").read_text()
     assert "classes on abroad" in shown
     assert runs.load(runs.save(nothing_at_home, tmp_path / "run")) == nothing_at_home
-    bare = dataclasses.replace(nothing_at_home, elsewhere=())
+    bare = dataclasses.replace(nothing_at_home, cross_corpus=())
     assert "Nothing was tested" in page.page(bare)
     assert "nothing of talk is tested" in tables.table([bare])
     assert len(runs_tables([bare, bare])[0].rows) == 2
@@ -136,7 +136,7 @@ def test_older_run_folders_can_be_read(tmp_path: Path) -> None:
 
 
 def test_attention_received_abroad_is_drawn(abroad: Report) -> None:
-    [there] = abroad.elsewhere
+    [there] = abroad.cross_corpus
     assert layer_weights_on(abroad, there) is None, "learned weights are the same everywhere"
     attends = dataclasses.replace(abroad, layer_weights_are="attention that each state receives: mean")
     figure = layer_weights_on(attends, there)
@@ -180,6 +180,8 @@ def test_vectors_are_mapped_by_label() -> None:
 
 
 def test_a_corpus_named_twice_has_two_plots(abroad: Report) -> None:
-    [there] = abroad.elsewhere
-    twice = dataclasses.replace(abroad, elsewhere=(there, Elsewhere(**{**vars(there), "task": "6class"})))
+    [there] = abroad.cross_corpus
+    twice = dataclasses.replace(
+        abroad, cross_corpus=(there, CrossCorpus(**{**vars(there), "task": "6class"}))
+    )
     assert {"confusion-on-abroad-4class", "confusion-on-abroad-6class"} <= set(plots.figures(twice))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from make_report import Printed, make_report
 
-from sercache.record import Elsewhere, Interval, Report, Score, Summary, score
+from sercache.record import CrossCorpus, Interval, Report, Score, Summary, score
 from sercache.report import runs, tables
 from sercache.report.side_by_side import dev_score, runs_tables
 
@@ -110,12 +110,12 @@ def test_a_class_that_few_speakers_say_is_named() -> None:
 
 def test_scores_on_another_corpus_have_a_table_with_what_trained() -> None:
     report = make_report()
-    there = Elsewhere(
+    there = CrossCorpus(
         dataset="esd", task="3class", classes=report.classes, corpus={**report.corpus, "name": "esd"},
         features=report.features, normalisation="none", summary=report.summary, predictions=report.predictions,
         confusion=report.confusion,
     )  # fmt: skip
-    abroad = dataclasses.replace(report, elsewhere=(there,))
+    abroad = dataclasses.replace(report, cross_corpus=(there,))
     home, away = runs_tables([abroad, of_corpus("esd")])[:2]
     assert "emodb" in home.title
     assert away.title == "Runs: esd classic, task 3class, cross-corpus: mean over models"

@@ -1,6 +1,6 @@
 """Evaluation: one head, one cache, all folds and seeds of a protocol, as a Report."""
 
-from sercache.evaluation.elsewhere import evaluate_elsewhere
+from sercache.evaluation.cross_corpus import evaluate_cross_corpus
 from sercache.evaluation.material import Material, gather
 from sercache.evaluation.method import Data, Extra, How, Method
 from sercache.evaluation.run import Evaluated, Prepared, Weights, check, evaluate, prepare
@@ -18,7 +18,7 @@ __all__ = [
     "Weights",
     "check",
     "evaluate",
-    "evaluate_elsewhere",
+    "evaluate_cross_corpus",
     "gather",
     "prepare",
 ]

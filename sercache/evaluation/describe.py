@@ -43,7 +43,7 @@ _SCOPES = {
     "those of the test part included (their features, never their labels)",
 }
 
-_SCOPES_ELSEWHERE = {
+_SCOPES_CROSS_CORPUS = {
     "none": "no normalisation of features",
     "global": "mean and standard deviation of each model's own training part; nothing of this corpus is used",
     "speaker": "mean and standard deviation over all utterances of each of this corpus' own speakers (their "
@@ -178,12 +178,12 @@ def standardises(head: nn.Module | type[nn.Module]) -> str:
     return found
 
 
-def normalisation_elsewhere(setup: Setup, inside: str) -> str:
+def normalisation_cross_corpus(setup: Setup, inside: str) -> str:
     """Scope of the feature statistics for a corpus that is tested on and never trained on.
 
     ``inside`` is what the head ``standardises`` by.
     """
-    return f"{setup.normalise}: {_SCOPES_ELSEWHERE[setup.normalise]}{_INSIDE[inside]}"
+    return f"{setup.normalise}: {_SCOPES_CROSS_CORPUS[setup.normalise]}{_INSIDE[inside]}"
 
 
 def with_scope(report: Report, head_class: type[nn.Module]) -> Report:

@@ -21,7 +21,7 @@ from sercache.evaluation.material import Material, gather
 from sercache.evaluation.method import Data, Extra, How, Method
 from sercache.head import options_of
 from sercache.recipe import Recipe, Setup, inputs
-from sercache.record import TRAINING, Elsewhere, Experiment, Job, Report
+from sercache.record import TRAINING, CrossCorpus, Experiment, Job, Report
 from sercache.stores.spec import FeatureSpec
 
 UNRECORDED = "it was made before runs recorded all that decides their numbers"
@@ -70,8 +70,8 @@ def experiment_differs_in_code(
     return experiment.differs_from(now)
 
 
-def differs_elsewhere(
-    there: Elsewhere, extra: Extra, setup: Setup, classes: Sequence[str]
+def cross_corpus_differs(
+    there: CrossCorpus, extra: Extra, setup: Setup, classes: Sequence[str]
 ) -> tuple[str, ...]:
     """What makes a result on another corpus another one than that on ``extra``: its release, features or truth.
 

@@ -9,7 +9,7 @@ from typing import Literal
 from sercache.datasets import Corpus
 from sercache.errors import ProtocolError, SettingsError
 from sercache.evaluation.method import Data, Extra
-from sercache.evaluation.parts import Part, open_added, open_elsewhere, open_part, read_truth
+from sercache.evaluation.parts import Part, open_added, open_cross_corpus, open_part, read_truth
 from sercache.evaluation.sound import audio_of, kept_apart
 from sercache.protocols import Fold, make_folds
 from sercache.recipe import Setup
@@ -41,7 +41,7 @@ class Material:
     """Whether the task gives numbers."""
     also: tuple[tuple[Extra, Part], ...] = ()
     """Added to every training part."""
-    elsewhere: tuple[tuple[Extra, Part], ...] = ()
+    cross_corpus: tuple[tuple[Extra, Part], ...] = ()
     """Other corpora that every trained head is tested on."""
 
     @property
@@ -63,7 +63,7 @@ class FoldViews:
     dev: AnyView | None
     test: AnyView | None
     """None in the protocol ``all``."""
-    elsewhere: tuple[AnyView, ...] = ()
+    cross_corpus: tuple[AnyView, ...] = ()
     """All of each other corpus, as this fold's heads read it."""
     scalings: tuple[Scaling, ...] = ()
     """Statistics of this fold's training part, one for each input; empty unless normalisation is global."""
@@ -104,12 +104,14 @@ def gather(data: Data, setup: Setup, *, fold_seed: int = 0) -> Material:
     for extra in data.also_train:
         also.append((extra, open_added(extra, stores, setup, outputs, numeric, left())))
         parts.append(also[-1][1])
-    elsewhere: list[tuple[Extra, Part]] = []
+    cross_corpus: list[tuple[Extra, Part]] = []
     for extra in data.test_on:
-        elsewhere.append((extra, open_elsewhere(extra, stores, setup, main.task, outputs, numeric, left())))
-        parts.append(elsewhere[-1][1])
-    _never_trained(elsewhere, [(corpus, main), *((extra.corpus, part) for extra, part in also)])
-    return Material(main, outputs, folds, numeric, tuple(also), tuple(elsewhere))
+        cross_corpus.append(
+            (extra, open_cross_corpus(extra, stores, setup, main.task, outputs, numeric, left()))
+        )
+        parts.append(cross_corpus[-1][1])
+    _never_trained(cross_corpus, [(corpus, main), *((extra.corpus, part) for extra, part in also)])
+    return Material(main, outputs, folds, numeric, tuple(also), tuple(cross_corpus))
 
 
 def fold_views(material: Material, fold: Fold, normalise: Literal["none", "global", "speaker"]) -> FoldViews:
@@ -119,7 +121,7 @@ def fold_views(material: Material, fold: Fold, normalise: Literal["none", "globa
         beside([each.train for each in inputs]),
         beside([each.dev for each in inputs if each.dev is not None]) if fold.dev else None,
         beside([each.test for each in inputs if each.test is not None]) if fold.test else None,
-        tuple(beside([each.elsewhere[k] for each in inputs]) for k in range(len(material.elsewhere))),
+        tuple(beside([each.cross_corpus[k] for each in inputs]) for k in range(len(material.cross_corpus))),
         tuple(each.scaling for each in inputs if each.scaling is not None),
     )
 
@@ -131,7 +133,7 @@ class _OneInput:
     train: OneInput
     dev: FeatureView | None
     test: FeatureView | None
-    elsewhere: tuple[FeatureView, ...]
+    cross_corpus: tuple[FeatureView, ...]
     scaling: Scaling | None
 
 
@@ -141,20 +143,22 @@ def _one_input(material: Material, fold: Fold, normalise: str, k: int) -> _OneIn
     dev = whole.subset(fold.dev) if fold.dev else None
     test = whole.subset(fold.test) if fold.test else None
     extra = [part.inputs[k] for _, part in material.also]
-    elsewhere = [part.inputs[k] for _, part in material.elsewhere]
+    cross_corpus = [part.inputs[k] for _, part in material.cross_corpus]
     scaling = global_scaling(train, *extra) if normalise == "global" else None
     if scaling is not None:
         train = train.scaled(scaling)
         dev, test = (view.scaled(scaling) if view else None for view in (dev, test))
-        extra, elsewhere = ([view.scaled(scaling) for view in views] for views in (extra, elsewhere))
+        extra, cross_corpus = ([view.scaled(scaling) for view in views] for views in (extra, cross_corpus))
     joined = JoinedView((train, *extra)) if extra else train
-    return _OneInput(joined, dev, test, tuple(elsewhere), scaling)
+    return _OneInput(joined, dev, test, tuple(cross_corpus), scaling)
 
 
-def _never_trained(elsewhere: Sequence[tuple[Extra, Part]], trained: Sequence[tuple[Corpus, Part]]) -> None:
+def _never_trained(
+    cross_corpus: Sequence[tuple[Extra, Part]], trained: Sequence[tuple[Corpus, Part]]
+) -> None:
     """Refuses to call a test what the training has seen, and to write two results under one name."""
     names: set[tuple[str, str]] = set()
-    for extra, part in elsewhere:
+    for extra, part in cross_corpus:
         name = extra.corpus.name
         for corpus, other in trained:
             same = extra.corpus.is_called(corpus.name, corpus.release)

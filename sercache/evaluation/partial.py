@@ -52,7 +52,7 @@ class Partial:
 
     def read(self, job: Job, head: Module) -> Fit | None:
         """The training, its weights in ``head``; None where it has to be done, or is damaged."""
-        for folder in (self.folder, *self._elsewhere):
+        for folder in (self.folder, *self._other_folders):
             found = _read(folder / file_name(job), head)
             if found is not None:
                 return found
@@ -70,7 +70,7 @@ class Partial:
         return sum(_experiment_in(path) != self.experiment or path.name.startswith(places) for path in others)
 
     @cached_property
-    def _elsewhere(self) -> list[Path]:
+    def _other_folders(self) -> list[Path]:
         """Other unfinished runs."""
         return [path for path in _below(self.runs, _UNFINISHED, "." + _UNFINISHED) if path != self.folder]
 

@@ -244,7 +244,7 @@ def _same_outputs(name: str, truth: Truth, outputs: Sequence[str], numeric: bool
         )
 
 
-def open_elsewhere(
+def open_cross_corpus(
     extra: Extra,
     stores: Sequence[FeatureStore],
     setup: Setup,
@@ -257,11 +257,11 @@ def open_elsewhere(
 
     Without a task of its own it gets the one that is called as ``main_task``, or else its default.
     """
-    named = replace(extra, task=extra.task or task_elsewhere(extra.corpus, main_task))
+    named = replace(extra, task=extra.task or cross_corpus_task(extra.corpus, main_task))
     return open_added(named, stores, setup, outputs, numeric, budget)
 
 
-def task_elsewhere(corpus: Corpus, main_task: str) -> str:
+def cross_corpus_task(corpus: Corpus, main_task: str) -> str:
     """The task of another corpus that answers ``main_task``: of the same name, else the corpus' own."""
     name = main_task.partition("@")[0]
     return name if name in corpus.info.tasks or corpus.is_numeric(name) else corpus.info.default_task

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 
 from sercache import catalog
 from sercache.errors import RecipeError
-from sercache.evaluation.describe import environment, provenance, setup_as_used, standardises
-from sercache.evaluation.elsewhere import (
+from sercache.evaluation.cross_corpus import (
     HeadOutput,
     check_unseen,
     conclude,
@@ -27,6 +26,7 @@ from sercache.evaluation.elsewhere import (
     hear,
     scaling_tensors,
 )
+from sercache.evaluation.describe import environment, provenance, setup_as_used, standardises
 from sercache.evaluation.experiment import experiment_of, jobs_of
 from sercache.evaluation.layers import layer_weights, meaning_of
 from sercache.evaluation.material import Material, gather
@@ -40,7 +40,7 @@ from sercache.evaluation.unheard import check_initial, recordings, unheard
 from sercache.head import is_solved, notes_of
 from sercache.progress import used
 from sercache.recipe import Published, Setup
-from sercache.record import Elsewhere, Experiment, Job, Prediction, Recording, Report, Run, TrainedEncoder
+from sercache.record import CrossCorpus, Experiment, Job, Prediction, Recording, Report, Run, TrainedEncoder
 from sercache.training import build
 
 Weights = dict[tuple[str, int | None], Mapping[str, Tensor]]
@@ -87,7 +87,7 @@ class _Trained:
 
     runs: list[Run] = field(default_factory=list)
     at_home: list[HeadOutput] = field(default_factory=list)
-    elsewhere: list[list[HeadOutput]] = field(default_factory=list)
+    cross_corpus: list[list[HeadOutput]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     timings: list[Mapping[str, Any]] = field(default_factory=list)
     """How each was computed."""
@@ -120,7 +120,7 @@ def evaluate(
     how = how or How()
     started, clock = datetime.now(UTC), time.perf_counter()
     ready = prepare(method, data, how)
-    for part in (ready.material.main, *(part for _, part in ready.material.elsewhere)):
+    for part in (ready.material.main, *(part for _, part in ready.material.cross_corpus)):
         for view in part.inputs:
             used("reading", str(view.plan))
     trained = _train_all(ready, how, progress)
@@ -172,7 +172,7 @@ def prepare(method: Method, data: Data, how: How) -> Prepared:
     remarks += check_encoders(material, data.corpus, before, setup.duplicates)
     if how.heard_before is None or any(each.record.heard is None for each in before):
         heard = None
-    setup = replace(setup, test_on=tuple(f"{e.corpus.name}:{part.task}" for e, part in material.elsewhere))
+    setup = replace(setup, test_on=tuple(f"{e.corpus.name}:{part.task}" for e, part in material.cross_corpus))
     method = replace(method, setup=setup)
     head = check(method, material)
     experiment = experiment_of(method, data.corpus, material, how)
@@ -219,21 +219,21 @@ def _results(trained: _Trained, ready: Prepared, how: How) -> dict[str, Any]:
         "runs": tuple(trained.runs),
         "predictions": predictions,
         "summary": summarise(trained.runs, predictions, targets),
-        "elsewhere": _elsewhere(trained, ready),
+        "cross_corpus": _cross_corpus(trained, ready),
         "notes": (*ready.remarks, *notes, *(() if how.test else (_UNTESTED,))),
         "confusion": confusion(predictions, len(material.classes)),
     }
 
 
-def _elsewhere(trained: _Trained, ready: Prepared) -> tuple[Elsewhere, ...]:
+def _cross_corpus(trained: _Trained, ready: Prepared) -> tuple[CrossCorpus, ...]:
     """What all heads said of each other corpus."""
     material, setup = ready.material, ready.method.setup
     return tuple(
         conclude(
             extra, part, setup, material.classes, material.targets, trained.inside,
-            [each[k] for each in trained.elsewhere],
+            [each[k] for each in trained.cross_corpus],
         )
-        for k, (extra, part) in enumerate(material.elsewhere)
+        for k, (extra, part) in enumerate(material.cross_corpus)
     )  # fmt: skip
 
 
@@ -259,7 +259,7 @@ def _train_all(ready: Prepared, how: How, progress: Callable[[Progress], None] |
         trained.inside = standardises(done.head)
         own = _hear_at_home(at, material, how)
         trained.at_home.append(own)
-        trained.elsewhere.append(_hear_elsewhere(at, material, how.device))
+        trained.cross_corpus.append(_predict_cross_corpus(at, material, how.device))
         trained.runs.append(
             run_record(
                 fold, at.seed, done, own.predictions, own.layer_weights, material.targets, at.job.digest
@@ -295,9 +295,9 @@ def _hear_at_home(at: TrainedMember, material: Material, how: How) -> HeadOutput
     return hear(at.done.head, view, material.main, at.fold.name, at.seed, how.device)
 
 
-def _hear_elsewhere(at: TrainedMember, material: Material, device: str) -> list[HeadOutput]:
+def _predict_cross_corpus(at: TrainedMember, material: Material, device: str) -> list[HeadOutput]:
     """What a head says of each other corpus."""
-    there = zip(material.elsewhere, at.views.elsewhere, strict=True)
+    there = zip(material.cross_corpus, at.views.cross_corpus, strict=True)
     return [hear(at.done.head, view, part, at.fold.name, at.seed, device) for (_, part), view in there]
 
 

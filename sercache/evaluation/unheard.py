@@ -34,9 +34,9 @@ def unheard(material: Material, heard: Sequence[Recording] | None, duplicates: s
     """The material with other corpora checked against what is heard in training. Raises as ``unheard_part``."""
     checked = [
         (extra, unheard_part(extra.corpus.name, part, heard, duplicates))
-        for extra, part in material.elsewhere
+        for extra, part in material.cross_corpus
     ]
-    return replace(material, elsewhere=tuple(checked))
+    return replace(material, cross_corpus=tuple(checked))
 
 
 def unheard_part(name: str, part: Part, heard: Sequence[Recording] | None, duplicates: str | None) -> Part:

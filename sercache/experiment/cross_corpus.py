@@ -13,12 +13,12 @@ from sercache import stores
 from sercache.catalog import file_name
 from sercache.datasets import Corpus
 from sercache.evaluation import Extra
-from sercache.evaluation.parts import task_elsewhere
+from sercache.evaluation.parts import cross_corpus_task
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.finding import find_store
 from sercache.progress import used, warn
 from sercache.recipe import Setup, inputs
-from sercache.record import Elsewhere, Report
+from sercache.record import CrossCorpus, Report
 from sercache.report import runs
 from sercache.settings import Settings
 
@@ -54,7 +54,7 @@ def other_corpus(
     Raises SettingsError, CorpusError, MissingFeaturesError.
     """
     corpus, _ = read_corpus(dataset, root, known, cache)
-    task = task or task_elsewhere(corpus, heads.task)
+    task = task or cross_corpus_task(corpus, heads.task)
     return extra_of(corpus, task, heads, cache, clip_is_chosen=clip_is_chosen)
 
 
@@ -80,7 +80,7 @@ def folder_on(run: Path, report: Report, corpus: Corpus, task: str) -> Path:
 
     ``on-<corpus>`` for the task that the corpus gets when none is named, else ``on-<corpus>-<task>``.
     """
-    is_own = task == task_elsewhere(corpus, report.corpus["task"])
+    is_own = task == cross_corpus_task(corpus, report.corpus["task"])
     return run / f"{_FOLDER}{file_name(corpus.name) if is_own else name_with_task(corpus.name, task)}"
 
 
@@ -89,13 +89,13 @@ def name_with_task(corpus: str, task: str) -> str:
     return f"{file_name(corpus)}-{quote(task.rpartition('/')[2], safe='@')}"
 
 
-def tested_since(run: Path) -> list[Elsewhere]:
+def tested_since(run: Path) -> list[CrossCorpus]:
     """What `sercache evaluate` left in a run folder. Raises SettingsError for a damaged one."""
     folders = [folder for folder in runs.find(run) if folder.name.startswith(_FOLDER)]
-    return [there for folder in folders for there in runs.load(folder).elsewhere]
+    return [there for folder in folders for there in runs.load(folder).cross_corpus]
 
 
-def answers(there: Elsewhere, text: str) -> bool:
+def answers(there: CrossCorpus, text: str) -> bool:
     """Whether a result is that of the corpus ``DATASET[:TASK]``; one of one's own goes with or without its reader."""
     reader = there.corpus.get("reader")
     names = [there.dataset, *([f"{reader}:{there.dataset}"] if reader else [])]

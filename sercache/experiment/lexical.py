@@ -16,7 +16,7 @@ from sercache.experiment.corpora import cache_if_any, read_corpus
 from sercache.experiment.cross_corpus import answers, name_with_task, tested_since
 from sercache.experiment.result import Result
 from sercache.progress import warn
-from sercache.record import Elsewhere, Report
+from sercache.record import CrossCorpus, Report
 from sercache.report.render import ReportTable
 
 
@@ -92,9 +92,9 @@ def called(about: Mapping[str, Any]) -> str:
     return f"{about['reader']}:{about['name']}" if about.get("reader") else str(about["name"])
 
 
-def _there(asked: str, trained: Result) -> Elsewhere:
+def _there(asked: str, trained: Result) -> CrossCorpus:
     """What the run says of another corpus: tested after training, or since by `sercache evaluate`."""
-    found = [*trained.report.elsewhere, *(tested_since(trained.folder) if trained.folder else ())]
+    found = [*trained.report.cross_corpus, *(tested_since(trained.folder) if trained.folder else ())]
     fitting = [each for each in found if answers(each, asked)]
     if not fitting:
         tested = ", ".join(dict.fromkeys(f"{each.dataset}:{each.task}" for each in found)) or "none"

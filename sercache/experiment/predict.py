@@ -19,7 +19,7 @@ import numpy as np
 from sercache import clips, extraction, settings, stores
 from sercache.datasets import Skipped, Utterance
 from sercache.errors import AudioError, SettingsError
-from sercache.evaluation.elsewhere import normalised
+from sercache.evaluation.cross_corpus import normalised
 from sercache.evaluation.scores import mean_of_clips, merge_clips
 from sercache.evaluation.sound import audio_of
 from sercache.experiment.ensemble import Ensemble, PredictOptions, ensemble

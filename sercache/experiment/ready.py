@@ -98,7 +98,7 @@ def ready(request: TrainOptions, at_hand: AtHand, test: bool) -> AskedTraining:
     _say_setup(found, setup)
     extras = at_hand.test_on
     if test and not extras:
-        extras = tuple(_elsewhere(request, found, corpus, setup, known, cache_folder))
+        extras = tuple(_cross_corpus(request, found, corpus, setup, known, cache_folder))
     first = (at_hand.store,) if at_hand.store is not None else (stores.open(found[0].folder),)
     more = at_hand.beside or tuple(stores.open(each.folder) for each in found[1:])
     method = Method(request.head, module.Head, setup, recipe, options)
@@ -161,7 +161,7 @@ def _checked_settings(module: ModuleType, request: TrainOptions) -> tuple[Recipe
     return recipe, options
 
 
-def _elsewhere(
+def _cross_corpus(
     request: TrainOptions,
     found: Sequence[FoundStore],
     corpus: Corpus,

@@ -15,7 +15,7 @@ from sercache.errors import ContractError, MissingExtraError, SettingsError, Unk
 from sercache.evaluation.describe import setup_of
 from sercache.experiment.cross_corpus import answers, tested_since
 from sercache.head import of_class
-from sercache.record import HEADLINE, NAMES, Elsewhere, Prediction, Report, Summary, score
+from sercache.record import HEADLINE, NAMES, CrossCorpus, Prediction, Report, Summary, score
 from sercache.report import runs
 from sercache.report.epochs import write_epochs
 from sercache.report.render import Cell, ReportTable, html
@@ -158,7 +158,7 @@ class Result:
         return pandas.DataFrame(rows, columns=_columns(self.report))
 
     def _said(self, on: str | None) -> tuple[Prediction, ...]:
-        there = list(self.report.elsewhere)
+        there = list(self.report.cross_corpus)
         if on is None and not self.report.predictions and len(there) == 1:
             return there[0].predictions
         if on is None:
@@ -172,21 +172,21 @@ class Result:
 
     def __repr__(self) -> str:
         """One line: what it is of, its main score with the interval, and where it is kept."""
-        told = self.report.told or "; ".join(_told(self.report, there) for there in self.report.elsewhere)
+        told = self.report.told or "; ".join(_told(self.report, there) for there in self.report.cross_corpus)
         kept = "not saved" if self.folder is None else f"in {self.folder}"
         return f"Result({self.report.title}: {told or 'not tested'}; {kept})"
 
     def _repr_html_(self) -> str:
         """Scores with their intervals, and the main score of each fold, for notebooks."""
         tables = [_scores(self.report.title, self.report.summary, self.report)] if self.report.summary else []
-        for there in self.report.elsewhere:
+        for there in self.report.cross_corpus:
             tables.append(_scores(f"tested on {there.dataset} ({there.task})", there.summary, self.report))
         if self.report.summary and len(self.report.folds) > 1:
             tables.append(_folds(self.report))
         return "\n".join(map(html, tables)) or html(ReportTable(self.report.title, ("not tested",), ()))
 
 
-def _told(report: Report, there: Elsewhere) -> str:
+def _told(report: Report, there: CrossCorpus) -> str:
     found = there.summary[report.main_metric].seeds
     return f"on {there.dataset} {NAMES[report.main_metric]} {found.mean:.4f}"
 

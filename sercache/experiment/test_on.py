@@ -1,4 +1,4 @@
-"""Testing elsewhere: the trained heads of a finished run on another corpus."""
+"""Cross-corpus testing: the trained heads of a finished run on another corpus."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from torch import nn
 from sercache import settings
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError, SettingsError
-from sercache.evaluation import Extra, evaluate_elsewhere
+from sercache.evaluation import Extra, evaluate_cross_corpus
+from sercache.evaluation.cross_corpus import read_scalings
 from sercache.evaluation.describe import setup_of
-from sercache.evaluation.elsewhere import read_scalings
-from sercache.evaluation.parts import task_elsewhere
+from sercache.evaluation.parts import cross_corpus_task
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.cross_corpus import TestedHeads, extra_of, folder_on
 from sercache.experiment.options import Duplicates
@@ -27,7 +27,7 @@ from sercache.experiment.places import free_name
 from sercache.experiment.result import Result
 from sercache.experiment.tails import head_class
 from sercache.progress import bar, used
-from sercache.record import Elsewhere, Report, digest_of
+from sercache.record import CrossCorpus, Report, digest_of
 from sercache.report import runs
 from sercache.settings import Settings
 from sercache.stores import FeatureStore
@@ -80,7 +80,7 @@ def run(
     )
     models = bar(total=len(report.runs), desc="predicting", unit="model")
     try:
-        there = evaluate_elsewhere(
+        there = evaluate_cross_corpus(
             report,
             extra,
             partial(trained_head, kind, trained),
@@ -104,11 +104,11 @@ def _extra(
     """The corpus to test on with the store of each input."""
     if corpus is not None and given:
         first, *more = given
-        return Extra(corpus, first, request.task or task_elsewhere(corpus, heads.task), beside=tuple(more))
+        return Extra(corpus, first, request.task or cross_corpus_task(corpus, heads.task), beside=tuple(more))
     cache = Path(known.value("cache", request.cache).value).expanduser()
     if corpus is None:
         corpus, _ = read_corpus(request.dataset, request.root, known, cache)
-    return extra_of(corpus, request.task or task_elsewhere(corpus, heads.task), heads, cache)
+    return extra_of(corpus, request.task or cross_corpus_task(corpus, heads.task), heads, cache)
 
 
 def trained_head(kind: type[nn.Module], trained: Result, fold: str, seed: int, view: AnyView) -> nn.Module:
@@ -139,12 +139,19 @@ def scalings_of(trained: Result) -> dict[str, tuple[Scaling, ...]]:
     return {fold.name: read_scalings(dict(trained.weights[fold.name, None])) for fold in report.folds}
 
 
-def _finish(trained: Result, there: Elsewhere, corpus: Corpus) -> Result:
+def _finish(trained: Result, there: CrossCorpus, corpus: Corpus) -> Result:
     """A run folder inside the run's: its record without its own tests, and what was said of the corpus."""
     report = trained.report
     bare = tuple(dataclasses.replace(each, scores={}) for each in report.runs)
     about = dataclasses.replace(
-        report, runs=bare, predictions=(), summary={}, confusion=(), notes=(), elsewhere=(there,), heard=None
+        report,
+        runs=bare,
+        predictions=(),
+        summary={},
+        confusion=(),
+        notes=(),
+        cross_corpus=(there,),
+        heard=None,
     )
     if trained.folder is None:
         return Result(about)
@@ -155,10 +162,10 @@ def _finish(trained: Result, there: Elsewhere, corpus: Corpus) -> Result:
     return Result(about, {}, folder)
 
 
-def _make_room(folder: Path, there: Elsewhere) -> None:
+def _make_room(folder: Path, there: CrossCorpus) -> None:
     """What was said of other utterances or features of the corpus is no earlier try of this: it is moved aside."""
     try:
-        before = runs.load(folder).elsewhere if (folder / runs.REPORT).is_file() else ()
+        before = runs.load(folder).cross_corpus if (folder / runs.REPORT).is_file() else ()
     except SettingsError:  # a damaged one is replaced
         return
     now = digest_of([there.corpus, there.features])

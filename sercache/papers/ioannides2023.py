@@ -22,8 +22,8 @@ def _fold_row(name: str, accuracy: float, std: float, encoder: str, *also: AlsoT
 
 def _abroad(*also: AlsoTrain) -> Trial:
     """One model of each seed on all of IEMOCAP and ``also``, tested on three corpora never trained on."""
-    elsewhere = ("emodb:4class", "aesdd:4class", "mesd:4class")
-    return Trial(_HEAD, "wavlm-large", "iemocap", also, setup={"protocol": "all", "test_on": elsewhere})
+    tested = ("emodb:4class", "aesdd:4class", "mesd:4class")
+    return Trial(_HEAD, "wavlm-large", "iemocap", also, setup={"protocol": "all", "test_on": tested})
 
 
 _SMALL, _LARGE, _TWO_LANGUAGES = _abroad(), _abroad(_PODCAST), _abroad(_MANDARIN)

@@ -217,7 +217,7 @@ def other_corpus(
 
     Its utterances, its task, and the features of every input, which may be of another store than those trained on.
     """
-    there = next((each for each in report.elsewhere if each.dataset == on), None)
+    there = next((each for each in report.cross_corpus if each.dataset == on), None)
     if there is None:
         return
     yield from _utterances({**there.corpus, "name": there.dataset, "task": there.task}, counts)

@@ -2,7 +2,7 @@
 
 from sercache.record._experiment import TRAINING, Experiment, Features, Initial, Job, Labelled, digest_of
 from sercache.record._parts import (
-    Elsewhere,
+    CrossCorpus,
     FoldRecord,
     Prediction,
     Recording,
@@ -36,7 +36,7 @@ __all__ = [
     "SCHEMA",
     "TRAINING",
     "Aggregate",
-    "Elsewhere",
+    "CrossCorpus",
     "Experiment",
     "Features",
     "FoldRecord",

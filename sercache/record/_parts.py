@@ -165,7 +165,7 @@ class TrainedEncoder:
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class CrossCorpus:
     """What every trained head said of all of another corpus."""
 
     dataset: str

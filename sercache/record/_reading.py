@@ -7,7 +7,7 @@ from typing import Any
 
 from sercache.metrics import FEWEST_UNITS
 from sercache.record._parts import (
-    Elsewhere,
+    CrossCorpus,
     FoldRecord,
     Prediction,
     Run,
@@ -56,7 +56,7 @@ def prediction_from(record: Mapping[str, Any]) -> Prediction:
     return Prediction(**{**record, **{name: tuple(record[name]) for name in lists if name in record}})
 
 
-def elsewhere_from(record: Mapping[str, Any]) -> Elsewhere:
+def cross_corpus_from(record: Mapping[str, Any]) -> CrossCorpus:
     """A result on another corpus as JSON has it."""
     parts = {
         "classes": tuple(record["classes"]),
@@ -66,7 +66,7 @@ def elsewhere_from(record: Mapping[str, Any]) -> Elsewhere:
         "layer_weights": tuple(tuple(row) for row in record["layer_weights"]),
         "notes": tuple(record["notes"]),
     }
-    return Elsewhere(**{**record, **parts})
+    return CrossCorpus(**{**record, **parts})
 
 
 def summaries_from(record: Mapping[str, Any]) -> dict[str, Summary]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from sercache.record._experiment import Experiment
 from sercache.record._parts import (
-    Elsewhere,
+    CrossCorpus,
     FoldRecord,
     Prediction,
     Recording,
@@ -22,7 +22,7 @@ from sercache.record._parts import (
     TrainedEncoder,
 )
 from sercache.record._reading import (
-    elsewhere_from,
+    cross_corpus_from,
     encoder_from,
     fold_from,
     prediction_from,
@@ -35,6 +35,9 @@ from sercache.record._scores import HEADLINE, METRICS, NAMES, NUMBER_METRICS, Ag
 SCHEMA = 3
 READABLE = (1, 2, 3)
 """Schemas that this sercache reads; 1 had neither numbers nor other corpora, 2 neither units nor an experiment."""
+
+_STORED = {"cross_corpus": "elsewhere"}
+"""Fields that JSON calls as it did before they had their names."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -84,7 +87,7 @@ class Report:
     where it was not recorded."""
     targets: tuple[str, ...] = ()
     """What each value is, where the task gives numbers; ``classes`` is empty then."""
-    elsewhere: tuple[Elsewhere, ...] = ()
+    cross_corpus: tuple[CrossCorpus, ...] = ()
     """Results on other corpora, which no part of the training saw."""
     notes: tuple[str, ...] = ()
     """Remarks that belong under the numbers, a line each."""
@@ -193,12 +196,14 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values, with the schema version."""
         experiment = self.experiment.to_json() if self.experiment else None
-        return {"schema": SCHEMA, **asdict(self), "experiment": experiment}
+        values = {_STORED.get(name, name): value for name, value in asdict(self).items()}
+        return {"schema": SCHEMA, **values, "experiment": experiment}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Report:
         """The report that ``to_json`` wrote."""
-        values = {key: value for key, value in record.items() if key != "schema"}
+        named = {stored: name for name, stored in _STORED.items()}
+        values = {named.get(key, key): value for key, value in record.items() if key != "schema"}
         experiment = values.get("experiment")
         return cls(
             **values
@@ -218,7 +223,7 @@ class Report:
                 if values.get("heard") is None
                 else tuple(Recording(**r) for r in values["heard"]),
                 "targets": tuple(values.get("targets", ())),
-                "elsewhere": tuple(elsewhere_from(each) for each in values.get("elsewhere", ())),
+                "cross_corpus": tuple(cross_corpus_from(each) for each in values.get("cross_corpus", ())),
                 "notes": tuple(values.get("notes", ())),
                 "printed": tuple(values.get("printed", ())),
                 "experiment": Experiment.from_json(experiment) if experiment else None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sercache.record import HEADLINE, Elsewhere, Report
+from sercache.record import HEADLINE, CrossCorpus, Report
 from sercache.report.canvas import BLUE, FEW, GREY, ORANGE, about, canvas, label_states, legend
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def layer_weights(report: Report) -> Figure | None:
     return figure
 
 
-def layer_weights_on(report: Report, there: Elsewhere) -> Figure | None:
+def layer_weights_on(report: Report, there: CrossCorpus) -> Figure | None:
     """Share of each state on another corpus: mean over models, with their sample standard deviation.
 
     For ``attention`` heads what Ioannides et al. 2023 draw as Figure 2. None where weights are learned: they

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from sercache.metrics import FEWEST_UNITS
-from sercache.record import Aggregate, Elsewhere, Interval, Prediction, Report, counted
+from sercache.record import Aggregate, CrossCorpus, Interval, Prediction, Report, counted
 from sercache.report.audio_notes import audio_notes, is_shared
 
 _NAMED = 3
@@ -26,7 +26,7 @@ def provenance(report: Report) -> list[str]:
     ]
     if not any(fold.n_test for fold in report.folds):
         lines.append(f"nothing of {corpus['name']} is tested: all of it trains")
-    elif report.elsewhere and not report.summary:
+    elif report.cross_corpus and not report.summary:
         lines.append("its own test parts are not repeated here")
     return [*lines, *corpus_notes(corpus)]
 
@@ -193,7 +193,7 @@ def way_there(report: Report) -> Aggregate:
     return "folds" if len(report.folds) > 1 else "seeds"
 
 
-def made_of(report: Report, there: Elsewhere | None = None) -> str:
+def made_of(report: Report, there: CrossCorpus | None = None) -> str:
     """What the counts of a confusion matrix are sums over."""
     folds, seeds = counted(len(report.folds), "fold"), counted(len(report.seeds), "seed")
     if there is not None:
@@ -219,7 +219,7 @@ def of_rows(lines: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
     return notes
 
 
-def there_notes(report: Report, there: Elsewhere) -> list[str]:
+def there_notes(report: Report, there: CrossCorpus) -> list[str]:
     """What a result on another corpus rests on, a line each."""
     return [
         *made_by(report),

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from sercache import files
-from sercache.record import HEADLINE, Aggregate, Elsewhere, Report
+from sercache.record import HEADLINE, Aggregate, CrossCorpus, Report
 from sercache.report.plots import figures, svg
 from sercache.report.printed import PrintedNumber
 from sercache.report.render import html
 from sercache.report.tables import (
     classes_table,
-    elsewhere_table,
+    cross_corpus_table,
     folds_table,
     metrics_table,
     outputs_table,
@@ -70,18 +70,18 @@ def page(
     parts = [
         f"<h1>{escape(report.title)}</h1>",
         html(metrics_table(report, printed, aggregate=aggregate)) if report.summary else "",
-        html(elsewhere_table(report)) if report.elsewhere else "",
-        "" if report.summary or report.elsewhere else "<p>Nothing was tested.</p>",
+        html(cross_corpus_table(report)) if report.cross_corpus else "",
+        "" if report.summary or report.cross_corpus else "<p>Nothing was tested.</p>",
         "<h2>Differences from what was published</h2>",
         deviations,
         "<h2>Plots</h2>",
         pictures,
         html(outputs_table(report)) if report.summary else "",
-        *(html(classes_table(report, there)) for there in report.elsewhere if report.classes),
+        *(html(classes_table(report, there)) for there in report.cross_corpus if report.classes),
         html(folds_table(report)),
         "<h2>What made it</h2>",
         "".join(_record(name, getattr(report, name)) for name in _RECORDS),
-        "".join(_record(f"tested on {there.dataset}", _about(there)) for there in report.elsewhere),
+        "".join(_record(f"tested on {there.dataset}", _about(there)) for there in report.cross_corpus),
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -94,7 +94,7 @@ def page(
 _RECORDS = ("setup", "recipe", "options", "corpus", "features", "also_trained", "environment", "timing")
 
 
-def _about(there: Elsewhere) -> dict[str, Any]:
+def _about(there: CrossCorpus) -> dict[str, Any]:
     """What was read of another corpus."""
     return {"corpus": there.corpus, "normalisation": there.normalisation, "features": there.features}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from sercache.catalog import file_name
-from sercache.record import Elsewhere, Report
+from sercache.record import CrossCorpus, Report
 from sercache.report.agreement import confusion, confusion_of, scatter, scatter_of
 from sercache.report.canvas import BLUE, GREEN, GREY, ORANGE, about
 from sercache.report.curves import folds, learning_curves
@@ -59,7 +59,7 @@ def figures(report: Report) -> dict[str, Figure]:
         "folds": folds,
     }
     drawn = {name: plot(report) for name, plot in plots.items()}
-    for there in report.elsewhere:
+    for there in report.cross_corpus:
         name = file_name(there.dataset) + (f"-{there.task}" if _is_double(report, there) else "")
         kind = "scatter" if report.targets else "confusion"
         drawn[f"{kind}-on-{name}"] = _agreement_on(report, there)
@@ -108,7 +108,7 @@ def _agreement(report: Report) -> Figure | None:
     return scatter(report) if report.targets else confusion(report)
 
 
-def _agreement_on(report: Report, there: Elsewhere) -> Figure:
+def _agreement_on(report: Report, there: CrossCorpus) -> Figure:
     if report.targets:
         title = about(report, f"true and predicted on {there.dataset}")
         way = way_there(report)
@@ -119,5 +119,5 @@ def _agreement_on(report: Report, there: Elsewhere) -> Figure:
     return confusion_of(title, report.classes, there.confusion, made_of(report, there))
 
 
-def _is_double(report: Report, there: Elsewhere) -> bool:
-    return sum(each.dataset == there.dataset for each in report.elsewhere) > 1
+def _is_double(report: Report, there: CrossCorpus) -> bool:
+    return sum(each.dataset == there.dataset for each in report.cross_corpus) > 1

@@ -37,7 +37,7 @@ def save(
     """Write a run folder; it appears complete or not at all. Gives its path.
 
     ``weights`` are state dicts by fold and seed; where the seed is None, the statistics that normalise the
-    inputs of a fold's heads (see sercache.evaluation.elsewhere). Raises SettingsError where the folder exists and
+    inputs of a fold's heads (see sercache.evaluation.cross_corpus). Raises SettingsError where the folder exists and
     ``overwrite`` is false, or is not a run folder.
     """
     folder = Path(folder)
@@ -68,7 +68,7 @@ def load(folder: Path) -> Report:
         record["heard"] = _read_heard(Path(folder) / HEARD)
         record["predictions"] = list(_read_predictions(Path(folder) / PREDICTIONS, *outputs))
         for each in record.get("elsewhere", []):
-            each["predictions"] = list(_read_predictions(Path(folder) / _elsewhere_name(each), *outputs))
+            each["predictions"] = list(_read_predictions(Path(folder) / _cross_corpus_name(each), *outputs))
         histories: dict[tuple[str, int], list[dict[str, Any]]] = {}
         for line in (Path(folder) / HISTORY).read_text(encoding="utf-8").splitlines():
             epoch = json.loads(line)
@@ -146,7 +146,7 @@ def _write(report: Report, folder: Path) -> None:
     if report.heard is not None:
         _write_heard(folder / HEARD, report.heard)
     predictions = record.pop("predictions")
-    elsewhere = [(each, each.pop("predictions")) for each in record["elsewhere"]]
+    tested = [(each, each.pop("predictions")) for each in record["elsewhere"]]
     histories = [(run["fold"], run["seed"], run.pop("history")) for run in record["runs"]]
     _write_text(folder / REPORT, [json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)])
     lines = [
@@ -156,8 +156,8 @@ def _write(report: Report, folder: Path) -> None:
     ]
     _write_text(folder / HISTORY, lines)
     _write_predictions(folder / PREDICTIONS, predictions, report)
-    for each, found in elsewhere:
-        _write_predictions(folder / _elsewhere_name(each), found, report)
+    for each, found in tested:
+        _write_predictions(folder / _cross_corpus_name(each), found, report)
 
 
 def _write_heard(path: Path, heard: Sequence[Recording]) -> None:
@@ -175,7 +175,7 @@ def _read_heard(path: Path) -> list[dict[str, str]] | None:
         return list(csv.DictReader(file))
 
 
-def _elsewhere_name(record: Mapping[str, Any]) -> str:
+def _cross_corpus_name(record: Mapping[str, Any]) -> str:
     return f"predictions-on-{quote(record['dataset'] + '-' + record['task'], safe='@')}.csv"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sercache import advice
 from sercache.errors import SettingsError
-from sercache.record import HEADLINE, NAMES, Aggregate, Elsewhere, Report, Score, Summary, score
+from sercache.record import HEADLINE, NAMES, Aggregate, CrossCorpus, Report, Score, Summary, score
 from sercache.report.notes import (
     about_models,
     about_score,
@@ -33,7 +33,7 @@ class SideBySideRow:
     printed: Mapping[str, PrintedNumber]
     aggregate: Aggregate
     """How the paper that prints these numbers makes one of many."""
-    there: Elsewhere | None = None
+    there: CrossCorpus | None = None
 
     @property
     def summary(self) -> Mapping[str, Summary]:
@@ -112,9 +112,9 @@ def _entries(
     for k, report in enumerate(reports):
         own = (names or rows)[k], report, (printed or [{}] * len(reports))[k]
         way = (aggregates or [HEADLINE] * len(reports))[k]
-        if report.summary or not report.elsewhere:
+        if report.summary or not report.cross_corpus:
             found.append(SideBySideRow(*own, way))
-        found += [SideBySideRow(own[0], report, {}, way, there) for there in report.elsewhere]
+        found += [SideBySideRow(own[0], report, {}, way, there) for there in report.cross_corpus]
     return found
 
 

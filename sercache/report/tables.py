@@ -13,7 +13,7 @@ from sercache.record import (
     HEADLINE,
     NAMES,
     Aggregate,
-    Elsewhere,
+    CrossCorpus,
     FoldRecord,
     Report,
     Score,
@@ -62,8 +62,8 @@ def table(
     else:
         [report] = reports
         made = [metrics_table(report, beside[0], aggregate=chosen[0])]
-        if report.elsewhere:
-            made = [*made, elsewhere_table(report)] if report.summary else [elsewhere_table(report)]
+        if report.cross_corpus:
+            made = [*made, cross_corpus_table(report)] if report.summary else [cross_corpus_table(report)]
     return "\n\n".join(each.render(format, width) for each in made)
 
 
@@ -106,7 +106,7 @@ def estimands(report: Report, first: Aggregate) -> list[Aggregate]:
     return ["folds", "seeds"] if first == "folds" else ["seeds", "folds"]
 
 
-def elsewhere_table(report: Report) -> ReportTable:
+def cross_corpus_table(report: Report) -> ReportTable:
     """One row per other corpus: what every head of the run scores there, and the recall of each class."""
     chosen = way_there(report)
     metrics = shown_metrics(report)
@@ -118,7 +118,7 @@ def elsewhere_table(report: Report) -> ReportTable:
         f"{NAMES[report.main_metric]} 95 %",
     ]
     rows: list[list[Cell]] = []
-    for there in report.elsewhere:
+    for there in report.cross_corpus:
         row: list[Cell] = [there.dataset, there.task, there.corpus["n_utterances"]]
         row += [there.summary[metric].score(chosen) for metric in metrics]
         row.append(there.summary[report.main_metric].interval(chosen))
@@ -128,17 +128,17 @@ def elsewhere_table(report: Report) -> ReportTable:
     models = "the one model" if len(report.runs) == 1 else f"each of {len(report.runs)} models"
     notes.append(f"all of each corpus is predicted by {models}; {about_models([report])}")
     notes += interval_notes(
-        [there.summary[report.main_metric].interval(chosen) for there in report.elsewhere]
+        [there.summary[report.main_metric].interval(chosen) for there in report.cross_corpus]
     )
     known = set(made_by(report)) if report.summary else set(notes)
-    lines = [(there.dataset, there_notes(report, there)) for there in report.elsewhere]
+    lines = [(there.dataset, there_notes(report, there)) for there in report.cross_corpus]
     notes += [line for line in of_rows(lines) if line not in known]
     return ReportTable(
         f"{report.title}: other corpora", tuple(columns), tuple(map(tuple, rows)), tuple(notes)
     )
 
 
-def recall_there(report: Report, there: Elsewhere, k: int, aggregate: Aggregate) -> Score | None:
+def recall_there(report: Report, there: CrossCorpus, k: int, aggregate: Aggregate) -> Score | None:
     """Recall of class ``k`` on another corpus over folds or over seeds; None where it has no such class."""
     names = [fold.name for fold in report.folds] if aggregate == "folds" else list(report.seeds)
     found: dict[str | int, list[bool]] = {name: [] for name in names}
@@ -214,7 +214,7 @@ def targets_table(report: Report) -> ReportTable:
     return ReportTable(f"{report.title}: targets", columns, tuple(map(tuple, rows)), (about, *more))
 
 
-def classes_table(report: Report, there: Elsewhere | None = None) -> ReportTable:
+def classes_table(report: Report, there: CrossCorpus | None = None) -> ReportTable:
     """One row per class: test utterances, recall and precision of the pooled predictions of all seeds.
 
     Of the report's own test parts, or of what all its models say of another corpus.

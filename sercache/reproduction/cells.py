@@ -11,7 +11,7 @@ from sercache import record, states
 from sercache.errors import SettingsError
 from sercache.evaluation.lexical import lexical
 from sercache.papers import TrialScore
-from sercache.record import Aggregate, Elsewhere, Prediction, Report
+from sercache.record import Aggregate, CrossCorpus, Prediction, Report
 
 Words = Callable[[str], Mapping[str, str]]
 """Gives the words that the utterances of a corpus say, by id."""
@@ -46,10 +46,10 @@ def best(groups: Sequence[Sequence[record.Score]]) -> record.Score:
     return record.Score(float(np.mean(tops)), None, len(tops))
 
 
-def _place(report: Report, on: str | None) -> Report | Elsewhere | None:
+def _place(report: Report, on: str | None) -> Report | CrossCorpus | None:
     if on is None:
         return report if report.predictions else None
-    return next((each for each in report.elsewhere if each.dataset == on), None)
+    return next((each for each in report.cross_corpus if each.dataset == on), None)
 
 
 def _class(report: Report, name: str | None) -> int:
@@ -83,9 +83,9 @@ def _recall(of: int) -> Value:
     return measure
 
 
-def _layer_share(report: Report, place: Report | Elsewhere, score: TrialScore) -> record.Score | None:
+def _layer_share(report: Report, place: Report | CrossCorpus, score: TrialScore) -> record.Score | None:
     """Share of some states, each run's weights divided by their sum."""
-    if isinstance(place, Elsewhere):
+    if isinstance(place, CrossCorpus):
         rows = [np.array(row) for row in place.layer_weights]
     else:
         rows = [np.array(run.layer_weights) for run in report.runs if run.layer_weights is not None]

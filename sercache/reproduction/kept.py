@@ -11,8 +11,8 @@ from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, SercacheError
 from sercache.evaluation import Data, How, Method
 from sercache.evaluation.kept import (
+    cross_corpus_differs,
     differs,
-    differs_elsewhere,
     differs_in_code,
     experiment_differs_in_code,
 )
@@ -22,7 +22,7 @@ from sercache.experiment.starting import InitialWeights
 from sercache.experiment.starting import read as read_start
 from sercache.published.trial import TrialPlan
 from sercache.recipe import Setup
-from sercache.record import Elsewhere, Report
+from sercache.record import CrossCorpus, Report
 from sercache.report import runs
 from sercache.reproduction.material import NotAtHandError, Place, added_corpus, inputs_of, tested_corpus
 
@@ -77,7 +77,7 @@ def is_done(plan: TrialPlan, place: Place) -> bool:
 
 def untested(plan: TrialPlan, report: Report) -> list[str]:
     """Corpora of the trial, ``DATASET[:TASK]``, that the report holds no result on."""
-    return [t for t in plan.setup.test_on if not any(answers(each, t) for each in report.elsewhere)]
+    return [t for t in plan.setup.test_on if not any(answers(each, t) for each in report.cross_corpus)]
 
 
 def start_of(plan: TrialPlan, corpus: Corpus, place: Place) -> InitialWeights | None:
@@ -119,11 +119,11 @@ def _compared(folder: Path, plan: TrialPlan, place: Place) -> Kept:
     found, unchecked = _differs(plan, report, place)
     if found:
         return Kept(folder, report, found)
-    tested: dict[tuple[str, str], Elsewhere] = {}
-    for each in (*report.elsewhere, *tested_since(folder)):
+    tested: dict[tuple[str, str], CrossCorpus] = {}
+    for each in (*report.cross_corpus, *tested_since(folder)):
         if _is_current(plan, report, each, place):
             tested.setdefault((each.dataset, each.task), each)
-    return Kept(folder, replace(report, elsewhere=tuple(tested.values())), (), unchecked)
+    return Kept(folder, replace(report, cross_corpus=tuple(tested.values())), (), unchecked)
 
 
 def _differs(plan: TrialPlan, report: Report, place: Place) -> tuple[tuple[str, ...], str]:
@@ -163,7 +163,7 @@ def _asked(plan: TrialPlan, place: Place) -> tuple[Method, Data, How]:
     )
 
 
-def _is_current(plan: TrialPlan, report: Report, there: Elsewhere, place: Place) -> bool:
+def _is_current(plan: TrialPlan, report: Report, there: CrossCorpus, place: Place) -> bool:
     """Whether a result is one that the trial asks for, of the corpus and its features as they are here.
 
     One that cannot be compared, as the corpus or its features are not here, is taken for that.
@@ -175,7 +175,7 @@ def _is_current(plan: TrialPlan, report: Report, there: Elsewhere, place: Place)
         extra = tested_corpus(plan.setup, text, plan.trial.head, place.as_it_is)
     except SercacheError:
         return True
-    return extra is None or not differs_elsewhere(there, extra, plan.setup, report.classes)
+    return extra is None or not cross_corpus_differs(there, extra, plan.setup, report.classes)
 
 
 def _short(fault: SercacheError) -> str:

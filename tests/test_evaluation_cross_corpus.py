@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, SettingsError, StoreError
-from sercache.evaluation import Data, Extra, How, evaluate_elsewhere, gather
-from sercache.evaluation.elsewhere import read_scalings
+from sercache.evaluation import Data, Extra, How, evaluate_cross_corpus, gather
+from sercache.evaluation.cross_corpus import read_scalings
 from sercache.evaluation.layers import layer_weights
 from sercache.evaluation.material import fold_views
 from sercache.heads import linear
@@ -53,7 +53,7 @@ def run(*test_on: Extra, head: type[nn.Module] = linear.Head, recipe: Recipe = R
 def test_every_head_is_tested_on_all_of_another_corpus() -> None:
     extra = other()
     report = run(extra, seeds=(0, 1))
-    [there] = report.elsewhere
+    [there] = report.cross_corpus
     assert (there.dataset, there.task, there.classes) == ("abroad", "4class", CLASSES)
     assert len(there.predictions) == 3 * 2 * 16
     labels = extra.corpus.labels()
@@ -75,7 +75,7 @@ def test_every_head_is_tested_on_all_of_another_corpus() -> None:
 
 
 def test_a_class_that_the_other_corpus_lacks_is_never_invented() -> None:
-    [there] = run(other(n_classes=3)).elsewhere
+    [there] = run(other(n_classes=3)).cross_corpus
     assert there.classes == CLASSES[:3]
     assert len(there.predictions[0].probabilities) == 4
     truth, predicted = ([getattr(p, part) for p in there.predictions] for part in ("true", "predicted"))
@@ -93,7 +93,7 @@ def test_which_statistics_another_corpus_is_normalised_by(normalise: str) -> Non
         Data(corpus, (store,), test_on=(extra,)), dataclasses.replace(SETUP, normalise=normalise)
     )
     views = fold_views(material, material.folds[0], normalise)  # type: ignore[arg-type]
-    x, _ = views.elsewhere[0].batch(np.arange(16))
+    x, _ = views.cross_corpus[0].batch(np.arange(16))
     raw = np.stack([extra.store.frames[id].mean(1) for id in extra.corpus.by_id()])  # type: ignore[attr-defined]
     if normalise == "none":
         np.testing.assert_allclose(x[:, :, 0], raw, rtol=1e-5, atol=1e-6)
@@ -107,7 +107,7 @@ def test_which_statistics_another_corpus_is_normalised_by(normalise: str) -> Non
         np.testing.assert_allclose(x[:8, :, 0], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_what_cannot_be_tested_elsewhere_is_refused() -> None:
+def test_what_cannot_be_tested_on_another_corpus_is_refused() -> None:
     corpus, store = make_talk(n_speakers=3)
     with pytest.raises(SettingsError, match="24 utterances of talk are to be tested on"):
         run(Extra(corpus, store))
@@ -125,15 +125,15 @@ def test_what_cannot_be_tested_elsewhere_is_refused() -> None:
         run(foreign)
 
 
-def test_classes_spelt_otherwise_elsewhere_are_those_trained() -> None:
+def test_classes_spelt_otherwise_in_another_corpus_are_those_trained() -> None:
     """Anger there is anger here, as within one table; kept apart they are no class that was trained."""
     plain = other()
     titled = {u.raw_label: f"{u.raw_label.title()} " for u in plain.corpus.utterances}
     info = dataclasses.replace(plain.corpus.info, tasks={"4class": titled})
     spelt = dataclasses.replace(plain, corpus=dataclasses.replace(plain.corpus, info=info))
-    [expected] = run(plain).elsewhere
+    [expected] = run(plain).cross_corpus
     with pytest.warns(UserWarning, match="'Anger ' as anger"):
-        [there] = run(spelt).elsewhere
+        [there] = run(spelt).cross_corpus
     assert there.predictions == expected.predictions
     assert there.classes == CLASSES
     with reading_as(labels_as_written=True), pytest.raises(SettingsError, match=r"not trained here: .*Anger"):
@@ -153,14 +153,14 @@ def test_what_gave_the_initial_weights_is_no_test(tmp_path: Path) -> None:
     assert kept == report
     assert [name for name, _ in kept.seen] == ["talk", "older", "abroad"]
     with pytest.raises(SettingsError, match=message):
-        evaluate_elsewhere(kept, other(), lambda *_: pytest.fail("no head is read"), {})
+        evaluate_cross_corpus(kept, other(), lambda *_: pytest.fail("no head is read"), {})
 
 
 def test_what_is_not_to_be_tested_is_never_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
     tested = run(other())
     monkeypatch.setattr("sercache.evaluation.run.hear", lambda *_: pytest.fail("a test part was predicted"))
     report = run(other(), how=How(test=False))
-    assert (report.predictions, report.elsewhere, report.summary) == ((), (), {})
+    assert (report.predictions, report.cross_corpus, report.summary) == ((), (), {})
     assert [each.scores for each in report.runs] == [{}] * len(tested.runs)
     assert [each.weights_sha256 for each in report.runs] == [each.weights_sha256 for each in tested.runs]
     assert report.notes == ("not tested: the dev part is to choose among several trainings first",)
@@ -183,9 +183,9 @@ def test_a_finished_run_says_the_same_of_another_corpus(normalise: str, tmp_path
         return head.eval()
 
     found = {fold: read_scalings(load_file(run_folders.scaling_path(folder, fold))) for fold, _ in scalings}
-    assert evaluate_elsewhere(kept, extra, head_of, found) == report.elsewhere[0]
+    assert evaluate_cross_corpus(kept, extra, head_of, found) == report.cross_corpus[0]
     with pytest.raises(SettingsError, match="trained on talk"):
-        evaluate_elsewhere(kept, Extra(*make_talk(n_speakers=3)), head_of, found)
+        evaluate_cross_corpus(kept, Extra(*make_talk(n_speakers=3)), head_of, found)
 
 
 def test_everything_trains_and_only_other_corpora_are_tested(tmp_path: Path) -> None:
@@ -193,10 +193,10 @@ def test_everything_trains_and_only_other_corpora_are_tested(tmp_path: Path) -> 
     assert (report.predictions, report.summary) == ((), {})
     assert [r.scores for r in report.runs] == [{}, {}]
     assert (report.folds[0].n_train, report.folds[0].n_test) == (24, 0)
-    assert report.elsewhere[0].summary["ua"].seeds.mean > 0.6
-    assert report.elsewhere[0].summary["ua"].folds.n == 1
+    assert report.cross_corpus[0].summary["ua"].seeds.mean > 0.6
+    assert report.cross_corpus[0].summary["ua"].folds.n == 1
     assert run_folders.load(run_folders.save(report, tmp_path / "run")) == report
-    assert run(protocol="all").elsewhere == ()
+    assert run(protocol="all").cross_corpus == ()
 
 
 class Two(nn.Module):
@@ -279,7 +279,7 @@ def test_other_corpora_have_all_inputs_too() -> None:
         SETUP, encoder="noise", states="all", beside=("tiny:blocks",), normalise="global"
     )
     report = evaluated(Two, corpus, (noise, telling), setup, RECIPE, [both], head_name="two").report
-    assert len(report.elsewhere[0].features["beside"]) == 1
+    assert len(report.cross_corpus[0].features["beside"]) == 1
     with pytest.raises(SettingsError, match="2 inputs, got 1 stores"):
         gather(Data(corpus, (noise, telling), test_on=(dataclasses.replace(both, beside=()),)), setup)
 

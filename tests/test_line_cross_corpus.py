@@ -56,7 +56,7 @@ def test_each_task_of_another_corpus_has_a_folder_of_its_own(tmp_path: Path) -> 
 
 @pytest.mark.draws
 @pytest.mark.slow
-def test_testing_elsewhere_after_training_and_later_is_the_same(extracted: Sercache, tmp_path: Path) -> None:
+def test_cross_corpus_after_training_and_later_is_the_same(extracted: Sercache, tmp_path: Path) -> None:
     train = [
         "train",
         *HEAD,
@@ -74,21 +74,21 @@ def test_testing_elsewhere_after_training_and_later_is_the_same(extracted: Serca
     assert "other corpora" in done.out
     assert "aesdd has no neutral" in done.out.replace("\n      ", " ")
     at_once = runs.load(tmp_path / "runs" / "at-once")
-    assert [there.dataset for there in at_once.elsewhere] == ["aesdd", "mesd"]
+    assert [there.dataset for there in at_once.cross_corpus] == ["aesdd", "mesd"]
     assert extracted(*train, "--name", "plain").code == 0
     plain = tmp_path / "runs" / "plain"
     for k, name in enumerate(("aesdd", "mesd")):
         later = extracted("evaluate", plain, "--dataset", name)
         assert later.code == 0, later.err
-        assert runs.load(plain / f"on-{name}").elsewhere[0] == at_once.elsewhere[k]
+        assert runs.load(plain / f"on-{name}").cross_corpus[0] == at_once.cross_corpus[k]
     assert extracted("report", plain / "on-mesd").code == 0
     assert (plain / "on-mesd" / "report.html").is_file()
     before = (plain / "on-mesd" / "predictions-on-mesd-4class.csv").read_bytes()
     part = extracted("evaluate", plain, "--dataset", "mesd", "--task", "4class@same-words")
     assert part.code == 0, part.err
     assert (plain / "on-mesd" / "predictions-on-mesd-4class.csv").read_bytes() == before
-    [there] = runs.load(plain / "on-mesd-4class@same-words").elsewhere
-    assert 0 < len(there.predictions) < len(at_once.elsewhere[1].predictions)
+    [there] = runs.load(plain / "on-mesd-4class@same-words").cross_corpus
+    assert 0 < len(there.predictions) < len(at_once.cross_corpus[1].predictions)
 
     words = extracted("lexical", plain, "--on", "mesd")
     assert words.code == 0, words.err
@@ -137,7 +137,7 @@ def test_everything_trains_for_other_corpora(extracted: Sercache, tmp_path: Path
     assert done.code == 0, done.err
     assert "nothing of emodb is tested" in done.out
     report = runs.load(tmp_path / "runs" / "all")
-    assert (report.predictions, len(report.elsewhere)) == ((), 1)
+    assert (report.predictions, len(report.cross_corpus)) == ((), 1)
     shown = extracted("report", "--format", "csv")
     assert shown.code == 0
     refused = extracted("lexical", tmp_path / "runs" / "all")
@@ -254,7 +254,7 @@ def test_the_same_in_python(sercache: Sercache, roots: dict[str, Path], tmp_path
         "superb", store, emodb, test_on=[stores["mesd"]], recipe={"max_epochs": 1}, task="4class",
         protocol="kfold:3", seeds=1, device="cpu",
     )  # fmt: skip
-    assert [there.dataset for there in report.report.elsewhere] == ["mesd"]
+    assert [there.dataset for there in report.report.cross_corpus] == ["mesd"]
     assert "other corpora" in api.table(report)
     fused = api.train(
         "egemaps-fusion", store, emodb, beside={"logmel:all:frames": store}, recipe={"max_epochs": 1},
@@ -270,7 +270,7 @@ def test_the_same_in_python(sercache: Sercache, roots: dict[str, Path], tmp_path
 
 
 @pytest.mark.slow
-def test_a_trained_encoder_is_tested_elsewhere_too(
+def test_a_trained_encoder_is_tested_on_another_corpus_too(
     sercache: Sercache, roots: dict[str, Path], tmp_path: Path
 ) -> None:
     checkpoint = save(tiny_model("wavlm-base"), tmp_path / "wavlm-tiny")
@@ -301,4 +301,4 @@ def test_a_trained_encoder_is_tested_elsewhere_too(
             shutil.move(checkpoint, tmp_path / "moved" / checkpoint.name)
         later = sercache("evaluate", run, "--dataset", "mesd", *more)
         assert later.code == 0, later.err
-    assert runs.load(run / "on-mesd").elsewhere == runs.load(run).elsewhere
+    assert runs.load(run / "on-mesd").cross_corpus == runs.load(run).cross_corpus

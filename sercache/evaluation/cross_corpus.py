@@ -14,13 +14,13 @@ from sercache.errors import SettingsError
 from sercache.evaluation.describe import (
     describe_corpus,
     describe_features,
-    normalisation_elsewhere,
+    normalisation_cross_corpus,
     setup_of,
     standardises,
 )
 from sercache.evaluation.layers import layer_weights
 from sercache.evaluation.method import Extra
-from sercache.evaluation.parts import Part, open_elsewhere
+from sercache.evaluation.parts import Part, open_cross_corpus
 from sercache.evaluation.scores import (
     confusion,
     flat_remark,
@@ -32,7 +32,7 @@ from sercache.evaluation.scores import (
 from sercache.evaluation.trained_encoders import encoder_records
 from sercache.evaluation.unheard import unheard_part
 from sercache.recipe import Setup
-from sercache.record import Elsewhere, Prediction, Report, Run, StartRecord, TrainedEncoder
+from sercache.record import CrossCorpus, Prediction, Report, Run, StartRecord, TrainedEncoder
 from sercache.training import predict
 from sercache.views import MEMORY_SHARE, AnyView, FeatureView, Scaling, beside, free_memory
 
@@ -64,19 +64,19 @@ def conclude(
     targets: Sequence[str],
     inside: str,
     heard: Sequence[HeadOutput],
-) -> Elsewhere:
+) -> CrossCorpus:
     """What all heads of a run said of a corpus, scored; ``inside`` is what these standardise by."""
     members = [
         Run(each.fold, each.seed, scores(each.predictions, targets), 0, False, 0, ()) for each in heard
     ]
     predictions = tuple(one for each in heard for one in each.predictions)
-    return Elsewhere(
+    return CrossCorpus(
         dataset=extra.corpus.name,
         task=part.task,
         classes=tuple(name for name in classes if name in set(part.labels.values())),
         corpus=describe_corpus(extra.corpus, part),
         features=describe_features((extra.store, *extra.beside), part),
-        normalisation=normalisation_elsewhere(setup, inside),
+        normalisation=normalisation_cross_corpus(setup, inside),
         summary=summarise(members, predictions, targets),
         predictions=predictions,
         confusion=confusion(predictions, len(classes)),
@@ -123,7 +123,7 @@ def check_unseen(before: Sequence[StartRecord | TrainedEncoder], corpora: Collec
                 )
 
 
-def evaluate_elsewhere(
+def evaluate_cross_corpus(
     report: Report,
     extra: Extra,
     head_of: HeadOf,
@@ -133,7 +133,7 @@ def evaluate_elsewhere(
     budget: int | None = None,
     duplicates: str | None = None,
     progress: Callable[[Run], None] | None = None,
-) -> Elsewhere:
+) -> CrossCorpus:
     """What the heads of a finished run say of another corpus; the same as testing on it right after training.
 
     ``scalings`` are the statistics of each fold's inputs where the run normalised globally; ``duplicates`` says what
@@ -157,7 +157,7 @@ def evaluate_elsewhere(
     setup = setup_of(report.setup)
     outputs = report.targets or report.classes
     budget = int(MEMORY_SHARE * free_memory()) if budget is None else budget
-    part = open_elsewhere(extra, (), setup, report.corpus["task"], outputs, bool(report.targets), budget)
+    part = open_cross_corpus(extra, (), setup, report.corpus["task"], outputs, bool(report.targets), budget)
     part = unheard_part(extra.corpus.name, part, report.heard, duplicates or setup.duplicates)
     heard: list[HeadOutput] = []
     inside = "none"
