@@ -154,15 +154,15 @@ def test_a_run_that_was_done_meanwhile_costs_nothing(
         assert folder == cached / "r-2"
         write(report, weights, folder)  # type: ignore[arg-type]
 
-    begun = train.trained
+    evaluate = train.evaluate
 
     def slow(*arguments: object, **named: object) -> object:
-        found = begun(*arguments, **named)  # type: ignore[arg-type]
+        found = evaluate(*arguments, **named)  # type: ignore[arg-type]
         (cached / "r").mkdir(parents=True)
         return found
 
     monkeypatch.setattr(train, "finish", late)
-    monkeypatch.setattr(train, "trained", slow)
+    monkeypatch.setattr(train, "evaluate", slow)
     done = sercache(
         "train", "--head", "logistic", "--encoder", "logmel", "--dataset", "manifest", "--name", "r"
     )

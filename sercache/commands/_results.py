@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from sercache.commands.console import columns
-from sercache.experiment import lexical as words
-from sercache.experiment import map as maps
-from sercache.experiment import probe as probes
-from sercache.experiment import sweep as sweeps
-from sercache.experiment import test_on, train
+from sercache.experiment.lexical import WordDependence
+from sercache.experiment.map import Mapped
 from sercache.experiment.outcome import shown
+from sercache.experiment.probe import Probed
+from sercache.experiment.result import Result
+from sercache.experiment.sweep import Swept
 from sercache.layout import terminal_width
 from sercache.progress import say, used
 from sercache.report import tables
 
 
-def run(options: train.TrainOptions) -> None:
-    """Train as asked and print the table. Raises SercacheError."""
-    result = train.run(options)
+def trained(result: Result) -> None:
+    """The table of a training, and where it lies."""
     say()
     say(shown([result.report]))
     used("run", result.folder)
 
 
-def sweep(options: sweeps.SweepOptions) -> None:
-    """Train every point, print all by their dev scores, and the table of the one that was selected."""
-    found = sweeps.run(options)
+def swept(found: Swept) -> None:
+    """Every point by its dev score, and the table of the one that was selected."""
     say()
     rows = [[*point.values(), f"{score:.4f}"] for point, score in found.points]
     best = found.points[0][0]
@@ -37,37 +35,23 @@ def sweep(options: sweeps.SweepOptions) -> None:
     used("run", found.result.folder)
 
 
-def evaluate(options: test_on.TestOptions) -> None:
-    """Test the heads of a run on another corpus and print the table."""
-    result = test_on.run(options)
+def evaluated(result: Result) -> None:
+    """The table of a test on another corpus, and where it lies."""
     say()
     say(tables.table([result.report], width=terminal_width()))
     used("written", result.folder)
 
 
-def probe(options: probes.ProbeOptions) -> None:
-    """Probe each state of an encoder and print the table."""
-    found = probes.run(options)
+def tabled(found: Probed | WordDependence) -> None:
+    """The table of a probe, or of words and predicted classes, and what was written."""
     say()
     say(found.table.render("text", terminal_width()))
     for path in found.written:
         used("written", path)
 
 
-def lexical(options: words.LexicalOptions) -> None:
-    """Print the PPMI of words and predicted classes."""
-    found = words.run(options)
-    say()
-    say(found.table.render("text", terminal_width()))
-    for path in found.written:
-        used("written", path)
-
-
-def draw_map(options: maps.MapOptions) -> None:
-    """Draw the vectors of a head in the plane; say how far apart the groups lie."""
-    found = maps.run(options)
+def drawn(found: Mapped, by: str) -> None:
+    """How far apart the groups of a map lie, and what was written."""
     if found.silhouette is not None:
-        say(
-            f"mean silhouette of the vectors by {options.by} (cosine): {found.silhouette:.3f}; 1 apart, 0 mixed"
-        )
+        say(f"mean silhouette of the vectors by {by} (cosine): {found.silhouette:.3f}; 1 apart, 0 mixed")
     used("written", ", ".join(map(str, found.written)))

@@ -3,7 +3,8 @@
 from sercache.evaluation.cross_corpus import evaluate_cross_corpus
 from sercache.evaluation.material import Material, gather
 from sercache.evaluation.method import Data, Extra, How, Method
-from sercache.evaluation.run import Evaluated, Prepared, Weights, check, evaluate, prepare
+from sercache.evaluation.prepare import Prepared, check, prepare
+from sercache.evaluation.run import Evaluated, Weights, evaluate
 from sercache.evaluation.trainings import Progress
 
 __all__ = [

@@ -1,47 +1,37 @@
-"""Evaluation run: all folds and seeds of a protocol, as a Report with the trained heads.
-
-Everything that can be checked is checked before the first training: features, labels, folds, dev parts,
-speakers, head options.
-"""
+"""Evaluation run: all folds and seeds of a protocol, as a Report with the trained heads."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from sercache import catalog
-from sercache.errors import RecipeError
 from sercache.evaluation.cross_corpus import (
     HeadOutput,
-    check_unseen,
     conclude,
     flat_remarks,
     hear,
     scaling_tensors,
 )
-from sercache.evaluation.describe import environment, provenance, setup_as_used, standardises
-from sercache.evaluation.experiment import experiment_of, jobs_of
+from sercache.evaluation.describe import environment, provenance, standardises
 from sercache.evaluation.layers import layer_weights, meaning_of
-from sercache.evaluation.material import Material, gather
+from sercache.evaluation.material import Material
 from sercache.evaluation.method import Data, How, Method
+from sercache.evaluation.prepare import Prepared, prepare
 from sercache.evaluation.published import differences, fewer_updates
 from sercache.evaluation.scores import confusion, run_record, summarise
 from sercache.evaluation.solving import solved
-from sercache.evaluation.trained_encoders import check_encoders, encoder_records, recordings_of
 from sercache.evaluation.trainings import Progress, TrainedMember, trainings
-from sercache.evaluation.unheard import check_initial, recordings, unheard
 from sercache.head import is_solved, notes_of
 from sercache.progress import used
 from sercache.recipe import Published, Setup
-from sercache.record import CrossCorpus, Experiment, Job, Prediction, Recording, Report, Run, TrainedEncoder
-from sercache.training import build
+from sercache.record import CrossCorpus, Prediction, Report, Run
 
 Weights = dict[tuple[str, int | None], Mapping[str, Tensor]]
 """Weights of the head of each fold and seed; under (fold, None) the statistics of that fold, where normalisation is
@@ -51,26 +41,6 @@ _SHARED = (
     "the seeds of a fold share the order of their batches; they differ in initial weights and dropout only"
 )
 _UNTESTED = "not tested: the dev part is to choose among several trainings first"
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """An evaluation that was checked and can begin."""
-
-    method: Method
-    """With the set-up as it is used: names as the corpus and the stores have them."""
-    data: Data
-    material: Material
-    head: nn.Module
-    """Untrained."""
-    experiment: Experiment
-    jobs: tuple[Job, ...]
-    """Folds outside, seeds inside."""
-    encoders: tuple[TrainedEncoder, ...]
-    """Where the encoders of its features were trained, of those that a run of ours trained."""
-    heard: tuple[Recording, ...] | None
-    """What any training hears, and those that gave initial weights; None where that is not known."""
-    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +72,24 @@ class _Trained:
         """Of the test parts."""
         return tuple(one for each in self.at_home for one in each.predictions)
 
+    def add(self, at: TrainedMember, material: Material, how: How) -> None:
+        """Test a training that is done, and record what it was."""
+        done, fold = at.done, at.fold.name
+        self.inside = standardises(done.head)
+        own = _hear_at_home(at, material, how)
+        self.at_home.append(own)
+        self.cross_corpus.append(_predict_cross_corpus(at, material, how.device))
+        said, weighed = own.predictions, own.layer_weights
+        self.runs.append(run_record(fold, at.seed, done, said, weighed, material.targets, at.job.digest))
+        self.seconds.append(done.seconds)
+        self.timings.append(done.timing)
+        self.notes |= dict.fromkeys(done.notes)
+        self.weights[fold, at.seed] = {
+            name: value.detach().cpu() for name, value in done.head.state_dict().items()
+        }
+        if at.views.scalings:
+            self.weights[fold, None] = scaling_tensors(at.views.scalings)
+
 
 def evaluate(
     method: Method,
@@ -123,9 +111,15 @@ def evaluate(
     for part in (ready.material.main, *(part for _, part in ready.material.cross_corpus)):
         for view in part.inputs:
             used("reading", str(view.plan))
-    trained = _train_all(ready, how, progress)
     method, experiment = ready.method, ready.experiment
     setup, solves = method.setup, is_solved(method.kind)
+    if solves:
+        members = solved(method, ready.material, ready.jobs)
+    else:
+        members = trainings(method, ready.material, ready.jobs, how, progress)
+    trained = _Trained()
+    for member in members:
+        trained.add(member, ready.material, how)
     others = [f"{extra.corpus.name} added to every training part" for extra in data.also_train]
     if published is not None:
         own = differences(published, setup, experiment.recipe, experiment.options)
@@ -150,61 +144,6 @@ def evaluate(
         timing=_timing(started, clock, trained),
     )
     return Evaluated(report, trained.weights)
-
-
-def prepare(method: Method, data: Data, how: How) -> Prepared:
-    """Read and check all that an evaluation needs, and name what it will train; nothing is trained.
-
-    Raises MissingFeaturesError, ProtocolError, RecipeError, SettingsError.
-    """
-    if not how.test:
-        data = replace(data, test_on=())
-    before = encoder_records(data.stores)
-    encoders = tuple(each.recorded for each in before)
-    check_unseen([*how.started_from, *encoders], [extra.corpus for extra in data.test_on])
-    setup = setup_as_used(method.setup, data.corpus, data.stores[0])
-    material = gather(data, setup, fold_seed=method.fold_seed)
-    heard = recordings(material, data.corpus)
-    if heard is not None:
-        heard = (*heard, *(how.heard_before or ()), *recordings_of(before))
-    material = unheard(material, heard, setup.duplicates)
-    remarks = check_initial(material, data.corpus, how.heard_before, setup.duplicates)
-    remarks += check_encoders(material, data.corpus, before, setup.duplicates)
-    if how.heard_before is None or any(each.record.heard is None for each in before):
-        heard = None
-    setup = replace(setup, test_on=tuple(f"{e.corpus.name}:{part.task}" for e, part in material.cross_corpus))
-    method = replace(method, setup=setup)
-    head = check(method, material)
-    experiment = experiment_of(method, data.corpus, material, how)
-    speaks = bool(method.recipe.second_weight)
-    jobs = tuple(jobs_of(experiment, material, setup.seeds, with_speakers=speaks))
-    return Prepared(method, data, material, head, experiment, jobs, encoders, heard, remarks)
-
-
-def check(method: Method, material: Material) -> nn.Module:
-    """Refuse what cannot be trained, before anything is; gives an untrained head. Raises RecipeError."""
-    setup, recipe = method.setup, method.recipe
-    bare = [fold.name for fold in material.folds if not fold.dev]
-    if recipe.needs_dev and bare:
-        raise RecipeError(
-            f"select={recipe.select}, schedule={recipe.schedule} needs a dev part and fold {bare[0]} has none; "
-            "give one with --dev, or set select=last-epoch, patience=none and schedule=constant"
-        )
-    if (recipe.loss in ("mse", "ccc")) != material.numeric:
-        kind, losses = (
-            ("numbers", "mse or ccc") if material.numeric else ("classes", "cross-entropy or focal")
-        )
-        raise RecipeError(
-            f"task {material.main.task} gives {kind}, which loss={recipe.loss} does not train; "
-            f"set loss={losses}, or choose another task"
-        )
-    if len(set(setup.seeds)) < len(setup.seeds) or not setup.seeds or min(setup.seeds) < 0:
-        raise RecipeError(f"seeds must be different whole numbers from 0, at least one, got {setup.seeds}")
-    try:
-        json.dumps(dict(method.options))
-        return build(method.kind, material.main.view, len(material.outputs), setup.seeds[0], **method.options)
-    except (TypeError, ValueError) as fault:  # the head's own words for options or shapes it cannot take
-        raise RecipeError(f"this head cannot be built: {fault}") from fault
 
 
 def _remarks(how: How) -> tuple[str, ...]:
@@ -244,36 +183,6 @@ def _timing(started: datetime, clock: float, trained: _Trained) -> dict[str, Any
         "training_seconds": trained.seconds,
         "trainings": trained.timings,
     }
-
-
-def _train_all(ready: Prepared, how: How, progress: Callable[[Progress], None] | None) -> _Trained:
-    """Train every member, test it, and record what it was."""
-    method, material = ready.method, ready.material
-    if is_solved(method.kind):
-        members = solved(method, material, ready.jobs)
-    else:
-        members = trainings(method, material, ready.jobs, how, progress)
-    trained = _Trained()
-    for at in members:
-        done, fold = at.done, at.fold.name
-        trained.inside = standardises(done.head)
-        own = _hear_at_home(at, material, how)
-        trained.at_home.append(own)
-        trained.cross_corpus.append(_predict_cross_corpus(at, material, how.device))
-        trained.runs.append(
-            run_record(
-                fold, at.seed, done, own.predictions, own.layer_weights, material.targets, at.job.digest
-            )
-        )
-        trained.seconds.append(done.seconds)
-        trained.timings.append(done.timing)
-        trained.notes |= dict.fromkeys(done.notes)
-        trained.weights[fold, at.seed] = {
-            name: value.detach().cpu() for name, value in done.head.state_dict().items()
-        }
-        if at.views.scalings:
-            trained.weights[fold, None] = scaling_tensors(at.views.scalings)
-    return trained
 
 
 def _ways_remarks(timings: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import torch
@@ -18,8 +19,7 @@ from sercache.progress import used
 from sercache.protocols import Fold
 from sercache.recipe import Recipe
 from sercache.record import Job, digest_of
-from sercache.training import Epoch, Fit, build, fits
-from sercache.training import Member as Training
+from sercache.training import Epoch, Fit, Member, build, fits
 from sercache.training.starting import start_centres
 from sercache.views import AnyView
 
@@ -53,24 +53,40 @@ class TrainedMember:
     job: Job
 
 
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    """One training that is to be done."""
+
+    number: int
+    """From 0, of all."""
+    fold: Fold
+    views: FoldViews
+    member: Member
+    job: Job
+
+
 @dataclass(eq=False)
 class _Counter:
     """Epochs that were heard of, by training."""
 
     progress: Callable[[Progress], None] | None
-    places: Sequence[tuple[Fold, int]]
+    jobs: Sequence[Job]
     max_epochs: int
     heard: dict[int, int] = field(default_factory=dict)
     done: set[int] = field(default_factory=set)
+
+    def of(self, waiting: Sequence[_Waiting]) -> Callable[[int, Epoch], None]:
+        """What hears of an epoch of these trainings, by their place among them."""
+        return lambda place, epoch: self.hear(waiting[place].number, epoch)
 
     def hear(self, number: int, epoch: Epoch) -> None:
         self.heard[number] = epoch.number
         if self.progress is None:
             return
-        running = [number for number in range(len(self.places)) if number not in self.done]
+        running = [number for number in range(len(self.jobs)) if number not in self.done]
         left = sum(self.max_epochs - self.heard.get(number, 0) for number in running)
-        fold, seed = self.places[number]
-        self.progress(Progress(fold.name, seed, number + 1, len(self.places), epoch, self.max_epochs, left))
+        fold, seed = self.jobs[number].fold, self.jobs[number].seed
+        self.progress(Progress(fold, seed, number + 1, len(self.jobs), epoch, self.max_epochs, left))
 
 
 def trainings(
@@ -85,47 +101,93 @@ def trainings(
     ``jobs`` are what is to be trained, in this order; those that ``how.partial`` or ``how.runs`` hold are not trained
     again.
     """
-    setup, recipe, options = method.setup, method.recipe, method.options
-    views = [fold_views(material, fold, setup.normalise) for fold in material.folds]
-    parts = [_training_part(each, material, recipe, options) for each in views]
-    places = [(k, seed) for k in range(len(views)) for seed in setup.seeds]
-    named = [(material.folds[k], seed) for k, seed in places]
-    own = list(jobs)
-    counter = _Counter(progress, named, recipe.max_epochs)
-    partial = Partial(how.partial, own[0].experiment, how.runs) if how.partial else None
-    strangers = partial.strangers(() if how.prepare else own) if partial else 0
+    counter = _Counter(progress, jobs, method.recipe.max_epochs)
+    partial = _partial(jobs, how)
+    computed = {"device": torch.device(how.device).type, "torch": torch.__version__}
+    for group in _groups(_waiting(method, material, jobs, how)):
+        found = _finished_before(group, partial, how)
+        counter.done |= found.keys()
+        left = [each for each in group if each.number not in found]
+        yield from _next_ones(group, found)
+        for place, done in fits(
+            [each.member for each in left],
+            method.recipe,
+            device=how.device,
+            way=how.way,
+            progress=counter.of(left),
+            say=lambda text: used("training", text),
+        ):
+            each = left[place]
+            found[each.number] = replace(done, timing={**done.timing, **computed})
+            counter.done.add(each.number)
+            if partial:
+                partial.write(each.job, found[each.number])
+            yield from _next_ones(group, found)
+        left.clear()  # with the group, which is empty: its heads make room for the next ones
+
+
+def _partial(jobs: Sequence[Job], how: How) -> Partial | None:
+    """What keeps the trainings; says how many it holds that are not of these."""
+    if how.partial is None:
+        return None
+    partial = Partial(how.partial, jobs[0].experiment, how.runs)
+    strangers = partial.strangers(() if how.prepare else jobs)
     if strangers:
         used(
             "training",
             f"{strangers} trainings in {how.partial} are of other settings, another version or labels that have "
             "changed since: they are not taken",
         )
+    return partial
 
-    def member(place: int) -> Training:
-        k, seed = places[place]
-        head = build(method.kind, parts[k], len(material.outputs), seed, **options)
+
+def _waiting(method: Method, material: Material, jobs: Sequence[Job], how: How) -> Iterator[_Waiting]:
+    """Every training, its head made when it is asked for."""
+    setup, folds = method.setup, material.folds
+    views = [fold_views(material, fold, setup.normalise) for fold in folds]
+    parts = [_training_part(each, material, method.recipe, method.options) for each in views]
+    read = {fold.name: (fold, own, part) for fold, own, part in zip(folds, views, parts, strict=True)}
+    order = setup.seeds[0] if how.share_order else None
+    for number, job in enumerate(jobs):
+        fold, own, part = read[job.fold]
+        head = build(method.kind, part, len(material.outputs), job.seed, **method.options)
         if how.prepare:
-            how.prepare(head, material.folds[k], seed)
-            own[place] = begun_from(own[place], head)
-        start_centres(head, parts[k], how.device)
-        order = setup.seeds[0] if how.share_order else None
-        return Training(head, parts[k], views[k].dev, seed, order)
+            how.prepare(head, fold, job.seed)
+            job = begun_from(job, head)
+        start_centres(head, part, how.device)
+        yield _Waiting(number, fold, own, Member(head, part, own.dev, job.seed, order), job)
 
-    found: dict[int, Fit] = {}
-    next_one = 0
-    first = 0
-    while first < len(places):
-        group = [member(first)]
-        n_bytes = sum(value.nbytes for value in group[0].head.state_dict().values())
-        last = min(len(places), first + max(1, _HEADS_BYTES // max(n_bytes, 1)))
-        group += [member(place) for place in range(first + 1, last)]
-        for number, done in _fits(group, own[first:last], first, recipe, how, partial, counter):
-            found[number] = done
-            while next_one in found:  # in their order, however they finish
-                k, seed = places[next_one]
-                yield TrainedMember(material.folds[k], seed, views[k], found.pop(next_one), own[next_one])
-                next_one += 1
-        first = last
+
+def _groups(waiting: Iterator[_Waiting]) -> Iterator[list[_Waiting]]:
+    """Trainings by as many as untrained heads may lie in memory."""
+    for first in waiting:
+        n_bytes = sum(value.nbytes for value in first.member.head.state_dict().values())
+        yield [first, *islice(waiting, max(1, _HEADS_BYTES // max(n_bytes, 1)) - 1)]
+
+
+def _finished_before(group: Sequence[_Waiting], partial: Partial | None, how: How) -> dict[int, Fit]:
+    """By number, those of a group that were trained before."""
+    found = {}
+    for each in group if partial else ():
+        assert partial
+        done = partial.read(each.job, each.member.head)
+        if done is None:
+            continue
+        if not how.test and not partial.holds(
+            each.job
+        ):  # heads that wait for the choice by dev lie in one place
+            partial.write(each.job, done)
+        found[each.number] = done
+    if found:
+        used("training", f"{len(found)} of {len(group)} trainings were finished before")
+    return found
+
+
+def _next_ones(group: list[_Waiting], found: dict[int, Fit]) -> Iterator[TrainedMember]:
+    """The first of a group that are done, taken out of it: they come in their order, however they finish."""
+    while group and group[0].number in found:
+        each = group.pop(0)
+        yield TrainedMember(each.fold, each.job.seed, each.views, found.pop(each.number), each.job)
 
 
 def _training_part(
@@ -135,44 +197,6 @@ def _training_part(
     if not recipe.second_weight:
         return views.train
     return with_speakers(views.train, material.main.speakers, options)
-
-
-def _fits(
-    waiting: Sequence[Training],
-    jobs: Sequence[Job],
-    first: int,
-    recipe: Recipe,
-    how: How,
-    partial: Partial | None,
-    counter: _Counter,
-) -> Iterator[tuple[int, Fit]]:
-    """Number and Fit of trainings ``first``, …: before all those that were finished before."""
-    left: list[int] = []
-    for number, (member, job) in enumerate(zip(waiting, jobs, strict=True)):
-        earlier = partial.read(job, member.head) if partial else None
-        if partial is None or earlier is None:
-            left.append(number)
-            continue
-        if not how.test and not partial.holds(job):  # heads that wait for the choice by dev lie in one place
-            partial.write(job, earlier)
-        counter.done.add(first + number)
-        yield first + number, earlier
-    if len(left) < len(waiting):
-        used("training", f"{len(waiting) - len(left)} of {len(waiting)} trainings were finished before")
-    computed = {"device": torch.device(how.device).type, "torch": torch.__version__}
-    for place, done in fits(
-        [waiting[number] for number in left],
-        recipe,
-        device=how.device,
-        way=how.way,
-        progress=lambda place, epoch: counter.hear(first + left[place], epoch),
-        say=lambda text: used("training", text),
-    ):
-        done = replace(done, timing={**done.timing, **computed})
-        counter.done.add(first + left[place])
-        if partial:
-            partial.write(jobs[left[place]], done)
-        yield first + left[place], done
 
 
 def begun_from(job: Job, head: nn.Module) -> Job:

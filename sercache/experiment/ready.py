@@ -17,8 +17,10 @@ from sercache.evaluation import Data, Extra, How, Method
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.cross_corpus import TestedHeads, other_corpus
 from sercache.experiment.finding import FoundStore, check_store, find_store, is_same
+from sercache.experiment.origin import extract_command
 from sercache.experiment.setup import TrainOptions, check_inputs, chosen_setup
 from sercache.experiment.starting import read as read_start
+from sercache.experiment.tails import head_class
 from sercache.head import is_solved, of_class
 from sercache.progress import used, warn
 from sercache.published.head import head_defaults, head_options, published_of
@@ -47,13 +49,13 @@ class AtHand:
 
 @dataclass(frozen=True, eq=False)
 class AskedTraining:
-    """A training that was checked as far as names go, and can be evaluated."""
+    """What ``evaluate`` takes, checked as far as names go, and the folder of runs."""
 
-    module: ModuleType
     method: Method
     data: Data
     published: Published | None
-    known: Settings
+    how: How
+    runs: Path
 
 
 def asked(request: TrainOptions, corpus: Corpus) -> tuple[Method, Data, How]:
@@ -64,12 +66,15 @@ def asked(request: TrainOptions, corpus: Corpus) -> tuple[Method, Data, How]:
     setup, _ = chosen_setup(module, request, corpus)
     found = _found(request, AtHand(), cache, corpus, setup)
     method = Method(request.head, module.Head, setup, recipe, options)
-    how = how_asked(request, corpus, None)
+    how = _how(request, corpus)
     return method, Data(corpus, tuple(stores.open(each.folder) for each in found)), how
 
 
-def ready(request: TrainOptions, at_hand: AtHand, test: bool) -> AskedTraining:
-    """Head, set-up, recipe, corpora and stores, by what is at hand or by their names. Raises SercacheError."""
+def ready(request: TrainOptions, at_hand: AtHand, *, test: bool = True) -> AskedTraining:
+    """Head, set-up, recipe, corpora and stores, by what is at hand or by their names.
+
+    Without ``test`` no test part is looked at. Raises SercacheError.
+    """
     known = settings.load()
     cache = known.value("cache", request.cache)
     cache_folder = Path(cache.value).expanduser()
@@ -101,9 +106,16 @@ def ready(request: TrainOptions, at_hand: AtHand, test: bool) -> AskedTraining:
         extras = tuple(_cross_corpus(request, found, corpus, setup, known, cache_folder))
     first = (at_hand.store,) if at_hand.store is not None else (stores.open(found[0].folder),)
     more = at_hand.beside or tuple(stores.open(each.folder) for each in found[1:])
-    method = Method(request.head, module.Head, setup, recipe, options)
-    data = Data(corpus, (*first, *more), test_on=extras if test else ())
-    return AskedTraining(module, method, data, published, known)
+    read = (*first, *more)
+    method = Method(
+        request.head, head_class(module, setup, [each.spec for each in read]), setup, recipe, options
+    )
+    remedy = f"run: {extract_command(read[0].path, task=setup.task)}"
+    data = Data(corpus, read, test_on=extras if test else (), remedy=remedy)
+    device = settings.resolve_device(known.value("device", request.device).value)
+    runs = Path(known.value("runs", request.runs).value).expanduser()
+    how = dataclasses.replace(_how(request, corpus), test=test, device=device)
+    return AskedTraining(method, data, published, how, runs)
 
 
 def _corpus(
@@ -176,9 +188,9 @@ def _cross_corpus(
     return [other_corpus(dataset, own_task, heads, known, cache) for dataset, own_task in named]
 
 
-def how_asked(request: TrainOptions, corpus: Corpus, partial: Path | None) -> How:
+def _how(request: TrainOptions, corpus: Corpus) -> How:
     """How the trainings are computed, and what they start from."""
-    how = How("serial" if request.serial else "auto", request.share_order, partial)
+    how = How("serial" if request.serial else "auto", request.share_order)
     start = read_start(request.start_from, corpus)
     if start is None:
         return how

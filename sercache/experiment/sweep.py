@@ -22,7 +22,9 @@ import numpy as np
 
 from sercache import catalog, files, settings
 from sercache.errors import MissingExtraError, RecipeError, SettingsError
+from sercache.evaluation import Weights, evaluate
 from sercache.experiment import train
+from sercache.experiment.epochs import epochs_heard
 from sercache.experiment.options import Count, DevScore, Duplicates, Seeds
 from sercache.experiment.outcome import compared, draw
 from sercache.experiment.places import checked_name
@@ -191,7 +193,7 @@ def _done(
             used("run", f"{place}, done before")
             return report
     # Of other seeds before: those of them that are asked for now are found by their digests.
-    report, _, _ = train.trained(wanted, place, partial=heads_of(place), test=False)
+    report, _ = _trained(wanted, place, test=False)
     make_room(place)
     run_folders.save(report, place, overwrite=True)
     write_epochs(report, place)
@@ -206,11 +208,19 @@ def _tested(module: ModuleType, request: SweepOptions, point: Point, place: Path
         return report
     used("testing", ", ".join(f"{name}={value}" for name, value in point.items()))
     # Its trainings are found as they were left, so that nothing is trained here.
-    report, weights, _ = train.trained(_request(module, request, point), place, partial=heads_of(place))
+    report, weights = _trained(_request(module, request, point), place, test=True)
     run_folders.save(compared(report), place, weights=weights, overwrite=True)
     write_epochs(report, place)
     train.remove_partial(heads_of(place), report)
     return report
+
+
+def _trained(wanted: train.TrainOptions, place: Path, *, test: bool) -> tuple[Report, Weights]:
+    """What the trainings of a point give; each is kept beside its folder as it is done."""
+    asked, _ = train.begin(wanted, folder=place, partial=heads_of(place), test=test)
+    with epochs_heard(asked.how.partial, track=False) as advance:
+        done = evaluate(asked.method, asked.data, published=asked.published, how=asked.how, progress=advance)
+    return done.report, done.weights
 
 
 def _same_material(report: Report, place: Path, first: Report | None) -> Report:

@@ -8,11 +8,14 @@ from pathlib import Path
 
 from sercache import settings, stores
 from sercache.datasets import Corpus
-from sercache.evaluation import Data, How, Method
+from sercache.evaluation import Data, How, Method, evaluate
 from sercache.experiment import export, test_on
+from sercache.experiment.epochs import epochs_heard
+from sercache.experiment.origin import extract_command
 from sercache.experiment.outcome import compared, draw
 from sercache.experiment.places import free_name
-from sercache.experiment.train import evaluated, remove_partial
+from sercache.experiment.tails import head_class
+from sercache.experiment.train import remove_partial
 from sercache.progress import used, warn
 from sercache.published.head import published_of
 from sercache.published.trial import TrialPlan
@@ -86,9 +89,14 @@ def _run(plan: TrialPlan, setup: Setup, folder: Path, place: Place) -> Report:
     published = published_of(
         plan.module, replace(meant.setup, beside=setup.beside), meant.recipe, plan.trial.options
     )
-    method = Method(head, plan.module.Head, setup, plan.recipe, plan.trial.options)
-    data = Data(corpus, tuple(map(stores.open, found)), tuple(added), tuple(filter(None, tested)))
-    done = evaluated(plan.module, method, data, published, _how(plan, corpus, place, partial))
+    read = tuple(map(stores.open, found))
+    kind = head_class(plan.module, setup, [each.spec for each in read])
+    method = Method(head, kind, setup, plan.recipe, plan.trial.options)
+    remedy = f"run: {extract_command(read[0].path, task=setup.task)}"
+    data = Data(corpus, read, tuple(added), tuple(filter(None, tested)), remedy)
+    how = _how(plan, corpus, place, partial)
+    with epochs_heard(partial, track=False) as advance:
+        done = evaluate(method, data, published=published, how=how, progress=advance)
     report = done.report
     run_folders.save(compared(report), folder, weights=done.weights)
     write_epochs(report, folder)

@@ -6,10 +6,9 @@ in ``loop``.
 """
 
 from sercache.training.building import build
-from sercache.training.contract import Fit, View
+from sercache.training.contract import Fit, Member, View
 from sercache.training.loop import fit
 from sercache.training.many import fit_many, fits
-from sercache.training.members import Member
 from sercache.training.plan import Epoch
 from sercache.training.predicting import predict
 

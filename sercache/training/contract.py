@@ -1,4 +1,4 @@
-"""View: what training reads, with one input or several side by side; and what became of a training."""
+"""What training is given and gives: View, with one input or several side by side; Member, one training; Fit."""
 
 from __future__ import annotations
 
@@ -94,6 +94,18 @@ def parts_of(x: Inputs) -> tuple[Tensor, ...]:
 def total_layers(view: View) -> int:
     """Layers of all inputs of a view."""
     return sum(view.n_layers) if isinstance(view.n_layers, tuple) else view.n_layers
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One training: a fold with a seed, or a variant of the recipe's options in the head."""
+
+    head: nn.Module
+    train: View
+    dev: View | None
+    seed: int
+    order_seed: int | None = None
+    """Decides the order of batches in place of ``seed``, for members that share their batches."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from sercache.head import Stacks
-from sercache.training.members import Member
+from sercache.training.contract import Member
 
 _UNSTACKED = (nn.RNNBase, nn.modules.dropout._DropoutNd, nn.MultiheadAttention)
 """Parts of torch that have no rule for a stack, or draw for all members from one stream."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sercache.errors import TrainingError
 from sercache.recipe import Recipe
-from sercache.training.contract import Fit, View, total_layers
+from sercache.training.contract import Fit, Member, View, total_layers
 from sercache.training.plan import Epoch
 from sercache.training.state import TrainingState, begin, epoch_plan, finish, record, truth_of
 from sercache.training.streams import own_randomness, stream
@@ -33,32 +33,31 @@ def fit(
     Raises RecipeError where the recipe needs a dev set and there is none, TrainingError where a loss is
     not finite or labels do not fit the head.
     """
-    return run(begin(head, train, dev, recipe, seed, device), progress)
+    return train_alone(begin(Member(head, train, dev, seed), recipe, device), progress)
 
 
-def run(course: TrainingState, progress: Callable[[Epoch], None] | None = None) -> Fit:
-    """Train to the end what was begun. Raises TrainingError."""
-    optimiser = optimiser_of(course.parameters, course.recipe)
+def train_alone(course: TrainingState, progress: Callable[[Epoch], None] | None = None) -> Fit:
+    """A training that was begun, done to its end by itself: what every other way of training must equal.
+
+    Raises TrainingError.
+    """
+    recipe, lengths = course.recipe, course.train.n_frames
+    optimiser = optimiser_of(course.parameters, recipe)
+    work = products(course.head, recipe.batch_size, total_layers(course.train), float(lengths.mean()))
     while not course.over:
-        epoch = advance(course, optimiser)
+        began, number = time.perf_counter(), len(course.history) + 1
+        with own_randomness(course.place) as reseed, fitting_threads(course.place, work):
+            reseed(stream(course.seed, number, "dropout"))
+            lr, groups = epoch_plan(course)
+            for group in optimiser.param_groups:
+                group["lr"] = lr
+            done: list[tuple[Tensor, int]] = []
+            for update in updates(course, groups, optimiser):
+                done += update
+            epoch = record(course, mean_loss(done, number), len(groups), lr, began)
         if progress:
             progress(epoch)
     return finish(course)
-
-
-def advance(course: TrainingState, optimiser: torch.optim.Optimizer) -> Epoch:
-    """One epoch of a training by itself."""
-    began, recipe = time.perf_counter(), course.recipe
-    work = products(
-        course.head, recipe.batch_size, total_layers(course.train), float(course.train.n_frames.mean())
-    )
-    with own_randomness(course.place) as reseed, fitting_threads(course.place, work):
-        reseed(stream(course.seed, len(course.history) + 1, "dropout"))
-        lr, groups = epoch_plan(course)
-        for group in optimiser.param_groups:
-            group["lr"] = lr
-        train_loss = _pass(course, groups, optimiser)
-        return record(course, train_loss, len(groups), lr, began)
 
 
 def updates(
@@ -89,23 +88,17 @@ def updates(
         yield done
 
 
-def _pass(course: TrainingState, groups: list[list[np.ndarray]], optimiser: torch.optim.Optimizer) -> float:
-    """One epoch of updates; gives the mean training loss per item."""
-    done = [batch for update in updates(course, groups, optimiser) for batch in update]
+def mean_loss(done: Sequence[tuple[Tensor, int]], epoch: int) -> float:
+    """Mean loss per item of batches, from the loss and size of each. Raises TrainingError where one is not finite."""
     # One wait for the device per epoch, not per step.
     values = torch.stack([loss for loss, _ in done]).cpu().double().numpy()
-    return mean_loss(values, [size for _, size in done], len(course.history) + 1)
-
-
-def mean_loss(values: np.ndarray, sizes: list[int], epoch: int) -> float:
-    """Mean loss per item of batches of ``sizes``. Raises TrainingError where one is not finite."""
     if not np.isfinite(values).all():
         step = int(np.flatnonzero(~np.isfinite(values))[0])
         raise TrainingError(
             f"loss is {values[step]} in epoch {epoch}, batch {step + 1} of {len(values)}; expected a finite "
             "number: lower lr, or set clip_norm"
         )
-    return float(np.average(values, weights=sizes))
+    return float(np.average(values, weights=[size for _, size in done]))
 
 
 def optimiser_of(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:

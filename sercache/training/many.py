@@ -15,10 +15,12 @@ import torch
 
 from sercache.recipe import Recipe
 from sercache.training import grouping, processes, stacked
-from sercache.training.contract import Fit
+from sercache.training.contract import Fit, Member
 from sercache.training.feeding import Tables
-from sercache.training.members import Member, peak_bytes, share, size_of, train_member
+from sercache.training.loop import train_alone
+from sercache.training.members import peak_bytes, share, size_of
 from sercache.training.plan import Epoch
+from sercache.training.state import begin
 from sercache.training.threads import SMALL
 from sercache.views import free_memory
 
@@ -99,7 +101,7 @@ def fits(
             yield numbers[k], done
     if not choice.stacks:
         for number, member in enumerate(members):
-            yield number, train_member(member, recipe, device, _listener(progress, number), tables)
+            yield number, train_alone(begin(member, recipe, device, tables), _listener(progress, number))
 
 
 def _choice(members: Sequence[Member], recipe: Recipe, device: str, way: Way, tables: Tables) -> _Choice:
@@ -108,21 +110,17 @@ def _choice(members: Sequence[Member], recipe: Recipe, device: str, way: Way, ta
     if way == "stacked" or (way == "auto" and torch.device(device).type == "cuda"):
         return _stacks(members, recipe, device, tables)
     n_workers = min(len(members), _cores()) if processes.can_fork(device) else 1
-    if way == "auto" and n_workers > 1:
-        n_workers = _worthwhile(members, recipe, tables, n_workers)
-    return _Choice(n_workers if n_workers > 1 else 0)
-
-
-def _worthwhile(members: Sequence[Member], recipe: Recipe, tables: Tables, n_workers: int) -> int:
-    """Of so many processes, those that memory holds; 1 where the threads of one serve as well."""
+    if n_workers == 1 or way == "processes":
+        return _Choice(n_workers if n_workers > 1 else 0)
     n_products, n_batches = size_of(members[0], recipe)
     if max(n_products, SMALL) * n_batches * recipe.max_epochs * len(members) < WORTH:
-        return 1
+        return _Choice()
     # CTA-RNN takes 4 GB of activations: as many processes as a server has cores would be killed.
     n_bytes = peak_bytes(members[0], recipe, tables)
     n_workers = min(n_workers, max(1, int(_MEMORY * free_memory() // n_bytes))) if n_bytes else n_workers
     # A process has one thread: a few of them would leave most cores idle, where products are large enough for all.
-    return n_workers if n_products <= SMALL or n_workers >= max(FILLED, _cores() / 2) else 1
+    pays = n_workers > 1 and (n_products <= SMALL or n_workers >= max(FILLED, _cores() / 2))
+    return _Choice(n_workers if pays else 0)
 
 
 def _stacks(members: Sequence[Member], recipe: Recipe, device: str, tables: Tables) -> _Choice:

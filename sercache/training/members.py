@@ -1,52 +1,23 @@
-"""Members: trainings that have nothing to do with each other, to be done together; and how large they are."""
+"""How large members are, trainings that have nothing to do with each other, and what they all read."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
-from torch import nn
 
 from sercache.recipe import Recipe
-from sercache.training.contract import Fit, View, total_layers
+from sercache.training.contract import Member, View, total_layers
 from sercache.training.feeding import Tables, digest, features_of, resident
-from sercache.training.loop import optimiser_of, run, updates
+from sercache.training.loop import optimiser_of, updates
 from sercache.training.memory import peak_meter
-from sercache.training.plan import Epoch
 from sercache.training.state import begin, epoch_plan
 from sercache.training.streams import own_randomness
 from sercache.training.threads import products
 from sercache.views import FeatureView, JoinedView, SideBySideView
-
-
-@dataclass(frozen=True, eq=False)
-class Member:
-    """One training: a fold with a seed, or a variant of the recipe's options in the head."""
-
-    head: nn.Module
-    train: View
-    dev: View | None
-    seed: int
-    order_seed: int | None = None
-    """Decides the order of batches in place of ``seed``, for members that share their batches."""
-
-
-def train_member(
-    member: Member,
-    recipe: Recipe,
-    device: str,
-    progress: Callable[[Epoch], None] | None,
-    tables: Tables | None = None,
-) -> Fit:
-    """A member trained by itself: what every other way of training it must equal."""
-    course = begin(
-        member.head, member.train, member.dev, recipe, member.seed, device,
-        order_seed=member.order_seed, tables=tables,
-    )  # fmt: skip
-    return run(course, progress)
 
 
 def size_of(member: Member, recipe: Recipe) -> tuple[float, int]:
@@ -62,9 +33,7 @@ def peak_bytes(member: Member, recipe: Recipe, tables: Tables) -> int:
     A copy of the member makes it.
     """
     taken = peak_meter()
-    course = begin(
-        copy.deepcopy(member.head), member.train, member.dev, recipe, member.seed, "cpu", tables=tables
-    )
+    course = begin(replace(member, head=copy.deepcopy(member.head)), recipe, "cpu", tables)
     _, groups = epoch_plan(course)
     longest = max(groups, key=lambda group: max(course.train.n_frames[rows].max() for rows in group))
     with own_randomness(course.place) as reseed:

@@ -17,10 +17,11 @@ import torch
 from sercache import signals
 from sercache.errors import TrainingError
 from sercache.recipe import Recipe
-from sercache.training.contract import Fit
+from sercache.training.contract import Fit, Member
 from sercache.training.feeding import Tables
-from sercache.training.members import Member, train_member
+from sercache.training.loop import train_alone
 from sercache.training.plan import Epoch
+from sercache.training.state import begin
 
 
 def can_fork(device: str) -> bool:
@@ -130,9 +131,8 @@ def _work(
                 line.send(("epoch", number, epoch))
 
             try:
-                line.send(
-                    ("done", number, _packed(train_member(members[number], recipe, "cpu", heard, tables)))
-                )
+                done = train_alone(begin(members[number], recipe, "cpu", tables), heard)
+                line.send(("done", number, _packed(done)))
             except (EOFError, OSError):
                 raise
             except Exception as fault:  # told to the parent, which raises it

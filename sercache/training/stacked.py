@@ -11,6 +11,7 @@ import copy
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,11 @@ from torch.nn import functional as F
 
 from sercache.nn import own_streams, wide
 from sercache.recipe import Recipe
-from sercache.training.contract import Fit, parts_of, total_layers
+from sercache.training.contract import Fit, Member, parts_of, total_layers
 from sercache.training.feeding import Tables
 from sercache.training.gathering import Batch, BatchGroup, batches, sequences, turns
 from sercache.training.grouping import share_batches, stacks
 from sercache.training.loop import mean_loss
-from sercache.training.members import Member
 from sercache.training.plan import Epoch
 from sercache.training.stack import Plan, Stack
 from sercache.training.state import TrainingState, begin, finish, record, truth_of
@@ -42,7 +42,7 @@ def refusal(members: Sequence[Member], recipe: Recipe, device: str, tables: Tabl
 
     Raises torch.OutOfMemoryError where so many do not fit: the longest batches are the update.
     """
-    copies = [Member(copy.deepcopy(m.head), m.train, m.dev, m.seed, m.order_seed) for m in members]
+    copies = [replace(member, head=copy.deepcopy(member.head)) for member in members]
     stack = _begin(copies, recipe, device, tables)
     plans = stack.plan()
     _longest_first(stack.courses, plans)
@@ -124,8 +124,7 @@ def train(
             for k, found in update.items():
                 done[k] += found
         for k, course in enumerate(stack.courses):
-            values = torch.stack([loss for loss, _ in done[k]]).cpu().double().numpy()
-            loss = mean_loss(values, [size for _, size in done[k]], len(course.history) + 1)
+            loss = mean_loss(done[k], len(course.history) + 1)
             epoch = record(course, loss, len(plans[k][1]), plans[k][0], began)
             if progress:
                 progress(numbers[id(course)], epoch)
@@ -138,10 +137,7 @@ def train(
 
 
 def _begin(members: Sequence[Member], recipe: Recipe, device: str, tables: Tables) -> Stack:
-    courses = [
-        begin(m.head, m.train, m.dev, recipe, m.seed, device, order_seed=m.order_seed, tables=tables)
-        for m in members
-    ]
+    courses = [begin(member, recipe, device, tables) for member in members]
     return Stack(courses, shared=len(stacks(members, len(members))) == 1 and share_batches(members))
 
 

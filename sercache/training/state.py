@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sercache.errors import RecipeError
 from sercache.recipe import Recipe
 from sercache.training.checks import check
-from sercache.training.contract import Fit, View, second_of, targets_of
+from sercache.training.contract import Fit, Member, View, second_of, targets_of
 from sercache.training.feeding import Feeder, Tables, resident
 from sercache.training.losses import training_loss, with_second
 from sercache.training.plan import (
@@ -72,24 +72,14 @@ class TrainingState:
         return [p for p in self.head.parameters() if p.requires_grad]
 
 
-def begin(
-    head: nn.Module,
-    train: View,
-    dev: View | None,
-    recipe: Recipe,
-    seed: int,
-    device: str,
-    *,
-    order_seed: int | None = None,
-    tables: Tables | None = None,
-) -> TrainingState:
+def begin(member: Member, recipe: Recipe, device: str, tables: Tables | None = None) -> TrainingState:
     """A training before its first epoch. Raises RecipeError, TrainingError (see ``check``).
 
     Pooled features are shared with the other trainings that were given the same ``tables``.
     """
     started, place = time.perf_counter(), torch.device(device)
-    dev = dev if dev is not None and len(dev) else None
-    n_outputs = check(head.to(place), train, dev, recipe, place)
+    head, train, dev = member.head.to(place), member.train, member.dev or None  # a dev part may be empty
+    n_outputs = check(head, train, dev, recipe, place)
     weights = class_weights(recipe, train.labels, n_outputs)
     loss_of = _loss(recipe, None if weights is None else torch.from_numpy(weights).to(place))
     return TrainingState(
@@ -97,8 +87,8 @@ def begin(
         train=resident(train, place, tables),
         dev=None if dev is None else resident(dev, place, tables),
         recipe=recipe,
-        seed=seed,
-        order_seed=seed if order_seed is None else order_seed,
+        seed=member.seed,
+        order_seed=member.seed if member.order_seed is None else member.order_seed,
         place=place,
         truth=_truth(train, recipe),
         loss_of=loss_of,

@@ -53,10 +53,10 @@ def map_(**options: Any) -> None:
     Example:
       sercache map runs/speaker-id-wav2vec2-base-voxceleb1 --dataset iemocap --by speaker
     """
-    from sercache.commands._results import draw_map as run
-    from sercache.experiment.map import MapOptions
+    from sercache.commands import _results
+    from sercache.experiment.map import MapOptions, run
 
-    run(MapOptions(**options))
+    _results.drawn(run(MapOptions(**options)), options["by"])
 
 
 @click.command()
@@ -76,10 +76,10 @@ def lexical(**options: Any) -> None:
     Example:
       sercache lexical runs/layer-attention-wavlm-large-iemocap --on mesd
     """
-    from sercache.commands._results import lexical as run
-    from sercache.experiment.lexical import LexicalOptions
+    from sercache.commands import _results
+    from sercache.experiment.lexical import LexicalOptions, run
 
-    run(LexicalOptions(**options))
+    _results.tabled(run(LexicalOptions(**options)))
 
 
 @click.command()

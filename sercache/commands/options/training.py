@@ -89,10 +89,11 @@ def train(**options: Any) -> None:
       sercache train --head superb --encoder hubert-base --dataset emodb --set lr=1e-3 --set max-epochs=30
       sercache train --head layer-attention --protocol all --test-on emodb,aesdd,mesd
     """
-    from sercache.commands._results import run
+    from sercache.commands import _results
     from sercache.experiment.setup import TrainOptions
+    from sercache.experiment.train import run
 
-    run(TrainOptions(**options))
+    _results.trained(run(TrainOptions(**options)))
 
 
 @click.command()
@@ -136,10 +137,10 @@ def sweep(**options: Any) -> None:
     Example:
       sercache sweep --head superb --dataset emodb --dev next --grid lr=1e-3,1e-4 --grid "states=all;6" --name lr
     """
-    from sercache.commands._results import sweep as run
-    from sercache.experiment.sweep import SweepOptions
+    from sercache.commands import _results
+    from sercache.experiment.sweep import SweepOptions, run
 
-    run(SweepOptions(**options))
+    _results.swept(run(SweepOptions(**options)))
 
 
 @click.command()
@@ -161,10 +162,10 @@ def evaluate(**options: Any) -> None:
     Example:
       sercache evaluate runs/layer-attention-wavlm-large-iemocap --dataset emodb
     """
-    from sercache.commands._results import evaluate as run
-    from sercache.experiment.test_on import TestOptions
+    from sercache.commands import _results
+    from sercache.experiment.test_on import TestOptions, run
 
-    run(TestOptions(**options))
+    _results.evaluated(run(TestOptions(**options)))
 
 
 @click.command()
@@ -193,10 +194,10 @@ def probe(**options: Any) -> None:
     Example:
       sercache probe --encoder wavlm-large --dataset emodb
     """
-    from sercache.commands._results import probe as run
-    from sercache.experiment.probe import ProbeOptions
+    from sercache.commands import _results
+    from sercache.experiment.probe import ProbeOptions, run
 
-    run(ProbeOptions(**options))
+    _results.tabled(run(ProbeOptions(**options)))
 
 
 COMMANDS = (train, sweep, evaluate, probe)

@@ -1,0 +1,97 @@
+"""Before an evaluation: all that can be checked is, and what will be trained is named.
+
+Features, labels, folds, dev parts, speakers, head options: what is wrong with them is told before the first training.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from sercache.errors import RecipeError
+from sercache.evaluation.cross_corpus import check_unseen
+from sercache.evaluation.describe import setup_as_used
+from sercache.evaluation.experiment import experiment_of, jobs_of
+from sercache.evaluation.material import Material, gather
+from sercache.evaluation.method import Data, How, Method
+from sercache.evaluation.trained_encoders import check_encoders, encoder_records, recordings_of
+from sercache.evaluation.unheard import check_initial, recordings, unheard
+from sercache.record import Experiment, Job, Recording, TrainedEncoder
+from sercache.training import build
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An evaluation that was checked and can begin."""
+
+    method: Method
+    """With the set-up as it is used: names as the corpus and the stores have them."""
+    data: Data
+    material: Material
+    head: nn.Module
+    """Untrained."""
+    experiment: Experiment
+    jobs: tuple[Job, ...]
+    """Folds outside, seeds inside."""
+    encoders: tuple[TrainedEncoder, ...]
+    """Where the encoders of its features were trained, of those that a run of ours trained."""
+    heard: tuple[Recording, ...] | None
+    """What any training hears, and those that gave initial weights; None where that is not known."""
+    remarks: tuple[str, ...]
+
+
+def prepare(method: Method, data: Data, how: How) -> Prepared:
+    """Read and check all that an evaluation needs, and name what it will train; nothing is trained.
+
+    Raises MissingFeaturesError, ProtocolError, RecipeError, SettingsError.
+    """
+    if not how.test:
+        data = replace(data, test_on=())
+    before = encoder_records(data.stores)
+    encoders = tuple(each.recorded for each in before)
+    check_unseen([*how.started_from, *encoders], [extra.corpus for extra in data.test_on])
+    setup = setup_as_used(method.setup, data.corpus, data.stores[0])
+    material = gather(data, setup, fold_seed=method.fold_seed)
+    heard = recordings(material, data.corpus)
+    if heard is not None:
+        heard = (*heard, *(how.heard_before or ()), *recordings_of(before))
+    material = unheard(material, heard, setup.duplicates)
+    remarks = check_initial(material, data.corpus, how.heard_before, setup.duplicates)
+    remarks += check_encoders(material, data.corpus, before, setup.duplicates)
+    if how.heard_before is None or any(each.record.heard is None for each in before):
+        heard = None
+    setup = replace(setup, test_on=tuple(f"{e.corpus.name}:{part.task}" for e, part in material.cross_corpus))
+    method = replace(method, setup=setup)
+    head = check(method, material)
+    experiment = experiment_of(method, data.corpus, material, how)
+    speaks = bool(method.recipe.second_weight)
+    jobs = tuple(jobs_of(experiment, material, setup.seeds, with_speakers=speaks))
+    return Prepared(method, data, material, head, experiment, jobs, encoders, heard, remarks)
+
+
+def check(method: Method, material: Material) -> nn.Module:
+    """Refuse what cannot be trained, before anything is; gives an untrained head. Raises RecipeError."""
+    setup, recipe = method.setup, method.recipe
+    bare = [fold.name for fold in material.folds if not fold.dev]
+    if recipe.needs_dev and bare:
+        raise RecipeError(
+            f"select={recipe.select}, schedule={recipe.schedule} needs a dev part and fold {bare[0]} has none; "
+            "give one with --dev, or set select=last-epoch, patience=none and schedule=constant"
+        )
+    if (recipe.loss in ("mse", "ccc")) != material.numeric:
+        kind, losses = (
+            ("numbers", "mse or ccc") if material.numeric else ("classes", "cross-entropy or focal")
+        )
+        raise RecipeError(
+            f"task {material.main.task} gives {kind}, which loss={recipe.loss} does not train; "
+            f"set loss={losses}, or choose another task"
+        )
+    if len(set(setup.seeds)) < len(setup.seeds) or not setup.seeds or min(setup.seeds) < 0:
+        raise RecipeError(f"seeds must be different whole numbers from 0, at least one, got {setup.seeds}")
+    try:
+        json.dumps(dict(method.options))
+        return build(method.kind, material.main.view, len(material.outputs), setup.seeds[0], **method.options)
+    except (TypeError, ValueError) as fault:  # the head's own words for options or shapes it cannot take
+        raise RecipeError(f"this head cannot be built: {fault}") from fault
