@@ -14,7 +14,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sercache import stores, text
+from sercache import given, stores, text
 from sercache.errors import SettingsError
 from sercache.progress import Listener, heard_by, listener_of
 from sercache.settings import expanded, resolve_device
@@ -52,7 +52,7 @@ def read_corpus(
     """
     from sercache import datasets
 
-    with text.reading_as(encoding, labels_as_written):
+    with text.reading_as(encoding, labels_as_written), given.named_by_user(given.texts_of(name)):
         return datasets.read(name, expanded(root))
 
 
@@ -62,7 +62,8 @@ def load_encoder(
     """A frozen encoder by short name, Hugging Face id or local folder. Raises EncoderError."""
     from sercache import encoders
 
-    return encoders.load(name, revision=revision, device=resolve_device(device), precision=precision)
+    with given.named_by_user(given.texts_of(name)):
+        return encoders.load(name, revision=revision, device=resolve_device(device), precision=precision)
 
 
 def extract(
@@ -90,7 +91,7 @@ def extract(
     if cache is not None:
         named["cache"] = cache
     request = filled(work.ExtractOptions, "extract", {**named, **settings})
-    with _told(progress, settings):
+    with _told(progress, request, settings):
         folder = work.run(request, at_hand=at_hand, corpus=corpus, strict=strict)
     return stores.open(folder)
 
@@ -119,7 +120,7 @@ def train(
     at_hand, named = _at_hand(head, store, dataset, settings)
     request = filled(TrainOptions, "train", named)
     in_memory = at_hand.store is not None and request.name is None and request.runs is None
-    with _told(progress, settings):
+    with _told(progress, request, settings):
         return work.in_memory(request, at_hand) if in_memory else work.run(request, at_hand)
 
 
@@ -145,7 +146,7 @@ def evaluate(
     given = tuple(map(_store, store)) if isinstance(store, Sequence) else (_store(store),)
     if given and corpus is None:
         raise SettingsError("a store goes with the Corpus that it was extracted from; give that as dataset")
-    with _told(progress, settings):
+    with _told(progress, request, settings):
         return test_on.run(request, run if isinstance(run, Result) else None, corpus, *given)
 
 
@@ -168,7 +169,7 @@ def predict(
     from sercache.experiment.result import Result
 
     request = filled(PredictOptions, "predict", {"run": _place(run), "paths": paths, **settings})
-    with _told(progress, settings):
+    with _told(progress, request, settings):
         return list(work.run(request, run if isinstance(run, Result) else None).records)
 
 
@@ -193,7 +194,7 @@ def probe(
     called, corpus = _corpus(dataset)
     request = filled(work.ProbeOptions, "probe", {"encoder": name, "dataset": called, **settings})
     given = AtHand(encoder=at_hand, corpus=corpus, store=None if store is None else _store(store))
-    with _told(progress, settings):
+    with _told(progress, request, settings):
         return work.run(request, given)
 
 
@@ -214,7 +215,7 @@ def sweep(
     from sercache.experiment.options import filled
 
     request = filled(work.SweepOptions, "sweep", {"head": head, "grid": grid, "name": name, **settings})
-    with _told(progress, settings):
+    with _told(progress, request, settings):
         return work.run(request)
 
 
@@ -236,7 +237,7 @@ def lexical(
     from sercache.experiment.result import Result
 
     request = filled(work.LexicalOptions, "lexical", {"run": _place(run), "on": on, **settings})
-    with _told(progress, settings):
+    with _told(progress, request, settings):
         return work.run(request, run if isinstance(run, Result) else None, corpus)
 
 
@@ -249,7 +250,7 @@ def draw_map(run: AnyPath | Result, dataset: str, *, progress: Progress = True, 
     from sercache.experiment.options import filled
 
     request = filled(work.MapOptions, "draw_map", {"run": _saved(run), "dataset": dataset, **settings})
-    with _told(progress, settings):
+    with _told(progress, request, settings):
         return work.run(request)
 
 
@@ -262,7 +263,7 @@ def export(run: AnyPath | Result, out: AnyPath, *, progress: Progress = True, **
     from sercache.experiment.options import filled
 
     request = filled(work.ExportOptions, "export", {"run": _saved(run), "out": out, **settings})
-    with _told(progress, settings):
+    with _told(progress, request, settings):
         return work.run(request)
 
 
@@ -276,7 +277,7 @@ def doctor(dataset: str | Corpus, *, progress: Progress = True, **settings: Any)
 
     called, corpus = _corpus(dataset)
     request = filled(work.DoctorOptions, "doctor", {"dataset": called, **settings})
-    with _told(progress, settings):
+    with _told(progress, request, settings):
         return work.check(request, corpus)
 
 
@@ -294,7 +295,7 @@ def reproduce(
     from sercache.reproduction.paper import OVERVIEW, ReproduceOptions, overview
 
     request = filled(ReproduceOptions, "reproduce", {"paper": paper, "table": table, **settings})
-    with _told(progress, settings):
+    with _told(progress, request, settings):
         if paper is not None and table is not None:
             return work.run(request)
         return ReportTable("tables of papers", OVERVIEW, tuple(overview(request)))
@@ -364,12 +365,13 @@ def _store(given: Any) -> FeatureStore:
 
 
 @contextmanager
-def _told(progress: Progress, settings: Mapping[str, Any]) -> Iterator[None]:
+def _told(progress: Progress, request: object, settings: Mapping[str, Any]) -> Iterator[None]:
     """Let ``progress`` hear, and text of corpora be read as the settings say."""
     if not isinstance(progress, bool) and not callable(getattr(progress, "bar", None)):
         raise _unfit("progress", "True, False or a sercache.progress.Listener", progress)
     with (
         heard_by(listener_of(progress)),
+        given.named_by_user(given.texts_of(request)),
         text.reading_as(settings.get("encoding"), bool(settings.get("labels_as_written"))),
     ):
         yield

@@ -18,12 +18,12 @@ import re
 import sys
 import traceback
 import unicodedata
-from difflib import get_close_matches
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
-from sercache import advice
+from sercache import advice, given
+from sercache.advice import unknown as unknown
 from sercache.errors import ContractError, UnknownNameError
 
 NEEDED = {
@@ -32,6 +32,9 @@ NEEDED = {
     "sercache.encoders": ("SHORT_NAMES", "MODEL_TYPES", "load", "identify"),
 }
 """What a module of each room holds at least; docs/howto says what it is."""
+
+_OPTIONS = {"head": "--head", "dataset": "--dataset", "encoder": "--encoder"}
+"""By which commands take a file of each kind."""
 
 _DIGESTS: dict[str, str] = {}
 """sha256 of the file of each module that is not sercache's own, by the module's name."""
@@ -176,11 +179,14 @@ def _of_file(package: str, name: str) -> ModuleType:
         raise ContractError(
             f"{name} would be called {shown(name)}, which is a {_kind(package)} already; give the file another name"
         )
-    return load_file(name)
+    return load_file(name, _OPTIONS[_kind(package)])
 
 
-def load_file(name: str) -> ModuleType:
-    """The module in a file of the user's, whatever it is of. Raises UnknownNameError, ContractError."""
+def load_file(name: str, option: str = "--head") -> ModuleType:
+    """The module in a file of the user's, whatever it is of; ``option``: that by which commands take it.
+
+    Raises UnknownNameError, ContractError also for a file that the user did not name.
+    """
     path = Path(absolute(name))
     if not path.is_file():
         raise UnknownNameError(
@@ -191,7 +197,9 @@ def load_file(name: str) -> ModuleType:
         data = path.read_bytes()
     except OSError as fault:
         raise ContractError(f"{name} cannot be read: {fault.strerror}") from fault
-    return _executed(str(path.resolve()), hashlib.sha256(data).hexdigest(), data, name)
+    digest = hashlib.sha256(data).hexdigest()
+    given.check(path, digest, option)
+    return _executed(str(path.resolve()), digest, data, name)
 
 
 class _Loader(SourceFileLoader):
@@ -230,13 +238,6 @@ def told(fault: BaseException, path: str = "") -> str:
     number = fault.lineno if isinstance(fault, SyntaxError) else (lines[-1] if lines else None)
     where = f"line {number}: " if number else ""
     return f"{where}{type(fault).__name__}: {' '.join(str(fault).split())}"
-
-
-def unknown(kind: str, got: str, on_offer: list[str] | tuple[str, ...]) -> str:
-    """One line for a name that does not exist: what was got, the nearest, all there are."""
-    near = get_close_matches(got, on_offer, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    return f"unknown {kind} {got!r}{hint} (there is: {', '.join(on_offer) or 'none'})"
 
 
 def file_name(name: str) -> str:

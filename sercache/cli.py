@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sercache import __version__, progress, signals
+from sercache import __version__, given, progress, signals
 from sercache.catalog import unknown
 from sercache.commands.console import Terminal
 from sercache.commands.options import catalogue, features, predicting, results, training
@@ -27,6 +27,10 @@ _COMMANDS = [
 
 class _Commands(click.Group):
     """Commands, with the nearest name for one that does not exist."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.with_resource(given.named_by_user(args))
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sercache import files, text
-from sercache.catalog import unknown
+from sercache.advice import unknown
 from sercache.errors import SettingsError, TextError
 
 KEYS = {

@@ -12,6 +12,7 @@ TOP = Path(__file__).parents[1]
 FLOORS = {
     "sercache.errors": 0,
     "sercache.advice": 1,
+    "sercache.given": 1,
     "sercache.catalog": 1,
     "sercache.recipe": 1,
     "sercache.head": 1,

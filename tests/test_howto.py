@@ -68,7 +68,18 @@ def test_what_a_page_has_one_type_works(
         done = sercache(*shlex.split(line)[1:], *quick)
         assert done.code == 0, f"{line}: {done.err}"
         if " --example " in line and "emodb" in line:  # tones of one pitch would be equal sound across parts
-            give_voices(Path("emodb"))
+            give_voices(Path(shlex.split(line)[-1]))
+
+
+def test_pages_can_be_done_in_any_order() -> None:
+    pages = [page.name for page in howto.PAGES.glob("*.md")]
+    written = [
+        words[-1]
+        for page in pages
+        for words in map(shlex.split, howto.commands(page))
+        if "--example" in words
+    ]
+    assert len(written) == len(set(written)) > 2
 
 
 @pytest.mark.slow

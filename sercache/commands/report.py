@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sercache import advice, catalog, settings
-from sercache.errors import SettingsError, UnknownNameError
+from sercache import advice, settings
+from sercache.errors import ContractError, SettingsError, UnknownNameError
 from sercache.evaluation.describe import with_scope
+from sercache.experiment.head_file import file_of
 from sercache.experiment.outcome import shown
 from sercache.progress import say, used, warn
 from sercache.record import Report
@@ -83,8 +84,8 @@ def _with_scope(report: Report) -> Report:
     if report.standardises is not None:
         return report
     try:
-        return with_scope(report, catalog.load("sercache.heads", *report.head_source).Head)
-    except UnknownNameError:
+        return with_scope(report, file_of(report, None).Head)
+    except (UnknownNameError, ContractError):
         return report
 
 

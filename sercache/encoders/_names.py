@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import ModuleType
 
-from sercache import catalog, settings
+from sercache import catalog, given, settings
 from sercache.encoders import _checkpoint
 from sercache.encoders._family import Owns, Tries
 from sercache.errors import ContractError, EncoderError, UnknownNameError
@@ -82,7 +82,8 @@ def resolve(name: str, revision: str | None) -> tuple[ModuleType, str, str]:
         return _of_file(file, short if colon else None)
     known = families()
     if folder_of := settings.load().encoders.get(name):
-        family, source, _ = resolve(folder_of, revision)
+        with given.named_by_user([folder_of]):  # by the user's own configuration
+            family, source, _ = resolve(folder_of, revision)
         return family, source, name
     for family in known.values():
         if name in family.SHORT_NAMES:

@@ -118,6 +118,7 @@ def describe_corpus(corpus: Corpus, part: Part) -> dict[str, Any]:
         "name": corpus.name,
         **({"reader": corpus.reader} if corpus.reader else {}),
         "release": corpus.release,
+        **({"reader_sha256": corpus.reader_sha256} if corpus.reader_sha256 else {}),
         "task": part.task,
         "n_utterances": len(part.labels),
         "n_speakers": len(set(part.speakers.values()) - {""}),

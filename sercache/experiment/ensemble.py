@@ -46,6 +46,8 @@ class PredictOptions:
     seeds: Sequence[int] = ()
     encoders: Sequence[str] = ()
     """Where the checkpoint of each input lies; none named: as the run or the cache remembers."""
+    head: str | None = None
+    """File of the run's head, where the run alone names it or nothing does."""
     speaker_statistics: SpeakerStatistics | None = None
     """Of a run that was normalised by speaker: whose recordings are one speaker's."""
     cache: Path | None = None
@@ -77,7 +79,7 @@ def ensemble(options: PredictOptions, result: Result | None = None) -> Ensemble:
     Raises SettingsError for heads that the run does not have or did not keep, EncoderError and StoreError where the
     encoder is not to be had or is another one.
     """
-    result = result or Result.load(options.run)
+    result = result or Result.load(options.run, options.head)
     report = result.report
     known = settings.load()
     device = settings.resolve_device(known.value("device", options.device).value)

@@ -47,6 +47,8 @@ class MapOptions:
     device: str | None = None
     encoder: str | None = None
     """Where the checkpoint lies, for a run that trained a local one's blocks with its head."""
+    head: str | None = None
+    """File of the run's head, where the run alone names it or nothing does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +72,9 @@ def run(request: MapOptions) -> Mapped:
 
     Raises SettingsError for a head without vectors, MissingFeaturesError, and what ``gather`` raises.
     """
-    trained = Result.load(request.run)
+    trained = Result.load(request.run, request.head)
     report = trained.report
-    check_embeds(*report.head_source)  # before anything is read
+    check_embeds(report.head, trained.head_file.Head)  # before anything is read
     one = member(report, request.run, request.fold, request.seed)
     if request.by == "predicted" and not report.classes:
         raise SettingsError(f"{request.run} predicts numbers, which are no groups; choose another --by")

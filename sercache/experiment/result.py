@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from sercache import catalog
-from sercache.errors import ContractError, MissingExtraError, SettingsError, UnknownNameError
+from sercache import catalog, given
+from sercache.errors import ContractError, MissingExtraError, SettingsError
 from sercache.evaluation.describe import setup_of
 from sercache.experiment.cross_corpus import answers, tested_since
+from sercache.experiment.head_file import class_in, file_of, is_trained
 from sercache.head import of_class
 from sercache.record import HEADLINE, NAMES, CrossCorpus, Prediction, Report, Summary, score
 from sercache.report import runs
@@ -99,15 +100,21 @@ class Result:
         return replace(self, folder=place)
 
     @classmethod
-    def load(cls, folder: str | PathLike[str], head: type[nn.Module] | None = None) -> Result:
+    def load(
+        cls, folder: str | PathLike[str], head: type[nn.Module] | str | PathLike[str] | None = None
+    ) -> Result:
         """The result that a run folder holds; weights are read when they are asked for.
 
-        ``head`` is the class of its heads, for a run that trained a class. Raises SettingsError where it is no run
-        folder or is damaged, ContractError for another class than the one that was trained.
+        ``head`` is the class of its heads, for a run that trained a class, or the file that defines it. Raises
+        SettingsError where it is no run folder or is damaged, ContractError for another class than the one that was
+        trained, UnknownNameError for a file that is not there.
         """
         place = expanded(folder)
         report = runs.load(place)
-        if head is not None and catalog.digest_of_class(head) != report.head_source[1]:
+        if isinstance(head, str | PathLike):
+            with given.named_by_user(given.texts_of(head)):
+                head = class_in(fspath(head), report, place)
+        elif head is not None and not is_trained(head, report):
             raise ContractError(
                 f"{head.__qualname__} is not the class that {place} trained, or has changed since; give that one"
             )
@@ -115,15 +122,11 @@ class Result:
 
     @property
     def head_file(self) -> ModuleType:
-        """What the file of its head defines. Raises UnknownNameError, ContractError."""
+        """What the file of its head defines. Raises UnknownNameError; ContractError also for a file that the run
+        alone names."""
         if self.head is not None:
             return of_class(self.head, setup_of(self.report.setup))
-        try:
-            return catalog.load("sercache.heads", *self.report.head_source)
-        except UnknownNameError as fault:
-            raise UnknownNameError(
-                f"{fault}; of a run that trained a class: sercache.Result.load(folder, head=THE_CLASS)"
-            ) from None
+        return file_of(self.report, self.folder)
 
     def predict(
         self, paths: str | PathLike[str] | Sequence[str | PathLike[str]] = (), **settings: Any
@@ -136,8 +139,11 @@ class Result:
         from sercache.experiment.ensemble import PredictOptions
         from sercache.experiment.options import filled
 
-        named = {"run": self.folder or Path(), "paths": paths, **settings}
-        return list(work.run(filled(PredictOptions, "predict", named), self).records)
+        request = filled(
+            PredictOptions, "predict", {"run": self.folder or Path(), "paths": paths, **settings}
+        )
+        with given.named_by_user(given.texts_of(request)):
+            return list(work.run(request, self).records)
 
     def to_dataframe(self, on: str | None = None) -> pandas.DataFrame:
         """Predictions as a table of pandas: a row for each utterance, fold and seed, with all scores.

@@ -44,7 +44,7 @@ _SETUP = ("states", "normalise")
 TABLE, SHARED = "sweep.csv", "sweep.json"
 _FREE = ("grid", "name", "on", "trials", "runs", "cache", "root", "device", "serial", "seeds")
 """Options that may change from one call of a sweep to the next."""
-_LATER = ("name", "reader", "equal_audio")
+_LATER = ("name", "reader", "reader_sha256", "equal_audio")
 """What is said of a corpus otherwise, or not at all, by points that were trained before it was; its release stays."""
 _PATIENCE = 20
 """Draws for each point: near the end a sampler mostly draws what it has seen."""

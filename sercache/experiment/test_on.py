@@ -47,6 +47,8 @@ class TestOptions:
     device: str | None = None
     encoder: str | None = None
     """Where the checkpoint lies, for a run that trained a local one's blocks with its head."""
+    head: str | None = None
+    """File of the run's head, where the run alone names it or nothing does."""
     duplicates: Duplicates | None = None
     """What is to be done about recordings that the run was trained on: ``keep`` or ``apart``."""
 
@@ -63,7 +65,7 @@ def run(
     ``corpus`` and stores of its features, one for each input, take the place of names where they are given.
     Raises SettingsError where the run kept no weights or has seen that corpus, MissingFeaturesError.
     """
-    trained = trained or Result.load(request.run)
+    trained = trained or Result.load(request.run, request.head)
     report = trained.report
     known = settings.load()
     used("run", f"{trained.folder or 'in memory'}: {report.title}")

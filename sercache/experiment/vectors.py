@@ -40,15 +40,12 @@ def separation(found: LabelledVectors) -> record.Score | None:
     return record.Score(float(mean), None, len(found.labels))
 
 
-def check_embeds(name: str, digest: str = "") -> None:
+def check_embeds(name: str, head_class: type) -> None:
     """Raises SettingsError for a head without vectors of its own, naming those that have some."""
-    if not _embeds(name, digest):
-        others = ", ".join(each for each in catalog.names("sercache.heads") if _embeds(each))
+    if not issubclass(head_class, Embeds):
+        heads = {each: catalog.load("sercache.heads", each).Head for each in catalog.names("sercache.heads")}
+        others = ", ".join(each for each, kind in heads.items() if issubclass(kind, Embeds))
         raise SettingsError(f"{name} has no vectors of its own to show; heads that have: {others}")
-
-
-def _embeds(name: str, digest: str = "") -> bool:
-    return issubclass(catalog.load("sercache.heads", name, digest).Head, Embeds)
 
 
 def embedded(head: Any, view: AnyView, device: str) -> tuple[np.ndarray, np.ndarray]:

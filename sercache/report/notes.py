@@ -9,6 +9,8 @@ from sercache.metrics import FEWEST_UNITS
 from sercache.record import Aggregate, CrossCorpus, Interval, Prediction, Report, counted
 from sercache.report.audio_notes import audio_notes, is_shared
 
+_DIGITS = 12
+"""Of a digest that are shown."""
 _NAMED = 3
 """So many rows are named in a note; of more the first."""
 
@@ -44,15 +46,28 @@ def made_by(report: Report) -> list[str]:
 
 
 def corpus_notes(corpus: Mapping[str, object]) -> list[str]:
-    """What was left out of a corpus, and what its reader warns of."""
+    """What read a corpus where that is no part of sercache, what was left out, and what its reader warns of."""
     left_out, warnings = corpus["left_out"], corpus["warnings"]
     assert isinstance(left_out, Mapping)
     assert isinstance(warnings, Sequence)
     lines = []
+    if digest := str(corpus.get("reader_sha256", "")):
+        lines.append(f"corpus: read by a file that is no part of sercache, sha256 {digest[:_DIGITS]}")
     if left_out:
         first = next(iter(left_out.items()))
         lines.append(f"{len(left_out)} utterances left out, first: {first[0]}: {first[1]}")
     return lines + [f"corpus: {warning}" for warning in warnings]
+
+
+def reader_notes(corpora: Sequence[Mapping[str, object]]) -> list[str]:
+    """That rows of one corpus were read by different files, or by one that was edited in between."""
+    found = sorted({str(each.get("reader_sha256", "")) for each in corpora} - {""})
+    if len(found) < 2:
+        return []
+    digests = ", ".join(digest[:_DIGITS] for digest in found)
+    return [
+        f"rows differ in the file that reads the corpus (sha256 {digests}): it was edited, or is another one"
+    ]
 
 
 def about_score(reports: Sequence[Report], aggregate: Aggregate) -> str:

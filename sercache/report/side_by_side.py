@@ -14,6 +14,7 @@ from sercache.report.notes import (
     interval_notes,
     of_rows,
     provenance,
+    reader_notes,
     scope_notes,
     there_notes,
 )
@@ -181,6 +182,9 @@ def _notes(
             "test score"
         )
     notes += scope_notes(reports)
+    notes += reader_notes(
+        [each.report.corpus if each.there is None else each.there.corpus for each in entries]
+    )
     lines = [
         (
             each.name,

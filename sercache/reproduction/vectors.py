@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from safetensors.torch import load_file
 
-from sercache import settings, stores
+from sercache import catalog, settings, stores
 from sercache.evaluation import Data, gather
 from sercache.evaluation.material import Material, fold_views
 from sercache.experiment.tails import head_class
@@ -24,7 +24,7 @@ from sercache.views import AnyView
 
 def labelled(wanted: Vectors, plan: TrialPlan, place: Place) -> LabelledVectors:
     """The vectors of the trial's first training. Raises SettingsError for heads that give none."""
-    check_embeds(plan.trial.head)
+    check_embeds(plan.trial.head, catalog.load("sercache.heads", plan.trial.head).Head)
     report = obtain(plan, place)
     setup = _setup(wanted, setup_to_run(plan, place))
     corpus, store, *beside = inputs_of(setup, plan.trial.head, place, task=setup.task)

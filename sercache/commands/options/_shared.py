@@ -40,6 +40,11 @@ def _as_written(context: click.Context, parameter: click.Parameter, value: bool)
         context.with_resource(text.reading_as(labels_as_written=True))
 
 
+head_option = click.option(
+    "--head",
+    metavar="FILE",
+    help="File of the run's head, for one that you have not named before or that was a class in Python.",
+)
 runs_option = click.option("--runs", type=FOLDER, help="Folder that runs are written to.")
 
 

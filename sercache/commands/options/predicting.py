@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sercache.commands.options._shared import FOLDER, where_options
+from sercache.commands.options._shared import FOLDER, head_option, where_options
 
 
 @click.command()
@@ -26,6 +26,7 @@ from sercache.commands.options._shared import FOLDER, where_options
     metavar="CHECKPOINT",
     help="Folder of the run's encoder, where it is a local one; for several inputs give it once for each.",
 )
+@head_option
 @click.option(
     "--speaker-statistics",
     type=click.Choice(["column", "together"]),

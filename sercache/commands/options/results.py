@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sercache.commands.options._shared import FOLDER, root_option, runs_option, where_options
+from sercache.commands.options._shared import FOLDER, head_option, root_option, runs_option, where_options
 
 
 @click.command()
@@ -44,6 +44,7 @@ def report(runs: tuple[Path, ...], table_format: Any) -> None:
 @click.option("--fold", help="Which training, where the run has several.")
 @click.option("--seed", type=int, help="Which training, where the run has several.")
 @click.option("--encoder", help="Folder of the checkpoint, for a run with --finetune-from on a local one.")
+@head_option
 @root_option
 @where_options
 def map_(**options: Any) -> None:

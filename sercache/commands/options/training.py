@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from sercache.commands.options._shared import FOLDER, root_option, runs_option, where_options
+from sercache.commands.options._shared import FOLDER, head_option, root_option, runs_option, where_options
 
 
 @click.command()
@@ -153,6 +153,7 @@ def sweep(**options: Any) -> None:
     type=click.Choice(["keep", "apart"]),
     help="Recordings that the run was trained on: counted, or left out.  [default: refuse the test]",
 )
+@head_option
 @root_option
 @where_options
 def evaluate(**options: Any) -> None:
