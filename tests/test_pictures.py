@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from sercache import record
 from sercache.record import Interval, Report, Score, Summary
 from sercache.report import comparison_plots, plots
-from sercache.report.canvas import canvas
+from sercache.report.canvas import canvas, label_states
 from sercache.report.comparison import Compared, ComparedRow
 from sercache.report.layer_plots import probe_curve
 from sercache.report.render import Reference
@@ -85,6 +85,44 @@ def test_a_class_without_utterances_has_no_shares() -> None:
     report = dataclasses.replace(make_report(), confusion=((8, 2, 0), (0, 0, 0), (1, 1, 2)))
     shown = [text.get_text() for text in plots.confusion(report).axes[0].texts]
     assert shown[3:6] == ["–"] * 3
+
+
+def test_a_class_without_utterances_says_what_its_dash_means() -> None:
+    report = dataclasses.replace(make_report(), confusion=((8, 2, 0), (0, 0, 0), (1, 1, 2)))
+    label = plots.confusion(report).axes[0].get_xlabel()
+    assert label.replace("\n", " ").endswith("–: no utterance of that class")
+
+
+@pytest.mark.parametrize("n", [41, 1251])
+def test_a_thousand_classes_fit_on_a_page(n: int) -> None:
+    """As many speakers as VoxCeleb1 has: numbers and names could not be read, a cell each would be 900 inches."""
+    counts = np.eye(n, dtype=int)
+    report = dataclasses.replace(
+        make_report(), classes=tuple(map(str, range(n))), confusion=tuple(map(tuple, counts.tolist()))
+    )
+    figure = plots.confusion(report)
+    assert max(figure.get_size_inches()) < 9
+    assert not figure.axes[0].texts
+    assert f"by number, of {n}" in figure.axes[0].get_ylabel()
+    assert outside(figure) == []
+
+
+def test_runs_behind_the_layer_weights_stay_inside_the_axes() -> None:
+    report = make_report(n_folds=4, layers=13)
+    figure = plots.layer_weights(report)
+    assert figure is not None
+    shares = report.layer_weights()
+    assert shares is not None
+    low, high = figure.axes[0].get_ylim()
+    assert low <= shares.min()
+    assert shares.max() <= high
+
+
+@pytest.mark.parametrize(("n_states", "angle"), [(6, 0), (40, 45)])
+def test_state_names_are_aslant_only_where_they_would_touch(n_states: int, angle: int) -> None:
+    _, [axes] = canvas("t", width=6.8)
+    label_states(axes, ["input", *(f"s{k}" for k in range(1, n_states))])
+    assert {label.get_rotation() for label in axes.get_xticklabels()} == {angle}
 
 
 def probed(intervals: list[Interval | None]) -> dict[str, Report]:

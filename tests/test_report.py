@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -382,6 +383,32 @@ def test_the_page_stands_alone_and_escapes(tmp_path: Path) -> None:
     assert "href=" not in text
     assert "wavlm-large" in text
     assert "0.7000 ± 0.0200" in text
+
+
+def test_the_page_says_each_thing_once() -> None:
+    report = make_report(deviations=("clip none instead of split:5", "seeds 0"))
+    text = page.page(report, drawn=[])
+    headings = re.findall(r"<h[12]>(.*?)</h[12]>", text)
+    assert headings == [
+        report.title,
+        "Scores",
+        "Differences from what was published",
+        "Classes",
+        "Folds",
+        "What made it",
+    ]
+    assert text.count("<li>clip none instead of split:5</li>") == 1
+    assert "differs from what was published" not in text
+
+
+def test_the_page_suits_screens_and_paper() -> None:
+    text = page.page(make_report(), drawn=[])
+    assert '<meta name="viewport" content="width=device-width' in text
+    for rule in ("prefers-color-scheme: dark", "@media print", "@media (max-width: 40rem)"):
+        assert rule in text
+    assert text.count('<div class="wide"><table>') == text.count("<table>")
+    assert '<td class="number">0.7000 ± 0.0200</td>' in text
+    assert "<td>macro F1</td>" in text
 
 
 def test_the_page_shows_the_plots_that_lie_on_the_disk(

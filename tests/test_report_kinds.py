@@ -116,7 +116,7 @@ def test_a_run_without_a_test_part_is_shown_everywhere(nothing_at_home: Report, 
     assert "emodb" in second.title
     assert set(plots.figures(nothing_at_home)) == {"layer-weights", "learning-curves", "confusion-on-abroad"}
     shown = page.write(nothing_at_home, tmp_path / "page.html").read_text()
-    assert "classes on abroad" in shown
+    assert "Classes on abroad" in shown
     assert runs.load(runs.save(nothing_at_home, tmp_path / "run")) == nothing_at_home
     bare = dataclasses.replace(nothing_at_home, cross_corpus=())
     assert "Nothing was tested" in page.page(bare)

@@ -32,8 +32,11 @@ def confusion_of(
     counts = np.array(table)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     n = len(counts)
+    if n > _MOST_CLASSES:
+        return _unnamed(title, shares, counted_of)
     names = [short(name) for name in classes]
-    side, room = max(2.6, 0.75 * n), 0.085 * max(map(len, names))
+    cell = 0.75 if n <= _FEW_CLASSES else 0.55
+    side, room = max(2.6, cell * n), 0.085 * max(map(len, names))
     tilt = n * room > 0.9 * side
     figure, [axes] = canvas(title, width=side + 2.4 + room, height=side + (2.0 if tilt else 1.6))
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -42,12 +45,34 @@ def confusion_of(
             share = shares[row, column]
             text = f"{share:.0%}\n{counts[row, column]}" if counts[row].any() else "–"
             ink = "white" if share > 0.6 else "black"
-            axes.text(column, row, text, ha="center", va="center", fontsize=9 if n <= 6 else 7, color=ink)
+            size = 9 if n <= _FEW_CLASSES else 7
+            axes.text(column, row, text, ha="center", va="center", fontsize=size, color=ink)
     axes.set_xticks(range(n), names, rotation=30 if tilt else 0, ha="right" if tilt else "center")
     axes.set_yticks(range(n), names)
-    axes.set_xlabel(wrapped(f"predicted class; counts: {counted_of}", side + 1.0, 10))
+    about_counts = f"predicted class; counts: {counted_of}"
+    if not counts.any(1).all():
+        about_counts += "; –: no utterance of that class"
+    axes.set_xlabel(wrapped(about_counts, side + 1.0, 10))
     axes.set_ylabel("true class")
-    figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046, pad=0.04)
+    figure.colorbar(image, ax=axes, label=_SHARE, fraction=0.046, pad=0.04)
+    return figure
+
+
+_FEW_CLASSES = 6
+"""Up to so many classes have wide cells."""
+_MOST_CLASSES = 40
+"""Of more, cells hold no numbers and classes no names: none could be read."""
+_SHARE = "share of the true class"
+
+
+def _unnamed(title: str, shares: np.ndarray, counted_of: str) -> Figure:
+    """Shares of so many classes that neither names nor counts can be read: classes by number."""
+    figure, [axes] = canvas(title, width=7.6, height=6.6)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    axes.locator_params(integer=True)
+    axes.set_xlabel(wrapped(f"predicted class, by number; shares: {counted_of}", 6.0, 10))
+    axes.set_ylabel(f"true class, by number, of {len(shares)}")
+    figure.colorbar(image, ax=axes, label=_SHARE, fraction=0.046, pad=0.04)
     return figure
 
 

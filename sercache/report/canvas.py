@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
-COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
+COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+"""Yellow, the eighth, is left out: it cannot be seen on white."""
 _TITLE, _SMALL = 10, 8
 """Points of titles, and of legends."""
 _LETTER = 0.6 / 72
@@ -87,12 +88,15 @@ def wrapped(text: str, width: float, size: float) -> str:
 
 
 def label_states(axes: Axes, states: Sequence[str]) -> None:
-    """State names under the axis, as many as fit."""
+    """State names under the axis, as many as fit, aslant where they would touch."""
     step = max(1, -(-len(states) // 40))
-    longest = max(len(name) for name in states)
+    shown = states[::step]
+    room = (axes.figure.bbox.width / axes.figure.dpi - 1.2) / len(shown)
+    tilt = max(map(len, shown)) * _LETTER * _SMALL > 0.9 * room
     axes.set_xticks(
-        range(0, len(states), step), states[::step], rotation=45 if longest > 4 else 0, fontsize=8
-    )
+        range(0, len(states), step), shown, rotation=45 if tilt else 0, ha="right" if tilt else "center",
+        rotation_mode="anchor" if tilt else "default", fontsize=_SMALL,
+    )  # fmt: skip
 
 
 def short(text: str, n: int = 24) -> str:

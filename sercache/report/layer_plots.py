@@ -120,11 +120,12 @@ def _finish(
     axes.axhline(1 / len(states), color=ORANGE, linestyle="--", linewidth=1, label="equal shares")
     label_states(axes, states)
     axes.set_ylabel("share (sum = 1)")
-    ends = np.array(
-        [mean, mean - (0 if spread is None else spread), mean + (0 if spread is None else spread)]
+    # All that is drawn, runs and bars too. A flat mix is a line in the middle of nothing: from zero up, with room
+    # above it.
+    low_end, high_end = axes.dataLim.intervaly
+    axes.set_ylim(
+        min(0.0, 1.05 * low_end), max(1.05 * high_end, 1.25 * float(mean.max()), 1.25 / len(states))
     )
-    # A flat mix is a line in the middle of nothing: from zero up, with room above it.
-    axes.set_ylim(min(0.0, 1.05 * float(ends.min())), 1.25 * max(float(ends.max()), 1 / len(states)))
     half = (len(states) + 1) // 2
     low = mean[:half].sum()
     axes.set_xlabel(f"state of the encoder; {states[0]} to {states[half - 1]} have {low:.0%} of the weight")

@@ -39,10 +39,12 @@ def _speakers(n: int) -> str:
 
 def made_by(report: Report) -> list[str]:
     """How the heads of a run were made: scope of normalisation, choice of the epoch, what differs."""
-    lines = [f"normalisation {report.normalisation}", f"epoch: {report.selection}"]
-    if report.deviations:
-        lines.append(f"differs from what was published: {'; '.join(report.deviations)}")
-    return lines
+    return [f"normalisation {report.normalisation}", f"epoch: {report.selection}", *differences(report)]
+
+
+def differences(report: Report) -> list[str]:
+    """What a training did in another way than its paper, in one line; none where nothing."""
+    return [f"differs from what was published: {'; '.join(report.deviations)}"] if report.deviations else []
 
 
 def corpus_notes(corpus: Mapping[str, object]) -> list[str]:

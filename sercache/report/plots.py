@@ -5,6 +5,7 @@ What each plot shows lies in ``layer_plots``, ``agreement``, ``curves`` and ``ma
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -96,10 +97,16 @@ def _quiet(figure: Figure) -> Iterator[None]:
     for text in figure.findobj(Text):
         if more and isinstance(text, Text) and max(text.get_text(), default="") >= _FIRST_OTHER:
             text.set_fontfamily(["DejaVu Sans", *more])
+    logger = logging.getLogger("matplotlib.font_manager")
+    level = logger.level
     with warnings.catch_warnings():
+        logger.setLevel(logging.ERROR)  # a font without the weight asked for is taken all the same
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         warnings.filterwarnings("ignore", "Matplotlib currently does not support")
-        yield
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
 
 def _agreement(report: Report) -> Figure | None:

@@ -100,13 +100,18 @@ def show(cell: Cell, digits: int = 4) -> str:
 
 def html(table: ReportTable) -> str:
     """The table under a heading, with its notes, as HTML; whatever names hold is text, not markup."""
+    kinds = [' class="number"' if is_number else "" for is_number in _numeric(table)]
 
     def row(cells: Sequence[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+        inner = (f"<{tag}{kind}>{escape(cell)}</{tag}>" for cell, kind in zip(cells, kinds, strict=True))
+        return f"<tr>{''.join(inner)}</tr>"
 
-    body = "\n".join(row([show(cell) for cell in cells], "td") for cells in table.rows)
+    body = "\n".join(row([show(cell, table.digits) for cell in cells], "td") for cells in table.rows)
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in table.notes)
-    return f"<h2>{escape(table.title)}</h2>\n<table>{row(table.columns, 'th')}\n{body}</table>\n{notes}"
+    return (
+        f"<h2>{escape(table.title)}</h2>\n"
+        f'<div class="wide"><table>{row(table.columns, "th")}\n{body}</table></div>\n{notes}'
+    )
 
 
 def _text(table: ReportTable, width: int | None = None) -> str:
