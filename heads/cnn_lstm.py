@@ -10,7 +10,7 @@ output has a ReLU, 150 epochs are trained and the one with the best rho on devel
 Half of all initial weights leave the last ReLU dead for every input: the prediction is then 0 for good, rho
 counts as 0, and another seed is needed. Sequences are filled up with zeros to 398 frames (797 for the 40
 log-mel energies), whose convolved values reach the last real frame; only the two frames of padding that are
-heard are computed here, which is the same. A recording of one frame keeps one pooled frame.
+read are computed here, which is the same. A recording of one frame keeps one pooled frame.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Values (B, C) of x (B, 1, T, D); frames beyond ``max_frames`` are not read."""
-        # Three convolutions of 3 frames hear two frames of padding; what lies beyond moves nothing.
+        # Three convolutions of 3 frames read two frames of padding; what lies beyond moves nothing.
         n_frames = min(self.max_frames, max(x.shape[2] + 2, 2))
         frames, mask = padded_to(x[:, 0], mask, n_frames)
         n_pooled = (mask.sum(1) // 2).clamp_min(1)

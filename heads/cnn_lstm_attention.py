@@ -8,7 +8,7 @@ products over sqrt(512) over the real frames; LayerNorm over that vector of 199;
 it; without, every output has a network of its own. 7,788,751 parameters for W = 1024, 7,198,927 for 768,
 5,598,429 for 40 with 797 frames (the published code has a further LayerNorm (199, 512) that it never uses).
 
-``variant="paper"`` leaves out the LayerNorms, which the text does not mention; padding is then heard by the
+``variant="paper"`` leaves out the LayerNorms, which the text does not mention; padding is then read by the
 convolutions alone. It keeps sqrt(512), as the text speaks of scaled dot-product attention (it prints the
 length). After the LayerNorm the attention is no distribution: weights may be negative. As in the code the
 convolutions narrow, the output has a ReLU and the epoch with the best rho on devel of 150 is kept; it used
@@ -86,7 +86,7 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Values (B, C) of x (B, 1, T, D); frames beyond ``max_frames`` are not read."""
-        # Without LayerNorms only the two frames of padding count that the convolutions of real frames hear.
+        # Without LayerNorms only the two frames of padding count that the convolutions of real frames read.
         n_frames = self.max_frames if self.normed else min(self.max_frames, max(x.shape[2] + 2, 2))
         frames, mask = padded_to(x[:, 0], mask, n_frames)
         n_pooled = (mask.sum(1) // 2).clamp_min(1)

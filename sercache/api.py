@@ -2,7 +2,7 @@
 
 Each verb makes the option record of its command from ``**settings``: the command's options with ``_`` for ``-``, each
 checked by name and type. Names may be objects: an Encoder, a Corpus, a FeatureStore, a Result. ``progress=True`` shows
-bars, False nothing, and a ``sercache.progress.Listener`` hears all that the command prints.
+bars, False nothing, and a ``sercache.progress.Listener`` gets all that the command prints.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sercache import given, stores, text
 from sercache.errors import SettingsError
-from sercache.progress import Listener, heard_by, listener_of
+from sercache.progress import Listener, listener_of, sent_to
 from sercache.settings import expanded, resolve_device
 
 if TYPE_CHECKING:
@@ -366,11 +366,11 @@ def _store(given: Any) -> FeatureStore:
 
 @contextmanager
 def _told(progress: Progress, request: object, settings: Mapping[str, Any]) -> Iterator[None]:
-    """Let ``progress`` hear, and text of corpora be read as the settings say."""
+    """Send what is reported to ``progress``, and let text of corpora be read as the settings say."""
     if not isinstance(progress, bool) and not callable(getattr(progress, "bar", None)):
         raise _unfit("progress", "True, False or a sercache.progress.Listener", progress)
     with (
-        heard_by(listener_of(progress)),
+        sent_to(listener_of(progress)),
         given.named_by_user(given.texts_of(request)),
         text.reading_as(settings.get("encoding"), bool(settings.get("labels_as_written"))),
     ):

@@ -60,7 +60,7 @@ def cli(context: click.Context) -> None:
       sercache extract --encoder wavlm-large --dataset iemocap --root /data/IEMOCAP_full_release
       sercache train --head layer-attention
     """
-    context.with_resource(progress.heard_by(Terminal()))
+    context.with_resource(progress.sent_to(Terminal()))
 
 
 def main() -> None:
@@ -71,7 +71,7 @@ def main() -> None:
     # Before torch is loaded: threads that wait sleep instead of spinning (docs/decisions/0005).
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
-        with signals.heard():
+        with signals.handled():
             cli.main(prog_name="sercache", standalone_mode=False)
     except click.exceptions.Abort as fault:  # what click makes of an interruption
         words, code = signals.how(fault.__cause__)

@@ -1,7 +1,7 @@
-"""What long work tells while it runs, and who listens: the terminal, a notebook, or nobody.
+"""What long work reports while it runs, and who listens: the terminal, a notebook, or nobody.
 
-As with ``logging``, one listener hears all of a process, whatever thread speaks: work that is nested deeply need not
-hand an argument down. Nobody listens at first: lines and bars are dropped, and notes become Python warnings.
+As with ``logging``, one listener gets all of a process, whatever thread it comes from: work that is nested deeply
+need not pass an argument down. Nobody listens at first: lines and bars are dropped, and notes become Python warnings.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 
 class Listener(Protocol):
-    """Hears of the work."""
+    """Is told of the work."""
 
     def line(self, text: str) -> None:
         """One line of what came out."""
@@ -79,7 +79,7 @@ _listening: list[Listener] = [Silent()]
 
 
 def listener_of(progress: bool | Listener) -> Listener:
-    """Who hears: ``progress`` itself; of True whoever listens already, else bars; of False nobody."""
+    """Who listens: ``progress`` itself; of True whoever listens already, else bars; of False nobody."""
     if progress is True:
         return _listening[-1] if len(_listening) > 1 else Shown()
     return Silent() if progress is False else progress
@@ -87,7 +87,7 @@ def listener_of(progress: bool | Listener) -> Listener:
 
 @dataclass(frozen=True)
 class NotesOnly:
-    """Hears notes alone, for a listener that is told the rest in one go."""
+    """Gets notes alone, for a listener that is told the rest in one go."""
 
     listener: Listener
 
@@ -109,13 +109,13 @@ class NotesOnly:
 @contextmanager
 def notes_only() -> Iterator[None]:
     """Drop what is told inside the block, but for notes: one of many steps that a bar outside shows."""
-    with heard_by(NotesOnly(_listening[-1])):
+    with sent_to(NotesOnly(_listening[-1])):
         yield
 
 
 @contextmanager
-def heard_by(listener: Listener) -> Iterator[None]:
-    """Let ``listener`` hear what is told inside the block."""
+def sent_to(listener: Listener) -> Iterator[None]:
+    """Send what is reported inside the block to ``listener``."""
     _listening.append(listener)
     try:
         yield

@@ -39,7 +39,7 @@ def how(fault: BaseException | None) -> tuple[str, int]:
 
 
 @contextmanager
-def heard() -> Iterator[None]:
+def handled() -> Iterator[None]:
     """Raise ``Stopped`` in the block at the first signal; a second ends this process and those it started.
 
     What was ignored before (``nohup``, a job in the background) stays ignored.

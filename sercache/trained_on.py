@@ -1,7 +1,7 @@
 """What the weights of an encoder were trained on: a record beside the weights, and beside the features they make.
 
-An encoder that ``sercache export`` writes carries the record of the recordings that it heard. It decides no number,
-so that it is no part of an encoder's identity: the digest of the weights says whose record it is.
+An encoder that ``sercache export`` writes carries the record of what it was trained on. It decides no number, so
+that it is no part of an encoder's identity: the digest of the weights says whose record it is.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ FILE = "trained_on.json"
 
 SCHEMA = 1
 
-Heard = Mapping[str, Mapping[str, tuple[str, ...]]]
-"""Digests of what was heard (see sercache.evaluation.unheard): corpus -> utterance -> those of its pieces."""
+Recordings = Mapping[str, Mapping[str, tuple[str, ...]]]
+"""Digests of what was trained on (see sercache.evaluation.unseen): corpus -> utterance -> those of its pieces."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,10 @@ class Tuning:
         return f"{self.run} ({self.head} on {self.corpus}, fold {self.fold}, seed {self.seed})"
 
 
+_STORED = "heard"
+"""What JSON calls ``recordings``."""
+
+
 @dataclass(frozen=True)
 class TrainedOn:
     """What the weights of an encoder were trained on."""
@@ -51,39 +55,40 @@ class TrainedOn:
     """The trainings that changed them, one after another."""
     corpora: tuple[tuple[str, str], ...]
     """Name and release of each corpus; an empty release is not known."""
-    heard: Heard | None
+    recordings: Recordings | None
     """Recordings of train and dev parts; None where they are not known."""
 
     def __str__(self) -> str:
         what = "recordings that are not known"
-        if self.heard is not None:
-            what = ", ".join(f"{len(ids)} recordings of {name}" for name, ids in self.heard.items())
+        if self.recordings is not None:
+            what = ", ".join(f"{len(ids)} recordings of {name}" for name, ids in self.recordings.items())
         return f"trained by {', then '.join(map(str, self.tunings))} on {what or 'no recording'}"
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values, with the schema version."""
         record = asdict(self)
-        if self.heard is not None:
-            record["heard"] = {
-                name: {id: list(own) for id, own in ids.items()} for name, ids in self.heard.items()
+        recordings = record.pop("recordings")
+        if recordings is not None:
+            recordings = {
+                name: {id: list(own) for id, own in ids.items()} for name, ids in recordings.items()
             }
         lists = {"tunings": list(record["tunings"]), "corpora": [list(pair) for pair in self.corpora]}
-        return {"schema": SCHEMA, **record, **lists}
+        return {"schema": SCHEMA, **record, **lists, _STORED: recordings}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> TrainedOn:
         """The record that ``to_json`` wrote. Raises ValueError where it is anything else."""
         if record.get("schema") != SCHEMA:
             raise ValueError(f"schema {record.get('schema')!r}, this sercache reads {SCHEMA}")
-        wanted = {"schema", *cls.__dataclass_fields__}
+        wanted = {"schema", _STORED, *cls.__dataclass_fields__} - {"recordings"}
         if set(record) != wanted:
             raise ValueError(f"fields {', '.join(sorted(record))}, expected {', '.join(sorted(wanted))}")
         if not isinstance(record["weights_sha256"], str) or not record["weights_sha256"]:
             raise ValueError(f"weights_sha256 is {record['weights_sha256']!r}, expected a digest")
         tunings = tuple(_tuning(each) for each in _list(record["tunings"], "tunings"))
         corpora = tuple(_pair(each) for each in _list(record["corpora"], "corpora"))
-        heard = record["heard"]
-        return cls(record["weights_sha256"], tunings, corpora, None if heard is None else _heard(heard))
+        found = record[_STORED]
+        return cls(record["weights_sha256"], tunings, corpora, None if found is None else _recordings(found))
 
 
 def write(record: TrainedOn, folder: Path, weights_sha256: str) -> None:
@@ -133,13 +138,13 @@ def _pair(value: object) -> tuple[str, str]:
     return value[0], value[1]
 
 
-def _heard(value: object) -> Heard:
+def _recordings(value: object) -> Recordings:
     return {
         name: {
-            id: tuple(_text(digest) for digest in _list(digests, f"heard of {id}"))
-            for id, digests in _object(ids, f"heard of {name}").items()
+            id: tuple(_text(digest) for digest in _list(digests, f"{_STORED} of {id}"))
+            for id, digests in _object(ids, f"{_STORED} of {name}").items()
         }
-        for name, ids in _object(value, "heard").items()
+        for name, ids in _object(value, _STORED).items()
     }
 
 

@@ -19,7 +19,7 @@ _LINES = (".jsonl", ".ndjson")
 
 
 def read(path: Path) -> dict[str, str]:
-    """Text by utterance id. A text may be empty: a recogniser may have heard nothing.
+    """Text by utterance id. A text may be empty: a recogniser may have found no word.
 
     Raises SettingsError for a file that cannot be read, lacks a column or names an id twice.
     """

@@ -1,4 +1,4 @@
-"""Short ways to write an evaluation of fake data, and to hear what it tells."""
+"""Short ways to write an evaluation of fake data, and to collect what it reports."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def told(label: str) -> Iterator[list[str]]:
     """What is told under a label (``training``, ``reading``) while the block runs."""
     found: list[str] = []
 
-    class Hears(progress.Silent):
+    class Collects(progress.Silent):
         def used(self, label_: str, value: object) -> None:
             if label_ == label:
                 found.append(str(value))
 
-    with progress.heard_by(Hears()):
+    with progress.sent_to(Collects()):
         yield found
 
 
@@ -55,9 +55,9 @@ def noted() -> Iterator[list[str]]:
     """The notes of the block."""
     found: list[str] = []
 
-    class Hears(progress.Silent):
+    class Collects(progress.Silent):
         def note(self, text: str) -> None:
             found.append(text)
 
-    with progress.heard_by(Hears()):
+    with progress.sent_to(Collects()):
         yield found

@@ -29,7 +29,7 @@ def stream(folder: Path, kind: str, seconds: float, rate: int = RATE) -> bytes:
     return path.read_bytes()
 
 
-def heard(path: Path, rate: int = RATE) -> tuple[np.ndarray, list[str]]:
+def decoded(path: Path, rate: int = RATE) -> tuple[np.ndarray, list[str]]:
     """The wave, and the kinds of remarks on it."""
     remarks: list[audio.Remark] = []
     wave = audio.read(path, rate, tell=remarks.append)
@@ -43,7 +43,7 @@ def test_joined_streams_are_each_read_to_its_end(tmp_path: Path, kind: str) -> N
     joined = tmp_path / f"joined.{kind}"
     joined.write_bytes(first + second)
     alone = [audio.read(tmp_path / f"{name}.{kind}", RATE) for name in "ab"]
-    wave, remarks = heard(joined)
+    wave, remarks = decoded(joined)
     np.testing.assert_array_equal(wave, np.concatenate(alone))
     assert remarks == ["joined"]
     assert audio.probe(joined).n_samples == 5 * RATE
@@ -74,7 +74,7 @@ def test_an_ogg_stream_without_end_mark_is_read_with_a_remark(tmp_path: Path) ->
     whole = stream(tmp_path, "ogg", 3.0)
     path = tmp_path / "a.ogg"
     path.write_bytes(whole[: whole.rindex(b"OggS")])
-    wave, remarks = heard(path)
+    wave, remarks = decoded(path)
     assert remarks == ["unfinished"]
     assert 0 < len(wave) < 3 * RATE
 
@@ -113,7 +113,7 @@ def test_flac_of_unknown_or_understated_length_is_read_whole(
     whole = stream(tmp_path, "flac", 3.0)
     path = tmp_path / "a.flac"
     path.write_bytes(flac_stating(whole, stated))
-    wave, found = heard(path)
+    wave, found = decoded(path)
     np.testing.assert_array_equal(wave, audio.read(tmp_path / "3.0.flac", RATE))
     assert found == remarks
     assert audio.probe(path).n_samples == 3 * RATE
@@ -196,7 +196,7 @@ def test_mp3_without_a_stated_length_is_read_to_its_last_frame(tmp_path: Path) -
     bare.write_bytes(mp3_without_info(path.read_bytes()))
     with soundfile.SoundFile(bare) as file:
         assert file.frames < 5 * RATE  # libmpg123 guesses from the first bit rate
-    wave, remarks = heard(bare)
+    wave, remarks = decoded(bare)
     assert remarks == []
     assert 9 * RATE <= len(wave) < 9.2 * RATE
     assert audio.probe(bare).n_samples == len(wave)
@@ -219,7 +219,7 @@ def test_a_stretch_of_a_stream_is_that_of_the_whole(
     for start in np.arange(0.5, 28.0, 1.7):
         wave = audio.read(path, RATE, start, start + 1.0, tell=pytest.fail)
         first = round(start * RATE)
-        # libmpg123 makes filters anew: a rounding apart; Opus adapts to what it heard.
+        # libmpg123 makes filters anew: a rounding apart; Opus adapts to what it decoded.
         np.testing.assert_allclose(
             wave, whole[first : first + RATE], atol=1e-3 if kind == "opus" else 2.0**-20
         )
@@ -229,7 +229,7 @@ def test_a_stretch_of_a_stream_is_that_of_the_whole(
 def test_mp3_whose_header_states_less_is_read_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.mp3"
     path.write_bytes(mp3_stating(stream(tmp_path, "mp3", 3.0), 10))
-    wave, remarks = heard(path)
+    wave, remarks = decoded(path)
     np.testing.assert_array_equal(wave, audio.read(tmp_path / "3.0.mp3", RATE))
     assert remarks == ["header"]
 
@@ -248,7 +248,7 @@ def test_tags_and_zeros_behind_a_stream_are_no_sound(tmp_path: Path, kind: str, 
     whole = stream(tmp_path, kind, 1.0)
     path = tmp_path / f"a.{kind}"
     path.write_bytes(whole + tag)
-    wave, remarks = heard(path)
+    wave, remarks = decoded(path)
     np.testing.assert_array_equal(wave, audio.read(tmp_path / f"1.0.{kind}", RATE))
     assert remarks == []
 
@@ -283,7 +283,7 @@ def test_a_wav_that_was_never_finished_is_read_to_its_end(tmp_path: Path, riff: 
     data[4:8], data[at + 4 : at + 8] = riff.to_bytes(4, "little"), bytes(4)
     path = tmp_path / "a.wav"
     path.write_bytes(data)
-    wave, remarks = heard(path)
+    wave, remarks = decoded(path)
     np.testing.assert_array_equal(wave, audio.read(tmp_path / "whole.wav", RATE))
     assert remarks == ["unfinished"]
     assert audio.probe(path).n_samples == RATE
@@ -303,7 +303,7 @@ def test_samples_that_a_wav_header_does_not_count_are_told(tmp_path: Path) -> No
     data[at + 4 : at + 8] = (2000).to_bytes(4, "little")
     path = tmp_path / "a.wav"
     path.write_bytes(data)
-    assert heard(path)[1] == ["trailing"]
+    assert decoded(path)[1] == ["trailing"]
 
 
 def test_another_wav_in_the_place_of_samples_is_refused(tmp_path: Path) -> None:
@@ -348,7 +348,7 @@ def test_a_header_that_contradicts_itself_is_told(tmp_path: Path) -> None:
     data[24:28] = (15_000).to_bytes(4, "little")
     path = tmp_path / "a.wav"
     path.write_bytes(data)
-    assert heard(path)[1] == ["header"]
+    assert decoded(path)[1] == ["header"]
 
 
 def test_names_that_are_no_text_or_promise_no_header_are_read(tmp_path: Path) -> None:
@@ -393,7 +393,7 @@ def test_what_libmpg123_writes_belongs_to_its_file(tmp_path: Path, capfd: pytest
         path = tmp_path / f"{at}.mp3"
         path.write_bytes(data)
         try:
-            heard(path)
+            decoded(path)
         except AudioError as fault:
             if fault.kind == "damaged" and "frames are none" not in str(fault):
                 damaged = path

@@ -33,11 +33,11 @@ def test_few_functions_lie_between_the_command_and_the_head(
 ) -> None:
     from sercache.heads import linear
 
-    heard = tmp_path / "heard.jsonl"  # also from processes that train
+    noted = tmp_path / "noted.jsonl"  # also from processes that train
     forward = linear.Head.forward
 
     def noting(self: linear.Head, x: Tensor, mask: Tensor) -> Tensor:
-        with heard.open("a") as file:
+        with noted.open("a") as file:
             file.write(json.dumps([os.getpid(), functions_of_ours()]) + "\n")
         return forward(self, x, mask)
 
@@ -49,7 +49,7 @@ def test_few_functions_lie_between_the_command_and_the_head(
         "--set", "max-epochs=1", "--seeds", 1,
     )  # fmt: skip
     assert done.code == 0, done.err
-    calls = [json.loads(line) for line in heard.read_text().splitlines()]
+    calls = [json.loads(line) for line in noted.read_text().splitlines()]
     assert len({pid for pid, _ in calls}) == (1 if n_cores == 1 else 1 + n_cores)
     assert any("train_alone" in name for _, path in calls for name in path)
     for pid, path in calls:

@@ -453,7 +453,7 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     """No setting of the user who runs the tests may reach them; a terminal shows what is told."""
     monkeypatch.setenv("SERCACHE_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setenv("SERCACHE_CACHE", str(tmp_path / "cache"))
-    with progress.heard_by(Terminal()):
+    with progress.sent_to(Terminal()):
         yield
 
 

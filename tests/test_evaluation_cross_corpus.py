@@ -158,7 +158,9 @@ def test_what_gave_the_initial_weights_is_no_test(tmp_path: Path) -> None:
 
 def test_what_is_not_to_be_tested_is_never_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
     tested = run(other())
-    monkeypatch.setattr("sercache.evaluation.run.hear", lambda *_: pytest.fail("a test part was predicted"))
+    monkeypatch.setattr(
+        "sercache.evaluation.run.output_of", lambda *_: pytest.fail("a test part was predicted")
+    )
     report = run(other(), how=How(test=False))
     assert (report.predictions, report.cross_corpus, report.summary) == ((), (), {})
     assert [each.scores for each in report.runs] == [{}] * len(tested.runs)

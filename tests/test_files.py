@@ -41,16 +41,16 @@ def test_what_is_written_is_on_the_disk_before_it_has_its_name(
     seen: list[str] = []
     sync, replace = os.fsync, Path.replace
 
-    def heard_sync(descriptor: int) -> None:
+    def noted_sync(descriptor: int) -> None:
         seen.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
         sync(descriptor)
 
-    def heard_replace(path: Path, target: Path) -> Path:
+    def noted_replace(path: Path, target: Path) -> Path:
         seen.append("rename")
         return replace(path, target)
 
-    monkeypatch.setattr(os, "fsync", heard_sync)
-    monkeypatch.setattr(Path, "replace", heard_replace)
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(Path, "replace", noted_replace)
     files.write_text(tmp_path / "a", "text")
     assert seen == ["file", "rename", "folder"]
 

@@ -110,7 +110,7 @@ def assert_same(head: Any, plain: Any, x: Tensor, mask: Tensor) -> None:
 
 @pytest.mark.parametrize("frames", [(2, 12), (26, 30)])
 def test_architecture_1_is_the_published_code(frames: tuple[int, int]) -> None:
-    """The head hears two frames of padding, the code all of it: the same, also near the full length."""
+    """The head reads two frames of padding, the code all of it: the same, also near the full length."""
     x, mask = batch(frames)
     head = shaken(made(cnn_lstm.Head))
     assert_same(

@@ -303,8 +303,8 @@ def test_recordings_that_were_trained_on_are_no_test_under_another_name(
     assert paris.corpus["left_out"]["v0"] == "its audio is trained on (rome u0)"
     assert f"{count}; they are left out of the test (duplicates apart)" in paris.notes
     assert "lyon: none of its recordings was trained on (checked by audio)" in lyon.notes
-    assert report.heard is not None
-    assert {(each.corpus, each.id) for each in report.heard} == {("rome", f"u{k}") for k in range(8)}
+    assert report.recordings is not None
+    assert {(each.corpus, each.id) for each in report.recordings} == {("rome", f"u{k}") for k in range(8)}
     train(sercache, "rome", "--name", "plain")
     evaluate = ["evaluate", tmp_path / "runs" / "plain", "--dataset", "paris"]
     done = sercache(*evaluate)
@@ -319,7 +319,7 @@ def test_recordings_that_were_trained_on_are_no_test_under_another_name(
     )
 
 
-def test_initial_weights_that_heard_what_is_tested(sercache: Sercache, tmp_path: Path) -> None:
+def test_initial_weights_trained_on_what_is_tested(sercache: Sercache, tmp_path: Path) -> None:
     """A run on another corpus gives initial weights, and some of its recordings are tested here."""
     rome = make(tmp_path / "rome", 1)
     extract(sercache, "manifest:rome", rome)
@@ -335,10 +335,10 @@ def test_initial_weights_that_heard_what_is_tested(sercache: Sercache, tmp_path:
     train(sercache, "paris", *begun, "--duplicates", "keep", "--name", "second")
     report = run_folders.load(tmp_path / "runs" / "second")
     assert any(line in note for note in report.notes)
-    assert {each.corpus for each in report.heard or ()} == {"rome", "paris"}
+    assert {each.corpus for each in report.recordings or ()} == {"rome", "paris"}
 
 
-def test_a_run_of_before_does_not_know_what_it_heard(sercache: Sercache, written: Path) -> None:
+def test_a_run_of_before_does_not_know_what_it_was_trained_on(sercache: Sercache, written: Path) -> None:
     extract(sercache, "manifest:lyon", make(written / "lyon", 3))
     run = written / "runs" / "linear"
     done = sercache("evaluate", run, "--dataset", "lyon", "--task", "label")

@@ -232,7 +232,7 @@ def test_the_second_input_may_be_what_differs() -> None:
     )
 
 
-def test_what_people_wrote_down_is_not_what_a_recogniser_heard() -> None:
+def test_transcripts_of_people_are_not_those_of_a_recogniser() -> None:
     assert texts(*pair("T+E(6)", BERT)) == [
         "transcripts of the corpus instead of what wenet-gigaspeech recognised (input 2)"
     ]

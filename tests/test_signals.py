@@ -163,7 +163,7 @@ def work():
     signals.leave_to_parent()
     time.sleep(60)
 def ask():
-    with signals.heard():
+    with signals.handled():
         with signals.held():
             child = get_context("fork").Process(target=work, daemon=True)
             child.start()
@@ -205,7 +205,7 @@ def test_twice_within_a_moment_is_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signals, "_SAME_SECONDS", 600)
 
     def ask_twice() -> None:
-        with signals.heard():
+        with signals.handled():
             try:
                 os.kill(os.getpid(), signal.SIGTERM)
             finally:
@@ -218,7 +218,7 @@ def test_twice_within_a_moment_is_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_was_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with signals.heard():
+        with signals.handled():
             os.kill(os.getpid(), signal.SIGHUP)
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:

@@ -71,7 +71,7 @@ def abroad(table: Path, folder: Path, ids: range) -> Path:
     return folder / "list.csv"
 
 
-def test_what_an_exported_encoder_heard_is_no_test(
+def test_what_an_exported_encoder_was_trained_on_is_no_test(
     sercache: Sercache, encoder: Path, manifest: Path, tmp_path: Path
 ) -> None:
     extract(sercache, encoder, manifest, "home")
@@ -81,16 +81,16 @@ def test_what_an_exported_encoder_heard_is_no_test(
     assert "trained by tuned (mlp on home, fold s1, seed 0) on 18 recordings of home" in said
     record = encoders.training_record(str(tuned))
     assert record is not None
-    heard = {f"u{k}" for k in range(24) if k // 2 % 4 != 1}
-    assert record.heard is not None
-    assert set(record.heard["home"]) == heard  # of fold s1 no more than its training part
+    trained = {f"u{k}" for k in range(24) if k // 2 % 4 != 1}
+    assert record.recordings is not None
+    assert set(record.recordings["home"]) == trained  # of fold s1 no more than its training part
     # Its identity is that of the weights: without the record it is the same encoder.
     bare = Path(shutil.copytree(tuned, tmp_path / "bare" / tuned.name))
     (bare / trained_on.FILE).unlink()
     assert encoders.identify(str(bare)) == encoders.identify(str(tuned))
     assert encoders.training_record(str(bare)) is None
 
-    # The same corpus: folds that test what it heard are refused, the one that it held out is a test.
+    # The same corpus: folds that test what it was trained on are refused, the one that it held out is a test.
     extract(sercache, tuned, manifest, "home")
     where = ["--encoder", tuned, "--dataset", "home"]
     code, _, err = sercache("train", *HEAD, *where, *FOLDS)
@@ -112,7 +112,7 @@ def test_what_an_exported_encoder_heard_is_no_test(
     )
     report = run_folders.load(tmp_path / "runs" / "after")
     assert report.encoders_trained[0].corpora == ("home",)
-    assert {each.id for each in report.heard or () if each.by == "encoder"} == heard
+    assert {each.id for each in report.recordings or () if each.by == "encoder"} == trained
 
     # Another corpus of the encoder's recordings: by audio, whatever they are called.
     other = abroad(manifest, tmp_path / "abroad", range(16))
@@ -152,7 +152,7 @@ def test_what_an_exported_encoder_heard_is_no_test(
     assert code == 2
     assert "the encoder tuned-encoder was trained on home: testing on it is no test" in err
 
-    # What was heard goes on with what is trained from there.
+    # What was trained on goes on with what is trained from there.
     tune_again = ["train", *HEAD, *where, "--finetune-from", "1", *held_out, "--name", "again"]
     code, _, err = sercache(*tune_again)
     assert code == 0, err
@@ -161,8 +161,8 @@ def test_what_an_exported_encoder_heard_is_no_test(
     record = encoders.training_record(str(twice))
     assert record is not None
     assert [each.run for each in record.tunings] == ["tuned", "again"]
-    assert record.heard is not None
-    assert set(record.heard["home"]) == heard
+    assert record.recordings is not None
+    assert set(record.recordings["home"]) == trained
 
 
 def test_the_record_stays_with_the_store(

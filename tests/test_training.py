@@ -226,7 +226,7 @@ class TestFit:
             assert history[-1].train_loss < history[0].train_loss
 
     def test_progress_hears_of_every_epoch(self) -> None:
-        heard: list[int] = []
+        received: list[int] = []
         view = random_view(8)
         fit(
             build(linear.Head, view, 4, 0),
@@ -234,9 +234,9 @@ class TestFit:
             None,
             QUICK,
             seed=0,
-            progress=lambda e: heard.append(e.number),
+            progress=lambda e: received.append(e.number),
         )
-        assert heard == [1, 2, 3, 4]
+        assert received == [1, 2, 3, 4]
 
     def test_ctrl_c_passes_through(self) -> None:
         def interrupt(epoch: Epoch) -> None:

@@ -33,10 +33,10 @@ def test_processes_give_what_each_member_gives_alone(head: type[nn.Module]) -> N
 
 
 def test_one_after_another_gives_the_same() -> None:
-    heard: list[str] = []
-    found = fit_many(members(mlp.Head), RECIPE, way="serial", say=heard.append)
+    received: list[str] = []
+    found = fit_many(members(mlp.Head), RECIPE, way="serial", say=received.append)
     assert_same(found, alone(mlp.Head))
-    assert heard == ["one after another"]
+    assert received == ["one after another"]
 
 
 class OwnDropout(nn.Module):
@@ -95,9 +95,9 @@ class TestStacked:
 
         ours, recipe = several(), replace(RECIPE, max_epochs=3, **change)
         assert grouping.stacks(ours, 25) == [list(range(6))[k::2] for k in range(2)]
-        heard: list[str] = []
-        found = fit_many(ours, recipe, way="stacked", say=heard.append)
-        assert heard == ["as one stacked model"]
+        received: list[str] = []
+        found = fit_many(ours, recipe, way="stacked", say=received.append)
+        assert received == ["as one stacked model"]
         assert_trained_alike(found, fit_many(several(), recipe, way="serial"), recipe)
 
     def test_members_draw_their_own_dropout(self) -> None:
@@ -117,10 +117,10 @@ class TestStacked:
     def test_what_cannot_be_stacked_is_trained_as_ever(
         self, head: type[nn.Module], frames: tuple[int, int]
     ) -> None:
-        heard: list[str] = []
+        received: list[str] = []
         quick = replace(RECIPE, max_epochs=2, patience=None)
-        found = fit_many(members(head, frames), quick, way="stacked", say=heard.append)
-        assert heard == ["one after another"]
+        found = fit_many(members(head, frames), quick, way="stacked", say=received.append)
+        assert received == ["one after another"]
         assert_same(found, alone(head, quick, frames))
 
     def test_heads_of_other_options_are_no_stack(self) -> None:
@@ -197,13 +197,13 @@ class TestRule:
 
     @forks
     def test_the_rule_is_followed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        heard: list[str] = []
-        found = fit_many(members(linear.Head), RECIPE, say=heard.append)
-        assert heard == ["one after another"]
+        received: list[str] = []
+        found = fit_many(members(linear.Head), RECIPE, say=received.append)
+        assert received == ["one after another"]
         monkeypatch.setattr(many, "WORTH", 0.0)
         monkeypatch.setattr(many, "_cores", lambda: 2)
-        assert_same(fit_many(members(linear.Head), RECIPE, say=heard.append), found)
-        assert heard[1:] == ["in 2 processes"]
+        assert_same(fit_many(members(linear.Head), RECIPE, say=received.append), found)
+        assert received[1:] == ["in 2 processes"]
 
 
 def test_nobody() -> None:
@@ -212,15 +212,15 @@ def test_nobody() -> None:
 
 @forks
 def test_progress_hears_of_every_epoch_of_every_member() -> None:
-    heard: list[tuple[int, int]] = []
+    received: list[tuple[int, int]] = []
     runs = fit_many(
         members(linear.Head),
         RECIPE,
         way="processes",
-        progress=lambda number, epoch: heard.append((number, epoch.number)),
+        progress=lambda number, epoch: received.append((number, epoch.number)),
     )
     expected = [(k, e.number) for k, run in enumerate(runs) for e in run.history]
-    assert sorted(heard) == expected
+    assert sorted(received) == expected
 
 
 @forks
@@ -274,11 +274,11 @@ def test_processes_end_with_their_parent() -> None:
         from dataclasses import replace
         from sercache.training import fit_many
         endless = replace(RECIPE, max_epochs=10**9, patience=None)
-        def heard(number, epoch):
+        def received(number, epoch):
             import multiprocessing
             print(*(child.pid for child in multiprocessing.active_children()), flush=True)
             os.kill(os.getpid(), 9)
-        fit_many(members(linear.Head), endless, way="processes", progress=heard)
+        fit_many(members(linear.Head), endless, way="processes", progress=received)
         """
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

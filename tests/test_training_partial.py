@@ -99,20 +99,20 @@ def test_goes_on_where_it_was_cut_off(whole: Report, tmp_path: Path) -> None:
     with pytest.raises(Stop):
         run(How("serial", partial=partial), progress=stop)
     assert len(list(partial.glob("*.safetensors"))) == 4
-    heard: list[Progress] = []
+    received: list[Progress] = []
     with told("training") as said:
-        again = run(How("serial", partial=partial), progress=heard.append)
+        again = run(How("serial", partial=partial), progress=received.append)
     assert numbers(again) == numbers(whole)
-    assert {at.run for at in heard} == set(range(5, N_TRAININGS + 1))
+    assert {at.run for at in received} == set(range(5, N_TRAININGS + 1))
     assert said[0] == "4 of 10 trainings were finished before"
     assert settle(partial, again) == 0
     assert not partial.exists()
 
 
 def test_a_finished_one_trains_nothing(whole: Report, kept: Path) -> None:
-    heard: list[Progress] = []
-    again = run(How(partial=kept), progress=heard.append)
-    assert not heard
+    received: list[Progress] = []
+    again = run(How(partial=kept), progress=received.append)
+    assert not received
     assert json.dumps(numbers(again)) == json.dumps(numbers(whole))
 
 
@@ -120,7 +120,7 @@ def test_a_finished_one_trains_nothing(whole: Report, kept: Path) -> None:
 def test_other_settings_are_not_taken_for_ours(
     kept: Path, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard: list[Progress] = []
+    received: list[Progress] = []
     how = How("serial", partial=kept)
     other: dict[str, Any] = {}
     if change == "recipe":
@@ -134,16 +134,16 @@ def test_other_settings_are_not_taken_for_ours(
     else:
         how = replace(how, share_order=True)
     with told("training") as said:
-        run(how, progress=heard.append, **other)
-    assert len({at.run for at in heard}) == N_TRAININGS
+        run(how, progress=received.append, **other)
+    assert len({at.run for at in received}) == N_TRAININGS
     assert said[0].startswith("10 trainings in"), said
 
 
 def test_options_at_their_defaults_are_those_that_are_not_given(kept: Path) -> None:
-    heard: list[Progress] = []
+    received: list[Progress] = []
     default = inspect.signature(mlp.Head).parameters["dropout_rate"].default
-    report = run(How(partial=kept), head_options={"dropout_rate": default}, progress=heard.append)
-    assert not heard
+    report = run(How(partial=kept), head_options={"dropout_rate": default}, progress=received.append)
+    assert not received
     assert report.options == run(How(partial=kept)).options
     assert report.options["dropout_rate"] == default
 
@@ -151,9 +151,9 @@ def test_options_at_their_defaults_are_those_that_are_not_given(kept: Path) -> N
 def test_a_docstring_decides_nothing(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Source text is no part of what names a training: another sercache with the same versions goes on."""
     head = type("Head", (mlp.Head,), {"__doc__": "Other words.", "__module__": mlp.__name__})
-    heard: list[Progress] = []
-    run(How(partial=kept), head=head, progress=heard.append)
-    assert not heard
+    received: list[Progress] = []
+    run(How(partial=kept), head=head, progress=received.append)
+    assert not received
 
 
 @pytest.mark.parametrize("change", ["label", "audio", "left out"])
@@ -171,20 +171,20 @@ def test_changed_items_are_trained_again(kept: Path, change: str) -> None:
     else:
         entries = {**store.entries(), first.id: replace(store.entries()[first.id], audio_digest="other")}
         store.entries = lambda: entries  # type: ignore[method-assign]
-    heard: list[Progress] = []
+    received: list[Progress] = []
     how = How(partial=kept)
-    evaluated(mlp.Head, corpus, store, SETUP, RECIPE, head_name="mlp", how=how, progress=heard.append)
-    assert {at.fold for at in heard} == {f"s{k}" for k in range(1, 5)}
+    evaluated(mlp.Head, corpus, store, SETUP, RECIPE, head_name="mlp", how=how, progress=received.append)
+    assert {at.fold for at in received} == {f"s{k}" for k in range(1, 5)}
 
 
 def test_five_seeds_contain_two(kept: Path, tmp_path: Path) -> None:
-    heard: list[Progress] = []
-    fewer = run(How(partial=kept), seeds=(3,), progress=heard.append)
-    assert not heard
-    whole = run(How(partial=kept), progress=heard.append)
+    received: list[Progress] = []
+    fewer = run(How(partial=kept), seeds=(3,), progress=received.append)
+    assert not received
+    whole = run(How(partial=kept), progress=received.append)
     assert [r for r in whole.runs if r.seed == 3] == list(fewer.runs)
-    more = run(How(partial=kept), seeds=(0, 3, 7), progress=heard.append)
-    assert {at.seed for at in heard} == {7}
+    more = run(How(partial=kept), seeds=(0, 3, 7), progress=received.append)
+    assert {at.seed for at in received} == {7}
     assert settle(kept, fewer) == 10, "what the run does not hold stays: seeds 0 and 7"
     assert settle(kept, more) == 0
     assert not kept.exists()
@@ -193,9 +193,9 @@ def test_five_seeds_contain_two(kept: Path, tmp_path: Path) -> None:
 def test_trainings_of_other_settings_stay_for_a_run_that_asks_for_them(whole: Report, kept: Path) -> None:
     other = run(How("serial", partial=kept), recipe=replace(RECIPE, lr=1e-3), seeds=(0,))
     assert settle(kept, other) == N_TRAININGS, "those of the first recipe"
-    heard: list[Progress] = []
-    assert numbers(run(How(partial=kept), progress=heard.append)) == numbers(whole)
-    assert not heard
+    received: list[Progress] = []
+    assert numbers(run(How(partial=kept), progress=received.append)) == numbers(whole)
+    assert not received
 
 
 def test_a_run_that_is_replaced_by_one_of_fewer_seeds_loses_none(whole: Report, tmp_path: Path) -> None:
@@ -203,9 +203,9 @@ def test_a_run_that_is_replaced_by_one_of_fewer_seeds_loses_none(whole: Report, 
     save_run(folder, SETUP.seeds)
     assert keep_trainings(folder, partial)
     save(run(seeds=(3,)), folder, overwrite=True)
-    heard: list[Progress] = []
-    again = run(How(partial=partial, runs=tmp_path), progress=heard.append)
-    assert not heard
+    received: list[Progress] = []
+    again = run(How(partial=partial, runs=tmp_path), progress=received.append)
+    assert not received
     assert numbers(again) == numbers(whole)
 
 
@@ -218,11 +218,11 @@ def test_nothing_is_kept_of_a_run_that_does_not_say_what_decided_its_numbers(tmp
 def test_finished_runs_are_taken_from(whole: Report, tmp_path: Path) -> None:
     runs_folder = tmp_path / "runs"
     save_run(runs_folder / "paper" / "first")
-    heard: list[Progress] = []
+    received: list[Progress] = []
     how = How("serial", partial=tmp_path / "second.partial", runs=runs_folder)
     with told("training") as said:
-        again = run(how, progress=heard.append)
-    assert {at.seed for at in heard} == {3}
+        again = run(how, progress=received.append)
+    assert {at.seed for at in received} == {3}
     assert said[0] == "5 of 10 trainings were finished before"
     assert numbers(again) == numbers(whole)
 
@@ -242,9 +242,9 @@ def test_a_finished_run_that_cannot_be_taken_from_is_trained_again(
             save_file({"x": torch.zeros(1)}, path)
     if fault == "no report":
         (folder / "report.json").write_text("{")
-    heard: list[Progress] = []
-    again = run(How(partial=tmp_path / "second.partial", runs=tmp_path), progress=heard.append)
-    assert len({at.run for at in heard}) == N_TRAININGS
+    received: list[Progress] = []
+    again = run(How(partial=tmp_path / "second.partial", runs=tmp_path), progress=received.append)
+    assert len({at.run for at in received}) == N_TRAININGS
     assert numbers(again) == numbers(whole)
 
 
@@ -256,12 +256,12 @@ def test_what_an_earlier_version_left_is_named_and_goes(kept: Path, tmp_path: Pa
         record = {"fit": json.dumps({"history": []})}
         name = path.name.rpartition("-")[0] + "-0123456789abcdef.safetensors"
         save_file({"x": torch.zeros(1)}, folder / name, metadata=record)
-    heard: list[Progress] = []
+    received: list[Progress] = []
     with told("training") as said:
-        report = run(How("serial", partial=folder), progress=heard.append)
+        report = run(How("serial", partial=folder), progress=received.append)
     assert said[0].startswith("10 trainings in")
     assert "they are not taken" in said[0]
-    assert len({at.run for at in heard}) == N_TRAININGS
+    assert len({at.run for at in received}) == N_TRAININGS
     assert settle(folder, report) == 0
     assert not folder.exists()
 
@@ -269,9 +269,9 @@ def test_what_an_earlier_version_left_is_named_and_goes(kept: Path, tmp_path: Pa
 def test_a_damaged_file_is_trained_again(whole: Report, kept: Path) -> None:
     path = sorted(kept.glob("*.safetensors"))[3]
     path.write_bytes(path.read_bytes()[:100])
-    heard: list[Progress] = []
-    assert numbers(run(How(partial=kept), progress=heard.append)) == numbers(whole)
-    assert len({at.run for at in heard}) == 1
+    received: list[Progress] = []
+    assert numbers(run(How(partial=kept), progress=received.append)) == numbers(whole)
+    assert len({at.run for at in received}) == 1
 
 
 def test_seeds_that_share_their_batches(whole: Report) -> None:
@@ -283,31 +283,31 @@ def test_seeds_that_share_their_batches(whole: Report) -> None:
 
 
 def test_progress_counts_down_to_nothing() -> None:
-    heard: list[Progress] = []
-    run(progress=heard.append)
-    assert heard[0].left == N_TRAININGS * RECIPE.max_epochs - 1
-    assert heard[-1].left <= RECIPE.max_epochs
+    received: list[Progress] = []
+    run(progress=received.append)
+    assert received[0].left == N_TRAININGS * RECIPE.max_epochs - 1
+    assert received[-1].left <= RECIPE.max_epochs
 
 
 def test_epochs_lie_on_the_disk_while_others_are_trained(tmp_path: Path) -> None:
     folder = tmp_path / "run.partial"
-    heard: list[int] = []
+    received: list[int] = []
 
     def look(at: Progress) -> None:
         rows = list(csv.DictReader((folder / "epochs.csv").read_text().splitlines()))
-        heard.append(len(rows))
+        received.append(len(rows))
         assert (rows[-1]["fold"], int(rows[-1]["seed"])) == (at.fold, at.seed)
         assert float(rows[-1]["train_loss"]) == at.epoch.train_loss
 
     with LiveEpochs(folder, events=True) as log:
         assert not folder.exists()
 
-        def hear(at: Progress) -> None:
+        def note(at: Progress) -> None:
             log.add(at.fold, at.seed, asdict(at.epoch))
             look(at)
 
-        run(progress=hear)
-    assert heard == list(range(1, len(heard) + 1))
+        run(progress=note)
+    assert received == list(range(1, len(received) + 1))
     assert len(list(folder.glob("tensorboard/*/events.*"))) == N_TRAININGS
     remove_live(folder)
     assert not list(folder.iterdir())

@@ -102,10 +102,10 @@ class Scaled(nn.Module):
 
 
 def test_a_head_that_torch_cannot_stack_is_named() -> None:
-    heard: list[str] = []
+    received: list[str] = []
     quick = replace(RECIPE, max_epochs=2, patience=None)
-    found = fit_many(sharing(Sized), quick, way="stacked", say=heard.append)
-    assert heard == [
+    found = fit_many(sharing(Sized), quick, way="stacked", say=received.append)
+    assert received == [
         "one after another: not as one stacked model, this head has operations that torch cannot stack"
     ]
     assert_same(found, fit_many(sharing(Sized), quick, way="serial"))

@@ -27,9 +27,9 @@ class TestSequences:
         recipe = replace(RECIPE, lr=3e-2, max_epochs=5, patience=1, **change)
         frames = (2, 9)
         expected = fit_many(doubled(members(head, frames)), recipe, way="serial")
-        heard: list[str] = []
-        found = fit_many(doubled(members(head, frames)), recipe, way="stacked", say=heard.append)
-        assert heard == ["as one stacked model"]
+        received: list[str] = []
+        found = fit_many(doubled(members(head, frames)), recipe, way="stacked", say=received.append)
+        assert received == ["as one stacked model"]
         assert_trained_alike(found, expected, recipe)
 
     def test_dropout_is_drawn_for_the_frames_of_each(self) -> None:
@@ -38,10 +38,10 @@ class TestSequences:
         assert build(weighted_dense.Head, view, 4, 0).dropout_rate == 0.2
 
     def test_a_head_that_draws_for_padding_is_trained_one_after_another(self) -> None:
-        heard: list[str] = []
+        received: list[str] = []
         recipe = replace(RECIPE, max_epochs=2)
-        found = fit_many(members(Draws, (2, 9)), recipe, way="stacked", say=heard.append)
-        assert heard == [
+        found = fit_many(members(Draws, (2, 9)), recipe, way="stacked", say=received.append)
+        assert received == [
             "one after another: not as one stacked model, padded to the longest, its members are not what they "
             "are alone"
         ]
@@ -66,11 +66,11 @@ class TestSequences:
             raise torch.OutOfMemoryError
 
         monkeypatch.setattr(many.stacked, "refusal", full)
-        heard: list[str] = []
+        received: list[str] = []
         quick = replace(RECIPE, max_epochs=1)
-        fit_many(members(cta.Head, (2, 9), n_seeds=5), quick, way="stacked", say=heard.append)
+        fit_many(members(cta.Head, (2, 9), n_seeds=5), quick, way="stacked", say=received.append)
         assert tried == [10, 5, 2]
-        assert heard == [
+        assert received == [
             "one after another: not as one stacked model, 2 of them do not fit in the memory of cpu"
         ]
 

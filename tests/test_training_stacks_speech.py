@@ -58,10 +58,10 @@ def trained(head: type[nn.Module], parts: Parts, recipe: Recipe, way: str, share
         for train, dev, _ in parts
         for seed in range(SEEDS)
     )
-    heard: list[str] = []
-    found = fit_many(members, recipe, way=way, say=heard.append)  # type: ignore[arg-type]
+    received: list[str] = []
+    found = fit_many(members, recipe, way=way, say=received.append)  # type: ignore[arg-type]
     told = {"serial": "one", "stacked": "as one", "processes": "in"}
-    assert heard[0].startswith(told[way] + " "), heard
+    assert received[0].startswith(told[way] + " "), received
     return found
 
 

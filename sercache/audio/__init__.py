@@ -73,8 +73,8 @@ def probe(path: Path) -> AudioInfo:
     """
     with _explained(path):
         found = _layout(path, _stamp(path))
-        (file, n_samples), heard = _heard(path, found, lambda: _measured(path, found, _stamp(path)))
-        return AudioInfo(file.rate, file.channels, n_samples, (*file.remarks, *heard))
+        (file, n_samples), said = _with_messages(path, found, lambda: _measured(path, found, _stamp(path)))
+        return AudioInfo(file.rate, file.channels, n_samples, (*file.remarks, *said))
 
 
 def read(
@@ -87,18 +87,18 @@ def read(
     """Samples (N,) float32 of the stretch from ``start`` to ``end`` (s), channels averaged, at ``rate`` Hz.
 
     The stretch is cut at the file's own rate before it is resampled, so that it does not depend on what
-    lies around it. ``tell`` hears what is to be known of it. Raises AudioError where the file is missing,
+    lies around it. ``tell`` is called with what is to be known of it. Raises AudioError where the file is missing,
     unreadable, empty, cut short, damaged, silent, not finite or far too loud, or where the stretch lies outside it.
     """
     with _explained(path):
         found = _layout(path, _stamp(path))
-        (wave, remarks), heard = _heard(
+        (wave, remarks), said = _with_messages(
             path,
             found,
             lambda: _decoded(path, found, rate, start, end),
             is_cut=start is not None or end is not None,
         )
-    for remark in (*remarks, *heard):
+    for remark in (*remarks, *said):
         tell(remark)
     return wave
 
@@ -226,16 +226,16 @@ def _resampled(waves: Iterator[np.ndarray], own_rate: int, rate: int) -> np.ndar
 @lru_cache(1024)
 def _said(path: Path, found: FileLayout, stamp: tuple[int, int]) -> tuple[str, ...]:
     """What the decoder says of a file that is read from front to back."""
-    from sercache.audio import _overheard, _stream
+    from sercache.audio import _c_output, _stream
 
     def work() -> None:
         for _ in _stream.blocks(_stream.headers(path, found), 0, None):
             pass
 
-    return tuple(_overheard.heard(work)[1])
+    return tuple(_c_output.captured(work)[1])
 
 
-def _heard(
+def _with_messages(
     path: Path, found: FileLayout, work: Callable[[], Result], *, is_cut: bool = False
 ) -> tuple[Result, list[Remark]]:
     """What ``work`` gives on a file, and what its decoder said of it. Raises AudioError where that is damage.
@@ -245,9 +245,9 @@ def _heard(
     """
     if not found.speaks:
         return work(), []
-    from sercache.audio import _overheard
+    from sercache.audio import _c_output
 
-    result, lines = _overheard.heard(work, again=not is_cut)
+    result, lines = _c_output.captured(work, again=not is_cut)
     if is_cut and lines:
         lines = list(_said(path, found, _stamp(path)))
     lines = [line for line in lines if not _IDLE.search(line)]

@@ -43,7 +43,7 @@ def counted(remarked: Iterable[tuple[str, Remark]]) -> Iterator[str]:
 
 
 Tell = Callable[[Remark], object]
-"""Hears the remarks on a recording."""
+"""Is called with each remark on a recording."""
 
 
 @dataclass(frozen=True, slots=True)

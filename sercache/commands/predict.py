@@ -35,7 +35,7 @@ def run(options: predict.PredictOptions, *, table_format: str, out: Path | None)
     """Predict as asked. Raises SercacheError; AudioError at the end where recordings could not be predicted."""
     n_done = n_failed = 0
     with contextlib.ExitStack() as stack:
-        stack.enter_context(progress.heard_by(_Aside()))
+        stack.enter_context(progress.sent_to(_Aside()))
         answers = predict.run(options)
         write = stack.enter_context(_written(out, at_once=options.watch is not None))
         if table_format == "csv":

@@ -30,7 +30,7 @@ from sercache.evaluation.scores import (
     undefined,
 )
 from sercache.evaluation.trained_encoders import encoder_records
-from sercache.evaluation.unheard import unheard_part
+from sercache.evaluation.unseen import unseen_part
 from sercache.recipe import Setup
 from sercache.record import CrossCorpus, Prediction, Report, Run, StartRecord, TrainedEncoder
 from sercache.training import predict
@@ -50,7 +50,9 @@ class HeadOutput:
     layer_weights: tuple[float, ...] | None
 
 
-def hear(head: nn.Module, view: AnyView, part: Part, fold: str, seed: int, device: str = "cpu") -> HeadOutput:
+def output_of(
+    head: nn.Module, view: AnyView, part: Part, fold: str, seed: int, device: str = "cpu"
+) -> HeadOutput:
     """What one head says of the ``view`` of ``part``, which is normalised as the head expects it."""
     found = predictions_of(predict(head, view, device=device), view, fold, seed, part.speakers)
     return HeadOutput(fold, seed, found, layer_weights(head, view, device))
@@ -63,13 +65,13 @@ def conclude(
     classes: Sequence[str],
     targets: Sequence[str],
     inside: str,
-    heard: Sequence[HeadOutput],
+    outputs: Sequence[HeadOutput],
 ) -> CrossCorpus:
     """What all heads of a run said of a corpus, scored; ``inside`` is what these standardise by."""
     members = [
-        Run(each.fold, each.seed, scores(each.predictions, targets), 0, False, 0, ()) for each in heard
+        Run(each.fold, each.seed, scores(each.predictions, targets), 0, False, 0, ()) for each in outputs
     ]
-    predictions = tuple(one for each in heard for one in each.predictions)
+    predictions = tuple(one for each in outputs for one in each.predictions)
     return CrossCorpus(
         dataset=extra.corpus.name,
         task=part.task,
@@ -80,19 +82,19 @@ def conclude(
         summary=summarise(members, predictions, targets),
         predictions=predictions,
         confusion=confusion(predictions, len(classes)),
-        layer_weights=tuple(each.layer_weights for each in heard if each.layer_weights is not None),
-        notes=(*_notes(extra, part, setup, classes), *flat_remarks(heard, targets)),
+        layer_weights=tuple(each.layer_weights for each in outputs if each.layer_weights is not None),
+        notes=(*_notes(extra, part, setup, classes), *flat_remarks(outputs, targets)),
     )
 
 
-def flat_remarks(heard: Sequence[HeadOutput], targets: Sequence[str]) -> tuple[str, ...]:
+def flat_remarks(outputs: Sequence[HeadOutput], targets: Sequence[str]) -> tuple[str, ...]:
     """A line on correlations that are not defined, where there are such."""
     flat = [
         f"fold {each.fold}, seed {each.seed}, {name}"
-        for each in heard
+        for each in outputs
         for name in undefined(each.predictions, targets)
     ]
-    return (flat_remark(flat, len(heard) * len(targets)),) if flat else ()
+    return (flat_remark(flat, len(outputs) * len(targets)),) if flat else ()
 
 
 def _notes(extra: Extra, part: Part, setup: Setup, classes: Sequence[str]) -> list[str]:
@@ -137,7 +139,7 @@ def evaluate_cross_corpus(
     """What the heads of a finished run say of another corpus; the same as testing on it right after training.
 
     ``scalings`` are the statistics of each fold's inputs where the run normalised globally; ``duplicates`` says what
-    is to be done about recordings that its trainings heard (see Setup).
+    is to be done about recordings that it was trained on (see Setup).
     Raises SettingsError where the run or its initial weights were trained on that corpus, and what ``gather``
     raises.
     """
@@ -158,17 +160,17 @@ def evaluate_cross_corpus(
     outputs = report.targets or report.classes
     budget = int(MEMORY_SHARE * free_memory()) if budget is None else budget
     part = open_cross_corpus(extra, (), setup, report.corpus["task"], outputs, bool(report.targets), budget)
-    part = unheard_part(extra.corpus.name, part, report.heard, duplicates or setup.duplicates)
-    heard: list[HeadOutput] = []
+    part = unseen_part(extra.corpus.name, part, report.recordings, duplicates or setup.duplicates)
+    found: list[HeadOutput] = []
     inside = "none"
     for run in report.runs:
         view = normalised(part.inputs, scalings.get(run.fold, ()))
         head = head_of(run.fold, run.seed, view)
         inside = standardises(head)
-        heard.append(hear(head, view, part, run.fold, run.seed, device))
+        found.append(output_of(head, view, part, run.fold, run.seed, device))
         if progress:
             progress(run)
-    return conclude(extra, part, setup, report.classes, report.targets, inside, heard)
+    return conclude(extra, part, setup, report.classes, report.targets, inside, found)
 
 
 def normalised(inputs: Sequence[FeatureView], scalings: Sequence[Scaling]) -> AnyView:

@@ -81,6 +81,6 @@ class How:
     """Whether heads are tested. Without, no score but those of dev is ever computed, as a choice by dev needs it."""
     started_from: tuple[StartRecord, ...] = ()
     """Where these initial weights are from, for the record; nothing that they have seen is tested on."""
-    heard_before: tuple[Recording, ...] | None = ()
-    """What was heard in training these; None where that is not known of all."""
+    recordings_before: tuple[Recording, ...] | None = ()
+    """What these were trained on; None where that is not known of all."""
     device: str = "cpu"

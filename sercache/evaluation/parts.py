@@ -32,9 +32,9 @@ class Part:
     left_out: Mapping[str, str]
     """Utterances that are not used, as their audio could not be encoded or was trained on: id -> reason."""
     audio: Audio | None = None
-    """Digests of what is heard in each; None where that is not known."""
+    """Digests of the audio of each; None where that is not known."""
     remarks: tuple[str, ...] = ()
-    """On what was heard in training, of a corpus that is tested on."""
+    """On what was trained on, of a corpus that is tested on."""
 
     @property
     def view(self) -> AnyView:

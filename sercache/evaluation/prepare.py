@@ -17,7 +17,7 @@ from sercache.evaluation.experiment import experiment_of, jobs_of
 from sercache.evaluation.material import Material, gather
 from sercache.evaluation.method import Data, How, Method
 from sercache.evaluation.trained_encoders import check_encoders, encoder_records, recordings_of
-from sercache.evaluation.unheard import check_initial, recordings, unheard
+from sercache.evaluation.unseen import check_initial, trained_recordings, unseen
 from sercache.record import Experiment, Job, Recording, TrainedEncoder
 from sercache.training import build
 
@@ -37,8 +37,8 @@ class Prepared:
     """Folds outside, seeds inside."""
     encoders: tuple[TrainedEncoder, ...]
     """Where the encoders of its features were trained, of those that a run of ours trained."""
-    heard: tuple[Recording, ...] | None
-    """What any training hears, and those that gave initial weights; None where that is not known."""
+    recordings: tuple[Recording, ...] | None
+    """What trains any of its folds, and what trained the initial weights; None where that is not known."""
     remarks: tuple[str, ...]
 
 
@@ -54,21 +54,21 @@ def prepare(method: Method, data: Data, how: How) -> Prepared:
     check_unseen([*how.started_from, *encoders], [extra.corpus for extra in data.test_on])
     setup = setup_as_used(method.setup, data.corpus, data.stores[0])
     material = gather(data, setup, fold_seed=method.fold_seed)
-    heard = recordings(material, data.corpus)
-    if heard is not None:
-        heard = (*heard, *(how.heard_before or ()), *recordings_of(before))
-    material = unheard(material, heard, setup.duplicates)
-    remarks = check_initial(material, data.corpus, how.heard_before, setup.duplicates)
+    recordings = trained_recordings(material, data.corpus)
+    if recordings is not None:
+        recordings = (*recordings, *(how.recordings_before or ()), *recordings_of(before))
+    material = unseen(material, recordings, setup.duplicates)
+    remarks = check_initial(material, data.corpus, how.recordings_before, setup.duplicates)
     remarks += check_encoders(material, data.corpus, before, setup.duplicates)
-    if how.heard_before is None or any(each.record.heard is None for each in before):
-        heard = None
+    if how.recordings_before is None or any(each.record.recordings is None for each in before):
+        recordings = None
     setup = replace(setup, test_on=tuple(f"{e.corpus.name}:{part.task}" for e, part in material.cross_corpus))
     method = replace(method, setup=setup)
     head = check(method, material)
     experiment = experiment_of(method, data.corpus, material, how)
     speaks = bool(method.recipe.second_weight)
     jobs = tuple(jobs_of(experiment, material, setup.seeds, with_speakers=speaks))
-    return Prepared(method, data, material, head, experiment, jobs, encoders, heard, remarks)
+    return Prepared(method, data, material, head, experiment, jobs, encoders, recordings, remarks)
 
 
 def check(method: Method, material: Material) -> nn.Module:

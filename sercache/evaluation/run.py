@@ -16,7 +16,7 @@ from sercache.evaluation.cross_corpus import (
     HeadOutput,
     conclude,
     flat_remarks,
-    hear,
+    output_of,
     scaling_tensors,
 )
 from sercache.evaluation.describe import environment, provenance, standardises
@@ -102,7 +102,7 @@ def evaluate(
     """Train and test a head on every fold and seed; the Report says what was done and what came out.
 
     ``published`` is what the paper did, if there is one: differences are listed. ``how`` says how the trainings are
-    computed, and where each is kept as it finishes; ``progress`` hears every epoch.
+    computed, and where each is kept as it finishes; ``progress`` is called with every epoch.
     Raises MissingFeaturesError, ProtocolError, RecipeError, SettingsError before training; TrainingError.
     """
     how = how or How()
@@ -136,7 +136,7 @@ def evaluate(
         layer_weights_are=meaning_of(ready.head),
         started_from=how.started_from,
         encoders_trained=ready.encoders,
-        heard=ready.heard,
+        recordings=ready.recordings,
         **_results(trained, ready, how),
         **provenance(data.corpus, data.stores, ready.material, setup, method.recipe, ready.head),
         experiment=experiment,
@@ -201,13 +201,13 @@ def _hear_at_home(at: TrainedMember, material: Material, how: How) -> HeadOutput
     view = at.views.test if how.test else None
     if view is None:
         return HeadOutput(at.fold.name, at.seed, (), layer_weights(at.done.head, None, how.device))
-    return hear(at.done.head, view, material.main, at.fold.name, at.seed, how.device)
+    return output_of(at.done.head, view, material.main, at.fold.name, at.seed, how.device)
 
 
 def _predict_cross_corpus(at: TrainedMember, material: Material, device: str) -> list[HeadOutput]:
     """What a head says of each other corpus."""
     there = zip(material.cross_corpus, at.views.cross_corpus, strict=True)
-    return [hear(at.done.head, view, part, at.fold.name, at.seed, device) for (_, part), view in there]
+    return [output_of(at.done.head, view, part, at.fold.name, at.seed, device) for (_, part), view in there]
 
 
 def _plain(record: Setup) -> dict[str, Any]:

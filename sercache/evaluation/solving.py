@@ -41,12 +41,12 @@ def solve(head: nn.Module, train: AnyView, seed: int) -> Fit:
     from sklearn.exceptions import ConvergenceWarning
 
     started = time.perf_counter()
-    with warnings.catch_warnings(record=True) as heard:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert isinstance(head, Solves)
         head.solve(_pooled(train), torch.tensor(train.labels), seed)
     notes: dict[str, None] = {}
-    for each in heard:
+    for each in caught:
         if issubclass(each.category, ConvergenceWarning):
             notes[" ".join(str(each.message).split())] = None
         else:

@@ -23,7 +23,7 @@ _SHOWN = 5
 
 
 def audio_of(stores: Sequence[FeatureStore], ids: Collection[str]) -> Audio | None:
-    """What was heard in each of these utterances; None where no store holds audio, or it was not noted."""
+    """The audio of each of these utterances; None where no store holds audio, or it was not noted."""
     for store in stores:
         if store.spec.is_text:  # equal words are not equal sound
             continue

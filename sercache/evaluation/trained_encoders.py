@@ -1,4 +1,4 @@
-"""Encoders that runs trained before features were extracted with them: what they heard is no test of anything.
+"""Encoders that were trained by runs before features were extracted with them: what trained them tests nothing.
 
 The record of an exported encoder travels beside its weights, then beside the features (``sercache.trained_on``). It is
 judged as that of runs that gave initial weights is: by names and releases of corpora, and by digests of the audio.
@@ -13,7 +13,7 @@ from sercache import extraction
 from sercache.datasets import Corpus
 from sercache.errors import SettingsError
 from sercache.evaluation.material import Material
-from sercache.evaluation.unheard import keys_of
+from sercache.evaluation.unseen import keys_of
 from sercache.protocols import Fold
 from sercache.record import Recording, Report, Run, TrainedEncoder
 from sercache.stores import FeatureStore
@@ -52,11 +52,11 @@ def encoder_records(stores: Iterable[FeatureStore]) -> tuple[EncoderRecord, ...]
 
 
 def recordings_of(records: Iterable[EncoderRecord]) -> tuple[Recording, ...]:
-    """What these encoders heard, as far as it is known."""
+    """What these encoders were trained on, as far as it is known."""
     return tuple(
         Recording(corpus, id, digest, _BY)
         for each in records
-        for corpus, ids in (each.record.heard or {}).items()
+        for corpus, ids in (each.record.recordings or {}).items()
         for id, digests in ids.items()
         for digest in digests
     )
@@ -65,7 +65,7 @@ def recordings_of(records: Iterable[EncoderRecord]) -> tuple[Recording, ...]:
 def check_encoders(
     material: Material, corpus: Corpus, records: Sequence[EncoderRecord], duplicates: str | None
 ) -> tuple[str, ...]:
-    """A remark for each of these encoders: whether it heard what the folds test.
+    """A remark for each of these encoders: whether it was trained on what the folds test.
 
     Raises SettingsError where it did, or may have, and nobody said to keep that.
     """
@@ -75,15 +75,15 @@ def check_encoders(
 
 
 def _check(material: Material, corpus: Corpus, encoder: EncoderRecord, duplicates: str | None) -> str:
-    heard, about = encoder.record.heard, str(encoder.recorded)
+    recordings, about = encoder.record.recordings, str(encoder.recorded)
     called = [name for name, release in encoder.record.corpora if corpus.is_called(name, release)]
-    if heard is None:
+    if recordings is None:
         line = f"{about}, but on which recordings is not recorded"
         if not called:
             return f"{line}: whether it was trained on test utterances is not known"
         line = f"{line}: it may have been trained on any test utterance of {corpus.name}"
     else:
-        found = _heard_tests(material, called, heard)
+        found = _tests_among(material, called, recordings)
         if not found:
             return (
                 f"{about}; none of the test utterances is among its training data (checked by id and audio)"
@@ -103,15 +103,18 @@ def _check(material: Material, corpus: Corpus, encoder: EncoderRecord, duplicate
     )
 
 
-def _heard_tests(
-    material: Material, called: Collection[str], heard: Mapping[str, Mapping[str, tuple[str, ...]]]
+def _tests_among(
+    material: Material, called: Collection[str], recordings: Mapping[str, Mapping[str, tuple[str, ...]]]
 ) -> dict[str, str]:
-    """Test utterances that are among ``heard``: id -> corpus and utterance there."""
+    """Test utterances that are among ``recordings``: id -> corpus and utterance there."""
     audio = material.main.audio or {}
     known = {
-        digest: f"{name} {id}" for name, ids in heard.items() for id, own in ids.items() for digest in own
+        digest: f"{name} {id}"
+        for name, ids in recordings.items()
+        for id, own in ids.items()
+        for digest in own
     }
-    by_id = {id: f"{name} {id}" for name in called for id in heard.get(name, ())}
+    by_id = {id: f"{name} {id}" for name in called for id in recordings.get(name, ())}
     found: dict[str, str] = {}
     for id in sorted({id for fold in material.folds for id in fold.test}):
         before = next((known[key] for key in keys_of(audio, id) if key in known), by_id.get(id))
@@ -126,33 +129,35 @@ def _named(folds: Sequence[Fold], found: Collection[str]) -> list[str]:
 
 
 def training_of(report: Report, run: Run, folder: str, before: TrainedOn | None) -> TrainedOn:
-    """What the encoder of one training of a run heard: all that any of them did but what its fold held out.
+    """What the encoder of one training of a run was trained on: all that any of them did but what its fold held out.
 
     ``before`` is what the encoder had been trained on when the run began; ``folder`` the run's name. The digest of
     the weights is to be filled in.
     """
     tuning = Tuning(folder, report.head, report.corpus["name"], run.fold, run.seed, _experiment(report))
     corpora = [*(before.corpora if before else ()), *report.seen]
-    heard: dict[str, dict[str, tuple[str, ...]]] | None = None
-    if report.heard is not None and (before is None or before.heard is not None):
-        heard = {name: dict(ids) for name, ids in (before.heard or {}).items()} if before else {}
-        for each in _heard_in(report, run.fold):
-            own = heard.setdefault(each.corpus, {})
+    recordings: dict[str, dict[str, tuple[str, ...]]] | None = None
+    if report.recordings is not None and (before is None or before.recordings is not None):
+        recordings = {name: dict(ids) for name, ids in (before.recordings or {}).items()} if before else {}
+        for each in _trained_in(report, run.fold):
+            own = recordings.setdefault(each.corpus, {})
             own[each.id] = tuple(dict.fromkeys((*own.get(each.id, ()), each.audio)))
-    return TrainedOn("", (*(before.tunings if before else ()), tuning), tuple(dict.fromkeys(corpora)), heard)
+    return TrainedOn(
+        "", (*(before.tunings if before else ()), tuning), tuple(dict.fromkeys(corpora)), recordings
+    )
 
 
-def _heard_in(report: Report, fold: str) -> list[Recording]:
-    """What the trainings of one fold heard."""
+def _trained_in(report: Report, fold: str) -> list[Recording]:
+    """What the trainings of one fold were trained on."""
     tested = {each.id for each in report.predictions if each.fold == fold}
-    name, heard = report.corpus["name"], report.heard or ()
-    held_out = [each for each in heard if each.by != _BY and each.corpus == name and each.id in tested]
+    name, recordings = report.corpus["name"], report.recordings or ()
+    held_out = [each for each in recordings if each.by != _BY and each.corpus == name and each.id in tested]
     # Trainings that keep duplicates apart leave out what equals a test recording, under whatever id.
     apart = {each.audio for each in held_out} if report.setup.get("duplicates") == "apart" else set()
     gone = set(held_out)
     return [
         each
-        for each in heard
+        for each in recordings
         if each not in gone and not (each.by != _BY and each.corpus == name and each.audio in apart)
     ]
 

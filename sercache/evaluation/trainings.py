@@ -67,24 +67,25 @@ class _Waiting:
 
 @dataclass(eq=False)
 class _Counter:
-    """Epochs that were heard of, by training."""
+    """How far each training is."""
 
     progress: Callable[[Progress], None] | None
     jobs: Sequence[Job]
     max_epochs: int
-    heard: dict[int, int] = field(default_factory=dict)
+    epochs: dict[int, int] = field(default_factory=dict)
+    """Number of the last, by training."""
     done: set[int] = field(default_factory=set)
 
     def of(self, waiting: Sequence[_Waiting]) -> Callable[[int, Epoch], None]:
-        """What hears of an epoch of these trainings, by their place among them."""
-        return lambda place, epoch: self.hear(waiting[place].number, epoch)
+        """What is called after an epoch of these trainings, by their place among them."""
+        return lambda place, epoch: self.count(waiting[place].number, epoch)
 
-    def hear(self, number: int, epoch: Epoch) -> None:
-        self.heard[number] = epoch.number
+    def count(self, number: int, epoch: Epoch) -> None:
+        self.epochs[number] = epoch.number
         if self.progress is None:
             return
         running = [number for number in range(len(self.jobs)) if number not in self.done]
-        left = sum(self.max_epochs - self.heard.get(number, 0) for number in running)
+        left = sum(self.max_epochs - self.epochs.get(number, 0) for number in running)
         fold, seed = self.jobs[number].fold, self.jobs[number].seed
         self.progress(Progress(fold, seed, number + 1, len(self.jobs), epoch, self.max_epochs, left))
 

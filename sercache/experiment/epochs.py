@@ -16,7 +16,7 @@ _BAR = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} epochs [{elapsed}
 
 
 @contextmanager
-def epochs_heard(folder: Path | None, track: bool) -> Iterator[Callable[[Progress], None]]:
+def epochs_shown(folder: Path | None, track: bool) -> Iterator[Callable[[Progress], None]]:
     """What moves a bar over all epochs on, and writes each into the folder of the unfinished run."""
     if folder is None:
         with _epochs_bar() as advance:
@@ -24,11 +24,11 @@ def epochs_heard(folder: Path | None, track: bool) -> Iterator[Callable[[Progres
         return
     with _epochs_bar() as advance, LiveEpochs(folder, events=track) as log:
 
-        def hear(at: Progress) -> None:
+        def note(at: Progress) -> None:
             log.add(at.fold, at.seed, dataclasses.asdict(at.epoch))
             advance(at)
 
-        yield hear
+        yield note
 
 
 @contextmanager

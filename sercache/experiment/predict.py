@@ -233,19 +233,19 @@ def _merged(bare: Predicted, said: np.ndarray, report: Report, by: tuple[str, ..
 def _trained_by(report: Report, members: Sequence[Run]) -> Any:
     """A function from digests of a recording to the members that were trained on it; None where it is not known.
 
-    A run notes what any of its trainings heard, and whom each fold tested: the rest of the fold's corpus trained it.
+    A run notes what any of its folds was trained on, and whom each fold tested: the rest of its corpus trained it.
     """
-    if report.heard is None:
+    if report.recordings is None:
         return None
-    heard: dict[str, list[tuple[str, str]]] = {}
-    for each in report.heard:
-        heard.setdefault(each.audio, []).append((each.corpus, each.id))
-    n_digits = max(map(len, heard), default=0)
+    owners_of: dict[str, list[tuple[str, str]]] = {}
+    for each in report.recordings:
+        owners_of.setdefault(each.audio, []).append((each.corpus, each.id))
+    n_digits = max(map(len, owners_of), default=0)
     tested = {(each.fold, each.id) for each in report.predictions}
     name = report.corpus["name"]
 
     def by(digests: Sequence[str]) -> tuple[str, ...]:
-        owners = [owner for digest in digests for owner in heard.get(digest[:n_digits], ())]
+        owners = [owner for digest in digests for owner in owners_of.get(digest[:n_digits], ())]
         return tuple(
             f"{each.fold}/{each.seed}"
             for each in members

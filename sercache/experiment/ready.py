@@ -195,7 +195,7 @@ def _how(request: TrainOptions, corpus: Corpus) -> How:
     if start is None:
         return how
     return dataclasses.replace(
-        how, prepare=start.prepare, started_from=start.recorded(), heard_before=start.heard()
+        how, prepare=start.prepare, started_from=start.recorded(), recordings_before=start.recordings()
     )
 
 

@@ -59,9 +59,9 @@ class InitialWeights:
                 "tests: it may have trained on them; train it by the same protocol and task"
             )
 
-    def heard(self) -> tuple[Recording, ...] | None:
-        """What was heard in training these; None where that is not known of all."""
-        found = [report.heard for report in self.reports.values()]
+    def recordings(self) -> tuple[Recording, ...] | None:
+        """What these were trained on; None where that is not known of all."""
+        found = [report.recordings for report in self.reports.values()]
         known = [each for each in found if each is not None]
         return (
             tuple(dict.fromkeys(each for own in known for each in own)) if len(known) == len(found) else None

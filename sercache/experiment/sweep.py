@@ -24,7 +24,7 @@ from sercache import catalog, files, settings
 from sercache.errors import MissingExtraError, RecipeError, SettingsError
 from sercache.evaluation import Weights, evaluate
 from sercache.experiment import train
-from sercache.experiment.epochs import epochs_heard
+from sercache.experiment.epochs import epochs_shown
 from sercache.experiment.options import Count, DevScore, Duplicates, Seeds
 from sercache.experiment.outcome import compared, draw
 from sercache.experiment.places import checked_name
@@ -218,7 +218,7 @@ def _tested(module: ModuleType, request: SweepOptions, point: Point, place: Path
 def _trained(wanted: train.TrainOptions, place: Path, *, test: bool) -> tuple[Report, Weights]:
     """What the trainings of a point give; each is kept beside its folder as it is done."""
     asked, _ = train.begin(wanted, folder=place, partial=heads_of(place), test=test)
-    with epochs_heard(asked.how.partial, track=False) as advance:
+    with epochs_shown(asked.how.partial, track=False) as advance:
         done = evaluate(asked.method, asked.data, published=asked.published, how=asked.how, progress=advance)
     return done.report, done.weights
 

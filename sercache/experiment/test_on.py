@@ -153,7 +153,7 @@ def _finish(trained: Result, there: CrossCorpus, corpus: Corpus) -> Result:
         confusion=(),
         notes=(),
         cross_corpus=(there,),
-        heard=None,
+        recordings=None,
     )
     if trained.folder is None:
         return Result(about)

@@ -8,7 +8,7 @@ from pathlib import Path
 from sercache.errors import SettingsError
 from sercache.evaluation import evaluate
 from sercache.evaluation.partial import settle
-from sercache.experiment.epochs import epochs_heard
+from sercache.experiment.epochs import epochs_shown
 from sercache.experiment.outcome import finish
 from sercache.experiment.places import check_writable, checked_name, default_name, free_name, partial_of
 from sercache.experiment.ready import AskedTraining, AtHand, ready
@@ -29,7 +29,7 @@ from sercache.training.memory import keep_freed_memory
 def run(request: TrainOptions, at_hand: AtHand | None = None) -> Result:
     """Train as asked and write the run folder. Raises SercacheError."""
     asked, meant = begin(request, at_hand)
-    with epochs_heard(asked.how.partial, request.track) as advance:
+    with epochs_shown(asked.how.partial, request.track) as advance:
         done = evaluate(asked.method, asked.data, published=asked.published, how=asked.how, progress=advance)
     # Another training of this name may have been done first.
     folder = free_name(meant.parent, meant.name)
@@ -49,7 +49,7 @@ def in_memory(request: TrainOptions, at_hand: AtHand) -> Result:
     asked = ready(request, at_hand)
     if request.deterministic:
         be_deterministic()
-    with epochs_heard(None, False) as advance:
+    with epochs_shown(None, False) as advance:
         done = evaluate(asked.method, asked.data, published=asked.published, how=asked.how, progress=advance)
     return Result(done.report, done.weights, head=at_hand.head)
 

@@ -67,7 +67,7 @@ def features(
 ) -> Iterator[ComputedBatch]:
     """The batches' features in order. On CUDA the next batch is launched before the last one is waited for.
 
-    ``tell`` hears once that memory ran out. Raises NumericRangeError, and StoreError for an encoder that
+    ``tell`` is called once where memory ran out. Raises NumericRangeError, and StoreError for an encoder that
     breaks its contract.
     """
     import torch

@@ -181,7 +181,7 @@ class _Lead:
         self.batches = dict(self.waiting)
         self.next = 0
         """The batch whose turn it is to be decided."""
-        self.heard: dict[int, tuple[DeviceWorker, DecodedMessage]] = {}
+        self.decoded: dict[int, tuple[DeviceWorker, DecodedMessage]] = {}
         self.left: dict[str, int] = {}
         """Batch of each entry that is being computed."""
         self.sounds: dict[str, DecodedPiece] = {}
@@ -215,7 +215,7 @@ class _Lead:
     def take(self, device_worker: DeviceWorker, message: object) -> None:
         """Answer a message."""
         if isinstance(message, DecodedMessage):
-            self.heard[message.number] = device_worker, message
+            self.decoded[message.number] = device_worker, message
             self.decide()
         elif isinstance(message, Done):
             self.note(device_worker, message)
@@ -226,12 +226,12 @@ class _Lead:
 
     def decide(self) -> None:
         """Say what is computed of the batches whose turn it is."""
-        while self.next in self.heard:
-            device_worker, heard = self.heard.pop(self.next)
+        while self.next in self.decoded:
+            device_worker, decoded = self.decoded.pop(self.next)
             pieces = self.batches.pop(self.next)
             sounds = [
                 item if isinstance(item, Skipped) else DecodedPiece(piece, *item)
-                for piece, item in zip(pieces, heard.found, strict=True)
+                for piece, item in zip(pieces, decoded.found, strict=True)
             ]
             fresh = self.duplicates.take(sounds)
             device_worker.send(Fresh(self.next, [sounds.index(sound) for sound in fresh]))

@@ -175,7 +175,7 @@ def _work(
 
 
 class _Voice:
-    """Messages to the leading process, from any thread; unheard once that is gone."""
+    """Messages to the leading process, from any thread; dropped once that is gone."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection, self._lock = connection, threading.Lock()
@@ -236,12 +236,12 @@ class _Desk:
                 left.discard(future)
                 last = not left
             if last and not any(future.cancelled() for future in futures):
-                self._voice.say(self._heard(batch.number, futures))
+                self._voice.say(self._decoded(batch.number, futures))
 
         for future in futures:
             future.add_done_callback(note)
 
-    def _heard(self, number: int, futures: Sequence[Future[Result]]) -> DecodedMessage | Failed:
+    def _decoded(self, number: int, futures: Sequence[Future[Result]]) -> DecodedMessage | Failed:
         faults = [fault for future in futures if isinstance(fault := future.exception(), Exception)]
         if faults:
             return Failed(RuntimeError(f"decoding failed: {faults[0]!r}"))

@@ -114,7 +114,7 @@ def _blocks_alone(blocks: int) -> tuple[str, dict[str, Any]]:
 
 
 def _speaker_vectors(name: str, loss: str, repeat: int = 3) -> PaperRow:
-    """Vectors of the ID network on IEMOCAP, whose speakers it has never heard."""
+    """Vectors of the ID network on IEMOCAP, whose speakers it was not trained on."""
     wanted = Vectors(_speakers(loss), "speaker", on="iemocap:4class", clip=f"repeat:{repeat}+trim:15")
     return PaperRow(name, {"speakers": Cell(None, wanted)})
 

@@ -27,7 +27,7 @@ class SharedAudio:
 
 @dataclass(frozen=True)
 class Recording:
-    """A stretch of audio that some training of a run heard."""
+    """A stretch of audio that some training of a run was trained on."""
 
     corpus: str
     id: str

@@ -36,7 +36,7 @@ SCHEMA = 3
 READABLE = (1, 2, 3)
 """Schemas that this sercache reads; 1 had neither numbers nor other corpora, 2 neither units nor an experiment."""
 
-_STORED = {"cross_corpus": "elsewhere"}
+_STORED = {"cross_corpus": "elsewhere", "recordings": "heard"}
 """Fields that JSON calls as it did before they had their names."""
 
 
@@ -82,9 +82,8 @@ class Report:
     """Earlier runs that gave the initial weights; not known of runs before this was recorded."""
     encoders_trained: tuple[TrainedEncoder, ...] = ()
     """Those of its encoders that had been trained by runs; not known of runs before this was recorded."""
-    heard: tuple[Recording, ...] | None = None
-    """What any of its trainings heard, those that gave initial weights, and those that trained its encoders; None
-    where it was not recorded."""
+    recordings: tuple[Recording, ...] | None = None
+    """What trained any of its heads, their initial weights, and its encoders; None where it was not recorded."""
     targets: tuple[str, ...] = ()
     """What each value is, where the task gives numbers; ``classes`` is empty then."""
     cross_corpus: tuple[CrossCorpus, ...] = ()
@@ -219,9 +218,9 @@ class Report:
                 "also_trained": tuple(values.get("also_trained", ())),
                 "started_from": tuple(start_from(each) for each in values.get("started_from", ())),
                 "encoders_trained": tuple(encoder_from(each) for each in values.get("encoders_trained", ())),
-                "heard": None
-                if values.get("heard") is None
-                else tuple(Recording(**r) for r in values["heard"]),
+                "recordings": None
+                if values.get("recordings") is None
+                else tuple(Recording(**r) for r in values["recordings"]),
                 "targets": tuple(values.get("targets", ())),
                 "cross_corpus": tuple(cross_corpus_from(each) for each in values.get("cross_corpus", ())),
                 "notes": tuple(values.get("notes", ())),

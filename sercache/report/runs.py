@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 REPORT, PREDICTIONS, HISTORY, WEIGHTS = "report.json", "predictions.csv", "history.jsonl", "weights"
-HEARD = "heard.csv"
+RECORDINGS = "heard.csv"
 _FIXED = ("fold", "seed", "id", "speaker")
 
 
@@ -65,7 +65,7 @@ def load(folder: Path) -> Report:
                 "that wrote it"
             )
         outputs = record["classes"], record.get("targets", [])
-        record["heard"] = _read_heard(Path(folder) / HEARD)
+        record["heard"] = _read_recordings(Path(folder) / RECORDINGS)
         record["predictions"] = list(_read_predictions(Path(folder) / PREDICTIONS, *outputs))
         for each in record.get("elsewhere", []):
             each["predictions"] = list(_read_predictions(Path(folder) / _cross_corpus_name(each), *outputs))
@@ -141,10 +141,10 @@ def _weights_name(fold: str, seed: int) -> str:
 
 
 def _write(report: Report, folder: Path) -> None:
-    record = replace(report, heard=None).to_json()
+    record = replace(report, recordings=None).to_json()
     del record["heard"]
-    if report.heard is not None:
-        _write_heard(folder / HEARD, report.heard)
+    if report.recordings is not None:
+        _write_recordings(folder / RECORDINGS, report.recordings)
     predictions = record.pop("predictions")
     tested = [(each, each.pop("predictions")) for each in record["elsewhere"]]
     histories = [(run["fold"], run["seed"], run.pop("history")) for run in record["runs"]]
@@ -160,15 +160,15 @@ def _write(report: Report, folder: Path) -> None:
         _write_predictions(folder / _cross_corpus_name(each), found, report)
 
 
-def _write_heard(path: Path, heard: Sequence[Recording]) -> None:
-    """One line for each recording: its corpus, utterance and digest, and ``encoder`` where that heard it before."""
+def _write_recordings(path: Path, recordings: Sequence[Recording]) -> None:
+    """One line for each recording: its corpus, utterance and digest, and ``encoder`` where it trained that before."""
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("corpus", "id", "audio", "by"))
-        table.writerows((each.corpus, each.id, each.audio, each.by) for each in heard)
+        table.writerows((each.corpus, each.id, each.audio, each.by) for each in recordings)
 
 
-def _read_heard(path: Path) -> list[dict[str, str]] | None:
+def _read_recordings(path: Path) -> list[dict[str, str]] | None:
     if not path.is_file():
         return None
     with path.open(encoding="utf-8", newline="") as file:

@@ -10,7 +10,7 @@ from sercache import settings, stores
 from sercache.datasets import Corpus
 from sercache.evaluation import Data, How, Method, evaluate
 from sercache.experiment import export, test_on
-from sercache.experiment.epochs import epochs_heard
+from sercache.experiment.epochs import epochs_shown
 from sercache.experiment.origin import extract_command
 from sercache.experiment.outcome import compared, draw
 from sercache.experiment.places import free_name
@@ -95,7 +95,7 @@ def _run(plan: TrialPlan, setup: Setup, folder: Path, place: Place) -> Report:
     remedy = f"run: {extract_command(read[0].path, task=setup.task)}"
     data = Data(corpus, read, tuple(added), tuple(filter(None, tested)), remedy)
     how = _how(plan, corpus, place, partial)
-    with epochs_heard(partial, track=False) as advance:
+    with epochs_shown(partial, track=False) as advance:
         done = evaluate(method, data, published=published, how=how, progress=advance)
     report = done.report
     run_folders.save(compared(report), folder, weights=done.weights)
@@ -111,7 +111,9 @@ def _how(plan: TrialPlan, corpus: Corpus, place: Place, partial: Path) -> How:
     how = How(partial=partial, runs=place.folder.parent, device=settings.resolve_device(place.device))
     if found is None:
         return how
-    return replace(how, prepare=found.prepare, started_from=found.recorded(), heard_before=found.heard())
+    return replace(
+        how, prepare=found.prepare, started_from=found.recorded(), recordings_before=found.recordings()
+    )
 
 
 def _tested(plan: TrialPlan, found: Kept, place: Place) -> Report:

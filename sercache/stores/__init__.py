@@ -119,7 +119,7 @@ def read_note(path: Path, name: str) -> dict[str, Any]:
 def verify(path: Path, progress: Callable[[int], object] = lambda n_bytes: None) -> list[Damage]:
     """Everything that is damaged in the store at ``path``, commit records included; empty means whole.
 
-    ``progress`` hears of the bytes of each commit once it is checked.
+    ``progress`` is called with the bytes of each commit once it is checked.
     """
     from sercache.stores import repair
 

@@ -26,7 +26,7 @@ def check(
 ) -> list[Damage]:
     """What is damaged among the utterances that exist; an empty list means whole.
 
-    ``progress`` hears of the bytes of each commit once it is checked.
+    ``progress`` is called with the bytes of each commit once it is checked.
     """
     found: list[Damage] = list(_check_shared(layout, ledger))
     for record, rows in ledger.live():

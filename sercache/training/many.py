@@ -37,7 +37,7 @@ _MOST = 25
 """Members of one stacked model."""
 
 Progress = Callable[[int, Epoch], None]
-"""Hears of each epoch: number of the member, epoch."""
+"""Is called after each epoch: number of the member, epoch."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def fits(
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Iterator[tuple[int, Fit]]:
-    """Number and Fit of each member as it finishes; ``say`` hears how they are trained.
+    """Number and Fit of each member as it finishes; ``say`` is told how they are trained.
 
     ``auto`` is a stack on CUDA, where the head can be stacked and fits in memory; on a CPU processes, where they can
     be had and there is work for them; else one after another. So is a way that was asked for and cannot be gone.

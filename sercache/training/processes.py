@@ -127,11 +127,11 @@ def _work(
         while True:
             number = line.recv()
 
-            def heard(epoch: Epoch, number: int = number) -> None:
+            def report(epoch: Epoch, number: int = number) -> None:
                 line.send(("epoch", number, epoch))
 
             try:
-                done = train_alone(begin(members[number], recipe, "cpu", tables), heard)
+                done = train_alone(begin(members[number], recipe, "cpu", tables), report)
                 line.send(("done", number, _packed(done)))
             except (EOFError, OSError):
                 raise

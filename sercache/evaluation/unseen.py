@@ -1,4 +1,4 @@
-"""Whether what is tested was heard in training: by digests of the audio, whatever corpora and files are called."""
+"""Whether what is tested was trained on: by digests of the audio, whatever corpora and files are called."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _DIGITS = 16
 """Of a digest that are kept: two of a million recordings agree by chance once in 10^7 times."""
 
 
-def recordings(material: Material, corpus: Corpus) -> tuple[Recording, ...] | None:
-    """What some training hears: train and dev parts of all folds, and added corpora; None where that is not known."""
+def trained_recordings(material: Material, corpus: Corpus) -> tuple[Recording, ...] | None:
+    """Train and dev parts of all folds, and added corpora; None where the audio of one of these is not known."""
     trained = {id for fold in material.folds for id in (*fold.train, *fold.dev)}
     parts = [(corpus.name, material.main, trained)]
     parts += [(extra.corpus.name, part, set(part.labels)) for extra, part in material.also]
@@ -30,24 +30,26 @@ def recordings(material: Material, corpus: Corpus) -> tuple[Recording, ...] | No
     return tuple(found)
 
 
-def unheard(material: Material, heard: Sequence[Recording] | None, duplicates: str | None) -> Material:
-    """The material with other corpora checked against what is heard in training. Raises as ``unheard_part``."""
+def unseen(material: Material, recordings: Sequence[Recording] | None, duplicates: str | None) -> Material:
+    """The material with other corpora checked against what was trained on. Raises as ``unseen_part``."""
     checked = [
-        (extra, unheard_part(extra.corpus.name, part, heard, duplicates))
+        (extra, unseen_part(extra.corpus.name, part, recordings, duplicates))
         for extra, part in material.cross_corpus
     ]
     return replace(material, cross_corpus=tuple(checked))
 
 
-def unheard_part(name: str, part: Part, heard: Sequence[Recording] | None, duplicates: str | None) -> Part:
-    """A corpus to be tested on, with a remark on what of it was heard in training; ``apart``: without that.
+def unseen_part(
+    name: str, part: Part, recordings: Sequence[Recording] | None, duplicates: str | None
+) -> Part:
+    """A corpus to be tested on, with a remark on what of it was trained on; ``apart``: without that.
 
-    Raises SettingsError where something was heard and nobody said what is to be done about it, or all of it was.
+    Raises SettingsError where something was trained on and nobody said what is to be done about it, or all of it was.
     """
-    if heard is None or part.audio is None:
+    if recordings is None or part.audio is None:
         line = f"{name}: whether any of its recordings was trained on is not known (digests of audio are not recorded)"
         return replace(part, remarks=(line,))
-    known = {each.audio: each for each in heard}
+    known = {each.audio: each for each in recordings}
     found = {id: known[key] for id in part.labels for key in keys_of(part.audio, id) if key in known}
     if not found:
         return replace(part, remarks=(f"{name}: none of its recordings was trained on (checked by audio)",))
@@ -71,19 +73,19 @@ def unheard_part(name: str, part: Part, heard: Sequence[Recording] | None, dupli
 
 
 def check_initial(
-    material: Material, corpus: Corpus, heard: Sequence[Recording] | None, duplicates: str | None
+    material: Material, corpus: Corpus, recordings: Sequence[Recording] | None, duplicates: str | None
 ) -> tuple[str, ...]:
-    """A remark on test utterances that runs which gave initial weights heard under another corpus' name.
+    """A remark on test utterances that runs which gave initial weights were trained on, under another corpus' name.
 
-    What they heard of this corpus is told fold by fold where the weights are read. Raises SettingsError where
-    something was heard and nobody said to keep it.
+    What they were trained on of this corpus is said fold by fold where the weights are read. Raises SettingsError where
+    something was trained on and nobody said to keep it.
     """
     audio = material.main.audio
-    if heard is None:
+    if recordings is None:
         return (
             "which recordings the initial weights were trained on is not recorded: equal audio is not checked there",
         )
-    known = {each.audio: each for each in heard if not corpus.is_called(each.corpus, "")}
+    known = {each.audio: each for each in recordings if not corpus.is_called(each.corpus, "")}
     if audio is None or not known:
         return ()
     tested = sorted({id for fold in material.folds for id in fold.test})

@@ -1,7 +1,7 @@
 """What a C library writes to the standard streams while a file is decoded, as lines that belong to that file.
 
-libmpg123, inside libsndfile, writes there and gives no other way to hear of damage; so does libsndfile of SDS.
-``stderr`` and ``stdout`` are variables of the C library, which point elsewhere while such a file is decoded; Python
+libmpg123, inside libsndfile, writes there and reports damage in no other way; so does libsndfile of SDS.
+``stderr`` and ``stdout`` are variables of the C library, which point to a file of ours meanwhile; Python
 writes to the descriptors and is not touched. Where they cannot be set (Windows, musl) the lines go where they
 always went.
 """
@@ -25,12 +25,12 @@ _UNBUFFERED = 2
 """_IONBF of both C libraries."""
 
 
-class _Ear:
-    """The file that C's standard streams go to while anybody listens."""
+class _Capture:
+    """The file that C's standard streams go to while anybody captures them."""
 
     def __init__(self) -> None:
-        self._turn = threading.Condition()
-        self._n_listening = 0
+        self._lock = threading.Condition()
+        self._n_users = 0
         self._is_taken = False
         self._pid = 0
         self._streams: list[ctypes.c_void_p] = []
@@ -40,10 +40,10 @@ class _Ear:
 
     def prepare(self) -> bool:
         """Open the file once a process. Whether C's standard streams can be led there."""
-        with self._turn:
+        with self._lock:
             if self._pid != os.getpid():
                 self._pid = os.getpid()
-                self._n_listening, self._is_taken, self._streams = 0, False, []
+                self._n_users, self._is_taken, self._streams = 0, False, []
                 with contextlib.suppress(OSError, ValueError, AttributeError):
                     self._open()
             return bool(self._streams)
@@ -65,55 +65,55 @@ class _Ear:
             self._streams = streams
 
     @contextmanager
-    def listening(self, *, alone: bool) -> Iterator[None]:
-        """C's standard streams go to the file; ``alone``: nobody else listens meanwhile."""
-        with self._turn:
-            while self._is_taken or (alone and self._n_listening):
-                self._turn.wait()
+    def capturing(self, *, alone: bool) -> Iterator[None]:
+        """C's standard streams go to the file; ``alone``: nobody else captures meanwhile."""
+        with self._lock:
+            while self._is_taken or (alone and self._n_users):
+                self._lock.wait()
             self._is_taken = alone
-            self._n_listening += 1
-            if self._n_listening == 1:
+            self._n_users += 1
+            if self._n_users == 1:
                 self._before = [stream.value for stream in self._streams]
                 for stream in self._streams:
                     stream.value = self._into
         try:
             yield
         finally:
-            with self._turn:
-                self._n_listening -= 1
+            with self._lock:
+                self._n_users -= 1
                 self._is_taken = False
-                if self._n_listening == 0:
+                if self._n_users == 0:
                     for stream, before in zip(self._streams, self._before, strict=True):
                         stream.value = before
-                self._turn.notify_all()
+                self._lock.notify_all()
 
-    def n_heard(self) -> int:
+    def n_bytes(self) -> int:
         """Bytes so far."""
         return os.fstat(self._descriptor).st_size
 
     def since(self, n: int) -> str:
         """What was written after ``n`` bytes."""
-        return os.pread(self._descriptor, self.n_heard() - n, n).decode(errors="replace")
+        return os.pread(self._descriptor, self.n_bytes() - n, n).decode(errors="replace")
 
 
-_EAR = _Ear()
+_CAPTURE = _Capture()
 
 
-def heard(work: Callable[[], Result], *, again: bool = True) -> tuple[Result, list[str]]:
+def captured(work: Callable[[], Result], *, again: bool = True) -> tuple[Result, list[str]]:
     """What ``work`` gives, and the lines that C wrote to the standard streams meanwhile.
 
     Threads work side by side; where anything was written, the work is done once more with nobody beside it, which
     tells whose lines these are. Not ``again``: the lines may be those of another thread. Raises what ``work`` raises.
     """
-    if not _EAR.prepare():
+    if not _CAPTURE.prepare():
         return work(), []
-    with _EAR.listening(alone=False):
-        before = _EAR.n_heard()
+    with _CAPTURE.capturing(alone=False):
+        before = _CAPTURE.n_bytes()
         result = work()
-        if _EAR.n_heard() == before:
+        if _CAPTURE.n_bytes() == before:
             return result, []
         if not again:
-            return result, [line.strip() for line in _EAR.since(before).splitlines() if line.strip()]
-    with _EAR.listening(alone=True):
-        before = _EAR.n_heard()
-        return work(), [line.strip() for line in _EAR.since(before).splitlines() if line.strip()]
+            return result, [line.strip() for line in _CAPTURE.since(before).splitlines() if line.strip()]
+    with _CAPTURE.capturing(alone=True):
+        before = _CAPTURE.n_bytes()
+        return work(), [line.strip() for line in _CAPTURE.since(before).splitlines() if line.strip()]
