@@ -28,7 +28,7 @@ class BatchGroup:
 
 @dataclass(frozen=True)
 class Batch:
-    """What the members of a turn read."""
+    """What the members of a batch group read."""
 
     x: Inputs
     """(B, L, T, D) for all, or (K, B, L, T, D)."""
@@ -39,8 +39,8 @@ class Batch:
     mask_dim: int | None
 
 
-def turns(groups: dict[int, list[np.ndarray]]) -> list[BatchGroup]:
-    """The turns of an update, from the batches of each member that takes part."""
+def batch_groups(groups: dict[int, list[np.ndarray]]) -> list[BatchGroup]:
+    """The batch groups of an update, from the batches of each member that takes part."""
     found = []
     for place in range(max(len(group) for group in groups.values())):
         by_size: dict[int, list[int]] = {}
@@ -54,32 +54,37 @@ def turns(groups: dict[int, list[np.ndarray]]) -> list[BatchGroup]:
 
 
 def batches(
-    courses: Sequence[TrainingState], shared: bool, schedule: Sequence[BatchGroup], spare: int = 0
+    trainings: Sequence[TrainingState], shared: bool, schedule: Sequence[BatchGroup], spare: int = 0
 ) -> Generator[Batch, None, None]:
-    """The batch of each turn; it is gone when the next is asked for.
+    """The batch of each group; it is gone when the next is asked for.
 
     Members' batches of sequences are padded to the longest and ``spare`` frames.
     """
-    first = courses[0]
+    first = trainings[0]
     if shared:
-        for x, mask in first.feeder.feed(first.train, [turn.parts[0] for turn in schedule]):
+        for x, mask in first.feeder.feed(first.train, [group.parts[0] for group in schedule]):
             yield Batch(x, mask, None, None)
         return
-    pooled = not sequences(courses)
+    pooled = not sequences(trainings)
     read = first.feeder.feed_each(
-        [(courses[k].train, rows) for turn in schedule for k, rows in zip(turn.ks, turn.parts, strict=True)]
+        [
+            (trainings[k].train, rows)
+            for group in schedule
+            for k, rows in zip(group.ks, group.parts, strict=True)
+        ]
     )
-    for turn in schedule:
+    for group in schedule:
         longest = max(
-            int(courses[k].train.n_frames[rows].max()) for k, rows in zip(turn.ks, turn.parts, strict=True)
+            int(trainings[k].train.n_frames[rows].max())
+            for k, rows in zip(group.ks, group.parts, strict=True)
         )
-        x, mask = _side_by_side(read, len(turn.ks), longest, spare)
+        x, mask = _side_by_side(read, len(group.ks), longest, spare)
         yield Batch(x, _first(mask) if pooled else mask, 0, None if pooled else 0)
 
 
-def sequences(courses: Sequence[TrainingState]) -> bool:
+def sequences(trainings: Sequence[TrainingState]) -> bool:
     """Whether members read frames, whose number differs from batch to batch."""
-    return any(int(course.train.n_frames.max()) > 1 for course in courses)
+    return any(int(training.train.n_frames.max()) > 1 for training in trainings)
 
 
 def _side_by_side(

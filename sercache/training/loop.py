@@ -36,46 +36,46 @@ def fit(
     return train_alone(begin(Member(head, train, dev, seed), recipe, device), progress)
 
 
-def train_alone(course: TrainingState, progress: Callable[[Epoch], None] | None = None) -> Fit:
+def train_alone(training: TrainingState, progress: Callable[[Epoch], None] | None = None) -> Fit:
     """A training that was begun, done to its end by itself: what every other way of training must equal.
 
     Raises TrainingError.
     """
-    recipe, lengths = course.recipe, course.train.n_frames
-    optimiser = optimiser_of(course.parameters, recipe)
-    work = products(course.head, recipe.batch_size, total_layers(course.train), float(lengths.mean()))
-    while not course.over:
-        began, number = time.perf_counter(), len(course.history) + 1
-        with own_randomness(course.place) as reseed, fitting_threads(course.place, work):
-            reseed(stream(course.seed, number, "dropout"))
-            lr, groups = epoch_plan(course)
+    recipe, lengths = training.recipe, training.train.n_frames
+    optimiser = optimiser_of(training.parameters, recipe)
+    work = products(training.head, recipe.batch_size, total_layers(training.train), float(lengths.mean()))
+    while not training.over:
+        began, number = time.perf_counter(), len(training.history) + 1
+        with own_randomness(training.place) as reseed, fitting_threads(training.place, work):
+            reseed(stream(training.seed, number, "dropout"))
+            lr, groups = epoch_plan(training)
             for group in optimiser.param_groups:
                 group["lr"] = lr
             done: list[tuple[Tensor, int]] = []
-            for update in updates(course, groups, optimiser):
+            for update in updates(training, groups, optimiser):
                 done += update
-            epoch = record(course, mean_loss(done, number), len(groups), lr, began)
+            epoch = record(training, mean_loss(done, number), len(groups), lr, began)
         if progress:
             progress(epoch)
-    return finish(course)
+    return finish(training)
 
 
 def updates(
-    course: TrainingState, groups: list[list[np.ndarray]], optimiser: torch.optim.Optimizer
+    training: TrainingState, groups: list[list[np.ndarray]], optimiser: torch.optim.Optimizer
 ) -> Generator[list[tuple[Tensor, int]], None, None]:
     """The updates of an epoch, one per group of batches: loss and size of each of its batches."""
-    recipe, parameters = course.recipe, course.parameters
-    course.head.train()
-    read = course.feeder.feed(course.train, [rows for group in groups for rows in group])
-    autocast = recipe.mixed_precision and course.place.type == "cuda"
+    recipe, parameters = training.recipe, training.parameters
+    training.head.train()
+    read = training.feeder.feed(training.train, [rows for group in groups for rows in group])
+    autocast = recipe.mixed_precision and training.place.type == "cuda"
     for group in groups:
         n_items = sum(len(rows) for rows in group)
         done = []
         for rows in group:
             x, mask = next(read)
-            with torch.autocast(course.place.type, torch.bfloat16, enabled=autocast):
-                outputs = course.head(x, mask)
-            loss = course.loss_of(outputs, truth_of(course, rows))
+            with torch.autocast(training.place.type, torch.bfloat16, enabled=autocast):
+                outputs = training.head(x, mask)
+            loss = training.loss_of(outputs, truth_of(training, rows))
             # Each item of an update weighs the same, whichever of its batches it came in.
             (loss * (len(rows) / n_items)).backward()
             done.append((loss.detach(), len(rows)))

@@ -33,12 +33,12 @@ def peak_bytes(member: Member, recipe: Recipe, tables: Tables) -> int:
     A copy of the member makes it.
     """
     taken = peak_meter()
-    course = begin(replace(member, head=copy.deepcopy(member.head)), recipe, "cpu", tables)
-    _, groups = epoch_plan(course)
-    longest = max(groups, key=lambda group: max(course.train.n_frames[rows].max() for rows in group))
-    with own_randomness(course.place) as reseed:
+    training = begin(replace(member, head=copy.deepcopy(member.head)), recipe, "cpu", tables)
+    _, groups = epoch_plan(training)
+    longest = max(groups, key=lambda group: max(training.train.n_frames[rows].max() for rows in group))
+    with own_randomness(training.place) as reseed:
         reseed(0)
-        for _ in updates(course, [longest], optimiser_of(course.parameters, recipe)):
+        for _ in updates(training, [longest], optimiser_of(training.parameters, recipe)):
             pass
     return taken()
 

@@ -45,11 +45,11 @@ class _Part:
 class Stack:
     """Trainings that are computed as one model."""
 
-    courses: list[TrainingState]
+    trainings: list[TrainingState]
     shared: bool
     """Whether all see the same batches."""
     values: dict[str, Tensor] = field(default_factory=dict)
-    """By name: parameters (K, ...) of all courses; those of each head are slices of them."""
+    """By name: parameters (K, ...) of all trainings; those of each head are slices of them."""
     trained: list[str] = field(default_factory=list)
     """Names of the parameters that are trained."""
     blocks: list[SideBySideMembers] = field(default_factory=list)
@@ -60,23 +60,23 @@ class Stack:
 
     def plan(self) -> list[Plan]:
         """Begin an epoch: the plan of each member, in an order in which equal steps are neighbours."""
-        plans = {id(course): epoch_plan(course) for course in self.courses}
+        plans = {id(training): epoch_plan(training) for training in self.trainings}
 
-        def steps(course: TrainingState) -> tuple[int, float, int]:
-            lr, groups = plans[id(course)]
-            return -len(groups), lr, course.n_updates
+        def steps(training: TrainingState) -> tuple[int, float, int]:
+            lr, groups = plans[id(training)]
+            return -len(groups), lr, training.n_updates
 
         # Of equal size side by side: their last, smaller batches are computed together.
-        self.courses.sort(key=lambda course: (*steps(course), -len(course.train)))
-        found = [steps(course) for course in self.courses]
+        self.trainings.sort(key=lambda training: (*steps(training), -len(training.train)))
+        found = [steps(training) for training in self.trainings]
         starts = [k for k in range(len(found)) if k == 0 or found[k] != found[k - 1]]
-        if self.courses != self._laid or starts != [block.members.start for block in self.blocks]:
+        if self.trainings != self._laid or starts != [block.members.start for block in self.blocks]:
             self._lay(starts)
         assert self.optimiser is not None
         for group, start in zip(self.optimiser.param_groups, starts, strict=True):
-            group["lr"] = plans[id(self.courses[start])][0]
+            group["lr"] = plans[id(self.trainings[start])][0]
         self.reseed()
-        return [plans[id(course)] for course in self.courses]
+        return [plans[id(training)] for training in self.trainings]
 
     def step(self, gradients: Mapping[str, Tensor], taking_part: Sequence[int]) -> None:
         """One update by gradients (K, ...) by name; members that take no part stay as they are."""
@@ -97,9 +97,9 @@ class Stack:
         }
 
     def _lay(self, starts: list[int]) -> None:
-        """Lay the parameters of the courses side by side; an optimiser goes on with them as they were."""
+        """Lay the parameters of the trainings side by side; an optimiser goes on with them as they were."""
         kept = self._parts()
-        own = [dict(course.head.named_parameters()) for course in self.courses]
+        own = [dict(training.head.named_parameters()) for training in self.trainings]
         self.trained = [name for name, parameter in own[0].items() if parameter.requires_grad]
         whole = {name: torch.stack([each[name].detach() for each in own]) for name in own[0]}
         for k, each in enumerate(own):
@@ -110,18 +110,18 @@ class Stack:
             SideBySideMembers(range(a, b), [whole[name][a:b].requires_grad_() for name in self.trained])
             for a, b in zip(starts, stops, strict=True)
         ]
-        self.optimiser = _optimiser(self.blocks, self.courses[0])
+        self.optimiser = _optimiser(self.blocks, self.trainings[0])
         for block in self.blocks:
-            members = [kept.get(id(self.courses[k]), []) for k in block.members]
+            members = [kept.get(id(self.trainings[k]), []) for k in block.members]
             for parameter, parts in zip(block.parameters, zip(*members, strict=True), strict=False):
                 self.optimiser.state[parameter] = _joined(parts)
         self.values = {
             name: value.detach().requires_grad_(name in self.trained) for name, value in whole.items()
         }
-        self._laid = list(self.courses)
+        self._laid = list(self.trainings)
 
     def _parts(self) -> dict[int, list[_Part]]:
-        """What the optimiser keeps of each course, by its id."""
+        """What the optimiser keeps of each training, by its id."""
         found: dict[int, list[_Part]] = {}
         for block in self.blocks:
             assert self.optimiser is not None
@@ -131,15 +131,15 @@ class Stack:
         return found
 
     def reseed(self) -> None:
-        """Begin the streams of an epoch, as ``advance`` does for a course alone."""
-        self.streams = [torch.Generator(course.place) for course in self.courses]
-        for generator, course in zip(self.streams, self.courses, strict=True):
-            generator.manual_seed(stream(course.seed, len(course.history) + 1, "dropout"))
+        """Begin the streams of an epoch, as ``advance`` does for a training alone."""
+        self.streams = [torch.Generator(training.place) for training in self.trainings]
+        for generator, training in zip(self.streams, self.trainings, strict=True):
+            generator.manual_seed(stream(training.seed, len(training.history) + 1, "dropout"))
 
 
-def _optimiser(blocks: list[SideBySideMembers], course: TrainingState) -> torch.optim.Optimizer:
+def _optimiser(blocks: list[SideBySideMembers], training: TrainingState) -> torch.optim.Optimizer:
     """The recipe's optimiser, with a rate for each block."""
-    optimiser = optimiser_of([p for block in blocks for p in block.parameters], course.recipe)  # type: ignore[misc]
+    optimiser = optimiser_of([p for block in blocks for p in block.parameters], training.recipe)  # type: ignore[misc]
     settings = {name: value for name, value in optimiser.param_groups[0].items() if name != "params"}
     optimiser.param_groups.clear()
     for block in blocks:

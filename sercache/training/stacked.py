@@ -24,7 +24,7 @@ from sercache.nn import own_streams, wide
 from sercache.recipe import Recipe
 from sercache.training.contract import Fit, Member, parts_of, total_layers
 from sercache.training.feeding import Tables
-from sercache.training.gathering import Batch, BatchGroup, batches, sequences, turns
+from sercache.training.gathering import Batch, BatchGroup, batch_groups, batches, sequences
 from sercache.training.grouping import share_batches, stacks
 from sercache.training.loop import mean_loss
 from sercache.training.plan import Epoch
@@ -45,9 +45,9 @@ def refusal(members: Sequence[Member], recipe: Recipe, device: str, tables: Tabl
     copies = [replace(member, head=copy.deepcopy(member.head)) for member in members]
     stack = _begin(copies, recipe, device, tables)
     plans = stack.plan()
-    _longest_first(stack.courses, plans)
+    _longest_first(stack.trainings, plans)
     try:
-        if not stack.shared and sequences(stack.courses) and not _are_alone(stack, plans):
+        if not stack.shared and sequences(stack.trainings) and not _are_alone(stack, plans):
             return "padded to the longest, its members are not what they are alone"
         with closing(_epoch(stack, plans)) as updates:
             next(updates)
@@ -62,16 +62,16 @@ def refusal(members: Sequence[Member], recipe: Recipe, device: str, tables: Tabl
     return ""
 
 
-def _longest_first(courses: Sequence[TrainingState], plans: Sequence[Plan]) -> None:
+def _longest_first(trainings: Sequence[TrainingState], plans: Sequence[Plan]) -> None:
     """Move the update with most frames to the front: what does not fit is to be seen at once."""
 
     def longest(number: int) -> int:
         rows = [
-            (course, group)
-            for course, (_, groups) in zip(courses, plans, strict=True)
+            (training, group)
+            for training, (_, groups) in zip(trainings, plans, strict=True)
             for group in groups[number]
         ]
-        return max(int(course.train.n_frames[part].max()) for course, part in rows)
+        return max(int(training.train.n_frames[part].max()) for training, part in rows)
 
     most = max(range(min(len(groups) for _, groups in plans)), key=longest)
     for _, groups in plans:
@@ -83,20 +83,20 @@ def _are_alone(stack: Stack, plans: Sequence[Plan]) -> bool:
 
     A head that draws dropout for padding as well draws other numbers when there is more of it.
     """
-    turn = turns({k: groups[0] for k, (_, groups) in enumerate(plans)})[0]
-    for course in stack.courses:
-        course.head.train()
-    with torch.no_grad(), closing(batches(stack.courses, False, [turn], _SPARE)) as read:
-        outputs = _outputs(stack, turn.ks, stack.values_of(turn.ks), next(read))
-    for place, (k, rows) in enumerate(zip(turn.ks, turn.parts, strict=True)):
-        course = stack.courses[k]
-        with own_randomness(course.place) as reseed, torch.no_grad():
-            reseed(stream(course.seed, len(course.history) + 1, "dropout"))
-            x, mask = next(course.feeder.feed(course.train, [rows]))
-            alone = course.head(x, mask)
+    group = batch_groups({k: groups[0] for k, (_, groups) in enumerate(plans)})[0]
+    for training in stack.trainings:
+        training.head.train()
+    with torch.no_grad(), closing(batches(stack.trainings, False, [group], _SPARE)) as read:
+        outputs = _outputs(stack, group.ks, stack.values_of(group.ks), next(read))
+    for place, (k, rows) in enumerate(zip(group.ks, group.parts, strict=True)):
+        training = stack.trainings[k]
+        with own_randomness(training.place) as reseed, torch.no_grad():
+            reseed(stream(training.seed, len(training.history) + 1, "dropout"))
+            x, mask = next(training.feeder.feed(training.train, [rows]))
+            alone = training.head(x, mask)
             drawn = (
-                torch.cuda.get_rng_state(course.place)
-                if course.place.type == "cuda"
+                torch.cuda.get_rng_state(training.place)
+                if training.place.type == "cuda"
                 else torch.get_rng_state()
             )
         pairs = zip(parts_of(_member(outputs, place)), parts_of(alone), strict=True)
@@ -116,51 +116,51 @@ def train(
 ) -> Iterator[tuple[int, Fit]]:
     """Train all members together, epoch by epoch; they come as they stop."""
     stack = _begin(members, recipe, device, tables)
-    numbers = {id(course): number for number, course in enumerate(stack.courses)}
-    while stack.courses:
+    numbers = {id(training): number for number, training in enumerate(stack.trainings)}
+    while stack.trainings:
         began, plans = time.perf_counter(), stack.plan()
         done: list[list[tuple[Tensor, int]]] = [[] for _ in plans]
         for update in _epoch(stack, plans):
             for k, found in update.items():
                 done[k] += found
-        for k, course in enumerate(stack.courses):
-            loss = mean_loss(done[k], len(course.history) + 1)
-            epoch = record(course, loss, len(plans[k][1]), plans[k][0], began)
+        for k, training in enumerate(stack.trainings):
+            loss = mean_loss(done[k], len(training.history) + 1)
+            epoch = record(training, loss, len(plans[k][1]), plans[k][0], began)
             if progress:
-                progress(numbers[id(course)], epoch)
-        over = [course for course in stack.courses if course.over]
-        stack.courses = [course for course in stack.courses if not course.over]
-        for course in over:
-            for parameter in course.head.parameters():
+                progress(numbers[id(training)], epoch)
+        over = [training for training in stack.trainings if training.over]
+        stack.trainings = [training for training in stack.trainings if not training.over]
+        for training in over:
+            for parameter in training.head.parameters():
                 parameter.data = parameter.data.clone()  # a slice would hold the memory of all
-            yield numbers[id(course)], finish(course)
+            yield numbers[id(training)], finish(training)
 
 
 def _begin(members: Sequence[Member], recipe: Recipe, device: str, tables: Tables) -> Stack:
-    courses = [begin(member, recipe, device, tables) for member in members]
-    return Stack(courses, shared=len(stacks(members, len(members))) == 1 and share_batches(members))
+    trainings = [begin(member, recipe, device, tables) for member in members]
+    return Stack(trainings, shared=len(stacks(members, len(members))) == 1 and share_batches(members))
 
 
 def _epoch(stack: Stack, plans: Sequence[Plan]) -> Generator[dict[int, list[tuple[Tensor, int]]], None, None]:
     """The updates of an epoch: of every member that takes part, loss and size of each of its batches."""
-    first = stack.courses[0]
+    first = stack.trainings[0]
     work = products(
         first.head, first.recipe.batch_size, total_layers(first.train), float(first.train.n_frames.mean())
     )
-    for course in stack.courses:
-        course.head.train()
+    for training in stack.trainings:
+        training.head.train()
     updates = [
-        turns({k: plan[number] for k, (_, plan) in enumerate(plans) if number < len(plan)})
+        batch_groups({k: plan[number] for k, (_, plan) in enumerate(plans) if number < len(plan)})
         for number in range(max(len(groups) for _, groups in plans))
     ]
-    read = batches(stack.courses, stack.shared, [turn for update in updates for turn in update])
-    with fitting_threads(first.place, work * len(stack.courses)), closing(read):
+    read = batches(stack.trainings, stack.shared, [group for update in updates for group in update])
+    with fitting_threads(first.place, work * len(stack.trainings)), closing(read):
         for update in updates:
             gradients: dict[str, Tensor] = {}
             found: dict[int, list[tuple[Tensor, int]]] = {}
-            for turn in update:
-                losses = _step(stack, turn, gradients, next(read))
-                for k, loss, rows in zip(turn.ks, losses.unbind(), turn.parts, strict=True):
+            for group in update:
+                losses = _step(stack, group, gradients, next(read))
+                for k, loss, rows in zip(group.ks, losses.unbind(), group.parts, strict=True):
                     found.setdefault(k, []).append((loss, len(rows)))
             _clip(gradients, first.recipe)
             stack.step(gradients, list(found))
@@ -181,20 +181,20 @@ def _clip(gradients: dict[str, Tensor], recipe: Recipe) -> None:
             gradient.mul_(factors.view(-1, *(1,) * (gradient.dim() - 1)))
 
 
-def _step(stack: Stack, turn: BatchGroup, gradients: dict[str, Tensor], batch: Batch) -> Tensor:
-    """Losses (K,) of the batches of a turn; adds their share to the ``gradients`` of all members."""
-    ks = turn.ks
-    courses = [stack.courses[k] for k in ks]
-    everybody = len(ks) == len(stack.courses)
-    recipe, place = courses[0].recipe, courses[0].place
+def _step(stack: Stack, group: BatchGroup, gradients: dict[str, Tensor], batch: Batch) -> Tensor:
+    """Losses (K,) of the batches of a group; adds their share to the ``gradients`` of all members."""
+    ks = group.ks
+    trainings = [stack.trainings[k] for k in ks]
+    everybody = len(ks) == len(stack.trainings)
+    recipe, place = trainings[0].recipe, trainings[0].place
     values = stack.values if everybody else stack.values_of(ks)
     with torch.autocast(place.type, torch.bfloat16, enabled=recipe.mixed_precision and place.type == "cuda"):
         outputs = _outputs(stack, ks, values, batch)
-    losses = _losses(courses, outputs, turn.parts, shared=stack.shared)
+    losses = _losses(trainings, outputs, group.parts, shared=stack.shared)
     found = torch.autograd.grad(
         losses,
         [values[name] for name in stack.trained],
-        torch.tensor(turn.shares, dtype=losses.dtype, device=losses.device),
+        torch.tensor(group.shares, dtype=losses.dtype, device=losses.device),
         allow_unused=True,
     )
     for name, gradient in zip(stack.trained, found, strict=True):
@@ -210,7 +210,7 @@ def _step(stack: Stack, turn: BatchGroup, gradients: dict[str, Tensor], batch: B
 
 def _outputs(stack: Stack, ks: list[int], values: dict[str, Tensor], batch: Batch) -> Any:
     """Outputs (K, B, C), or tuples of them, of some members with parameters ``values`` (K, ...)."""
-    head = stack.courses[ks[0]].head
+    head = stack.trainings[ks[0]].head
 
     def outputs_of(weights: dict[str, Tensor], x: Any, mask: Any) -> Any:
         return functional_call(head, weights, (x, mask))
@@ -220,20 +220,20 @@ def _outputs(stack: Stack, ks: list[int], values: dict[str, Tensor], batch: Batc
         return many(values, batch.x, batch.mask)
 
 
-def _losses(courses: list[TrainingState], outputs: Any, parts: list[np.ndarray], *, shared: bool) -> Tensor:
+def _losses(trainings: list[TrainingState], outputs: Any, parts: list[np.ndarray], *, shared: bool) -> Tensor:
     """Losses (K,) of outputs (K, B, C)."""
-    recipe = courses[0].recipe
+    recipe = trainings[0].recipe
     if shared:  # one truth, and one loss: class weights are those of the fold
-        truths = [truth_of(courses[0], parts[0])] * len(courses)
+        truths = [truth_of(trainings[0], parts[0])] * len(trainings)
     else:
-        truths = [truth_of(course, rows) for course, rows in zip(courses, parts, strict=True)]
+        truths = [truth_of(training, rows) for training, rows in zip(trainings, parts, strict=True)]
     together = recipe.loss == "cross-entropy" and recipe.balance != "class-weights"
     if together and not isinstance(outputs, tuple):
         return _cross_entropies(outputs, truths, recipe.label_smoothing)
     return torch.stack(
         [
-            course.loss_of(_member(outputs, k), truth)
-            for k, (course, truth) in enumerate(zip(courses, truths, strict=True))
+            training.loss_of(_member(outputs, k), truth)
+            for k, (training, truth) in enumerate(zip(trainings, truths, strict=True))
         ]
     )
 

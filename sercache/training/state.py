@@ -97,27 +97,27 @@ def begin(member: Member, recipe: Recipe, device: str, tables: Tables | None = N
     )
 
 
-def epoch_plan(course: TrainingState) -> tuple[float, list[list[np.ndarray]]]:
+def epoch_plan(training: TrainingState) -> tuple[float, list[list[np.ndarray]]]:
     """Learning rate and batches, by update, of the next epoch."""
-    recipe, number = course.recipe, len(course.history) + 1
-    lr = learning_rate(recipe, number, [epoch.dev_loss for epoch in course.history])
-    parts = batches(recipe, course.train.labels, course.train.n_frames, course.order_seed, number)
-    lengths = course.train.n_frames
-    course.n_frames += sum(len(rows) * int(lengths[rows].max()) for rows in parts)
-    course.n_padded += sum(int((lengths[rows].max() - lengths[rows]).sum()) for rows in parts)
+    recipe, number = training.recipe, len(training.history) + 1
+    lr = learning_rate(recipe, number, [epoch.dev_loss for epoch in training.history])
+    parts = batches(recipe, training.train.labels, training.train.n_frames, training.order_seed, number)
+    lengths = training.train.n_frames
+    training.n_frames += sum(len(rows) * int(lengths[rows].max()) for rows in parts)
+    training.n_padded += sum(int((lengths[rows].max() - lengths[rows]).sum()) for rows in parts)
     at_once = computes_at_once(recipe, lengths)
     return lr, update_groups(parts, recipe.accumulate, at_once=at_once)
 
 
-def record(course: TrainingState, train_loss: float, n_updates: int, lr: float, began: float) -> Epoch:
+def record(training: TrainingState, train_loss: float, n_updates: int, lr: float, began: float) -> Epoch:
     """Judge and note down an epoch that was computed; decides which weights are kept and whether it is over."""
-    recipe, number = course.recipe, len(course.history) + 1
+    recipe, number = training.recipe, len(training.history) + 1
     dev = DevScores()
-    if course.dev is not None:
-        outputs = predict(course.head, course.dev, device=str(course.place), feeder=course.feeder)
-        dev = judge(outputs, course.dev, recipe, number)
+    if training.dev is not None:
+        outputs = predict(training.head, training.dev, device=str(training.place), feeder=training.feeder)
+        dev = judge(outputs, training.dev, recipe, number)
     for name in dev.undefined:
-        course.undefined.setdefault(name, []).append(number)
+        training.undefined.setdefault(name, []).append(number)
     epoch = Epoch(
         number=number,
         train_loss=train_loss,
@@ -129,39 +129,39 @@ def record(course: TrainingState, train_loss: float, n_updates: int, lr: float, 
         dev_rho=dev.dev_rho,
         dev_ccc=dev.dev_ccc,
     )
-    course.history.append(epoch)
-    course.n_updates += n_updates
-    if is_best([score(recipe, each) for each in course.history]) and recipe.select != "last-epoch":
-        course.kept = {name: value.detach().clone() for name, value in course.head.state_dict().items()}
-        course.best = number
-    stops = [progress_score(recipe, each) for each in course.history]
-    course.over = number >= recipe.max_epochs or is_over(stops, recipe.patience, recipe.patience_from)
+    training.history.append(epoch)
+    training.n_updates += n_updates
+    if is_best([score(recipe, each) for each in training.history]) and recipe.select != "last-epoch":
+        training.kept = {name: value.detach().clone() for name, value in training.head.state_dict().items()}
+        training.best = number
+    stops = [progress_score(recipe, each) for each in training.history]
+    training.over = number >= recipe.max_epochs or is_over(stops, recipe.patience, recipe.patience_from)
     return epoch
 
 
-def finish(course: TrainingState, seconds: float | None = None) -> Fit:
+def finish(training: TrainingState, seconds: float | None = None) -> Fit:
     """The trained head, with the weights of its best epoch; ``seconds`` where they are not since ``begin``."""
-    if course.recipe.select == "last-epoch":
-        course.best = len(course.history)
+    if training.recipe.select == "last-epoch":
+        training.best = len(training.history)
     else:
-        course.head.load_state_dict(course.kept)
-    padding = course.n_padded / max(1, course.n_frames)
+        training.head.load_state_dict(training.kept)
+    padding = training.n_padded / max(1, training.n_frames)
     return Fit(
-        head=course.head.to("cpu").eval(),
-        history=tuple(course.history),
-        best_epoch=course.best,
-        stopped_early=len(course.history) < course.recipe.max_epochs,
-        n_updates=course.n_updates,
-        seconds=time.perf_counter() - course.started if seconds is None else seconds,
-        notes=_notes(course),
+        head=training.head.to("cpu").eval(),
+        history=tuple(training.history),
+        best_epoch=training.best,
+        stopped_early=len(training.history) < training.recipe.max_epochs,
+        n_updates=training.n_updates,
+        seconds=time.perf_counter() - training.started if seconds is None else seconds,
+        notes=_notes(training),
         timing={"padding": round(padding, 4)},
     )
 
 
-def truth_of(course: TrainingState, rows: np.ndarray) -> tuple[Tensor, ...]:
+def truth_of(training: TrainingState, rows: np.ndarray) -> tuple[Tensor, ...]:
     """Truth of some training items, on the device."""
     chosen = torch.from_numpy(rows)
-    return tuple(part[chosen].to(course.place) for part in course.truth)
+    return tuple(part[chosen].to(training.place) for part in training.truth)
 
 
 def _loss(recipe: Recipe, weights: Tensor | None) -> LossOf:
@@ -188,14 +188,14 @@ def _truth(train: View, recipe: Recipe) -> tuple[Tensor, ...]:
     return (truth,) if second is None else (truth, torch.tensor(second))
 
 
-def _notes(course: TrainingState) -> tuple[str, ...]:
+def _notes(training: TrainingState) -> tuple[str, ...]:
     notes = []
-    if course.recipe.mixed_precision and course.place.type != "cuda":
-        notes.append(f"mixed precision needs CUDA: trained in float32 on {course.place.type}")
-    for name, epochs in course.undefined.items():
+    if training.recipe.mixed_precision and training.place.type != "cuda":
+        notes.append(f"mixed precision needs CUDA: trained in float32 on {training.place.type}")
+    for name, epochs in training.undefined.items():
         first, n = epochs[0], len(epochs)
         notes.append(
-            f"dev {name} was not defined in {n} of {len(course.history)} epochs, first in epoch {first}, and "
+            f"dev {name} was not defined in {n} of {len(training.history)} epochs, first in epoch {first}, and "
             "counted as 0 there: a target or its predictions did not vary"
         )
     return tuple(notes)
