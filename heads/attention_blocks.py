@@ -26,6 +26,7 @@ from sercache.nn import ArcFace, AttentionBlocks, only_state
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Park et al. 2023, Speaker-specific emotion representations in wav2vec 2.0 (emotion network)"
+PRINTED = ("park2023 table3", "park2023 table6")
 
 ONE_STATE = True
 

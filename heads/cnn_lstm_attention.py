@@ -33,6 +33,7 @@ SOURCE = (
     "Mohapatra et al. 2023, Effect of Attention and Self-Supervised Speech Embeddings on Non-Semantic Speech "
     "Tasks (architecture 2)"
 )
+PRINTED = ("mohapatra2023 table1",)
 
 ONE_STATE = True
 

@@ -22,6 +22,7 @@ from sercache.heads import cta_rnn
 from sercache.nn import BlockTimeAttention
 
 SOURCE = "Chen and Zhang 2022, CTA-RNN (CTA without RNN)"
+PRINTED = ("chen2022 table3",)
 
 RECIPE = cta_rnn.RECIPE
 SETUP = cta_rnn.SETUP

@@ -27,6 +27,7 @@ from sercache.nn import BiGRU, BlockTimeAttention, bigru_of_each, many_blocks
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Chen and Zhang 2022, CTA-RNN (CTA-RNN)"
+PRINTED = ("chen2022 table3",)
 
 RECIPE = Recipe(
     optimiser="adam",

@@ -17,6 +17,7 @@ from sercache.heads import cta_rnn
 from sercache.nn import RecurrentAttention
 
 SOURCE = "Chen and Zhang 2022, CTA-RNN (EF-RNN)"
+PRINTED = ("chen2022 table3",)
 
 RECIPE = cta_rnn.RECIPE
 SETUP = cta_rnn.SETUP

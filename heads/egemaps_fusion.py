@@ -24,6 +24,7 @@ from sercache.heads import weighted_dense
 from sercache.nn import dropout, masked_mean, side_by_side, weighted_sum
 
 SOURCE = "Pepino, Riera, Ferrer 2021, Emotion Recognition from Speech Using wav2vec 2.0 Embeddings (Fusion)"
+PRINTED = ("pepino2021 table2",)
 
 INPUTS = 2
 

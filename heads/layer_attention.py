@@ -25,6 +25,7 @@ from sercache.nn import masked_mean
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Ioannides et al. 2023, Towards Paralinguistic-Only Speech Representations for End-to-End SER"
+PRINTED = ("ioannides2023 table2",)
 
 RECIPE = Recipe(
     loss="focal",

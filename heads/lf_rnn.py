@@ -19,6 +19,7 @@ from sercache.heads import cta_rnn
 from sercache.nn import RecurrentAttention, many_blocks, recurrent_attention_of_each
 
 SOURCE = "Chen and Zhang 2022, CTA-RNN (LF-RNN)"
+PRINTED = ("chen2022 table3",)
 
 RECIPE = cta_rnn.RECIPE
 SETUP = cta_rnn.SETUP

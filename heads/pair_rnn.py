@@ -23,6 +23,7 @@ from sercache.heads import cta_rnn
 from sercache.nn import RecurrentAttention, only_state, side_by_side
 
 SOURCE = "Chen and Zhang 2022, CTA-RNN (A+T, A+E, T+E)"
+PRINTED = ("chen2022 table2",)
 
 INPUTS = 2
 ONE_STATE = True

@@ -19,6 +19,7 @@ from sercache.heads import cta_rnn
 from sercache.nn import RecurrentAttention, only_state
 
 SOURCE = "Chen and Zhang 2022, CTA-RNN (RNN)"
+PRINTED = ("chen2022 table2",)
 
 ONE_STATE = True
 

@@ -23,6 +23,7 @@ from sercache.nn import ArcFace, AttentionBlock, only_state
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Park et al. 2023, Speaker-specific emotion representations in wav2vec 2.0 (speaker identification)"
+PRINTED = ("park2023 table2",)
 
 ONE_STATE = True
 

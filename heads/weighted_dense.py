@@ -27,6 +27,7 @@ from sercache.nn import dropout, linear, weighted_frames
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Pepino, Riera, Ferrer 2021, Emotion Recognition from Speech Using wav2vec 2.0 Embeddings (Dense)"
+PRINTED = ("pepino2021 table1", "pepino2021 table2", "pepino2021 issa")
 
 RECIPE = Recipe(
     optimiser="adam",

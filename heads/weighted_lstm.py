@@ -27,6 +27,7 @@ from sercache.heads import weighted_dense
 from sercache.nn import dropout, masked_mean, over_frames, weighted_sum
 
 SOURCE = "Pepino, Riera, Ferrer 2021, Emotion Recognition from Speech Using wav2vec 2.0 Embeddings (LSTM)"
+PRINTED = ("pepino2021 table2",)
 
 RECIPE = replace(weighted_dense.RECIPE, batch_size=16)
 SETUP = replace(weighted_dense.SETUP, normalise="global")

@@ -18,6 +18,7 @@ from sercache.heads import cta_rnn
 from sercache.nn import RecurrentAttention, weighted_sum
 
 SOURCE = "Chen and Zhang 2022, CTA-RNN (WF-RNN)"
+PRINTED = ("chen2022 table3",)
 
 RECIPE = cta_rnn.RECIPE
 SETUP = cta_rnn.SETUP

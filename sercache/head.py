@@ -178,6 +178,8 @@ class Declared:
     """``OPEN``: fields of set-up, recipe and options that the paper does not fix."""
     updates: int | None
     """``UPDATES``: about how many updates a training of the paper makes."""
+    printed: tuple[str, ...]
+    """``PRINTED``: tables that print results of this head, as ``sercache reproduce`` takes them: ``PAPER TABLE``."""
     baseline: bool
     """``BASELINE``: that there is no paper."""
     inputs: int
@@ -200,6 +202,7 @@ def declared(module: ModuleType) -> Declared:
         setups=found.get("SETUPS", {}),
         open=tuple(found.get("OPEN", ())),
         updates=found.get("UPDATES"),
+        printed=tuple(found.get("PRINTED", ())),
         baseline=bool(found.get("BASELINE", False)),
         inputs=int(found.get("INPUTS", 1)),
         one_state=bool(found.get("ONE_STATE", False)),

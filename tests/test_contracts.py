@@ -109,6 +109,8 @@ BREAKS = [
     ("my_head.py", 'dataset="demo"', 'dataset="iemocop"', "unknown dataset 'iemocop'; did you mean iemocap"),
     ("my_head.py", 'protocol="leave-one-session-out"', 'protocol="leave-all-out"', "unknown protocol 'leave-all-out'"),
     ("my_head.py", 'dev="next"', 'dev="none"', "RECIPE needs a dev part"),
+    ("my_head.py", "RECIPE = ", 'PRINTED = ("pepino21 table1",)\nRECIPE = ', "unknown paper (PRINTED) 'pepino21'; did you mean pepino2021"),
+    ("my_head.py", "RECIPE = ", 'PRINTED = ("pepino2021 table9",)\nRECIPE = ', "unknown table of pepino2021 (PRINTED) 'table9'"),
     ("my_head.py", "hidden: int = 64", "hidden: int", "the option hidden of Head has no default"),
     ("my_head.py", "masked_mean(states, mask)", "states.mean(2)", "padding of 0.0 moves the outputs"),
     ("my_head.py", "return self.out(F.gelu(self.hide(statistics)))", "return self.hide(statistics)", "forward gives (5, 64)"),

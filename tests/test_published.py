@@ -13,6 +13,7 @@ from sercache import catalog, settings
 from sercache.evaluation.published import Difference, differences, fewer_updates
 from sercache.experiment.outcome import compared, printed, shown
 from sercache.experiment.served import served
+from sercache.head import declared
 from sercache.heads import layer_attention, linear, superb
 from sercache.papers import Trial, TrialScore
 from sercache.published.compare import other_corpus, other_system, printed_beside
@@ -370,3 +371,37 @@ def test_a_store_tells_which_heads_it_serves_as_published() -> None:
     right = served(spec_of(own), corpus)
     assert "layer-attention" in right.heads
     assert "layer-attention" not in right.others
+
+
+def test_heads_name_the_tables_that_print_results_of_them() -> None:
+    """Every cell of a head by itself is in one of them, or a cell of the same trial is."""
+    found: dict[str, list[tuple[str, Trial]]] = {}
+    for paper in catalog.names("sercache.papers"):
+        for name, table in catalog.load("sercache.papers", paper).TABLES.items():
+            for cell in (cell for row in table.rows for cell in row.cells.values() if cell.printed):
+                score = cell.ours
+                alone = isinstance(score, TrialScore) and score.on is None and score.of is None
+                if alone and score.trial.start is None and score.trial.speaker is None:
+                    found.setdefault(score.trial.head, []).append((f"{paper} {name}", score.trial))
+    assert found
+    for head, cells in found.items():
+        named = declared(catalog.load("sercache.heads", head)).printed
+        of_named = [plan(trial).digest for table, trial in cells if table in named]
+        assert {table for table, _ in cells} >= set(named), f"{head} names a table that has nothing of it"
+        assert {plan(trial).digest for _, trial in cells} <= set(of_named), head
+
+
+def test_no_other_table_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    load = catalog.load
+
+    def noted(package: str, name: str, *more: str) -> Any:
+        asked.extend([name] if package == "sercache.papers" else [])
+        return load(package, name, *more)
+
+    monkeypatch.setattr(catalog, "load", noted)
+    assert printed_beside(exact())
+    assert asked == ["ioannides2023"]
+    assert not printed_beside(make_report(head="linear"))
+    assert not printed_beside(make_report(head="my_head.py"))
+    assert asked == ["ioannides2023"]

@@ -58,12 +58,25 @@ def is_declared(module: ModuleType) -> Iterator[str]:
 
 
 def names_what_there_is(module: ModuleType) -> Iterator[str]:
-    """Corpora, protocols, tasks, encoders and states that the set-ups name and that do not exist."""
+    """Corpora, protocols, tasks, encoders, states and tables of papers that are named and that do not exist."""
     about = declared(module)
     for setup in (about.setup, *about.setups.values()):
         yield from _of_corpus(setup)
         for own in inputs(setup):
             yield from _of_encoder(own)
+    for named in about.printed:
+        yield from _of_paper(named)
+
+
+def _of_paper(named: str) -> Iterator[str]:
+    """A table of a paper that there is not."""
+    paper, _, table = named.partition(" ")
+    if paper not in catalog.names("sercache.papers"):
+        yield catalog.unknown("paper (PRINTED)", paper, catalog.names("sercache.papers"))
+        return
+    tables = catalog.load("sercache.papers", paper).TABLES
+    if table not in tables:
+        yield catalog.unknown(f"table of {paper} (PRINTED)", table, list(tables))
 
 
 def _of_corpus(setup: Setup) -> Iterator[str]:

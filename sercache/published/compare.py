@@ -12,7 +12,8 @@ from sercache import catalog, clips, encoders, states
 from sercache.errors import UnknownNameError
 from sercache.evaluation.describe import setup_of
 from sercache.evaluation.published import Difference, differences
-from sercache.papers import Printed, TrialScore
+from sercache.head import declared
+from sercache.papers import PaperTable, Printed, TrialScore
 from sercache.published.head import published_of
 from sercache.published.trial import TrialPlan, plan
 from sercache.recipe import Setup, inputs
@@ -38,7 +39,10 @@ class Beside:
 
 
 def printed_beside(report: Report) -> list[Beside]:
-    """The numbers of the row that comes closest to this report: of its head, encoder and corpus; none without one."""
+    """The numbers of the row that comes closest to this report: of its head, encoder and corpus; none without one.
+
+    Looked for in the tables that the head's file names, no others.
+    """
     rows = [row for row in _rows(report) if row]
     return min(rows, key=lambda row: _distance(row[0].differs), default=[])
 
@@ -48,16 +52,24 @@ def _distance(differs: Sequence[Difference]) -> tuple[int, int]:
 
 
 def _rows(report: Report) -> Iterator[list[Beside]]:
-    for paper in catalog.names("sercache.papers"):
+    for named in _tables(report):
+        paper, _, name = named.partition(" ")
         module = catalog.load("sercache.papers", paper)
-        for name, table in module.TABLES.items():
-            for row in table.rows:
-                yield [
-                    Beside(*_share(cell.printed, table.scale), _other(cell.ours, module, report),
-                           f"{paper} {name}: {row.name}, {column}", cell.ours)
-                    for column, cell in row.cells.items()
-                    if cell.printed and isinstance(cell.ours, TrialScore) and _is_near(cell.ours, report)
-                ]  # fmt: skip
+        table: PaperTable = module.TABLES[name]
+        for row in table.rows:
+            yield [
+                Beside(*_share(cell.printed, table.scale), _other(cell.ours, module, report),
+                       f"{named}: {row.name}, {column}", cell.ours)
+                for column, cell in row.cells.items()
+                if cell.printed and isinstance(cell.ours, TrialScore) and _is_near(cell.ours, report)
+            ]  # fmt: skip
+
+
+def _tables(report: Report) -> tuple[str, ...]:
+    """The tables that print results of its head: of a head of sercache, others are compared with no paper."""
+    if report.head not in catalog.own_names("sercache.heads"):
+        return ()
+    return declared(catalog.load("sercache.heads", report.head)).printed
 
 
 def _other(score: TrialScore, module: ModuleType, report: Report) -> tuple[Difference, ...]:
