@@ -70,6 +70,7 @@ def main() -> None:
     """
     # Before torch is loaded: threads that wait sleep instead of spinning (docs/decisions/0005).
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    _open_closed_streams()
     try:
         with signals.handled():
             cli.main(prog_name="sercache", standalone_mode=False)
@@ -92,10 +93,17 @@ def main() -> None:
             raise
         where = "" if fault.filename is None else f"{fault.filename}: "
         click.echo(
-            f"error: {one_line(where)}{fault.strerror}; what was done is kept: mend that, run the same again",
+            f"error: {one_line(where)}{fault.strerror}; what was done is kept: mend that, then run the same again",
             err=True,
         )
         sys.exit(2)
+
+
+def _open_closed_streams() -> None:
+    """Let a stream that the caller closed (``>&-``) lead nowhere: Python has None in its place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open
 
 
 if __name__ == "__main__":

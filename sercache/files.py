@@ -15,6 +15,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -47,6 +48,18 @@ def write_faults_named(path: Path, remedy: str = "") -> Iterator[None]:
         ) from fault
 
 
+def read_fault(path: Path, fault: OSError) -> FileError:
+    """What is said of a file, or a file of a folder, that the system does not give."""
+    forbidden = fault.errno in (errno.EACCES, errno.EPERM)
+    remedy = (
+        "see who may read it (ls -l)"
+        if forbidden
+        else "see whether the disk is sound, and run the same again"
+    )
+    where = f" ({fault.filename})" if fault.filename and str(fault.filename) != str(path) else ""
+    return FileError(f"{path} cannot be read: {fault.strerror or fault}{where}; {remedy}")
+
+
 def in_words(fault: OSError) -> str:
     """What the system says, with the file it says it of where that is known."""
     return (fault.strerror or str(fault)) + (f" ({fault.filename})" if fault.filename else "")
@@ -76,6 +89,24 @@ def write_bytes(path: Path, data: bytes, remedy: str = "") -> None:
 def write_text(path: Path, text: str, remedy: str = "") -> None:
     """``write_bytes`` of a text in UTF-8."""
     write_bytes(path, text.encode("utf-8", "backslashreplace"), remedy)
+
+
+def write_output(path: Path, text: str, remedy: str = "") -> None:
+    """``write_text`` to where a user said: through links, and straight into a device or pipe, which stay in place.
+
+    Raises as ``write_faults_named``.
+    """
+    with write_faults_named(path, remedy):
+        path = Path(os.path.realpath(path))
+        try:
+            mode = path.stat().st_mode  # a link that leads to itself is refused here
+        except FileNotFoundError:
+            mode = stat.S_IFREG
+        straight = not stat.S_ISREG(mode)
+        if straight:
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    if not straight:
+        write_text(path, text, remedy)
 
 
 def write_json(path: Path, value: Any, remedy: str = "") -> None:

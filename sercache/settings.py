@@ -188,7 +188,7 @@ def _write(settings: Settings) -> None:
         if paths := getattr(settings, section):
             lines += ["", f"[{section}]"]
             lines += [f"{_quoted(name)} = {_quoted(path)}" for name, path in sorted(paths.items())]
-    files.write_text(settings.file, "\n".join(lines) + "\n", "name another file with SERCACHE_CONFIG")
+    files.write_output(settings.file, "\n".join(lines) + "\n", "name another file with SERCACHE_CONFIG")
 
 
 def _quoted(text: str) -> str:

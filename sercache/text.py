@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
+from sercache import files
 from sercache.errors import SettingsError, TextError
 
 _BOMS = (
@@ -126,7 +127,7 @@ def read(path: Path, published: Sequence[str] = ()) -> str:
     try:
         data = path.read_bytes()
     except OSError as fault:
-        raise TextError(f"cannot read {path}: {fault.strerror or fault}") from None
+        raise TextError(str(files.read_fault(path, fault))) from None
     return decode(data, path, published)
 
 

@@ -72,7 +72,7 @@ def _written(out: Path | None, *, at_once: bool) -> Iterator[Callable[[str], Non
     if not at_once:
         lines: list[str] = []
         yield lines.append
-        files.write_text(out, "".join(lines))
+        files.write_output(out, "".join(lines))
         used("written", out)
         return
     with out.open("w", encoding="utf-8", newline="") as file:

@@ -30,7 +30,7 @@ def run(
     if not folders:
         used("cache", cache_setting)
     chosen = list(folders) or [folder for folder, _ in stores.find_all(cache_folder)]
-    n_damaged = 0
+    n_damaged = n_unread = 0
     for folder in chosen:
         try:
             damage = _check(folder)
@@ -44,12 +44,16 @@ def run(
             if len(chosen) == 1:
                 raise
             warn(str(fault))
-            n_damaged += 1
+            damaged = isinstance(fault, DamagedStoreError)
+            n_damaged, n_unread = n_damaged + damaged, n_unread + (not damaged)
+    unread = f"{n_unread} of {len(chosen)} stores cannot be checked (see above)" if n_unread else ""
     if n_damaged:
         raise DamagedStoreError(
-            f"{n_damaged} of {len(chosen)} stores are damaged; "
+            f"{n_damaged} of {len(chosen)} stores are damaged{unread and f', {unread}'}; "
             f"{advice.command('verify', *folders, repair=True)} extracts the damaged part anew"
         )
+    if unread:
+        raise StoreError(f"{unread}: mend that, then run {advice.command('verify', *folders, repair=repair)}")
 
 
 def _check(folder: Path) -> list[Damage]:

@@ -20,6 +20,7 @@ from sercache.datasets._records import CorpusInfo, Skipped, Utterance
 from sercache.datasets._repeated import Found, several_ids, unique
 from sercache.datasets._rows import ATTRIBUTES, COLUMNS, CheckedRow, Rows
 from sercache.errors import CorpusError, TextError
+from sercache.files import read_fault
 
 _READER = "manifest"
 _NAME = "corpus"
@@ -71,7 +72,7 @@ def read(root: Path, name: str = "") -> Corpus:
         data = table.read_bytes()
         content = text.decode(data, table)
     except OSError as error:
-        raise CorpusError(f"manifest: cannot read {table}: {error.strerror}") from None
+        raise CorpusError(str(read_fault(table, error))) from None
     except TextError as error:
         raise CorpusError(str(error)) from None
     rows = _rows.parse(content, table)

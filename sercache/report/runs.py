@@ -53,7 +53,9 @@ def save(
 
 
 def load(folder: Path) -> Report:
-    """The report of a run folder. Raises SettingsError where it is not one or is damaged."""
+    """The report of a run folder. Raises SettingsError where it is not one or is damaged, FileError where the system
+    does not give it.
+    """
     path = Path(folder) / REPORT
     if not path.is_file():
         raise SettingsError(f"{folder} is not a run folder: it has no {REPORT}")
@@ -76,7 +78,13 @@ def load(folder: Path) -> Report:
         for run in record["runs"]:
             run["history"] = histories.get((run["fold"], run["seed"]), [])
         return Report.from_json(record)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as fault:
+    except FileNotFoundError as fault:
+        raise SettingsError(
+            f"the run in {folder} lacks {Path(fault.filename).name}; remove that folder and train it again"
+        ) from fault
+    except OSError as fault:  # which is no damage: nobody is to remove what is sound
+        raise files.read_fault(folder, fault) from fault
+    except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as fault:
         raise SettingsError(
             f"the run in {folder} is damaged ({type(fault).__name__}: {fault}); remove that folder and train it again"
         ) from fault
@@ -120,7 +128,9 @@ def scaling_path(folder: Path, fold: str) -> Path:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """What lies at ``weights_path`` or ``scaling_path``. Raises SettingsError where it is not there or damaged."""
+    """What lies at ``weights_path`` or ``scaling_path``. Raises SettingsError where it is not there or damaged,
+    FileError where the system does not give it.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -128,7 +138,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise SettingsError(f"{path} is not there: this run did not keep its heads; train it again")
     try:
         return load_file(path)
-    except (SafetensorError, OSError) as fault:
+    except OSError as fault:
+        raise files.read_fault(path, fault) from fault
+    except SafetensorError as fault:
         raise SettingsError(f"{path} is damaged: {fault}; train the run again") from fault
 
 

@@ -125,13 +125,18 @@ def _modules(fault: BaseException) -> Iterator[str]:
         trace = trace.tb_next
 
 
+def _store_of(path: Path) -> Path:
+    """The folder of the store that a small file lies in."""
+    return next((each.parent for each in path.parents if each.name == "ledger"), path.parent)
+
+
 def open_plain(path: Path) -> BinaryIO:
     """A small file of a store, open for reading.
 
     Raises FileNotFoundError or NotADirectoryError where it is not there, DamagedStoreError where it is a link or no
     file that holds bytes, StoreError where the system does not give it.
     """
-    store = next((each.parent for each in path.parents if each.name == "ledger"), path.parent)
+    store = _store_of(path)
     try:
         # A pipe in its place would wait for ever, a link may lead anywhere.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -155,7 +160,7 @@ def read_whole(path: Path) -> bytes:
         try:
             return file.read()
         except OSError as fault:
-            raise read_fault(path, fault, path.parent) from fault
+            raise read_fault(path, fault, _store_of(path)) from fault
 
 
 @contextmanager

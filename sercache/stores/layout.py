@@ -7,17 +7,18 @@ A store is a folder. What sercache needs for itself is in its subfolder ``ledger
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import sercache
-from sercache import advice
+from sercache import advice, files
 from sercache.catalog import file_name, unknown
 from sercache.errors import DamagedStoreError, SercacheError, StoreError, UnknownNameError
 from sercache.stores import checked_json, schema
 from sercache.stores.dtypes import STORED
-from sercache.stores.durable import read_faults_named
 from sercache.stores.spec import FeatureSpec
 
 Format = Literal["zarr", "hdf5"]
@@ -174,13 +175,21 @@ def find(cache: Path) -> list[tuple[Path, FeatureSpec]]:
     return [(path, found) for path, found in find_all(cache) if isinstance(found, FeatureSpec)]
 
 
+@contextmanager
+def _listing(cache: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as fault:
+        raise StoreError(str(files.read_fault(cache, fault))) from fault
+
+
 def find_all(cache: Path) -> list[tuple[Path, FeatureSpec | SercacheError]]:
     """Store folders below ``cache`` (two folders deep), by path, with their specs, or why these cannot be read.
 
     Raises StoreError where the folders cannot be listed.
     """
     found: list[tuple[Path, FeatureSpec | SercacheError]] = []
-    with read_faults_named(cache, cache):
+    with _listing(cache):
         paths = [file.parents[1] for deep in ("*", "*/*") for file in cache.glob(f"{deep}/ledger/spec.json")]
     for path in sorted(paths):
         try:

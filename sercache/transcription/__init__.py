@@ -110,6 +110,8 @@ def _recognised(
 def _there(path: Path, recogniser: Recogniser) -> frozenset[str]:
     """Ids that the file holds, once it is known to be this recogniser's; a line that was cut off is dropped."""
     origin = path.with_name(path.name + ".origin.json")
+    if path.exists() and not path.is_file():
+        raise SettingsError(f"{path} is no file that transcripts could be added to; choose another --out")
     if path.exists() and path.stat().st_size:
         remedy = f"choose another --out, or delete {path}"
         known = files.read_json(origin, remedy) if origin.exists() else None
