@@ -1,4 +1,4 @@
-"""The one door for small files and for folders that appear whole or not at all, whatever happens meanwhile.
+"""All small files, and folders that appear whole or not at all, whatever happens meanwhile.
 
 Write a temporary, bring it to the disk, rename it, bring the folder to the disk. What dies on the way leaves a
 hidden temporary; ``clear_leftovers`` removes those whose owner is gone.

@@ -243,7 +243,7 @@ def _with_messages(
     ``is_cut``: a stretch is read. A decoder that begins in the middle complains of what it lacks, so that what
     counts is what it says of the whole file.
     """
-    if not found.speaks:
+    if not found.has_messages:
         return work(), []
     from sercache.audio import _c_output
 

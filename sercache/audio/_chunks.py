@@ -68,14 +68,14 @@ def layout(path: Path, file: BinaryIO, size: int, kind: Kind) -> FileLayout:
         end = at + length + (length % 2 if kind.is_padded else 0)
     rest = size - end
     if data is None or rest <= 0:
-        return FileLayout(speaks=is_mpeg)
+        return FileLayout(has_messages=is_mpeg)
     at, length = data
     if kind.is_wav and not length:
         text = f"its header was never finished (0 bytes of samples); all {size - at} bytes behind it are read"
         part = FilePart(at, size, _mended(file, kind, at, size))
         return FileLayout((part,), (Remark("unfinished", text),), is_mpeg)
     if rest <= _FOREIGN or not length:
-        return FileLayout(speaks=is_mpeg)
+        return FileLayout(has_messages=is_mpeg)
     again = _again(file, kind, kind.first + 1)
     if again is not None:
         raise AudioError(f"{path}: another recording begins at byte {again}; split them", "unreadable")
@@ -83,7 +83,7 @@ def layout(path: Path, file: BinaryIO, size: int, kind: Kind) -> FileLayout:
         f"its header counts {length} bytes of samples; {rest} bytes behind them are not read (if they are sound, "
         "the recording was interrupted: `sox --ignore-length` writes it anew)"
     )
-    return FileLayout(remarks=(Remark("trailing", text),), speaks=is_mpeg)
+    return FileLayout(remarks=(Remark("trailing", text),), has_messages=is_mpeg)
 
 
 def _mended(file: BinaryIO, kind: Kind, at: int, size: int) -> bytes:

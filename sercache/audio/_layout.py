@@ -29,7 +29,7 @@ class FileLayout:
 
     parts: tuple[FilePart, ...] = ()
     remarks: tuple[Remark, ...] = ()
-    speaks: bool = False
+    has_messages: bool = False
     """Its decoder writes to the standard streams of C: libmpg123 does, and libsndfile of SDS."""
     is_counted: bool = False
     """Its frames of MPEG audio were counted."""
@@ -52,7 +52,7 @@ def layout(path: Path) -> FileLayout:
             return _flac.layout(path, file, at, size)
         if _mpeg.begins(magic) or path.suffix.lower() in _mpeg.SUFFIXES:
             return _mpeg.layout(path, file, at, size)
-        return FileLayout(speaks=True)  # libsndfile may take it for MPEG audio all the same
+        return FileLayout(has_messages=True)  # libsndfile may take it for MPEG audio all the same
 
 
 def _behind_id3(file: BinaryIO, size: int) -> int:

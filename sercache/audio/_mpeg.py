@@ -104,7 +104,7 @@ def layout(path: Path, file: BinaryIO, start: int, size: int) -> FileLayout:
     data = file.read(size - start)
     at = _first(data)
     if at is None:
-        return FileLayout(speaks=True)
+        return FileLayout(has_messages=True)
     links = _links(path, data, at)
     remarks = []
     if at:
@@ -120,8 +120,8 @@ def layout(path: Path, file: BinaryIO, start: int, size: int) -> FileLayout:
     if len(parts) > 1:
         remarks.append(Remark("joined", f"{len(parts)} MPEG streams in one file, read one after another"))
     elif not parts[0].head:
-        return FileLayout(remarks=tuple(remarks), speaks=True, is_counted=True)
-    return FileLayout(tuple(parts), tuple(remarks), speaks=True, is_counted=True)
+        return FileLayout(remarks=tuple(remarks), has_messages=True, is_counted=True)
+    return FileLayout(tuple(parts), tuple(remarks), has_messages=True, is_counted=True)
 
 
 def _first(data: bytes) -> int | None:

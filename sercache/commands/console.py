@@ -1,4 +1,4 @@
-"""How commands speak on a terminal: what the work tells, and aligned columns."""
+"""What commands print on a terminal: what the work reports, and aligned columns."""
 
 from __future__ import annotations
 

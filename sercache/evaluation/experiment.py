@@ -88,17 +88,17 @@ def items_digests(material: Material, normalise: str, *, with_speakers: bool) ->
     Speakers count where they are trained (``with_speakers``) or normalised by. The labels of a test part decide no
     training.
     """
-    speaks = with_speakers or normalise == "speaker"
-    main = _lines(material.main, speaks)
+    by_speaker = with_speakers or normalise == "speaker"
+    main = _lines(material.main, by_speaker)
     shared = [
         line
         for _, part in material.also
-        for line in (*_lines(part, speaks).values(), *_stored(part, material))
+        for line in (*_lines(part, by_speaker).values(), *_stored(part, material))
     ]
     if (
         normalise == "speaker"
     ):  # the statistics of a speaker are over all of its utterances, tested ones included
-        shared += _recordings(material.main, speaks).values()
+        shared += _recordings(material.main, by_speaker).values()
     return {fold.name: _digest(fold, main, shared) for fold in material.folds}
 
 
@@ -123,18 +123,18 @@ def _digest(fold: Fold, main: Mapping[str, str], shared: Sequence[str]) -> str:
     return state.hexdigest()[:16]
 
 
-def _lines(part: Part, speaks: bool) -> dict[str, str]:
+def _lines(part: Part, by_speaker: bool) -> dict[str, str]:
     """By id, what is read of an utterance and what is true of it."""
-    view, found = part.inputs[0], _recordings(part, speaks)
+    view, found = part.inputs[0], _recordings(part, by_speaker)
     truth = dict(part.labels)
     if view.targets is not None:
         truth = {id: row.tobytes().hex() for id, row in zip(view.utterance_ids, view.targets, strict=True)}
     return {id: f"{line} {truth[id]}" for id, line in found.items()}
 
 
-def _recordings(part: Part, speaks: bool) -> dict[str, str]:
+def _recordings(part: Part, by_speaker: bool) -> dict[str, str]:
     """By id, the stored entries of an utterance in every input, with digests of their audio."""
-    found = {id: f"{id} {part.speakers.get(id, '') if speaks else ''}" for id in part.labels}
+    found = {id: f"{id} {part.speakers.get(id, '') if by_speaker else ''}" for id in part.labels}
     for view in part.inputs:
         entries = view.source.store.entries()
         for entry, id in zip(view.entry_ids, view.utterance_ids, strict=True):

@@ -42,8 +42,8 @@ def differs(report: Report, method: Method, data: Data, how: How) -> tuple[str, 
     found = report.experiment.differs_from(experiment)
     if found:
         return found
-    speaks = bool(method.recipe.second_weight)
-    jobs = jobs_of(experiment, material, method.setup.seeds, with_speakers=speaks)
+    with_speakers = bool(method.recipe.second_weight)
+    jobs = jobs_of(experiment, material, method.setup.seeds, with_speakers=with_speakers)
     return (*_trainings(report, jobs, bool(how.started_from)), *_tests(report, material))
 
 

@@ -62,7 +62,7 @@ class Partial:
         """Whether the training lies in this folder itself."""
         return (self.folder / file_name(job)).is_file()
 
-    def strangers(self, jobs: Collection[Job]) -> int:
+    def n_others(self, jobs: Collection[Job]) -> int:
         """How many trainings in this folder are of another experiment or version, or of items that have changed."""
         names = {file_name(job) for job in jobs}
         places = tuple(_beginning(job.fold, job.seed) for job in jobs)

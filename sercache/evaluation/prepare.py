@@ -66,8 +66,8 @@ def prepare(method: Method, data: Data, how: How) -> Prepared:
     method = replace(method, setup=setup)
     head = check(method, material)
     experiment = experiment_of(method, data.corpus, material, how)
-    speaks = bool(method.recipe.second_weight)
-    jobs = tuple(jobs_of(experiment, material, setup.seeds, with_speakers=speaks))
+    with_speakers = bool(method.recipe.second_weight)
+    jobs = tuple(jobs_of(experiment, material, setup.seeds, with_speakers=with_speakers))
     return Prepared(method, data, material, head, experiment, jobs, encoders, recordings, remarks)
 
 

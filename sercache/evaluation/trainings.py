@@ -132,11 +132,11 @@ def _partial(jobs: Sequence[Job], how: How) -> Partial | None:
     if how.partial is None:
         return None
     partial = Partial(how.partial, jobs[0].experiment, how.runs)
-    strangers = partial.strangers(() if how.prepare else jobs)
-    if strangers:
+    n_others = partial.n_others(() if how.prepare else jobs)
+    if n_others:
         used(
             "training",
-            f"{strangers} trainings in {how.partial} are of other settings, another version or labels that have "
+            f"{n_others} trainings in {how.partial} are of other settings, another version or labels that have "
             "changed since: they are not taken",
         )
     return partial

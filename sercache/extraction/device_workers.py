@@ -33,9 +33,9 @@ from sercache.extraction.worker import (
     FinishedMessage,
     Fresh,
     Load,
+    NoteMessage,
     Ready,
     StartMessage,
-    Told,
     serve,
 )
 from sercache.progress import warn
@@ -219,7 +219,7 @@ class _Lead:
             self.decide()
         elif isinstance(message, Done):
             self.note(device_worker, message)
-        elif isinstance(message, Told):
+        elif isinstance(message, NoteMessage):
             warn(f"{device_worker.device}: {message.text}")
         elif isinstance(message, FinishedMessage):
             device_worker.busy = message.busy

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from sercache.encoders import Encoder, modality, windowed
 from sercache.errors import NumericRangeError
 from sercache.extraction import compute, decode, notes, stages
 from sercache.extraction.compute import ComputedBatch
+from sercache.extraction.decode import Decoded
 from sercache.extraction.duplicates import Copies, Duplicates
 from sercache.extraction.plan import Piece, Plan
 from sercache.extraction.stages import Busy, Load
@@ -76,28 +78,16 @@ def extract(
     everyone: list[FeatureWriter | Copies] = [*writers, copies]
     line = Writing(writers, seal_every, busy)
     n_encoded = n_samples = n_copied = 0
-    try:
+    with _closed(everyone, line):
         with line:
-            fresh = duplicates.fresh(decode.ahead(plan.unfinished, encoder, workers, busy))
-            for batch in compute.features(fresh, encoder, plan.spec, busy, warn):
-                duplicates.skipped += batch.skipped
-                parts = kept(batch, plan.done, encoder)
-                line.put(parts)
-                n_encoded += len(parts)
-                n_samples += sum(item.n_samples for item, _, _ in parts)
-                for item, _, _ in parts:
-                    progress(item.piece)
+            for item in _encoded(plan, encoder, duplicates, line, workers):
+                n_encoded += 1
+                n_samples += item.n_samples
+                progress(item.piece)
         with busy.during("write"):
             for piece in duplicates.copy_duplicates(writer, store):
                 n_copied += 1
                 progress(piece)
-            for each in everyone:
-                each.close()
-    except BaseException as fault:
-        if line.is_over:  # else a second Ctrl-C came, and the writers are the threads'
-            for each in everyone:
-                each.close() if isinstance(fault, KeyboardInterrupt | NumericRangeError) else each.abandon()
-        raise
     notes.mark_finished(store.path)
     seconds = time.monotonic() - began
     return Extraction(
@@ -112,6 +102,33 @@ def extract(
         copies.n_copied,
         copies.n_damaged,
     )
+
+
+@contextmanager
+def _closed(writers: Sequence[FeatureWriter | Copies], line: Writing) -> Iterator[None]:
+    """Commit what was written at the end of the block, whatever is raised; a fault may leave no more than that."""
+    try:
+        yield
+        with line.busy.during("write"):
+            for each in writers:
+                each.close()
+    except BaseException as fault:
+        if line.is_over:  # else a second Ctrl-C came, and the writers are the threads'
+            for each in writers:
+                each.close() if isinstance(fault, KeyboardInterrupt | NumericRangeError) else each.abandon()
+        raise
+
+
+def _encoded(
+    plan: Plan, encoder: Encoder, duplicates: Duplicates, line: Writing, workers: int
+) -> Iterator[Decoded]:
+    """Encode what is left to do and put it into the line; gives each item once it is there."""
+    fresh = duplicates.fresh(decode.ahead(plan.unfinished, encoder, workers, line.busy))
+    for batch in compute.features(fresh, encoder, plan.spec, line.busy, warn):
+        duplicates.skipped += batch.skipped
+        parts = kept(batch, plan.done, encoder)
+        line.put(parts)
+        yield from (item for item, _, _ in parts)
 
 
 def kept(batch: ComputedBatch, done: Collection[str], encoder: Encoder) -> list[Part]:

@@ -100,7 +100,7 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Told:
+class NoteMessage:
     """From a worker: a line for the user."""
 
     text: str
@@ -123,20 +123,20 @@ class FinishedMessage:
 def serve(connection: Connection, load: Load, device: str, threads: int, spec: FeatureSpec) -> None:
     """Body of the process. It ends when it is told to, or when the leading process is gone."""
     signals.leave_to_parent()
-    voice = _Voice(connection)
+    sender = _Sender(connection)
     try:
         encoder = windowed(_placed(load, device, threads), clips.parse(spec.clip))
-        voice.say(Ready(frame_budget(encoder, spec), real_time_factor(encoder, spec.states)))
+        sender.send(Ready(frame_budget(encoder, spec), real_time_factor(encoder, spec.states)))
         start = connection.recv()
         if isinstance(start, StartMessage):
-            voice.say(FinishedMessage(_work(connection, voice, encoder, spec, start)))
+            sender.send(FinishedMessage(_work(connection, sender, encoder, spec, start)))
     except EOFError:
-        pass  # the leading process is gone, and with it whom to tell
+        pass  # the leading process is gone, and with it whom to answer
     except SercacheError as fault:
-        voice.say(Failed(fault))
+        sender.send(Failed(fault))
     except Exception as fault:
         traceback.print_exc()
-        voice.say(Failed(RuntimeError(f"the process on {device} failed: {fault!r}")))
+        sender.send(Failed(RuntimeError(f"the process on {device} failed: {fault!r}")))
 
 
 def _placed(load: Load, device: str, threads: int) -> Encoder:
@@ -150,9 +150,9 @@ def _placed(load: Load, device: str, threads: int) -> Encoder:
 
 
 def _work(
-    connection: Connection, voice: _Voice, encoder: Encoder, spec: FeatureSpec, start: StartMessage
+    connection: Connection, sender: _Sender, encoder: Encoder, spec: FeatureSpec, start: StartMessage
 ) -> dict[str, float]:
-    """Compute what is asked for until the end is called; busy seconds by stage."""
+    """Compute what is asked for until the end is asked for; busy seconds by stage."""
     busy = Busy()
     with (
         ExitStack() as opened,
@@ -166,48 +166,54 @@ def _work(
             busy,
         ) as line,
     ):
-        desk = _Desk(connection, voice, partial(decode.submit, pool, encoder=encoder, busy=busy))
-        desk.start()
-        for batch in compute.features(desk.fresh(), encoder, spec, busy, lambda text: voice.say(Told(text))):
+        requests = _Requests(connection, sender, partial(decode.submit, pool, encoder=encoder, busy=busy))
+        requests.start()
+        for batch in compute.features(
+            requests.fresh(), encoder, spec, busy, lambda text: sender.send(NoteMessage(text))
+        ):
             line.put(kept(batch, start.done, encoder))
-            voice.say(Done([item.piece.entry_id for item in batch.items], batch.skipped))
+            sender.send(Done([item.piece.entry_id for item in batch.items], batch.skipped))
     return busy.seconds()
 
 
-class _Voice:
+class _Sender:
     """Messages to the leading process, from any thread; dropped once that is gone."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection, self._lock = connection, threading.Lock()
 
-    def say(self, message: Any) -> None:
+    def note(self, text: str) -> None:
+        """A line for the user."""
+        self.send(NoteMessage(text))
+
+    def send(self, message: Any) -> None:
         with self._lock:
             try:
                 self._connection.send(message)
             except (BrokenPipeError, ConnectionResetError):
-                return  # the reading end tells the same, and ends the work
+                return  # the reading end sees the same, and ends the work
 
 
-class _Desk:
-    """Reads what the leading process asks for, has it decoded, and hands on what is to be computed."""
+class _Requests:
+    """Reads what the leading process asks for, has it decoded, and passes on what is to be computed."""
 
     def __init__(
         self,
         connection: Connection,
-        voice: _Voice,
+        sender: _Sender,
         submit: Callable[[Sequence[Piece]], list[Future[Result]]],
     ) -> None:
-        self._connection, self._voice, self._submit = connection, voice, submit
+        self._connection, self._sender, self._submit = connection, sender, submit
         self._decoding: dict[int, list[Future[Result]]] = {}
         self._ready: queue.SimpleQueue[list[Decoded] | None] = queue.SimpleQueue()
         self._at_once = False
 
     def start(self) -> None:
         """Begin to read."""
-        threading.Thread(target=self._read, name="desk", daemon=True).start()
+        threading.Thread(target=self._read, name="requests", daemon=True).start()
 
     def fresh(self) -> Iterator[list[Decoded]]:
-        """Batches to compute, until the end is called."""
+        """Batches to compute, until the end is asked for."""
         while (batch := self._ready.get()) is not None and not self._at_once:
             yield batch
 
@@ -236,7 +242,7 @@ class _Desk:
                 left.discard(future)
                 last = not left
             if last and not any(future.cancelled() for future in futures):
-                self._voice.say(self._decoded(batch.number, futures))
+                self._sender.send(self._decoded(batch.number, futures))
 
         for future in futures:
             future.add_done_callback(note)

@@ -35,11 +35,12 @@ _SHORTEST = 0.5
 class Writing:
     """The writing end of a line. Leaving the block commits all that was put in, whatever happened outside.
 
-    Each of ``writers`` has a thread; they take turns as they are free. A fault of the store is raised by the
+    Each of ``writers`` has a thread; each takes the next batch when it is free. A fault of the store is raised by the
     next ``put`` or on leaving. What was finished before a NumericRangeError is committed.
     """
 
     def __init__(self, writers: Sequence[FeatureWriter], seal_every: float, busy: Busy) -> None:
+        self.busy = busy
         self._waiting: Waiting = queue.Queue(_WAITING + len(writers) - 1)
         self._threads = [_Thread(writer, self._waiting, seal_every, busy) for writer in writers]
 

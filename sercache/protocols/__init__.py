@@ -1,6 +1,6 @@
 """Protocols: how a corpus is split into folds, and checks that folds are what they claim.
 
-``make_folds(corpus, labels, protocol, dev=..., seed=...)`` is the door. Which ids fall into which part
+``make_folds(corpus, labels, protocol, dev=..., seed=...)`` makes them. Which ids fall into which part
 depends on the ids, the protocol and the seed only, never on the order in which files were listed.
 """
 

@@ -93,10 +93,10 @@ class SpeechEncoder:
         """
         if isinstance(self._forward, Stock):
             return None
-        twin = copy.copy(self)
-        twin._forward = copy.copy(self._forward)
-        twin._forward.windows = windows
-        return twin
+        copied = copy.copy(self)
+        copied._forward = copy.copy(self._forward)
+        copied._forward.windows = windows
+        return copied
 
     def _prepared(self, waves: Sequence[np.ndarray]) -> list[Tensor]:
         """(N_i,) float32 on the device, normalised as Wav2Vec2FeatureExtractor does where the checkpoint asks."""
