@@ -95,8 +95,7 @@ def recordings(folder: Path, seconds: float, rate: int) -> tuple[Corpus, float]:
 
 def planned(work: Work, folder: Path) -> extraction.Plan:
     spec = extraction.feature_spec(work.encoder, work.corpus, frames=work.frames)
-    budget = extraction.frame_budget(work.encoder, spec)
-    return extraction.make_plan(work.encoder, work.corpus.utterances, spec, folder, pack_frames=budget)
+    return extraction.make_plan(work.encoder, work.corpus.utterances, spec, folder)
 
 
 def line(work: Work) -> tuple[Extraction, int]:

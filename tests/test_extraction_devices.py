@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import signal
 import subprocess
@@ -17,7 +18,9 @@ import pytest
 import soundfile
 import torch
 from conftest import Outcome
+from evaluations import noted
 from test_extraction import RATE, Squares
+from test_extraction_company import InCompany
 
 from sercache import extraction, stores
 from sercache.datasets import Corpus, manifest
@@ -26,11 +29,11 @@ from sercache.errors import NumericRangeError, SercacheError, StoreError
 N = 40
 
 
-class Slow(Squares):
+class Slow(InCompany):
     """Leaves time to interrupt it; notes its calls in a folder that all processes see."""
 
-    def __init__(self, folder: Path | None = None, pause: float = 0.0) -> None:
-        super().__init__()
+    def __init__(self, folder: Path | None = None, pause: float = 0.0, room: float = math.inf) -> None:
+        super().__init__(room)
         self.folder, self.pause = folder, pause
 
     def encode(
@@ -53,9 +56,15 @@ class Bad(Slow):
             yield state, x * (1e9 if any(len(wave) == 3000 for wave in waves) else 1)
 
 
-def load(device: str, kind: type[Slow] = Slow, folder: Path | None = None, pause: float = 0.0) -> Slow:
+def load(
+    device: str,
+    kind: type[Slow] = Slow,
+    folder: Path | None = None,
+    pause: float = 0.0,
+    room: float = math.inf,
+) -> Slow:
     assert device == "cpu"
-    return kind(folder, pause)
+    return kind(folder, pause, room)
 
 
 def refuse(device: str) -> Slow:
@@ -77,15 +86,19 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return manifest.read(folder / "list.csv")
 
 
-def planned(corpus: Corpus, folder: Path, dtype: str = "float16") -> extraction.Plan:
+def planned(corpus: Corpus, folder: Path, dtype: str = "float16", pack_frames: int = 150) -> extraction.Plan:
     spec = extraction.feature_spec(Squares(), corpus, dtype=dtype)  # type: ignore[arg-type]
     done = stores.open(folder).ids() if stores.exists(folder) else []
-    return extraction.make_plan(Squares(), corpus.utterances, spec, folder, done=done, pack_frames=150)
+    return extraction.make_plan(
+        Squares(), corpus.utterances, spec, folder, done=done, pack_frames=pack_frames
+    )
 
 
-def alone(corpus: Corpus, folder: Path) -> tuple[stores.FeatureStore, extraction.Extraction]:
-    plan = planned(corpus, folder)
-    result = extraction.extract(plan, Squares(), stores.create(folder, plan.spec), stores.open(folder))
+def alone(
+    corpus: Corpus, folder: Path, room: float = math.inf, pack_frames: int = 150
+) -> tuple[stores.FeatureStore, extraction.Extraction]:
+    plan = planned(corpus, folder, pack_frames=pack_frames)
+    result = extraction.extract(plan, Slow(room=room), stores.create(folder, plan.spec), stores.open(folder))
     return stores.open(folder), result
 
 
@@ -96,9 +109,10 @@ def together(
     n: int = 2,
     sources: Sequence[stores.FeatureStore] = (),
     meddle: Callable[[Sequence[extraction.DeviceWorker]], None] = lambda device_workers: None,
+    pack_frames: int = 150,
     **options: object,
 ) -> extraction.Extraction:
-    plan = dataclasses.replace(planned(corpus, folder), sources=tuple(sources))
+    plan = dataclasses.replace(planned(corpus, folder, pack_frames=pack_frames), sources=tuple(sources))
     with extraction.start_workers(["cpu"] * n, load, plan.spec) as device_workers:
         meddle(device_workers)
         writer = stores.create(folder, plan.spec)
@@ -156,6 +170,16 @@ def test_two_processes_fill_the_store_of_one(corpus: Corpus, tmp_path: Path) -> 
     assert len(processes) == 2, "one process did all: the test shows nothing"
     assert extraction.is_finished(store.path)
     assert not list((store.path / "ledger" / "writers").iterdir())
+
+
+def test_processes_that_run_out_of_memory_cut_the_batches_of_one(corpus: Corpus, tmp_path: Path) -> None:
+    with noted() as told:
+        # Less than a batch, more than the noise on which each process tries its encoder.
+        expected, _ = alone(corpus, tmp_path / "one", room=220, pack_frames=400)
+        result = together(corpus, tmp_path / "two", partial(load, room=220), pack_frames=400)
+    assert result.n_encoded == N - 2
+    assert any("ran out of memory on 3" in line for line in told)
+    assert_equal(stores.open(tmp_path / "two"), expected)
 
 
 @pytest.mark.slow

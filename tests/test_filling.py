@@ -42,7 +42,8 @@ def test_batches_and_threads_are_those_that_fit(
         seen.append((len(plan.batches), fullest, options["workers"], len(options["beside"])))
         return extract(plan, *rest, **options)
 
-    monkeypatch.setattr(extraction, "frame_budget", lambda encoder, spec: 100)
+    make_plan = extraction.make_plan
+    monkeypatch.setattr(extraction, "make_plan", lambda *a, **o: make_plan(*a, **{**o, "pack_frames": 100}))
     monkeypatch.setattr(extraction, "threads", lambda encoder, spec, devices: (3, 2))
     monkeypatch.setattr(extraction, "extract", watched)
     face(sercache, manifest, tmp_path / "mine")

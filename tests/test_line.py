@@ -339,7 +339,8 @@ def test_ctrl_c_keeps_what_is_done(
 
         return hours, stop
 
-    monkeypatch.setattr(extraction, "frame_budget", lambda encoder, spec: 1)  # a batch for each recording
+    make_plan = extraction.make_plan  # with a batch for each recording
+    monkeypatch.setattr(extraction, "make_plan", lambda *a, **o: make_plan(*a, **{**o, "pack_frames": 1}))
     call = ["extract", "--encoder", "logmel", "--dataset", "manifest", "--root", manifest]
     with monkeypatch.context() as patch:
         patch.setattr(extract, "entries_bar", interrupted)

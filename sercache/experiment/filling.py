@@ -35,16 +35,14 @@ def plan_for(
     device_workers: Sequence[DeviceWorker] = (),
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Plan:
-    """What the store at ``folder`` lacks, in batches that fit the device, or each of the ``device_workers``.
+    """What the store at ``folder`` lacks, in batches that run best on the device, or on each of the ``device_workers``.
 
     Raises as ``extraction.make_plan``.
     """
-    budgets = [device_worker.ready.budget for device_worker in device_workers] or [
-        extraction.frame_budget(encoder, spec)
-    ]
+    packs = [device_worker.ready.pack_frames for device_worker in device_workers] or [encoder.pack_frames]
     done = stores.open(folder).ids() if stores.exists(folder) else []
     plan = extraction.make_plan(
-        encoder, utterances, spec, folder, done=done, pack_frames=min(budgets), progress=progress
+        encoder, utterances, spec, folder, done=done, pack_frames=min(packs), progress=progress
     )
     return replace(plan, sources=tuple(_sources(spec, folder))) if plan.pending else plan
 

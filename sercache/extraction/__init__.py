@@ -5,7 +5,6 @@
 
 from sercache.extraction.compute import device_of
 from sercache.extraction.device_workers import DeviceWorker, extract_together, start_workers
-from sercache.extraction.memory import frame_budget, threads
 from sercache.extraction.notes import (
     is_finished,
     mark_finished,
@@ -14,19 +13,19 @@ from sercache.extraction.notes import (
     skips,
     training_record,
 )
-from sercache.extraction.plan import Piece, Plan, feature_spec, make_plan
-from sercache.extraction.run import Extraction, extract, real_time_factor
+from sercache.extraction.plan import Piece, Plan, batch_digest, feature_spec, make_plan
+from sercache.extraction.run import Extraction, extract, real_time_factor, threads
 
 __all__ = [
     "DeviceWorker",
     "Extraction",
     "Piece",
     "Plan",
+    "batch_digest",
     "device_of",
     "extract",
     "extract_together",
     "feature_spec",
-    "frame_budget",
     "is_finished",
     "make_plan",
     "mark_finished",

@@ -1,6 +1,7 @@
 """Computing: batches of waves to means, standard deviations and frames, a state at a time.
 
-A batch that does not fit the device's memory is cut in halves, and so are all later ones.
+A batch that does not fit the device's memory is cut in halves, and so are all later ones of as many frames. Where is
+noted in the store (``splits``), so that features do not depend on who computes the rest of the batch.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from sercache.datasets import Skipped
 from sercache.encoders import Encoder, windowed
 from sercache.errors import StoreError
 from sercache.extraction.decode import Decoded
+from sercache.extraction.splits import Company, Splits
 from sercache.extraction.stages import Busy
 from sercache.stores import FeatureSpec, encode_frames
 
@@ -59,44 +61,58 @@ def device_of(encoder: Encoder) -> torch.device:
 
 
 def features(
-    batches: Iterable[Sequence[Decoded]],
+    batches: Iterable[Company],
     encoder: Encoder,
     spec: FeatureSpec,
     busy: Busy,
+    splits: Splits,
     tell: Callable[[str], None],
 ) -> Iterator[ComputedBatch]:
     """The batches' features in order. On CUDA the next batch is launched before the last one is waited for.
 
-    ``tell`` is called once where memory ran out. Raises NumericRangeError, and StoreError for an encoder that
+    Where memory runs out, first nothing else is kept under way, then batches are cut: the former moves no bit.
+
+    ``tell`` is called once, where batches are cut. Raises NumericRangeError, and StoreError for an encoder that
     breaks its contract.
     """
-    import torch
-
     encoder = windowed(encoder, clips.parse(spec.clip))
     launch, wait_for = _launcher(encoder, spec, busy)
     flying: deque[InFlight] = deque()
-    memory = _Memory(encoder, tell)
+    memory = _Memory(encoder, splits, tell)
     for batch in batches:
         waiting = deque(memory.groups(batch))
         while waiting:
             group = waiting.popleft()
-            launched: InFlight | None = None
-            with suppress(torch.OutOfMemoryError):  # answered below, where the attempt's tensors are gone
-                launched = launch(group)
-            if launched is not None:
-                flying.append(launched)
-            while flying and (launched is None or len(flying) > wait_for):
-                yield flying.popleft().finished()
+            launched = _attempt(launch, group)
+            if launched is None:
+                while flying:
+                    yield flying.popleft().finished()
+                memory.give_back()
+                launched = _attempt(launch, group)
+                wait_for = 0
             if launched is None:
                 smaller, skipped = memory.shrink(group)
                 waiting.extendleft(reversed(smaller))
                 if skipped:
                     yield ComputedBatch(skipped=skipped)
+                continue
+            flying.append(launched)
+            while len(flying) > wait_for:
+                yield flying.popleft().finished()
     while flying:
         yield flying.popleft().finished()
 
 
 Launch = Callable[[Sequence[Decoded]], InFlight]
+
+
+def _attempt(launch: Launch, group: Company) -> InFlight | None:
+    """The group under way, or None where memory ran out; by then the attempt's tensors are gone."""
+    import torch
+
+    with suppress(torch.OutOfMemoryError):
+        return launch(group.items)
+    return None
 
 
 def _launcher(encoder: Encoder, spec: FeatureSpec, busy: Busy) -> tuple[Launch, int]:
@@ -160,51 +176,64 @@ def checked_states(items: Sequence[Decoded], encoder: Encoder, spec: FeatureSpec
 
 @dataclass
 class _Memory:
-    """How many frames fit the device at a time, as far as it has shown."""
+    """Cuts batches where a device has shown, in this process or an earlier one, that they do not fit."""
 
     encoder: Encoder
+    splits: Splits
     tell: Callable[[str], None]
-    limit: int | None = None
-    """Frames; None: whatever the plan has in a batch."""
-    tried: set[str] = field(default_factory=set)
+    told: bool = False
 
-    def groups(self, items: Sequence[Decoded]) -> list[list[Decoded]]:
-        """The batch in parts of at most ``limit`` frames, a piece at least, in order."""
-        if self.limit is None:
-            return [list(items)]
-        groups: list[list[Decoded]] = []
-        room = 0
-        for item in items:
-            n_frames = self.encoder.n_frames(item.n_samples)
-            if not groups or n_frames > room:
-                groups.append([])
-                room = self.limit
-            groups[-1].append(item)
-            room -= n_frames
-        return groups
+    def groups(self, batch: Company) -> list[Company]:
+        """The batch as it was computed before, else in parts of fewer frames than ever ran out of memory."""
+        cuts = self.splits.cuts(batch)
+        if cuts is not None:
+            return batch.cut(cuts)
+        return self._halved(batch)
 
-    def shrink(self, group: Sequence[Decoded]) -> tuple[list[list[Decoded]], list[Skipped]]:
-        """After memory ran out on ``group``: what to try instead, and what is given up."""
+    def give_back(self) -> None:
+        """Free what torch keeps for later."""
         import torch
 
         if device_of(self.encoder).type == "cuda":
             torch.cuda.empty_cache()
-        n_frames = int(bounds_of(group, self.encoder)[-1])
-        if len(group) > 1:
-            if self.limit is None:
+
+    def shrink(self, group: Company) -> tuple[list[Company], list[Skipped]]:
+        """After memory ran out on ``group`` alone: what to try instead, and what is given up."""
+        n_frames = int(self._frames(group)[-1])
+        if len(group.items) > 1:
+            self.splits.ran_out(n_frames)
+            if not self.told:
+                self.told = True
                 self.tell(
-                    f"{device_of(self.encoder)} ran out of memory on {n_frames} frames at a time; going on with "
-                    f"at most {n_frames // 2}"
+                    f"{device_of(self.encoder)} ran out of memory on {n_frames} frames at a time; batches of as many "
+                    "are cut in halves, and the store notes where"
                 )
-            self.limit = n_frames // 2
-            return self.groups(group), []
-        (item,) = group
-        if item.piece.entry_id not in self.tried:  # another try with the memory that caches gave back
-            self.tried.add(item.piece.entry_id)
-            return [[item]], []
+            return self._halved(group), []
+        (item,) = group.items
         seconds = item.n_samples / self.encoder.sample_rate
         reason = (
             f"{item.piece.path}: {seconds:.1f} s do not fit the memory of {device_of(self.encoder)}; use "
             f"--clip split:{max(1, round(seconds / 4))} or --device cpu"
         )
         return [], [Skipped(item.piece.entry_id, reason)]
+
+    def _halved(self, group: Company) -> list[Company]:
+        """Parts of fewer frames than ran out, a piece at least; new cuts are noted before anything is computed."""
+        done: list[Company] = []
+        waiting, cuts = [group], list[int]()
+        while waiting:
+            part = waiting.pop()
+            ends, limit = self._frames(part), self.splits.ran_out_at
+            if limit is None or ends[-1] < limit or len(part.items) == 1:
+                done.append(part)
+                continue
+            half = min(max(1, int(np.searchsorted(ends, ends[-1] / 2, side="right"))), len(part.items) - 1)
+            cuts.append(part.positions[half])
+            waiting += reversed(part.cut([part.positions[half]]))
+        if cuts:
+            self.splits.add(group.batch, cuts)
+        return done
+
+    def _frames(self, group: Company) -> np.ndarray:
+        """Frames up to the end of each item, (B,)."""
+        return bounds_of(group.items, self.encoder)[1:]

@@ -234,8 +234,8 @@ class _Lead:
                 for piece, item in zip(pieces, decoded.found, strict=True)
             ]
             fresh = self.duplicates.take(sounds)
-            device_worker.send(Fresh(self.next, [sounds.index(sound) for sound in fresh]))
-            for sound in fresh:
+            device_worker.send(Fresh(self.next, fresh))
+            for sound in (item for k in fresh if not isinstance(item := sounds[k], Skipped)):
                 self.left[sound.piece.entry_id] = self.next
                 self.sounds[sound.piece.entry_id] = sound
             self.release(device_worker, self.next)

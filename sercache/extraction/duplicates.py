@@ -6,15 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 from sercache import clips, stores
 from sercache.audio import Remark
 from sercache.datasets import Skipped
 from sercache.errors import AlreadyStoredError, DamagedStoreError
-from sercache.extraction.decode import Decoded
-from sercache.extraction.plan import Piece, Plan
+from sercache.extraction.decode import Decoded, Result
+from sercache.extraction.plan import Piece, Plan, batch_digest
+from sercache.extraction.splits import Company
 from sercache.stores import FeatureStore, FeatureWriter
 
 
@@ -26,9 +27,6 @@ class DecodedPiece:
     digest: str
     n_samples: int
     remarks: tuple[Remark, ...] = ()
-
-
-AnyDecoded = TypeVar("AnyDecoded", Decoded, DecodedPiece)
 
 
 class Copies:
@@ -87,23 +85,39 @@ class Duplicates:
     """Goes through the batches in the plan's order; knows what was skipped and what is left to copy."""
 
     def __init__(self, plan: Plan, store: FeatureStore, copies: Copies) -> None:
-        self._done, self._copies = plan.done, copies
+        self._plan, self._done, self._copies = plan, plan.done, copies
         self._first: dict[str, str] = {}
         for entry in store.entries().values():
-            self._first.setdefault(entry.audio_digest, entry.id)
+            self._is_first(entry.audio_digest, entry.id)
         self.skipped: list[Skipped] = []
         self.remarked: list[tuple[str, Remark]] = []
         """Utterances, and what is to be known of their recordings."""
         self._rule = clips.parse(plan.spec.clip)
         self.duplicates: list[DecodedPiece] = []
 
-    def take(self, batch: Sequence[AnyDecoded | Skipped]) -> list[AnyDecoded]:
-        """The pieces of a batch that are to be computed together; none where all of them are stored.
+    def _is_first(self, digest: str, id: str) -> bool:
+        """Whether an entry is the one of its audio to compute: what the plan does not name, then the plan's first.
+
+        Not the one that was stored first, which depends on interruptions, on repairs and on who else was at work.
+        """
+        known = self._first.setdefault(digest, id)
+        if known != id and self._rank.get(known, -1) > self._rank.get(id, -1):
+            self._first[digest] = known = id
+        return known == id
+
+    @cached_property
+    def _rank(self) -> dict[str, int]:
+        pieces = (piece for batch in self._plan.batches for piece in batch)
+        return {piece.entry_id: k for k, piece in enumerate(pieces)}
+
+    def take(self, batch: Sequence[Decoded | DecodedPiece | Skipped]) -> list[int]:
+        """Which pieces of a batch (positions) are to be computed together; none where all of them are stored.
 
         What is stored already stays in its batch, so that bits do not depend on interruptions.
         """
-        fresh: list[AnyDecoded] = []
-        for item in batch:
+        fresh: list[int] = []
+        pending = False
+        for k, item in enumerate(batch):
             if isinstance(item, Skipped):
                 self.skipped.append(item)
                 continue
@@ -112,15 +126,21 @@ class Duplicates:
                 self.remarked += [(whose, remark) for remark in item.remarks]
             if self._copies.hold(item):
                 continue
-            if self._first.setdefault(item.digest, item.piece.entry_id) == item.piece.entry_id:
-                fresh.append(item)
+            if self._is_first(item.digest, item.piece.entry_id):
+                fresh.append(k)
+                pending |= item.piece.entry_id not in self._done
             elif item.piece.entry_id not in self._done:
                 self.duplicates.append(DecodedPiece(item.piece, item.digest, item.n_samples))
-        return fresh if any(item.piece.entry_id not in self._done for item in fresh) else []
+        return fresh if pending else []
 
-    def fresh(self, batches: Iterable[Sequence[AnyDecoded | Skipped]]) -> Iterator[list[AnyDecoded]]:
-        """``take`` of each batch, where it leaves anything."""
-        return filter(None, map(self.take, batches))
+    def fresh(
+        self, batches: Iterable[Sequence[Piece]], decoded: Iterable[Sequence[Result]]
+    ) -> Iterator[Company]:
+        """``take`` of each batch of the plan and what decoding it gave, where it leaves anything."""
+        for pieces, found in zip(batches, decoded, strict=True):
+            if chosen := self.take(found):
+                items = [item for k in chosen if isinstance(item := found[k], Decoded)]
+                yield Company(batch_digest(pieces), chosen, items)
 
     def copy_duplicates(self, writer: FeatureWriter, store: FeatureStore) -> Iterator[Piece]:
         """Append what equals a committed entry, and give the pieces one by one.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -43,8 +45,9 @@ class Piece:
 class Plan:
     """Batches of pieces in the order of work, and what they cost.
 
-    Batches depend on the corpus, the clip rule and the encoder alone, never on what is done already:
-    a run that is continued computes its features in the same company as an undisturbed one, bit for bit.
+    Batches depend on the utterances asked for, the clip rule and the encoder alone, never on what is done already, on
+    free memory or on how many processes work: whoever continues computes features in the same company as one
+    undisturbed run, bit for bit.
     """
 
     spec: FeatureSpec
@@ -236,6 +239,12 @@ def length_fault(encoder: Encoder, path: Path, n_samples: int) -> str | None:
             f"use --clip split:{longest:g}, window:{longest:g}:{longest / 10:g} or trim:{longest:g}"
         )
     return None
+
+
+def batch_digest(batch: Sequence[Piece]) -> str:
+    """Which batch of a store's plan this is, in any process and wherever the recordings lie: 32 hexadecimal digits."""
+    said = [(p.entry_id, p.start, p.end, p.n_samples, p.copies, p.text) for p in batch]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
 
 
 def _batches(pieces: Iterable[Piece], pack_frames: int) -> tuple[tuple[Piece, ...], ...]:

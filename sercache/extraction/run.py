@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,10 +22,11 @@ from sercache.extraction.compute import ComputedBatch
 from sercache.extraction.decode import Decoded
 from sercache.extraction.duplicates import Copies, Duplicates
 from sercache.extraction.plan import Piece, Plan
+from sercache.extraction.splits import Splits
 from sercache.extraction.stages import Busy, Load
 from sercache.extraction.writing import Part, Writing
 from sercache.progress import warn
-from sercache.stores import FeatureStore, FeatureWriter
+from sercache.stores import FeatureSpec, FeatureStore, FeatureWriter
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ def extract(
     Writers ``beside`` it share the work, each with a thread of its own; they are closed here too.
 
     Batches are computed whole even where a part of them is stored already, so that the bits do not depend
-    on interruptions. A commit is made at least every ``seal_every`` seconds, so a crash costs no more.
+    on interruptions; where memory ran out they are cut, and as they were cut before. A commit is made at least
+    every ``seal_every`` seconds, so a crash costs no more.
     Recordings that cannot be read are skipped and listed. Whatever is raised, KeyboardInterrupt included,
     what was computed is committed before it goes on up. Memory that ran out is noted.
     """
@@ -80,7 +83,8 @@ def extract(
     n_encoded = n_samples = n_copied = 0
     with _closed(everyone, line):
         with line:
-            for item in _encoded(plan, encoder, duplicates, line, workers):
+            splits = Splits(store.path, plan.done)
+            for item in _encoded(plan, encoder, duplicates, splits, line, workers):
                 n_encoded += 1
                 n_samples += item.n_samples
                 progress(item.piece)
@@ -120,11 +124,12 @@ def _closed(writers: Sequence[FeatureWriter | Copies], line: Writing) -> Iterato
 
 
 def _encoded(
-    plan: Plan, encoder: Encoder, duplicates: Duplicates, line: Writing, workers: int
+    plan: Plan, encoder: Encoder, duplicates: Duplicates, splits: Splits, line: Writing, workers: int
 ) -> Iterator[Decoded]:
     """Encode what is left to do and put it into the line; gives each item once it is there."""
-    fresh = duplicates.fresh(decode.ahead(plan.unfinished, encoder, workers, line.busy))
-    for batch in compute.features(fresh, encoder, plan.spec, line.busy, warn):
+    batches = plan.unfinished
+    fresh = duplicates.fresh(batches, decode.ahead(batches, encoder, workers, line.busy))
+    for batch in compute.features(fresh, encoder, plan.spec, line.busy, splits, warn):
         duplicates.skipped += batch.skipped
         parts = kept(batch, plan.done, encoder)
         line.put(parts)
@@ -138,6 +143,18 @@ def kept(batch: ComputedBatch, done: Collection[str], encoder: Encoder) -> list[
         for item, found in zip(batch.items, batch.features, strict=True)
         if item.piece.entry_id not in done
     ]
+
+
+def threads(encoder: Encoder, spec: FeatureSpec, devices: Sequence[str] = ()) -> tuple[int, int]:
+    """How many threads decode, and how many write, for each device (none named: the encoder's).
+
+    Two and one keep up with a processor; a graphics card may need every core.
+    """
+    on_cuda = [name for name in devices or [str(compute.device_of(encoder))] if name.startswith("cuda")]
+    if not on_cuda:
+        return 2, 1
+    cores = max(2, min(16, (os.cpu_count() or 2) // len(on_cuda)))
+    return cores, max(1, cores // 4) if spec.frames else 1
 
 
 def real_time_factor(encoder: Encoder, states: Sequence[str], seconds: float = 2.0) -> float:

@@ -26,9 +26,9 @@ from sercache.encoders import Encoder, windowed
 from sercache.errors import SercacheError
 from sercache.extraction import compute, decode
 from sercache.extraction.decode import Decoded, Result
-from sercache.extraction.memory import frame_budget
-from sercache.extraction.plan import Piece
+from sercache.extraction.plan import Piece, batch_digest
 from sercache.extraction.run import kept, real_time_factor
+from sercache.extraction.splits import Company, Splits
 from sercache.extraction.stages import Busy
 from sercache.extraction.writing import Writing
 from sercache.stores import FeatureSpec
@@ -77,8 +77,8 @@ class End:
 class Ready:
     """From a worker: the encoder is loaded."""
 
-    budget: int
-    """Frames of a batch."""
+    pack_frames: int
+    """Frames of a batch that run best on its device."""
     speed: float
     """Times real time."""
 
@@ -126,7 +126,7 @@ def serve(connection: Connection, load: Load, device: str, threads: int, spec: F
     sender = _Sender(connection)
     try:
         encoder = windowed(_placed(load, device, threads), clips.parse(spec.clip))
-        sender.send(Ready(frame_budget(encoder, spec), real_time_factor(encoder, spec.states)))
+        sender.send(Ready(encoder.pack_frames, real_time_factor(encoder, spec.states)))
         start = connection.recv()
         if isinstance(start, StartMessage):
             sender.send(FinishedMessage(_work(connection, sender, encoder, spec, start)))
@@ -168,8 +168,9 @@ def _work(
     ):
         requests = _Requests(connection, sender, partial(decode.submit, pool, encoder=encoder, busy=busy))
         requests.start()
+        splits = Splits(start.folder, start.done)
         for batch in compute.features(
-            requests.fresh(), encoder, spec, busy, lambda text: sender.send(NoteMessage(text))
+            requests.fresh(), encoder, spec, busy, splits, lambda text: sender.send(NoteMessage(text))
         ):
             line.put(kept(batch, start.done, encoder))
             sender.send(Done([item.piece.entry_id for item in batch.items], batch.skipped))
@@ -204,16 +205,17 @@ class _Requests:
         submit: Callable[[Sequence[Piece]], list[Future[Result]]],
     ) -> None:
         self._connection, self._sender, self._submit = connection, sender, submit
-        self._decoding: dict[int, list[Future[Result]]] = {}
-        self._ready: queue.SimpleQueue[list[Decoded] | None] = queue.SimpleQueue()
+        self._decoding: dict[int, tuple[str, list[Future[Result]]]] = {}
+        """Batches by number: their digests, and their pieces on the way."""
+        self._ready: queue.SimpleQueue[Company | None] = queue.SimpleQueue()
         self._at_once = False
 
     def start(self) -> None:
         """Begin to read."""
         threading.Thread(target=self._read, name="requests", daemon=True).start()
 
-    def fresh(self) -> Iterator[list[Decoded]]:
-        """Batches to compute, until the end is asked for."""
+    def fresh(self) -> Iterator[Company]:
+        """What is to be computed together, until the end is asked for."""
         while (batch := self._ready.get()) is not None and not self._at_once:
             yield batch
 
@@ -233,7 +235,7 @@ class _Requests:
 
     def _decode(self, batch: BatchMessage) -> None:
         futures = self._submit(batch.pieces)
-        self._decoding[batch.number] = futures
+        self._decoding[batch.number] = batch_digest(batch.pieces), futures
         left = set(futures)
         lock = threading.Lock()
 
@@ -259,7 +261,8 @@ class _Requests:
         return DecodedMessage(number, known)
 
     def _choose(self, fresh: Fresh) -> None:
-        futures = self._decoding.pop(fresh.number)
+        batch, futures = self._decoding.pop(fresh.number)
         chosen = [futures[k].result() for k in fresh.chosen]
         if chosen:
-            self._ready.put([item for item in chosen if isinstance(item, Decoded)])
+            items = [item for item in chosen if isinstance(item, Decoded)]
+            self._ready.put(Company(batch, fresh.chosen, items))

@@ -17,6 +17,8 @@ from sercache.stores.stock import StockView
 
 NOTES = ("origin.json", "skipped.json", trained_on.FILE)
 """Small files beside the records, each with its checksum."""
+NOTE_FOLDERS = ("splits",)
+"""Folders of further ones."""
 
 
 def check(layout: Layout, ledger: Ledger) -> list[Damage]:
@@ -48,8 +50,11 @@ def _missing_records(ledger: Ledger) -> Iterator[Damage]:
 
 
 def _notes(layout: Layout) -> Iterator[Damage]:
-    for name in NOTES:
-        path = layout.ledger / name
+    folders = [layout.ledger / name for name in NOTE_FOLDERS]
+    for path in (
+        *(layout.ledger / name for name in NOTES),
+        *(path for folder in folders for path in folder.glob("*")),
+    ):
         if path.exists() or path.is_symlink():
             try:
                 checked_json.load_note(path, repair_command(layout.path))
