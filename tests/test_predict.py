@@ -21,7 +21,7 @@ from conftest import Outcome
 
 import sercache as face
 from sercache.errors import SettingsError, StoreError, UnknownNameError
-from sercache.experiment import incoming, predict
+from sercache.experiment import arriving, incoming, predict
 from sercache.experiment.ensemble import PredictOptions
 from sercache.experiment.predict import Predicted, run
 from sercache.report import runs
@@ -216,7 +216,7 @@ def test_python_gives_the_records(linear: Path, world: golden.World) -> None:
 
 def test_a_watched_folder_gives_what_is_complete(world: golden.World, tmp_path: Path) -> None:
     shutil.copy(world.folder / "there" / "00.wav", tmp_path / "before.wav")
-    arrived = incoming.arriving(tmp_path, pause=0.02)
+    arrived = arriving.arriving(tmp_path, pause=0.02)
     data = (world.folder / "there" / "01.wav").read_bytes()
     half_done = threading.Event()
 
@@ -233,9 +233,9 @@ def test_a_watched_folder_gives_what_is_complete(world: golden.World, tmp_path: 
     [found] = next(arrived)
     writer.join()
     assert half_done.is_set()
-    assert found.path == tmp_path / "new.wav"
+    assert found.utterance.path == tmp_path / "new.wav"
     with pytest.raises(SettingsError, match="is not a folder"):
-        next(incoming.arriving(tmp_path / "nowhere"))
+        next(arriving.arriving(tmp_path / "nowhere"))
 
 
 def test_watching_ends_cleanly(
@@ -243,14 +243,14 @@ def test_watching_ends_cleanly(
 ) -> None:
     [found] = incoming.recordings([world.folder / "there" / "00.wav"])
 
-    def arriving(folder: Path) -> Iterator[list[Any]]:
+    def arrived(folder: Path) -> Iterator[list[Any]]:
         yield [found]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sercache.experiment.predict.arriving", arriving)
+    monkeypatch.setattr("sercache.experiment.predict.arriving", arrived)
     code, out, err = sercache("predict", linear, "--watch", tmp_path)
     assert code == 0, err
-    assert json.loads(out)["recording"] == str(found.path)
+    assert json.loads(out)["recording"] == str(found.utterance.path)
     assert "is no longer watched; 1 predicted" in err
 
 
@@ -259,8 +259,8 @@ def test_an_interrupted_prediction_leaves_no_half_file(
 ) -> None:
     whole = predict.run
 
-    def interrupted(options: PredictOptions) -> predict.Answers:
-        answers = whole(options)
+    def interrupted(options: PredictOptions, **more: Any) -> predict.Answers:
+        answers = whole(options, **more)
 
         def records() -> Iterator[predict.Predicted]:
             yield next(answers.records)

@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import IO, Any
 
 import click
 
@@ -31,29 +32,33 @@ class _Aside(Terminal):
         click.echo(f"{label:<10}{value}", err=True)
 
 
-def run(options: predict.PredictOptions, *, table_format: str, out: Path | None) -> None:
+def run(
+    options: predict.PredictOptions, stream: IO[Any] | None, *, table_format: str, out: Path | None
+) -> None:
     """Predict as asked. Raises SercacheError; AudioError at the end where recordings could not be predicted."""
     n_done = n_failed = 0
+    is_live = options.watch is not None or stream is not None
     with contextlib.ExitStack() as stack:
         stack.enter_context(progress.sent_to(_Aside()))
-        answers = predict.run(options)
-        write = stack.enter_context(_written(out, at_once=options.watch is not None))
+        answers = predict.run(options, stream=stream)
+        write = stack.enter_context(_written(out, at_once=is_live))
+        with_true = options.dataset is not None
         if table_format == "csv":
-            write(
-                _row([*_FIRST, *(f"{what}:{n}" for what in ("p", "spread") for n in answers.outputs), *_LAST])
-            )
+            write(_row(_heading(answers, with_true)))
         try:
             for each in answers.records:
-                write(_json(each) if table_format == "jsonl" else _csv(each, answers.outputs))
+                write(_json(each) if table_format == "jsonl" else _row(_cells(each, answers, with_true)))
                 n_done += each.error is None
                 n_failed += each.error is not None
                 if each.error is not None:
-                    warn(f"skipped {each.id}: {each.error}")
+                    has_name = each.error.startswith(f"{each.id}: ")
+                    warn(f"skipped {each.error if has_name else f'{each.id}: {each.error}'}")
         except KeyboardInterrupt as fault:
             if options.watch is None:  # nothing is kept to resume from
                 words, code = signals.how(fault)
                 click.echo(
-                    f"{words}; {'nothing is written' if out else 'the rest is not predicted'}", err=True
+                    f"{words}; {'nothing is written' if out and not is_live else 'the rest is not predicted'}",
+                    err=True,
                 )
                 sys.exit(code)
             used("stopped", f"{options.watch} is no longer watched; {n_done} predicted")
@@ -86,21 +91,32 @@ def _written(out: Path | None, *, at_once: bool) -> Iterator[Callable[[str], Non
 
 
 def _json(each: predict.Predicted) -> str:
-    return json.dumps(each.to_json(), ensure_ascii=False, allow_nan=False) + "\n"
+    record = each.to_json()
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False)
+    is_text = not any("\ud800" <= letter <= "\udfff" for letter in text)  # names may hold bytes that are none
+    return (text if is_text else json.dumps(record, allow_nan=False)) + "\n"
 
 
-def _csv(each: predict.Predicted, outputs: Sequence[str]) -> str:
-    record, by = each.to_json(), each.trained_on_by
+def _heading(answers: predict.Answers, with_true: bool) -> list[str]:
+    outputs = answers.outputs
+    true = [f"true:{name}" for name in outputs] if answers.is_numeric else ["true"]
+    scores = [f"{what}:{name}" for what in ("p", "spread") for name in outputs]
+    return [*_FIRST, *(true if with_true else ()), *scores, *_LAST]
+
+
+def _cells(each: predict.Predicted, answers: predict.Answers, with_true: bool) -> list[object]:
+    record, by, outputs = each.to_json(), each.trained_on_by, answers.outputs
     scores = [(values or {}).get(name) for values in (each.scores, each.spread) for name in outputs]
+    true = [(each.true_values or {}).get(name) for name in outputs] if answers.is_numeric else [each.true]
     trained = None if by is None else " ".join(by) or "none"
     last = [each.agreement, each.members, trained, each.error]
-    return _row([*(record[name] for name in _FIRST), *scores, *last])
+    return [*(record[name] for name in _FIRST), *(true if with_true else ()), *scores, *last]
 
 
 def _row(cells: Sequence[object]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()
+    return text.getvalue().encode("utf-8", "backslashreplace").decode()
 
 
 _FIRST = ("recording", "id", "start", "end", "predicted")

@@ -191,7 +191,7 @@ def open_added(
     _same_encoders(extra, own, stores)
     truth = read_truth(extra.corpus, own, extra.task, setup.target, extra.language)
     if not numeric:
-        truth = _as_trained(extra.corpus.name, truth, outputs)
+        truth = as_trained(extra.corpus.name, truth, outputs)
     _same_outputs(extra.corpus.name, truth, outputs, numeric)
     if not truth.labels:
         language = f" in language {extra.language}" if extra.language else ""
@@ -208,7 +208,7 @@ def _same_encoders(extra: Extra, own: Sequence[FeatureStore], stores: Sequence[F
             )
 
 
-def _as_trained(name: str, truth: Truth, outputs: Sequence[str]) -> Truth:
+def as_trained(name: str, truth: Truth, outputs: Sequence[str]) -> Truth:
     """The truth with its classes spelt as those trained that differ by case, space or normal form alone; said once."""
     trained = {spelling_key(each): each for each in outputs}
     if reading().labels_as_written or len(trained) < len(outputs):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -20,7 +20,7 @@ from sercache.experiment.result import Result
 from sercache.experiment.tails import load_tail
 from sercache.progress import used
 from sercache.recipe import Setup, inputs
-from sercache.record import Run, counted
+from sercache.record import Report, Run, counted
 from sercache.report import runs
 from sercache.stores import FeatureSpec
 from sercache.training.finetune import finetuned
@@ -37,6 +37,14 @@ class PredictOptions:
     """Files and folders."""
     manifest: Path | None = None
     """A table of recordings, as of a corpus of one's own."""
+    dataset: str | None = None
+    """A corpus, all of which is predicted; what it says itself stands beside."""
+    task: str | None = None
+    """Labels of the corpus; None: the task that is called as the run's."""
+    root: Path | None = None
+    """Of the corpus."""
+    transcripts: Path | None = None
+    """File of what is said, for a run that reads text."""
     window: float | None = None
     """Seconds of the stretches that long recordings are predicted by; None: each as a whole."""
     step: float | None = None
@@ -106,6 +114,8 @@ def ensemble(options: PredictOptions, result: Result | None = None) -> Ensemble:
         loaded.append(_encoder(name, recorded, device))
         specs.append(spec)
         names.append(name)
+    if options.transcripts is not None and not any(spec.is_text for spec in specs):
+        raise SettingsError("--transcripts is for runs that read text; this one reads recordings alone")
     head = result.head_file.Head
     if any(setup.boundaries):
         placed = [dataclasses.replace(each, encoder=name) for each, name in zip(own, names, strict=True)]
@@ -149,10 +159,11 @@ def _check_scope(setup: Setup, options: PredictOptions) -> None:
             "too; say whose the recordings are: --speaker-statistics together (all are of one speaker) or column (the "
             "column speaker of --manifest), or train with --normalise global"
         )
-    if options.speaker_statistics == "column" and (options.manifest is None or options.paths):
+    has_speakers = options.manifest is not None or options.dataset is not None
+    if options.speaker_statistics == "column" and (not has_speakers or options.paths):
         raise SettingsError(
-            "--speaker-statistics column reads the column speaker of a table; name that alone, with --manifest, or "
-            "take --speaker-statistics together"
+            "--speaker-statistics column reads the column speaker of a table; name that alone, with --manifest or "
+            "--dataset, or take --speaker-statistics together"
         )
     if setup.normalise != "speaker" and options.speaker_statistics is not None:
         raise SettingsError(
@@ -190,3 +201,28 @@ def _encoder(name: str, spec: FeatureSpec, device: str) -> Encoder:
         f"{str(found.identity.get('weights_sha256'))[:16]}, expected {str(identity.get('weights_sha256'))[:16]}); name "
         "the checkpoint that its features were extracted with by --encoder"
     )
+
+
+def trained_by(report: Report, members: Sequence[Run]) -> Callable[[Sequence[str]], tuple[str, ...]] | None:
+    """A function from digests of a recording to the members that were trained on it; None where it is not known.
+
+    A run notes what any of its folds was trained on, and whom each fold tested: the rest of its corpus trained it.
+    """
+    if report.recordings is None:
+        return None
+    owners_of: dict[str, list[tuple[str, str]]] = {}
+    for each in report.recordings:
+        owners_of.setdefault(each.audio, []).append((each.corpus, each.id))
+    n_digits = max(map(len, owners_of), default=0)
+    tested = {(each.fold, each.id) for each in report.predictions}
+    name = report.corpus["name"]
+
+    def by(digests: Sequence[str]) -> tuple[str, ...]:
+        owners = [owner for digest in digests for owner in owners_of.get(digest[:n_digits], ())]
+        return tuple(
+            f"{each.fold}/{each.seed}"
+            for each in members
+            if any(corpus != name or (each.fold, id) not in tested for corpus, id in owners)
+        )
+
+    return by

@@ -1,63 +1,181 @@
-"""Recordings that a user names: files, folders, a table, or a folder that is watched; whole or by windows."""
+"""Recordings that a user names: files, folders, a table, a corpus; whole or by windows."""
 
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Iterable, Iterator, Sequence
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sercache import audio, settings
-from sercache.datasets import Utterance, manifest
+from sercache.datasets import Corpus, Utterance, manifest
 from sercache.errors import AudioError, SettingsError
+from sercache.evaluation.parts import as_trained, cross_corpus_task, read_truth
+from sercache.progress import warn
+from sercache.record import Report
 
 SUFFIXES = (
     ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64",
     ".sph", ".nist", ".voc", ".wv",
 )  # fmt: skip
 """Of files that are taken from a folder; a file that is named itself may be called as it likes."""
-_PAUSE = 0.5
-"""Seconds between two looks at a watched folder."""
-_QUIET = 10.0
-"""Seconds after which a file that no longer grows and cannot be read is taken for damaged, not for unfinished."""
+_UNREAD = (".m4a", ".mp4", ".aac", ".wma", ".amr", ".3gp", ".webm", ".mka", ".ape", ".mpc")
+"""Of recordings that libsndfile does not read: each gets the reason, none is passed over."""
+_KINDS = (
+    (stat.S_ISFIFO, "is a pipe"),
+    (stat.S_ISSOCK, "is a socket"),
+    (stat.S_ISCHR, "is a device"),
+    (stat.S_ISBLK, "is a device"),
+    (stat.S_ISDIR, "is a folder"),
+)
 
 
-def recordings(paths: Sequence[str | Path], table: Path | None = None) -> list[Utterance]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A recording that is to be predicted, whole or a stretch of it, or why it cannot be."""
+
+    utterance: Utterance
+    fault: str | None = None
+    true: str | None = None
+    """Its class, where a corpus says that."""
+    true_values: Mapping[str, float] | None = None
+    """Its numbers, of a task that gives such."""
+
+
+def recordings(paths: Sequence[str | Path], table: Path | None = None) -> list[Asked]:
     """The recordings below files and folders, each once, then those of a manifest.
 
-    A path that does not exist is kept: reading it gives the reason. Raises SettingsError for a folder without
-    recordings and where nothing is named, CorpusError for a table that cannot be read.
+    What cannot be a recording is kept with its reason. Raises CorpusError for a table that cannot be read.
     """
-    found = {str(path): path for given in paths for path in _files(settings.expanded(given))}
-    own = [Utterance(name, path, "", "") for name, path in found.items()]
-    if table is not None:
-        taken = set(found)
-        rows = manifest.read(settings.expanded(table)).utterances
-        own += [dataclasses.replace(u, id=f"{u.id} (manifest)") if u.id in taken else u for u in rows]
-    if not own:
-        raise SettingsError(
-            "no recordings are named; give files, folders, - for paths on standard input, or --manifest"
+    found = {str(each.utterance.path): each for given in paths for each in below(settings.expanded(given))}
+    rows = [] if table is None else manifest.read(settings.expanded(table)).utterances
+    return [*found.values(), *_beside(found, [Asked(u) for u in rows], "manifest")]
+
+
+def of_corpus(corpus: Corpus, report: Report, task: str | None, given: Sequence[Asked] = ()) -> list[Asked]:
+    """All of a corpus, with what ``task`` says of it: by default the one that is called as the run's, or its own.
+
+    Raises UnknownNameError for a task that the corpus does not have.
+    """
+    task = task or cross_corpus_task(corpus, report.corpus["task"])
+    if corpus.is_numeric(task) != bool(report.targets):
+        kind = "numbers" if report.targets else "classes"
+        warn(
+            f"task {corpus.task_name(task)} of {corpus.name} has no {kind}, so nothing true stands beside them"
         )
-    return own
+        asked = [Asked(u) for u in corpus.utterances]
+    else:
+        truth = read_truth(corpus, (), task)
+        truth = truth if report.targets else as_trained(corpus.name, truth, report.classes)
+        asked = [
+            Asked(
+                u,
+                None,
+                truth.labels.get(u.id) or None,
+                dict(zip(truth.names, truth.targets[u.id], strict=True)) if u.id in truth.targets else None,
+            )
+            for u in corpus.utterances
+        ]
+    return _beside({each.utterance.id for each in given}, asked, corpus.name)
 
 
-def in_windows(
-    utterances: Iterable[Utterance], seconds: float | None, step: float | None = None
-) -> list[Utterance]:
-    """Each recording as stretches of ``seconds``, one every ``step``; the last one ends with the recording.
+def _beside(taken: Iterable[str], asked: Sequence[Asked], source: str) -> list[Asked]:
+    """With ids that are not taken yet."""
+    there = set(taken)
+    return [
+        dataclasses.replace(
+            each, utterance=dataclasses.replace(each.utterance, id=f"{each.utterance.id} ({source})")
+        )
+        if each.utterance.id in there
+        else each
+        for each in asked
+    ]
 
-    Those that are no longer than one window, or cannot be read, stay whole. Raises SettingsError.
-    """
+
+def below(path: Path) -> list[Asked]:
+    """A file, or the recordings in a folder by name; hidden ones (of programs that still write) are left out."""
+    try:
+        is_folder = path.is_dir()
+    except (OSError, ValueError) as fault:  # a name with a zero byte, or too long a one
+        return [_unfit(path, f"cannot be looked at ({getattr(fault, 'strerror', None) or fault})")]
+    if not is_folder:
+        return [one(path)]
+    found = list(inside(path))
+    return found or [
+        _unfit(path, f"holds no recordings; expected files that end with {', '.join(SUFFIXES[:5])}, …")
+    ]
+
+
+def one(path: Path) -> Asked:
+    """A file, unless it is something that would never end, or does not exist; nothing is opened."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return _unfit(path, "is a link to nothing" if path.is_symlink() else "there is no such file")
+    except (OSError, ValueError) as fault:
+        return _unfit(path, f"cannot be read ({getattr(fault, 'strerror', None) or fault})")
+    for is_kind, words in _KINDS:
+        if is_kind(mode):
+            return _unfit(path, f"{words}, not a recording")
+    return Asked(Utterance(str(path), path, "", ""))
+
+
+def inside(folder: Path) -> Iterator[Asked]:
+    """Recordings below a folder, by name, links to folders followed once; and what lies there that cannot be read."""
+    seen: set[tuple[int, int]] = set()
+    closed: list[Asked] = []
+
+    def unread(fault: OSError) -> None:
+        closed.append(_unfit(Path(str(fault.filename)), f"cannot be looked into ({fault.strerror})"))
+
+    for place, folders, names in os.walk(folder, onerror=unread, followlinks=True):
+        try:
+            state = Path(place).stat()
+        except OSError:  # it went away meanwhile
+            continue
+        if (state.st_dev, state.st_ino) in seen:  # a link back
+            folders.clear()
+            continue
+        seen.add((state.st_dev, state.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in (*SUFFIXES, *_UNREAD):
+                yield one(Path(place) / name)
+        yield from closed
+        closed.clear()
+    yield from closed
+
+
+def _unfit(path: Path, reason: str) -> Asked:
+    return Asked(Utterance(str(path), path, "", ""), f"{path}: {reason}")
+
+
+def check_windows(seconds: float | None, step: float | None) -> None:
+    """Raises SettingsError for windows that leave gaps or have no length."""
     if seconds is None:
         if step is not None:
             raise SettingsError("a step is between windows; name their length with --window")
-        return list(utterances)
+        return
     step = seconds if step is None else step
     if not 0 < step <= seconds < float("inf"):
         raise SettingsError(
             f"windows of {seconds:g} s every {step:g} s leave gaps or have no length; expected 0 < step <= window"
         )
-    return [each for utterance in utterances for each in _windows(utterance, seconds, step)]
+
+
+def in_windows(asked: Iterable[Asked], seconds: float | None, step: float | None = None) -> Iterator[Asked]:
+    """Each recording as stretches of ``seconds``, one every ``step``; the last one ends with the recording.
+
+    Those that are no longer than one window, or cannot be read, stay whole.
+    """
+    for each in asked:
+        if seconds is None or each.fault is not None:
+            yield each
+            continue
+        for utterance in _windows(each.utterance, seconds, step or seconds):
+            yield dataclasses.replace(each, utterance=utterance)
 
 
 def _windows(utterance: Utterance, seconds: float, step: float) -> list[Utterance]:
@@ -78,68 +196,3 @@ def _windows(utterance: Utterance, seconds: float, step: float) -> list[Utteranc
         dataclasses.replace(utterance, id=f"{utterance.id}[{a:.3f}-{b:.3f}]", start=a, end=b)
         for a, b in spans
     ]
-
-
-def arriving(folder: Path, pause: float = _PAUSE) -> Iterator[list[Utterance]]:
-    """Recordings that come to lie in a folder from now on, as they are complete; without an end.
-
-    A file is complete when two looks at it find the same and its audio can be read; one that stays unreadable is
-    given after ten seconds, for its reason to be told. Raises SettingsError for what is no folder.
-    """
-    if not folder.is_dir():
-        raise SettingsError(f"{folder} is not a folder; --watch takes the folder that recordings come to")
-    done = {path: _stamp(path) for path in _inside(folder)}
-    seen: dict[Path, tuple[tuple[int, int], float]] = {}
-    while True:
-        ready = []
-        for path in _inside(folder):
-            stamp, now = _stamp(path), time.monotonic()
-            if done.get(path) == stamp:
-                continue
-            before, since = seen.get(path, (None, now))
-            seen[path] = (stamp, since if before == stamp else now)
-            if before == stamp and (_readable(path) or now - since > _QUIET):
-                done[path] = stamp
-                ready.append(Utterance(str(path), path, "", ""))
-        if ready:
-            yield ready
-        time.sleep(pause)
-
-
-def _readable(path: Path) -> bool:
-    try:
-        audio.probe(path)
-    except AudioError:
-        return False
-    return True
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """What changes where a file does; of one that is gone nothing."""
-    try:
-        state = path.stat()
-    except OSError:
-        return (0, 0)
-    return state.st_size, state.st_mtime_ns
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = _inside(path)
-    if not found:
-        raise SettingsError(
-            f"{path} holds no recordings; expected files that end with {', '.join(SUFFIXES[:5])}, …"
-        )
-    return found
-
-
-def _inside(folder: Path) -> list[Path]:
-    """Recordings below a folder, by name; hidden ones (as of programs that are still writing) are left out."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )

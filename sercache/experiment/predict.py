@@ -8,11 +8,13 @@ tested an utterance the scores are those of the run.
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -22,14 +24,17 @@ from sercache.errors import AudioError, SettingsError
 from sercache.evaluation.cross_corpus import normalised
 from sercache.evaluation.scores import mean_of_clips, merge_clips
 from sercache.evaluation.sound import audio_of
-from sercache.experiment.ensemble import Ensemble, PredictOptions, ensemble
+from sercache.experiment import spoken
+from sercache.experiment.arriving import arriving, listed
+from sercache.experiment.corpora import cache_if_any, read_corpus
+from sercache.experiment.ensemble import Ensemble, PredictOptions, ensemble, trained_by
 from sercache.experiment.filling import carry_out, plan_for
-from sercache.experiment.incoming import arriving, in_windows, recordings
+from sercache.experiment.incoming import Asked, check_windows, in_windows, of_corpus, recordings
 from sercache.experiment.result import Result
 from sercache.experiment.test_on import scalings_of, trained_head
 from sercache.progress import bar
 from sercache.recipe import Setup, inputs
-from sercache.record import Report, Run
+from sercache.record import Report
 from sercache.stores import FeatureSpec, FeatureStore
 from sercache.training import predict as outputs_of
 from sercache.views import FeatureView, open_view, speaker_scaling, stored_entries
@@ -60,12 +65,17 @@ class Predicted:
     """Heads that were asked."""
     trained_on_by: tuple[str, ...] | None = None
     """Members that were trained on this audio (by its digest), written ``fold/seed``; None where it is not known."""
+    true: str | None = None
+    """Its class as the corpus says that is predicted (``dataset``)."""
+    true_values: Mapping[str, float] | None = None
+    """Its numbers as the corpus says, of a task that gives such."""
     error: str | None = None
     """Why it could not be predicted."""
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return dataclasses.asdict(self)
+        """As plain values; what a corpus says is left out where it says nothing."""
+        found = dataclasses.asdict(self)
+        return {name: v for name, v in found.items() if v is not None or not name.startswith("true")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,65 +84,115 @@ class Answers:
 
     outputs: tuple[str, ...]
     """Classes, or targets of a task that gives numbers."""
+    is_numeric: bool
     records: Iterator[Predicted]
     """One for each recording or window; without an end where a folder is watched."""
 
 
-def run(options: PredictOptions, result: Result | None = None) -> Answers:
+def run(options: PredictOptions, result: Result | None = None, stream: IO[Any] | None = None) -> Answers:
     """What the heads say, recording by recording; a ``result`` in memory takes the place of the run's folder.
 
-    All that can be checked is checked first. Raises SercacheError.
+    ``stream`` names further recordings (see ``arriving.listed``): each is answered as it comes. All that can be checked
+    is checked first. Raises SercacheError.
     """
+    result = result or Result.load(options.run, options.head)
+    check_windows(options.window, options.step)
+    asked = _asked(options, result)
+    if not asked and options.watch is None and stream is None:
+        raise SettingsError(_NOTHING)
+    watched = None if options.watch is None else arriving(settings.expanded(options.watch))
+    members = ensemble(options, result)
+    outputs = members.result.report.targets or members.result.report.classes
+    coming: Iterator[list[Asked]] = itertools.chain([asked], _of_stream(stream, bool(asked)), watched or ())
+    if members.speaker_statistics:
+        coming = iter([[each for some in coming for each in some]])
+    if options.transcripts is not None:
+        with_words = spoken.given(options.transcripts)
+        coming = (list(map(with_words, some)) for some in coming)
+    total = len(asked) if options.window is None and stream is None and watched is None else None
+    return Answers(
+        tuple(outputs), bool(members.result.report.targets), _records(members, coming, options, total)
+    )
+
+
+_NOTHING = (
+    "no recordings are named; give files, folders, - for paths on standard input, --manifest or --dataset"
+)
+
+
+def _asked(options: PredictOptions, result: Result) -> list[Asked]:
+    """What the options name. Raises SercacheError."""
     if options.watch is not None and options.speaker_statistics is not None:
         raise SettingsError(
             "statistics of a speaker need all of the recordings at once; leave --watch out, or take a run that was "
             "normalised globally or not at all"
         )
-    named = options.paths or options.manifest is not None
-    given = recordings(options.paths, options.manifest) if named or options.watch is None else []
-    chosen = in_windows(given, options.window, options.step)
-    watched = None if options.watch is None else arriving(settings.expanded(options.watch))
-    members = ensemble(options, result)
-    outputs = members.result.report.targets or members.result.report.classes
-    return Answers(tuple(outputs), _records(members, chosen, watched, options))
+    asked = recordings(options.paths, options.manifest)
+    if options.dataset is None:
+        if options.task is not None or options.root is not None:
+            raise SettingsError("--task and --root are of a corpus; name it with --dataset")
+        return asked
+    known = settings.load()
+    corpus, _ = read_corpus(options.dataset, options.root, known, cache_if_any(known, options.cache))
+    return [*asked, *of_corpus(corpus, result.report, options.task, asked)]
+
+
+def _of_stream(stream: IO[Any] | None, is_more: bool) -> Iterator[list[Asked]]:
+    """Recordings that a stream names. Raises SettingsError at its end where it and the options named none."""
+    for some in listed(stream) if stream is not None else ():
+        is_more = is_more or bool(some)
+        yield some
+    if stream is not None and not is_more:
+        raise SettingsError(_NOTHING)
 
 
 def _records(
-    members: Ensemble,
-    chosen: Sequence[Utterance],
-    watched: Iterator[list[Utterance]] | None,
-    options: PredictOptions,
+    members: Ensemble, coming: Iterable[list[Asked]], options: PredictOptions, total: int | None
 ) -> Iterator[Predicted]:
-    size = len(chosen) if members.speaker_statistics else _TOGETHER
-    with bar(total=len(chosen), desc="predicting", unit="rec") as shown:
-        for start in range(0, len(chosen), max(1, size)):
-            for each in predicted(members, chosen[start : start + size]):
-                shown.update()
-                yield each
-    for arrived in watched or ():
-        yield from predicted(members, in_windows(arrived, options.window, options.step))
+    with bar(total=total, desc="predicting", unit="rec") as shown:
+        for some in coming:
+            asked = in_windows(some, options.window, options.step)
+            size = None if members.speaker_statistics else _TOGETHER
+            while chunk := list(itertools.islice(asked, size)):
+                for each in predicted(members, chunk):
+                    shown.update()
+                    yield each
 
 
-def predicted(members: Ensemble, utterances: Sequence[Utterance]) -> list[Predicted]:
+def predicted(members: Ensemble, asked: Sequence[Asked]) -> list[Predicted]:
     """A record for each of some recordings or windows, in their order."""
-    if not utterances:
-        return []
-    with tempfile.TemporaryDirectory(prefix="sercache-predict-") as folder:
-        held, faults = _features(members, utterances, Path(folder))
-        ids = [u.id for u in utterances if u.id not in faults]
-        said = _said(members, held, ids, {u.id: u for u in utterances}) if ids else {}
-        audio = audio_of(held, ids) if ids else None
-    trained = _trained_by(members.result.report, members.members)
+    # By numbers: names may be equal, hold any byte, and look like those of pieces.
+    found = {
+        str(k): dataclasses.replace(each.utterance, id=str(k))
+        for k, each in enumerate(asked)
+        if each.fault is None
+    }
+    faults = {str(k): each.fault for k, each in enumerate(asked) if each.fault is not None}
+    said, audio = dict[str, np.ndarray](), None
+    if found:
+        with tempfile.TemporaryDirectory(prefix="sercache-predict-") as folder:
+            held, unfit = _features(members, list(found.values()), Path(folder))
+            faults |= unfit
+            ids = [id for id in found if id not in faults]
+            said = _said(members, held, ids, found) if ids else {}
+            audio = audio_of(held, ids) if ids else None
+    trained = trained_by(members.result.report, members.members)
     records = []
-    for u in utterances:
-        bare = Predicted(str(u.path), u.id, u.start, u.end)
-        if u.id in faults or not np.isfinite(said[u.id]).all():
-            reason = faults.get(u.id, "the head gives no finite number for it")
-            records.append(dataclasses.replace(bare, error=reason))
+    for k, each in enumerate(asked):
+        id, u = str(k), each.utterance
+        bare = Predicted(str(u.path), u.id, u.start, u.end, true=each.true, true_values=each.true_values)
+        if id in faults or not np.isfinite(said[id]).all():
+            reason = faults.get(id, "the head gives no finite number for it")
+            records.append(dataclasses.replace(bare, error=_for_predict(reason)))
             continue
-        by = None if audio is None or trained is None else trained(audio[u.id])
-        records.append(_merged(bare, said[u.id], members.result.report, by))
+        by = None if audio is None or trained is None else trained(audio[id])
+        records.append(_merged(bare, said[id], members.result.report, by))
     return records
+
+
+def _for_predict(reason: str) -> str:
+    """A reason with the option of this command, where extraction would name one of its own."""
+    return re.sub(r"use --clip split:([\d.]+).*", r"use --window \1", reason)
 
 
 def _features(
@@ -228,28 +288,3 @@ def _merged(bare: Predicted, said: np.ndarray, report: Report, by: tuple[str, ..
         members=len(said),
         trained_on_by=by,
     )
-
-
-def _trained_by(report: Report, members: Sequence[Run]) -> Any:
-    """A function from digests of a recording to the members that were trained on it; None where it is not known.
-
-    A run notes what any of its folds was trained on, and whom each fold tested: the rest of its corpus trained it.
-    """
-    if report.recordings is None:
-        return None
-    owners_of: dict[str, list[tuple[str, str]]] = {}
-    for each in report.recordings:
-        owners_of.setdefault(each.audio, []).append((each.corpus, each.id))
-    n_digits = max(map(len, owners_of), default=0)
-    tested = {(each.fold, each.id) for each in report.predictions}
-    name = report.corpus["name"]
-
-    def by(digests: Sequence[str]) -> tuple[str, ...]:
-        owners = [owner for digest in digests for owner in owners_of.get(digest[:n_digits], ())]
-        return tuple(
-            f"{each.fold}/{each.seed}"
-            for each in members
-            if any(corpus != name or (each.fold, id) not in tested for corpus, id in owners)
-        )
-
-    return by

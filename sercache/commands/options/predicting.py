@@ -8,13 +8,23 @@ from typing import Any
 
 import click
 
-from sercache.commands.options._shared import FOLDER, head_option, where_options
+from sercache.commands.options._shared import FOLDER, head_option, root_option, where_options
 
 
 @click.command()
 @click.argument("run", type=FOLDER)
 @click.argument("audio", nargs=-1)
 @click.option("--manifest", type=FOLDER, help="A table of recordings, as of a corpus of your own.")
+@click.option(
+    "--dataset", help="A corpus: predict all of it, with its true labels beside (sercache datasets)."
+)
+@click.option("--task", help="Labels of that corpus.  [default: the task that is called as the run's]")
+@root_option
+@click.option(
+    "--transcripts",
+    type=FOLDER,
+    help="For a run that reads text: what is said, as sercache transcribe writes it.",
+)
 @click.option("--window", type=float, help="Seconds: predict longer recordings by windows, with their times.")
 @click.option("--step", type=float, help="Seconds from one window to the next.  [default: one window]")
 @click.option("--fold", "folds", multiple=True, help="Only the heads of this fold; may be given again.")
@@ -41,17 +51,19 @@ from sercache.commands.options._shared import FOLDER, head_option, where_options
 def predict(audio: tuple[str, ...], table_format: str, out: Path | None, **options: Any) -> None:
     """Predict recordings with the heads of a run: files, folders, or - for paths on standard input.
 
-    One record per recording: class, scores and their spread over folds and seeds, members that were trained on it.
+    Each path on standard input is answered as it comes. One record per recording: class, scores and their spread over
+    folds and seeds, members that were trained on it.
 
     \b
     Examples:
       sercache predict runs/linear-wavlm-large-emodb call.wav recordings/ > scores.jsonl
       sercache predict runs/linear-wavlm-large-emodb talk.flac --window 5 --step 2.5 --format csv
       sercache predict runs/linear-wavlm-large-emodb --watch incoming/
+      sercache predict runs/linear-wavlm-large-emodb --dataset ravdess --format csv
     """
     from sercache.commands.predict import run
     from sercache.experiment.ensemble import PredictOptions
 
-    listed = sys.stdin.read().splitlines() if "-" in audio else []
-    paths = [*(path for path in audio if path != "-"), *(line for line in listed if line.strip())]
-    run(PredictOptions(paths=paths, **options), table_format=table_format, out=out)
+    stream = sys.stdin if "-" in audio else None
+    paths = [path for path in audio if path != "-"]
+    run(PredictOptions(paths=paths, **options), stream, table_format=table_format, out=out)
