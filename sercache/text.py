@@ -147,6 +147,11 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def natural(name: str) -> list[tuple[str, int]]:
+    """Sort key that puts speaker 2 before speaker 10."""
+    return [(text, int(digits or -1)) for text, digits in re.findall(r"([^0-9]*)([0-9]*)", name)]
+
+
 def _by_itself(data: bytes) -> str | None:
     """The encoding that the bytes show: a mark, the zeros of UTF-16, or valid UTF-8; None where none does."""
     for mark, encoding in _BOMS:

@@ -16,6 +16,7 @@ from sercache.report import comparison_plots, plots
 from sercache.report.canvas import canvas, label_states
 from sercache.report.comparison import Compared, ComparedRow
 from sercache.report.layer_plots import probe_curve
+from sercache.report.maps import place_map
 from sercache.report.render import Reference
 
 LONG = (
@@ -188,3 +189,18 @@ def test_names_in_any_script_are_drawn_without_a_warning(tmp_path, recwarn):
     plots.save(figure, tmp_path / "a")
     assert [str(each.message) for each in recwarn] == []
     assert "北京" in (tmp_path / "a.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("n", [12, 48, 60])
+def test_labels_of_a_map_differ_in_colour_and_shape(n: int) -> None:
+    rng = np.random.default_rng(0)
+    labels = [f"speaker {k % n + 1}" for k in range(2 * n)]
+    figure = place_map([("", rng.normal(size=(2 * n, 2)), labels)], "vectors")
+    drawn = figure.axes[0].collections
+    looks = {(tuple(each.get_facecolor()[0]), each.get_paths()[0].vertices.tobytes()) for each in drawn}
+    assert len(looks) == min(n, 56)
+    assert [each.get_label() for each in drawn][:12] == [f"speaker {k + 1}" for k in range(12)]
+    assert bool(figure.legends) == (n <= 48)
+    title = figure.get_suptitle()
+    assert ("too many for a legend" in title) == (n > 48)
+    assert outside(figure) == []

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable, Iterable, Mapping
 
 from sercache.catalog import unknown
 from sercache.datasets import Corpus, Utterance
 from sercache.errors import ProtocolError, UnknownNameError
+from sercache.text import natural
 
 PROTOCOLS: Mapping[str, str] = {
     "leave-one-session-out": "each session (Utterance.group) is the test part once",
@@ -75,16 +75,11 @@ def _by(utterances: dict[str, Utterance], field: str, corpus: str) -> Units:
             f"{corpus}: {len(units[''])} utterances have no {word}, first: {units[''][0]}; "
             f"choose {_remedy(field)}"
         )
-    return {name: tuple(units[name]) for name in sorted(units, key=_natural)}
+    return {name: tuple(units[name]) for name in sorted(units, key=natural)}
 
 
 def _remedy(field: str) -> str:
     return "leave-one-speaker-out" if field == "group" else "kfold:<k>"
-
-
-def _natural(name: str) -> list[tuple[str, int]]:
-    """Sort key that puts speaker 2 before speaker 10."""
-    return [(text, int(digits or -1)) for text, digits in re.findall(r"([^0-9]*)([0-9]*)", name)]
 
 
 def _count(kind: str, argument: str) -> int:

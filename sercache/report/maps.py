@@ -9,6 +9,7 @@ import numpy as np
 
 from sercache.errors import SettingsError
 from sercache.report.canvas import COLOURS, canvas, legend
+from sercache.text import natural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 PERPLEXITY = 20.0
 _MOST_NAMES = 48
 """In a legend."""
+_SHAPES = "o^sDvP*X"
+"""One more than there are colours: a pair of both stands for one label of up to 56."""
 
 
 def vector_map(
@@ -32,11 +35,14 @@ def vector_map(
 def place_map(panels: Sequence[tuple[str, np.ndarray, Sequence[str]]], title: str) -> Figure:
     """Dots at places (U, 2) by label, a panel for each (name, places, labels).
 
-    More labels than a legend can hold (_MOST_NAMES) share colours and have none.
+    Each label has a colour and a shape, for those who tell colours apart badly. More labels than a legend can hold
+    (_MOST_NAMES) come round again and have none, which the title says.
     """
-    names = sorted({label for _, _, labels in panels for label in labels})
+    names = sorted({label for _, _, labels in panels for label in labels}, key=natural)
     colours = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(names)}
-    markers = {name: "o^sDvP*X"[k // len(COLOURS) % 8] for k, name in enumerate(names)}
+    markers = {name: _SHAPES[k % len(_SHAPES)] for k, name in enumerate(names)}
+    if len(names) > _MOST_NAMES:
+        title += f"\n{len(names)} labels, too many for a legend: colours and shapes come round again"
     n_columns = min(2, len(panels))
     n_rows = -(-len(panels) // n_columns)
     figure, grid = canvas(
@@ -47,7 +53,7 @@ def place_map(panels: Sequence[tuple[str, np.ndarray, Sequence[str]]], title: st
         for label in names:
             x, y = places[of == label].T
             axes.scatter(
-                x, y, s=8, alpha=0.7, linewidths=0, color=colours[label], marker=markers[label], label=label
+                x, y, s=12, alpha=0.7, linewidths=0, color=colours[label], marker=markers[label], label=label
             )
         axes.set_xticks([])
         axes.set_yticks([])
