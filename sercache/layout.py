@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 
 GAP = "  "
 """Between two columns."""
+PROSE = 110
+"""Columns in which a paragraph is easy to read, however wide the terminal."""
 _INDENT = "    "
 """Before what stands under its row."""
 NARROW = 18
@@ -101,6 +103,14 @@ def wrapped(text: str, width: int, parts: re.Pattern[str] = _WORDS) -> list[str]
             lines.append("")
         lines[-1] += part
     return [line.rstrip() for line in lines]
+
+
+def filled(text: str, width: int | None, first: str = "", rest: str = "") -> list[str]:
+    """A paragraph in lines that begin with ``first`` and ``rest``, no wider than is easy to read; None: in one line."""
+    if width is None:
+        return [first + text]
+    room = min(width, PROSE) - max(shown_width(first), shown_width(rest))
+    return [(rest if number else first) + line for number, line in enumerate(wrapped(text, room))]
 
 
 @dataclass(frozen=True)

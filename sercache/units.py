@@ -15,11 +15,15 @@ def size(n_bytes: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: ``2 h 05 min``, ``3 min 20 s``, ``12 s``."""
+    """Seconds for people: ``2 h 05 min``, ``3 min 20 s``, ``12 s``, ``0.35 s``."""
     whole = round(seconds)
     if whole >= 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{seconds:.0f} s"
+    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else _below_a_minute(seconds)
+
+
+def _below_a_minute(seconds: float) -> str:
+    return f"{seconds:.2g} s" if 0 < seconds < 0.95 else f"{seconds:.0f} s"
 
 
 def listed(items: Iterable[object], shown: int = 3, between: str = ", ") -> str:

@@ -180,8 +180,9 @@ def test_lists_name_everything(kind: str, sercache: Sercache) -> None:
     ],
 )
 def test_a_corpus_is_shown_with_all_that_can_be_asked_of_it(
-    name: str, lines: list[str], sercache: Sercache
+    name: str, lines: list[str], sercache: Sercache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "110")
     _, out, _ = sercache("datasets", name)
     for line in lines:
         assert " ".join(line.split()) in " ".join(out.split())

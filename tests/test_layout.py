@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from make_report import make_report
 
-from sercache.layout import aligned, shown_width, terminal_width, wrapped
+from sercache.layout import aligned, filled, shown_width, terminal_width, wrapped
 from sercache.record import Interval, Score
 from sercache.report import tables
 from sercache.report.render import ReportTable
+from sercache.units import duration
 
 HEADING = ("run", "head", "encoder", "normalise", "folds x seeds", "WA", "UA", "macro F1", "UA 95 %")
 SCORES = ["0.4123 ± 0.0412", "0.5123 ± 0.0412", "0.6123 ± 0.0412", "0.381 to 0.431 (10 speakers)"]
@@ -102,6 +103,24 @@ def test_wide_letters_take_two_columns() -> None:
     lines = aligned([("类别", "n"), ("四五六", "3"), ("abc", "10")], (1,), width=80)
     assert [shown_width(line) for line in lines] == [10, 10, 10]
     assert wrapped("愤怒 高兴 中性", 6) == ["愤怒", "高兴", "中性"]
+
+
+def test_a_paragraph_is_no_wider_than_is_easy_to_read() -> None:
+    text = "word " * 60 + "end"
+    assert filled(text, None, "note: ") == [f"note: {text}"]
+    for width in (40, 80, 200):
+        lines = filled(text, width, "note: ", "      ")
+        assert max(map(len, lines)) <= min(width, 110)
+        assert lines[0].startswith("note: word")
+        assert {line[:7] for line in lines[1:]} <= {"      w", "      e"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "0 s"), (0.352, "0.35 s"), (0.97, "1 s"), (59.7, "1 min 00 s"), (7260, "2 h 01 min")],
+)
+def test_a_part_of_a_second_is_not_none(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown
 
 
 def test_terminal_width(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,6 +113,15 @@ def test_a_failed_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     assert runs.load(tmp_path / "run") == make_report()
 
 
+def test_the_name_of_a_run_leads_to_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERCACHE_RUNS", str(tmp_path))
+    folder = runs.save(make_report(), tmp_path / "first")
+    with pytest.raises(SettingsError, match=f"did you mean {re.escape(str(folder))}\\?"):
+        runs.load(Path("first"))
+    with pytest.raises(SettingsError, match=r"report\.json$"):
+        runs.load(Path("second"))
+
+
 def test_what_is_not_a_run_is_said_to_be(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"is not a run folder: it has no report\.json"):
         runs.load(tmp_path)

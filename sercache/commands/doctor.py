@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from sercache.checkup import KINDS, CheckUp, Count, Finding
 from sercache.commands.console import columns
 from sercache.experiment.doctor import DoctorOptions, check
+from sercache.layout import filled, terminal_width
 from sercache.progress import say
 from sercache.text import one_line
 
-_WIDTH = 100
 _ROWS = 20
 """Rows of a table of counts."""
 _CELLS = 24
@@ -40,7 +39,7 @@ def run(request: DoctorOptions, *, as_json: bool = False) -> int:
 
 
 def render(found: CheckUp) -> Iterator[str]:
-    """The check-up as lines of at most 100 columns; long lists are cut, with counts."""
+    """The check-up as lines that fit the terminal; long lists are cut, with counts."""
     for line in _sections(found):
         yield one_line(line)
 
@@ -206,7 +205,5 @@ def _wrapped(label: str, text: str) -> list[str]:
 
 
 def _lines(text: str, first: str, rest: str) -> list[str]:
-    """``text`` in lines that fit the page, the first and the other ones indented."""
-    return textwrap.wrap(
-        one_line(text), _WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
-    )
+    """``text`` in lines that fit the terminal, the first and the other ones indented."""
+    return filled(one_line(text), terminal_width(), first, rest)

@@ -19,14 +19,13 @@ from sercache.errors import DamagedStoreError, SercacheError, SettingsError, Sto
 from sercache.experiment.origin import extract_command, known_origin
 from sercache.extraction import skips, training_record
 from sercache.head import is_solved
-from sercache.layout import terminal_width
+from sercache.layout import filled, terminal_width
 from sercache.progress import say, used, warn
 from sercache.protocols import DEVS, PROTOCOLS
 from sercache.published.head import head_defaults
 from sercache.recipe import Recipe
 from sercache.units import duration, size
 
-_WIDTH = 100
 _LABEL = 10
 """Columns that the words before each line take."""
 _CLASSES = 12
@@ -230,14 +229,7 @@ def _protocols(about: CorpusInfo) -> Iterator[tuple[str, str]]:
 
 def _entry(label: str, text: str) -> None:
     """One thing to know about a corpus, over as many lines as it takes."""
-    indent = " " * _LABEL
-    for line in textwrap.wrap(
-        text,
-        min(terminal_width() or _WIDTH, _WIDTH),
-        initial_indent=f"{label:<{_LABEL}}",
-        subsequent_indent=indent,
-        break_on_hyphens=False,
-    ):
+    for line in filled(text, terminal_width(), f"{label:<{_LABEL}}", " " * _LABEL):
         say(line)
 
 
@@ -324,5 +316,5 @@ def _written(value: object) -> str:
 
 def _filled(text: str) -> None:
     """A paragraph, wrapped to the terminal."""
-    for line in textwrap.wrap(text, min(terminal_width() or _WIDTH, _WIDTH), break_on_hyphens=False):
+    for line in filled(text, terminal_width()):
         say(line)

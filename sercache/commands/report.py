@@ -47,9 +47,8 @@ def _chosen(paths: Sequence[Path]) -> list[Path]:
     left: list[Path] = []
     for path in paths:
         if not path.exists():
-            raise SettingsError(
-                f"{path} does not exist; expected a run folder (those that there are: {advice.command('report')})"
-            )
+            hint = runs.meant(path) or f" (those that there are: {advice.command('report')})"
+            raise SettingsError(f"{path} does not exist; expected a run folder{hint}")
         found = [path] if (path / runs.REPORT).is_file() else runs.find(path) if path.is_dir() else []
         chosen |= dict.fromkeys(found)
         left += [] if found else [path]

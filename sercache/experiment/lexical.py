@@ -16,7 +16,7 @@ from sercache.experiment.corpora import cache_if_any, read_corpus
 from sercache.experiment.cross_corpus import answers, name_with_task, tested_since
 from sercache.experiment.result import Result
 from sercache.progress import warn
-from sercache.record import CrossCorpus, Report
+from sercache.record import CrossCorpus, Report, counted
 from sercache.report.render import ReportTable
 
 
@@ -112,7 +112,7 @@ def table(
 ) -> ReportTable:
     """PPMI of each class and over all, in bits."""
     n = found.overall.n
-    over = f"models ({n})" if by_model else f"seeds ({n}), whose folds are taken together"
+    over = counted(n, "model") if by_model else f"{counted(n, 'seed')}, whose folds are taken together"
     weights = "weighted by p(item|class)" if weighted else "each the same"
     notes = [
         f"PPMI in bits of {unit} and predicted class, lower is better; mean ± sample std over {over}",

@@ -100,7 +100,7 @@ def ready(request: TrainOptions, at_hand: AtHand, *, test: bool = True) -> Asked
         setup = dataclasses.replace(setup, clip=at_hand.store.spec.clip)
     elif request.store is not None:
         setup = _of_store(request, setup, found[0])
-    _say_setup(found, setup)
+    _say_setup(found, setup, corpus.task_name(setup.task))
     extras = at_hand.test_on
     if test and not extras:
         extras = tuple(_cross_corpus(request, found, corpus, setup, known, cache_folder))
@@ -217,15 +217,15 @@ def _found(
     return [main, *(find_store(cache, corpus, own, head, clip_is_chosen=chosen) for own in more)]
 
 
-def _say_setup(found: Sequence[FoundStore], setup: Setup) -> None:
+def _say_setup(found: Sequence[FoundStore], setup: Setup, task: str) -> None:
     for line in (line for each in found for line in each.deviations):
         warn(line)
     for store, own in zip(found, inputs(setup), strict=True):
         kind = "frames" if own.frames else "means over time"
         used("store", f"{store.folder}")
         used("features", f"{store.spec.encoder}, states {own.states}, {kind}, normalised: {setup.normalise}")
-    seeds = ", ".join(map(str, setup.seeds))
-    used("protocol", f"{setup.protocol}, dev {setup.dev}, task {setup.task or 'default'}, seeds {seeds}")
+    seeds = f"{'seed' if len(setup.seeds) == 1 else 'seeds'} {', '.join(map(str, setup.seeds))}"
+    used("protocol", f"{setup.protocol}, dev {setup.dev}, task {task}, {seeds}")
 
 
 def _of_store(request: TrainOptions, setup: Setup, found: FoundStore) -> Setup:

@@ -47,7 +47,7 @@ class Fold:
         for part in ("train",) if self.name == ALL else ("train", "test"):
             if not parts[part]:
                 raise ProtocolError(
-                    f"fold {self.name}: the {part} part is empty; choose another protocol or task"
+                    f"fold {self.name}: the {part} part is empty; choose another --protocol, --dev or --task"
                 )
 
     @property

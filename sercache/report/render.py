@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from sercache import files
-from sercache.layout import aligned, wrapped
+from sercache.layout import aligned, filled, wrapped
 from sercache.record import Interval, Score
 
 Format = Literal["text", "markdown", "csv", "latex"]
@@ -36,8 +36,6 @@ Cell = str | int | float | Score | Interval | SignedDifference | Reference | Non
 """None is shown as a dash and is empty in CSV."""
 
 _NOTE = "note: "
-_NOTE_WIDTH = 110
-"""Columns in which notes are easy to read, however wide the terminal."""
 _SUFFIX: dict[Format, str] = {"text": ".txt", "markdown": ".md", "csv": ".csv", "latex": ".tex"}
 
 
@@ -119,13 +117,7 @@ def _text(table: ReportTable, width: int | None = None) -> str:
     right = [k for k, is_number in enumerate(_numeric(table)) if is_number]
     title = [table.title] if width is None else wrapped(table.title, width)
     lines = [*title, "", *aligned([table.columns, *body], right, width=width, ruled=True)]
-    indent = " " * len(_NOTE)
-    room = min(width or _NOTE_WIDTH, _NOTE_WIDTH) - len(_NOTE)
-    notes = [
-        (indent if number else _NOTE) + line
-        for note in table.notes
-        for number, line in enumerate([note] if width is None else wrapped(note, room))
-    ]
+    notes = [line for note in table.notes for line in filled(note, width, _NOTE, " " * len(_NOTE))]
     return "\n".join(lines + [""] * bool(notes) + notes)
 
 

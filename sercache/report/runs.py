@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from sercache import files
+from sercache import files, settings
 from sercache.errors import SettingsError
 from sercache.record import READABLE, Experiment, Recording, Report
 
@@ -52,13 +52,19 @@ def save(
     return folder
 
 
+def meant(folder: Path) -> str:
+    """What to add where ``folder`` is none but called as a run of the runs folder; else nothing."""
+    known = Path(settings.load().value("runs").value).expanduser() / Path(folder).name
+    return f"; did you mean {known}?" if (known / REPORT).is_file() else ""
+
+
 def load(folder: Path) -> Report:
     """The report of a run folder. Raises SettingsError where it is not one or is damaged, FileError where the system
     does not give it.
     """
     path = Path(folder) / REPORT
     if not path.is_file():
-        raise SettingsError(f"{folder} is not a run folder: it has no {REPORT}")
+        raise SettingsError(f"{folder} is not a run folder: it has no {REPORT}{meant(folder)}")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["schema"] not in READABLE:

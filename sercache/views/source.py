@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from sercache.stores import FeatureStore
+from sercache.units import size
 
 MEMORY_SHARE = 0.4
 """Part of the free memory that frames may take before they are streamed from the store."""
@@ -41,8 +42,8 @@ class ViewPlan:
 
     def __str__(self) -> str:
         clips = f" in {self.n_items} clips" if self.n_items != self.n_utterances else ""
-        place = "kept in memory" if self.in_memory else f"streamed (memory for {self.budget / 1e9:.1f} GB)"
-        return f"{self.n_utterances} utterances{clips}, {self.kind}, {self.bytes / 1e9:.3f} GB, {place}"
+        place = "kept in memory" if self.in_memory else f"streamed (memory for {size(self.budget)})"
+        return f"{self.n_utterances} utterances{clips}, {self.kind}, {size(self.bytes)}, {place}"
 
 
 @dataclass(frozen=True, eq=False)
