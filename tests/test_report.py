@@ -135,7 +135,7 @@ def test_what_is_not_a_run_is_said_to_be(tmp_path: Path) -> None:
         runs.load(folder)
     (folder / "report.json").write_text(whole)
     (folder / "predictions.csv").unlink()
-    with pytest.raises(SettingsError, match="is damaged"):
+    with pytest.raises(SettingsError, match=r"lacks predictions\.csv; remove that folder"):
         runs.load(folder)
 
 
