@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from store_helpers import as_stored, fill, without_sync
+from store_helpers import as_stored, fill, make_spec, without_sync
 
 from sercache import stores
 from sercache.errors import DamagedStoreError
 from sercache.stores import mapped
 from sercache.stores.mapped import KeptOpen
+from sercache.stores.reader import StoreReader
 
 LENGTHS = {"a": 3, "b": 9, "c": 1, "long": 40, "d": 5, "e": 5, "f": 5}
 
@@ -34,7 +37,7 @@ def test_warm_and_cold_bytes_are_the_same(
     if warm is None:
         monkeypatch.setattr(mapped, "_mincore", None)
     else:
-        monkeypatch.setattr(KeptOpen, "_is_resident", lambda self, block: warm)
+        monkeypatch.setattr(KeptOpen, "_is_resident", lambda self, begin, end: warm)
     store = stores.open(tmp_path)
     for states in (None, ["1"], ["2", "projection"], ["1", "1"], ["projection", "1"], []):
         indices = [0, 1, 2] if states is None else [store.spec.states.index(state) for state in states]
@@ -76,6 +79,59 @@ def test_a_file_that_is_cut_while_it_is_open_is_no_end_of_the_process(tmp_path: 
 @pytest.mark.skipif(not mapped._mincore, reason="this system has no mincore")
 def test_the_kernel_is_asked_what_it_holds(tmp_path: Path) -> None:
     """What was just written is in the page cache; asked of a real file."""
-    (tmp_path / "file").write_bytes(bytes(3 * 2**20 + 5))
+    size = 3 * 2**20 + 5
+    (tmp_path / "file").write_bytes(bytes(size))
     file = KeptOpen(str(tmp_path / "file"))
-    assert [file._is_resident(block) for block in range(4)] == [True] * 4
+    assert file._is_resident(0, size)
+    assert file._is_resident(size - 1, size)
+
+
+@pytest.mark.skipif(mmap.PAGESIZE > 2**14, reason="a block is a page")
+def test_pages_count_as_warm_though_their_neighbours_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one state the neighbours may belong to states that nobody reads; of such pages the kernel is asked anew."""
+    there, asked = {1, *range(3, 64)}, [0]
+
+    def mincore(address: int, n_bytes: int, pages: ctypes.Array[ctypes.c_char]) -> int:
+        asked[0] += 1
+        first = (address - file._address) // mmap.PAGESIZE
+        for k in range(len(pages)):
+            pages[k] = bytes([first + k in there])
+        return 0
+
+    monkeypatch.setattr(mapped, "_mincore", mincore)
+    data = np.random.default_rng(0).integers(0, 255, 64 * mmap.PAGESIZE, np.uint8)
+    (tmp_path / "file").write_bytes(data.tobytes())
+    file = KeptOpen(str(tmp_path / "file"))
+    for page, is_warm in ((0, False), (1, True), (2, False), (60, True)):
+        begin = page * mmap.PAGESIZE
+        for _ in range(2):
+            before = asked[0]
+            assert file._are_warm(begin, 0, 1, mmap.PAGESIZE) == is_warm
+        assert (asked[0] == before) == (page == 60), "the block of page 60 is there whole"
+        out = np.empty((1, 1, mmap.PAGESIZE), np.uint8)
+        file.read_states(out, begin, 0)
+        np.testing.assert_array_equal(out[0, 0], data[begin : begin + mmap.PAGESIZE])
+
+
+@pytest.mark.parametrize("format", stores.FORMATS)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "bfloat16"])
+def test_frames_lie_in_a_line_of_the_cache_as_in_their_file(tmp_path: Path, format: str, dtype: str) -> None:
+    """Elsewhere copying takes longer, and right behind the source's place in a page, twice as long or more."""
+    spec = make_spec(dtype=dtype, dim=64)
+    with stores.create(tmp_path, spec, format) as writer:
+        for k in range(3):
+            frames = np.full((len(spec.states), 700 + k, spec.dim), k, np.float32)
+            writer.append(
+                f"u{k}", frames[:, 0], frames[:, 0], frames, n_frames=700 + k, n_samples=9, audio_digest=""
+            )
+    store = StoreReader(tmp_path)
+    for k in range(3):
+        for states in (None, ["1"]):
+            found = store.read(f"u{k}", states)
+            assert (found == k).all()
+            first = store._known[f"u{k}", None if states is None else tuple(states)].first
+            if dtype != "bfloat16":  # which is converted
+                assert (found.ctypes.data - first) % 64 == 0
+            assert first % 64 == 0

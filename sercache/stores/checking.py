@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 
 import numpy as np
 
@@ -98,7 +97,7 @@ def _check_frames(layout: Layout, record: Record, row: int, watch: Watch) -> Ite
     for k, state in enumerate(layout.spec.states):
         expected = crcs[8 * k : 8 * k + 8]
         try:
-            got = hex_crcs([_one_state(layout, record, parts, k, watch)])
+            got = hex_crcs([_one_state(record, parts, k, watch)])
         except DamagedStoreError as fault:
             yield Damage(record.ids[row], path, f"state {state} cannot be read: {fault}")
             continue
@@ -106,11 +105,9 @@ def _check_frames(layout: Layout, record: Record, row: int, watch: Watch) -> Ite
             yield Damage(record.ids[row], path, f"state {state} has checksum {got}, expected {expected}")
 
 
-def _one_state(
-    layout: Layout, record: Record, parts: Sequence[FrameRange], state: int, watch: Watch
-) -> np.ndarray:
+def _one_state(record: Record, parts: Sequence[FrameRange], state: int, watch: Watch) -> np.ndarray:
     watch.look(record, (part.name for part in parts))  # before there is memory for what a record claims
-    return read_frames(layout, parts, [state], partial(watch.open, record))
+    return read_frames(watch, record, parts, range(state, state + 1))
 
 
 def _file_of(record: Record, row: int) -> str:

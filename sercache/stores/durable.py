@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -215,11 +215,6 @@ class Opened:
         """What tells whether its bytes were changed."""
         found = os.fstat(self._descriptor)
         return Stamp(found.st_size, found.st_mtime_ns, found.st_ino)
-
-    def read_states(self, out: np.ndarray, first: int, step: int, states: Sequence[int]) -> None:
-        """Rows of each state, (L', T, D): those of state s lie at ``first + s * step``. Raises as ``read_into``."""
-        for rows, state in zip(out, states, strict=True):
-            self.read_into(rows, first + state * step)
 
     def read_into(self, out: np.ndarray, offset: int) -> None:
         """Fill the C-contiguous ``out`` from the bytes at ``offset``.

@@ -33,6 +33,8 @@ from sercache.stores.roster import Registration
 from sercache.stores.stock import StockView
 
 FORMER_TABLE = "utterances.csv"
+_ALIGNED = {"alignment_threshold": 4096, "alignment_interval": 64}
+"""Bytes: what is large begins at a line of the processor's cache, from where it is copied fast."""
 _TABLE_COMMITS = 256
 """Commits of a table of utterances."""
 
@@ -109,7 +111,7 @@ def _make_file(image: Image, layout: Layout, items: Sequence[Item]) -> dict[str,
     pooled = (len(items), len(spec.states), spec.dim)
     # Since version 1.10 HDF5 keeps the chunks of a dataset whose size is fixed and whose space is allocated at
     # once in their order, without gaps (its implicit index), so that they are byte ranges as in a Zarr shard.
-    with h5py.File(image, "w", libver=("v110", "latest")) as file:
+    with h5py.File(image, "w", libver=("v110", "latest"), **_ALIGNED) as file:
         file.attrs["encoder"], file.attrs["spec_digest"] = spec.encoder, spec.digest
         ids = [item.id.encode("utf-8", "backslashreplace") for item in items]
         for name, texts in (("utterance", ids), ("state", list(spec.states))):

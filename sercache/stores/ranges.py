@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sercache.errors import MissingFeaturesError
+from sercache.stores import mapped
 from sercache.stores.commits import File, Record, file_names
 from sercache.stores.dtypes import STORED
 from sercache.stores.durable import Opened, crc32c
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Place
+from sercache.stores.watch import Watch
 
 _PIECE = 2**24
 """Bytes that are read at a time where a file may be of any length."""
@@ -54,17 +56,22 @@ def stretches(layout: Layout, place: Place) -> list[FrameRange]:
 
 
 def read_frames(
-    layout: Layout, parts: Sequence[FrameRange], states: Sequence[int], opened: Callable[[str], Opened]
+    watch: Watch, record: Record, parts: Sequence[FrameRange], states: Sequence[int]
 ) -> np.ndarray:
-    """Frames (L', T, D), as stored, of the states with these indices; ``opened`` gives the files by name.
+    """Frames (L', T, D), as stored, of the states with these indices, from the parts of an utterance of ``record``.
 
     Raises DamagedStoreError for a file that is missing or cut short, StoreError.
     """
-    n_frames = sum(part.n_frames for part in parts)
-    out, at = np.empty((len(states), n_frames, layout.spec.dim), STORED[layout.spec.dtype]), 0
+    n_frames, at = parts[0].n_frames, 0
+    for part in parts[1:]:
+        n_frames += part.n_frames
+    spec = watch.layout.spec
+    out = mapped.empty((len(states), n_frames, spec.dim), STORED[spec.dtype], parts[0].first)
     for part in parts:
-        with opened(part.name) as file:
-            file.read_states(out[:, at : at + part.n_frames], part.first, part.step, states)
+        own = out if part.n_frames == n_frames else out[:, at : at + part.n_frames]
+        file = watch.open(record, part.name)
+        for k, run in [(0, states)] if isinstance(states, range) else enumerate([state] for state in states):
+            file.read_states(own[k : k + len(run)], part.first + run[0] * part.step, part.step)
         at += part.n_frames
     return out
 

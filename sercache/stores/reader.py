@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping, Sequence, ValuesView
-from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,15 +15,32 @@ from sercache.errors import MissingFeaturesError, UnknownNameError
 from sercache.stores import checking, commits
 from sercache.stores.commits import Record
 from sercache.stores.contract import Damage, Entry
-from sercache.stores.dtypes import decode_frames
+from sercache.stores.dtypes import STORED, decode_frames
+from sercache.stores.durable import Stamp
 from sercache.stores.layout import Layout, load
 from sercache.stores.ledger import Ledger, Place
-from sercache.stores.mapped import Files
-from sercache.stores.ranges import FrameRange, read_frames, read_rows, stretches
+from sercache.stores.mapped import Files, KeptOpen
+from sercache.stores.ranges import read_frames, read_rows, stretches
 from sercache.stores.watch import Watch
 
 _MOST_REMEMBERED = 2**16
 """Places of utterances that a reader keeps at hand."""
+_Key = tuple[str, tuple[str, ...] | None]
+"""Utterance and states."""
+
+
+class _Known(NamedTuple):
+    """States of an utterance that were read and found right, all in one range of one file, and that file as it was."""
+
+    file: weakref.ref[KeptOpen]
+    """Weak: few files stay open."""
+    stamp: Stamp
+    first: int
+    """Byte where the first state begins."""
+    step: int
+    """Bytes from one state to the next."""
+    shape: tuple[int, int, int]
+    """(L', T, D)."""
 
 
 class StoreReader:
@@ -34,16 +52,21 @@ class StoreReader:
         self.spec = self.layout.spec
         self._ledger = Ledger(self.layout.ledger)
         self._found: dict[str, Place] = {}
-        self._parts: dict[str, list[FrameRange]] = {}
+        self._known: dict[_Key, _Known] = {}
         self._states: dict[tuple[str, ...] | None, Sequence[int]] = {}
+        self._dtype = STORED[self.spec.dtype]
         self._watch = Watch(self.layout, Files())
         self.refresh()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but open files."""
+        return {**self.__dict__, "_known": {}}
 
     def refresh(self) -> bool:
         """See what was committed since; true where something was. Raises DamagedStoreError."""
         changed = self._ledger.refresh()
         if changed:
-            self._found, self._parts = {}, {}
+            self._found, self._known = {}, {}
             self._watch.reopen(
                 Files()
             )  # a commit may have put longer files in the place of those that are open
@@ -64,26 +87,41 @@ class StoreReader:
         DamagedStoreError for a file that is missing, cut short, or holds other bytes than were written: each
         state is compared with its checksum when it is first read, and again where its file has changed.
         """
-        return self._read(id, self._indices(states))
+        key = (id, None if states is None else tuple(states))
+        known = self._known.get(key)
+        if known is not None and (file := known.file()) is not None:
+            stored = file.copy(known.stamp, known.first, known.step, known.shape, self._dtype)
+            if stored is not None:
+                return decode_frames(stored, self.spec.dtype)
+        return self._find_and_read(key)
 
     def read_many(self, ids: Sequence[str], states: Sequence[str] | None = None) -> list[np.ndarray]:
         """``read`` of each id, in the order asked for; the disk is gone through in its own order."""
-        places, indices = [self._find(id, ids) for id in ids], self._indices(states)
+        self._indices(states)
+        places = [self._find(id, ids) for id in ids]
         out: list[np.ndarray] = [np.empty(0)] * len(ids)
         for k in sorted(range(len(ids)), key=lambda k: (places[k][0].number, places[k][1])):
-            out[k] = self._read(ids[k], indices)
+            out[k] = self.read(ids[k], states)
         return out
 
-    def _read(self, id: str, states: Sequence[int]) -> np.ndarray:
+    def _find_and_read(self, key: _Key) -> np.ndarray:
+        """``read`` of what was not read before, has changed, or is not in the page cache."""
+        id, names = key
+        states = self._indices(names)
         record, row = self._find(id)
-        parts = self._parts.get(id)
-        if parts is None:
-            parts = stretches(self.layout, (record, row))
-            # Before there is memory for what a made-up record claims.
-            self._watch.look(record, (part.name for part in parts))
-            self._parts[id] = parts
-        stored = read_frames(self.layout, parts, states, partial(self._watch.open, record))
+        parts = stretches(self.layout, (record, row))
+        # Before there is memory for what a made-up record claims.
+        self._watch.look(record, (part.name for part in parts))
+        stored = read_frames(self._watch, record, parts, states)
         self._watch.check_frames(record, row, states, stored)
+        if len(parts) == 1 and isinstance(states, range):
+            (part,) = parts
+            file = weakref.ref(self._watch.open(record, part.name))
+            first = part.first + states.start * part.step
+            stamp, shape = self._watch.stamp(record, part.name), (len(states), part.n_frames, self.spec.dim)
+            self._known[key] = _Known(file, stamp, first, part.step, shape)
+            if len(self._known) > _MOST_REMEMBERED:
+                self._known = {}
         return decode_frames(stored, self.spec.dtype)
 
     def pooled(
@@ -158,7 +196,7 @@ class StoreReader:
                 wanted = among or [id]
                 raise self._missing([each for each in wanted if self._ledger.find(each) is None], len(wanted))
             if len(self._found) >= _MOST_REMEMBERED:
-                self._found, self._parts = {}, {}
+                self._found = {}
             self._found[id] = place
         return place
 

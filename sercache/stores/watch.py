@@ -16,8 +16,9 @@ import numpy as np
 from sercache.errors import DamagedStoreError
 from sercache.stores.columns import Checksums
 from sercache.stores.commits import Record
-from sercache.stores.durable import Opened, Stamp, crc32c, repair_command
+from sercache.stores.durable import Stamp, crc32c, repair_command
 from sercache.stores.layout import Layout
+from sercache.stores.mapped import KeptOpen
 
 _WHICH = {"mean": 0, "std": 1}
 
@@ -36,35 +37,35 @@ class _Seen:
 class Watch:
     """Opens the files of a store and compares what is read of them for the first time."""
 
-    def __init__(self, layout: Layout, opened: Callable[[str], Opened] = Opened) -> None:
+    def __init__(self, layout: Layout, opened: Callable[[str], KeptOpen]) -> None:
         """``opened`` opens a file by its path."""
-        self._layout = layout
+        self.layout = layout
         self._opened = opened
         self._store = str(layout.path)
         self._seen: dict[int, _Seen] = {}
 
-    def reopen(self, opened: Callable[[str], Opened]) -> None:
+    def reopen(self, opened: Callable[[str], KeptOpen]) -> None:
         """Open files anew from now on, with ``opened``; what was found right stays so while they are the same."""
         self._opened = opened
 
-    def open(self, record: Record, name: str) -> Opened:
+    def open(self, record: Record, name: str) -> KeptOpen:
         """A file of a commit. Raises DamagedStoreError where it is missing or of another size, StoreError."""
         file = self._opened(f"{self._store}/{name}")
-        stamp = file.stamp()
-        if self._of(record).stamps.get(name) != stamp:
-            try:
-                self._note(record, name, stamp)
-            except BaseException:
-                file.__exit__()
-                raise
+        stamp, seen = file.stamp(), self._seen.get(record.number)
+        if seen is None or seen.stamps.get(name) != stamp:
+            self._note(record, name, stamp)
         return file
+
+    def stamp(self, record: Record, name: str) -> Stamp:
+        """What a file that was opened was like when the reading of it was last compared."""
+        return self._of(record).stamps[name]
 
     def look(self, record: Record, names: Iterable[str]) -> None:
         """See that files are there and as large as their commit says, where that was not seen before."""
         seen = self._of(record).stamps
         for name in names:
             if name not in seen:
-                self.open(record, name).__exit__()
+                self.open(record, name)
 
     def _note(self, record: Record, name: str, stamp: Stamp) -> None:
         file = next(each for each in record.files if each.name == name)
@@ -74,7 +75,7 @@ class Watch:
             raise DamagedStoreError(
                 f"{self._store}/{name} has {stamp.size} bytes, expected {expected}; {repair_command(self._store)}"
             )
-        if _end(self._layout, record, name) > expected:
+        if _end(self.layout, record, name) > expected:
             raise DamagedStoreError(
                 f"commit record {record.number} of {self._store} says that features lie beyond the end of {name}; "
                 f"{repair_command(self._store)}"
@@ -87,19 +88,17 @@ class Watch:
         """Compare frames (L', T, D) of these states, as stored. Raises DamagedStoreError."""
         seen = self._of(record).frames
         mask = seen[row]
-        if mask == self._all:
-            return
-        for k, state in enumerate(states):
+        for k, state in enumerate(states if mask != self._all else ()):
             if mask >> state & 1:
                 continue
             if crc32c(frames[k]) != int(cast(Checksums, record.frame_crcs).values[row, state]):
-                raise self._differs(record, row, f"state {self._layout.spec.states[state]}")
+                raise self._differs(record, row, f"state {self.layout.spec.states[state]}")
             mask |= 1 << state
         seen[row] = mask
 
     @cached_property
     def _all(self) -> int:
-        return (1 << len(self._layout.spec.states)) - 1
+        return (1 << len(self.layout.spec.states)) - 1
 
     def unseen(self, record: Record, what: str, rows: np.ndarray) -> np.ndarray:
         """Which of these rows were not compared yet: their positions."""
@@ -120,7 +119,7 @@ class Watch:
     def _of(self, record: Record) -> _Seen:
         found = self._seen.get(record.number)
         if found is None:
-            n_rows, n_states = len(record.ids), len(self._layout.spec.states)
+            n_rows, n_states = len(record.ids), len(self.layout.spec.states)
             widths = cast(Checksums, record.frame_crcs).values.shape[1:]
             if record.blocks and widths != (n_states,):
                 raise DamagedStoreError(
