@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sercache.experiment.result import Result
     from sercache.experiment.sweep import Swept
     from sercache.record import Report
-    from sercache.report.render import ReportTable
+    from sercache.report import ReportTable
     from sercache.stores import FeatureStore
 
     AnyPath = str | PathLike[str]
@@ -83,7 +83,7 @@ def extract(
     out, and ``sercache.extraction.skips(store.path)`` tells them.
     """
     from sercache.experiment import extract as work
-    from sercache.experiment.options import filled
+    from sercache.experiment import filled
 
     name, at_hand = _encoder(encoder)
     called, corpus = _corpus(dataset)
@@ -113,8 +113,8 @@ def train(
     as pairs of a Corpus and its FeatureStore. By names the run folder is written that the command writes. With a
     FeatureStore nothing is, unless ``name`` or ``runs`` asks for it: see ``Result.save``.
     """
+    from sercache.experiment import filled
     from sercache.experiment import train as work
-    from sercache.experiment.options import filled
     from sercache.experiment.setup import TrainOptions
 
     at_hand, named = _at_hand(head, store, dataset, settings)
@@ -137,8 +137,7 @@ def evaluate(
     A run that lies in a folder gets ``RUN/on-DATASET[-TASK]``. ``store`` holds the features of the corpus, of several
     inputs one each; by default those of the cache. ``settings`` are the options of ``sercache evaluate``.
     """
-    from sercache.experiment import test_on
-    from sercache.experiment.options import filled
+    from sercache.experiment import filled, test_on
     from sercache.experiment.result import Result
 
     called, corpus = _corpus(dataset)
@@ -163,9 +162,9 @@ def predict(
     ``step``, ``folds``, ``seeds``, ``encoders``, ``speaker_statistics``, ``device``, … A recording that cannot be read
     has its reason in ``error``.
     """
+    from sercache.experiment import filled
     from sercache.experiment import predict as work
     from sercache.experiment.ensemble import PredictOptions
-    from sercache.experiment.options import filled
     from sercache.experiment.result import Result
 
     request = filled(PredictOptions, "predict", {"run": _place(run), "paths": paths, **settings})
@@ -186,8 +185,8 @@ def probe(
     ``settings`` are the options of ``sercache probe``: ``states``, ``task``, ``protocol``, ``c``, … The table and the
     plot lie in the folder that the result names.
     """
+    from sercache.experiment import filled
     from sercache.experiment import probe as work
-    from sercache.experiment.options import filled
     from sercache.experiment.ready import AtHand
 
     name, at_hand = _encoder(encoder)
@@ -211,8 +210,8 @@ def sweep(
     ``grid``: ``{"lr": [1e-3, 1e-4], "states": ["all", "6"]}``. ``name`` is that of the sweep's folder; one that was cut
     off is continued. ``settings`` are the options of ``sercache sweep``.
     """
+    from sercache.experiment import filled
     from sercache.experiment import sweep as work
-    from sercache.experiment.options import filled
 
     request = filled(work.SweepOptions, "sweep", {"head": head, "grid": grid, "name": name, **settings})
     with _told(progress, request, settings):
@@ -232,8 +231,8 @@ def lexical(
     ``on`` is a corpus that the run was tested on (``DATASET[:TASK]``); ``corpus`` holds the transcripts, by default
     that of the predictions is read. ``settings`` are the options of ``sercache lexical``: ``unit``, ``weighted``, …
     """
+    from sercache.experiment import filled
     from sercache.experiment import lexical as work
-    from sercache.experiment.options import filled
     from sercache.experiment.result import Result
 
     request = filled(work.LexicalOptions, "lexical", {"run": _place(run), "on": on, **settings})
@@ -246,8 +245,8 @@ def draw_map(run: AnyPath | Result, dataset: str, *, progress: Progress = True, 
 
     ``settings`` are the options of ``sercache map``: ``by``, ``fold``, ``seed``, …
     """
+    from sercache.experiment import filled
     from sercache.experiment import map as work
-    from sercache.experiment.options import filled
 
     request = filled(work.MapOptions, "draw_map", {"run": _saved(run), "dataset": dataset, **settings})
     with _told(progress, request, settings):
@@ -260,7 +259,7 @@ def export(run: AnyPath | Result, out: AnyPath, *, progress: Progress = True, **
     ``settings`` are the options of ``sercache export``: ``fold``, ``seed``, ``encoder``, ``input``.
     """
     from sercache.experiment import export as work
-    from sercache.experiment.options import filled
+    from sercache.experiment import filled
 
     request = filled(work.ExportOptions, "export", {"run": _saved(run), "out": out, **settings})
     with _told(progress, request, settings):
@@ -273,7 +272,7 @@ def doctor(dataset: str | Corpus, *, progress: Progress = True, **settings: Any)
     ``settings`` are the options of ``sercache doctor``: ``root``, ``task``, ``deep``.
     """
     from sercache.experiment import doctor as work
-    from sercache.experiment.options import filled
+    from sercache.experiment import filled
 
     called, corpus = _corpus(dataset)
     request = filled(work.DoctorOptions, "doctor", {"dataset": called, **settings})
@@ -289,8 +288,8 @@ def reproduce(
     Without a table: what there is, how much of it is done and what it waits for. ``settings`` are the options of
     ``sercache reproduce``: ``roots={"iemocap": FOLDER}``, ``rows``, ``seeds``, ``recipe={...}``, …
     """
-    from sercache.experiment.options import filled
-    from sercache.report.render import ReportTable
+    from sercache.experiment import filled
+    from sercache.report import ReportTable
     from sercache.reproduction import reproduce as work
     from sercache.reproduction.paper import OVERVIEW, ReproduceOptions, overview
 

@@ -117,6 +117,35 @@ def test_what_is_private_is_used_in_its_room_alone(module: str, path: Path) -> N
         assert not private, f"{module} imports {name}: give it a name in {there}, or move it here"
 
 
+NAMESPACES = {"sercache.experiment": 60, "sercache.reproduction": 3, "sercache.commands": 2}
+"""Rooms of one file a verb, which have no face: how often others import names of their modules, at most."""
+PAST_THEIR_FACE = {
+    "sercache.evaluation.lexical": "has a function of its own name",
+    "sercache.published.compare": "loads torch, the rest of its room does not",
+    "sercache.report.comparison": "has a function of its own name",
+    "sercache.report.layer_plots": "draws, so it loads matplotlib",
+    "sercache.report.notes": "is of use to one command",
+}
+"""Modules that are imported past the face of their room, and why."""
+
+
+def test_a_room_is_used_through_its_face() -> None:
+    """What others may use of a room is imported from the room itself: ``from sercache.stores import FeatureSpec``."""
+    past: dict[str, list[str]] = {}
+    for module, path in sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            target = (isinstance(node, ast.ImportFrom) and node.module) or ""
+            there = room(target)
+            if there in (None, target, room(module), "sercache.heads") or module == "sercache":
+                continue
+            past.setdefault(there if there in NAMESPACES else target, []).append(module)
+    odd = {name: where for name, where in past.items() if name not in {*NAMESPACES, *PAST_THEIR_FACE}}
+    assert not odd, "give what is imported a place in __all__ of its room, or import it from there"
+    assert set(PAST_THEIR_FACE) <= set(past), "these are past their face no more: take them out"
+    for name, most in NAMESPACES.items():
+        assert len(past[name]) <= most, f"{name}: {len(past[name])} imports, {most} before this change"
+
+
 def test_every_room_is_on_the_plan() -> None:
     packages = {room(module) for module, _ in sources()} - {None}
     assert packages <= set(FLOORS)

@@ -22,7 +22,7 @@ from sercache.head import is_solved
 from sercache.layout import filled, terminal_width
 from sercache.progress import say, used, warn
 from sercache.protocols import DEVS, PROTOCOLS
-from sercache.published.head import head_defaults
+from sercache.published import head_defaults
 from sercache.recipe import Recipe
 from sercache.units import duration, size
 

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from sercache import advice, settings
 from sercache.errors import ContractError, SettingsError, UnknownNameError
-from sercache.evaluation.describe import with_scope
+from sercache.evaluation import with_scope
 from sercache.experiment.head_file import file_of
 from sercache.experiment.outcome import shown
 from sercache.progress import say, used, warn
 from sercache.record import Report
-from sercache.report import runs
-from sercache.report.render import Format
+from sercache.report import Format, runs
 
 
 def run(paths: Sequence[Path], table_format: Format) -> None:

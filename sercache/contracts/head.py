@@ -23,7 +23,7 @@ from sercache.head import (
     WeighsLayers,
     declared,
 )
-from sercache.training.streams import own_randomness, stream
+from sercache.training import own_randomness, stream
 
 Inputs = Tensor | tuple[Tensor, ...]
 

@@ -1,14 +1,29 @@
 """Evaluation: one head, one cache, all folds and seeds of a protocol, as a Report."""
 
-from sercache.evaluation.cross_corpus import evaluate_cross_corpus
-from sercache.evaluation.material import Material, gather
+from sercache.evaluation.cross_corpus import evaluate_cross_corpus, normalised, read_scalings
+from sercache.evaluation.describe import setup_of, with_scope
+from sercache.evaluation.kept import (
+    cross_corpus_differs,
+    differs,
+    differs_in_code,
+    experiment_differs_in_code,
+)
+from sercache.evaluation.lexical import transcripts
+from sercache.evaluation.material import Material, fold_views, gather
 from sercache.evaluation.method import Data, Extra, How, Method
+from sercache.evaluation.partial import keep_trainings, settle
+from sercache.evaluation.parts import as_trained, cross_corpus_task, read_truth
 from sercache.evaluation.prepare import Prepared, check, prepare
+from sercache.evaluation.published import Difference, differences
 from sercache.evaluation.run import Evaluated, Weights, evaluate
+from sercache.evaluation.scores import mean_of_clips, merge_clips
+from sercache.evaluation.sound import audio_of
+from sercache.evaluation.trained_encoders import training_of
 from sercache.evaluation.trainings import Progress
 
 __all__ = [
     "Data",
+    "Difference",
     "Evaluated",
     "Extra",
     "How",
@@ -17,9 +32,29 @@ __all__ = [
     "Prepared",
     "Progress",
     "Weights",
+    "as_trained",
+    "audio_of",
     "check",
+    "cross_corpus_differs",
+    "cross_corpus_task",
+    "differences",
+    "differs",
+    "differs_in_code",
     "evaluate",
     "evaluate_cross_corpus",
+    "experiment_differs_in_code",
+    "fold_views",
     "gather",
+    "keep_trainings",
+    "mean_of_clips",
+    "merge_clips",
+    "normalised",
     "prepare",
+    "read_scalings",
+    "read_truth",
+    "settle",
+    "setup_of",
+    "training_of",
+    "transcripts",
+    "with_scope",
 ]

@@ -28,7 +28,7 @@ from sercache.protocols import Fold
 from sercache.recipe import Recipe, Setup
 from sercache.record import FoldRecord, Report
 from sercache.stores import FeatureStore
-from sercache.training.finetune import FineTuned
+from sercache.training import FineTuned
 from sercache.views import FeatureView
 
 _PACKAGES = ("sercache", "torch", "numpy", "transformers", "zarr", "h5py", "scipy", "soxr", "soundfile")

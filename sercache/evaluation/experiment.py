@@ -17,7 +17,7 @@ from sercache.protocols import Fold
 from sercache.recipe import Recipe, Setup, inputs
 from sercache.record import Experiment, Features, Initial, Job, Labelled, digest_of
 from sercache.states import select
-from sercache.stores.spec import FeatureSpec
+from sercache.stores import FeatureSpec
 
 
 def experiment_of(method: Method, corpus: Corpus, material: Material, how: How) -> Experiment:

@@ -22,7 +22,7 @@ from sercache.evaluation.method import Data, Extra, How, Method
 from sercache.head import options_of
 from sercache.recipe import Recipe, Setup, inputs
 from sercache.record import TRAINING, CrossCorpus, Experiment, Job, Report
-from sercache.stores.spec import FeatureSpec
+from sercache.stores import FeatureSpec
 
 UNRECORDED = "it was made before runs recorded all that decides their numbers"
 """Of runs without an experiment: they are taken for no other run, as training takes nothing from them."""

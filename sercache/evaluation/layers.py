@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from sercache.head import Attends, WeighsLayers
-from sercache.training.contract import View, moved
+from sercache.training import View, moved
 
 
 def meaning_of(head: nn.Module) -> str:

@@ -14,7 +14,7 @@ from sercache.protocols import Fold
 from sercache.recipe import Recipe, Setup
 from sercache.record import Recording, StartRecord
 from sercache.stores import FeatureStore
-from sercache.training.many import Way
+from sercache.training import Way
 
 
 @dataclass(frozen=True, eq=False)

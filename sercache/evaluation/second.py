@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sercache.errors import RecipeError
-from sercache.training.contract import Inputs, View, targets_of
+from sercache.training import Inputs, View, targets_of
 from sercache.views import AnyView
 
 

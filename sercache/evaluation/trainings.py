@@ -19,8 +19,7 @@ from sercache.progress import used
 from sercache.protocols import Fold
 from sercache.recipe import Recipe
 from sercache.record import Job, digest_of
-from sercache.training import Epoch, Fit, Member, build, fits
-from sercache.training.starting import start_centres
+from sercache.training import Epoch, Fit, Member, build, fits, start_centres
 from sercache.views import AnyView
 
 _HEADS_BYTES = 2 * 2**30

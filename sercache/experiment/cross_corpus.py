@@ -12,8 +12,7 @@ from urllib.parse import quote
 from sercache import stores
 from sercache.catalog import file_name
 from sercache.datasets import Corpus
-from sercache.evaluation import Extra
-from sercache.evaluation.parts import cross_corpus_task
+from sercache.evaluation import Extra, cross_corpus_task
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.finding import find_store
 from sercache.progress import used, warn

@@ -14,7 +14,7 @@ from sercache import encoders, settings, stores
 from sercache.catalog import unknown
 from sercache.encoders import Encoder
 from sercache.errors import SettingsError, StoreError
-from sercache.evaluation.describe import setup_of
+from sercache.evaluation import setup_of
 from sercache.experiment.origin import known_origin
 from sercache.experiment.result import Result
 from sercache.experiment.tails import load_tail
@@ -23,7 +23,7 @@ from sercache.recipe import Setup, inputs
 from sercache.record import Report, Run, counted
 from sercache.report import runs
 from sercache.stores import FeatureSpec
-from sercache.training.finetune import finetuned
+from sercache.training import finetuned
 
 SpeakerStatistics = Literal["column", "together"]
 

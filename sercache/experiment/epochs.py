@@ -10,7 +10,7 @@ from typing import Any
 
 from sercache.evaluation import Progress
 from sercache.progress import bar
-from sercache.report.epochs import LiveEpochs
+from sercache.report import LiveEpochs
 
 _BAR = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} epochs [{elapsed}<{remaining}{postfix}]"
 

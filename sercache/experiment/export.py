@@ -8,8 +8,7 @@ from typing import Any
 
 from sercache import encoders, files, trained_on
 from sercache.errors import SettingsError
-from sercache.evaluation.describe import setup_of
-from sercache.evaluation.trained_encoders import training_of
+from sercache.evaluation import setup_of, training_of
 from sercache.experiment.finding import is_same
 from sercache.experiment.options import Count
 from sercache.progress import used
@@ -17,7 +16,7 @@ from sercache.recipe import Setup, inputs
 from sercache.record import Report, Run
 from sercache.report import runs
 from sercache.states import select
-from sercache.training.finetune import tail_name
+from sercache.training import tail_name
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ from sercache.experiment.origin import known_origin, write_origin
 from sercache.experiment.pace import entries_bar
 from sercache.extraction import DeviceWorker, Extraction, Plan, words
 from sercache.progress import bar, say, used, warn
-from sercache.stores.spec import FeatureSpec
+from sercache.stores import FeatureSpec
 
 
 def run(

@@ -19,8 +19,8 @@ from sercache.errors import (
     UnknownNameError,
 )
 from sercache.experiment.options import Count, NotNegative, Precision, StoreFormat
-from sercache.published.head import published_setup
-from sercache.stores.spec import DType
+from sercache.published import published_setup
+from sercache.stores import DType
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from sercache.experiment.pace import amount, pace
 from sercache.experiment.served import served
 from sercache.extraction import Extraction, Plan
 from sercache.progress import used, warn
-from sercache.stores.spec import FeatureSpec
+from sercache.stores import FeatureSpec
 from sercache.units import duration, listed, size
 
 _SHOWN = 20

@@ -12,7 +12,7 @@ from sercache.datasets import Corpus, Utterance
 from sercache.encoders import Encoder
 from sercache.errors import StoreError
 from sercache.extraction import DeviceWorker, Extraction, Piece, Plan
-from sercache.stores.spec import FeatureSpec
+from sercache.stores import FeatureSpec
 
 
 def place_of(cache: Path, spec: FeatureSpec, corpus: Corpus, format: str) -> tuple[FeatureSpec, Path]:

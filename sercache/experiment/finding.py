@@ -13,7 +13,7 @@ from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, StoreError, UnknownNameError
 from sercache.experiment.origin import is_usual, known_origin
 from sercache.recipe import Setup
-from sercache.stores.spec import FeatureSpec
+from sercache.stores import FeatureSpec
 
 
 @dataclass(frozen=True)

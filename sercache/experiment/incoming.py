@@ -12,7 +12,7 @@ from pathlib import Path
 from sercache import audio, settings
 from sercache.datasets import Corpus, Utterance, manifest
 from sercache.errors import AudioError, SettingsError
-from sercache.evaluation.parts import as_trained, cross_corpus_task, read_truth
+from sercache.evaluation import as_trained, cross_corpus_task, read_truth
 from sercache.progress import warn
 from sercache.record import Report
 

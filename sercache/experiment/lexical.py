@@ -17,7 +17,7 @@ from sercache.experiment.cross_corpus import answers, name_with_task, tested_sin
 from sercache.experiment.result import Result
 from sercache.progress import warn
 from sercache.record import CrossCorpus, Report, counted
-from sercache.report.render import ReportTable
+from sercache.report import ReportTable
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,7 @@ import numpy as np
 
 from sercache import catalog, files, settings
 from sercache.errors import SettingsError
-from sercache.evaluation import Data, Extra, gather
-from sercache.evaluation.cross_corpus import normalised
-from sercache.evaluation.describe import setup_of
+from sercache.evaluation import Data, Extra, gather, normalised, setup_of
 from sercache.experiment.cross_corpus import TestedHeads, other_corpus
 from sercache.experiment.export import member
 from sercache.experiment.origin import known_origin

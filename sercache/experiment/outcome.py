@@ -12,8 +12,7 @@ from sercache.layout import terminal_width
 from sercache.progress import used, warn
 from sercache.published.compare import Beside, printed_beside, record_of
 from sercache.record import HEADLINE, Aggregate, Report
-from sercache.report import page, plots, runs, tables
-from sercache.report.render import Format
+from sercache.report import Format, page, plots, runs, tables
 
 
 def finish(report: Report, weights: Mapping[tuple[str, int | None], Mapping[str, Any]], folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sercache.extraction import Piece, Plan
 from sercache.progress import bar
-from sercache.stores.spec import FeatureSpec
+from sercache.stores import FeatureSpec
 from sercache.units import duration
 
 _BAR = "{desc}: {percentage:3.0f}% |{bar}| {n:.3f}/{total:.3f} h [{elapsed}<{remaining}{postfix}]"

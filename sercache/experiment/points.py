@@ -10,14 +10,13 @@ from typing import Any
 from sercache import catalog, settings
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, SercacheError
-from sercache.evaluation.kept import differs, differs_in_code
-from sercache.evaluation.partial import keep_trainings
+from sercache.evaluation import differs, differs_in_code, keep_trainings
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.places import free_name
 from sercache.experiment.ready import asked
 from sercache.experiment.setup import TrainOptions
 from sercache.progress import warn
-from sercache.published.head import head_options
+from sercache.published import head_options
 from sercache.recipe import override
 from sercache.record import Report
 from sercache.report import runs

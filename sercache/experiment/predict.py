@@ -21,9 +21,7 @@ import numpy as np
 from sercache import clips, extraction, settings, stores
 from sercache.datasets import Skipped, Utterance
 from sercache.errors import AudioError, SettingsError
-from sercache.evaluation.cross_corpus import normalised
-from sercache.evaluation.scores import mean_of_clips, merge_clips
-from sercache.evaluation.sound import audio_of
+from sercache.evaluation import audio_of, mean_of_clips, merge_clips, normalised
 from sercache.experiment import spoken
 from sercache.experiment.arriving import arriving, listed
 from sercache.experiment.corpora import cache_if_any, read_corpus

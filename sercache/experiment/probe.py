@@ -21,10 +21,9 @@ from sercache.progress import bar, notes_only, used, warn
 from sercache.protocols import ALL
 from sercache.recipe import Setup
 from sercache.record import HEADLINE, NAMES, Report
-from sercache.report import plots
+from sercache.report import ReportTable, html, plots
 from sercache.report.layer_plots import probe_curve
 from sercache.report.notes import about_score, interval_notes, of_rows, provenance
-from sercache.report.render import ReportTable, html
 from sercache.states import select
 
 _HEAD = "logistic"

@@ -23,7 +23,7 @@ from sercache.experiment.starting import read as read_start
 from sercache.experiment.tails import head_class
 from sercache.head import is_solved, of_class
 from sercache.progress import used, warn
-from sercache.published.head import head_defaults, head_options, published_of
+from sercache.published import head_defaults, head_options, published_of
 from sercache.recipe import Published, Recipe, Setup, inputs, override
 from sercache.settings import Settings
 from sercache.stores import FeatureStore

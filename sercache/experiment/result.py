@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from sercache import catalog, given
 from sercache.errors import ContractError, MissingExtraError, SettingsError
-from sercache.evaluation.describe import setup_of
+from sercache.evaluation import setup_of
 from sercache.experiment.cross_corpus import answers, tested_since
 from sercache.experiment.head_file import class_in, file_of, is_trained
 from sercache.head import of_class
 from sercache.record import HEADLINE, NAMES, CrossCorpus, Prediction, Report, Summary, score
-from sercache.report import runs
-from sercache.report.epochs import write_epochs
-from sercache.report.render import Cell, ReportTable, html
+from sercache.report import Cell, ReportTable, html, runs, write_epochs
 from sercache.settings import expanded
 
 if TYPE_CHECKING:

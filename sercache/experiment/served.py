@@ -10,7 +10,7 @@ from sercache.datasets import Corpus
 from sercache.experiment.finding import holds
 from sercache.head import declared
 from sercache.recipe import Setup, inputs
-from sercache.stores.spec import FeatureSpec
+from sercache.stores import FeatureSpec
 
 
 @dataclass(frozen=True)

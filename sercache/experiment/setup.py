@@ -13,7 +13,7 @@ from sercache.errors import SettingsError
 from sercache.experiment.options import Count, Duplicates, Scope, Seeds
 from sercache.head import declared
 from sercache.protocols import ALL, RANDOM
-from sercache.published.head import first_seeds
+from sercache.published import first_seeds
 from sercache.recipe import Setup, inputs
 
 

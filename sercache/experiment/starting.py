@@ -14,7 +14,7 @@ from sercache.protocols import Fold
 from sercache.record import Recording, Report, Run, StartRecord, digest_of
 from sercache.report import runs
 from sercache.settings import expanded
-from sercache.training.starting import start
+from sercache.training import start
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,11 +32,11 @@ from sercache.experiment.points import Comparison, heads_of, make_room, move_asi
 from sercache.experiment.result import Result
 from sercache.head import is_solved
 from sercache.progress import used
-from sercache.published.head import head_options, seeds_asked
+from sercache.published import head_options, seeds_asked
 from sercache.recipe import Recipe, override
 from sercache.record import Report
 from sercache.report import runs as run_folders
-from sercache.report.epochs import write_epochs
+from sercache.report import write_epochs
 
 Point = dict[str, str]
 """A value for each name of the grid, as written."""

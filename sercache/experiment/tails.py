@@ -11,8 +11,8 @@ from sercache.errors import StoreError
 from sercache.experiment.finding import is_same
 from sercache.recipe import Setup, inputs
 from sercache.states import select
-from sercache.stores.spec import FeatureSpec
-from sercache.training.finetune import finetuned
+from sercache.stores import FeatureSpec
+from sercache.training import finetuned
 
 
 def head_class(module: ModuleType, setup: Setup, specs: Sequence[FeatureSpec]) -> Any:

@@ -14,10 +14,7 @@ from torch import nn
 from sercache import settings
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError, SettingsError
-from sercache.evaluation import Extra, evaluate_cross_corpus
-from sercache.evaluation.cross_corpus import read_scalings
-from sercache.evaluation.describe import setup_of
-from sercache.evaluation.parts import cross_corpus_task
+from sercache.evaluation import Extra, cross_corpus_task, evaluate_cross_corpus, read_scalings, setup_of
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.cross_corpus import TestedHeads, extra_of, folder_on
 from sercache.experiment.options import Duplicates

@@ -6,8 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from sercache.errors import SettingsError
-from sercache.evaluation import evaluate
-from sercache.evaluation.partial import settle
+from sercache.evaluation import evaluate, settle
 from sercache.experiment.epochs import epochs_shown
 from sercache.experiment.outcome import finish
 from sercache.experiment.places import check_writable, checked_name, default_name, free_name, partial_of
@@ -16,14 +15,13 @@ from sercache.experiment.result import Result
 from sercache.experiment.setup import TrainOptions
 from sercache.progress import used
 from sercache.record import Report
-from sercache.report.epochs import (
+from sercache.report import (
     check_tensorboard,
     remove_live,
     write_epochs,
     write_tensorboard,
 )
-from sercache.training.determinism import be_deterministic
-from sercache.training.memory import keep_freed_memory
+from sercache.training import be_deterministic, keep_freed_memory
 
 
 def run(request: TrainOptions, at_hand: AtHand | None = None) -> Result:

@@ -11,7 +11,7 @@ import torch
 from sercache import catalog, record
 from sercache.errors import SettingsError
 from sercache.head import Embeds
-from sercache.training.contract import moved
+from sercache.training import moved
 from sercache.views import AnyView
 
 _CHUNK = 16

@@ -19,8 +19,7 @@ from sercache.extraction.compute import ComputedBatch, PieceFeatures, bounds_of,
 from sercache.extraction.decode import Decoded
 from sercache.extraction.pooling import Pool
 from sercache.extraction.stages import Busy
-from sercache.stores import FeatureSpec, encode_frames
-from sercache.stores.dtypes import FLOAT16_LIMIT
+from sercache.stores import FLOAT16_LIMIT, FeatureSpec, encode_frames
 
 _TORCH = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 

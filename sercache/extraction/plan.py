@@ -15,8 +15,7 @@ from sercache import audio, clips, states
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder, modality, windowed
 from sercache.errors import AudioError, DiskSpaceError, SettingsError, StoreError
-from sercache.stores import FeatureStore
-from sercache.stores.spec import DType, FeatureSpec
+from sercache.stores import DType, FeatureSpec, FeatureStore
 
 _BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 _SPARE_BYTES = 256 * 2**20

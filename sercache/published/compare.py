@@ -10,8 +10,7 @@ from typing import Any
 
 from sercache import catalog, clips, encoders, states
 from sercache.errors import UnknownNameError
-from sercache.evaluation.describe import setup_of
-from sercache.evaluation.published import Difference, differences
+from sercache.evaluation import Difference, differences, setup_of
 from sercache.head import declared
 from sercache.papers import PaperTable, Printed, TrialScore
 from sercache.published.head import published_of

@@ -9,8 +9,10 @@ from pathlib import Path
 from sercache import stores
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, SercacheError
-from sercache.evaluation import Data, How, Method
-from sercache.evaluation.kept import (
+from sercache.evaluation import (
+    Data,
+    How,
+    Method,
     cross_corpus_differs,
     differs,
     differs_in_code,
@@ -20,7 +22,7 @@ from sercache.experiment.cross_corpus import answers, tested_since
 from sercache.experiment.places import free_name
 from sercache.experiment.starting import InitialWeights
 from sercache.experiment.starting import read as read_start
-from sercache.published.trial import TrialPlan
+from sercache.published import TrialPlan
 from sercache.recipe import Setup
 from sercache.record import CrossCorpus, Report
 from sercache.report import runs

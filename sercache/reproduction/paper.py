@@ -10,10 +10,10 @@ from types import ModuleType
 
 from sercache import catalog, encoders, settings
 from sercache.errors import SercacheError, SettingsError
-from sercache.experiment.options import Count
+from sercache.experiment import Count
 from sercache.experiment.vectors import LabelledVectors
 from sercache.papers import ErrorRate, PaperRow, PaperTable, Trial, Vectors, trials_of
-from sercache.published.trial import TrialPlan, plan
+from sercache.published import TrialPlan, plan
 from sercache.record import Report
 from sercache.reproduction.kept import is_done
 from sercache.reproduction.material import Place

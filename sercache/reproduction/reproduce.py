@@ -15,8 +15,7 @@ from sercache.errors import (
     SettingsError,
     UnknownNameError,
 )
-from sercache.evaluation.lexical import transcripts
-from sercache.evaluation.published import Difference
+from sercache.evaluation import Difference, transcripts
 from sercache.experiment.vectors import separation
 from sercache.papers import (
     BestOf,
@@ -30,12 +29,11 @@ from sercache.papers import (
     scores,
 )
 from sercache.progress import used
+from sercache.published import TrialPlan, plan
 from sercache.published.compare import counts_of, fixed, other_corpus, other_system
-from sercache.published.trial import TrialPlan, plan
 from sercache.record import Report
-from sercache.report.comparison import Compared, ComparedRow
-from sercache.report.render import Reference
-from sercache.report.render import ReportTable as Rendered
+from sercache.report import Compared, ComparedRow, Reference
+from sercache.report import ReportTable as Rendered
 from sercache.reproduction import cells as cell_values
 from sercache.reproduction import measured, vectors
 from sercache.reproduction.kept import find

@@ -11,9 +11,9 @@ from sercache.layout import terminal_width
 from sercache.papers import PaperTable, scores
 from sercache.progress import say, used, warn
 from sercache.record import Report
+from sercache.report import ReportTable as Rendered
 from sercache.report import comparison_plots, maps, plots
 from sercache.report.comparison import ComparedRow, comparison, run_notes
-from sercache.report.render import ReportTable as Rendered
 from sercache.reproduction.paper import ReproduceOptions, TableProgress
 
 if TYPE_CHECKING:

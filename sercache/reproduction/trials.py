@@ -17,13 +17,12 @@ from sercache.experiment.places import free_name
 from sercache.experiment.tails import head_class
 from sercache.experiment.train import remove_partial
 from sercache.progress import used, warn
-from sercache.published.head import published_of
-from sercache.published.trial import TrialPlan
-from sercache.published.trial import plan as as_printed
+from sercache.published import TrialPlan, published_of
+from sercache.published import plan as as_printed
 from sercache.recipe import Setup
 from sercache.record import Report
 from sercache.report import runs as run_folders
-from sercache.report.epochs import write_epochs
+from sercache.report import write_epochs
 from sercache.reproduction.kept import Kept, encoder_of, find, folder_of, setup_beside, start_of, untested
 from sercache.reproduction.material import (
     Place,

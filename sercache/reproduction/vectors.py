@@ -7,12 +7,11 @@ from dataclasses import replace
 from safetensors.torch import load_file
 
 from sercache import catalog, settings, stores
-from sercache.evaluation import Data, gather
-from sercache.evaluation.material import Material, fold_views
+from sercache.evaluation import Data, Material, fold_views, gather
 from sercache.experiment.tails import head_class
 from sercache.experiment.vectors import LabelledVectors, check_embeds, embedded
 from sercache.papers import Vectors
-from sercache.published.trial import TrialPlan
+from sercache.published import TrialPlan
 from sercache.recipe import Setup
 from sercache.report import runs
 from sercache.reproduction.kept import folder_of

@@ -14,12 +14,14 @@ from typing import Any
 from sercache import advice, files, settings
 from sercache.stores import layout as _layout
 from sercache.stores.contract import Damage, Entry, FeatureStore, FeatureWriter
-from sercache.stores.dtypes import decode_frames, encode_frames
+from sercache.stores.dtypes import FLOAT16_LIMIT, decode_frames, encode_frames
 from sercache.stores.layout import FORMATS, find, find_all, store_path
-from sercache.stores.spec import FeatureSpec
+from sercache.stores.spec import DType, FeatureSpec
 
 __all__ = [
+    "FLOAT16_LIMIT",
     "FORMATS",
+    "DType",
     "Damage",
     "Entry",
     "FeatureSpec",

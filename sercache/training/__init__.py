@@ -6,10 +6,38 @@ in ``loop``.
 """
 
 from sercache.training.building import build
-from sercache.training.contract import Fit, Member, View
+from sercache.training.contract import Fit, Inputs, Member, View, moved, targets_of
+from sercache.training.determinism import be_deterministic
+from sercache.training.finetune import FineTuned, finetuned, tail_name
 from sercache.training.loop import fit
-from sercache.training.many import fit_many, fits
+from sercache.training.many import Way, fit_many, fits
+from sercache.training.memory import keep_freed_memory
 from sercache.training.plan import Epoch
 from sercache.training.predicting import predict
+from sercache.training.starting import start, start_centres
+from sercache.training.streams import own_randomness, stream
 
-__all__ = ["Epoch", "Fit", "Member", "View", "build", "fit", "fit_many", "fits", "predict"]
+__all__ = [
+    "Epoch",
+    "FineTuned",
+    "Fit",
+    "Inputs",
+    "Member",
+    "View",
+    "Way",
+    "be_deterministic",
+    "build",
+    "finetuned",
+    "fit",
+    "fit_many",
+    "fits",
+    "keep_freed_memory",
+    "moved",
+    "own_randomness",
+    "predict",
+    "start",
+    "start_centres",
+    "stream",
+    "tail_name",
+    "targets_of",
+]
