@@ -60,19 +60,19 @@ def test_parts_are_kept_apart() -> None:
 
 def test_equal_recordings_within_a_corpus() -> None:
     labels = {"a": "sad", "b": "sad", "c": "happy"}
-    assert equal_within(AUDIO, labels) == {
+    assert equal_within(AUDIO, labels, labels) == {
         "n_utterances": 2,
         "first": ["a", "c"],
         "n_other_label": 2,
         "first_other_label": ["a (sad)", "c (happy)"],
     }
-    assert equal_within(AUDIO, {"b": "sad"}) == {
+    assert equal_within(AUDIO, ["b"], {"b": "sad"}) == {
         "n_utterances": 0,
         "first": [],
         "n_other_label": 0,
         "first_other_label": [],
     }
-    assert equal_within(None, labels) is None
+    assert equal_within(None, labels, labels) is None
 
 
 def with_shared(*found: SharedAudio | None) -> Report:

@@ -28,9 +28,10 @@ from sercache.evaluation.material import fold_views
 from sercache.evaluation.scores import merge_clips, run_record, summarise
 from sercache.heads import layer_attention, linear
 from sercache.recipe import Published, Recipe, Setup
-from sercache.record import Interval, Prediction, Report, Run
+from sercache.record import Classes, Interval, Prediction, Report, Run
 from sercache.report import runs
 
+TARGET = Classes(("a", "b", "c", "d"))
 pytestmark = pytest.mark.usefixtures("few_draws")
 
 SETUP = Setup(encoder="tiny", dataset="talk", protocol="leave-one-speaker-out", states="blocks", frames=False)
@@ -101,7 +102,7 @@ def test_summaries_by_hand() -> None:
         Run(fold, seed, {"wa": wa, "ua": wa, "macro_f1": wa}, 1, False, 1, ())
         for fold, seed, wa in [("a", 0, 1.0), ("a", 1, 0.5), ("b", 0, 0.25), ("b", 1, 0.75)]
     ]
-    wa = summarise(runs, found)["wa"]
+    wa = summarise(runs, found, TARGET)["wa"]
     # Over folds: a 0.75, b 0.5. Over seeds: seed 0 pooled 3/6, seed 1 pooled 4/6.
     assert (wa.folds.mean, wa.folds.n) == (0.625, 2)
     assert wa.folds.std == pytest.approx(0.25 / np.sqrt(2))
@@ -118,11 +119,13 @@ def test_scores_equal_those_of_scikit_learn() -> None:
         return [p.true for p in chosen], [p.predicted for p in chosen]
 
     runs = [
-        run_record(str(fold), seed, _fit(), [p for p in found if (p.fold, p.seed) == (str(fold), seed)], None)
+        run_record(
+            str(fold), seed, _fit(), [p for p in found if (p.fold, p.seed) == (str(fold), seed)], None, TARGET
+        )
         for fold in range(3)
         for seed in range(2)
     ]
-    summary = summarise(runs, found)
+    summary = summarise(runs, found, TARGET)
     theirs = {
         "wa": accuracy_score,
         "ua": balanced_accuracy_score,

@@ -17,7 +17,7 @@ from sercache.evaluation import Data, Extra, gather
 from sercache.evaluation.scores import scores, summarise, undefined
 from sercache.heads import linear
 from sercache.recipe import Recipe, Setup
-from sercache.record import Interval, Prediction, Report, Run
+from sercache.record import Interval, Numbers, Prediction, Report, Run
 from sercache.report import plots, tables
 
 pytestmark = pytest.mark.usefixtures("few_draws")
@@ -134,13 +134,16 @@ def test_numbers_by_hand() -> None:
         return Prediction(f"{fold}{truth}", fold, 0, -1, -1, (), fold, (truth, 1.0), (value, value))
 
     found = [said("a", 0.0, 0.1), said("a", 1.0, 0.2), said("b", 0.5, 0.3), said("b", 0.7, 0.3)]
-    assert undefined(found[:2], ("x", "y")) == ["y"]
-    assert undefined(found[2:], ("x", "y")) == ["x", "y"]
-    a = scores(found[:2], ("x", "y"))
+    assert undefined(found[:2], Numbers(("x", "y"))) == ["y"]
+    assert undefined(found[2:], Numbers(("x", "y"))) == ["x", "y"]
+    a = scores(found[:2], Numbers(("x", "y")))
     assert (a["rho:x"], a["rho:y"], a["rho"]) == (1, 0, 0.5)
     assert a["mse:x"] == pytest.approx((0.1**2 + 0.8**2) / 2)
-    runs = [Run(f, 0, scores([p for p in found if p.fold == f], ("x", "y")), 1, False, 1, ()) for f in "ab"]
-    rho = summarise(runs, found, ("x", "y"))["rho:x"]
+    runs = [
+        Run(f, 0, scores([p for p in found if p.fold == f], Numbers(("x", "y"))), 1, False, 1, ())
+        for f in "ab"
+    ]
+    rho = summarise(runs, found, Numbers(("x", "y")))["rho:x"]
     assert (rho.folds.mean, rho.folds.n) == (0.5, 2)
     assert rho.seeds.mean == pytest.approx(
         scipy.stats.spearmanr([0, 1, 0.5, 0.7], [0.1, 0.2, 0.3, 0.3]).statistic
@@ -167,3 +170,13 @@ def test_numbers_of_another_corpus() -> None:
         run(test_on=[dataclasses.replace(extra, corpus=dataclasses.replace(abroad, utterances=fewer))])
     one = run(dataclasses.replace(SETUP, target="glad"), test_on=[extra])
     assert one.cross_corpus[0].summary["rho"] == one.cross_corpus[0].summary["rho:glad"]
+
+
+def test_numbers_have_no_labels_and_a_report_one_target() -> None:
+    corpus, store = talk_of_numbers()
+    material = gather(Data(corpus, (store,)), SETUP)
+    assert material.target == Numbers(TARGETS)
+    truth = material.main.truth
+    assert not truth.labels
+    assert {len(value) for value in truth.values.values()} == {len(TARGETS)}
+    assert run().target == material.target

@@ -16,11 +16,12 @@ from make_report import make_report
 
 from sercache import metrics
 from sercache.evaluation.scores import scores, summarise
-from sercache.record import Interval, Prediction, Report, Run, Summary
+from sercache.record import Classes, Interval, Numbers, Prediction, Report, Run, Summary, Target
 from sercache.report import runs
 
 WRITTEN = Path(__file__).parent / "fixtures" / "a1b0434"
 N_DRAWS = 60
+TARGET = Classes(("a", "b", "c", "d"))
 RNG = np.random.default_rng(5)
 
 
@@ -48,14 +49,14 @@ def predictions(
     return found
 
 
-def runs_of(found: Sequence[Prediction], targets: Sequence[str] = ()) -> list[Run]:
+def runs_of(found: Sequence[Prediction], target: Target = TARGET) -> list[Run]:
     places = dict.fromkeys((p.fold, p.seed) for p in found)
     own = {place: [p for p in found if (p.fold, p.seed) == place] for place in places}
-    return [Run(*place, scores(each, targets), 1, False, 1, ()) for place, each in own.items()]
+    return [Run(*place, scores(each, target), 1, False, 1, ()) for place, each in own.items()]
 
 
-def summary_of(found: Sequence[Prediction], targets: Sequence[str] = ()) -> dict[str, Summary]:
-    return summarise(runs_of(found, targets), found, targets)
+def summary_of(found: Sequence[Prediction], target: Target = TARGET) -> dict[str, Summary]:
+    return summarise(runs_of(found, target), found, target)
 
 
 def ends(values: Sequence[float]) -> list[float]:
@@ -173,7 +174,7 @@ def test_numbers_have_intervals_of_the_mean_over_seeds() -> None:
         values["rho"].append(float(np.mean(rho)))
         values["rho:b"].append(float(np.mean(rho, axis=0)[1]))
         values["mse"].append(float(np.mean(square)))
-    summary = summary_of(found, ("a", "b"))
+    summary = summary_of(found, Numbers(("a", "b")))
     for name, expected in values.items():
         interval = summary[name].seeds_interval
         assert interval is not None

@@ -32,7 +32,7 @@ from sercache.evaluation.scores import (
 from sercache.evaluation.trained_encoders import encoder_records
 from sercache.evaluation.unseen import unseen_part
 from sercache.recipe import Setup
-from sercache.record import CrossCorpus, Prediction, Report, Run, StartRecord, TrainedEncoder
+from sercache.record import Classes, CrossCorpus, Prediction, Report, Run, StartRecord, Target, TrainedEncoder
 from sercache.training import predict
 from sercache.views import MEMORY_SHARE, AnyView, FeatureView, Scaling, beside, free_memory
 
@@ -62,44 +62,51 @@ def conclude(
     extra: Extra,
     part: Part,
     setup: Setup,
-    classes: Sequence[str],
-    targets: Sequence[str],
+    target: Target,
     inside: str,
     outputs: Sequence[HeadOutput],
 ) -> CrossCorpus:
     """What all heads of a run said of a corpus, scored; ``inside`` is what these standardise by."""
     members = [
-        Run(each.fold, each.seed, scores(each.predictions, targets), 0, False, 0, ()) for each in outputs
+        Run(each.fold, each.seed, scores(each.predictions, target), 0, False, 0, ()) for each in outputs
     ]
     predictions = tuple(one for each in outputs for one in each.predictions)
     return CrossCorpus(
         dataset=extra.corpus.name,
         task=part.task,
-        classes=tuple(name for name in classes if name in set(part.labels.values())),
+        classes=_classes_there(part, target),
         corpus=describe_corpus(extra.corpus, part),
         features=describe_features((extra.store, *extra.beside), part),
         normalisation=normalisation_cross_corpus(setup, inside),
-        summary=summarise(members, predictions, targets),
+        summary=summarise(members, predictions, target),
         predictions=predictions,
-        confusion=confusion(predictions, len(classes)),
+        confusion=confusion(predictions, target),
         layer_weights=tuple(each.layer_weights for each in outputs if each.layer_weights is not None),
-        notes=(*_notes(extra, part, setup, classes), *flat_remarks(outputs, targets)),
+        notes=(*_notes(extra, part, setup, target), *flat_remarks(outputs, target)),
     )
 
 
-def flat_remarks(outputs: Sequence[HeadOutput], targets: Sequence[str]) -> tuple[str, ...]:
+def _classes_there(part: Part, target: Target) -> tuple[str, ...]:
+    """The trained classes that a corpus has, in their order; none where numbers are trained."""
+    held = set(part.truth.labels.values())
+    return tuple(name for name in target.names if name in held)
+
+
+def flat_remarks(outputs: Sequence[HeadOutput], target: Target) -> tuple[str, ...]:
     """A line on correlations that are not defined, where there are such."""
     flat = [
         f"fold {each.fold}, seed {each.seed}, {name}"
         for each in outputs
-        for name in undefined(each.predictions, targets)
+        for name in undefined(each.predictions, target)
     ]
-    return (flat_remark(flat, len(outputs) * len(targets)),) if flat else ()
+    return (flat_remark(flat, len(outputs) * len(target.names)),) if flat else ()
 
 
-def _notes(extra: Extra, part: Part, setup: Setup, classes: Sequence[str]) -> list[str]:
+def _notes(extra: Extra, part: Part, setup: Setup, target: Target) -> list[str]:
     name, notes = extra.corpus.name, []
-    absent = [each for each in classes if each not in set(part.labels.values())]
+    absent = (
+        sorted(set(target.names) - set(_classes_there(part, target))) if isinstance(target, Classes) else []
+    )
     if absent:
         notes.append(
             f"{name} has no {', '.join(absent)}: UA is the mean recall of the other classes, and every output "
@@ -157,9 +164,8 @@ def evaluate_cross_corpus(
     before += [each.recorded for each in own]
     check_unseen(before, [extra.corpus])
     setup = setup_of(report.setup)
-    outputs = report.targets or report.classes
     budget = int(MEMORY_SHARE * free_memory()) if budget is None else budget
-    part = open_cross_corpus(extra, (), setup, report.corpus["task"], outputs, bool(report.targets), budget)
+    part = open_cross_corpus(extra, (), setup, report.corpus["task"], report.target, budget)
     part = unseen_part(extra.corpus.name, part, report.recordings, duplicates or setup.duplicates)
     found: list[HeadOutput] = []
     inside = "none"
@@ -170,7 +176,7 @@ def evaluate_cross_corpus(
         found.append(output_of(head, view, part, run.fold, run.seed, device))
         if progress:
             progress(run)
-    return conclude(extra, part, setup, report.classes, report.targets, inside, found)
+    return conclude(extra, part, setup, report.target, inside, found)
 
 
 def normalised(inputs: Sequence[FeatureView], scalings: Sequence[Scaling]) -> AnyView:

@@ -26,7 +26,7 @@ from sercache.evaluation.sound import equal_within, shared_audio
 from sercache.head import Standardises, is_solved
 from sercache.protocols import Fold
 from sercache.recipe import Recipe, Setup
-from sercache.record import FoldRecord, Report
+from sercache.record import FoldRecord, Numbers, Report
 from sercache.stores import FeatureStore
 from sercache.training import FineTuned
 from sercache.views import FeatureView
@@ -97,8 +97,8 @@ def provenance(
     inside = standardises(head)
     return {
         "corpus": describe_corpus(corpus, material.main),
-        "classes": material.classes,
-        "targets": material.targets,
+        "classes": () if isinstance(material.target, Numbers) else material.target.names,
+        "targets": material.target.names if isinstance(material.target, Numbers) else (),
         "features": describe_features(stores, material.main),
         "folds": tuple(describe_fold(fold, material.main) for fold in material.folds),
         "normalisation": normalisation_sentence(setup, material) + _INSIDE[inside],
@@ -112,19 +112,19 @@ def provenance(
 
 def describe_corpus(corpus: Corpus, part: Part) -> dict[str, Any]:
     """Name, release and counts of what was used of a corpus."""
-    counts = Counter(label for label in part.labels.values() if label)
-    equal = equal_within(part.audio, part.labels)
+    counts = Counter(part.truth.labels.values())
+    equal = equal_within(part.audio, part.truth.values.keys(), part.truth.labels)
     return {
         "name": corpus.name,
         **({"reader": corpus.reader} if corpus.reader else {}),
         "release": corpus.release,
         **({"reader_sha256": corpus.reader_sha256} if corpus.reader_sha256 else {}),
         "task": part.task,
-        "n_utterances": len(part.labels),
+        "n_utterances": len(part.truth.values),
         "n_speakers": len(set(part.speakers.values()) - {""}),
         "class_counts": {name: counts[name] for name in sorted(counts)},
         **({"equal_audio": equal} if equal is not None else {}),
-        "left_out": dict(part.left_out),
+        "left_out": dict(part.truth.left_out),
         "skipped": [f"{each.what}: {each.reason}" for each in corpus.skipped],
         "warnings": list(corpus.warnings),
     }

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from sercache import catalog
 from sercache.datasets import Corpus
 from sercache.evaluation.material import Material
 from sercache.evaluation.method import How, Method
-from sercache.evaluation.parts import Part
+from sercache.evaluation.parts import Part, Value
 from sercache.head import is_solved, options_of, version_of
 from sercache.protocols import Fold
 from sercache.recipe import Recipe, Setup, inputs
@@ -125,16 +127,18 @@ def _digest(fold: Fold, main: Mapping[str, str], shared: Sequence[str]) -> str:
 
 def _lines(part: Part, by_speaker: bool) -> dict[str, str]:
     """By id, what is read of an utterance and what is true of it."""
-    view, found = part.inputs[0], _recordings(part, by_speaker)
-    truth = dict(part.labels)
-    if view.targets is not None:
-        truth = {id: row.tobytes().hex() for id, row in zip(view.utterance_ids, view.targets, strict=True)}
-    return {id: f"{line} {truth[id]}" for id, line in found.items()}
+    truth = part.truth.values
+    return {id: f"{line} {_shown(truth[id])}" for id, line in _recordings(part, by_speaker).items()}
+
+
+def _shown(value: Value) -> str:
+    """A class, or the bytes of numbers as they are trained on."""
+    return value if isinstance(value, str) else np.array(value, np.float32).tobytes().hex()
 
 
 def _recordings(part: Part, by_speaker: bool) -> dict[str, str]:
     """By id, the stored entries of an utterance in every input, with digests of their audio."""
-    found = {id: f"{id} {part.speakers.get(id, '') if by_speaker else ''}" for id in part.labels}
+    found = {id: f"{id} {part.speakers.get(id, '') if by_speaker else ''}" for id in part.truth.values}
     for view in part.inputs:
         entries = view.source.store.entries()
         for entry, id in zip(view.entry_ids, view.utterance_ids, strict=True):

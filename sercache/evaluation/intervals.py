@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 import numpy as np
 
 from sercache import metrics
-from sercache.record import Interval, Prediction
+from sercache.record import Classes, Interval, Numbers, Prediction, Target
 
 OF_NUMBERS: dict[str, metrics.Metric] = {"rho": metrics.spearman, "ccc": metrics.ccc, "mse": metrics.mse}
 
@@ -31,7 +31,7 @@ def grouped(predictions: Sequence[Prediction], by: Callable[[Prediction], Hashab
     return list(found.values())
 
 
-def over_units(groups: Groups, targets: Sequence[str]) -> dict[str, Interval]:
+def over_units(groups: Groups, target: Target) -> dict[str, Interval]:
     """Of every metric, as the mean over groups of its score: speakers are drawn, with all that was said of each.
 
     An utterance whose speaker is not known is a unit of its own.
@@ -41,12 +41,13 @@ def over_units(groups: Groups, targets: Sequence[str]) -> dict[str, Interval]:
     owners = [np.array([place[_unit(each)] for each in group]) for group in groups]
     known = {speaker != "" for speaker, _ in names}
     units = "speakers" if known == {True} else "utterances" if known == {False} else "speakers and utterances"
-    keys_, measure = _numbers(groups, owners, targets) if targets else _classes(groups, owners)
+    of = _classes if isinstance(target, Classes) else _numbers
+    keys_, measure = of(groups, owners, target)
     return _intervals(keys_, measure, len(names), units)
 
 
 def over_folds(
-    means: Mapping[str, Sequence[float]], predictions: Sequence[Prediction], targets: Sequence[str]
+    means: Mapping[str, Sequence[float]], predictions: Sequence[Prediction], target: Target
 ) -> dict[str, Interval]:
     """Of every metric, as the mean over folds of ``means``, one for each fold.
 
@@ -61,7 +62,7 @@ def over_folds(
         values = np.array(list(means.values()))
         return _intervals(list(means), lambda times: values @ times / times.sum(), len(speakers), "folds")
     if all(own == everyone for own in speakers):
-        return over_units(grouped(predictions, lambda each: (each.fold, each.seed)), targets)
+        return over_units(grouped(predictions, lambda each: (each.fold, each.seed)), target)
     return {}
 
 
@@ -77,12 +78,12 @@ def _intervals(names: Sequence[str], measure: _Measure, n_units: int, units: str
     return {name: Interval(low, high, n_units, units) for name, (low, high) in zip(names, ends, strict=True)}
 
 
-def _classes(groups: Groups, owners: Sequence[np.ndarray]) -> tuple[list[str], _Measure]:
+def _classes(groups: Groups, owners: Sequence[np.ndarray], target: Target) -> tuple[list[str], _Measure]:
     """Names of the metrics of classes, and their means over groups.
 
     A draw that lacks a class has no UA and no macro F1: over fewer classes they are other quantities.
     """
-    pairs = [arrays(group, ()) for group in groups]
+    pairs = [arrays(group, target) for group in groups]
     n = 1 + int(max(values.max() for pair in pairs for values in pair))
     cells = [(k * n + truth) * n + predicted for k, (truth, predicted) in enumerate(pairs)]
     cell, owner, shape = np.concatenate(cells), np.concatenate(owners), (len(groups), n, n)
@@ -103,11 +104,9 @@ def _classes(groups: Groups, owners: Sequence[np.ndarray]) -> tuple[list[str], _
     return list(_OF_COUNTS), measure
 
 
-def _numbers(
-    groups: Groups, owners: Sequence[np.ndarray], targets: Sequence[str]
-) -> tuple[list[str], _Measure]:
+def _numbers(groups: Groups, owners: Sequence[np.ndarray], target: Target) -> tuple[list[str], _Measure]:
     """Names of the metrics of numbers, over all targets and of each, and their means over groups."""
-    pairs = [arrays(group, targets) for group in groups]
+    pairs = [arrays(group, target) for group in groups]
     measures = [by_target(name) for name in OF_NUMBERS]
 
     def measure(times: np.ndarray) -> np.ndarray:
@@ -117,7 +116,7 @@ def _numbers(
             found.append(np.concatenate([each(truth[rows], predicted[rows]) for each in measures]))
         return np.mean(found, axis=0)
 
-    return [key for name in OF_NUMBERS for key in keys(name, targets)], measure
+    return [key for name in OF_NUMBERS for key in keys(name, target.names)], measure
 
 
 def keys(metric: str, targets: Sequence[str]) -> list[str]:
@@ -137,8 +136,8 @@ def by_target(name: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     return each
 
 
-def arrays(found: Sequence[Prediction], targets: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def arrays(found: Sequence[Prediction], target: Target) -> tuple[np.ndarray, np.ndarray]:
     """Truth and predictions: classes (U,), or numbers (U, C)."""
-    if targets:
+    if isinstance(target, Numbers):
         return np.array([p.true_values for p in found]), np.array([p.values for p in found])
     return np.array([p.true for p in found], np.int64), np.array([p.predicted for p in found], np.int64)

@@ -131,9 +131,8 @@ def _tests(report: Report, material: Material) -> list[str]:
 
 
 def _truth(material: Material) -> dict[str, Any]:
-    """Class or numbers by id."""
-    view = material.main.inputs[0]
-    if view.targets is None:
-        return dict(material.main.labels)
-    rows = np.asarray(view.targets).tolist()
-    return {id: tuple(row) for id, row in zip(view.utterance_ids, rows, strict=True)}
+    """Class or numbers by id, these as they are trained on."""
+    return {
+        id: value if isinstance(value, str) else tuple(np.array(value, np.float32).tolist())
+        for id, value in material.main.truth.values.items()
+    }

@@ -13,6 +13,7 @@ from sercache.evaluation.parts import Part, open_added, open_cross_corpus, open_
 from sercache.evaluation.sound import audio_of, kept_apart
 from sercache.protocols import Fold, make_folds
 from sercache.recipe import Setup
+from sercache.record import Numbers, Target
 from sercache.views import (
     MEMORY_SHARE,
     AnyView,
@@ -34,25 +35,13 @@ class Material:
 
     main: Part
     """The corpus that the folds are made of."""
-    outputs: tuple[str, ...]
-    """What each output of a head is: the classes, or the targets of a task that gives numbers."""
+    target: Target
+    """What the outputs of a head are."""
     folds: tuple[Fold, ...]
-    numeric: bool = False
-    """Whether the task gives numbers."""
     also: tuple[tuple[Extra, Part], ...] = ()
     """Added to every training part."""
     cross_corpus: tuple[tuple[Extra, Part], ...] = ()
     """Other corpora that every trained head is tested on."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The classes; none where the task gives numbers."""
-        return () if self.numeric else self.outputs
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """The targets; none where the task gives classes."""
-        return self.outputs if self.numeric else ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,23 +65,25 @@ def gather(data: Data, setup: Setup, *, fold_seed: int = 0) -> Material:
     """
     corpus, stores = data.corpus, data.stores
     truth = read_truth(corpus, stores, setup.task, setup.target)
-    numeric = bool(truth.targets)
+    numeric = isinstance(truth.target, Numbers)
+    # Folds of numbers are drawn as those of a single class.
+    drawn_by = dict.fromkeys(truth.values, "") if numeric else truth.labels
     folds = tuple(
-        make_folds(corpus, truth.labels, setup.protocol, dev=setup.dev, seed=fold_seed, numeric=numeric)
+        make_folds(corpus, drawn_by, setup.protocol, dev=setup.dev, seed=fold_seed, numeric=numeric)
     )
     if not folds:
         raise ProtocolError(f"{setup.protocol} gives no folds on {corpus.name}; choose another protocol")
     if setup.duplicates == "apart":
-        audio = audio_of(stores, truth.labels)
+        audio = audio_of(stores, truth.values)
         if audio is None:
             raise SettingsError(
                 "duplicates are found by digests of their audio, which these features lack; omit --duplicates apart"
             )
         folds = tuple(kept_apart(fold, audio, truth.labels) for fold in folds)
     truth = truth.only({id for fold in folds for part in (fold.train, fold.dev, fold.test) for id in part})
-    outputs = truth.outputs
+    target = truth.target
     budget = int(MEMORY_SHARE * free_memory()) if data.budget is None else data.budget
-    main = open_part(corpus, stores, setup, setup.task, truth, outputs, budget, data.remedy)
+    main = open_part(corpus, stores, setup, setup.task, truth, target, budget, data.remedy)
     parts = [main]
 
     def left() -> int:
@@ -102,16 +93,14 @@ def gather(data: Data, setup: Setup, *, fold_seed: int = 0) -> Material:
 
     also: list[tuple[Extra, Part]] = []
     for extra in data.also_train:
-        also.append((extra, open_added(extra, stores, setup, outputs, numeric, left())))
+        also.append((extra, open_added(extra, stores, setup, target, left())))
         parts.append(also[-1][1])
     cross_corpus: list[tuple[Extra, Part]] = []
     for extra in data.test_on:
-        cross_corpus.append(
-            (extra, open_cross_corpus(extra, stores, setup, main.task, outputs, numeric, left()))
-        )
+        cross_corpus.append((extra, open_cross_corpus(extra, stores, setup, main.task, target, left())))
         parts.append(cross_corpus[-1][1])
     _never_trained(cross_corpus, [(corpus, main), *((extra.corpus, part) for extra, part in also)])
-    return Material(main, outputs, folds, numeric, tuple(also), tuple(cross_corpus))
+    return Material(main, target, folds, tuple(also), tuple(cross_corpus))
 
 
 def fold_views(material: Material, fold: Fold, normalise: Literal["none", "global", "speaker"]) -> FoldViews:
@@ -162,7 +151,7 @@ def _never_trained(
         name = extra.corpus.name
         for corpus, other in trained:
             same = extra.corpus.is_called(corpus.name, corpus.release)
-            shared = sorted(set(part.labels) & set(other.labels)) if same else []
+            shared = sorted(set(part.truth.values) & set(other.truth.values)) if same else []
             if shared:
                 raise SettingsError(
                     f"{len(shared)} utterances of {name} are to be tested on as another corpus and belong to the "

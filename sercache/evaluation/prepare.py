@@ -18,7 +18,7 @@ from sercache.evaluation.material import Material, gather
 from sercache.evaluation.method import Data, How, Method
 from sercache.evaluation.trained_encoders import check_encoders, encoder_records, recordings_of
 from sercache.evaluation.unseen import check_initial, trained_recordings, unseen
-from sercache.record import Experiment, Job, Recording, TrainedEncoder
+from sercache.record import Experiment, Job, Numbers, Recording, TrainedEncoder
 from sercache.training import build
 
 
@@ -80,18 +80,16 @@ def check(method: Method, material: Material) -> nn.Module:
             f"select={recipe.select}, schedule={recipe.schedule} needs a dev part and fold {bare[0]} has none; "
             "give one with --dev, or set select=last-epoch, patience=none and schedule=constant"
         )
-    if (recipe.loss in ("mse", "ccc")) != material.numeric:
-        kind, losses = (
-            ("numbers", "mse or ccc") if material.numeric else ("classes", "cross-entropy or focal")
-        )
+    target = material.target
+    if (recipe.loss in ("mse", "ccc")) != isinstance(target, Numbers):
         raise RecipeError(
-            f"task {material.main.task} gives {kind}, which loss={recipe.loss} does not train; "
-            f"set loss={losses}, or choose another task"
+            f"task {material.main.task} gives {target.kind}, which loss={recipe.loss} does not train; "
+            f"set loss={target.losses}, or choose another task"
         )
     if len(set(setup.seeds)) < len(setup.seeds) or not setup.seeds or min(setup.seeds) < 0:
         raise RecipeError(f"seeds must be different whole numbers from 0, at least one, got {setup.seeds}")
     try:
         json.dumps(dict(method.options))
-        return build(method.kind, material.main.view, len(material.outputs), setup.seeds[0], **method.options)
+        return build(method.kind, material.main.view, len(target.names), setup.seeds[0], **method.options)
     except (TypeError, ValueError) as fault:  # the head's own words for options or shapes it cannot take
         raise RecipeError(f"this head cannot be built: {fault}") from fault

@@ -80,7 +80,7 @@ class _Trained:
         self.at_home.append(own)
         self.cross_corpus.append(_predict_cross_corpus(at, material, how.device))
         said, weighed = own.predictions, own.layer_weights
-        self.runs.append(run_record(fold, at.seed, done, said, weighed, material.targets, at.job.digest))
+        self.runs.append(run_record(fold, at.seed, done, said, weighed, material.target, at.job.digest))
         self.seconds.append(done.seconds)
         self.timings.append(done.timing)
         self.notes |= dict.fromkeys(done.notes)
@@ -152,15 +152,15 @@ def _remarks(how: How) -> tuple[str, ...]:
 
 def _results(trained: _Trained, ready: Prepared, how: How) -> dict[str, Any]:
     """The fields of a Report that say what came out."""
-    material, targets, predictions = ready.material, ready.material.targets, trained.predictions
-    notes = (*flat_remarks(trained.at_home, targets), *_ways_remarks(trained.timings))
+    target, predictions = ready.material.target, trained.predictions
+    notes = (*flat_remarks(trained.at_home, target), *_ways_remarks(trained.timings))
     return {
         "runs": tuple(trained.runs),
         "predictions": predictions,
-        "summary": summarise(trained.runs, predictions, targets),
+        "summary": summarise(trained.runs, predictions, target),
         "cross_corpus": _cross_corpus(trained, ready),
         "notes": (*ready.remarks, *notes, *(() if how.test else (_UNTESTED,))),
-        "confusion": confusion(predictions, len(material.classes)),
+        "confusion": confusion(predictions, target),
     }
 
 
@@ -169,11 +169,10 @@ def _cross_corpus(trained: _Trained, ready: Prepared) -> tuple[CrossCorpus, ...]
     material, setup = ready.material, ready.method.setup
     return tuple(
         conclude(
-            extra, part, setup, material.classes, material.targets, trained.inside,
-            [each[k] for each in trained.cross_corpus],
+            extra, part, setup, material.target, trained.inside, [each[k] for each in trained.cross_corpus]
         )
         for k, (extra, part) in enumerate(material.cross_corpus)
-    )  # fmt: skip
+    )
 
 
 def _timing(started: datetime, clock: float, trained: _Trained) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from torch import nn
 from sercache import metrics
 from sercache.errors import TrainingError
 from sercache.evaluation.intervals import OF_NUMBERS, arrays, by_target, grouped, keys, over_folds, over_units
-from sercache.record import Prediction, Run, Summary, score
+from sercache.record import Classes, Numbers, Prediction, Run, Summary, Target, score
 from sercache.training import Fit
 from sercache.views import AnyView
 
@@ -80,7 +80,7 @@ def run_record(
     done: Fit,
     found: Sequence[Prediction],
     weights: tuple[float, ...] | None,
-    targets: Sequence[str] = (),
+    target: Target,
     job: str = "",
 ) -> Run:
     """What one training came to; times are kept elsewhere, so that equal runs have equal records."""
@@ -88,7 +88,7 @@ def run_record(
     return Run(
         fold=fold,
         seed=seed,
-        scores=scores(found, targets) if found else {},
+        scores=scores(found, target) if found else {},
         best_epoch=done.best_epoch,
         stopped_early=done.stopped_early,
         n_updates=done.n_updates,
@@ -100,27 +100,27 @@ def run_record(
     )
 
 
-def scores(found: Sequence[Prediction], targets: Sequence[str] = ()) -> dict[str, float]:
+def scores(found: Sequence[Prediction], target: Target) -> dict[str, float]:
     """Every metric of some predictions; of numbers the mean over targets, and ``rho:<target>`` for each.
 
     A correlation that is not defined, for predictions that are all the same, counts as 0.
     """
-    truth, predicted = arrays(found, targets)
-    if not targets:
+    truth, predicted = arrays(found, target)
+    if isinstance(target, Classes):
         return {name: metric(truth, predicted) for name, metric in _OF_CLASSES.items()}
     table: dict[str, float] = {}
     for name in OF_NUMBERS:
-        table |= zip(keys(name, targets), by_target(name)(truth, predicted).tolist(), strict=True)
+        table |= zip(keys(name, target.names), by_target(name)(truth, predicted).tolist(), strict=True)
     return table
 
 
-def undefined(found: Sequence[Prediction], targets: Sequence[str]) -> list[str]:
+def undefined(found: Sequence[Prediction], target: Target) -> list[str]:
     """Targets whose predictions, or truth, are all one number: they have no correlation."""
-    if not found or not targets:
+    if not found or isinstance(target, Classes):
         return []
-    truth, predicted = arrays(found, targets)
+    truth, predicted = arrays(found, target)
     flat = (np.ptp(truth, axis=0) == 0) | (np.ptp(predicted, axis=0) == 0)
-    return [name for name, is_flat in zip(targets, flat, strict=True) if is_flat]
+    return [name for name, is_flat in zip(target.names, flat, strict=True) if is_flat]
 
 
 def flat_remark(flat: Sequence[str], n: int) -> str:
@@ -131,9 +131,7 @@ def flat_remark(flat: Sequence[str], n: int) -> str:
     )
 
 
-def summarise(
-    runs: Sequence[Run], predictions: Sequence[Prediction], targets: Sequence[str] = ()
-) -> dict[str, Summary]:
+def summarise(runs: Sequence[Run], predictions: Sequence[Prediction], target: Target) -> dict[str, Summary]:
     """Each metric over folds and over seeds (see AGGREGATES), with the interval of each.
 
     Empty without predictions.
@@ -144,13 +142,13 @@ def summarise(
     for run in runs:
         by_fold.setdefault(run.fold, []).append(run)
     by_seed = grouped(predictions, lambda each: each.seed)
-    pooled = [scores(found, targets) for found in by_seed]
+    pooled = [scores(found, target) for found in by_seed]
     means = {
         name: [float(np.mean([run.scores[name] for run in own])) for own in by_fold.values()]
         for name in pooled[0]
     }
-    of_folds = over_folds(means, predictions, targets)
-    of_pooled = over_units(by_seed, targets)
+    of_folds = over_folds(means, predictions, target)
+    of_pooled = over_units(by_seed, target)
     return {
         name: Summary(
             folds=score(means[name]),
@@ -162,11 +160,11 @@ def summarise(
     }
 
 
-def confusion(predictions: Sequence[Prediction], n_classes: int) -> tuple[tuple[int, ...], ...]:
+def confusion(predictions: Sequence[Prediction], target: Target) -> tuple[tuple[int, ...], ...]:
     """Counts (C, C) over all folds and seeds: rows are true classes. Empty for numbers."""
-    if not n_classes:
+    if isinstance(target, Numbers):
         return ()
-    counts = metrics.confusion(*arrays(predictions, ()), n_classes)
+    counts = metrics.confusion(*arrays(predictions, target), len(target.names))
     return tuple(tuple(int(cell) for cell in row) for row in counts)
 
 

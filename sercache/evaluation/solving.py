@@ -32,7 +32,7 @@ def solved(method: Method, material: Material, jobs: Sequence[Job]) -> Iterator[
     for fold in material.folds:
         views = fold_views(material, fold, method.setup.normalise)
         for seed in method.setup.seeds:
-            head = build(method.kind, views.train, len(material.outputs), seed, **method.options)
+            head = build(method.kind, views.train, len(material.target.names), seed, **method.options)
             yield TrainedMember(fold, seed, views, solve(head, views.train, seed), next(left))
 
 

@@ -56,13 +56,16 @@ def shared_audio(fold: Fold, audio: Audio | None, speakers: Mapping[str, str]) -
 def kept_apart(fold: Fold, audio: Audio, labels: Mapping[str, str]) -> Fold:
     """The fold without training utterances that equal a dev or test recording, or dev ones that equal a test one.
 
-    Raises ProtocolError where nothing of a class is left to train.
+    ``labels`` are classes by id; none where the task gives numbers. Raises ProtocolError where nothing of a class, or
+    nothing at all, is left to train.
     """
     tested = owners(audio, fold.test)
     dev = fold.dev if fold.dev_is_test else tuple(id for id in fold.dev if not equal_to(id, audio, tested))
     judged = owners(audio, (*fold.test, *dev))
     train = tuple(id for id in fold.train if not equal_to(id, audio, judged))
-    if lost := {labels[id] for id in fold.train} - {labels[id] for id in train}:
+    if lost := {labels.get(id, "any value") for id in fold.train} - {
+        labels.get(id, "any value") for id in train
+    }:
         raise ProtocolError(
             f"fold {fold.name}: what differs from the test part by its audio has no training utterance of "
             f"{', '.join(sorted(lost))}; leave --duplicates apart out, or choose another protocol"
@@ -85,15 +88,20 @@ def equal_to(id: str, audio: Audio, others: Mapping[str, Sequence[str]]) -> list
     return list(dict.fromkeys(other for digest in audio.get(id, ()) for other in others.get(digest, ())))
 
 
-def equal_within(audio: Audio | None, labels: Mapping[str, str]) -> dict[str, object] | None:
-    """How many utterances of a corpus are one recording with another, and with another label; None: not known."""
+def equal_within(
+    audio: Audio | None, ids: Iterable[str], labels: Mapping[str, str]
+) -> dict[str, object] | None:
+    """How many utterances of a corpus are one recording with another, and with another label; None: not known.
+
+    ``labels`` are classes by id; none where the task gives numbers.
+    """
     if audio is None:
         return None
     whole: dict[tuple[str, ...], list[str]] = {}
-    for id in labels:
+    for id in ids:
         whole.setdefault(audio.get(id, (id,)), []).append(id)
     groups = [ids for ids in whole.values() if len(ids) > 1]
-    unlike = [ids for ids in groups if len({labels[id] for id in ids}) > 1]
+    unlike = [ids for ids in groups if len({labels.get(id) for id in ids}) > 1]
     return {
         "n_utterances": sum(map(len, groups)),
         "first": groups[0][:2] if groups else [],

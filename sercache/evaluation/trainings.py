@@ -150,7 +150,7 @@ def _waiting(method: Method, material: Material, jobs: Sequence[Job], how: How) 
     order = setup.seeds[0] if how.share_order else None
     for number, job in enumerate(jobs):
         fold, own, part = read[job.fold]
-        head = build(method.kind, part, len(material.outputs), job.seed, **method.options)
+        head = build(method.kind, part, len(material.target.names), job.seed, **method.options)
         if how.prepare:
             how.prepare(head, fold, job.seed)
             job = begun_from(job, head)

@@ -19,7 +19,7 @@ def trained_recordings(material: Material, corpus: Corpus) -> tuple[Recording, .
     """Train and dev parts of all folds, and added corpora; None where the audio of one of these is not known."""
     trained = {id for fold in material.folds for id in (*fold.train, *fold.dev)}
     parts = [(corpus.name, material.main, trained)]
-    parts += [(extra.corpus.name, part, set(part.labels)) for extra, part in material.also]
+    parts += [(extra.corpus.name, part, set(part.truth.values)) for extra, part in material.also]
     found: list[Recording] = []
     for name, part, ids in parts:
         if part.audio is None:
@@ -50,10 +50,10 @@ def unseen_part(
         line = f"{name}: whether any of its recordings was trained on is not known (digests of audio are not recorded)"
         return replace(part, remarks=(line,))
     known = {each.audio: each for each in recordings}
-    found = {id: known[key] for id in part.labels for key in keys_of(part.audio, id) if key in known}
+    found = {id: known[key] for id in part.truth.values for key in keys_of(part.audio, id) if key in known}
     if not found:
         return replace(part, remarks=(f"{name}: none of its recordings was trained on (checked by audio)",))
-    n, (id, equal) = len(part.labels), next(iter(found.items()))
+    n, (id, equal) = len(part.truth.values), next(iter(found.items()))
     first = f"first: {id} = {equal.corpus} {equal.id}"
     count = f"{len(found)} of {n} utterances of {name} have audio that is trained on, {first}"
     if len(found) == n:

@@ -69,15 +69,13 @@ def of_corpus(corpus: Corpus, report: Report, task: str | None, given: Sequence[
     else:
         truth = read_truth(corpus, (), task)
         truth = truth if report.targets else as_trained(corpus.name, truth, report.classes)
-        asked = [
-            Asked(
-                u,
-                None,
-                truth.labels.get(u.id) or None,
-                dict(zip(truth.names, truth.targets[u.id], strict=True)) if u.id in truth.targets else None,
-            )
-            for u in corpus.utterances
-        ]
+        labels, names = truth.labels, truth.target.names
+        numbers = {
+            id: dict(zip(names, value, strict=True))
+            for id, value in truth.values.items()
+            if isinstance(value, tuple)
+        }
+        asked = [Asked(u, None, labels.get(u.id), numbers.get(u.id)) for u in corpus.utterances]
     return _beside({each.utterance.id for each in given}, asked, corpus.name)
 
 

@@ -105,11 +105,12 @@ def _vectors(
     head = trained_head(kind, trained, one.fold, one.seed, view)
     device = settings.resolve_device(known.value("device", request.device).value)
     vectors, outputs = embedded(head, view, device)
+    labels = part.truth.labels
     ids = tuple(view.utterance_ids)
     predicted = tuple(report.classes[k] for k in outputs.argmax(1)) if report.classes else ()
     return extra.corpus.name, ids, vectors, {
         "speaker": tuple(part.speakers.get(each, "") for each in ids),
-        "label": tuple(part.labels[each] for each in ids),
+        "label": tuple(labels.get(each, "") for each in ids),
         "predicted": predicted,
     }  # fmt: skip
 

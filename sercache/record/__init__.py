@@ -25,6 +25,7 @@ from sercache.record._scores import (
     counted,
     score,
 )
+from sercache.record._target import Classes, Numbers, Target
 
 __all__ = [
     "AGGREGATES",
@@ -36,6 +37,7 @@ __all__ = [
     "SCHEMA",
     "TRAINING",
     "Aggregate",
+    "Classes",
     "CrossCorpus",
     "Experiment",
     "Features",
@@ -44,6 +46,7 @@ __all__ = [
     "Interval",
     "Job",
     "Labelled",
+    "Numbers",
     "Prediction",
     "Recording",
     "Report",
@@ -52,6 +55,7 @@ __all__ = [
     "SharedAudio",
     "StartRecord",
     "Summary",
+    "Target",
     "TrainedEncoder",
     "counted",
     "digest_of",

@@ -30,7 +30,8 @@ from sercache.record._reading import (
     start_from,
     summaries_from,
 )
-from sercache.record._scores import HEADLINE, METRICS, NAMES, NUMBER_METRICS, Aggregate, Summary, counted
+from sercache.record._scores import HEADLINE, NAMES, Aggregate, Summary, counted
+from sercache.record._target import Classes, Numbers, Target
 
 SCHEMA = 3
 READABLE = (1, 2, 3)
@@ -164,14 +165,19 @@ class Report:
         return tuple(dict.fromkeys([*own, *(pair for each in before for pair in each.seen)]))
 
     @property
+    def target(self) -> Target:
+        """What its task asks of a head."""
+        return Numbers(self.targets) if self.targets else Classes(self.classes)
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics of this task, each over all classes or targets."""
-        return NUMBER_METRICS if self.targets else METRICS
+        return self.target.metrics
 
     @property
     def main_metric(self) -> str:
         """The metric that plots show and intervals are printed of."""
-        return "rho" if self.targets else "ua"
+        return self.target.main_metric
 
     def layer_weights(self) -> np.ndarray | None:
         """(runs, L) shares of the states, or None where the head has none."""
