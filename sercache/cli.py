@@ -12,7 +12,7 @@ from sercache import __version__, given, progress, signals
 from sercache.catalog import unknown
 from sercache.commands.console import Terminal
 from sercache.commands.options import catalogue, features, predicting, results, training
-from sercache.errors import SercacheError, UnknownNameError
+from sercache.errors import SercacheError, SettingsError, UnknownNameError
 from sercache.text import one_line
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -23,6 +23,10 @@ _COMMANDS = [
     *results.COMMANDS,
     *catalogue.COMMANDS,
 ]
+
+
+_RESUMING = {"extract", "train", "sweep", "reproduce", "transcribe"}
+"""Commands that go on from what an interrupted one has finished; others keep nothing of it."""
 
 
 class _Commands(click.Group):
@@ -73,10 +77,12 @@ def main() -> None:
     _open_closed_streams()
     try:
         with signals.handled():
+            _check_current_folder()
             cli.main(prog_name="sercache", standalone_mode=False)
     except click.exceptions.Abort as fault:  # what click makes of an interruption
         words, code = signals.how(fault.__cause__)
-        click.echo(f"{words}; run the same command again to resume", err=True)
+        kept = " to resume: what was finished is kept" if set(sys.argv[1:2]) <= _RESUMING else ""
+        click.echo(f"{words}; run the same command again{kept}", err=True)
         sys.exit(code)
     except click.ClickException as fault:
         fault.show()
@@ -97,6 +103,14 @@ def main() -> None:
             err=True,
         )
         sys.exit(2)
+
+
+def _check_current_folder() -> None:
+    """Raise SettingsError where the folder that the command is run in was removed: libraries end the process then."""
+    try:
+        os.getcwd()  # noqa: PTH109 - what is asked is whether there is one
+    except OSError:
+        raise SettingsError("the current folder does not exist any more; change to another (cd)") from None
 
 
 def _open_closed_streams() -> None:

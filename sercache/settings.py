@@ -127,8 +127,14 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     """Settings of this user. Raises SettingsError for a file that is not the expected TOML."""
     env = dict(os.environ if environment is None else environment)
     path = config_path(env)
-    if path is None or not path.exists():
+    if path is None or not os.path.lexists(path):
         return Settings(path, environment=env)
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise SettingsError(f"the configuration file {path} is no file; name another with SERCACHE_CONFIG")
+    if not path.exists():
+        raise SettingsError(
+            f"the configuration file {path} is a link that leads nowhere; mend it, or name another with SERCACHE_CONFIG"
+        )
     try:
         content = tomllib.loads(text.read(path).removeprefix("\ufeff"))
     except (TextError, tomllib.TOMLDecodeError, RecursionError) as fault:

@@ -324,3 +324,48 @@ def test_settings_are_written_through_a_link(home: Path) -> None:
     assert call(["config", "runs=there"]).code == 0
     assert (home / "config.toml").is_symlink()
     assert "there" in (home / "dotfiles/sercache.toml").read_text()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link"])
+def test_a_configuration_that_is_no_file_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A pipe was waited for without end, the others passed over without a word."""
+    path = home / kind
+    {"pipe": lambda: os.mkfifo(path), "folder": path.mkdir, "link": lambda: path.symlink_to("nothing")}[
+        kind
+    ]()
+    monkeypatch.setenv("SERCACHE_CONFIG", kind)
+    done = call(["info"])
+    assert done.code == 2
+    assert re.fullmatch(rf"error: the configuration file {kind} is .*SERCACHE_CONFIG\n", done.err)
+
+
+def test_a_current_folder_that_is_gone_is_named(home: Path) -> None:
+    """torch ended the process."""
+    gone = home / "gone"
+    gone.mkdir()
+    os.chdir(gone)
+    gone.rmdir()
+    done = call(["info"])
+    assert (done.code, done.err) == (
+        2,
+        "error: the current folder does not exist any more; change to another (cd)\n",
+    )
+    os.chdir(home)
+
+
+def test_a_cache_that_is_a_file_is_named(home: Path) -> None:
+    (home / "file").write_text("")
+    done = call(["info", "--cache", "file"])
+    assert done.code == 2
+    assert done.err == "error: file is no folder that stores could lie in; choose another --cache\n"
+
+
+def test_lists_say_how_many_more_there_are() -> None:
+    from sercache.units import listed
+
+    assert listed([]) == ""
+    assert listed("abc") == "a, b, c"
+    assert listed("abcd") == "a, b, c and 1 more"
+    assert listed(iter("abcde"), 2, "; ") == "a; b and 3 more"

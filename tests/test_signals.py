@@ -149,7 +149,7 @@ def test_a_training_keeps_what_is_finished(cached: Path, recordings: Path, own_s
     out, err = running.communicate(timeout=60)
     assert running.returncode == 143, (out, err)
     assert "Traceback" not in err
-    assert "stopped by SIGTERM; run the same command again to resume" in err
+    assert "stopped by SIGTERM; run the same command again to resume: what was finished is kept" in err
     assert left_of(running.pid) == []
     assert list(partial.glob("fold-*.safetensors"))
     assert not (own_settings / "runs" / "r").exists()
@@ -237,4 +237,4 @@ def test_a_stopped_command_says_so(
     monkeypatch.setattr(inspect, "info", stop)
     done = sercache("info")
     assert done.code == 143
-    assert done.err.strip() == "stopped by SIGTERM; run the same command again to resume"
+    assert done.err.strip() == "stopped by SIGTERM; run the same command again"

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from sercache.audio import REMARKS
 from sercache.datasets import ListCheck, Skipped
+from sercache.units import listed
 
 Severity = Literal["problem", "note"]
 
@@ -46,8 +47,7 @@ _NAMED = 8
 
 def some(names: Sequence[str]) -> str:
     """Names for a line of text: the first ones, and how many more there are."""
-    rest = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    return listed(names, _NAMED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from sercache.experiment.doctor import DoctorOptions, check
 from sercache.layout import filled, terminal_width
 from sercache.progress import say
 from sercache.text import one_line
+from sercache.units import listed
 
 _ROWS = 20
 """Rows of a table of counts."""
@@ -194,9 +195,7 @@ def _findings(title: str, findings: Sequence[Finding]) -> Iterator[str]:
 
 def _told(finding: Finding) -> str:
     """Ids, path where it says more than the id, and detail."""
-    ids = ", ".join(finding.ids[:_IDS])
-    if len(finding.ids) > _IDS:
-        ids += f" and {len(finding.ids) - _IDS} more"
+    ids = listed(finding.ids, _IDS)
     return ": ".join(part for part in (ids, finding.path, finding.detail) if part)
 
 

@@ -24,7 +24,7 @@ from sercache.progress import say, used, warn
 from sercache.protocols import DEVS, PROTOCOLS
 from sercache.published import head_defaults
 from sercache.recipe import Recipe
-from sercache.units import duration, size
+from sercache.units import duration, listed, size
 
 _LABEL = 10
 """Columns that the words before each line take."""
@@ -184,7 +184,7 @@ def _tasks(about: CorpusInfo) -> Iterator[tuple[str, str]]:
     for task, label_map in about.tasks.items():
         mark = " (default)" if task == about.default_task else ""
         names = sorted(set(label_map.values()))
-        shown = ", ".join(names[:_CLASSES]) + (f" and {len(names) - _CLASSES} more" * (len(names) > _CLASSES))
+        shown = listed(names, _CLASSES)
         yield "task", f"{task}{mark}: {shown or 'the labels of the copy'}"
     if about.attribute_range is not None:
         low, high = about.attribute_range

@@ -13,6 +13,7 @@ from typing import Literal
 from sercache.datasets._corpus import Corpus
 from sercache.datasets._records import CorpusInfo, PublishedList, Skipped, Utterance
 from sercache.errors import CorpusError
+from sercache.units import listed
 
 Verdict = Literal["match", "differs", "unknown"]
 
@@ -139,5 +140,4 @@ def _id_differences(found: set[str], expected: set[str]) -> list[str]:
 
 
 def _some(items: list[str]) -> str:
-    rest = len(items) - _SHOWN
-    return ", ".join(items[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+    return listed(items, _SHOWN)

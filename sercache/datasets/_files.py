@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sercache.errors import CorpusError
+from sercache.units import listed
 
 AUDIO = frozenset({".wav"})
 _DEPTH = 8
@@ -89,8 +90,9 @@ def find_root(root: Path, corpus: str, looked_for: str, fits: Callable[[Path], b
         if len(good) == 1:
             return good[0]
         if good:
-            names = ", ".join(str(folder) for folder in good[:3])
-            raise CorpusError(f"{corpus}: {len(good)} copies under {root}: {names}; point --root at one")
+            raise CorpusError(
+                f"{corpus}: {len(good)} copies under {root}: {listed(good)}; point --root at one"
+            )
         level = [p for folder in level for p in entries(folder) if p.is_dir()]
     raise CorpusError(f"{corpus}: {not_found(root, looked_for, fits)}")
 
@@ -101,8 +103,7 @@ def not_found(root: Path, looked_for: str, fits: Callable[[Path], bool] | None =
     if above is not None:
         return f"{root} is inside the corpus; use --root {above}"
     names = [p.name + "/" * p.is_dir() for p in entries(root)]
-    holds = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    holds = holds or "an empty folder"
+    holds = listed(names, 5) or "an empty folder"
     return f"looked for {looked_for} under {root}, found {holds}; point --root at the corpus"
 
 

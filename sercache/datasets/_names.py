@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from sercache.units import listed
+
 _SHOWN = 3
 
 
@@ -82,7 +84,7 @@ class Names:
             if not found:
                 return _no_file(self.root / name)
             if len(found) > 1:
-                shown = ", ".join(found[:_SHOWN])
+                shown = listed(found, _SHOWN)
                 return f"{part} could be any of {shown} in {here}; write the name as it is on the disk"
             here = here / found[0]
         return here

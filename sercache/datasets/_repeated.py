@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sercache.datasets._records import Utterance
 from sercache.errors import CorpusError
+from sercache.units import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +80,13 @@ def several_ids(found: Sequence[Found]) -> list[str]:
     agree = [group for group in several if group not in differ]
     warnings = []
     if differ:
-        shown = ", ".join(
-            f"{each.utterance.raw_label or 'no label'} in line {each.line}" for each in differ[0][:3]
-        )
+        shown = listed(f"{each.utterance.raw_label or 'no label'} in line {each.line}" for each in differ[0])
         warnings.append(
             f"{len(differ)} recordings stand under several ids with different labels, first: "
             f"{differ[0][0].utterance.path.name} ({shown}); a head cannot be right about both"
         )
     if agree:
-        shown = ", ".join(each.utterance.id for each in agree[0][:3])
+        shown = listed(each.utterance.id for each in agree[0])
         warnings.append(
             f"{len(agree)} recordings stand under several ids with one label, first: "
             f"{agree[0][0].utterance.path.name} ({shown})"

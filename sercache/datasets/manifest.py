@@ -21,6 +21,7 @@ from sercache.datasets._repeated import Found, several_ids, unique
 from sercache.datasets._rows import ATTRIBUTES, COLUMNS, CheckedRow, Rows
 from sercache.errors import CorpusError, TextError
 from sercache.files import read_fault
+from sercache.units import listed
 
 _READER = "manifest"
 _NAME = "corpus"
@@ -123,7 +124,7 @@ def _called(rows: Sequence[CheckedRow], table: Path) -> tuple[str, list[str]]:
     remarks = []
     if len(said) > 1:
         remarks.append(
-            f"column {_NAME} of {table.name} names {len(said)} corpora ({', '.join(said[:3])}), expected one: it is "
+            f"column {_NAME} of {table.name} names {len(said)} corpora ({listed(said)}), expected one: it is "
             "not used; name the whole by --dataset manifest:NAME"
         )
     wanted = said[0] if len(said) == 1 else of_table(table)
@@ -147,7 +148,7 @@ def _find(root: Path) -> Path:
     tables = [p for p in entries(root) if p.suffix.lower() in _SUFFIXES and p.is_file()]
     tables = [p for p in tables if p.stem.lower() == "manifest"] or tables
     if len(tables) != 1:
-        found = ", ".join(p.name for p in tables[:5]) or "none"
+        found = listed((p.name for p in tables), 5) or "none"
         raise CorpusError(
             f"manifest: expected manifest.csv, .tsv or .jsonl, or one table, in {root}, found {found}; "
             "point --root at the table"

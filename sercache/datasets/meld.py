@@ -13,6 +13,7 @@ from sercache.datasets._labels import four_class
 from sercache.datasets._records import CorpusInfo, PublishedList, Skipped, Utterance
 from sercache.datasets._text import WESTERN, read_table
 from sercache.errors import CorpusError
+from sercache.units import listed
 
 _CLASSES = {
     "anger": "anger",
@@ -120,7 +121,7 @@ def _clips(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
         if part and _CLIP.fullmatch(path.stem):
             found.setdefault(f"{part}_{path.stem}", path)
             folders.setdefault(part, {})[shown(path.parent, root)] = None
-    return found, {part: ", ".join(list(names)[:3]) for part, names in folders.items()}
+    return found, {part: listed(names) for part, names in folders.items()}
 
 
 def _part(folder: Path, root: Path) -> str:

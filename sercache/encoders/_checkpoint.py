@@ -28,6 +28,7 @@ from sercache.encoders._weight_files import (
 )
 from sercache.errors import EncoderError, MissingExtraError
 from sercache.settings import expanded
+from sercache.units import listed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -110,7 +111,7 @@ def _snapshot(hub_id: str, revision: str | None, weights: bool, also: Sequence[s
         if commits := _cached_commits(hub_id):
             raise EncoderError(
                 f"{named} is not in the hub's cache, which does not say what {revision or 'the newest'} is and holds "
-                f"the commits {', '.join(commits[:3])}; give --revision {commits[0]}"
+                f"the commits {listed(commits)}; give --revision {commits[0]}"
             ) from fault
         raise EncoderError(
             f"{named} is not on this machine and cannot be downloaded ({type(fault).__name__}); run "
@@ -222,10 +223,9 @@ def load_whole(
                 f"{named} holds the tensors of {checkpoint.model_type} under names that begin with {before!r}: the "
                 "model was saved with what wrapped it in training; save the model inside, model.module.save_pretrained"
             )
-        shown = ", ".join(absent[:3]) + (", …" if len(absent) > 3 else "")
         raise EncoderError(
-            f"{named} lacks {len(absent)} tensors of {checkpoint.model_type}: {shown}; it is corrupt or of another "
-            "architecture"
+            f"{named} lacks {len(absent)} tensors of {checkpoint.model_type}: {listed(absent)}; it is corrupt or of "
+            "another architecture"
         )
     broken = [name for name, tensor in module.named_parameters() if not bool(tensor.isfinite().all())]
     if broken:

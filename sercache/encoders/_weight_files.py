@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from sercache.errors import EncoderError
+from sercache.units import listed
 
 SAFE = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
 TORCH = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")
@@ -132,9 +133,7 @@ def _instead(folder: Path) -> str:
             return f", found {name} ({_OTHERS[name]}); save the model with save_pretrained of transformers for PyTorch"
     foreign = [name for name in names if Path(name).suffix in (*_FOREIGN, ".safetensors", ".bin")]
     return (
-        f", found {', '.join(foreign[:3])}; save the model with save_pretrained of transformers"
-        if foreign
-        else ""
+        f", found {listed(foreign)}; save the model with save_pretrained of transformers" if foreign else ""
     )
 
 

@@ -18,6 +18,7 @@ from sercache.protocols import Fold
 from sercache.record import Recording, Report, Run, TrainedEncoder
 from sercache.stores import FeatureStore
 from sercache.trained_on import TrainedOn, Tuning
+from sercache.units import listed
 
 _BY = "encoder"
 
@@ -89,7 +90,7 @@ def _check(material: Material, corpus: Corpus, encoder: EncoderRecord, duplicate
                 f"{about}; none of the test utterances is among its training data (checked by id and audio)"
             )
         n_tested = len({id for fold in material.folds for id in fold.test})
-        shown = ", ".join(_named(material.folds, found)[:3])
+        shown = listed(_named(material.folds, found))
         id, before = next(iter(found.items()))
         line = (
             f"{about}: {len(found)} of {n_tested} test utterances are among its training data, first: {id} = {before} "

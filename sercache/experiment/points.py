@@ -20,6 +20,7 @@ from sercache.published import head_options
 from sercache.recipe import override
 from sercache.record import Report
 from sercache.report import runs
+from sercache.units import listed
 
 
 @dataclass(eq=False)
@@ -75,7 +76,7 @@ def move_aside(place: Path, why: tuple[str, ...]) -> None:
     """Give a run of another experiment the next free name, and say so."""
     aside = free_name(place.parent, place.name)
     place.rename(aside)
-    words = "; ".join(why[:3])
+    words = listed(why, between="; ")
     warn(
         f"{place} is another experiment, is called {aside.name} now, and the point is trained again: {words}"
     )

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from sercache.record import Score
 from sercache.report.render import Cell, Reference, SignedDifference
+from sercache.units import listed
 
 _NAMED = 2
 """So many differences are named in a cell; the note has all of them."""
@@ -47,8 +48,7 @@ class Differs(Protocol):
 def no_verdict(differs: Sequence[Differs]) -> str:
     """What stands in the place of a verdict where another system is printed; empty where it is the same."""
     names = list(dict.fromkeys(each.field.replace("_", " ") for each in differs))
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"no verdict: {', '.join(names[:_NAMED])}{more}" if names else ""
+    return f"no verdict: {listed(names, _NAMED)}" if names else ""
 
 
 def printed_notes(numbers: Iterable[PrintedNumber]) -> list[str]:

@@ -189,6 +189,8 @@ def find_all(cache: Path) -> list[tuple[Path, FeatureSpec | SercacheError]]:
     Raises StoreError where the folders cannot be listed.
     """
     found: list[tuple[Path, FeatureSpec | SercacheError]] = []
+    if cache.exists() and not cache.is_dir():
+        raise StoreError(f"{cache} is no folder that stores could lie in; choose another --cache")
     with _listing(cache):
         paths = [file.parents[1] for deep in ("*", "*/*") for file in cache.glob(f"{deep}/ledger/spec.json")]
     for path in sorted(paths):
