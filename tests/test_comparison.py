@@ -195,7 +195,7 @@ def test_lines_and_bars_show_ours_and_what_is_printed(tmp_path: Path) -> None:
 def test_scatter_needs_numbers() -> None:
     assert comparison_plots.scatter("T", [("classes", make_report())], "true", "predicted") is None
     numbers = tuple(
-        dataclasses.replace(p, true=-1, predicted=-1, probabilities=(), true_values=(0.1 * k,), values=(0.3,))
+        dataclasses.replace(p, true=(0.1 * k,), predicted=(0.3,), probabilities=())
         for k, p in enumerate(make_report().predictions)
     )
     report = dataclasses.replace(make_report(), targets=("anger",), classes=(), predictions=numbers)

@@ -61,7 +61,7 @@ def test_numbers_are_learned_and_scored() -> None:
     assert set(report.summary) == {f"{m}{t}" for m in ("rho", "ccc", "mse") for t in ("", ":bored", ":glad")}
     assert report.summary["rho"].seeds.mean > 0.8
     truth, predicted = (
-        np.array([getattr(p, part) for p in report.predictions]) for part in ("true_values", "values")
+        np.array([getattr(p, part) for p in report.predictions]) for part in ("true", "predicted")
     )
     assert truth.shape == (48, 2)
     for k, name in enumerate(TARGETS):
@@ -82,7 +82,7 @@ def test_one_target_can_be_picked() -> None:
     assert report.summary["rho"].seeds == report.summary["rho:glad"].seeds
     corpus, _ = talk_of_numbers()
     true = {u.id: u.soft_label["glad"] for u in corpus.utterances if u.soft_label}
-    assert all(p.true_values == (pytest.approx(true[p.id]),) for p in report.predictions)
+    assert all(p.true == (pytest.approx(true[p.id]),) for p in report.predictions)
     with pytest.raises(UnknownNameError, match="did you mean glad"):
         run(dataclasses.replace(SETUP, target="glat"))
     with pytest.raises(SettingsError, match="gives classes; choose another task"):
@@ -131,7 +131,7 @@ def test_constant_predictions_count_as_no_correlation_and_are_told() -> None:
 
 def test_numbers_by_hand() -> None:
     def said(fold: str, truth: float, value: float) -> Prediction:
-        return Prediction(f"{fold}{truth}", fold, 0, -1, -1, (), fold, (truth, 1.0), (value, value))
+        return Prediction(f"{fold}{truth}", fold, 0, (truth, 1.0), (value, value), speaker=fold)
 
     found = [said("a", 0.0, 0.1), said("a", 1.0, 0.2), said("b", 0.5, 0.3), said("b", 0.7, 0.3)]
     assert undefined(found[:2], Numbers(("x", "y"))) == ["y"]

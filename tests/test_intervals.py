@@ -162,13 +162,13 @@ def test_numbers_have_intervals_of_the_mean_over_seeds() -> None:
             true = tuple(RNG.normal(size=2).tolist())
             for seed in (0, 1):
                 said = tuple((np.array(true) * (0.5 + seed) + RNG.normal(size=2)).tolist())
-                found.append(Prediction(f"{k}-{u}", str(k), seed, -1, -1, (), f"s{k}", true, said))
+                found.append(Prediction(f"{k}-{u}", str(k), seed, true, said, speaker=f"s{k}"))
     values: dict[str, list[float]] = {"rho": [], "rho:b": [], "mse": []}
     for draw in drawn(6):
         rho, square = [], []
         for seed in (0, 1):
             held = [p for k in draw for p in found if p.speaker == f"s{k}" and p.seed == seed]
-            true, said = (np.array([getattr(p, part) for p in held]) for part in ("true_values", "values"))
+            true, said = (np.array([getattr(p, part) for p in held]) for part in ("true", "predicted"))
             rho.append([scipy.stats.spearmanr(true[:, t], said[:, t]).statistic for t in (0, 1)])
             square.append(np.mean((true - said) ** 2))
         values["rho"].append(float(np.mean(rho)))

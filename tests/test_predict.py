@@ -61,7 +61,9 @@ def assert_as_trained(folder: Path, table: Path, **options: Any) -> None:
         for told in report.predictions:
             if (told.fold, told.seed) == (member.fold, member.seed):
                 scores = list(found[told.id].scores.values())
-                np.testing.assert_allclose(scores, told.values or told.probabilities, rtol=0, atol=CLOSE)
+                np.testing.assert_allclose(
+                    scores, told.predicted if report.targets else told.probabilities, rtol=0, atol=CLOSE
+                )
                 assert found[told.id].trained_on_by in ((), None)
                 if not report.targets:
                     assert found[told.id].predicted == report.classes[told.predicted]

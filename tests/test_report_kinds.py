@@ -74,7 +74,7 @@ def test_numbers_are_drawn_against_the_truth(numbers: Report, tmp_path: Path) ->
     panels = [axes for axes in drawn["scatter"].axes if axes.get_visible()]
     assert [axes.get_title().partition(":")[0] for axes in panels] == ["bored", "glad"]
     dots = np.asarray(panels[1].collections[0].get_offsets())
-    np.testing.assert_allclose(dots, [(p.true_values[1], p.values[1]) for p in numbers.predictions])
+    np.testing.assert_allclose(dots, [(p.true[1], p.predicted[1]) for p in numbers.predictions])
     text = page.write(numbers, tmp_path / "page.html").read_text()
     assert "CCC glad" in text
 

@@ -206,7 +206,7 @@ def test_one_damaged_run_does_not_hide_the_others(folder: Path, sercache: Callab
     (folder / "superb" / "predictions.csv").unlink()
     done = sercache("report", folder / "linear", folder / "superb")
     assert done.code == 0
-    assert "superb is damaged" in done.err
+    assert "superb lacks predictions.csv" in done.err
     assert "linear" in done.out
     assert sercache("report", folder / "superb").code == 2
 

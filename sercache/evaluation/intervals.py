@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 import numpy as np
 
 from sercache import metrics
-from sercache.record import Classes, Interval, Numbers, Prediction, Target
+from sercache.record import Classes, Interval, Prediction, Target
 
 OF_NUMBERS: dict[str, metrics.Metric] = {"rho": metrics.spearman, "ccc": metrics.ccc, "mse": metrics.mse}
 
@@ -138,6 +138,5 @@ def by_target(name: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
 
 def arrays(found: Sequence[Prediction], target: Target) -> tuple[np.ndarray, np.ndarray]:
     """Truth and predictions: classes (U,), or numbers (U, C)."""
-    if isinstance(target, Numbers):
-        return np.array([p.true_values for p in found]), np.array([p.values for p in found])
-    return np.array([p.true for p in found], np.int64), np.array([p.predicted for p in found], np.int64)
+    kind = np.int64 if isinstance(target, Classes) else np.float64
+    return np.array([p.true for p in found], kind), np.array([p.predicted for p in found], kind)

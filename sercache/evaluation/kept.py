@@ -21,7 +21,7 @@ from sercache.evaluation.material import Material, gather
 from sercache.evaluation.method import Data, Extra, How, Method
 from sercache.head import options_of
 from sercache.recipe import Recipe, Setup, inputs
-from sercache.record import TRAINING, CrossCorpus, Experiment, Job, Report
+from sercache.record import TRAINING, Classes, CrossCorpus, Experiment, Job, Report
 from sercache.stores import FeatureSpec
 
 UNRECORDED = "it was made before runs recorded all that decides their numbers"
@@ -89,14 +89,13 @@ def cross_corpus_differs(
         if replace(was, encoder=now.encoder) != now:  # its name decides nothing
             found.append(f"other features of {there.dataset} (input {number})")
     truth = corpus.targets(there.task) if corpus.is_numeric(there.task) else corpus.labels(there.task)
-    said = {
-        each.id: each.true_values if corpus.is_numeric(there.task) else classes[each.true]
-        for each in there.predictions
-    }
+    said = {each.id: each.true for each in there.predictions}
     left_out = set(there.corpus["left_out"])
     if said.keys() | left_out != truth.keys() | left_out:
         found.append(f"{len(said)} utterances of {there.dataset} instead of {len(truth)}")
-    elif not corpus.is_numeric(there.task) and any(truth[id] != label for id, label in said.items()):
+    elif not corpus.is_numeric(there.task) and any(
+        Classes(tuple(classes)).shown(true) != (truth[id],) for id, true in said.items()
+    ):
         found.append(f"labels of {there.dataset} have changed")
     return tuple(found)
 
@@ -124,8 +123,7 @@ def _tests(report: Report, material: Material) -> list[str]:
                 return [f"other utterances in the {part} part of fold {fold.name}"]
     truth = _truth(material)
     for each in report.predictions:
-        said = each.true_values if report.targets else report.classes[each.true]
-        if each.id in truth and said != truth[each.id]:
+        if each.id in truth and report.target.shown(each.true) != truth[each.id]:
             return [f"another label of test utterance {each.id}"]
     return []
 
@@ -133,6 +131,6 @@ def _tests(report: Report, material: Material) -> list[str]:
 def _truth(material: Material) -> dict[str, Any]:
     """Class or numbers by id, these as they are trained on."""
     return {
-        id: value if isinstance(value, str) else tuple(np.array(value, np.float32).tolist())
+        id: (value,) if isinstance(value, str) else tuple(np.array(value, np.float32).tolist())
         for id, value in material.main.truth.values.items()
     }

@@ -85,6 +85,7 @@ def lexical(
 
 
 def _pairs(each: Prediction, text: str, unit: Unit) -> list[tuple[str, int]]:
+    assert isinstance(each.predicted, int)  # of numbers there are no predicted classes
     return [(item, each.predicted) for item in (text.split() if unit == "word" else [text])]
 
 

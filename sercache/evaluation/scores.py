@@ -56,7 +56,7 @@ def predictions_of(
     if targets is not None:
         numbers = dict(zip(ids, targets.astype(np.float64).tolist(), strict=True))
         return [
-            Prediction(id, fold, seed, -1, -1, (), speakers[id], tuple(numbers[id]), tuple(row.tolist()))
+            Prediction(id, fold, seed, tuple(numbers[id]), tuple(row.tolist()), speaker=speakers[id])
             for id, row in mean_of_clips(outputs, ids).items()
         ]
     truth = dict(zip(ids, test.labels.tolist(), strict=True))

@@ -223,6 +223,5 @@ def _columns(report: Report) -> list[str]:
 
 def _row(said: Prediction, report: Report) -> list[Any]:
     fixed = [said.fold, said.seed, said.id, said.speaker]
-    if report.targets:
-        return [*fixed, *said.true_values, *said.values]
-    return [*fixed, report.classes[said.true], report.classes[said.predicted], *said.probabilities]
+    shown = report.target.shown
+    return [*fixed, *shown(said.true), *shown(said.predicted), *said.probabilities]

@@ -25,7 +25,7 @@ from sercache.record._scores import (
     counted,
     score,
 )
-from sercache.record._target import Classes, Numbers, Target
+from sercache.record._target import Answer, Classes, Numbers, Target
 
 __all__ = [
     "AGGREGATES",
@@ -37,6 +37,7 @@ __all__ = [
     "SCHEMA",
     "TRAINING",
     "Aggregate",
+    "Answer",
     "Classes",
     "CrossCorpus",
     "Experiment",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sercache.record._scores import Summary
+from sercache.record._target import Answer
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,12 @@ class Prediction:
     id: str
     fold: str
     seed: int
-    true: int
-    """Class; -1 where the task gives numbers, as the next."""
-    predicted: int
-    probabilities: tuple[float, ...]
+    true: Answer
+    predicted: Answer
+    """Numbers: mean over the utterance's clips."""
+    probabilities: tuple[float, ...] = ()
     """(C,) mean over the utterance's clips of softmax; empty where the task gives numbers."""
     speaker: str = ""
-    true_values: tuple[float, ...] = ()
-    """(C,) numbers, where the task gives them; as the next."""
-    values: tuple[float, ...] = ()
-    """(C,) predicted numbers: mean over the utterance's clips."""
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,12 @@ def encoder_from(record: Mapping[str, Any]) -> TrainedEncoder:
 
 def prediction_from(record: Mapping[str, Any]) -> Prediction:
     """A prediction as JSON has it."""
-    lists = ("probabilities", "true_values", "values")
-    return Prediction(**{**record, **{name: tuple(record[name]) for name in lists if name in record}})
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in record.items()
+    }
+    # Numbers had fields of their own before.
+    numbers = {"true": values.pop("true_values", ()), "predicted": values.pop("values", ())}
+    return Prediction(**(values | numbers if numbers["true"] else values))
 
 
 def cross_corpus_from(record: Mapping[str, Any]) -> CrossCorpus:

@@ -7,6 +7,9 @@ from typing import ClassVar
 
 from sercache.record._scores import METRICS, NUMBER_METRICS
 
+Answer = int | tuple[float, ...]
+"""What is true, or said, of one utterance: the place of its class among C, or C numbers."""
+
 
 @dataclass(frozen=True)
 class Classes:
@@ -20,6 +23,11 @@ class Classes:
     """That plots show and intervals are printed of."""
     losses: ClassVar = "cross-entropy or focal"
 
+    def shown(self, answer: Answer) -> tuple[str]:
+        """The name of a class."""
+        assert isinstance(answer, int)
+        return (self.names[answer],)
+
 
 @dataclass(frozen=True)
 class Numbers:
@@ -32,6 +40,11 @@ class Numbers:
     main_metric: ClassVar = "rho"
     """That plots show and intervals are printed of."""
     losses: ClassVar = "mse or ccc"
+
+    def shown(self, answer: Answer) -> tuple[float, ...]:
+        """The numbers."""
+        assert isinstance(answer, tuple)
+        return answer
 
 
 Target = Classes | Numbers

@@ -103,8 +103,8 @@ def scatter_of(
     figure, grid = canvas(
         title, width=2.9 * n_columns + 1.0, height=2.8 * n_rows + 0.9, rows=n_rows, columns=n_columns
     )
-    true = np.array([p.true_values for p in predictions])
-    said = np.array([p.values for p in predictions])
+    true = np.array([p.true for p in predictions])
+    said = np.array([p.predicted for p in predictions])
     for k, (name, axes) in enumerate(zip(targets, grid, strict=False)):
         panel(axes, true[:, k], said[:, k], f"{name}: rho {rho[name]:.3f}")
     for axes in grid[len(targets) :]:

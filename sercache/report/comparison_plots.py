@@ -101,8 +101,8 @@ def scatter(title: str, panels: Sequence[tuple[str, Report]], x: str, y: str) ->
     for axes in grid[len(shown) :]:
         axes.set_visible(False)
     for axes, (name, report) in zip(grid, shown, strict=False):
-        true = np.array([p.true_values[0] for p in report.predictions])
-        said = np.array([p.values[0] for p in report.predictions])
+        true = np.array([p.true for p in report.predictions])[:, 0]
+        said = np.array([p.predicted for p in report.predictions])[:, 0]
         axes.scatter(true, said, s=4, alpha=0.3, color=BLUE, linewidths=0)
         ends = [float(min(true.min(), said.min())), float(max(true.max(), said.max()))]
         axes.plot(ends, ends, color="black", linewidth=1)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from sercache.metrics import FEWEST_UNITS
-from sercache.record import Aggregate, CrossCorpus, Interval, Prediction, Report, counted
+from sercache.record import Aggregate, Answer, CrossCorpus, Interval, Prediction, Report, counted
 from sercache.report.audio_notes import audio_notes, is_shared
 
 _DIGITS = 12
@@ -180,7 +180,7 @@ def class_notes(report: Report) -> list[str]:
 
 def lacking(report: Report) -> dict[str, list[str]]:
     """The classes that test parts lack, by fold, of those that lack any."""
-    held: dict[str, set[int]] = {}
+    held: dict[str, set[Answer]] = {}
     for each in report.predictions if report.classes else ():
         held.setdefault(each.fold, set()).add(each.true)
     missing = {
@@ -194,10 +194,11 @@ def told_by_few(classes: Sequence[str], predictions: Sequence[Prediction]) -> li
     speakers = {each.speaker for each in predictions}
     if "" in speakers or len(speakers) < FEWEST_UNITS:
         return []
-    by_class: dict[int, set[str]] = {}
+    by_class: dict[Answer, set[str]] = {}
     for each in predictions:
         by_class.setdefault(each.true, set()).add(each.speaker)
-    few = {classes[k]: len(own) for k, own in sorted(by_class.items()) if len(own) < FEWEST_UNITS}
+    n_of = {name: len(by_class[k]) for k, name in enumerate(classes) if k in by_class}
+    few = {name: n for name, n in n_of.items() if n < FEWEST_UNITS}
     if not few:
         return []
     which = ", ".join(f"{name}: {n}" for name, n in few.items())

@@ -207,9 +207,7 @@ def _write_predictions(path: Path, predictions: Sequence[Mapping[str, Any]], rep
         else:
             table.writerow([*_FIXED, "true", "predicted", *(f"p:{name}" for name in report.classes)])
         for each in predictions:
-            said = [*each["true_values"], *each["values"]]
-            if not report.targets:
-                said = [report.classes[each[part]] for part in ("true", "predicted")]
+            said = [*report.target.shown(each["true"]), *report.target.shown(each["predicted"])]
             table.writerow([*(each[part] for part in _FIXED), *said, *each["probabilities"]])
 
 
@@ -222,12 +220,16 @@ def _read_predictions(path: Path, classes: Sequence[str], targets: Sequence[str]
                 "fold": row["fold"],
                 "seed": int(row["seed"]),
                 "speaker": row["speaker"],
-                "true": -1 if targets else place[row["true"]],
-                "predicted": -1 if targets else place[row["predicted"]],
                 "probabilities": [float(row[f"p:{name}"]) for name in classes],
-                "true_values": [float(row[f"true:{name}"]) for name in targets],
-                "values": [float(row[f"predicted:{name}"]) for name in targets],
+                **{part: _answer(row, part, place, targets) for part in ("true", "predicted")},
             }
+
+
+def _answer(
+    row: Mapping[str, str], part: str, classes: Mapping[str, int], targets: Sequence[str]
+) -> int | list[float]:
+    """What a row of predictions has as ``true`` or ``predicted``."""
+    return [float(row[f"{part}:{name}"]) for name in targets] if targets else classes[row[part]]
 
 
 def _write_text(path: Path, lines: Sequence[str]) -> None:
