@@ -4,7 +4,8 @@ Five seeds of two folds (two for the heavy heads) of each head at its published 
 by the clock of an epoch of one member, everything between the call and the last fit counted, and the gain by the clock
 and in CPU time. ``own`` members draw batches of their own, ``shared`` those of a fold see the same
 (``--share-order``). The ways are timed in turn, again and again, and the fastest turn of each counts, as other work on
-the machine only ever adds to it; the last column is the load average.
+the machine only ever adds to it; the last column is the load average. On a GPU (``--device cuda``) there are no
+processes, and the gain in CPU time says little.
 """
 
 from __future__ import annotations
@@ -24,8 +25,7 @@ from train import time_of
 
 from sercache import catalog
 from sercache.recipe import Recipe
-from sercache.training import Member, build, fit_many
-from sercache.training.memory import keep_freed_memory
+from sercache.training import Member, build, fit_many, keep_freed_memory
 from sercache.views import FeatureView
 
 FOLDS = 2
@@ -50,6 +50,10 @@ SIZES = {
 WAYS = ("serial", "processes", "stacked")
 
 
+def ways_on(device: str) -> tuple[str, ...]:
+    return WAYS if device == "cpu" else ("serial", "stacked")
+
+
 def members_of(name: str, view: FeatureView, n_seeds: int, *, shared: bool) -> list[Member]:
     head = catalog.load("sercache.heads", name).Head
     rows = np.arange(len(view))
@@ -63,28 +67,30 @@ def members_of(name: str, view: FeatureView, n_seeds: int, *, shared: bool) -> l
 
 
 def seconds_of(
-    name: str, view: FeatureView, size: Size, recipe: Recipe, way: str, shared: bool
+    name: str, view: FeatureView, size: Size, recipe: Recipe, way: str, shared: bool, device: str
 ) -> tuple[float, float]:
     """Wall and CPU seconds of an epoch of one member; not a number where the way cannot be gone."""
     members, said = members_of(name, view, size.n_seeds, shared=shared), []
-    taken = time_of(lambda: fit_many(members, recipe, way=way, say=said.append))  # type: ignore[arg-type]
+    taken = time_of(lambda: fit_many(members, recipe, device=device, way=way, say=said.append))  # type: ignore[arg-type]
     starts = {"serial": "one", "processes": "in", "stacked": "as one"}
     went = said[0].startswith(starts[way])
     wall, cpu = (each / len(members) / recipe.max_epochs if went else float("nan") for each in taken)
     return wall, cpu
 
 
-def print_case(name: str, size: Size, n_turns: int) -> None:
+def print_case(name: str, size: Size, n_turns: int, device: str) -> None:
     """Two lines of the table."""
+    ways = ways_on(device)
     recipe = dataclasses.replace(recipe_of(name), max_epochs=size.n_epochs)
     whole_windows = size.n_items >= recipe.batch_size * recipe.bucket
     view = Cache(CASES[name], size.n_items, 1 if whole_windows else recipe.bucket).view()
     for shared in (False, True):
         turns = [
-            {way: seconds_of(name, view, size, recipe, way, shared) for way in WAYS} for _ in range(n_turns)
+            {way: seconds_of(name, view, size, recipe, way, shared, device) for way in ways}
+            for _ in range(n_turns)
         ]
         cells = []
-        for way in WAYS:
+        for way in ways:
             ours, serial = (
                 [min(turn[each][k] for turn in turns) for k in range(2)] for each in (way, "serial")
             )
@@ -99,16 +105,21 @@ def print_case(name: str, size: Size, n_turns: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=4)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--heads", nargs="*", default=list(SIZES))
     options = parser.parse_args()
     keep_freed_memory()
     print(
         f"{torch.get_num_threads()} threads of {len(os.sched_getaffinity(0))} cores; "
-        "ms of an epoch, gain by wall and by CPU"
+        f"ms of an epoch on {options.device}, then the gain over serial by the clock and in CPU time"
     )
-    print(f"{'head':16} {'batches':7} {'K':>3} " + " ".join(f"{way:>20}" for way in WAYS) + "  load")
+    print(
+        f"{'head':16} {'batches':7} {'K':>3} "
+        + " ".join(f"{way:>20}" for way in ways_on(options.device))
+        + "  load"
+    )
     for name in options.heads:
-        print_case(name, SIZES[name], options.turns)
+        print_case(name, SIZES[name], options.turns, options.device)
 
 
 if __name__ == "__main__":
