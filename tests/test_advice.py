@@ -395,7 +395,7 @@ def test_every_advice_is_run() -> None:
         "sercache/commands/inspect.py:info",  # in the slow tier, below
         "sercache/experiment/origin.py:read_origin",  # a damaged note is repaired in test_store_damage.py
         "sercache/stores/__init__.py:read_note",
-        "sercache/commands/verify.py:_repair",  # both are run in test_store_listing.py
+        "sercache/commands/verify.py:_encoder",  # both are run in test_store_listing.py
         "sercache/experiment/origin.py:extract_again",
     }
     assert advising() - RUN - elsewhere == set()

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sercache import advice, clips, encoders, extraction, settings, stores
+from sercache.encoders import Encoder
 from sercache.errors import DamagedStoreError, SercacheError, StoreError
 from sercache.experiment import extract
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.origin import extract_again, origin_by_spec, read_origin
 from sercache.extraction import words
 from sercache.progress import bar, say, used, warn
-from sercache.stores import Damage
+from sercache.stores import Damage, FeatureSpec
 
 
 def run(
@@ -84,11 +85,7 @@ def _repair(
 
     Raises StoreError where that encoder cannot be had or has other weights now; nothing is dropped then.
     """
-    plain = [fault for fault in damage if fault.kind in ("derived", "note")]
-    if plain:  # nothing is lost: the rest follows from what is whole
-        stores.drop(folder, plain)
-        say(f"written anew or set aside: {len(plain)} files of {folder} that hold no features")
-    damage = [fault for fault in damage if fault not in plain]
+    damage = _without_derived(folder, damage)
     if not damage:
         return
     origin, spec = read_origin(folder), stores.read_spec(folder)
@@ -96,21 +93,9 @@ def _repair(
         origin = origin_by_spec(folder, root)
         warn(f"{folder} no longer says how it was made; its spec says most of that")
     device = settings.resolve_device(known.value("device", device_flag).value)
-    try:
-        encoder = encoders.load(
-            origin["encoder"], revision=origin.get("revision"), device=device, precision=origin["precision"]
-        )
-    except SercacheError as fault:
-        again = f"{extract_again(folder, root)}; then {advice.command('verify', folder, repair=True)}"
-        raise StoreError(f"{folder} cannot be repaired: {fault}; where you have it, run: {again}") from fault
-    fields = {field.name for field in dataclasses.fields(extract.ExtractOptions)}
-    request = extract.ExtractOptions(
-        **{key: value for key, value in origin.items() if key in fields - {"root"}}
-    )
-    file = _path(origin.get("transcripts")) if spec.transcripts else None
-    request = dataclasses.replace(request, transcripts=file)
+    encoder, request = _encoder(folder, origin, root, device), _request(origin, spec)
     corpus, where = read_corpus(origin["dataset"], root or _path(origin.get("root")), known, cache)
-    known_words, transcripts = words.replaced(corpus.utterances, file, encoder)
+    known_words, transcripts = words.replaced(corpus.utterances, request.transcripts, encoder)
     now = extraction.feature_spec(
         encoder,
         corpus,
@@ -135,6 +120,35 @@ def _repair(
     utterances = [u for u in known_words if u.id in wanted]
     skipped, n_stored = extract.work(request, where.value, encoder, utterances, spec, folder)
     extract.complain(skipped, utterances, spec.clip, n_stored)
+
+
+def _without_derived(folder: Path, damage: Sequence[Damage]) -> list[Damage]:
+    """Mend what holds no features, and so is lost by nobody: it follows from what is whole. Gives the other damage."""
+    derived = [fault for fault in damage if fault.kind in ("derived", "note")]
+    if derived:
+        stores.drop(folder, derived)
+        say(f"written anew or set aside: {len(derived)} files of {folder} that hold no features")
+    return [fault for fault in damage if fault not in derived]
+
+
+def _encoder(folder: Path, origin: Mapping[str, Any], root: Path | None, device: str) -> Encoder:
+    """The encoder that made the store. Raises StoreError, with what to do where there is one."""
+    try:
+        return encoders.load(
+            origin["encoder"], revision=origin.get("revision"), device=device, precision=origin["precision"]
+        )
+    except SercacheError as fault:
+        again = f"{extract_again(folder, root)}; then {advice.command('verify', folder, repair=True)}"
+        raise StoreError(f"{folder} cannot be repaired: {fault}; where you have it, run: {again}") from fault
+
+
+def _request(origin: Mapping[str, Any], spec: FeatureSpec) -> extract.ExtractOptions:
+    """What the last call asked for that wrote to the store."""
+    fields = {field.name for field in dataclasses.fields(extract.ExtractOptions)} - {"root"}
+    asked = extract.ExtractOptions(**{key: value for key, value in origin.items() if key in fields})
+    return dataclasses.replace(
+        asked, transcripts=_path(origin.get("transcripts")) if spec.transcripts else None
+    )
 
 
 def _path(text: Any) -> Path | None:

@@ -32,7 +32,7 @@ def datasets(
     if example is not None:
         if not name or counts or task or root:
             raise click.UsageError("--example goes with the name of a corpus, and with nothing else")
-        from sercache.commands.inspect import write_example
+        from sercache.commands.catalogue import write_example
 
         write_example(name, example)
         return
@@ -43,7 +43,7 @@ def datasets(
         return
     if counts or task or root:
         raise click.UsageError("--counts goes with the name of a corpus, --task and --root with --counts")
-    from sercache.commands.inspect import datasets as run
+    from sercache.commands.catalogue import datasets as run
 
     run(name)
 
@@ -77,7 +77,7 @@ def encoders(name: str | None) -> None:
     Example:
       sercache encoders
     """
-    from sercache.commands.inspect import encoders as run
+    from sercache.commands.catalogue import encoders as run
 
     run(name)
 
@@ -91,7 +91,7 @@ def heads(name: str | None) -> None:
     Example:
       sercache heads layer-attention
     """
-    from sercache.commands.inspect import heads as run
+    from sercache.commands.catalogue import heads as run
 
     run(name)
 

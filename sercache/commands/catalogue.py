@@ -1,0 +1,215 @@
+"""`sercache datasets | encoders | heads`: what can be named."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from sercache import advice, catalog, files
+from sercache import encoders as encoder_room
+from sercache.commands.console import columns
+from sercache.datasets import CorpusInfo
+from sercache.errors import SettingsError
+from sercache.head import is_solved
+from sercache.layout import filled, terminal_width
+from sercache.progress import say, used
+from sercache.protocols import DEVS, PROTOCOLS
+from sercache.published import head_defaults
+from sercache.recipe import Recipe
+from sercache.units import listed
+
+_LABEL = 10
+"""Columns that the words before each line take."""
+_CLASSES = 12
+"""Classes of a task that are named."""
+
+
+def datasets(name: str | None) -> None:
+    """List the corpora, or describe one. Raises UnknownNameError."""
+    if name is None:
+        heading = ("name", "language", "speakers", "hours", "classes", "corpus", "licence", "access")
+        rows: list[tuple[object, ...]] = [heading]
+        for each in catalog.names("sercache.datasets"):
+            about: CorpusInfo = catalog.load("sercache.datasets", each).INFO
+            n_classes = len(set(about.tasks[about.default_task].values())) or "-"
+            known = (about.language, _or_dash(about.n_speakers), _or_dash(about.hours), n_classes)
+            rows.append((each, *known, about.title, about.licence, about.access))
+        for line in columns(rows, right=(2, 3, 4), spare=3):
+            say(line)
+        say(f"one with its tasks and protocols: {advice.command('datasets', 'NAME')}")
+        return
+    about = catalog.load("sercache.datasets", name).INFO
+    say(f"{name}: {about.title}")
+    for label, value in (
+        ("language", about.language),
+        ("speakers", _or_dash(about.n_speakers)),
+        ("hours", _or_dash(about.hours)),
+        ("licence", about.licence),
+        ("access", about.access),
+    ):
+        _entry(label, str(value))
+    say("expected tree:")
+    say(textwrap.indent(textwrap.dedent(about.tree).strip("\n"), "  "))
+    for section in (_tasks(about), _protocols(about), [("note", note) for note in about.notes]):
+        say()
+        for label, text in section:
+            _entry(label, text)
+
+
+def write_example(name: str, folder: Path) -> None:
+    """Write the small example that a corpus brings of itself, whole or not at all.
+
+    Raises SettingsError where something lies there, FileError, UnknownNameError.
+    """
+    module = catalog.load("sercache.datasets", name)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SettingsError(f"--example {folder} holds something already; name a new folder")
+    with files.new_folder(folder) as work:
+        inside = module.example(work).relative_to(work)
+    used("written", f"a small {catalog.shown(name)} of tones: --dataset {name} --root {folder / inside}")
+
+
+def _tasks(about: CorpusInfo) -> Iterator[tuple[str, str]]:
+    """What ``--task`` takes for a corpus."""
+    for task, label_map in about.tasks.items():
+        mark = " (default)" if task == about.default_task else ""
+        names = sorted(set(label_map.values()))
+        shown = listed(names, _CLASSES)
+        yield "task", f"{task}{mark}: {shown or 'the labels of the copy'}"
+    if about.attribute_range is not None:
+        low, high = about.attribute_range
+        yield "task", f"avd: arousal, valence, dominance from 0 to 1; published from {low:g} to {high:g}"
+    if about.shares:
+        yield "task", f"shares: {about.shares}"
+    yield "task", "<file>.toml: your own label map, a table [labels] with lines raw label = class"
+    widest = max(about.tasks.values(), key=len)
+    raw = {**dict.fromkeys(about.expected_counts, "in no class"), **widest}
+    if 0 < len(raw) <= 2 * _CLASSES:
+        yield "labels", "raw labels: " + ", ".join(f"{label} ({name})" for label, name in sorted(raw.items()))
+    for subset, each in about.subsets.items():
+        yield "subset", f"<task>@{subset}: {each.description}"
+    rows = {each.task: each.rows for each in about.published}
+    for setup, task in about.setups.items():
+        yield "setup", f"{setup}: {task}" + (f", {rows[task]} utterances" if task in rows else "")
+
+
+def _protocols(about: CorpusInfo) -> Iterator[tuple[str, str]]:
+    """What ``--protocol`` and ``--dev`` take for a corpus."""
+    named: dict[str, str] = {}
+    for folds, groups in about.folds.items():
+        sizes = sorted({len(who) for who in groups.values()})
+        each = "-".join(str(n) for n in dict.fromkeys((sizes[0], sizes[-1])))
+        named[f"folds:{folds}"] = f": {len(groups)} folds, {each} test speakers each"
+    for split, parts in about.splits.items():
+        named[f"fixed:{split}"] = ": " + ", ".join(
+            f"{part} {len(who)} speakers" for part, who in parts.items()
+        )
+    if about.official:
+        named["fixed:official"] = f": {about.official}"
+        named["fixed:dev"] = f": {PROTOCOLS['fixed:dev']}"
+    for protocol, text in ({about.default_protocol: ""} | named).items():
+        mark = " (default)" if protocol == about.default_protocol else ""
+        yield "protocol", protocol + mark + text
+    yield (
+        "others",
+        ", ".join(p for p in PROTOCOLS if not p.startswith(("folds", "fixed:<name>", "fixed:dev"))),
+    )
+    yield "dev", ", ".join(DEVS)
+
+
+def _entry(label: str, text: str) -> None:
+    """One thing to know about a corpus, over as many lines as it takes."""
+    for line in filled(text, terminal_width(), f"{label:<{_LABEL}}", " " * _LABEL):
+        say(line)
+
+
+def _or_dash(value: object) -> object:
+    return "-" if value is None else value
+
+
+def encoders(name: str | None) -> None:
+    """List the short names, or say what one stands for. Raises UnknownNameError."""
+    known = encoder_room.short_names() if name is None else encoder_room.named(name)
+    rows: list[tuple[str, str, str]] = [("name", "source", "family")]
+    rows += [(each, source, family) for each, (family, source) in sorted(known.items())]
+    for line in columns(rows, spare=1):
+        say(line)
+    if name is None:
+        _filled(
+            "a Hugging Face id or a local folder of these families works too: --encoder org/name, --encoder folder"
+        )
+        return
+    [(family, _)] = known.values()
+    for what, text in encoder_room.remarks(family).items():
+        used(what, text)
+
+
+def heads(name: str | None) -> None:
+    """List the heads, or describe one. Raises UnknownNameError."""
+    if name is None:
+        rows = [("name", "encoder", "corpus", "source", "protocol")]
+        for each in catalog.names("sercache.heads"):
+            module = catalog.load("sercache.heads", each)
+            setup = module.SETUP
+            rows.append((each, setup.encoder, setup.dataset, _short(module.SOURCE), setup.protocol))
+        for line in columns(rows, spare=2):
+            say(line)
+        say(f"set-up, recipe and options of one: {advice.command('heads', 'NAME')}")
+        return
+    module = catalog.load("sercache.heads", name)
+    _filled(f"{name}: {module.SOURCE}")
+    for paragraph in inspect.cleandoc(module.__doc__ or "").split("\n\n"):
+        _filled(" ".join(paragraph.split()))
+        say()
+    _table("published set-up (options of train):", _settings(module.SETUP))
+    recipe, plain = module.RECIPE, Recipe()
+    changed = [
+        (field, value)
+        for field, value in _settings(recipe)
+        if getattr(recipe, field) != getattr(plain, field) or field in _ALWAYS
+    ]
+    if is_solved(module.Head):
+        say("recipe: none, this head is solved, not trained")
+    else:
+        _table("recipe (change with --set name=value; what is not here is sercache's default):", changed)
+    options = head_defaults(module)
+    if options:
+        _table("options of the head (change with --option name=value):", list(options.items()))
+
+
+_ALWAYS = ("loss", "optimiser", "lr", "batch_size", "max_epochs")
+"""Fields of a recipe that are shown also where they are the default."""
+
+
+def _short(source: str) -> str:
+    """A citation without its title: authors, year, and which system of the paper."""
+    found = re.match(r"(.+? \d{4}), .*?(\([^()]*\))?$", source)
+    return " ".join(filter(None, found.groups())) if found else source
+
+
+def _settings(record: Any) -> list[tuple[str, object]]:
+    return [(field.name, getattr(record, field.name)) for field in dataclasses.fields(record)]
+
+
+def _table(title: str, rows: Sequence[tuple[str, object]]) -> None:
+    """Names and values, in the words that options take: ``none``, lists with commas."""
+    say(title)
+    for line in columns([(f"  {name}", _written(value)) for name, value in rows]):
+        say(line)
+
+
+def _written(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
+
+
+def _filled(text: str) -> None:
+    """A paragraph, wrapped to the terminal."""
+    for line in filled(text, terminal_width()):
+        say(line)
