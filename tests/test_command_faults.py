@@ -369,3 +369,20 @@ def test_lists_say_how_many_more_there_are() -> None:
     assert listed("abc") == "a, b, c"
     assert listed("abcd") == "a, b, c and 1 more"
     assert listed(iter("abcde"), 2, "; ") == "a; b and 3 more"
+
+
+def test_names_that_differ_by_case_alone_stay_apart_on_any_disk(home: Path) -> None:
+    """Stores by their digests; results of one command on two such corpora would be one file on some disks."""
+    extract = ["extract", "--encoder", "logmel", "--dataset", "manifest:Milan", "--root", "milan/list.csv"]
+    assert call(extract).code == 0
+    folders = [str(folder).casefold() for folder, _ in stores.find(home / "cache")]
+    assert len(set(folders)) == 3
+    train = ["train", "--head", "linear", *ROME, *QUICK, "--name", "both", "--test-on"]
+    done = call([*train, "milan,Milan"])
+    assert done.code == 2
+    assert (
+        "error: milan and Milan would be one file where a disk does not tell upper from lower case"
+        in done.err
+    )
+    assert not (home / "runs/both").exists()
+    assert call([*train, "milan"]).code == 0

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sercache.catalog import file_name
 from sercache.datasets import Corpus
 from sercache.errors import ProtocolError, SettingsError
 from sercache.evaluation.method import Data, Extra
@@ -146,7 +147,7 @@ def _never_trained(
     cross_corpus: Sequence[tuple[Extra, Part]], trained: Sequence[tuple[Corpus, Part]]
 ) -> None:
     """Refuses to call a test what the training has seen, and to write two results under one name."""
-    names: set[tuple[str, str]] = set()
+    names: dict[tuple[str, str], str] = {}
     for extra, part in cross_corpus:
         name = extra.corpus.name
         for corpus, other in trained:
@@ -157,6 +158,12 @@ def _never_trained(
                     f"{len(shared)} utterances of {name} are to be tested on as another corpus and belong to the "
                     f"one that is trained on, first: {shared[0]}; leave {name} out of --test-on"
                 )
-        if (extra.corpus.name, part.task) in names:
-            raise SettingsError(f"{extra.corpus.name}, task {part.task}, is named twice to be tested on")
-        names.add((extra.corpus.name, part.task))
+        key = file_name(name).casefold(), part.task
+        if names.get(key) == name:
+            raise SettingsError(f"{name}, task {part.task}, is named twice to be tested on")
+        if key in names:
+            raise SettingsError(
+                f"{names[key]} and {name} would be one file where a disk does not tell upper from lower case; test on "
+                "one of them at a time, or name one otherwise (--dataset manifest:NAME)"
+            )
+        names[key] = name
