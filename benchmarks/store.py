@@ -197,19 +197,22 @@ def bench_frames(folder: Path, features: dict[str, np.ndarray], repeats: int) ->
         compare(f"{title}, cold", n_read, repeats, cold, lambda: forget(folder))
 
 
-def bench_pooled(folder: Path, repeats: int, n: int = 5531) -> None:
-    """IEMOCAP's means, in the commits that a store of means makes of them."""
+def bench_pooled(folder: Path, repeats: int, n: int = 5531, per_commit: int = 0) -> None:
+    """IEMOCAP's means, in the commits that a store of means makes of them, or of so many utterances each."""
     path, row = folder / "pooled", np.random.default_rng(0).standard_normal((STATES, DIM), np.float32)
     with stores.create(path, make_spec(frames=False)) as writer:
         for k in range(n):
             writer.append(f"u{k}", row, row, None, n_frames=1, n_samples=320, audio_digest=f"{k:064x}")
+            if per_commit and (k + 1) % per_commit == 0:
+                writer.seal()
     store = stores.open(path)
     raw = folder / "means.npy"
     np.save(raw, store.pooled())
     compare(
-        f"means of {n} utterances ({raw.stat().st_size / 1e9:.2f} GB)",
+        f"means of {n} utterances ({raw.stat().st_size / 1e9:.2f} GB)"
+        + (f" in commits of {per_commit}" if per_commit else ""),
         raw.stat().st_size,
-        repeats,
+        2 * repeats,
         {"np.load": lambda: np.load(raw), "sercache zarr": store.pooled},
     )
     print(f"open {n} utterances: {seconds(lambda: stores.open(path)) * 1e3:.0f} ms")
@@ -240,6 +243,8 @@ def main() -> None:
             return
         bench_frames(Path(folder), make_features(given.utterances), given.repeats)
         bench_pooled(Path(folder), given.repeats)
+        remove(Path(folder) / "pooled")
+        bench_pooled(Path(folder), given.repeats, 1650, 11)
 
 
 if __name__ == "__main__":

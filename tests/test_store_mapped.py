@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,3 +137,30 @@ def test_frames_lie_in_a_line_of_the_cache_as_in_their_file(tmp_path: Path, form
             if dtype != "bfloat16":  # which is converted
                 assert (found.ctypes.data - first) % 64 == 0
             assert first % 64 == 0
+
+
+_PEAK = """
+import sys
+from pathlib import Path
+from sercache import stores
+
+def peak():
+    return next(int(line.split()[1]) for line in Path("/proc/self/status").open() if line.startswith("VmHWM"))
+
+store = stores.open(Path(sys.argv[1]))
+before = peak()
+assert store.pooled(states=["1"]).shape == (500, 1, 1024)
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system tells no peak of memory")
+def test_means_of_one_state_take_no_memory_for_the_others(tmp_path: Path) -> None:
+    """2 MB of a table of 24 MB: neither a copy of all of it nor its pages stay with the process."""
+    spec = make_spec(frames=False, dim=1024, states=tuple(str(k) for k in range(12)))
+    row = np.ones((12, 1024), np.float32)
+    with stores.create(tmp_path, spec) as writer:
+        for k in range(500):
+            writer.append(f"u{k}", row, row, None, n_frames=1, n_samples=9, audio_digest="")
+    done = subprocess.run([sys.executable, "-c", _PEAK, tmp_path], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 12000, "kB"

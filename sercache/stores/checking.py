@@ -16,7 +16,7 @@ from sercache.stores.durable import Opened, crc32c
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
 from sercache.stores.mapped import Files
-from sercache.stores.ranges import FrameRange, read_frames, read_rows, rest_crc, stretches
+from sercache.stores.ranges import FrameRange, as_runs, read_frames, read_rows, rest_crc, stretches
 from sercache.stores.watch import Watch
 
 
@@ -75,7 +75,9 @@ def _check_pooled(
     values = np.empty((len(rows), n_states, layout.spec.dim), "<f4")
     try:
         with watch.open(record, table.file) as file:
-            read_rows(layout, file, table.offset, (rows, np.arange(len(rows))), range(n_states), values)
+            read_rows(
+                layout, file, table.offset, as_runs(rows, np.arange(len(rows))), range(n_states), values
+            )
     except DamagedStoreError as fault:
         if len(rows) == 1:
             yield Damage(record.ids[rows[0]], layout.path / table.file, f"{what} cannot be read: {fault}")

@@ -70,6 +70,7 @@ class KeptOpen(Opened):
         super().__init__(path)
         self._stamp = super().stamp()
         self._n_mapped = 0
+        self._map: mmap.mmap | None = None
         self._believed_until = [0.0] * ((self._stamp.size >> _BLOCK_BITS) + 1)
         if self._stamp.size and _mincore is not None:
             with suppress(OSError, ValueError):  # a disk without maps, or no descriptor left: it is read
@@ -129,6 +130,13 @@ class KeptOpen(Opened):
             out[...] = np.ndarray(out.shape, out.dtype, self._map, offset)
         else:
             super().read_into(out, offset)
+
+    def release(self, begin: int, end: int) -> None:
+        """Count these bytes no more as memory of this process; the page cache keeps them."""
+        if end <= self._n_mapped and hasattr(mmap, "MADV_DONTNEED") and self._map is not None:
+            start = begin - begin % mmap.PAGESIZE
+            with suppress(OSError):  # nothing depends on it
+                self._map.madvise(mmap.MADV_DONTNEED, start, end - start)
 
     def _are_warm(self, first: int, step: int, count: int, n_bytes: int) -> bool:
         """Whether the page cache has ``n_bytes`` at each of ``count`` bytes, from ``first`` on in steps."""

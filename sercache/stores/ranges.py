@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from sercache.stores.dtypes import STORED
 from sercache.stores.durable import Opened, crc32c
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Place
+from sercache.stores.mapped import KeptOpen
 from sercache.stores.watch import Watch
 
 _PIECE = 2**24
@@ -76,30 +77,29 @@ def read_frames(
     return out
 
 
-def read_rows(
-    layout: Layout,
-    opened: Opened,
-    offset: int,
-    places: tuple[np.ndarray, np.ndarray],
-    states: Sequence[int],
-    out: np.ndarray,
-) -> None:
-    """Rows of a pooled table, which begins at byte ``offset``, into rows of ``out`` (U, L', D): (from, to).
+Run = tuple[int, int, int]
+"""Rows that go from a pooled table to an array: (from, to, count)."""
 
-    Neighbouring rows and states are read at once: a whole table is one read. Raises DamagedStoreError, StoreError.
+
+def read_rows(
+    layout: Layout, opened: KeptOpen, offset: int, runs: Iterable[Run], states: Sequence[int], out: np.ndarray
+) -> None:
+    """Rows of a pooled table, which begins at byte ``offset``, into rows of ``out`` (U, L', D).
+
+    Neighbouring rows and states are read at once: a whole table is one read. ``opened`` was looked at just before.
+    Raises DamagedStoreError, StoreError.
     """
-    rows, into = places
-    n_states = len(layout.spec.states)
-    state_bytes = layout.spec.dim * 4
+    n_states, state_bytes = len(layout.spec.states), layout.spec.dim * 4
     row_bytes = n_states * state_bytes
-    if list(states) == list(range(n_states)):
-        for row, to, count in _runs(rows, into):
+    if states == range(n_states):
+        for row, to, count in runs:
             opened.read_into(out[to : to + count], offset + row * row_bytes)
         return
-    runs = list(_runs(np.array(states, int), np.arange(len(states))))
-    for row, to in zip(rows.tolist(), into.tolist(), strict=True):
-        for state, k, count in runs:
-            opened.read_into(out[to, k : k + count], offset + row * row_bytes + state * state_bytes)
+    neighbours = list(as_runs(np.array(states, int), np.arange(len(states))))
+    for row, to, count in runs:
+        for state, k, n in neighbours:
+            first = offset + row * row_bytes + state * state_bytes
+            opened.read_states(out[to : to + count, k : k + n], first, row_bytes)
 
 
 def measure_files(layout: Layout, record: Record) -> list[File]:
@@ -136,7 +136,7 @@ def _feature_bytes(layout: Layout, record: Record, name: str) -> Iterator[tuple[
             yield table.offset, table.offset + len(record.ids) * n_states * layout.spec.dim * 4
 
 
-def _runs(start: np.ndarray, to: np.ndarray) -> Iterator[tuple[int, int, int]]:
+def as_runs(start: np.ndarray, to: np.ndarray) -> Iterator[Run]:
     """Pairs (from, to) as runs (from, to, count) in which both go up by one."""
     if len(start):
         breaks = np.flatnonzero((np.diff(start) != 1) | (np.diff(to) != 1)) + 1

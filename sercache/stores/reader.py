@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping, Sequence, ValuesView
+from collections.abc import Iterable, Iterator, Mapping, Sequence, ValuesView
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import numpy as np
 from sercache import advice
 from sercache.catalog import unknown
 from sercache.errors import MissingFeaturesError, UnknownNameError
-from sercache.stores import checking, commits
+from sercache.stores import checking, commits, mapped
 from sercache.stores.commits import Record
 from sercache.stores.contract import Damage, Entry
 from sercache.stores.dtypes import STORED, decode_frames
@@ -20,11 +20,14 @@ from sercache.stores.durable import Stamp
 from sercache.stores.layout import Layout, load
 from sercache.stores.ledger import Ledger, Place
 from sercache.stores.mapped import Files, KeptOpen
-from sercache.stores.ranges import read_frames, read_rows, stretches
+from sercache.stores.ranges import Run, as_runs, read_frames, read_rows, stretches
 from sercache.stores.watch import Watch
 
 _MOST_REMEMBERED = 2**16
 """Places of utterances that a reader keeps at hand."""
+_MEANS = np.dtype("<f4")
+_READ_AT_ONCE = 2**21
+"""Bytes of means: a table that is read takes no more memory than this beside the array that is asked for."""
 _Key = tuple[str, tuple[str, ...] | None]
 """Utterance and states."""
 
@@ -55,6 +58,7 @@ class StoreReader:
         self._known: dict[_Key, _Known] = {}
         self._states: dict[tuple[str, ...] | None, Sequence[int]] = {}
         self._dtype = STORED[self.spec.dtype]
+        self._row_shape = (len(self.spec.states), self.spec.dim)
         self._watch = Watch(self.layout, Files())
         self.refresh()
 
@@ -134,49 +138,53 @@ class StoreReader:
         if what not in ("mean", "std"):
             raise UnknownNameError(unknown("statistic", what, ("mean", "std")))
         indices = self._indices(states)
-        out = np.empty((len(self._ledger if ids is None else ids), len(indices), self.spec.dim), "<f4")
-        for record, rows, into in self._everything() if ids is None else self._chosen(ids):
-            self._read_rows(record, what, (rows, into), indices, out)
+        n_utterances = len(self._ledger if ids is None else ids)
+        out = mapped.empty((n_utterances, len(indices), self.spec.dim), _MEANS, 0)
+        for record, runs in self._everything() if ids is None else self._chosen(ids):
+            self._read_rows(record, what, runs, indices, out)
         return out
 
     def _read_rows(
-        self,
-        record: Record,
-        what: str,
-        places: tuple[np.ndarray, np.ndarray],
-        states: Sequence[int],
-        out: np.ndarray,
+        self, record: Record, what: str, runs: Iterable[Run], states: Sequence[int], out: np.ndarray
     ) -> None:
-        """Rows of one commit, (from, to); those that were never compared are read whole for it."""
-        table, (rows, into) = record.tables[what], places
-        with self._watch.open(record, table.file) as file:
-            read_rows(self.layout, file, table.offset, places, states, out)
-            new = self._watch.unseen(record, what, rows)
-            if not len(new):
-                return
-            everything = range(len(self.spec.states))
-            whole = out[into[new]]
-            if states != everything:
-                whole = np.empty((len(new), len(everything), self.spec.dim), "<f4")
-                one_by_one = (rows[new], np.arange(len(new)))
-                read_rows(self.layout, file, table.offset, one_by_one, everything, whole)
-            self._watch.check_rows(record, what, rows[new], whole)
+        """Rows of one commit, some at a time; those that were never compared are read whole for it."""
+        table, everything = record.tables[what], range(len(self.spec.states))
+        row_bytes = len(everything) * self.spec.dim * 4
+        step = max(1, _READ_AT_ONCE // row_bytes)
+        file = self._watch.open(record, table.file)
+        for first, to, n_rows in runs:
+            for row in range(first, first + n_rows, step):
+                count = min(step, first + n_rows - row)
+                own = out[to + row - first : to + row - first + count]
+                if self._watch.has_seen(record, what, row, count):
+                    read_rows(self.layout, file, table.offset, [(row, 0, count)], states, own)
+                else:
+                    whole = (
+                        own if states == everything else mapped.empty((count, *self._row_shape), _MEANS, 0)
+                    )
+                    read_rows(self.layout, file, table.offset, [(row, 0, count)], everything, whole)
+                    self._watch.check_rows(record, what, row, whole)
+                    if whole is not own:
+                        own[...] = whole[:, list(states)]
+                    begin = table.offset + row * row_bytes
+                    file.release(begin, begin + count * row_bytes)  # what is read again may stay mapped
 
-    def _everything(self) -> Iterator[tuple[Record, np.ndarray, np.ndarray]]:
+    def _everything(self) -> Iterator[tuple[Record, Iterable[Run]]]:
         """Each record with its rows that exist, and where they stand among all."""
         at = 0
         for record, rows in self._ledger.live():
-            yield record, rows, np.arange(at, at + len(rows))
+            is_whole = len(rows) == len(record.ids)
+            yield record, [(0, at, len(rows))] if is_whole else as_runs(rows, np.arange(at, at + len(rows)))
             at += len(rows)
 
-    def _chosen(self, ids: Sequence[str]) -> Iterator[tuple[Record, np.ndarray, np.ndarray]]:
+    def _chosen(self, ids: Sequence[str]) -> Iterator[tuple[Record, Iterable[Run]]]:
         """Each record with the rows of these ids, and where they stand among them."""
         numbers, rows = self._ledger.find_many(ids)
         if (numbers < 0).any():
             raise self._missing([ids[k] for k in np.flatnonzero(numbers < 0).tolist()], len(ids))
         order = np.lexsort((rows, numbers))
         for into in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else ():
-            yield self._ledger.records[int(numbers[into[0]])], rows[into], into
+            yield self._ledger.records[int(numbers[into[0]])], as_runs(rows[into], into)
 
     def verify(self) -> list[Damage]:
         """Check every checksum; an empty list means whole. Raises DamagedStoreError for a commit record."""

@@ -29,8 +29,8 @@ class _Seen:
 
     frames: list[int]
     """A bit for each state of each utterance."""
-    pooled: np.ndarray
-    """(2, U) bool: mean, std."""
+    pooled: dict[str, bytearray]
+    """Of mean and std, a 1 for each utterance."""
     stamps: dict[str, Stamp] = field(default_factory=dict)
 
 
@@ -100,17 +100,18 @@ class Watch:
     def _all(self) -> int:
         return (1 << len(self.layout.spec.states)) - 1
 
-    def unseen(self, record: Record, what: str, rows: np.ndarray) -> np.ndarray:
-        """Which of these rows were not compared yet: their positions."""
-        return np.flatnonzero(~self._of(record).pooled[_WHICH[what], rows])
+    def has_seen(self, record: Record, what: str, row: int, count: int) -> bool:
+        """Whether all of these rows were compared."""
+        return self._of(record).pooled[what].find(0, row, row + count) < 0
 
-    def check_rows(self, record: Record, what: str, rows: np.ndarray, values: np.ndarray) -> None:
-        """Compare means or deviations (U, L, D) of all states. Raises DamagedStoreError."""
-        expected = self.pooled_crcs(record, what)[rows].tolist()
-        for row, crc, value in zip(rows.tolist(), expected, values, strict=True):
+    def check_rows(self, record: Record, what: str, first: int, values: np.ndarray) -> None:
+        """Compare means or deviations (U, L, D) of all states, from row ``first`` on. Raises DamagedStoreError."""
+        stop = first + len(values)
+        expected = self.pooled_crcs(record, what)[first:stop].tolist()
+        for row, crc, value in zip(range(first, stop), expected, values, strict=True):
             if crc32c(value) != crc:
                 raise self._differs(record, row, f"the {what}")
-        self._of(record).pooled[_WHICH[what], rows] = True
+        self._of(record).pooled[what][first:stop] = b"\1" * len(values)
 
     def pooled_crcs(self, record: Record, what: str) -> np.ndarray:
         """Checksums of the means or deviations of a commit, (U,) uint32."""
@@ -126,7 +127,9 @@ class Watch:
                     f"commit record {record.number} of {self._store} is not one of {n_states} states; "
                     f"{repair_command(self._store)}"
                 )
-            found = self._seen[record.number] = _Seen([0] * n_rows, np.zeros((2, n_rows), bool))
+            found = self._seen[record.number] = _Seen(
+                [0] * n_rows, {what: bytearray(n_rows) for what in _WHICH}
+            )
         return found
 
     def _differs(self, record: Record, row: int, what: str) -> DamagedStoreError:
