@@ -1,4 +1,4 @@
-"""Stage one's line: plans, batches, skips, twins, continuation. The encoder is a small one made here."""
+"""Stage one's line: plans, batches, skips, duplicates, resuming. The encoder is a small one made here."""
 
 from __future__ import annotations
 
