@@ -64,6 +64,13 @@ def test_the_page_on_python_runs(recordings: Path, tmp_path: Path) -> None:
     assert "Result(linear on logmel, calls" in done.stdout
 
 
+def test_the_readme_is_read_as_text_too() -> None:
+    """Lines fit a window of 120 columns, but for tables; the first screen says what it is and what to type."""
+    lines = (TOP / "README.md").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []
+    assert any(line.startswith("make demo") for line in lines[:24])
+
+
 def test_links_lead_somewhere() -> None:
     for page in [TOP / "README.md", *(TOP / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
