@@ -10,11 +10,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Result",
+    "check",
     "doctor",
     "draw_map",
     "evaluate",
     "export",
     "extract",
+    "info",
     "lexical",
     "load_encoder",
     "open_store",
@@ -25,15 +27,19 @@ __all__ = [
     "sweep",
     "table",
     "train",
+    "transcribe",
+    "verify",
 ]
 
 if TYPE_CHECKING:
     from sercache.api import (
+        check,
         doctor,
         draw_map,
         evaluate,
         export,
         extract,
+        info,
         lexical,
         load_encoder,
         predict,
@@ -43,6 +49,8 @@ if TYPE_CHECKING:
         sweep,
         table,
         train,
+        transcribe,
+        verify,
     )
     from sercache.experiment.result import Result
     from sercache.stores import open as open_store

@@ -2,154 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
-from sercache import advice, clips, encoders, extraction, settings, stores
-from sercache.encoders import Encoder
-from sercache.errors import DamagedStoreError, SercacheError, StoreError
-from sercache.experiment import extract
-from sercache.experiment.corpora import read_corpus
-from sercache.experiment.origin import extract_again, origin_by_spec, read_origin
-from sercache.extraction import words
-from sercache.progress import bar, say, used, warn
-from sercache.stores import Damage, FeatureSpec
+from sercache import advice
+from sercache.errors import DamagedStoreError, StoreError
+from sercache.experiment import verify
 
 
-def run(
-    folders: Sequence[Path], *, root: Path | None, cache: Path | None, device: str | None, repair: bool
-) -> None:
-    """Check the stores named, or all of the cache, one after another, whatever is wrong with one of them.
-
-    Raises DamagedStoreError where damage remains; what keeps the only store from being checked or repaired.
-    """
-    known = settings.load()
-    cache_setting = known.value("cache", cache)
-    cache_folder = Path(cache_setting.value).expanduser()
-    if not folders:
-        used("cache", cache_setting)
-    chosen = list(folders) or [folder for folder, _ in stores.find_all(cache_folder)]
-    n_damaged = n_unread = 0
-    for folder in chosen:
-        try:
-            damage = _check(folder)
-            _print(folder, damage)
-            if damage and repair:
-                _repair(folder, damage, root, cache_folder, device, known)
-                damage = _check(folder)
-                _print(folder, damage)
-            n_damaged += bool(damage)
-        except SercacheError as fault:
-            if len(chosen) == 1:
-                raise
-            warn(str(fault))
-            damaged = isinstance(fault, DamagedStoreError)
-            n_damaged, n_unread = n_damaged + damaged, n_unread + (not damaged)
-    unread = f"{n_unread} of {len(chosen)} stores cannot be checked (see above)" if n_unread else ""
+def run(request: verify.VerifyOptions) -> None:
+    """Check as asked. Raises DamagedStoreError where damage remains, StoreError where a store cannot be checked."""
+    found = verify.run(request)
+    unchecked = [each.fault for each in found if each.fault is not None]
+    n_unread = sum(not isinstance(fault, DamagedStoreError) for fault in unchecked)
+    n_damaged = sum(not each.is_whole for each in found) - n_unread
+    unread = f"{n_unread} of {len(found)} stores cannot be checked (see above)" if n_unread else ""
     if n_damaged:
         raise DamagedStoreError(
-            f"{n_damaged} of {len(chosen)} stores are damaged{unread and f', {unread}'}; "
-            f"{advice.command('verify', *folders, repair=True)} extracts the damaged part anew"
+            f"{n_damaged} of {len(found)} stores are damaged{unread and f', {unread}'}; "
+            f"{advice.command('verify', *request.stores, repair=True)} extracts the damaged part anew"
         )
     if unread:
-        raise StoreError(f"{unread}: mend that, then run {advice.command('verify', *folders, repair=repair)}")
-
-
-def _check(folder: Path) -> list[Damage]:
-    with bar(desc=f"checking {folder.name}", unit="B", unit_scale=True) as read:
-        return stores.verify(folder, read.update)
-
-
-def _print(folder: Path, damage: Sequence[Damage]) -> None:
-    if not damage:
-        say(f"whole: {folder} ({len(stores.open(folder).ids())} entries)")
-        return
-    say(f"damaged: {folder} ({len(damage)} faults)")
-    for fault in damage[:20]:
-        warn(f"{fault.id or fault.path}: {fault.reason}")
-    if len(damage) > 20:
-        warn(f"and {len(damage) - 20} more")
-
-
-def _repair(
-    folder: Path,
-    damage: Sequence[Damage],
-    root: Path | None,
-    cache: Path,
-    device_flag: str | None,
-    known: settings.Settings,
-) -> None:
-    """Encode the damaged entries again with the encoder that made the store.
-
-    Raises StoreError where that encoder cannot be had or has other weights now; nothing is dropped then.
-    """
-    damage = _without_derived(folder, damage)
-    if not damage:
-        return
-    origin, spec = read_origin(folder), stores.read_spec(folder)
-    if not origin:
-        origin = origin_by_spec(folder, root)
-        warn(f"{folder} no longer says how it was made; its spec says most of that")
-    device = settings.resolve_device(known.value("device", device_flag).value)
-    encoder, request = _encoder(folder, origin, root, device), _request(origin, spec)
-    corpus, where = read_corpus(origin["dataset"], root or _path(origin.get("root")), known, cache)
-    known_words, transcripts = words.replaced(corpus.utterances, request.transcripts, encoder)
-    now = extraction.feature_spec(
-        encoder,
-        corpus,
-        selection=request.states or "all",
-        dtype=spec.dtype,
-        frames=spec.frames,
-        clip=spec.clip,
-        transcripts=transcripts,
-    )
-    if corpus.goes_by(spec.corpus, spec.release):  # it may have been named since
-        now = dataclasses.replace(now, corpus=spec.corpus)
-    if now.digest != spec.digest:
-        raise StoreError(
-            f"{folder} cannot be repaired: {origin['encoder']} or {where.value} is no longer what the store was "
-            "made from; extract into a new store instead"
-        )
-    dropped = stores.drop(folder, damage)
-    # What any earlier call put there, not only the last one; a damaged record no longer tells its ids.
-    rule = clips.parse(spec.clip)
-    wanted = {clips.utterance_id(entry, rule) for entry in (*dropped, *stores.open(folder).ids())}
-    wanted |= {u.id for u in extract.chosen_utterances(corpus, request.task, request.language, request.limit)}
-    utterances = [u for u in known_words if u.id in wanted]
-    skipped, n_stored = extract.work(request, where.value, encoder, utterances, spec, folder)
-    extract.complain(skipped, utterances, spec.clip, n_stored)
-
-
-def _without_derived(folder: Path, damage: Sequence[Damage]) -> list[Damage]:
-    """Mend what holds no features, and so is lost by nobody: it follows from what is whole. Gives the other damage."""
-    derived = [fault for fault in damage if fault.kind in ("derived", "note")]
-    if derived:
-        stores.drop(folder, derived)
-        say(f"written anew or set aside: {len(derived)} files of {folder} that hold no features")
-    return [fault for fault in damage if fault not in derived]
-
-
-def _encoder(folder: Path, origin: Mapping[str, Any], root: Path | None, device: str) -> Encoder:
-    """The encoder that made the store. Raises StoreError, with what to do where there is one."""
-    try:
-        return encoders.load(
-            origin["encoder"], revision=origin.get("revision"), device=device, precision=origin["precision"]
-        )
-    except SercacheError as fault:
-        again = f"{extract_again(folder, root)}; then {advice.command('verify', folder, repair=True)}"
-        raise StoreError(f"{folder} cannot be repaired: {fault}; where you have it, run: {again}") from fault
-
-
-def _request(origin: Mapping[str, Any], spec: FeatureSpec) -> extract.ExtractOptions:
-    """What the last call asked for that wrote to the store."""
-    fields = {field.name for field in dataclasses.fields(extract.ExtractOptions)} - {"root"}
-    asked = extract.ExtractOptions(**{key: value for key, value in origin.items() if key in fields})
-    return dataclasses.replace(
-        asked, transcripts=_path(origin.get("transcripts")) if spec.transcripts else None
-    )
-
-
-def _path(text: Any) -> Path | None:
-    return None if text is None else Path(text)
+        again = advice.command("verify", *request.stores, repair=request.repair)
+        raise StoreError(f"{unread}: mend that, then run {again}")

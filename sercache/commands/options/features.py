@@ -95,9 +95,9 @@ def transcribe(**options: Any) -> None:
     Example:
       sercache transcribe --model openai/whisper-base.en --dataset iemocap --out iemocap-whisper.csv
     """
-    from sercache.commands.transcribe import TranscribeOptions, run
+    from sercache.experiment import transcribe as work
 
-    run(TranscribeOptions(**options))
+    work.run(work.TranscribeOptions(**options))
 
 
 @click.command()
@@ -112,8 +112,9 @@ def info(stores: tuple[Path, ...], cache: Path | None, device: str | None) -> No
       sercache info ~/.cache/sercache/emodb/wavlm-large-0123456789abcdef
     """
     from sercache.commands.inspect import info as run
+    from sercache.experiment import info as work
 
-    run(stores, cache)
+    run(work.InfoOptions(stores, cache))
 
 
 @click.command()
@@ -121,7 +122,7 @@ def info(stores: tuple[Path, ...], cache: Path | None, device: str | None) -> No
 @root_option
 @where_options
 @click.option("--repair", is_flag=True, help="Extract damaged parts again.")
-def verify(stores: tuple[Path, ...], **options: Any) -> None:
+def verify(**options: Any) -> None:
     """Check every checksum of the stores; exit code 2 where something is damaged.
 
     \b
@@ -130,8 +131,9 @@ def verify(stores: tuple[Path, ...], **options: Any) -> None:
       sercache verify --repair
     """
     from sercache.commands.verify import run
+    from sercache.experiment import verify as work
 
-    run(stores, **options)
+    run(work.VerifyOptions(**options))
 
 
 COMMANDS = (extract, transcribe, info, verify)

@@ -1,16 +1,19 @@
-"""`sercache transcribe`: a recogniser over a corpus, into a file of transcripts."""
+"""What a speech recogniser hears in a corpus, in a file of transcripts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sercache import audio, settings, transcription, transcripts
-from sercache.datasets import Utterance
+from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.errors import AudioError, MissingExtraError, SettingsError
 from sercache.experiment.corpora import cache_if_any, read_corpus
 from sercache.experiment.extract import chosen_utterances
+from sercache.experiment.options import Count
 from sercache.progress import bar, say, used, warn
+from sercache.transcription import ErrorRates
 
 
 @dataclass(frozen=True)
@@ -26,15 +29,35 @@ class TranscribeOptions:
     revision: str | None = None
     task: str | None = None
     language: str | None = None
-    limit: int | None = None
+    limit: Count | None = None
 
 
-def run(request: TranscribeOptions) -> None:
-    """Transcribe as asked. Raises SercacheError; AudioError at the end where recordings were skipped."""
+@dataclass(frozen=True)
+class Transcribed:
+    """What was recognised, now and before."""
+
+    path: Path
+    """The file that holds it."""
+    texts: Mapping[str, str]
+    """By utterance."""
+    n_recognised: int
+    n_there: int
+    """Utterances that the file held already."""
+    skipped: tuple[Skipped, ...]
+    rates: ErrorRates | None
+    """Beside the corpus' own transcripts, where it has some."""
+
+
+def run(request: TranscribeOptions, corpus: Corpus | None = None, *, strict: bool = True) -> Transcribed:
+    """Transcribe as asked; a ``corpus`` in memory takes the place of its name.
+
+    Raises SercacheError; AudioError at the end where recordings were skipped, if it is to be ``strict``.
+    """
     known = settings.load()
     cache = cache_if_any(known, request.cache)
     device = known.value("device", request.device)
-    corpus, _ = read_corpus(request.dataset, request.root, known, cache)
+    if corpus is None:
+        corpus, _ = read_corpus(request.dataset, request.root, known, cache)
     utterances = chosen_utterances(corpus, request.task, request.language, request.limit)
     used("device", f"{settings.resolve_device(device.value)}  ({device.source})")
     recogniser = transcription.load(
@@ -48,29 +71,33 @@ def run(request: TranscribeOptions) -> None:
         )
     there = f", {result.n_there} were there" if result.n_there else ""
     say(f"done: {result.n_recognised} utterances recognised{there}, in {request.out}")
-    _compare(utterances, request.out)
+    rates = _compare(utterances, request.out)
     for line in audio.counted(result.remarked):
         warn(line)
     for item in result.skipped[:20]:
         warn(f"skipped {item.what}: {item.reason}")
-    if result.skipped:
+    if result.skipped and strict:
         raise AudioError(
             f"{len(result.skipped)} of {len(utterances)} recordings could not be recognised; the rest is written"
         )
+    is_any = result.n_recognised or result.n_there
+    texts = transcripts.read(request.out) if is_any else {}
+    return Transcribed(request.out, texts, result.n_recognised, result.n_there, result.skipped, rates)
 
 
-def _compare(utterances: list[Utterance], out: Path) -> None:
-    """Print the error rates, where the corpus says what is said."""
+def _compare(utterances: list[Utterance], out: Path) -> ErrorRates | None:
+    """The error rates, where the corpus says what is said; told."""
     references = {u.id: u.transcript for u in utterances if u.transcript}
     if not references:
-        return
+        return None
     try:
         rates = transcription.error_rates(references, transcripts.read(out))
     except (MissingExtraError, SettingsError) as fault:
         warn(f"no error rates: {fault}")
-        return
+        return None
     used(
         "errors",
         f"WER {100 * rates.wer:.2f} %, CER {100 * rates.cer:.2f} % over {rates.n_utterances} utterances (lower case, "
         "without punctuation)",
     )
+    return rates

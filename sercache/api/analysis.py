@@ -1,0 +1,114 @@
+"""What results and features tell: tables, maps, the words behind predictions, the states of an encoder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sercache.api._arguments import (
+    AnyPath,
+    Progress,
+    corpus_of,
+    encoder_of,
+    in_memory,
+    place,
+    saved,
+    store_of,
+    told,
+    unfit,
+)
+
+if TYPE_CHECKING:
+    from sercache.contracts import Checked
+    from sercache.datasets import Corpus
+    from sercache.encoders import Encoder
+    from sercache.experiment.lexical import WordDependence
+    from sercache.experiment.map import Mapped
+    from sercache.experiment.probe import Probed
+    from sercache.experiment.result import Result
+    from sercache.record import Report
+    from sercache.stores import FeatureStore
+
+
+def probe(
+    encoder: str | Encoder,
+    dataset: str | Corpus,
+    store: FeatureStore | None = None,
+    *,
+    progress: Progress = True,
+    **settings: Any,
+) -> Probed:
+    """What each state of an encoder tells: logistic regression on its means, over the folds of a protocol.
+
+    ``settings`` are the options of ``sercache probe``: ``states``, ``task``, ``protocol``, ``c``, … The table and the
+    plot lie in the folder that the result names.
+    """
+    from sercache.experiment import filled
+    from sercache.experiment import probe as work
+    from sercache.experiment.ready import AtHand
+
+    name, frozen = encoder_of(encoder)
+    called, corpus = corpus_of(dataset)
+    request = filled(work.ProbeOptions, "probe", {"encoder": name, "dataset": called, **settings})
+    at_hand = AtHand(encoder=frozen, corpus=corpus, store=None if store is None else store_of(store))
+    with told(progress, request, settings):
+        return work.run(request, at_hand)
+
+
+def lexical(
+    run: AnyPath | Result,
+    on: str | None = None,
+    corpus: Corpus | None = None,
+    *,
+    progress: Progress = True,
+    **settings: Any,
+) -> WordDependence:
+    """How much a run's predictions depend on the words: PPMI of transcripts and predicted classes.
+
+    ``on`` is a corpus that the run was tested on (``DATASET[:TASK]``); ``corpus`` holds the transcripts, by default
+    that of the predictions is read. ``settings`` are the options of ``sercache lexical``: ``unit``, ``weighted``, …
+    """
+    from sercache.experiment import filled
+    from sercache.experiment import lexical as work
+
+    request = filled(work.LexicalOptions, "lexical", {"run": place(run), "on": on, **settings})
+    with told(progress, request, settings):
+        return work.run(request, in_memory(run), corpus)
+
+
+def draw_map(run: AnyPath | Result, dataset: str, *, progress: Progress = True, **settings: Any) -> Mapped:
+    """The vectors that a saved run's head gives the utterances of a corpus, in the plane (t-SNE), with a picture.
+
+    ``settings`` are the options of ``sercache map``: ``by``, ``fold``, ``seed``, …
+    """
+    from sercache.experiment import filled
+    from sercache.experiment import map as work
+
+    request = filled(work.MapOptions, "draw_map", {"run": saved(run), "dataset": dataset, **settings})
+    with told(progress, request, settings):
+        return work.run(request)
+
+
+def check(name: AnyPath) -> list[Checked]:
+    """The contract of a head, a corpus or an encoder on a file of yours, or on one that is installed, check by check.
+
+    ``faults`` of each is empty where it holds. Raises UnknownNameError, ContractError for a file that cannot be loaded.
+    """
+    from os import fspath
+
+    from sercache import contracts, given
+
+    with given.named_by_user(given.texts_of(name)):
+        rooms = contracts.rooms_of(fspath(name))
+        return [found for room in rooms for found in contracts.checked(room, fspath(name))]
+
+
+def table(*found: Report | Result) -> str:
+    """Results as a table for people: the metrics of one, or several side by side."""
+    from sercache.experiment.result import Result
+    from sercache.record import Report
+    from sercache.report import tables
+
+    for each in found:
+        if not isinstance(each, Report | Result):
+            raise unfit("a row of a table", "a Result or a Report", each)
+    return tables.table([each if isinstance(each, Report) else each.report for each in found])

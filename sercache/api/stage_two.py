@@ -1,0 +1,158 @@
+"""From features to results: trainings, their tests on other corpora, predictions, sweeps and papers' tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sercache.api._arguments import (
+    AnyPath,
+    Progress,
+    at_hand_of,
+    corpus_of,
+    in_memory,
+    place,
+    saved,
+    store_of,
+    told,
+)
+from sercache.errors import SettingsError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sercache.datasets import Corpus
+    from sercache.experiment.predict import Predicted
+    from sercache.experiment.result import Result
+    from sercache.experiment.sweep import Swept
+    from sercache.report import ReportTable
+    from sercache.stores import FeatureStore
+
+
+def train(
+    head: str | type[nn.Module],
+    store: AnyPath | FeatureStore | None = None,
+    dataset: str | Corpus | None = None,
+    *,
+    progress: Progress = True,
+    **settings: Any,
+) -> Result:
+    """Train a head over all folds and seeds: one of ``sercache heads``, a file of yours, or a class.
+
+    ``settings`` are the options of ``sercache train``: ``encoder``, ``task``, ``protocol``, ``states``, ``seeds=2`` or
+    ``seeds=[0, 1]``, ``recipe={"lr": 1e-3}``, ``options={...}`` of the head, …; what is not given is as published, and
+    for a class as it declares (sercache.head.Declared), else the plain recipe and the corpus' own protocol.
+    ``beside`` are further inputs, by name or ``{"egemaps:all:frames": store}``; ``test_on`` other corpora, by name or
+    as pairs of a Corpus and its FeatureStore. By names the run folder is written that the command writes. With a
+    FeatureStore nothing is, unless ``name`` or ``runs`` asks for it: see ``Result.save``.
+    """
+    from sercache.experiment import filled
+    from sercache.experiment import train as work
+    from sercache.experiment.setup import TrainOptions
+
+    at_hand, named = at_hand_of(head, store, dataset, settings)
+    request = filled(TrainOptions, "train", named)
+    in_memory = at_hand.store is not None and request.name is None and request.runs is None
+    with told(progress, request, settings):
+        return work.in_memory(request, at_hand) if in_memory else work.run(request, at_hand)
+
+
+def evaluate(
+    run: AnyPath | Result,
+    dataset: str | Corpus,
+    store: FeatureStore | Sequence[FeatureStore] = (),
+    *,
+    progress: Progress = True,
+    **settings: Any,
+) -> Result:
+    """Test the heads of a run on all of another corpus.
+
+    A run that lies in a folder gets ``RUN/on-DATASET[-TASK]``. ``store`` holds the features of the corpus, of several
+    inputs one each; by default those of the cache. ``settings`` are the options of ``sercache evaluate``.
+    """
+    from sercache.experiment import filled, test_on
+
+    called, corpus = corpus_of(dataset)
+    request = filled(test_on.TestOptions, "evaluate", {"run": place(run), "dataset": called, **settings})
+    at_hand = tuple(map(store_of, store)) if isinstance(store, Sequence) else (store_of(store),)
+    if at_hand and corpus is None:
+        raise SettingsError("a store goes with the Corpus that it was extracted from; give that as dataset")
+    with told(progress, request, settings):
+        return test_on.run(request, in_memory(run), corpus, *at_hand)
+
+
+def predict(
+    run: AnyPath | Result,
+    paths: AnyPath | Sequence[AnyPath] = (),
+    *,
+    progress: Progress = True,
+    **settings: Any,
+) -> list[Predicted]:
+    """What the trained heads of a run say of recordings: a record for each, or for each window of it.
+
+    ``paths`` are files and folders; ``settings`` are the options of ``sercache predict``: ``manifest``, ``window``,
+    ``step``, ``folds``, ``seeds``, ``encoders``, ``speaker_statistics``, ``device``, … A recording that cannot be read
+    has its reason in ``error``.
+    """
+    from sercache.experiment import filled
+    from sercache.experiment import predict as work
+    from sercache.experiment.ensemble import PredictOptions
+
+    request = filled(PredictOptions, "predict", {"run": place(run), "paths": paths, **settings})
+    with told(progress, request, settings):
+        return list(work.run(request, in_memory(run)).records)
+
+
+def sweep(
+    head: str,
+    grid: Mapping[str, Sequence[Any]] | Sequence[str],
+    name: str,
+    *,
+    progress: Progress = True,
+    **settings: Any,
+) -> Swept:
+    """Train a head at every point of a grid, select on dev alone, and test what was selected.
+
+    ``grid``: ``{"lr": [1e-3, 1e-4], "states": ["all", "6"]}``. ``name`` is that of the sweep's folder; one that was cut
+    off is continued. ``settings`` are the options of ``sercache sweep``.
+    """
+    from sercache.experiment import filled
+    from sercache.experiment import sweep as work
+
+    request = filled(work.SweepOptions, "sweep", {"head": head, "grid": grid, "name": name, **settings})
+    with told(progress, request, settings):
+        return work.run(request)
+
+
+def export(run: AnyPath | Result, out: AnyPath, *, progress: Progress = True, **settings: Any) -> Path:
+    """Write an encoder that was trained with its head (``finetune_from``) as a Hugging Face folder; gives ``out``.
+
+    ``settings`` are the options of ``sercache export``: ``fold``, ``seed``, ``encoder``, ``input``.
+    """
+    from sercache.experiment import export as work
+    from sercache.experiment import filled
+
+    request = filled(work.ExportOptions, "export", {"run": saved(run), "out": out, **settings})
+    with told(progress, request, settings):
+        return work.run(request)
+
+
+def reproduce(
+    paper: str | None = None, table: str | None = None, *, progress: Progress = True, **settings: Any
+) -> ReportTable:
+    """A paper's table with ours beside the printed numbers; finished trials are kept.
+
+    Without a table: what there is, how much of it is done and what it waits for. ``settings`` are the options of
+    ``sercache reproduce``: ``roots={"iemocap": FOLDER}``, ``rows``, ``seeds``, ``recipe={...}``, …
+    """
+    from sercache.experiment import filled
+    from sercache.report import ReportTable
+    from sercache.reproduction import reproduce as work
+    from sercache.reproduction.paper import OVERVIEW, ReproduceOptions, overview
+
+    request = filled(ReproduceOptions, "reproduce", {"paper": paper, "table": table, **settings})
+    with told(progress, request, settings):
+        if paper is not None and table is not None:
+            return work.run(request)
+        return ReportTable("tables of papers", OVERVIEW, tuple(overview(request)))
