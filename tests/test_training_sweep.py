@@ -126,6 +126,8 @@ def test_a_solved_head_has_nothing_to_select_by(sercache: Sercache, cached: Path
         (["--name", "a/b"], "--name 'a/b' is no name of a folder"),
         (["--name", ".."], "does not begin with a dot"),
         (["--runs", "{file}/x"], "runs cannot be written to"),
+        (["--runs", "{link}"], "runs cannot be written to"),
+        (["--runs", "{circle}"], "runs cannot be written to"),
         (["--store", "{store}", "--encoder", "mfcc"], "was made by logmel, asked for --encoder mfcc"),
     ],
 )
@@ -134,7 +136,9 @@ def test_what_cannot_be_written_is_told_before_training(
 ) -> None:
     (tmp_path / "file").touch()
     [spec] = tmp_path.glob("**/spec.json")
-    places = {"file": tmp_path / "file", "store": spec.parent.parent}
+    for name, target in (("link", "nowhere"), ("circle", "circle")):
+        (tmp_path / name).symlink_to(target)
+    places = {name: tmp_path / name for name in ("file", "link", "circle")} | {"store": spec.parent.parent}
     train = ["train", "--head", "linear", "--dataset", "manifest", "--dev", "next"]
     encoder = [] if "--encoder" in more else ["--encoder", "logmel"]
     code, _, err = sercache(*train, *encoder, *(text.format(**places) for text in more))

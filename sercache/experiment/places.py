@@ -33,7 +33,8 @@ def partial_of(folder: Path) -> Path:
 
 def check_writable(folder: Path) -> None:
     """Raises SettingsError where a run cannot be written, before hours are spent on it."""
-    there = next(place for place in folder.absolute().parents if place.exists())
+    # A link that leads nowhere, or in a circle, is there and is no folder.
+    there = next(place for place in folder.absolute().parents if os.path.lexists(place))
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise SettingsError(f"runs cannot be written to {there}; choose another folder with --runs")
 
