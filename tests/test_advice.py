@@ -395,6 +395,9 @@ def test_every_advice_is_run() -> None:
         "sercache/commands/inspect.py:info",  # in the slow tier, below
         "sercache/experiment/origin.py:read_origin",  # a damaged note is repaired in test_store_damage.py
         "sercache/stores/__init__.py:read_note",
+        "sercache/given.py:check",  # in test_given.py
+        "sercache/experiment/extract_words.py:damaged_sources",  # of another store: in test_features_reused.py
+        "sercache/extraction/splits.py:_read",  # the same, of a note that says how a batch was cut
         "sercache/commands/verify.py:_encoder",  # both are run in test_store_listing.py
         "sercache/experiment/origin.py:extract_again",
     }

@@ -21,6 +21,7 @@ from sercache.encoders._checkpoint import identity as checkpoint_identity
 from sercache.encoders._checkpoint import load_whole as load_checkpoint
 from sercache.encoders._checkpoint import locate as locate_checkpoint
 from sercache.encoders._computed import Computed, Feature, computed_identity, computed_place
+from sercache.encoders._devices import device_kind, on_devices, with_device, without_device
 from sercache.encoders._encoder import Encoder
 from sercache.encoders._family import Exemplifies, Family, Owns, TrainsTails, Tries
 from sercache.encoders._modules import missing, missing_named
@@ -57,6 +58,7 @@ __all__ = [
     "checkpoint_identity",
     "computed_identity",
     "computed_place",
+    "device_kind",
     "export",
     "has_weights",
     "identify",
@@ -70,11 +72,13 @@ __all__ = [
     "missing",
     "modality",
     "named",
+    "on_devices",
     "placement",
     "remarks",
     "short_names",
     "training_record",
     "windowed",
+    "without_device",
 ]
 
 
@@ -100,8 +104,7 @@ def load(
         encoder: Encoder = family.load(source, revision=revision, device=device, precision=precision)
     encoder.name = shown
     vars(encoder)[_LOADED] = Loaded(absolute(name), revision, precision)
-    if catalog.digest_of(family.__name__):
-        encoder.identity = _with_code(encoder.identity, family)
+    encoder.identity = with_device(_with_code(encoder.identity, family), device)
     return windowed(encoder, rule)
 
 
@@ -125,7 +128,7 @@ def loaded_from(encoder: Encoder) -> Loaded | None:
 
 
 def identify(name: str, *, revision: str | None = None) -> dict[str, Any]:
-    """The identity of ``load(name, revision=revision)`` in float32, without the weights in memory.
+    """The identity of ``load(name, revision=revision)`` in float32 on the CPU, without the weights in memory.
 
     Raises as ``load`` does.
     """

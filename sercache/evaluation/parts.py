@@ -210,8 +210,8 @@ def _same_encoders(extra: Extra, own: Sequence[FeatureStore], stores: Sequence[F
     for there, here in zip(own, stores, strict=False):
         if dict(there.spec.identity) != dict(here.spec.identity):
             raise StoreError(
-                f"{extra.corpus.name} was encoded by {there.spec.encoder} with other weights or settings than "
-                f"{here.spec.corpus}; extract both with the same encoder and revision"
+                f"{extra.corpus.name} was encoded by {there.spec.encoder} with other weights or settings, or on "
+                f"another device, than {here.spec.corpus}; extract both with the same encoder and revision"
             )
 
 

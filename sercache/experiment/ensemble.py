@@ -18,7 +18,7 @@ from sercache.evaluation import setup_of
 from sercache.experiment.origin import known_origin
 from sercache.experiment.result import Result
 from sercache.experiment.tails import load_tail
-from sercache.progress import used
+from sercache.progress import used, warn
 from sercache.recipe import Setup, inputs
 from sercache.record import Report, Run, counted
 from sercache.report import runs
@@ -193,7 +193,10 @@ def _encoder(name: str, spec: FeatureSpec, device: str) -> Encoder:
         precision=identity.get("precision", "float32"),
         clip=spec.clip,
     )
-    if dict(found.identity) == dict(identity):
+    if encoders.without_device(found.identity) == encoders.without_device(identity):
+        there, here = (encoders.device_kind(each) for each in (identity, found.identity))
+        if there != here:
+            warn(f"the run was trained on features computed on {there}; those of {here} may differ from them")
         return found
     differs = sorted(k for k in {*found.identity, *identity} if found.identity.get(k) != identity.get(k))
     raise StoreError(

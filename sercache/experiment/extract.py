@@ -33,6 +33,7 @@ from sercache.experiment.extract_words import complain as complain
 from sercache.experiment.extract_words import (
     damaged_sources,
     describe_encoder,
+    say_other_devices,
     say_served,
     summary,
     tell_plan,
@@ -90,7 +91,10 @@ def run(
         clip=clip or "none",
         transcripts=transcripts,
     )
+    if len(devices) > 1:
+        spec = replace(spec, identity=encoders.on_devices(encoder.identity, devices))
     spec, folder = place_of(cache_folder, spec, corpus, request.store_format)
+    say_other_devices(spec, folder)
     if len(devices) == 1:
         skipped, n_stored = work(request, root, encoder, utterances, spec, folder, corpus=corpus)
     else:

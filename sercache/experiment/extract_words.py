@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sercache import (
@@ -11,6 +12,7 @@ from sercache import (
     encoders,
     extraction,
     settings,
+    stores,
 )
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder
@@ -57,6 +59,21 @@ def describe_encoder(encoder: Encoder) -> None:
         used("", f"weights sha256 {identity['weights_sha256'][:16]}…, states {' '.join(encoder.states)}")
     for line in encoders.remarks(str(identity["family"])).values():
         warn(line)
+
+
+def say_other_devices(spec: FeatureSpec, folder: Path) -> None:
+    """Name stores of the same features that were computed on another kind of device, where this one is new."""
+    if stores.exists(folder):
+        return
+    here = encoders.device_kind(spec.identity)
+    anywhere = replace(spec, identity=encoders.without_device(spec.identity))
+    for path, found in stores.find(folder.parents[1]):
+        there = encoders.device_kind(found.identity)
+        if there != here and replace(found, identity=encoders.without_device(found.identity)) == anywhere:
+            warn(
+                f"{path} has these features computed on {there}; {spec.identity['family']} is not shown to give "
+                f"equal ones on {here}, so they stay apart: --device {there} continues that store"
+            )
 
 
 def tell_plan(plan: Plan, encoder: Encoder, folder: Path, speed: float) -> None:

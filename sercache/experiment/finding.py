@@ -25,6 +25,8 @@ class FoundStore:
     deviations: tuple[str, ...]
 
 
+_ARITHMETIC = ("precision", "device")
+"""What an identity says of arithmetic that is not the CPU's in float32; options of ``extract``."""
 _RICHNESS = {"float32": 2, "bfloat16": 1, "float16": 1}
 
 
@@ -56,7 +58,8 @@ def find_store(
     exact = [pair for pair in current if _same_clip(pair[1], setup)]
     usable = exact or ([] if clip_is_chosen else current)
     if not usable:
-        raise MissingFeaturesError(_missing(cache, corpus, setup, head_name, fitting))
+        asked = {name: value for name, value in (identity or {}).items() if name in _ARITHMETIC}
+        raise MissingFeaturesError(_missing(cache, corpus, setup, head_name, fitting, asked))
     _one_set_of_weights(usable)
     folder, spec = max(usable, key=lambda pair: (_RICHNESS[pair[1].dtype], not pair[1].frames, str(pair[0])))
     return FoundStore(folder, spec, _differences(spec, setup))
@@ -106,7 +109,7 @@ def _encoder_test(name: str, revision: str | None) -> Callable[[FeatureSpec], bo
     """Whether a store is of this encoder; a folder's weights are hashed once, here."""
     if encoders.is_local(name):
         identity = encoders.identify(name, revision=revision)
-        return lambda spec: spec.identity == identity
+        return lambda spec: encoders.without_device(spec.identity) == identity
     known = encoders.short_names()
     source = known[name][1] if name in known else name
 
@@ -125,18 +128,18 @@ def _one_set_of_weights(usable: list[tuple[Path, FeatureSpec]]) -> None:
     by_weights = {str((sorted(spec.identity.items()), spec.transcripts)): folder for folder, spec in usable}
     if len(by_weights) > 1:
         raise StoreError(
-            "stores of different weights or settings fit: "
+            "stores of different weights, settings or devices fit: "
             + ", ".join(sorted(str(folder) for folder in by_weights.values()))
             + "; choose one with --store"
         )
 
 
 def is_same(encoder: str, revision: str | None, identity: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint is the one that made a store, whatever its arithmetic's precision was.
+    """Whether a checkpoint is the one that made a store, whatever its arithmetic's precision and device were.
 
     Raises EncoderError or UnknownNameError where there is no such checkpoint.
     """
-    made_by = {name: value for name, value in identity.items() if name != "precision"}
+    made_by = {name: value for name, value in identity.items() if name not in _ARITHMETIC}
     return dict(encoders.identify(encoder, revision=revision)) == made_by
 
 
@@ -147,10 +150,15 @@ def _differences(spec: FeatureSpec, setup: Setup) -> tuple[str, ...]:
 
 
 def _missing(
-    cache: Path, corpus: Corpus, setup: Setup, head_name: str, fitting: list[tuple[Path, FeatureSpec]]
+    cache: Path,
+    corpus: Corpus,
+    setup: Setup,
+    head_name: str,
+    fitting: list[tuple[Path, FeatureSpec]],
+    arithmetic: Mapping[str, Any],
 ) -> str:
-    """What is not there, and the command that makes it."""
-    remedy = _remedy(cache, corpus, setup, head_name)
+    """What is not there, and the command that makes it, in this ``arithmetic``."""
+    remedy = _remedy(cache, corpus, setup, head_name, arithmetic)
     if fitting:
         others = ", ".join(
             sorted({f"release {spec.release or '-'}, clip {spec.clip}" for _, spec in fitting})
@@ -175,7 +183,7 @@ def _copied(corpus: Corpus, setup: Setup, fitting: list[tuple[Path, FeatureSpec]
     return "what has equal audio is copied from there, not encoded; " if other else ""
 
 
-def _remedy(cache: Path, corpus: Corpus, setup: Setup, head_name: str) -> str:
+def _remedy(cache: Path, corpus: Corpus, setup: Setup, head_name: str, arithmetic: Mapping[str, Any]) -> str:
     """The `sercache extract` that serves the set-up; of states that the encoder lacks, those to choose among."""
     encoder, on_offer = _at_hand(cache, setup.encoder)
     if on_offer and not _has(on_offer, setup.cached_states):
@@ -198,6 +206,7 @@ def _remedy(cache: Path, corpus: Corpus, setup: Setup, head_name: str) -> str:
         **({"for_": head_name} if same[0] == same[1] else own),
         task=None if corpus.task_name(setup.task) == corpus.task_name(None) else setup.task,
         cache=None if is_usual(cache) else cache,
+        **arithmetic,
     )
     return f"run: {command}"
 

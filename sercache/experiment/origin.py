@@ -48,6 +48,10 @@ def extract_command(folder: Path, *, task: str | None = None) -> str:
     if not origin:
         return advice.command("info", folder)
     usual = {"dtype": "float16", "format": "zarr", "precision": "float32"}
+    origin = {
+        **origin,
+        "device": stores.read_spec(folder).identity.get("device"),
+    }  # where it decides the bytes
     asked = {option: origin.get(key) for key, option in _OPTIONS.items()}
     options = {option: value for option, value in asked.items() if value != usual.get(option)}
     return advice.command(
@@ -76,6 +80,7 @@ def origin_by_spec(folder: Path, root: Path | None = None) -> dict[str, Any]:
         "clip": spec.clip,
         "dtype": spec.dtype,
         "precision": str(spec.identity.get("precision", "float32")),
+        "device": spec.identity.get("device"),
         "pooled_only": not spec.frames,
         "store_format": stores.read_format(folder),
     }
@@ -115,5 +120,6 @@ _OPTIONS = {
     "dtype": "dtype",
     "store_format": "format",
     "precision": "precision",
+    "device": "device",
 }
 """Options of an extraction, by what is remembered of them."""

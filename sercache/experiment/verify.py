@@ -128,6 +128,11 @@ def _repair(
     )
     if corpus.goes_by(spec.corpus, spec.release):  # it may have been named since
         now = dataclasses.replace(now, corpus=spec.corpus)
+    if (made_on := encoders.device_kind(spec.identity)) != encoders.device_kind(now.identity):
+        again = advice.command("verify", folder, repair=True, device=made_on)
+        raise StoreError(
+            f"{folder} was computed on {made_on}; on {device} it may be other features; run: {again}"
+        )
     if now.digest != spec.digest:
         raise StoreError(
             f"{folder} cannot be repaired: {origin['encoder']} or {where.value} is no longer what the store was "

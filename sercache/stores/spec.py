@@ -15,12 +15,12 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """What a store holds. Its digest names the folder; device, batch size and workers are not part of it."""
+    """What a store holds. Its digest names the folder; batch size and workers are not part of it."""
 
     encoder: str
     """Short name, hub id or folder name, for people; ``identity`` decides."""
     identity: Mapping[str, Any]
-    """The encoder's identity: family, source, revision, sha256 of the weights, preprocessing."""
+    """The encoder's identity: family, source, revision, sha256 of weights, preprocessing, the device if it matters."""
     sample_rate: int
     """Hz."""
     hop: int
