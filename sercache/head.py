@@ -179,7 +179,7 @@ class Declared:
     updates: int | None
     """``UPDATES``: about how many updates a training of the paper makes."""
     printed: tuple[str, ...]
-    """``PRINTED``: tables that print results of this head, as ``sercache reproduce`` takes them: ``PAPER TABLE``."""
+    """``PRINTED``: tables that print results of this head, as ``reproduce`` takes them: ``PAPER TABLE``."""
     baseline: bool
     """``BASELINE``: that there is no paper."""
     inputs: int
