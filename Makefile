@@ -75,13 +75,9 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/startup.py
 
-# One CUDA device: encoder, line around it (means alone; full sequences against the disk), training.
+# One CUDA device: encoder, line around it, disk and training against the card's limits; without one it says so.
 bench-gpu: $(VENV)/.installed-dev
-	$(BIN)/python benchmarks/extract.py --model wavlm-large --device cuda --precision bfloat16 --seconds 600
-	$(BIN)/python benchmarks/pipeline.py --model wavlm-large --device cuda --precision bfloat16 --pooled-only
-	$(BIN)/python benchmarks/pipeline.py --model wavlm-large --device cuda --precision bfloat16 --full --rate 16000
-	$(BIN)/python benchmarks/train.py --device cuda --items 5531 --heads layer-attention superb linear mlp
-	$(BIN)/python benchmarks/train.py --device cuda --items 1000 --heads weighted-dense cta-rnn --epochs 3
+	$(BIN)/python benchmarks/gpu.py
 
 # Plain `reproduce-table3` is of Ioannides et al.; of the others: reproduce-pepino-table1, reproduce-chen-figure2, …
 # More options: make reproduce-pepino-table1 ROWS='--rows eGeMAPS --only-available'

@@ -50,9 +50,7 @@ class Cache:
         self.states = [str(k + 1) for k in range(n_layers)]
         self.means = torch.randn(n_items, n_layers, dim).numpy() if not frames else None
         pool = torch.randn(n_layers, 400, dim).half().numpy()
-        self.frames = (
-            [np.duplicates(pool[:, :n], k, 0).copy() for k, n in enumerate(lengths)] if frames else []
-        )
+        self.frames = [np.roll(pool[:, :n], k, 0).copy() for k, n in enumerate(lengths)] if frames else []
 
     def entries(self) -> dict[str, Any]:
         return {id: SimpleNamespace(n_frames=int(n)) for id, n in zip(self.ids, self.n_frames, strict=True)}

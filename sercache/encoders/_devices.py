@@ -28,7 +28,7 @@ class Shown:
 
 
 SHOWN: tuple[Shown, ...] = ()
-"""None yet: `make test-gpu` on a card compares every family and prints the lines that belong here."""
+"""None yet: no family of this version was compared on a card."""
 
 
 def with_device(identity: Mapping[str, Any], device: str) -> dict[str, Any]:
