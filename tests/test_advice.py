@@ -398,8 +398,8 @@ def test_every_advice_is_run() -> None:
         "sercache/given.py:check",  # in test_given.py
         "sercache/experiment/extract_words.py:damaged_sources",  # of another store: in test_features_reused.py
         "sercache/extraction/splits.py:_read",  # the same, of a note that says how a batch was cut
-        "sercache/commands/verify.py:_repair",  # in test_other_devices.py
-        "sercache/commands/verify.py:_encoder",  # both are run in test_store_listing.py
+        "sercache/experiment/verify.py:_repair",  # in test_other_devices.py
+        "sercache/experiment/verify.py:_encoder",  # both are run in test_store_listing.py
         "sercache/experiment/origin.py:extract_again",
     }
     assert advising() - RUN - elsewhere == set()
