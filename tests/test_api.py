@@ -14,9 +14,10 @@ import pytest
 import sercache
 from sercache.datasets import Corpus
 from sercache.errors import ContractError, RecipeError, SettingsError, StoreError, UnknownNameError
+from sercache.experiment.grid import read_grid
 from sercache.experiment.options import filled, names_of
 from sercache.experiment.setup import TrainOptions
-from sercache.experiment.sweep import SweepOptions, read_grid
+from sercache.experiment.sweep import SweepOptions
 from sercache.stores import FeatureStore
 
 FAST: dict[str, Any] = {"protocol": "kfold:3", "dev": "random20", "device": "cpu", "states": "all"}

@@ -14,7 +14,7 @@ from conftest import Outcome
 
 from sercache import encoders, stores
 from sercache.encoders import _devices, logmel
-from sercache.encoders._devices import BOUND, SHOWN, Shown, with_device
+from sercache.encoders._devices import BOUND, SHOWN, ShownEqual, with_device
 from sercache.errors import SettingsError
 from sercache.settings import resolve_device
 
@@ -45,7 +45,7 @@ def test_an_identity_names_the_device_where_it_may_matter(monkeypatch: pytest.Mo
     assert with_device(plain, "cpu") == plain
     assert with_device(half, "cpu") == half
     assert with_device(plain, "cuda:1") == {**plain, "device": "cuda"}
-    monkeypatch.setattr(_devices, "SHOWN", (Shown("a", "a card", 1e-6),))
+    monkeypatch.setattr(_devices, "SHOWN", (ShownEqual("a", "a card", 1e-6),))
     assert with_device(plain, "cuda:1") == plain
     assert with_device(half, "cuda") == {**half, "device": "cuda"}, "half precision is never equal"
     assert with_device({"family": "b"}, "cuda") == {"family": "b", "device": "cuda"}
@@ -60,7 +60,7 @@ def test_devices_of_two_kinds_are_refused_unless_they_are_shown_equal(
     assert encoders.on_devices(identity, ["cuda:0", "cuda:1"]) == {**identity, "device": "cuda"}
     with pytest.raises(SettingsError, match=r"cpu and cuda.*one kind"):
         encoders.on_devices(identity, ["cuda:0", "cpu"])
-    monkeypatch.setattr(_devices, "SHOWN", (Shown("a", "a card", 1e-6),))
+    monkeypatch.setattr(_devices, "SHOWN", (ShownEqual("a", "a card", 1e-6),))
     assert encoders.on_devices(identity, ["cuda:0", "cpu"]) == identity
 
 

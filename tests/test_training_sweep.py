@@ -14,7 +14,7 @@ from make_report import make_report
 
 from sercache.datasets import Corpus, emodb
 from sercache.errors import ProtocolError, SettingsError
-from sercache.experiment import sweep
+from sercache.experiment.grid import folder_name, points, read_grid
 from sercache.experiment.starting import InitialWeights
 from sercache.protocols import Fold
 from sercache.record import StartRecord
@@ -79,15 +79,16 @@ def test_a_sweep_needs_dev(sercache: Sercache, cached: Path) -> None:
 
 
 def test_grids() -> None:
-    grid = sweep.read_grid(["lr=1e-3, 1e-4", "states=1-3;final", "hidden=64"])
+    grid = read_grid(["lr=1e-3, 1e-4", "states=1-3;final", "hidden=64"])
     assert grid == {"lr": ["1e-3", "1e-4"], "states": ["1-3", "final"], "hidden": ["64"]}
-    assert len(sweep.points(grid)) == 4
-    assert [sweep._name(point) for point in sweep.points({"lr": ["1e-3"], "states": ["6", "1-3", "a/b", "a b"]})] == [
+    assert len(points(grid)) == 4
+    awkward = points({"lr": ["1e-3"], "states": ["6", "1-3", "a/b", "a b"]})
+    assert [folder_name(point) for point in awkward] == [
         "lr-1e-3__states-6", "lr-1e-3__states-1-3", "lr-1e-3__states-a_b.4b34af", "lr-1e-3__states-a_b.3e421b",
     ]  # fmt: skip
     for wrong in (["lr"], ["lr="], ["lr=1,1"], ["lr=1", "lr=2"]):
         with pytest.raises(SettingsError, match="expected NAME=VALUE"):
-            sweep.read_grid(wrong)
+            read_grid(wrong)
 
 
 def test_names_that_nothing_knows(sercache: Sercache, cached: Path) -> None:

@@ -17,7 +17,7 @@ BOUND = 2e-5
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownEqual:
     """A family whose float32 was compared with the CPU's on a card, at the sizes that are published."""
 
     family: str
@@ -27,7 +27,7 @@ class Shown:
     """Largest difference of a state, relative to its RMS: below BOUND."""
 
 
-SHOWN: tuple[Shown, ...] = ()
+SHOWN: tuple[ShownEqual, ...] = ()
 """None yet: no family of this version was compared on a card."""
 
 

@@ -7,12 +7,8 @@ in ``.POINT.partial``, and the point that is selected is tested with them.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import itertools
 import json
-import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -21,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from sercache import catalog, files, settings
-from sercache.errors import MissingExtraError, RecipeError, SettingsError
+from sercache.errors import RecipeError, SettingsError
 from sercache.evaluation import Weights, evaluate
 from sercache.experiment import train
 from sercache.experiment.epochs import epochs_shown
+from sercache.experiment.grid import Point, drawn, place_of, points, read_grid
 from sercache.experiment.options import Count, DevScore, Duplicates, Seeds
 from sercache.experiment.outcome import compared, draw
 from sercache.experiment.places import checked_name
@@ -38,16 +35,12 @@ from sercache.record import Report
 from sercache.report import runs as run_folders
 from sercache.report import write_epochs
 
-Point = dict[str, str]
-"""A value for each name of the grid, as written."""
 _SETUP = ("states", "normalise")
 TABLE, SHARED = "sweep.csv", "sweep.json"
 _FREE = ("grid", "name", "on", "trials", "runs", "cache", "root", "device", "serial", "seeds")
 """Options that may change from one call of a sweep to the next."""
 _LATER = ("name", "reader", "reader_sha256", "equal_audio")
 """What is said of a corpus otherwise, or not at all, by points that were trained before it was; its release stays."""
-_PATIENCE = 20
-"""Draws for each point: near the end a sampler mostly draws what it has seen."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +98,8 @@ def run(request: SweepOptions) -> Swept:
     found: list[tuple[Point, float, Path]] = []
     first: Report | None = None
     comparison = Comparison()
-    for point in _drawn(request, grid, found):
-        place = _place(folder, point)
+    for point in drawn(grid, request.trials, found):
+        place = place_of(folder, point)
         report = _done(module, request, point, place, comparison)
         first = _same_material(report, place, first)
         found.append((point, dev_score(report, request.on), place))
@@ -117,30 +110,6 @@ def run(request: SweepOptions) -> Swept:
     ranked = sorted(found, key=lambda each: -each[1])
     scores = tuple((point, value) for point, value, _ in ranked)
     return Swept(scores, _on(report, request.on), folder / TABLE, Result.load(best[2]))
-
-
-def read_grid(texts: Sequence[str]) -> dict[str, list[str]]:
-    """Values by name of ``name=a,b`` texts; of ``states``, where commas have a meaning, ``states=a;b``.
-
-    Raises SettingsError.
-    """
-    grid: dict[str, list[str]] = {}
-    for text in texts:
-        name, equals, values = text.partition("=")
-        name = name.strip().replace("-", "_")
-        split = values.split(";" if name == "states" or ";" in values else ",")
-        found = [value.strip() for value in split if value.strip()]
-        if not equals or not found or name in grid or len(set(found)) < len(found):
-            raise SettingsError(
-                f"--grid {text}: expected NAME=VALUE,VALUE,… with different values, and each name once"
-            )
-        grid[name] = found
-    return grid
-
-
-def points(grid: Mapping[str, Sequence[str]]) -> list[Point]:
-    """Every combination of a grid's values."""
-    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
 def dev_score(report: Report, on: str | None) -> float:
@@ -243,54 +212,6 @@ def _plain(value: Any) -> Any:
     else:
         parts = {name: each for name, each in value.items() if name not in _LATER}
     return json.dumps(parts, sort_keys=True)
-
-
-def _drawn(
-    request: SweepOptions, grid: Mapping[str, Sequence[str]], found: Sequence[tuple[Point, float, Path]]
-) -> Iterator[Point]:
-    """All points, or as many as ``trials`` says, each drawn with regard to the scores so far."""
-    if request.trials is None or request.trials >= math.prod(len(values) for values in grid.values()):
-        yield from points(grid)
-        return
-    try:
-        import optuna
-    except ImportError:
-        raise MissingExtraError(
-            "drawing points needs Optuna: pip install 'sercache[tune]', or leave --trials out to train all"
-        ) from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # From the scores alone and one seed: a sweep that was cut off draws the same points again.
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0))
-    seen: set[str] = set()
-    for _ in range(_PATIENCE * request.trials):
-        if len(seen) == request.trials:
-            return
-        drawn = study.ask()
-        point = {name: drawn.suggest_categorical(name, list(values)) for name, values in grid.items()}
-        if _name(point) not in seen:
-            seen.add(_name(point))
-            yield point
-        study.tell(drawn, next(value for each, value, _ in found if each == point))
-
-
-def _name(point: Point) -> str:
-    """The folder of a point: a name that a shell takes as it is, unlike ``lr=1e-3 states=6;12``."""
-    text = "__".join(f"{name}-{value}" for name, value in point.items())
-    safe = re.sub(r"[^\w.,+-]", "_", text)
-    # Two values may differ in what was replaced alone.
-    return safe if safe == text else f"{safe}.{hashlib.sha256(text.encode()).hexdigest()[:6]}"
-
-
-def _former_name(point: Point) -> str:
-    """What the folder of a point was called before: sweeps that were begun then are finished there."""
-    text = " ".join(f"{name}={value}" for name, value in point.items())
-    return "".join(letter if letter.isalnum() or letter in "=-+.,_ " else "_" for letter in text)
-
-
-def _place(folder: Path, point: Point) -> Path:
-    """The folder of a point's run."""
-    former = folder / _former_name(point)
-    return former if former.is_dir() else folder / _name(point)
 
 
 def _write_table(path: Path, found: Sequence[tuple[Point, float, Path]]) -> None:
