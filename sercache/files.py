@@ -70,7 +70,7 @@ def write_bytes(path: Path, data: bytes, remedy: str = "") -> None:
 
     Raises as ``write_faults_named``.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = _temporary(path)
     with write_faults_named(path, remedy):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -107,6 +107,30 @@ def write_output(path: Path, text: str, remedy: str = "") -> None:
             path.write_text(text, encoding="utf-8", errors="backslashreplace")
     if not straight:
         write_text(path, text, remedy)
+
+
+def check_output(path: Path, remedy: str = "") -> None:
+    """What ``write_output`` would say of a place that cannot be written, before there is anything to write.
+
+    Raises as ``write_faults_named``.
+    """
+    with write_faults_named(path, remedy):
+        path = Path(os.path.realpath(path))
+        for place in (
+            _temporary(path),
+            path,
+        ):  # a name too long, a file on the way, a link that leads to itself
+            with suppress(FileNotFoundError):
+                place.stat()
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        there = path if path.exists() else next(parent for parent in path.parents if parent.exists())
+        if not os.access(there, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(there))
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
 def write_json(path: Path, value: Any, remedy: str = "") -> None:

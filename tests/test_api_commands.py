@@ -58,10 +58,9 @@ TERMINAL_ONLY = {
 OF_THE_TERMINAL = {
     "extract": {"dry_run"},
     "doctor": {"as_json"},
-    "info": {"device"},
     "predict": {"watch", "table_format", "out"},
 }
-"""Options that print, go on until Ctrl-C, or are taken and not needed."""
+"""Options that print, or go on until Ctrl-C."""
 ANOTHER_NAME = {"predict": {"audio": "paths"}}
 
 

@@ -115,7 +115,7 @@ def test_nothing_on_standard_input_is_a_mistake(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
     done = sercache("predict", trained, "-")
     assert done.code == 2
-    assert "no recordings are named" in done.err
+    assert "standard input ended without naming a recording" in done.err
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
     assert sercache("predict", trained, wave, "-").code == 0
 

@@ -38,6 +38,8 @@ def run(
     """Predict as asked. Raises SercacheError; AudioError at the end where recordings could not be predicted."""
     n_done = n_failed = 0
     is_live = options.watch is not None or stream is not None
+    if out is not None:
+        files.check_output(out, _ELSEWHERE)
     with contextlib.ExitStack() as stack:
         stack.enter_context(progress.sent_to(_Aside()))
         answers = predict.run(options, stream=stream)
@@ -77,7 +79,7 @@ def _written(out: Path | None, *, at_once: bool) -> Iterator[Callable[[str], Non
     if not at_once:
         lines: list[str] = []
         yield lines.append
-        files.write_output(out, "".join(lines))
+        files.write_output(out, "".join(lines), _ELSEWHERE)
         used("written", out)
         return
     with out.open("w", encoding="utf-8", newline="") as file:
@@ -119,5 +121,6 @@ def _row(cells: Sequence[object]) -> str:
     return text.getvalue().encode("utf-8", "backslashreplace").decode()
 
 
+_ELSEWHERE = "choose another file with --out"
 _FIRST = ("recording", "id", "start", "end", "predicted")
 _LAST = ("agreement", "members", "trained_on_by", "error")

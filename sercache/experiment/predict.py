@@ -141,7 +141,7 @@ def _of_stream(stream: IO[Any] | None, is_more: bool) -> Iterator[list[Asked]]:
         is_more = is_more or bool(some)
         yield some
     if stream is not None and not is_more:
-        raise SettingsError(_NOTHING)
+        raise SettingsError("standard input ended without naming a recording; give a path on each line")
 
 
 def _records(

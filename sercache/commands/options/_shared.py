@@ -48,7 +48,9 @@ head_option = click.option(
 runs_option = click.option("--runs", type=FOLDER, help="Folder that runs are written to.")
 
 
+cache_option = click.option("--cache", type=FOLDER, help="Folder of the feature stores.")
+
+
 def where_options(function: Callable) -> Callable:
     """``--cache`` and ``--device``."""
-    function = click.option("--device", help="cpu, cuda, cuda:1, mps or auto.")(function)
-    return click.option("--cache", type=FOLDER, help="Folder of the feature stores.")(function)
+    return cache_option(click.option("--device", help="cpu, cuda, cuda:1, mps or auto.")(function))

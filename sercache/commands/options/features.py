@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sercache.commands.options._shared import FOLDER, root_option, where_options
+from sercache.commands.options._shared import FOLDER, cache_option, root_option, where_options
 
 
 @click.command()
@@ -102,8 +102,8 @@ def transcribe(**options: Any) -> None:
 
 @click.command()
 @click.argument("stores", nargs=-1, type=FOLDER)
-@where_options
-def info(stores: tuple[Path, ...], cache: Path | None, device: str | None) -> None:
+@cache_option
+def info(stores: tuple[Path, ...], cache: Path | None) -> None:
     """Show the stores of the cache, or everything about those that are named.
 
     \b
