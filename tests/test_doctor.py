@@ -434,7 +434,9 @@ def test_long_lists_are_cut_with_counts_and_fit_the_terminal(
     )
     lines = list(render(checkup.check_up(Corpus("small", "1", tmp_path, info, utterances))))
     # What is one word, an id or a path, is never broken.
-    assert [line for line in lines if len(line) > width and "x" * 60 not in line and len(line.split()) > 1] == []
+    assert [
+        line for line in lines if len(line) > width and "x" * 60 not in line and len(line.split()) > 1
+    ] == []
     assert len(lines) < 100
     text = " ".join(" ".join(lines).split())
     assert "unreadable (150)" in text
