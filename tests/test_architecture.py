@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 TOP = Path(__file__).parents[1]
 
@@ -57,12 +56,14 @@ FLOORS = {
 SIBLINGS = {"sercache.encoders", "sercache.stores", "sercache.datasets"}
 
 
+@cache
 def room(module: str) -> str | None:
     """The room that a module lies in: the longest entry of FLOORS that is it or holds it."""
     fitting = [name for name in FLOORS if module == name or module.startswith(name + ".")]
     return max(fitting, key=len, default=None)
 
 
+@cache
 def sources() -> list[tuple[str, Path]]:
     files = [TOP / "cli.py", *(TOP / "sercache").rglob("*.py"), *(TOP / "heads").rglob("*.py")]
     named = []
@@ -74,10 +75,20 @@ def sources() -> list[tuple[str, Path]]:
     return named
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """All that a file holds, but for names and texts."""
+    return [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.Call | ast.ExceptHandler)
+    ]
+
+
 def imports(path: Path, module: str) -> list[str]:
     """Dotted names that a file imports, ``from a import b`` as ``a.b``."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -86,35 +97,31 @@ def imports(path: Path, module: str) -> list[str]:
     return [name for name in found if name.split(".")[0] in ("sercache", "heads", "cli")]
 
 
-@pytest.mark.parametrize(
-    ("module", "path"), sources(), ids=lambda value: str(value) if isinstance(value, str) else ""
-)
-def test_imports_only_go_down(module: str, path: Path) -> None:
-    here = room(module)
-    if module == "sercache":
-        return
-    assert here is not None, f"{module} lies in no room: give it a floor in this test and in docs"
-    for name in imports(path, module):
-        assert name.split(".")[0] == "sercache", f"{module}: {name} is not installed, sercache.{name} is"
-        there = room(name)
-        if there is None or there == here:  # `from sercache import x` resolves to a room or to nothing
+def test_imports_only_go_down() -> None:
+    for module, path in sources():
+        here = room(module)
+        if module == "sercache":
             continue
-        assert FLOORS[there] <= FLOORS[here], f"{module} imports upwards: {name}"
-        assert not (here in SIBLINGS and there in SIBLINGS), f"{module} imports its sibling {name}"
-        if here == "sercache.heads":
-            assert there in ("sercache.nn", "sercache.recipe"), f"{module} imports {name}"
+        assert here is not None, f"{module} lies in no room: give it a floor in this test and in docs"
+        for name in imports(path, module):
+            assert name.split(".")[0] == "sercache", f"{module}: {name} is not installed, sercache.{name} is"
+            there = room(name)
+            if there is None or there == here:  # `from sercache import x` resolves to a room or to nothing
+                continue
+            assert FLOORS[there] <= FLOORS[here], f"{module} imports upwards: {name}"
+            assert not (here in SIBLINGS and there in SIBLINGS), f"{module} imports its sibling {name}"
+            if here == "sercache.heads":
+                assert there in ("sercache.nn", "sercache.recipe"), f"{module} imports {name}"
 
 
-@pytest.mark.parametrize(
-    ("module", "path"), sources(), ids=lambda value: str(value) if isinstance(value, str) else ""
-)
-def test_what_is_private_is_used_in_its_room_alone(module: str, path: Path) -> None:
-    for name in imports(path, module):
-        there = room(name)
-        if there is None or there == room(module):
-            continue
-        private = [part for part in name.removeprefix(there).split(".") if part.startswith("_")]
-        assert not private, f"{module} imports {name}: give it a name in {there}, or move it here"
+def test_what_is_private_is_used_in_its_room_alone() -> None:
+    for module, path in sources():
+        for name in imports(path, module):
+            there = room(name)
+            if there is None or there == room(module):
+                continue
+            private = [part for part in name.removeprefix(there).split(".") if part.startswith("_")]
+            assert not private, f"{module} imports {name}: give it a name in {there}, or move it here"
 
 
 NAMESPACES = {"sercache.experiment": 60, "sercache.reproduction": 3, "sercache.commands": 2}
@@ -133,7 +140,7 @@ def test_a_room_is_used_through_its_face() -> None:
     """What others may use of a room is imported from the room itself: ``from sercache.stores import FeatureSpec``."""
     past: dict[str, list[str]] = {}
     for module, path in sources():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             target = (isinstance(node, ast.ImportFrom) and node.module) or ""
             there = room(target)
             if there in (None, target, room(module), "sercache.heads") or module == "sercache":
@@ -154,17 +161,16 @@ def test_every_room_is_on_the_plan() -> None:
 FORBIDDEN_CALLS = {"eval", "exec"}
 
 
-@pytest.mark.parametrize(
-    ("module", "path"), sources(), ids=lambda value: str(value) if isinstance(value, str) else ""
-)
-def test_no_dangerous_shortcuts(module: str, path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id not in FORBIDDEN_CALLS, f"{module}:{node.lineno}"
-        if isinstance(node, ast.ExceptHandler):
-            assert node.type is not None, f"{module}:{node.lineno}: bare except"
-        if isinstance(node, ast.ImportFrom):
-            assert all(alias.name != "*" for alias in node.names), f"{module}:{node.lineno}: import *"
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-            assert "pickle" not in names, f"{module}:{node.lineno}: pickle"
+def test_no_dangerous_shortcuts() -> None:
+    for module, path in sources():
+        for node in nodes(path):
+            where = f"{module}:{getattr(node, 'lineno', 0)}"
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in FORBIDDEN_CALLS, where
+            if isinstance(node, ast.ExceptHandler):
+                assert node.type is not None, f"{where}: bare except"
+            if isinstance(node, ast.ImportFrom):
+                assert all(alias.name != "*" for alias in node.names), f"{where}: import *"
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+                assert "pickle" not in names, f"{where}: pickle"
