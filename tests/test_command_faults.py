@@ -213,7 +213,9 @@ def a_few(steps: list[Step]) -> list[int]:
     return list({step.kind: k for k, step in enumerate(steps)}.values())
 
 
-@pytest.mark.parametrize("name", ["extract", "train", "predict", "verify"])
+@pytest.mark.parametrize(
+    "name", ["extract", "predict", "verify", pytest.param("train", marks=pytest.mark.slow)]
+)
 def test_each_sort_of_call_fails_once(made: Path, tmp_path: Path, name: str) -> None:
     with without_sync():
         scene = Scene(made, tmp_path / "home", name)

@@ -135,6 +135,7 @@ def assert_equal(got: stores.FeatureStore, expected: stores.FeatureStore) -> Non
     assert got.verify() == []
 
 
+@pytest.mark.slow
 def test_what_another_store_holds_is_copied(corpus: Corpus, tmp_path: Path) -> None:
     """Half of the corpus was encoded before, under another name."""
     expected, _ = alone(corpus, tmp_path / "one")
@@ -172,6 +173,7 @@ def test_two_processes_fill_the_store_of_one(corpus: Corpus, tmp_path: Path) -> 
     assert not list((store.path / "ledger" / "writers").iterdir())
 
 
+@pytest.mark.slow
 def test_processes_that_run_out_of_memory_cut_the_batches_of_one(corpus: Corpus, tmp_path: Path) -> None:
     with noted() as told:
         # Less than a batch, more than the noise on which each process tries its encoder.

@@ -63,7 +63,9 @@ def by_name(out: str) -> dict[str, dict[str, Any]]:
     return {Path(each["recording"]).name: each for each in map(json.loads, out.splitlines())}
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\0"])
+@pytest.mark.parametrize(
+    "end", ["\n", *(pytest.param(end, marks=pytest.mark.slow) for end in ("\r\n", "\0"))]
+)
 def test_each_line_of_a_pipe_that_stays_open_is_answered(
     end: str, trained: Path, wave: Path, own_settings: Path
 ) -> None:
