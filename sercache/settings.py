@@ -112,15 +112,23 @@ def _home() -> Path | None:
 def config_path(environment: Mapping[str, str] | None = None) -> Path | None:
     """The configuration file: ``$SERCACHE_CONFIG`` or ``sercache/config.toml`` in the user's config folder.
 
-    None where neither is there.
+    None where neither is there, and for ``SERCACHE_CONFIG=/dev/null``, as of other programs.
     """
     env = os.environ if environment is None else environment
     if env.get("SERCACHE_CONFIG"):
-        return expanded(env["SERCACHE_CONFIG"])
+        path = expanded(env["SERCACHE_CONFIG"])
+        return None if str(path) == os.devnull else path
     if env.get("XDG_CONFIG_HOME"):
         return Path(env["XDG_CONFIG_HOME"]) / "sercache" / "config.toml"
     home = _home()
     return None if home is None else home / ".config" / "sercache" / "config.toml"
+
+
+def why_no_file(environment: Mapping[str, str]) -> str:
+    """What keeps this user from having a configuration file, where ``config_path`` is None."""
+    if environment.get("SERCACHE_CONFIG"):
+        return f"SERCACHE_CONFIG is {os.devnull}"
+    return "HOME is not set and this user has no account"
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
@@ -186,8 +194,7 @@ def change(settings: Settings, changes: Mapping[str, str]) -> Settings:
 def _write(settings: Settings) -> None:
     if settings.file is None:
         raise SettingsError(
-            "where does the configuration lie? HOME is not set and this user has no account: set SERCACHE_CONFIG to a "
-            "file"
+            f"where does the configuration lie? {why_no_file(settings.environment)}: set SERCACHE_CONFIG to a file"
         )
     lines = [f"{key} = {_quoted(value)}" for key, value in sorted(settings.table.items())]
     for section in SECTIONS:

@@ -346,6 +346,14 @@ def test_a_configuration_that_is_no_file_is_named(
     assert re.fullmatch(rf"error: the configuration file {kind} is .*SERCACHE_CONFIG\n", done.err)
 
 
+def test_no_configuration_may_be_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERCACHE_CONFIG", os.devnull)
+    assert call(["info"]).code == 0
+    assert "none, for SERCACHE_CONFIG is /dev/null" in call(["config"]).out
+    done = call(["config", "runs=there"])
+    assert (done.code, "SERCACHE_CONFIG is /dev/null" in done.err) == (2, True)
+
+
 def test_a_current_folder_that_is_gone_is_named(home: Path) -> None:
     """torch ended the process."""
     gone = home / "gone"

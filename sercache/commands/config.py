@@ -30,7 +30,7 @@ def run(changes: Sequence[str]) -> None:
     for line in columns(rows):
         say(line)
     if known.file is None:
-        say("file: none, for HOME is not set and this user has no account; SERCACHE_CONFIG names one")
+        say(f"file: none, for {settings.why_no_file(known.environment)}; SERCACHE_CONFIG names one")
     else:
         say(f"file: {known.file}{'' if known.file.exists() else ' (not written yet)'}")
 
