@@ -150,4 +150,5 @@ def extras(test_on: Sequence[Any]) -> tuple[Extra, ...]:
 
 
 def unfit(what: str, expected: str, got: Any) -> SettingsError:
+    """The error for an argument of another kind than expected, with what was got, cut to a line."""
     return SettingsError(f"{what} is {expected}, got {reprlib.repr(got)}")
