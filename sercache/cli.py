@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sercache import __version__, given, progress, signals
+from sercache import __version__, given, machine, progress, signals
 from sercache.catalog import unknown
 from sercache.commands.console import Terminal
 from sercache.commands.options import catalogue, features, predicting, results, training
@@ -74,6 +74,7 @@ def main() -> None:
     """
     # Before torch is loaded: threads that wait sleep instead of spinning (docs/decisions/0005).
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    machine.limit_threads(os.environ)
     _open_closed_streams()
     try:
         with signals.handled():

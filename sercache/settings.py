@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -224,7 +224,8 @@ def _default(key: str) -> str:
 def resolve_device(name: str) -> str:
     """A torch device name; ``auto`` picks CUDA, then MPS, then the CPU.
 
-    Raises SettingsError for a device that this machine does not have.
+    Cards are counted among those that ``CUDA_VISIBLE_DEVICES`` leaves, and may be named by the UUID, or its beginning,
+    that ``nvidia-smi -L`` lists. Raises SettingsError for a device that this machine does not have.
     """
     import torch
 
@@ -232,11 +233,40 @@ def resolve_device(name: str) -> str:
         if torch.cuda.is_available():
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
+    if name.startswith(_UUIDS):
+        return _card_of(name)
     kind, _, index = name.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
-        raise SettingsError(f"a device is auto, cpu, cuda, cuda:<n> or mps, got {name!r}")
+        raise SettingsError(f"a device is auto, cpu, cuda, cuda:<n>, GPU-<uuid> or mps, got {name!r}")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise SettingsError(f"device {name} is not here: {torch.cuda.device_count()} CUDA devices; try cpu")
+        raise SettingsError(f"device {name} is not here: {_cards_seen()}; try cpu")
     if kind == "mps" and not torch.backends.mps.is_available():
         raise SettingsError("device mps is not here; try cpu")
     return name
+
+
+_UUIDS = ("GPU-", "MIG-")
+
+
+def _card_of(uuid: str) -> str:
+    """``cuda:<n>`` of the card whose UUID begins so. Raises SettingsError where none or several do."""
+    import torch
+
+    seen = [str(torch.cuda.get_device_properties(k).uuid) for k in range(torch.cuda.device_count())]
+    wanted = uuid.partition("-")[2].lower()
+    fitting = [k for k, each in enumerate(seen) if each.lower().removeprefix("gpu-").startswith(wanted)]
+    if len(fitting) != 1 or not wanted:
+        how = "is not here" if not fitting else "is the beginning of several"
+        raise SettingsError(f"device {uuid} {how}: {_cards_seen(seen)}; nvidia-smi -L lists the cards")
+    return f"cuda:{fitting[0]}"
+
+
+def _cards_seen(uuids: Sequence[str] = ()) -> str:
+    """How many cards there are for this process, and what hides others."""
+    import torch
+
+    n = torch.cuda.device_count()
+    named = f" ({', '.join(uuids)})" if uuids else ""
+    hides = os.environ.get("CUDA_VISIBLE_DEVICES")
+    left = "" if hides is None else f", with CUDA_VISIBLE_DEVICES={hides!r}"
+    return f"{n} CUDA device{'' if n == 1 else 's'}{named}{left}"

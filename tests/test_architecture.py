@@ -24,6 +24,7 @@ FLOORS = {
     "sercache.files": 1,
     "sercache.text": 1,
     "sercache.layout": 1,
+    "sercache.machine": 1,
     "sercache.tables": 1,
     "sercache.settings": 1,
     "sercache.signals": 1,

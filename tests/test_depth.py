@@ -43,7 +43,7 @@ def test_few_functions_lie_between_the_command_and_the_head(
 
     monkeypatch.setattr(linear.Head, "forward", noting)
     monkeypatch.setattr(many, "WORTH", 0)
-    monkeypatch.setattr(many, "_cores", lambda: n_cores)
+    monkeypatch.setattr(many, "cores", lambda: n_cores)
     done = sercache(
         "train", "--head", "linear", "--encoder", "logmel", "--dataset", "manifest", "--dev", "next",
         "--set", "max-epochs=1", "--seeds", 1,

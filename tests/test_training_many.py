@@ -150,7 +150,7 @@ class TestRule:
 
     @pytest.fixture(autouse=True)
     def _machine(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(many, "_cores", lambda: 8)
+        monkeypatch.setattr(many, "cores", lambda: 8)
         monkeypatch.setattr(many, "peak_bytes", lambda *given: 100)
         monkeypatch.setattr(many, "free_memory", lambda: 10_000)
         monkeypatch.setattr(processes, "can_fork", lambda device: device == "cpu")
@@ -179,7 +179,7 @@ class TestRule:
     ) -> None:
         monkeypatch.setattr(many, "WORTH", 0.0)
         monkeypatch.setattr(many, "SMALL", 0.0)
-        monkeypatch.setattr(many, "_cores", lambda: n_cores)
+        monkeypatch.setattr(many, "cores", lambda: n_cores)
         assert choice(members(linear.Head)) == expected
 
     def test_where_processes_cannot_be_had_members_follow_each_other(
@@ -201,7 +201,7 @@ class TestRule:
         found = fit_many(members(linear.Head), RECIPE, say=received.append)
         assert received == ["one after another"]
         monkeypatch.setattr(many, "WORTH", 0.0)
-        monkeypatch.setattr(many, "_cores", lambda: 2)
+        monkeypatch.setattr(many, "cores", lambda: 2)
         assert_same(fit_many(members(linear.Head), RECIPE, say=received.append), found)
         assert received[1:] == ["in 2 processes"]
 

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -16,7 +13,6 @@ from sercache.views import (
     JoinedView,
     Scaling,
     beside,
-    free_memory,
     global_scaling,
     open_view,
     speaker_scaling,
@@ -289,24 +285,6 @@ def test_statistics_do_not_depend_on_the_size_of_their_chunks(monkeypatch: pytes
     monkeypatch.setattr("sercache.views.scaling._CHUNK_BYTES", 1)
     for got, want in zip(statistics(view), expected, strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-12)
-
-
-def test_free_memory_is_a_plausible_number() -> None:
-    assert 2**20 < free_memory() < 2**50
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what is available")
-def test_copies_of_files_count_as_free_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    files = {
-        "/proc/meminfo": "MemTotal: 9000 kB\nMemFree: 10 kB\nMemAvailable: 8000 kB\n",
-        "/sys/fs/cgroup/memory.max": "4096000\n",
-        "/sys/fs/cgroup/memory.current": "4000000\n",
-        "/sys/fs/cgroup/memory.stat": "anon 1000000\ninactive_file 3000000\n",
-    }
-    monkeypatch.setattr(Path, "read_text", lambda path, *args: files[str(path)])
-    assert free_memory() == 4_096_000 - 1_000_000
-    files["/sys/fs/cgroup/memory.max"] = "max\n"
-    assert free_memory() == 8000 * 1024
 
 
 def test_numbers_go_with_their_items() -> None:

@@ -6,7 +6,6 @@ problem where numbers obtained with the copy would be wrong or could not be comp
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +16,7 @@ from sercache.checkup._files import Examined, examine, odd_ones
 from sercache.checkup._parallel import spread
 from sercache.checkup._records import KINDS, AudioSummary, Bin, CheckUp, Count, Finding
 from sercache.datasets import Corpus, Utterance
+from sercache.machine import cores
 
 __all__ = ["KINDS", "Bin", "CheckUp", "Count", "Finding", "Sound", "check_up", "part"]
 
@@ -45,7 +45,7 @@ def check_up(
     every utterance. ``progress`` is called with the number of files done since its last call.
     """
     files = _by_file(corpus.utterances)
-    cpus = os.cpu_count() or 1
+    cpus = cores()
     # Reading headers is waiting for the disk, so more threads than processors; decoding is arithmetic.
     workers = cpus if deep else min(32, 4 * cpus)
     examined = list(spread(lambda us: examine(us, corpus.root, deep), files, workers, progress))

@@ -31,10 +31,11 @@ from sercache.evaluation.scores import (
 )
 from sercache.evaluation.trained_encoders import encoder_records
 from sercache.evaluation.unseen import unseen_part
+from sercache.machine import free_memory
 from sercache.recipe import Setup
 from sercache.record import Classes, CrossCorpus, Prediction, Report, Run, StartRecord, Target, TrainedEncoder
 from sercache.training import predict
-from sercache.views import MEMORY_SHARE, AnyView, FeatureView, Scaling, beside, free_memory
+from sercache.views import MEMORY_SHARE, AnyView, FeatureView, Scaling, beside
 
 HeadOf = Callable[[str, int, AnyView], nn.Module]
 """Gives the trained head of a fold and a seed, for the shape of a view."""

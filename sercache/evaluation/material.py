@@ -12,6 +12,7 @@ from sercache.errors import ProtocolError, SettingsError
 from sercache.evaluation.method import Data, Extra
 from sercache.evaluation.parts import Part, open_added, open_cross_corpus, open_part, read_truth
 from sercache.evaluation.sound import audio_of, kept_apart
+from sercache.machine import free_memory
 from sercache.protocols import Fold, make_folds
 from sercache.recipe import Setup
 from sercache.record import Numbers, Target
@@ -23,7 +24,6 @@ from sercache.views import (
     OneInput,
     Scaling,
     beside,
-    free_memory,
     global_scaling,
 )
 

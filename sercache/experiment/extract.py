@@ -113,8 +113,9 @@ def _devices(request: ExtractOptions, known: settings.Settings) -> tuple[list[st
     if request.device is not None:
         raise SettingsError(f"give --device or --devices, got {request.device} and {request.devices}")
     names = [settings.resolve_device(name.strip()) for name in request.devices.split(",")]
-    on_cuda = [name for name in names if name != "cpu"]
-    if len(set(on_cuda)) < len(on_cuda):
+    # cuda is the first card, as cuda:0 is; the CPU may be named more than once, a process for each.
+    cards = [name if ":" in name else f"{name}:0" for name in names if name != "cpu"]
+    if len(set(cards)) < len(cards):
         raise SettingsError(f"--devices names a device twice: {request.devices}")
     return names, "flag"
 

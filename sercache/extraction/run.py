@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from sercache.extraction.plan import Piece, Plan
 from sercache.extraction.splits import Splits
 from sercache.extraction.stages import Busy, Load
 from sercache.extraction.writing import Part, Writing
+from sercache.machine import cores
 from sercache.progress import warn
 from sercache.stores import FeatureSpec, FeatureStore, FeatureWriter
 
@@ -153,8 +153,8 @@ def threads(encoder: Encoder, spec: FeatureSpec, devices: Sequence[str] = ()) ->
     on_cuda = [name for name in devices or [str(compute.device_of(encoder))] if name.startswith("cuda")]
     if not on_cuda:
         return 2, 1
-    cores = max(2, min(16, (os.cpu_count() or 2) // len(on_cuda)))
-    return cores, max(1, cores // 4) if spec.frames else 1
+    n_threads = max(2, min(16, cores() // len(on_cuda)))
+    return n_threads, max(1, n_threads // 4) if spec.frames else 1
 
 
 def real_time_factor(encoder: Encoder, states: Sequence[str], seconds: float = 2.0) -> float:

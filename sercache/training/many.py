@@ -6,13 +6,13 @@ a rule (``fits``, docs/decisions/0007); the numbers are those of each member tra
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
+from sercache.machine import cores, free_memory
 from sercache.recipe import Recipe
 from sercache.training import grouping, processes, stacked
 from sercache.training.contract import Fit, Member
@@ -22,7 +22,6 @@ from sercache.training.members import peak_bytes, share, size_of
 from sercache.training.plan import Epoch
 from sercache.training.state import begin
 from sercache.training.threads import SMALL
-from sercache.views import free_memory
 
 Way = Literal["auto", "serial", "processes", "stacked"]
 WORTH = 2e11
@@ -109,7 +108,7 @@ def _choice(members: Sequence[Member], recipe: Recipe, device: str, way: Way, ta
         return _Choice()
     if way == "stacked" or (way == "auto" and torch.device(device).type == "cuda"):
         return _stacks(members, recipe, device, tables)
-    n_workers = min(len(members), _cores()) if processes.can_fork(device) else 1
+    n_workers = min(len(members), cores()) if processes.can_fork(device) else 1
     if n_workers == 1 or way == "processes":
         return _Choice(n_workers if n_workers > 1 else 0)
     n_products, n_batches = size_of(members[0], recipe)
@@ -119,7 +118,7 @@ def _choice(members: Sequence[Member], recipe: Recipe, device: str, way: Way, ta
     n_bytes = peak_bytes(members[0], recipe, tables)
     n_workers = min(n_workers, max(1, int(_MEMORY * free_memory() // n_bytes))) if n_bytes else n_workers
     # A process has one thread: a few of them would leave most cores idle, where products are large enough for all.
-    pays = n_workers > 1 and (n_products <= SMALL or n_workers >= max(FILLED, _cores() / 2))
+    pays = n_workers > 1 and (n_products <= SMALL or n_workers >= max(FILLED, cores() / 2))
     return _Choice(n_workers if pays else 0)
 
 
@@ -146,9 +145,3 @@ def _of(progress: Progress | None, numbers: Sequence[int]) -> Progress | None:
 
 def _listener(progress: Progress | None, number: int) -> Callable[[Epoch], None] | None:
     return None if progress is None else lambda epoch: progress(number, epoch)
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    available = getattr(os, "sched_getaffinity", None)
-    return len(available(0)) if available else os.cpu_count() or 1

@@ -10,7 +10,7 @@ U items (utterances, or clips of them), L states, T frames, D feature size, G no
 from sercache.views.joined import JoinedView
 from sercache.views.scaling import global_scaling, speaker_scaling, statistics
 from sercache.views.side_by_side import AnyView, OneInput, SideBySideView, beside
-from sercache.views.source import MEMORY_SHARE, BatchMemory, Source, ViewPlan, free_memory
+from sercache.views.source import MEMORY_SHARE, BatchMemory, Source, ViewPlan
 from sercache.views.view import FeatureView, Scaling, open_view, stored_entries
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "Source",
     "ViewPlan",
     "beside",
-    "free_memory",
     "global_scaling",
     "open_view",
     "speaker_scaling",

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -192,27 +190,3 @@ class Source:
             budget=budget,
             kind="frames" if self.frames else "means",
         )
-
-
-def free_memory() -> int:
-    """Bytes of memory that this process can still take, container limits included.
-
-    What only holds copies of files counts as free: the kernel gives it up when it is asked for.
-    """
-    free = _free_of_machine()
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-    except OSError:
-        return free
-    given_up = int(stat.get("inactive_file", 0))
-    return free if limit == "max" else max(0, min(free, int(limit) - int(used) + given_up))
-
-
-def _free_of_machine() -> int:
-    try:
-        told = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-        return int(told["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError):  # macOS tells only what it has
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2

@@ -11,9 +11,10 @@ import torch
 from sercache import advice
 from sercache.clips import ClipRule, entry_ids, parse, utterance_id
 from sercache.errors import MissingFeaturesError, SettingsError
+from sercache.machine import free_memory
 from sercache.states import select
 from sercache.stores import FeatureStore
-from sercache.views.source import MEMORY_SHARE, Affine, BatchMemory, Source, ViewPlan, free_memory
+from sercache.views.source import MEMORY_SHARE, Affine, BatchMemory, Source, ViewPlan
 
 
 @dataclass(frozen=True, eq=False)
