@@ -22,6 +22,7 @@ FLOORS = {
     "sercache.clips": 1,
     "sercache.states": 1,
     "sercache.files": 1,
+    "sercache.claims": 1,
     "sercache.text": 1,
     "sercache.layout": 1,
     "sercache.machine": 1,

@@ -1,0 +1,358 @@
+"""Claims: processes that see one folder agree on who does what, by files alone, without locks or common clocks.
+
+A claim on a name is the file ``NAME.<generation>``, which exactly one process can create; it holds the name of its
+owner, and the highest generation counts. An owner shows life by changing its own file, ``OWNER.owner``, every few
+seconds. A rival measures on a clock of its own for how long that has not changed, and takes over what has expired by
+creating the next generation: of several rivals one succeeds, and an owner that wakes late finds that it has lost the
+claim. That is to be asked right before work is made visible (``still_held``). Files cannot stop a process that is
+paused between asking and doing, so what is then done twice must do no harm.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sercache.errors import FileError
+from sercache.files import write_faults_named
+
+EXPIRY_SECONDS = 60.0
+"""Without a sign of life for so long, as a rival's clock measures it, an owner's claims may be taken over."""
+_BEATS = 6
+"""Signs of life within that time."""
+_NAME = re.compile(r"[A-Za-z0-9][\w=+,.@-]{0,199}")
+_CLAIM = re.compile(r"(?P<name>.+)\.(?P<generation>[1-9]\d*)")
+_OWNER = ".owner"
+_REMEDY = "mend that, then run the same command to resume"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A claim as it was taken; any process may ask whether it is held still."""
+
+    folder: Path
+    name: str
+    generation: int
+    owner: str
+
+    def is_held(self) -> bool:
+        """Whether nobody has taken it over since. Raises FileError where that cannot be read."""
+        with _faults_named(self.folder):
+            return self.is_mine() and not self.at(self.generation + 1).exists()
+
+    def is_mine(self) -> bool:
+        """Whether its file bears the name of its owner."""
+        return _content(self.at(self.generation)) == self.owner.encode()
+
+    def at(self, generation: int) -> Path:
+        """The file of a generation."""
+        return self.folder / f"{self.name}.{generation}"
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What was last seen of an owner, and for how long (s) it was watched without a change."""
+
+    content: bytes
+    looked: float
+    idle: float = 0.0
+
+
+class Claims:
+    """The claims of one process in ``folder``, renewed by a thread while the block lasts, and released at its end.
+
+    Names are digests or other names that a file may have. All may be called from several threads. What the system
+    refuses raises DiskSpaceError or FileError.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        expiry: float = EXPIRY_SECONDS,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.folder, self.expiry = folder, expiry
+        self._clock, self._sleep = clock, sleep
+        self._name = uuid.uuid4().hex
+        self._head = b""
+        self._n_beats = 0
+        self._held: dict[str, Claim] = {}
+        self._watched: dict[str, _Watched] = {}
+        self._lock = threading.RLock()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="claims", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._head = json.dumps({**_this_process(), "expiry": self.expiry}).encode() + b"\n"
+        with _faults_named(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.beat()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Release what is held, and clear up what the dead left. What cannot be removed now expires."""
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        with self._lock, suppress(OSError, FileError):
+            for name in list(self._held):
+                self.release(name)
+            self._clear_up()
+            self._file(self._name).unlink(missing_ok=True)
+
+    def take(self, name: str) -> bool:
+        """Claim a name that nobody has, or whose owner is gone; false where somebody else has it. Never waits."""
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot be claimed: expected a name that a file may have")
+        with self._lock, _faults_named(self.folder):
+            if name in self._held:
+                if self._held[name].is_held():
+                    return True
+                self.release(name)
+            highest = self._highest({name}).get(name, 0)
+            if highest and not self._is_gone(Claim(self.folder, name, highest, "")):
+                return False
+            claim = Claim(self.folder, name, highest + 1, self._name)
+            # Where the answer of a file server was lost, the file may be there and be ours.
+            if not _create(claim.at(claim.generation), self._name.encode()) and not claim.is_mine():
+                return False
+            # A rival may have taken over, and removed the lower generations, since they were listed.
+            if self._highest({name}).get(name) != claim.generation or not claim.is_mine():
+                _remove_own(claim)
+                return False
+            self._held[name] = claim
+            return True
+
+    def release(self, name: str) -> None:
+        """Give up a claim, if it is held: its work is done and visible, or left to others."""
+        with self._lock, suppress(OSError, FileError):
+            claim = self._held.pop(name, None)
+            if claim is None:
+                return
+            if claim.is_held():  # the highest goes last: whoever looks meanwhile sees it
+                for generation in range(1, claim.generation):
+                    claim.at(generation).unlink(missing_ok=True)
+            _remove_own(claim)
+
+    def still_held(self, name: str) -> bool:
+        """Whether a claim of this process is its own still: to be asked before its work is made visible."""
+        with self._lock:
+            claim = self._held.get(name)
+        return claim is not None and claim.is_held()
+
+    def held(self, name: str) -> Claim:
+        """A claim that was taken, for another process or thread to ask about. Raises KeyError."""
+        return self._held[name]
+
+    def others(self, names: Collection[str]) -> set[str]:
+        """Those of ``names`` that others hold who live, as far as is known."""
+        with self._lock, _faults_named(self.folder):
+            found = self._highest(set(names).difference(self._held))
+            return {
+                name
+                for name, generation in found.items()
+                if not self._is_gone(Claim(self.folder, name, generation, ""))
+            }
+
+    def wait(self, names: Collection[str], timeout: float | None = None) -> set[str]:
+        """Wait until some of ``names`` are free, or ``timeout`` (s) has passed; gives those that are free."""
+        began = self._clock()
+        while True:
+            free = set(names) - self.others(names)
+            left = None if timeout is None else timeout - (self._clock() - began)
+            if free or not names or (left is not None and left <= 0):
+                return free
+            pause = min(1.0, self.expiry / 20)
+            self._sleep(pause if left is None else min(pause, left))
+
+    def beat(self) -> None:
+        """Show life, and look whether others do: a thread does so as long as the block lasts."""
+        with self._lock:
+            self._n_beats += 1
+            beat = b"%012d" % self._n_beats
+            path = self._file(self._name)
+            try:
+                # In place: a shared disk shows others the new bytes of a file sooner than another file of its name.
+                descriptor = os.open(path, os.O_WRONLY)
+            except FileNotFoundError:  # new, or somebody took this process for gone
+                _create(path, self._head + beat)
+            else:
+                try:
+                    os.pwrite(descriptor, beat, len(self._head))
+                finally:
+                    os.close(descriptor)
+            others = self._owners()
+            for owner in others:
+                self._idle(owner, _content(self._file(owner)))
+            for whose in [each for each in self._watched if "." not in each and each not in others]:
+                del self._watched[whose]
+
+    def _renew(self) -> None:
+        while not self._over.wait(self.expiry / _BEATS):
+            with suppress(OSError):  # what keeps on failing shows in the work itself
+                self.beat()
+
+    def _file(self, owner: str) -> Path:
+        return self.folder / f"{owner}{_OWNER}"
+
+    def _owners(self) -> list[str]:
+        """The other owners that have a file."""
+        names = os.listdir(self.folder)  # noqa: PTH208 (called often)
+        owners = (name.removesuffix(_OWNER) for name in names if name.endswith(_OWNER))
+        return [owner for owner in owners if owner != self._name]
+
+    def _highest(self, names: set[str] | None = None) -> dict[str, int]:
+        """The highest generation of each of ``names`` that has one; None: of all."""
+        found: dict[str, int] = {}
+        for file in os.listdir(self.folder):  # noqa: PTH208 (called often)
+            match = _CLAIM.fullmatch(file)
+            if match and (names is None or match["name"] in names):
+                found[match["name"]] = max(found.get(match["name"], 0), int(match["generation"]))
+        return found
+
+    def _is_gone(self, claim: Claim) -> bool:
+        """Whether the owner of a claim (whose own name need not be known) is gone, or has released it."""
+        path = claim.at(claim.generation)
+        owner = _content(path)
+        if owner is None:
+            return True
+        name = owner.decode("ascii", "replace")
+        if not re.fullmatch("[0-9a-f]{32}", name):  # created and not signed yet, or damaged
+            return self._idle(path.name, owner) >= self.expiry
+        return name != self._name and self._owner_is_gone(name)
+
+    def _owner_is_gone(self, owner: str) -> bool:
+        content = _content(self._file(owner))
+        record = _record(content)
+        if _is_dead(record):
+            return True
+        expiry = record.get("expiry")
+        return self._idle(owner, content) >= (expiry if isinstance(expiry, int | float) else self.expiry)
+
+    def _idle(self, whose: str, content: bytes | None) -> float:
+        """For how long (s) the content was watched without a change.
+
+        A gap between two looks counts as a part of the expiry only: who slept itself has not watched.
+        """
+        now, content = self._clock(), content or b""
+        seen = self._watched.get(whose)
+        if seen is None or seen.content != content:
+            self._watched[whose] = _Watched(content, now)
+            return 0.0
+        seen.idle += min(now - seen.looked, self.expiry / 4)
+        seen.looked = now
+        return seen.idle
+
+    def _clear_up(self) -> None:
+        """Remove what owners left who are gone: first their claims, by taking them over, then their files."""
+        for name, generation in self._highest().items():
+            if self._is_gone(Claim(self.folder, name, generation, "")) and self.take(name):
+                self.release(name)
+        for owner in self._owners():
+            if self._owner_is_gone(owner):  # one that wakes makes its file anew
+                self._file(owner).unlink(missing_ok=True)
+
+
+def _create(path: Path, content: bytes) -> bool:
+    """Make a file with this content; false where there is one. It is gone again where it cannot be written."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    except FileExistsError:
+        return False
+    try:
+        try:
+            os.write(descriptor, content)
+        finally:
+            os.close(descriptor)  # where a full disk of a file server may be told of
+    except BaseException:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise
+    return True
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _remove_own(claim: Claim) -> None:
+    if claim.is_mine():
+        claim.at(claim.generation).unlink(missing_ok=True)
+
+
+def _record(content: bytes | None) -> dict[str, Any]:
+    """What an owner says of itself; empty where it has not, or that is damaged."""
+    try:
+        found = json.loads((content or b"").partition(b"\n")[0])
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+@contextmanager
+def _faults_named(folder: Path) -> Iterator[None]:
+    with write_faults_named(folder, _REMEDY):
+        yield
+
+
+def _this_process() -> dict[str, Any]:
+    """What tells this process from every other, on this host and elsewhere."""
+    return {"host": platform.node(), **_kernel(), "pid": os.getpid(), "started": _started(os.getpid())}
+
+
+@cache
+def _kernel() -> dict[str, str]:
+    """Under which run of which kernel, and in which space of process numbers, this process lives; empty: unknown."""
+    try:
+        return {
+            "boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+            "pids": str(Path("/proc/self/ns/pid").readlink()),
+        }
+    except OSError:
+        return {"boot": "", "pids": ""}
+
+
+def _started(pid: int) -> int | None:
+    """When a process started, in ticks since the start of the system; None: unknown, 0: it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _is_dead(record: dict[str, Any]) -> bool:
+    """Whether a process is known to have ended: only of one on this host that can be told."""
+    here, pid, started = _kernel(), record.get("pid"), record.get("started")
+    if not here["boot"] or any(record.get(key) != value for key, value in here.items()):
+        return False
+    if type(pid) is not int or pid < 1:
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except OSError:  # another user's
+        pass
+    now = _started(pid)
+    return now is not None and type(started) is int and now != started
