@@ -19,7 +19,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -50,15 +50,16 @@ class Claim:
     def is_held(self) -> bool:
         """Whether nobody has taken it over since. Raises FileError where that cannot be read."""
         with _faults_named(self.folder):
-            return self.is_mine() and not self.at(self.generation + 1).exists()
+            return self.is_mine() and _highest(self.folder, {self.name}).get(self.name) == self.generation
 
     def is_mine(self) -> bool:
         """Whether its file bears the name of its owner."""
-        return _content(self.at(self.generation)) == self.owner.encode()
+        return _content(self.path) == self.owner.encode()
 
-    def at(self, generation: int) -> Path:
-        """The file of a generation."""
-        return self.folder / f"{self.name}.{generation}"
+    @property
+    def path(self) -> Path:
+        """Its file."""
+        return self.folder / f"{self.name}.{self.generation}"
 
 
 @dataclass(slots=True)
@@ -126,15 +127,16 @@ class Claims:
                 if self._held[name].is_held():
                     return True
                 self.release(name)
-            highest = self._highest({name}).get(name, 0)
-            if highest and not self._is_gone(Claim(self.folder, name, highest, "")):
+            before = Claim(self.folder, name, _highest(self.folder, {name}).get(name, 0), "")
+            owner = _content(before.path)
+            if before.generation and not self._is_gone(before):
                 return False
-            claim = Claim(self.folder, name, highest + 1, self._name)
+            claim = Claim(self.folder, name, before.generation + 1, self._name)
             # Where the answer of a file server was lost, the file may be there and be ours.
-            if not _create(claim.at(claim.generation), self._name.encode()) and not claim.is_mine():
+            if not _create(claim.path, self._name.encode()) and not claim.is_mine():
                 return False
-            # A rival may have taken over, and removed the lower generations, since they were listed.
-            if self._highest({name}).get(name) != claim.generation or not claim.is_mine():
+            # Rivals may have taken over from the same owner, and given back, since that was listed.
+            if _content(before.path) != owner or not claim.is_held():
                 _remove_own(claim)
                 return False
             self._held[name] = claim
@@ -148,7 +150,7 @@ class Claims:
                 return
             if claim.is_held():  # the highest goes last: whoever looks meanwhile sees it
                 for generation in range(1, claim.generation):
-                    claim.at(generation).unlink(missing_ok=True)
+                    replace(claim, generation=generation).path.unlink(missing_ok=True)
             _remove_own(claim)
 
     def still_held(self, name: str) -> bool:
@@ -164,7 +166,7 @@ class Claims:
     def others(self, names: Collection[str]) -> set[str]:
         """Those of ``names`` that others hold who live, as far as is known."""
         with self._lock, _faults_named(self.folder):
-            found = self._highest(set(names).difference(self._held))
+            found = _highest(self.folder, set(names).difference(self._held))
             return {
                 name
                 for name, generation in found.items()
@@ -218,18 +220,9 @@ class Claims:
         owners = (name.removesuffix(_OWNER) for name in names if name.endswith(_OWNER))
         return [owner for owner in owners if owner != self._name]
 
-    def _highest(self, names: set[str] | None = None) -> dict[str, int]:
-        """The highest generation of each of ``names`` that has one; None: of all."""
-        found: dict[str, int] = {}
-        for file in os.listdir(self.folder):  # noqa: PTH208 (called often)
-            match = _CLAIM.fullmatch(file)
-            if match and (names is None or match["name"] in names):
-                found[match["name"]] = max(found.get(match["name"], 0), int(match["generation"]))
-        return found
-
     def _is_gone(self, claim: Claim) -> bool:
         """Whether the owner of a claim (whose own name need not be known) is gone, or has released it."""
-        path = claim.at(claim.generation)
+        path = claim.path
         owner = _content(path)
         if owner is None:
             return True
@@ -262,7 +255,7 @@ class Claims:
 
     def _clear_up(self) -> None:
         """Remove what owners left who are gone: first their claims, by taking them over, then their files."""
-        for name, generation in self._highest().items():
+        for name, generation in _highest(self.folder).items():
             if self._is_gone(Claim(self.folder, name, generation, "")) and self.take(name):
                 self.release(name)
         for owner in self._owners():
@@ -288,6 +281,16 @@ def _create(path: Path, content: bytes) -> bool:
     return True
 
 
+def _highest(folder: Path, names: set[str] | None = None) -> dict[str, int]:
+    """The highest generation of each of ``names`` that has one; None: of all."""
+    found: dict[str, int] = {}
+    for file in os.listdir(folder):  # noqa: PTH208 (called often)
+        match = _CLAIM.fullmatch(file)
+        if match and (names is None or match["name"] in names):
+            found[match["name"]] = max(found.get(match["name"], 0), int(match["generation"]))
+    return found
+
+
 def _content(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
@@ -297,7 +300,7 @@ def _content(path: Path) -> bytes | None:
 
 def _remove_own(claim: Claim) -> None:
     if claim.is_mine():
-        claim.at(claim.generation).unlink(missing_ok=True)
+        claim.path.unlink(missing_ok=True)
 
 
 def _record(content: bytes | None) -> dict[str, Any]:

@@ -405,5 +405,37 @@ def test_whatever_comes_between_two_steps(picks: list[int], begun: str) -> None:
             bodies = [partial(compete, mine, n) for n, mine in enumerate(rivals, 1)]
             turns.run(bodies, lambda n: picks.pop() % n if picks else 0)
         holding = [each for each in everyone if each.still_held("a")]
+        assert holding == [each for each in rivals if each._held], "who was told that it has it, has it"
         assert len(holding) <= 1
-        assert holding or rivals[0].take("a") or not any(each._held for each in rivals)
+        assert holding or rivals[0].take("a")
+
+
+@pytest.mark.parametrize("times", [0, 1, 2, 3])
+def test_who_looked_long_ago_takes_nothing_from_who_came_since(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """Between a look and the attempt the name is taken over, given back, and taken anew."""
+    with ExitStack() as opened:
+        late, quick, new, *gone = [opened.enter_context(open_claims(tmp_path, clock)) for _ in range(6)]
+        for each in gone[:times]:
+            for _ in range(14):
+                clock.now += 5
+                [watching.others(["a"]) for watching in (late, quick, new, *gone)]
+            assert each.take("a")
+        for _ in range(14):
+            clock.now += 5
+            [watching.others(["a"]) for watching in (late, quick, new)]
+        create, others = (
+            claims._create,
+            [lambda: quick.take("a"), lambda: quick.release("a"), lambda: new.take("a")],
+        )
+
+        def at_last(path: Path, content: bytes) -> bool:
+            monkeypatch.setattr(claims, "_create", create)
+            for step in others:
+                step()
+            return create(path, content)
+
+        monkeypatch.setattr(claims, "_create", at_last)
+        assert not late.take("a")
+        assert new.still_held("a")
