@@ -110,33 +110,44 @@ def test_pages_count_as_warm_though_their_neighbours_are_not(
         begin = page * mmap.PAGESIZE
         for _ in range(2):
             before = asked[0]
-            assert file._are_warm(begin, 0, 1, mmap.PAGESIZE) == is_warm
+            assert bool(file._warm_until(begin, 0, 1, mmap.PAGESIZE)) == is_warm
         assert (asked[0] == before) == (page == 60), "the block of page 60 is there whole"
         out = np.empty((1, 1, mmap.PAGESIZE), np.uint8)
         file.read_states(out, begin, 0)
         np.testing.assert_array_equal(out[0, 0], data[begin : begin + mmap.PAGESIZE])
 
 
-@pytest.mark.parametrize("format", stores.FORMATS)
 @pytest.mark.parametrize("dtype", ["float16", "float32", "bfloat16"])
-def test_frames_lie_in_a_line_of_the_cache_as_in_their_file(tmp_path: Path, format: str, dtype: str) -> None:
-    """Elsewhere copying takes longer, and right behind the source's place in a page, twice as long or more."""
-    spec = make_spec(dtype=dtype, dim=64)
-    with stores.create(tmp_path, spec, format) as writer:
+@pytest.mark.parametrize(("dim", "n_frames"), [(5, 900), (64, 4200)], ids=["odd", "large"])
+def test_frames_lie_in_a_line_of_the_cache_as_in_their_file(
+    tmp_path: Path, dtype: str, dim: int, n_frames: int
+) -> None:
+    """Elsewhere copying takes longer, and right behind the source's place in a page, up to ten times as long."""
+    spec = make_spec(dtype=dtype, dim=dim)
+    with stores.create(tmp_path, spec, "zarr") as writer:
         for k in range(3):
-            frames = np.full((len(spec.states), 700 + k, spec.dim), k, np.float32)
+            frames = np.full((len(spec.states), n_frames + k, dim), k, np.float32)
             writer.append(
-                f"u{k}", frames[:, 0], frames[:, 0], frames, n_frames=700 + k, n_samples=9, audio_digest=""
+                f"u{k}",
+                frames[:, 0],
+                frames[:, 0],
+                frames,
+                n_frames=n_frames + k,
+                n_samples=9,
+                audio_digest="",
             )
-    store = StoreReader(tmp_path)
+    store, n_aligned = StoreReader(tmp_path), 0
     for k in range(3):
         for states in (None, ["1"]):
-            found = store.read(f"u{k}", states)
-            assert (found == k).all()
+            for _ in range(2):  # from the disk, then from the map
+                found = store.read(f"u{k}", states)
+                assert (found == k).all()
             first = store._known[f"u{k}", None if states is None else tuple(states)].first
-            if dtype != "bfloat16":  # which is converted
+            needs = found.nbytes >= (2**12 if first % 16 else 2**20)
+            if needs and dtype != "bfloat16":  # which is converted
                 assert (found.ctypes.data - first) % 64 == 0
-            assert first % 64 == 0
+                n_aligned += 1
+    assert n_aligned or dtype == "bfloat16"
 
 
 _PEAK = """

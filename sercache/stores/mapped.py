@@ -13,6 +13,7 @@ import mmap
 import os
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,10 +30,14 @@ _BLOCK = 1 << _BLOCK_BITS
 _BELIEVED_SECONDS = 60.0
 """So long a block counts as in the page cache once it was seen there."""
 
-_LARGE = 2**16
-"""Bytes from which on it matters where a new array begins."""
+_LARGE = 2**20
+"""Bytes from which on finding out where a new array begins costs less than copying to another place of a line."""
+_LEAST = 2**12
+"""Bytes from which on it pays where the source does not begin where ``malloc`` may."""
 _LINE = 64
 """Bytes of a line of the processor's cache."""
+_GRAIN = 16
+"""Bytes: ``malloc`` gives multiples of it."""
 
 
 def _find_mincore() -> Callable[..., int] | None:
@@ -48,19 +53,41 @@ _mincore = _find_mincore()
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype, offset: int) -> np.ndarray:
-    """A new array for what is copied from byte ``offset`` of a file; a large one begins where it is copied fast.
+    """A new array for what is copied from byte ``offset`` of a file; it begins where it is copied fast.
 
-    That is where it lies in a line of the cache as its source does. Elsewhere copying takes a fifth longer, and some
-    processors two to five times as long where it lies up to 40 bytes behind its source's place in a page (AMD Zen 3
-    and 4, https://sourceware.org/bugzilla/show_bug.cgi?id=30994): ``malloc`` gives large blocks 16 bytes behind one.
+    That is where it lies in a line of the cache as its source does. Elsewhere copying takes up to a fifth longer, and
+    some processors ten times as long where it lies some bytes behind its source's place in a page (AMD Zen 4 up to 15
+    bytes, Zen 3 up to 40, https://sourceware.org/bugzilla/show_bug.cgi?id=30994). What ``malloc`` gives will do for
+    small arrays whose source begins at a multiple of 16 bytes.
     """
     n_bytes = math.prod(shape) * dtype.itemsize
-    if n_bytes < _LARGE:
+    if n_bytes < (_LEAST if offset % _GRAIN else _LARGE):
         return np.empty(shape, dtype)
     room = np.empty(n_bytes + _LINE, np.uint8)
     # room.ctypes.data takes four times as long.
     address = ctypes.addressof(ctypes.c_char.from_buffer(room))  # type: ignore[arg-type]
     return np.ndarray(shape, dtype, room, (offset - offset % dtype.itemsize - address) % _LINE)
+
+
+class Stretch:
+    """States of an utterance that were read and found right, all in one range of one file, and that file as it was."""
+
+    __slots__ = ("file", "first", "shape", "stamp", "step", "warm_until")
+
+    def __init__(
+        self, file: KeptOpen, stamp: Stamp, first: int, step: int, shape: tuple[int, int, int]
+    ) -> None:
+        self.file = weakref.ref(file)
+        """Weak: few files stay open."""
+        self.stamp = stamp
+        self.first = first
+        """Byte where the first state begins."""
+        self.step = step
+        """Bytes from one state to the next."""
+        self.shape = shape
+        """(L', T, D)."""
+        self.warm_until = 0.0
+        """Until then it counts as in the page cache, in seconds of ``time.monotonic``."""
 
 
 class KeptOpen(Opened):
@@ -95,21 +122,20 @@ class KeptOpen(Opened):
             known = self._stamp = Stamp(found.st_size, found.st_mtime_ns, found.st_ino)
         return known
 
-    def copy(
-        self, stamp: Stamp, first: int, step: int, shape: tuple[int, int, int], dtype: np.dtype
-    ) -> np.ndarray | None:
-        """Rows (L', T, D), those of state k at ``first + k * step``; None where they are to be read instead.
-
-        So it is where the file is another than ``stamp`` says, or not in the page cache.
-        """
-        found = os.fstat(self._descriptor)
+    def copy(self, stretch: Stretch, dtype: np.dtype) -> np.ndarray | None:
+        """Rows (L', T, D); None where the file was changed or is not in the page cache: they are to be read instead."""
+        found, stamp = os.fstat(self._descriptor), stretch.stamp
         if found.st_mtime_ns != stamp.changed_ns or found.st_size != stamp.size:
             return None
+        first, step, shape = stretch.first, stretch.step, stretch.shape
         row_bytes = shape[2] * dtype.itemsize
-        if not self._are_warm(first, step, shape[0], shape[1] * row_bytes):
-            return None
+        if stretch.warm_until < time.monotonic():
+            stretch.warm_until = self._warm_until(first, step, shape[0], shape[1] * row_bytes)
+            if not stretch.warm_until:
+                return None
+        rows = np.ndarray(shape, dtype, self._map, first, (step, row_bytes, dtype.itemsize))
         out = empty(shape, dtype, first)
-        out[...] = np.ndarray(shape, dtype, self._map, first, (step, row_bytes, dtype.itemsize))
+        out[...] = rows
         return out
 
     def read_states(self, out: np.ndarray, first: int, step: int) -> None:
@@ -117,7 +143,7 @@ class KeptOpen(Opened):
 
         They must lie within the size that ``stamp`` has just given: what was cut off a file is mapped no more.
         """
-        if len(out) and self._are_warm(first, step, len(out), out.nbytes // len(out)):
+        if len(out) and self._warm_until(first, step, len(out), out.nbytes // len(out)):
             out[...] = np.ndarray(out.shape, out.dtype, self._map, first, (step, *out.strides[1:]))
         else:
             for k, rows in enumerate(out):
@@ -126,7 +152,7 @@ class KeptOpen(Opened):
     def read_into(self, out: np.ndarray, offset: int) -> None:
         """Fill the C-contiguous ``out`` from the bytes at ``offset``. Raises DamagedStoreError, StoreError."""
         is_whole = os.lseek(self._descriptor, 0, os.SEEK_END) >= self._n_mapped
-        if is_whole and out.nbytes and self._are_warm(offset, 0, 1, out.nbytes):
+        if is_whole and out.nbytes and self._warm_until(offset, 0, 1, out.nbytes):
             out[...] = np.ndarray(out.shape, out.dtype, self._map, offset)
         else:
             super().read_into(out, offset)
@@ -138,18 +164,25 @@ class KeptOpen(Opened):
             with suppress(OSError):  # nothing depends on it
                 self._map.madvise(mmap.MADV_DONTNEED, start, end - start)
 
-    def _are_warm(self, first: int, step: int, count: int, n_bytes: int) -> bool:
-        """Whether the page cache has ``n_bytes`` at each of ``count`` bytes, from ``first`` on in steps."""
+    def _warm_until(self, first: int, step: int, count: int, n_bytes: int) -> float:
+        """How long the ``n_bytes`` at each of ``count`` bytes, from ``first`` on in steps, count as in the page cache.
+
+        In seconds of ``time.monotonic``; 0 where they are not there now.
+        """
         believed, now = self._believed_until, time.monotonic()
+        until = math.inf
         for k in range(count):
             begin = first + k * step
             end = begin + n_bytes
             if end > self._n_mapped:
-                return False
-            blocks = believed[begin >> _BLOCK_BITS : (end - 1 >> _BLOCK_BITS) + 1]
-            if min(blocks) < now and not self._is_resident(begin, end):
-                return False
-        return True
+                return 0.0
+            own = min(believed[begin >> _BLOCK_BITS : (end - 1 >> _BLOCK_BITS) + 1])
+            if own < now:
+                if not self._is_resident(begin, end):
+                    return 0.0
+                own = now
+            until = min(until, own)
+        return until
 
     def _is_resident(self, begin: int, end: int) -> bool:
         """Whether the kernel has these bytes in its cache; of their blocks, those that it has whole are believed."""

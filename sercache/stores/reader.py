@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence, ValuesView
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,10 +15,9 @@ from sercache.stores import checking, commits, mapped
 from sercache.stores.commits import Record
 from sercache.stores.contract import Damage, Entry
 from sercache.stores.dtypes import STORED, decode_frames
-from sercache.stores.durable import Stamp
 from sercache.stores.layout import Layout, load
 from sercache.stores.ledger import Ledger, Place
-from sercache.stores.mapped import Files, KeptOpen
+from sercache.stores.mapped import Files, Stretch
 from sercache.stores.ranges import Run, as_runs, read_frames, read_rows, stretches
 from sercache.stores.watch import Watch
 
@@ -32,20 +30,6 @@ _Key = tuple[str, tuple[str, ...] | None]
 """Utterance and states."""
 
 
-class _Known(NamedTuple):
-    """States of an utterance that were read and found right, all in one range of one file, and that file as it was."""
-
-    file: weakref.ref[KeptOpen]
-    """Weak: few files stay open."""
-    stamp: Stamp
-    first: int
-    """Byte where the first state begins."""
-    step: int
-    """Bytes from one state to the next."""
-    shape: tuple[int, int, int]
-    """(L', T, D)."""
-
-
 class StoreReader:
     """Committed utterances of a store. It may be pickled, forked and shared by threads."""
 
@@ -55,7 +39,7 @@ class StoreReader:
         self.spec = self.layout.spec
         self._ledger = Ledger(self.layout.ledger)
         self._found: dict[str, Place] = {}
-        self._known: dict[_Key, _Known] = {}
+        self._known: dict[_Key, Stretch] = {}
         self._states: dict[tuple[str, ...] | None, Sequence[int]] = {}
         self._dtype = STORED[self.spec.dtype]
         self._row_shape = (len(self.spec.states), self.spec.dim)
@@ -94,7 +78,7 @@ class StoreReader:
         key = (id, None if states is None else tuple(states))
         known = self._known.get(key)
         if known is not None and (file := known.file()) is not None:
-            stored = file.copy(known.stamp, known.first, known.step, known.shape, self._dtype)
+            stored = file.copy(known, self._dtype)
             if stored is not None:
                 return decode_frames(stored, self.spec.dtype)
         return self._find_and_read(key)
@@ -120,10 +104,10 @@ class StoreReader:
         self._watch.check_frames(record, row, states, stored)
         if len(parts) == 1 and isinstance(states, range):
             (part,) = parts
-            file = weakref.ref(self._watch.open(record, part.name))
+            file = self._watch.open(record, part.name)
             first = part.first + states.start * part.step
             stamp, shape = self._watch.stamp(record, part.name), (len(states), part.n_frames, self.spec.dim)
-            self._known[key] = _Known(file, stamp, first, part.step, shape)
+            self._known[key] = Stretch(file, stamp, first, part.step, shape)
             if len(self._known) > _MOST_REMEMBERED:
                 self._known = {}
         return decode_frames(stored, self.spec.dtype)
