@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
-from sercache import __version__, given, machine, progress, signals
+from sercache import __version__, given, machine, memory, progress, signals
 from sercache.catalog import unknown
 from sercache.commands.console import Terminal
 from sercache.commands.options import catalogue, features, predicting, results, training
@@ -27,6 +28,14 @@ _COMMANDS = [
 
 _RESUMING = {"extract", "train", "sweep", "reproduce", "transcribe"}
 """Commands that go on from what an interrupted one has finished; others keep nothing of it."""
+
+
+_LESS_MEMORY = {
+    "extract": "cut recordings (--clip split:10), decode fewer at once (--workers 1) or free some memory",
+    "train": "train one after another (--serial), with smaller batches (--set batch-size=8) or free some memory",
+    "sweep": "try fewer values at once or free some memory",
+}
+"""What takes less memory, by command."""
 
 
 class _Commands(click.Group):
@@ -95,8 +104,10 @@ def main() -> None:
         words, code = signals.how(fault)
         click.echo(words, err=True)
         sys.exit(code)
-    except OSError as fault:
-        if fault.errno is None:
+    except (OSError, MemoryError, RuntimeError) as fault:
+        if memory.ran_out(fault):
+            _end_without_memory(fault)
+        if not isinstance(fault, OSError) or fault.errno is None:
             raise
         where = "" if fault.filename is None else f"{fault.filename}: "
         click.echo(
@@ -104,6 +115,17 @@ def main() -> None:
             err=True,
         )
         sys.exit(2)
+
+
+def _end_without_memory(fault: BaseException) -> NoReturn:
+    """Say what is known of memory that ran out, and what helps for the command."""
+    asked = re.search(r"allocate (?:memory: you tried to allocate )?([\d.]+) ?(bytes|[KMGT]iB)", str(fault))
+    what = f" ({asked[1]} {asked[2]} more were asked for)" if asked else ""
+    remedy = _LESS_MEMORY.get(next(iter(sys.argv[1:]), ""), "free some memory")
+    click.echo(
+        f"error: memory ran out{what}; what was finished is kept: {remedy}, then run the same again", err=True
+    )
+    sys.exit(2)
 
 
 def _check_current_folder() -> None:

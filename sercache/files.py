@@ -165,7 +165,6 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, st
 
     Raises as ``write_faults_named``.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
@@ -173,13 +172,24 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, st
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("wb").close()
         mode = path.stat().st_mode
-        try:
+        with tensor_faults_named():
             save_file(plain, path, metadata=metadata)
-        except SafetensorError as fault:  # tells the system's error in words only
-            full = os.strerror(errno.ENOSPC) in str(fault)
-            raise OSError(errno.ENOSPC if full else errno.EIO, str(fault)) from fault
         path.chmod(mode & 0o777)
         _sync(path)
+
+
+@contextmanager
+def tensor_faults_named() -> Iterator[None]:
+    """Turn what safetensors says of a file that cannot be written, in words only, into the system's OSError."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as fault:
+        told = re.search(r"I/O error: .*\(os error (\d+)\)", str(fault))
+        if told is None:
+            raise
+        raise OSError(int(told[1]), os.strerror(int(told[1]))) from fault
 
 
 @contextmanager

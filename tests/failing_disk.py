@@ -1,13 +1,14 @@
 """A disk that fails once, at a step of our choice: every call by which sercache's files reach the disk is one.
 
-The calls of Python (``open``, ``os``, ``mmap``) are taken over while a FailingDisk is in use. Only paths below one
-folder count.
+The calls of Python (``open``, ``os``, ``mmap``, ``flock``) and the writing of safetensors are taken over while a
+FailingDisk is in use. Only paths below one folder count.
 """
 
 from __future__ import annotations
 
 import builtins
 import errno
+import fcntl
 import io
 import mmap
 import os
@@ -78,6 +79,8 @@ def failing(folder: Path, fails_at: int = -1, number: int = errno.EIO) -> Iterat
     with pytest.MonkeyPatch.context() as patch:
         _take_over_files(disk, patch)
         _take_over_os(disk, patch)
+        _take_over_locks(disk, patch)
+        _take_over_tensors(disk, patch)
         yield disk
 
 
@@ -163,3 +166,30 @@ def _take_over_os(disk: FailingDisk, patch: pytest.MonkeyPatch) -> None:
         return plain(descriptor, *arguments, **options)
 
     patch.setattr(mmap, "mmap", mapped)
+
+
+def _take_over_locks(disk: FailingDisk, patch: pytest.MonkeyPatch) -> None:
+    plain = fcntl.flock
+
+    def lock(descriptor: int, how: int) -> None:
+        if how != fcntl.LOCK_UN and disk._is_next("flock", descriptor):
+            number = (errno.ENOLCK, errno.EOPNOTSUPP)[len(disk.steps) % 2]  # what disks say that have none
+            raise OSError(number, os.strerror(number))
+        plain(descriptor, how)
+
+    patch.setattr(fcntl, "flock", lock)
+
+
+def _take_over_tensors(disk: FailingDisk, patch: pytest.MonkeyPatch) -> None:
+    """safetensors writes by itself, and tells a fault of the system in words."""
+    from safetensors import SafetensorError, torch
+
+    plain = torch.serialize_file
+
+    def write(tensors: Any, path: Any, *more: Any, **options: Any) -> None:
+        if disk._is_next("tensors", path):
+            said = f"I/O error: {os.strerror(disk._number)} (os error {disk._number})"
+            raise SafetensorError(f"Error while serializing: {said}")
+        plain(tensors, path, *more, **options)
+
+    patch.setattr(torch, "serialize_file", write)

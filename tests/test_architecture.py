@@ -31,6 +31,7 @@ FLOORS = {
     "sercache.signals": 1,
     "sercache.progress": 1,
     "sercache.units": 1,
+    "sercache.memory": 1,
     "sercache.transcripts": 1,
     "sercache.trained_on": 1,
     "sercache.encoders": 2,

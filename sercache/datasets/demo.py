@@ -15,7 +15,7 @@ from sercache import files
 from sercache.datasets import manifest
 from sercache.datasets._corpus import Corpus
 from sercache.datasets._demo_script import EMOTIONS, SPEAKERS, Line, script
-from sercache.datasets._examples import _tables
+from sercache.datasets._examples import _tables, _tools
 from sercache.datasets._records import CorpusInfo, Subset, Utterance
 from sercache.errors import CorpusError, MissingExtraError
 
@@ -118,7 +118,6 @@ def _generate(root: Path) -> None:
 def _fill(folder: Path) -> None:
     """Speaks the script into ``folder``: wav/, the table, the digests."""
     import numpy as np
-    import soundfile
     import soxr
 
     lines = list(script())
@@ -132,7 +131,7 @@ def _fill(folder: Path) -> None:
                 raise CorpusError(f"demo: espeak-ng said nothing for {line.id} (voice {line.voice})")
             wave = soxr.resample(spoken.astype(np.float32) / 32768, told["sample_rate"], _RATE)
             wave = wave + noise.normal(0.0, _NOISE, len(wave))
-            soundfile.write(folder / "wav" / f"{line.id}.wav", np.clip(wave, -1, 1), _RATE, subtype="PCM_16")
+            _tools.write_pcm(folder / "wav" / f"{line.id}.wav", np.clip(wave, -1, 1), _RATE)
     _write_table(folder / _TABLE, lines)
     names = [_TABLE, *(f"wav/{line.id}.wav" for line in lines)]
     record = {"espeak_ng": told["version"], "files": {name: _digest(folder / name) for name in sorted(names)}}

@@ -24,6 +24,7 @@ from sercache.encoders._computed import Computed, Feature, computed_identity, co
 from sercache.encoders._devices import device_kind, on_devices, with_device, without_device
 from sercache.encoders._encoder import Encoder
 from sercache.encoders._family import Exemplifies, Family, Owns, TrainsTails, Tries
+from sercache.encoders._faults import pass_on
 from sercache.encoders._modules import missing, missing_named
 from sercache.encoders._names import (
     ROOM,
@@ -73,6 +74,7 @@ __all__ = [
     "modality",
     "named",
     "on_devices",
+    "pass_on",
     "placement",
     "remarks",
     "short_names",

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sercache import trained_on
+from sercache import files, trained_on
 from sercache.audio import RESAMPLER
-from sercache.encoders import _modules, _schema
+from sercache.encoders import _faults, _modules, _schema
 from sercache.encoders._weight_files import (
     SAFE,
     TORCH,
@@ -181,7 +181,7 @@ def with_precision(record: Mapping[str, Any], precision: str) -> dict[str, Any]:
 
 def write(model: Any, checkpoint: Checkpoint, folder: Path) -> None:
     """Write a stock module as a folder, with the preprocessor's files of the checkpoint that it came from."""
-    with _quiet():
+    with _quiet(), files.tensor_faults_named():
         model.save_pretrained(folder)
     for name in _CONFIGS[1:]:
         if (checkpoint.folder / name).exists():
@@ -205,9 +205,10 @@ def load_whole(
     try:
         with _quiet():
             module, missing = build()
-    except (EncoderError, MemoryError):
+    except EncoderError:
         raise
     except Exception as fault:  # the loaders of torch, safetensors and transformers raise whatever they like
+        _faults.pass_on(fault, named)
         if line := _modules.missing(fault):
             raise MissingExtraError(f"loading {named} needs {line}") from fault
         reason = " ".join(str(fault).split())[:300] or type(fault).__name__

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from sercache.encoders import _faults
 from sercache.errors import EncoderError
 from sercache.units import listed
 
@@ -34,6 +35,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise EncoderError(_no_such_file(path)) from None
     except (OSError, ValueError, RecursionError) as fault:
+        _faults.pass_on(fault, path)
         raise EncoderError(
             f"{path} cannot be read as JSON ({str(fault)[:200]}); get the file again"
         ) from fault
@@ -120,6 +122,7 @@ def _check_weight_file(path: Path) -> None:
         with path.open("rb") as file:
             head = file.read(len(_LFS))
     except OSError as fault:
+        _faults.pass_on(fault, path)
         raise EncoderError(f"{path} cannot be read: {fault.strerror or fault}") from None
     if head == _LFS:
         raise EncoderError(f"{path} is a git-LFS pointer, not weights; run `git lfs pull` in its folder")

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from sercache import clips
+from sercache import clips, memory
 from sercache.datasets import Skipped
 from sercache.encoders import Encoder, windowed
 from sercache.errors import StoreError
@@ -78,20 +77,20 @@ def features(
     encoder = windowed(encoder, clips.parse(spec.clip))
     launch, wait_for = _launcher(encoder, spec, busy)
     flying: deque[InFlight] = deque()
-    memory = _Memory(encoder, splits, tell)
+    limits = _Memory(encoder, splits, tell)
     for batch in batches:
-        waiting = deque(memory.groups(batch))
+        waiting = deque(limits.groups(batch))
         while waiting:
             group = waiting.popleft()
             launched = _attempt(launch, group)
             if launched is None:
                 while flying:
                     yield flying.popleft().finished()
-                memory.give_back()
+                limits.give_back()
                 launched = _attempt(launch, group)
                 wait_for = 0
             if launched is None:
-                smaller, skipped = memory.shrink(group)
+                smaller, skipped = limits.shrink(group)
                 waiting.extendleft(reversed(smaller))
                 if skipped:
                     yield ComputedBatch(skipped=skipped)
@@ -108,10 +107,11 @@ Launch = Callable[[Sequence[Decoded]], InFlight]
 
 def _attempt(launch: Launch, group: Company) -> InFlight | None:
     """The group under way, or None where memory ran out; by then the attempt's tensors are gone."""
-    import torch
-
-    with suppress(torch.OutOfMemoryError):
+    try:
         return launch(group.items)
+    except (MemoryError, RuntimeError) as fault:
+        if not memory.ran_out(fault):
+            raise
     return None
 
 
@@ -211,9 +211,11 @@ class _Memory:
             return self._halved(group), []
         (item,) = group.items
         seconds = item.n_samples / self.encoder.sample_rate
+        device = device_of(self.encoder)
+        elsewhere = "" if device.type == "cpu" else " or --device cpu"
         reason = (
-            f"{item.piece.path}: {seconds:.1f} s do not fit the memory of {device_of(self.encoder)}; use "
-            f"--clip split:{max(1, round(seconds / 4))} or --device cpu"
+            f"{item.piece.path}: {seconds:.1f} s do not fit the memory of {device}; use "
+            f"--clip split:{max(1, round(seconds / 4))}{elsewhere}"
         )
         return [], [Skipped(item.piece.entry_id, reason)]
 

@@ -20,6 +20,7 @@ Piece = bytes | np.ndarray
 """Bytes, or a C-contiguous array that is written as it lies in memory."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 
@@ -102,6 +103,11 @@ def write_faults_named(folder: Path) -> Iterator[None]:
             raise DiskSpaceError(
                 f"the disk of {folder} is full; what was committed before is safe: free some space and run the "
                 "same command to resume"
+            ) from fault
+        if number in _NO_LOCKS:
+            raise StoreError(
+                f"{folder} cannot be written: its disk grants no file locks ({os.strerror(number)}), by which writers "
+                "tell the living from the dead; choose another --cache, or have it mounted with locks"
             ) from fault
         if number in _FORBIDDEN and isinstance(fault, OSError):
             raise StoreError(

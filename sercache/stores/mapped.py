@@ -111,9 +111,9 @@ class KeptOpen(Opened):
     def __exit__(self, *fault: object) -> None:
         """Stay open."""
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
         if hasattr(self, "_descriptor"):
-            os.close(self._descriptor)
+            close(self._descriptor)  # given by then: at the end of the process `os` may be gone
 
     def stamp(self) -> Stamp:
         """What tells whether its bytes were changed; the same object as long as they were not."""

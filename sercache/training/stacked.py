@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 from torch.nn import functional as F
 
+from sercache import memory
 from sercache.nn import own_streams, wide
 from sercache.recipe import Recipe
 from sercache.training.contract import Fit, Member, parts_of, total_layers
@@ -54,7 +55,7 @@ def refusal(members: Sequence[Member], recipe: Recipe, device: str, tables: Tabl
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as fault:
-        if "allocate memory" in str(fault):  # what a CPU says
+        if memory.ran_out(fault):  # what a CPU says
             raise torch.OutOfMemoryError(str(fault)) from fault
         if "vmap" in str(fault) or "randomness" in str(fault):
             return "this head has operations that torch cannot stack"

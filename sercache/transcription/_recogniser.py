@@ -77,6 +77,7 @@ def _made(checkpoint: Checkpoint, kind: str) -> Any:
     try:
         return getattr(transformers, kind).from_pretrained(checkpoint.folder, local_files_only=True)
     except Exception as fault:  # transformers raises whatever it likes
+        encoders.pass_on(fault, checkpoint.folder)
         if line := encoders.missing(fault):
             raise MissingExtraError(f"{kind} of {checkpoint.folder} needs {line}") from fault
         reason = " ".join(str(fault).split())[:200] or type(fault).__name__
@@ -192,4 +193,5 @@ def _units(path: Path) -> list[str]:
         units = {int(label): unit for unit, label in pairs}
         return [units[label] for label in range(len(units))]
     except (OSError, ValueError, KeyError) as fault:
+        encoders.pass_on(fault, path)
         raise EncoderError(f"{path} cannot be read as units of a WeNet checkpoint ({fault!r})") from fault

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,14 +26,22 @@ def _noise(n_samples: int) -> np.ndarray:
 def write_wav(path: Path, seconds: float = 0.3, rate: int = 16_000) -> Path:
     """A tone with noise whose pitch depends on the file name, 16-bit mono; gives the path."""
     import numpy as np
-    import soundfile
 
     path.parent.mkdir(parents=True, exist_ok=True)
     times = np.arange(round(seconds * rate)) / rate
     pitch = 100 + zlib.crc32(path.name.encode()) % 300
     wave = 0.3 * np.sin(2 * np.pi * pitch * times) + _noise(len(times))
-    soundfile.write(path, wave, rate, subtype="PCM_16", format="WAV")
+    write_pcm(path, wave, rate)
     return path
+
+
+def write_pcm(path: Path, wave: np.ndarray, rate: int) -> None:
+    """A wave (N,) as 16-bit mono WAV. Raises OSError: what stops libsndfile itself it tells in words of its own."""
+    import soundfile
+
+    whole = BytesIO()
+    soundfile.write(whole, wave, rate, subtype="PCM_16", format="WAV")
+    path.write_bytes(whole.getbuffer())
 
 
 def write_text(path: Path, text: str, encoding: str = "utf-8") -> Path:

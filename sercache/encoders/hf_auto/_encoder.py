@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sercache import memory
 from sercache.encoders import _hooks
 from sercache.encoders._arguments import check_waves, wanted
 from sercache.encoders._exact import exact
@@ -158,6 +159,8 @@ class AutoEncoder:
         except EncoderError:
             raise
         except Exception as fault:  # a model that is not for speech raises whatever it likes
+            if memory.ran_out(fault):
+                raise
             raise EncoderError(
                 f"{type(model).__name__} cannot be run on a waveform through its feature extractor ({reason(fault)})"
             ) from fault

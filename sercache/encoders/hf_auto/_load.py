@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sercache.encoders import _modules
+from sercache.encoders import _faults, _modules
 from sercache.encoders._checkpoint import Checkpoint
 from sercache.encoders._weight_files import tensor_names, weight_files
 from sercache.errors import EncoderError, MissingExtraError
@@ -30,6 +30,7 @@ def extractor(checkpoint: Checkpoint) -> Any:
                 checkpoint.folder, local_files_only=True, trust_remote_code=False
             )
     except Exception as fault:  # transformers raises whatever it likes
+        _faults.pass_on(fault, checkpoint.folder)
         if line := _modules.missing(fault):
             raise MissingExtraError(f"the feature extractor of {checkpoint.folder} needs {line}") from fault
         raise EncoderError(

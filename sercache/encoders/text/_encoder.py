@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sercache.encoders import _hooks, _modules
+from sercache.encoders import _faults, _hooks, _modules
 from sercache.encoders._arguments import wanted
 from sercache.encoders._checkpoint import Checkpoint
 from sercache.encoders._exact import exact
@@ -43,6 +43,7 @@ def tokenizer(checkpoint: Checkpoint) -> Any:
     try:
         return AutoTokenizer.from_pretrained(checkpoint.folder, local_files_only=True)
     except Exception as fault:  # transformers raises whatever it likes
+        _faults.pass_on(fault, checkpoint.folder)
         if line := _modules.missing(fault):
             raise MissingExtraError(f"the tokenizer of {checkpoint.folder} needs {line}") from fault
         reason = " ".join(str(fault).split())[:200] or type(fault).__name__

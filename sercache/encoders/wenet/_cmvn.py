@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sercache.encoders import _faults
 from sercache.errors import EncoderError
 
 _SMALLEST_VARIANCE = 1e-20
@@ -22,6 +23,7 @@ def read(path: Path, is_json: bool) -> tuple[np.ndarray, np.ndarray]:
     except FileNotFoundError:
         raise EncoderError(f"{path} is missing; get it from where the checkpoint came from") from None
     except (OSError, ValueError, KeyError, TypeError) as fault:
+        _faults.pass_on(fault, path)
         kind = "JSON" if is_json else "Kaldi text"
         raise EncoderError(f"{path} holds no statistics as {kind} ({fault}); get the file again") from fault
     mean = sums / count

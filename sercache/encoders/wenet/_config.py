@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sercache.catalog import unknown
+from sercache.encoders import _faults
 from sercache.errors import EncoderError
 
 SUBSAMPLING = {
@@ -120,6 +121,7 @@ def read(path: Path) -> TrainConfig:
     try:
         root = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as fault:
+        _faults.pass_on(fault, path)
         reason = " ".join(str(fault).split())[:200]
         raise EncoderError(f"{path} cannot be read as YAML ({reason}); get the file again") from fault
     if not isinstance(root, dict) or not isinstance(root.get("encoder_conf"), dict):

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from sercache.encoders import _faults
 from sercache.encoders.wenet import _cmvn
 from sercache.encoders.wenet._config import TrainConfig
 from sercache.encoders.wenet._conformer import Conformer
@@ -28,6 +29,7 @@ def tensors(path: Path, prefix: str) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise EncoderError(f"{path} is missing; download the whole checkpoint") from None
     except Exception as fault:  # torch.load raises whatever its readers come across
+        _faults.pass_on(fault, path)
         reason = " ".join(str(fault).split())[:200] or type(fault).__name__
         raise EncoderError(f"{path} cannot be loaded ({reason}); get the file again") from fault
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
