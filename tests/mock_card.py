@@ -12,6 +12,7 @@ import pkgutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -38,6 +39,29 @@ _FROM_CPU = (
 """On a card these take indices or lengths of the CPU; indices on a card never go with values of the CPU."""
 
 
+_WAITS = ("aten._local_scalar_dense", "aten.nonzero", "aten.is_nonzero", "aten.equal.", "aten.masked_select")
+"""Operations whose result the processor waits for: a number, or how many there are."""
+
+
+@dataclass
+class Traffic:
+    """What went between processor and card, and what was computed there, since it was counted anew."""
+
+    moves: list[str] = field(default_factory=list)
+    """To the card and back, and values that the processor waited for."""
+    n_operations: int = 0
+    """Computed on the card: each is a launch there, but for views."""
+    n_bytes: int = 0
+    """That these read and wrote."""
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.moves, self.n_operations, self.n_bytes = [], 0, 0
+
+
+TRAFFIC = Traffic()
+
+
 class OnCard(torch.Tensor):
     """A tensor on the card."""
 
@@ -60,8 +84,18 @@ class OnCard(torch.Tensor):
     def __repr__(self, **options: Any) -> str:
         return f"OnCard({self.inner!r})"
 
+    @property  # type: ignore[override]
+    def data(self) -> torch.Tensor:
+        """The same values."""
+        return self.detach()
+
+    @data.setter
+    def data(self, other: OnCard) -> None:
+        self.inner = other.inner
+
     def tolist(self) -> Any:
         """The values, which torch gives for plain tensors alone."""
+        TRAFFIC.moves.append("tolist")
         return self.inner.tolist()
 
     @classmethod
@@ -90,6 +124,7 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     target = None if asked is None else torch.device(asked).type
     plain = tree_map(_inner, kwargs) | ({} if asked is None else {"device": torch.device("cpu")})
     found = func(*tree_map(_inner, args), **plain)
+    _note(func, leaves, on_card, target, found)
     if "aten.copy_" in name:
         return args[0]
     if target == "cpu" or not (on_card or target == DEVICE.type):
@@ -98,6 +133,24 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if "aten._pack_padded_sequence" in name:  # sizes of its batches stay on the CPU
         return _wrapped(found[0], same), found[1]
     return tree_map(lambda each: _wrapped(each, same), found)
+
+
+def _note(func: Any, leaves: list[Any], on_card: list[Any], target: str | None, found: Any) -> None:
+    """Count what an operation moves, waits for and computes."""
+    name = str(func)
+    crosses = "aten.copy_" in name and 0 < len(on_card) < len(leaves)
+    crosses |= "aten._to_copy" in name and (target == "cpu" if on_card else target == DEVICE.type)
+    chosen = "aten.index" in name and any(each.dtype == torch.bool for each in on_card[1:])
+    if crosses or (on_card and (chosen or any(each in name for each in _WAITS))):
+        TRAFFIC.moves.append(name)
+    results = [each for each in tree_leaves(found) if isinstance(each, torch.Tensor)]
+    held = {each.inner.untyped_storage().data_ptr() for each in on_card}
+    is_view = all(each.untyped_storage().data_ptr() in held for each in results)
+    in_place = func.overloadpacket.__name__.endswith("_")
+    if target == DEVICE.type or (on_card and (in_place or not is_view)):
+        TRAFFIC.n_operations += 1
+        TRAFFIC.n_bytes += sum(each.nbytes for each in results)
+        TRAFFIC.n_bytes += sum(each.inner.nbytes for each in on_card)
 
 
 def _inner(value: Any) -> Any:

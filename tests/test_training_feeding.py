@@ -12,7 +12,9 @@ from fake_store import FakeStore
 from sercache.heads import linear, weighted_dense
 from sercache.recipe import Recipe
 from sercache.training import build, fit, predict
-from sercache.training.feeding import Feeder, Tables, resident
+from sercache.training.feeding import Feeder
+from sercache.training.residing import resident
+from sercache.training.tables import Tables
 from sercache.views import (
     BatchMemory,
     FeatureView,

@@ -19,8 +19,8 @@ from sercache.errors import TrainingError
 from sercache.heads import layer_attention, linear, mlp, superb, weighted_dense
 from sercache.recipe import Recipe
 from sercache.training import Epoch, Member, build, fit_many, fits, grouping, many, predict, processes
-from sercache.training.feeding import Tables
 from sercache.training.members import peak_bytes
+from sercache.training.tables import Tables
 
 
 @forks

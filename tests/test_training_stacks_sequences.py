@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sercache.heads import cta, linear, mlp, weighted_dense
 from sercache.nn import dropout, masked_mean
 from sercache.training import Member, build, fit_many, many, stacked
-from sercache.training.feeding import Tables
+from sercache.training.tables import Tables
 
 
 class TestSequences:

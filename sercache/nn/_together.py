@@ -20,20 +20,28 @@ _LEVELS = 2**16
 
 _generators: ContextVar[Sequence[torch.Generator] | None] = ContextVar("generators", default=None)
 _own_batches: ContextVar[bool] = ContextVar("own_batches", default=False)
+_longest: ContextVar[Sequence[int] | None] = ContextVar("longest", default=None)
 
 
 @contextmanager
-def own_streams(generators: Sequence[torch.Generator], *, own_batches: bool = False) -> Iterator[None]:
+def own_streams(
+    generators: Sequence[torch.Generator],
+    *,
+    own_batches: bool = False,
+    longest: Sequence[int] | None = None,
+) -> Iterator[None]:
     """Let member k of a stack draw from ``generators[k]`` in the calls of ``vmap`` inside.
 
-    ``own_batches``: members have masks of their own as well, whose values operations cannot look at.
+    ``own_batches``: members have masks of their own as well, whose values operations cannot look at; ``longest``
+    tells how many frames the longest item of each has, where they read one input.
     """
-    tokens = _generators.set(generators), _own_batches.set(own_batches)
+    tokens = _generators.set(generators), _own_batches.set(own_batches), _longest.set(longest)
     try:
         yield
     finally:
         _generators.reset(tokens[0])
         _own_batches.reset(tokens[1])
+        _longest.reset(tokens[2])
 
 
 def in_stack() -> bool:
@@ -73,8 +81,10 @@ class _Kept(torch.autograd.Function):
             )
         if mask is None or in_dims[2] is None:
             return torch.stack([_draw(one, p, stream) for stream in streams]), 0
-        masks = mask.movedim(in_dims[2], 0)
-        longest = masks.sum(2).amax(1).tolist()  # one wait for the device, for all members
+        masks, longest = mask.movedim(in_dims[2], 0), _longest.get()
+        if longest is None:
+            longest = masks.sum(2).amax(1).tolist()  # one wait for the device, for all members
+        longest = [min(n, masks.shape[2]) for n in longest]  # a head may cut what it reads
         members = zip(streams, masks, longest, strict=True)
         return torch.stack([_draw_frames(one, p, *each) for each in members]), 0
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from sercache.training.contract import Inputs
 from sercache.training.state import TrainingState
+from sercache.training.tables import gathered, shares_tables
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,14 @@ class BatchGroup:
     """Training items of each."""
     shares: list[float]
     """Of the items of each member's update: what its batch weighs."""
+
+    def items(self, trainings: Sequence[TrainingState]) -> list[tuple[TrainingState, np.ndarray]]:
+        """The trainings that take part, and their items."""
+        return [(trainings[k], rows) for k, rows in zip(self.ks, self.parts, strict=True)]
+
+    def longest(self, trainings: Sequence[TrainingState]) -> list[int]:
+        """Frames of the longest item of each."""
+        return [int(training.train.n_frames[rows].max()) for training, rows in self.items(trainings)]
 
 
 @dataclass(frozen=True)
@@ -66,20 +75,39 @@ def batches(
             yield Batch(x, mask, None, None)
         return
     pooled = not sequences(trainings)
-    read = first.feeder.feed_each(
-        [
-            (trainings[k].train, rows)
-            for group in schedule
-            for k, rows in zip(group.ks, group.parts, strict=True)
-        ]
-    )
-    for group in schedule:
-        longest = max(
-            int(trainings[k].train.n_frames[rows].max())
-            for k, rows in zip(group.ks, group.parts, strict=True)
-        )
-        x, mask = _side_by_side(read, len(group.ks), longest, spare)
+    if shares_tables([training.train for training in trainings]):
+        read = _at_once(trainings, schedule, spare)
+    else:
+        read = _one_by_one(trainings, schedule, spare)
+    for x, mask in read:
         yield Batch(x, _first(mask) if pooled else mask, 0, None if pooled else 0)
+
+
+def _at_once(
+    trainings: Sequence[TrainingState], schedule: Sequence[BatchGroup], spare: int
+) -> Iterator[tuple[Inputs, Inputs]]:
+    """Batches (K, B, L, T, D) and masks (K, B, T) of members whose items are rows of the same tables."""
+    items = [[(t.train, rows) for t, rows in group.items(trainings)] for group in schedule]
+    read = gathered(items, trainings[0].place, spare)  # type: ignore[arg-type]
+    for group, (x, mask) in zip(schedule, read, strict=True):
+        yield _of_members(x, len(group.ks)), _of_members(mask, len(group.ks))
+
+
+def _of_members(x: Inputs, n_members: int) -> Inputs:
+    """(K, B, ...) of (K B, ...)."""
+    if isinstance(x, tuple):
+        return tuple(part.unflatten(0, (n_members, -1)) for part in x)
+    return x.unflatten(0, (n_members, -1))
+
+
+def _one_by_one(
+    trainings: Sequence[TrainingState], schedule: Sequence[BatchGroup], spare: int
+) -> Iterator[tuple[Inputs, Inputs]]:
+    """As ``_at_once``, of members whose batches are read one after another."""
+    items = [pair for group in schedule for pair in group.items(trainings)]
+    read = trainings[0].feeder.feed_each([(training.train, rows) for training, rows in items])
+    for group in schedule:
+        yield _side_by_side(read, len(group.ks), max(group.longest(trainings)), spare)
 
 
 def sequences(trainings: Sequence[TrainingState]) -> bool:

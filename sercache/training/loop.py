@@ -13,7 +13,7 @@ from sercache.errors import TrainingError
 from sercache.recipe import Recipe
 from sercache.training.contract import Fit, Member, View, total_layers
 from sercache.training.plan import Epoch
-from sercache.training.state import TrainingState, begin, epoch_plan, finish, record, truth_of
+from sercache.training.state import TrainingState, begin, epoch_plan, finish, record, truths
 from sercache.training.streams import own_randomness, stream
 from sercache.training.threads import fitting_threads, products
 
@@ -66,16 +66,16 @@ def updates(
     """The updates of an epoch, one per group of batches: loss and size of each of its batches."""
     recipe, parameters = training.recipe, training.parameters
     training.head.train()
-    read = training.feeder.feed(training.train, [rows for group in groups for rows in group])
-    autocast = recipe.mixed_precision and training.place.type == "cuda"
+    parts = [rows for group in groups for rows in group]
+    read, truth = training.feeder.feed(training.train, parts), truths([[(training, rows)] for rows in parts])
     for group in groups:
         n_items = sum(len(rows) for rows in group)
         done = []
         for rows in group:
             x, mask = next(read)
-            with torch.autocast(training.place.type, torch.bfloat16, enabled=autocast):
+            with precision_of(recipe, training.place):
                 outputs = training.head(x, mask)
-            loss = training.loss_of(outputs, truth_of(training, rows))
+            loss = training.loss_of(outputs, next(truth))
             # Each item of an update weighs the same, whichever of its batches it came in.
             (loss * (len(rows) / n_items)).backward()
             done.append((loss.detach(), len(rows)))
@@ -86,6 +86,12 @@ def updates(
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         yield done
+
+
+def precision_of(recipe: Recipe, place: torch.device) -> torch.autocast:
+    """What the forward pass runs under: bfloat16 where the recipe mixes precisions and the device is CUDA."""
+    kind = place.type if torch.amp.is_autocast_available(place.type) else "cpu"
+    return torch.autocast(kind, torch.bfloat16, enabled=recipe.mixed_precision and kind == "cuda")
 
 
 def mean_loss(done: Sequence[tuple[Tensor, int]], epoch: int) -> float:

@@ -16,11 +16,11 @@ from sercache.machine import cores, free_memory
 from sercache.recipe import Recipe
 from sercache.training import grouping, processes, stacked
 from sercache.training.contract import Fit, Member
-from sercache.training.feeding import Tables
 from sercache.training.loop import train_alone
 from sercache.training.members import peak_bytes, share, size_of
 from sercache.training.plan import Epoch
 from sercache.training.state import begin
+from sercache.training.tables import Tables
 from sercache.training.threads import SMALL
 
 Way = Literal["auto", "serial", "processes", "stacked"]

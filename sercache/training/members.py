@@ -11,11 +11,12 @@ import torch
 
 from sercache.recipe import Recipe
 from sercache.training.contract import Member, View, total_layers
-from sercache.training.feeding import Tables, digest, features_of, resident
 from sercache.training.loop import optimiser_of, updates
 from sercache.training.memory import peak_meter
+from sercache.training.residing import digest, features_of, resident
 from sercache.training.state import begin, epoch_plan
 from sercache.training.streams import own_randomness
+from sercache.training.tables import Resident, Tables
 from sercache.training.threads import products
 from sercache.views import FeatureView, JoinedView, SideBySideView
 
@@ -46,16 +47,20 @@ def peak_bytes(member: Member, recipe: Recipe, tables: Tables) -> int:
 def share(members: Sequence[Member], device: str) -> tuple[Tables, list[View]]:
     """What all members read, brought into memory once; it stays while the views that are given do.
 
-    Folds with statistics of their own would need a table each: those are made when they are trained.
+    On a CPU folds with statistics of their own would need a table each: those are made when they are trained.
+    Elsewhere one table serves all, and what does not fit there is kept here.
     """
-    tables, held = Tables(), []
+    tables, held, place = Tables(), [], torch.device(device)
     views = {id(v): v for member in members for v in (member.train, member.dev) if v is not None and len(v)}
+    if place.type != "cpu":
+        held = [resident(view, place, tables) for view in views.values()]
+        views = {id(view): view for view in held if not isinstance(view, Resident)}
     inputs = [each for view in views.values() for each in _inputs(view)]
     for each in inputs:
         each.source.load()
     alike = len({(id(each.source), digest(each)) for each in inputs})
-    if alike == len({id(each.source) for each in inputs}):
-        held = [resident(view, torch.device(device), tables) for view in views.values()]
+    if place.type == "cpu" and alike == len({id(each.source) for each in inputs}):
+        held = [resident(view, place, tables) for view in views.values()]
     return tables, held
 
 

@@ -40,10 +40,10 @@ def predict(
             chunks = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
             for x, mask in (feeder or Feeder(place)).feed(view, chunks):
                 outputs = head(x, mask)
-                parts.append(torch.empty(outputs.shape).copy_(outputs))  # the batch's memory is used again
+                parts.append(outputs.clone())  # the batch's memory is used again
+            found = torch.cat(parts).cpu().float().numpy()  # one wait for the device
     finally:
         head.train(was_training)
-    found = torch.cat(parts).numpy()
     scattered = np.empty_like(found)
     scattered[order] = found
     return scattered

@@ -18,10 +18,10 @@ from sercache import signals
 from sercache.errors import TrainingError
 from sercache.recipe import Recipe
 from sercache.training.contract import Fit, Member
-from sercache.training.feeding import Tables
 from sercache.training.loop import train_alone
 from sercache.training.plan import Epoch
 from sercache.training.state import begin
+from sercache.training.tables import Tables
 
 
 def can_fork(device: str) -> bool:

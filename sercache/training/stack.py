@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sercache.training.loop import optimiser_of
 from sercache.training.state import TrainingState, epoch_plan
-from sercache.training.streams import stream
+from sercache.training.streams import generator_on, stream
 
 Plan = tuple[float, list[list[np.ndarray]]]
 """Of an epoch of a member: learning rate and batches by update."""
@@ -89,10 +89,10 @@ class Stack:
                 parameter.grad = None if gradient is None else gradient[rows]
         self.optimiser.step()
 
-    def values_of(self, ks: list[int]) -> dict[str, Tensor]:
+    def values_of(self, ks: Tensor) -> dict[str, Tensor]:
         """Parameters of some members, by name: copies that gradients are taken for."""
         return {
-            name: whole.detach()[ks].requires_grad_(whole.requires_grad)
+            name: whole.detach().index_select(0, ks).requires_grad_(whole.requires_grad)
             for name, whole in self.values.items()
         }
 
@@ -132,7 +132,7 @@ class Stack:
 
     def reseed(self) -> None:
         """Begin the streams of an epoch, as ``advance`` does for a training alone."""
-        self.streams = [torch.Generator(training.place) for training in self.trainings]
+        self.streams = [generator_on(training.place) for training in self.trainings]
         for generator, training in zip(self.streams, self.trainings, strict=True):
             generator.manual_seed(stream(training.seed, len(training.history) + 1, "dropout"))
 

@@ -11,10 +11,9 @@ import copy
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
@@ -24,14 +23,14 @@ from sercache import memory
 from sercache.nn import own_streams, wide
 from sercache.recipe import Recipe
 from sercache.training.contract import Fit, Member, parts_of, total_layers
-from sercache.training.feeding import Tables
 from sercache.training.gathering import Batch, BatchGroup, batch_groups, batches, sequences
 from sercache.training.grouping import share_batches, stacks
-from sercache.training.loop import mean_loss
+from sercache.training.loop import mean_loss, precision_of
 from sercache.training.plan import Epoch
 from sercache.training.stack import Plan, Stack
-from sercache.training.state import TrainingState, begin, finish, record, truth_of
+from sercache.training.state import TrainingState, begin, finish, record, truths
 from sercache.training.streams import own_randomness, stream
+from sercache.training.tables import Tables
 from sercache.training.threads import fitting_threads, products
 
 _SPARE = 3
@@ -85,10 +84,11 @@ def _are_alone(stack: Stack, plans: Sequence[Plan]) -> bool:
     A head that draws dropout for padding as well draws other numbers when there is more of it.
     """
     group = batch_groups({k: groups[0] for k, (_, groups) in enumerate(plans)})[0]
+    ks = torch.tensor(group.ks).to(stack.trainings[0].place)
     for training in stack.trainings:
         training.head.train()
     with torch.no_grad(), closing(batches(stack.trainings, False, [group], _SPARE)) as read:
-        outputs = _outputs(stack, group.ks, stack.values_of(group.ks), next(read))
+        outputs = _outputs(stack, group, stack.values_of(ks), next(read))
     for place, (k, rows) in enumerate(zip(group.ks, group.parts, strict=True)):
         training = stack.trainings[k]
         with own_randomness(training.place) as reseed, torch.no_grad():
@@ -154,18 +154,44 @@ def _epoch(stack: Stack, plans: Sequence[Plan]) -> Generator[dict[int, list[tupl
         batch_groups({k: plan[number] for k, (_, plan) in enumerate(plans) if number < len(plan)})
         for number in range(max(len(groups) for _, groups in plans))
     ]
-    read = batches(stack.trainings, stack.shared, [group for update in updates for group in update])
+    schedule = [group for update in updates for group in update]
+    read, known = batches(stack.trainings, stack.shared, schedule), _known(stack, schedule)
     with fitting_threads(first.place, work * len(stack.trainings)), closing(read):
         for update in updates:
             gradients: dict[str, Tensor] = {}
             found: dict[int, list[tuple[Tensor, int]]] = {}
             for group in update:
-                losses = _step(stack, group, gradients, next(read))
+                losses = _step(stack, group, gradients, next(known), next(read))
                 for k, loss, rows in zip(group.ks, losses.unbind(), group.parts, strict=True):
                     found.setdefault(k, []).append((loss, len(rows)))
             _clip(gradients, first.recipe)
             stack.step(gradients, list(found))
             yield found
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a batch group is told, on the device."""
+
+    ks: Tensor
+    """(K,) places of its members in their stack."""
+    shares: Tensor
+    """(K,) of the items of each member's update."""
+    truth: tuple[Tensor, ...]
+    """(K, B, ...), or (B, ...) where they share it."""
+
+
+def _known(stack: Stack, schedule: Sequence[BatchGroup]) -> Iterator[_Known]:
+    """What each batch group is told; brought to the device at once for all of them."""
+    place, sizes = stack.trainings[0].place, [len(group.ks) for group in schedule]
+    ks = torch.tensor([k for group in schedule for k in group.ks]).to(place).split(sizes)
+    dtype = wide(next(iter(stack.values.values()))).dtype
+    shares = torch.tensor([s for group in schedule for s in group.shares], dtype=dtype).to(place).split(sizes)
+    items = [group.items(stack.trainings)[: 1 if stack.shared else None] for group in schedule]
+    for number, truth in enumerate(truths(items)):
+        if not stack.shared:
+            truth = tuple(part.unflatten(0, (sizes[number], -1)) for part in truth)
+        yield _Known(ks[number], shares[number], truth)
 
 
 def _clip(gradients: dict[str, Tensor], recipe: Recipe) -> None:
@@ -182,21 +208,19 @@ def _clip(gradients: dict[str, Tensor], recipe: Recipe) -> None:
             gradient.mul_(factors.view(-1, *(1,) * (gradient.dim() - 1)))
 
 
-def _step(stack: Stack, group: BatchGroup, gradients: dict[str, Tensor], batch: Batch) -> Tensor:
+def _step(
+    stack: Stack, group: BatchGroup, gradients: dict[str, Tensor], known: _Known, batch: Batch
+) -> Tensor:
     """Losses (K,) of the batches of a group; adds their share to the ``gradients`` of all members."""
     ks = group.ks
     trainings = [stack.trainings[k] for k in ks]
     everybody = len(ks) == len(stack.trainings)
-    recipe, place = trainings[0].recipe, trainings[0].place
-    values = stack.values if everybody else stack.values_of(ks)
-    with torch.autocast(place.type, torch.bfloat16, enabled=recipe.mixed_precision and place.type == "cuda"):
-        outputs = _outputs(stack, ks, values, batch)
-    losses = _losses(trainings, outputs, group.parts, shared=stack.shared)
+    values = stack.values if everybody else stack.values_of(known.ks)
+    with precision_of(trainings[0].recipe, trainings[0].place):
+        outputs = _outputs(stack, group, values, batch)
+    losses = _losses(trainings, outputs, known.truth, shared=stack.shared)
     found = torch.autograd.grad(
-        losses,
-        [values[name] for name in stack.trained],
-        torch.tensor(group.shares, dtype=losses.dtype, device=losses.device),
-        allow_unused=True,
+        losses, [values[name] for name in stack.trained], known.shares, allow_unused=True
     )
     for name, gradient in zip(stack.trained, found, strict=True):
         if gradient is None:  # what a batch does not reach: a second target that none of its items has
@@ -205,44 +229,44 @@ def _step(stack: Stack, group: BatchGroup, gradients: dict[str, Tensor], batch: 
             gradients[name] = gradient.contiguous()  # fused optimisers read memory as if it were
             continue
         whole = gradients.setdefault(name, torch.zeros_like(stack.values[name]))
-        whole.index_add_(0, torch.tensor(ks, device=whole.device), gradient)
+        whole.index_add_(0, known.ks, gradient)
     return losses.detach()
 
 
-def _outputs(stack: Stack, ks: list[int], values: dict[str, Tensor], batch: Batch) -> Any:
+def _outputs(stack: Stack, group: BatchGroup, values: dict[str, Tensor], batch: Batch) -> Any:
     """Outputs (K, B, C), or tuples of them, of some members with parameters ``values`` (K, ...)."""
-    head = stack.trainings[ks[0]].head
+    head = stack.trainings[group.ks[0]].head
 
     def outputs_of(weights: dict[str, Tensor], x: Any, mask: Any) -> Any:
         return functional_call(head, weights, (x, mask))
 
-    with own_streams([stack.streams[k] for k in ks], own_batches=batch.mask_dim is not None):
+    own, one_input = batch.mask_dim is not None, isinstance(batch.x, Tensor)
+    longest = group.longest(stack.trainings) if own and one_input else None
+    with own_streams([stack.streams[k] for k in group.ks], own_batches=own, longest=longest):
         many = vmap(outputs_of, (0, batch.x_dim, batch.mask_dim), randomness="error")
         return many(values, batch.x, batch.mask)
 
 
-def _losses(trainings: list[TrainingState], outputs: Any, parts: list[np.ndarray], *, shared: bool) -> Tensor:
-    """Losses (K,) of outputs (K, B, C)."""
+def _losses(
+    trainings: list[TrainingState], outputs: Any, truth: tuple[Tensor, ...], *, shared: bool
+) -> Tensor:
+    """Losses (K,) of outputs (K, B, C) and ``truth`` (K, B, ...), or (B, ...) where it is shared."""
     recipe = trainings[0].recipe
-    if shared:  # one truth, and one loss: class weights are those of the fold
-        truths = [truth_of(trainings[0], parts[0])] * len(trainings)
-    else:
-        truths = [truth_of(training, rows) for training, rows in zip(trainings, parts, strict=True)]
     together = recipe.loss == "cross-entropy" and recipe.balance != "class-weights"
     if together and not isinstance(outputs, tuple):
-        return _cross_entropies(outputs, truths, recipe.label_smoothing)
+        classes = truth[0].expand(len(trainings), -1) if shared else truth[0]
+        return _cross_entropies(outputs, classes, recipe.label_smoothing)
     return torch.stack(
         [
-            training.loss_of(_member(outputs, k), truth)
-            for k, (training, truth) in enumerate(zip(trainings, truths, strict=True))
+            training.loss_of(_member(outputs, k), truth if shared else _member(truth, k))
+            for k, training in enumerate(trainings)
         ]
     )
 
 
-def _cross_entropies(outputs: Tensor, truths: list[tuple[Tensor, ...]], smoothing: float) -> Tensor:
-    """Cross-entropies (K,) of logits (K, B, C); one call, since each of K costs a launch."""
+def _cross_entropies(outputs: Tensor, classes: Tensor, smoothing: float) -> Tensor:
+    """Cross-entropies (K,) of logits (K, B, C) and classes (K, B); one call, since each of K costs a launch."""
     logits = wide(outputs)
-    classes = torch.stack([truth[0] for truth in truths])
     each = F.cross_entropy(
         logits.flatten(0, 1), classes.flatten(), reduction="none", label_smoothing=smoothing
     )

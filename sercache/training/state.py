@@ -6,7 +6,7 @@ Ways of training many (``sercache.training.many``) differ in how they compute an
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from sercache.errors import RecipeError
 from sercache.recipe import Recipe
 from sercache.training.checks import check
 from sercache.training.contract import Fit, Member, View, second_of, targets_of
-from sercache.training.feeding import Feeder, Tables, resident
+from sercache.training.feeding import Feeder
 from sercache.training.losses import training_loss, with_second
 from sercache.training.plan import (
     Epoch,
@@ -33,6 +33,8 @@ from sercache.training.plan import (
     update_groups,
 )
 from sercache.training.predicting import DevScores, judge, predict
+from sercache.training.residing import resident
+from sercache.training.tables import Tables
 
 LossOf = Callable[[Any, tuple[Tensor, ...]], Tensor]
 """From what a head gives in training, and the truth of a batch, to a mean ()."""
@@ -51,7 +53,7 @@ class TrainingState:
     """Decides the order of batches: the seed, unless members of a fold share their batches."""
     place: torch.device
     truth: tuple[Tensor, ...]
-    """Of every training item: classes (U,) or numbers (U, C), and classes of a second target."""
+    """Of every training item, on the CPU: classes (U,) or numbers (U, C), and classes of a second target."""
     loss_of: LossOf
     feeder: Feeder
     started: float
@@ -158,10 +160,17 @@ def finish(training: TrainingState, seconds: float | None = None) -> Fit:
     )
 
 
-def truth_of(training: TrainingState, rows: np.ndarray) -> tuple[Tensor, ...]:
-    """Truth of some training items, on the device."""
-    chosen = torch.from_numpy(rows)
-    return tuple(part[chosen].to(training.place) for part in training.truth)
+def truths(batches: Sequence[Sequence[tuple[TrainingState, np.ndarray]]]) -> Iterator[tuple[Tensor, ...]]:
+    """Truth (N, ...) of each batch, some items of each of its trainings; brought to the device at once for all."""
+    if not batches:
+        return
+    pairs = [(training, torch.from_numpy(rows)) for batch in batches for training, rows in batch]
+    sizes = [sum(len(rows) for _, rows in batch) for batch in batches]
+    place, n_parts = pairs[0][0].place, len(pairs[0][0].truth)
+    whole = [
+        torch.cat([training.truth[k][rows] for training, rows in pairs]).to(place) for k in range(n_parts)
+    ]
+    yield from zip(*(part.split(sizes) for part in whole), strict=True)
 
 
 def _loss(recipe: Recipe, weights: Tensor | None) -> LossOf:

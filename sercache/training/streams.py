@@ -20,6 +20,11 @@ def stream(seed: int, epoch: int, purpose: Literal["weights", "batches", "dropou
     return int(np.random.SeedSequence((seed, epoch, number)).generate_state(1, np.uint64)[0])
 
 
+def generator_on(device: torch.device) -> torch.Generator:
+    """What a member of a stack draws from."""
+    return torch.Generator(device)
+
+
 @contextmanager
 def own_randomness(device: torch.device) -> Iterator[Callable[[int], None]]:
     """Gives a function that seeds torch; the caller's random state comes back on the way out."""

@@ -165,7 +165,17 @@ class Source:
             for start in range(0, len(self.entry_ids), 256):
                 self._blocks(range(start, min(start + 256, len(self.entry_ids))))
 
-    def _blocks(self, rows: Sequence[int]) -> dict[int, torch.Tensor]:
+    @property
+    def kept_as(self) -> torch.dtype:
+        """The type that frames are kept in: that of the store."""
+        return _KEPT_AS[self.store.spec.dtype]
+
+    def stored(self, rows: Sequence[int]) -> torch.Tensor:
+        """Frames (L, F, D) of rows one after another, in the type of the store; nothing is kept."""
+        blocks = self._blocks(rows, keep=False)
+        return torch.cat([blocks[row].to(self.kept_as) for row in rows], 1)
+
+    def _blocks(self, rows: Sequence[int], *, keep: bool = True) -> dict[int, torch.Tensor]:
         """Frames (L, T, D) of rows as stored, cut; kept for the next epoch where the plan says so."""
         blocks = {row: self._kept[row] for row in rows if row in self._kept}
         fresh = [row for row in dict.fromkeys(rows) if row not in blocks]
@@ -173,15 +183,15 @@ class Source:
         for row, whole in zip(fresh, read, strict=True):
             cut = whole[:, : self.n_frames[row]]
             block = torch.from_numpy(cut if cut.flags.writeable else cut.copy())
-            if self.plan.in_memory:
+            if keep and self.plan.in_memory:
                 # A copy to keep: a slice would hold the whole utterance, a memory map the file.
-                block = block.to(_KEPT_AS[self.store.spec.dtype], copy=True)
+                block = block.to(self.kept_as, copy=True)
                 self._kept[row] = block
             blocks[row] = block
         return blocks
 
     def _plan(self, budget: int) -> ViewPlan:
-        width = _KEPT_AS[self.store.spec.dtype].itemsize if self.frames else 4
+        width = self.kept_as.itemsize if self.frames else 4
         return ViewPlan(
             n_items=len(self.entry_ids),
             n_utterances=len(set(self.utterance_ids)),

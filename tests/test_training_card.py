@@ -1,0 +1,150 @@
+"""Training on a card that is none: what lies there, what is moved, and that the numbers are the CPU's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mock_card import DEVICE, TRAFFIC, Card
+from test_training_feeding import IDS, view
+
+from sercache.heads import linear, mlp, weighted_dense
+from sercache.recipe import Recipe
+from sercache.training import Fit, Member, build, fit, fit_many, residing, stack
+from sercache.training.residing import resident
+from sercache.training.tables import Resident, Tables
+from sercache.views import FeatureView, JoinedView, SideBySideView, global_scaling, speaker_scaling
+
+RECIPE = Recipe(lr=1e-2, batch_size=4, max_epochs=2, select="last-epoch")
+SPEAKERS = {id: f"s{k % 3}" for k, id in enumerate(IDS)}
+
+
+@contextmanager
+def a_card() -> Iterator[None]:
+    """A machine with a card; what is random is drawn as on the CPU, and tensors that wrap others are never frozen."""
+    with pytest.MonkeyPatch.context() as patch, Card():
+        patch.setattr(stack, "generator_on", lambda device: torch.Generator())
+        patch.setattr(torch, "inference_mode", lambda mode=True: torch.no_grad() if mode else nullcontext())
+        yield
+
+
+def views() -> dict[str, Any]:
+    """Of every kind, by name."""
+    means, frames, halves = view(), view(frames=True), view(frames=True, dtype="float16")
+    joined = JoinedView((frames.subset(IDS[:5]), frames.subset(IDS[5:])))
+    return {
+        "means": means,
+        "means of each fold": means.scaled(global_scaling(means)),
+        "frames": frames,
+        "halves": halves,
+        "bfloat16": view(frames=True, dtype="bfloat16"),
+        "normalised": halves.scaled(speaker_scaling(halves, SPEAKERS)),
+        "joined": joined,
+        "side by side": SideBySideView((means, halves.scaled(global_scaling(halves)))),
+        "of a user": SideBySideView((joined, joined)),
+    }
+
+
+@pytest.mark.parametrize("name", views())
+def test_batches_are_those_of_the_view_to_the_bit(name: str) -> None:
+    whole = views()[name]
+    with a_card():
+        held = resident(whole, DEVICE)
+        assert isinstance(held, Resident)
+        for rows in (np.arange(12), np.array([5, 2]), np.array([3])):
+            for ours, theirs in zip(held.batch(rows), whole.batch(rows), strict=True):
+                several = isinstance(ours, tuple)
+                for a, b in zip(ours if several else (ours,), theirs if several else (theirs,), strict=True):
+                    assert a.device == DEVICE
+                    assert a.dtype == b.dtype
+                    assert torch.equal(a.cpu(), b)
+
+
+def test_frames_keep_their_type_and_lie_there_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, tables = views()["halves"], Tables()
+    folds = [whole.subset(ids) for ids in (IDS[:8], IDS[4:])]
+    with a_card():
+        held = [resident(fold.scaled(global_scaling(fold)), DEVICE, tables) for fold in folds]
+        table = held[0].tables[0]  # type: ignore[attr-defined]
+        assert table is held[1].tables[0]  # type: ignore[attr-defined]
+        assert table.values.dtype == torch.float16
+        monkeypatch.setattr(residing, "free_on", lambda device: 0)
+        again = resident(folds[0], DEVICE, tables)
+        assert isinstance(again, Resident), "what lies there needs no more room"
+        assert again.tables == (table,)
+        assert table.values.nbytes == whole.plan.bytes + whole.n_layers * whole.dim * 2  # a frame of zeros
+    assert not whole.source._kept, "nothing is kept on the CPU beside it"
+
+
+def test_what_does_not_fit_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = views()["halves"]
+    expected = trained(weighted_dense.Head, whole, "cpu")
+    need = whole.plan.bytes / residing.SHARE
+    with a_card():
+        for free, is_held in ((need, True), (need - 1, False)):
+            monkeypatch.setattr(residing, "free_on", lambda device, free=free: free)
+            assert isinstance(resident(whole, DEVICE), Resident) == is_held
+            assert_alike(trained(weighted_dense.Head, whole, "meta"), expected)
+
+
+def members(head: Any, whole: FeatureView, *, shared: bool = False) -> list[Member]:
+    """Three folds of unequal size by two seeds."""
+    folds = [whole.subset(ids) for ids in (IDS[:8], IDS[3:], IDS[1:])]
+    options = {} if head is linear.Head else {"dropout_rate": 0.0}  # whose draws differ between devices
+    return [
+        Member(build(head, part, 4, seed, **options), part, part, seed, 0 if shared else None)
+        for fold in folds
+        for part in [fold.scaled(global_scaling(fold))]
+        for seed in (1, 2)
+    ]
+
+
+def trained(head: Any, whole: FeatureView, device: str, recipe: Recipe = RECIPE) -> Fit:
+    member = members(head, whole)[-1]
+    return fit(member.head, member.train, member.dev, recipe, seed=member.seed, device=device)
+
+
+def assert_alike(found: Fit, expected: Fit) -> None:
+    """Two trainings of a few updates in float32, by other kernels."""
+    losses = [[(e.train_loss, e.dev_loss) for e in each.history] for each in (found, expected)]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+HEADS = {
+    "linear": (linear.Head, "means"),
+    "mlp": (mlp.Head, "means"),
+    "weighted-dense": (weighted_dense.Head, "halves"),
+}
+"""Without draws and with, of means and of frames. ``superb`` squeezes in place, which a tensor that wraps cannot."""
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["alone", "together"])
+@pytest.mark.parametrize("name", HEADS)
+def test_nothing_is_moved_for_a_batch(name: str, together: bool) -> None:
+    """An epoch of many batches moves, and waits, as often as one of few, whether members train alone or together."""
+    head, kind = HEADS[name]
+    found, ways = [], list[str]()
+    for size in (4, 1):
+        whole, recipe = views()[kind], replace(RECIPE, max_epochs=1, batch_size=size)
+        with a_card():
+            several = members(head, whole) if together else members(head, whole)[-1:]
+            TRAFFIC.clear()
+            fit_many(several, recipe, device="meta", way="stacked", say=ways.append)
+            found.append(TRAFFIC.moves)
+    assert found[0] == found[1]
+    assert set(ways) == {"as one stacked model" if together else "one after another"}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_members_on_a_card_are_those_of_the_cpu(name: str) -> None:
+    head, kind = HEADS[name]
+    expected = fit_many(members(head, views()[kind]), RECIPE, way="serial")
+    with a_card():
+        found = fit_many(members(head, views()[kind]), RECIPE, device="meta", way="stacked")
+    for ours, theirs in zip(found, expected, strict=True):
+        assert_alike(ours, theirs)
