@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := demo-output
 SERCACHE := SERCACHE_CACHE=$(DEMO)/cache SERCACHE_RUNS=$(DEMO)/runs $(BIN)/sercache
 
-.PHONY: all demo test test-processors test-slow explore golden lint types format bench bench-gpu reproduce clean
+.PHONY: all demo test test-processors test-kernels test-slow explore golden lint types format bench bench-gpu reproduce clean
 all: lint types test
 
 $(BIN)/python:
@@ -51,6 +51,12 @@ explore: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m slow
+
+# Kernels for graphics cards, without one: run in Triton's interpreter, then compiled for Ampere and Hopper.
+test-kernels: $(VENV)/.installed-dev
+	$(PIP) triton
+	TRITON_INTERPRET=1 $(BIN)/pytest tests/test_kernels.py
+	$(BIN)/pytest tests/test_kernels.py
 
 # What trainings come to (tests/golden.py) and what commands leave (tests/golden_line.py), where it was meant to change.
 golden: $(VENV)/.installed-dev

@@ -32,6 +32,7 @@ FLOORS = {
     "sercache.progress": 1,
     "sercache.units": 1,
     "sercache.memory": 1,
+    "sercache.kernels": 1,
     "sercache.transcripts": 1,
     "sercache.trained_on": 1,
     "sercache.encoders": 2,

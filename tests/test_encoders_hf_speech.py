@@ -24,7 +24,10 @@ LENGTHS = (400, 719, 16_000, 5_321, 30_000)
 
 
 def speech_encoder(
-    model: Any, do_normalize: bool = True, dtype: torch.dtype = torch.float32
+    model: Any,
+    do_normalize: bool = True,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device = torch.device("cpu"),  # noqa: B008 - a constant
 ) -> SpeechEncoder:
     return SpeechEncoder(
         copy.deepcopy(model),
@@ -32,7 +35,7 @@ def speech_encoder(
         identity={},
         sample_rate=16_000,
         do_normalize=do_normalize,
-        device=torch.device("cpu"),
+        device=device,
         dtype=dtype,
     )
 

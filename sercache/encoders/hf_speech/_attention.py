@@ -5,6 +5,7 @@ F packed frames, H attention heads, d features of a head (D = H d), B utterances
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sercache import kernels
+from sercache.encoders._exact import full_float32
 from sercache.encoders.hf_speech import _groups
 from sercache.encoders.hf_speech._groups import Group, padded, singly, spans
 
@@ -22,16 +25,21 @@ _BIAS_BYTES = 64 * 2**20
 _BIAS_BYTES_CUDA = 2**30
 _SMALLEST_BLOCK = 64
 """Queries; the attention kernels lose half their speed on fewer."""
+_WORSE = 1.5
+"""By how much more than the plain way in the same precision the kernel may err."""
 
 Attention = Callable[[Any, Tensor], Tensor]
 """(attention module, packed frames (F, D)) to (F, D), before the module's ``out_proj``."""
 
 
-def over(first: Any, lengths: Sequence[int], like: Tensor) -> Attention:
+def over(first: Any, lengths: Sequence[int], like: Tensor, *, fused: bool = False) -> Attention:
     """The attention for packed frames of ``lengths`` on the device and in the dtype of ``like``.
 
-    ``first`` is the stock module of block 1, which in WavLM holds the table of distances for all blocks.
+    ``first`` is the stock module of block 1, which in WavLM holds the table of distances for all blocks; ``fused``:
+    whether WavLM's goes through one kernel (``why_not_fused`` is None).
     """
+    if fused:
+        return Fused(first, lengths, like.device)
     if not hasattr(first, "rel_attn_embed") and _takes_varlen(like):
         return Varlen(lengths, like.device)
     groups = padded(lengths, like.device, like.dtype) if _groups.side_by_side(like) else singly(lengths)
@@ -67,13 +75,9 @@ class Gated:
         """``attention``: the stock module of block 1."""
         self.groups = groups
         self.longest = max(group.n_frames for group in groups)
-        # On the CPU, because buckets come from a logarithm that must round alike everywhere.
-        ahead = torch.arange(self.longest - 1, -self.longest, -1)
-        buckets = attention._relative_positions_bucket(ahead)
-        table: nn.Embedding = attention.rel_attn_embed
-        self.by_distance = table(_groups.moved(buckets, table.weight.device)).T.contiguous()
+        self.by_distance = _by_distance(attention, torch.arange(self.longest - 1, -self.longest, -1))
         """(H, 2 longest - 1): bias of a key ``longest - 1`` frames ahead first."""
-        limit = _BIAS_BYTES_CUDA if table.weight.device.type != "cpu" else _BIAS_BYTES
+        limit = _BIAS_BYTES_CUDA if self.by_distance.device.type != "cpu" else _BIAS_BYTES
         per_query = [group.n * attention.num_heads * group.n_frames for group in groups]
         room = limit // self.by_distance.element_size()
         self.blocks = [
@@ -115,6 +119,64 @@ class Gated:
         bias = self.buffer[: group.n * windows.numel()].view(shape)
         torch.mul(gate.transpose(1, 2)[..., None], windows, out=bias)
         return bias if group.mask is None else bias.add_(group.mask.flip(-1))
+
+
+class Fused:
+    """WavLM's attention in one kernel: no group, no padding, and no bias in memory. Half precision on CUDA.
+
+    The bias is that of the nearest key at ``max_distance``, for all beyond it are in the last bucket.
+    """
+
+    def __init__(self, attention: Any, lengths: Sequence[int], device: torch.device) -> None:
+        """``attention``: the stock module of block 1."""
+        reach = max(int(attention.max_distance), attention.num_buckets // 4)
+        self.by_distance = _by_distance(attention, torch.arange(-reach, reach + 1)).float()
+        """(H, 2 reach + 1): bias of a key ``reach`` frames back first."""
+        self.tiles = _groups.moved(kernels.tiles(lengths), device)
+
+    def __call__(self, attention: Any, x: Tensor) -> Tensor:
+        """Signature of ``Attention``."""
+        query, key, value = _projected(attention, x)
+        gate = _gate(attention, x).float()
+        scale = float(attention.scaling)
+        return kernels.gated_attention(query, key, value, gate, self.by_distance, self.tiles, scale).flatten(
+            1
+        )
+
+
+@torch.no_grad()
+def why_not_fused(attention: Any, device: torch.device) -> str | None:
+    """Why WavLM's attention cannot go through one kernel on ``device``, or None: what it gives was compared.
+
+    ``attention`` is the stock module of block 1, on the device and in its precision. Both ways are measured against
+    the plain one in float32 on short and long utterances.
+    """
+    weight = attention.q_proj.weight
+    if weight.dtype == torch.float32:
+        # Its products in full float32 spill kilobytes of registers a thread.
+        return "the kernel is for half precision"
+    reason = kernels.missing(device)
+    if reason is not None:
+        return reason
+    lengths = (int(attention.max_distance) + 200, 1, 33)
+    draws = torch.Generator().manual_seed(0)
+    x = _groups.moved(torch.randn(sum(lengths), weight.shape[1], generator=draws).to(weight.dtype), device)
+    try:
+        found = over(attention, lengths, x, fused=True)(attention, x)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as fault:  # a compiler raises anything
+        return kernels.in_words(fault)
+    whole = copy.deepcopy(attention).float()
+    with full_float32():
+        expected = over(whole, lengths, x.float())(whole, x.float())
+    ours, plain = (
+        float((each.float() - expected).square().mean().sqrt())
+        for each in (found, over(attention, lengths, x)(attention, x))
+    )
+    if not ours <= _WORSE * plain:
+        return f"the kernel errs by {ours:.1e}, the plain way by {plain:.1e}"
+    return None
 
 
 class Varlen:
@@ -160,6 +222,14 @@ def _projected(attention: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         for linear in (attention.q_proj, attention.k_proj, attention.v_proj)
     )
     return query, key, value
+
+
+def _by_distance(attention: Any, ahead: Tensor) -> Tensor:
+    """(H, N): WavLM's bias of keys that lie ``ahead`` (N,) frames of the query."""
+    # On the CPU, because buckets come from a logarithm that must round alike everywhere.
+    buckets = attention._relative_positions_bucket(ahead)
+    table: nn.Embedding = attention.rel_attn_embed
+    return table(_groups.moved(buckets, table.weight.device)).T.contiguous()
 
 
 def _room(query: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from sercache.encoders.hf_speech._dense import lay_out_weights
 from sercache.encoders.hf_speech._groups import moved
 from sercache.encoders.hf_speech._packed import Packed
 from sercache.encoders.hf_speech._stock import Stock
+from sercache.progress import warn
 
 _PACK_FRAMES = 1000
 _PACK_FRAMES_CUDA = 16_000
@@ -65,6 +66,10 @@ class SpeechEncoder:
         if self.why_stock is None:
             lay_out_weights(model.encoder)
         self._forward: Stock | Packed = Stock(model) if self.why_stock else Packed(model)
+        self.why_groups = self._forward.fuse(device) if isinstance(self._forward, Packed) else None
+        """Why attention runs in padded groups where a card has a kernel for it; None: it does not, or there is none."""
+        if self.why_groups is not None and dtype != torch.float32:
+            warn(f"{name}: attention runs in padded groups, more slowly: {self.why_groups}")
 
     def n_frames(self, n_samples: int) -> int:
         """Frames T that ``n_samples`` give."""

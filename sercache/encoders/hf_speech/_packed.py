@@ -60,6 +60,8 @@ class Packed:
 
     windows: Windows | None = None
     """How blocks see recordings longer than a window; None: whole."""
+    fused = False
+    """Whether WavLM's attention goes through one kernel."""
 
     def __init__(self, model: Any) -> None:
         """``model``: a stock module without a ``fault``; its weight norm is folded, once and for all."""
@@ -67,6 +69,15 @@ class Packed:
         self.front = FrontEnd(model.feature_extractor)
         self.pre_norm = type(model.encoder).__name__.endswith("StableLayerNorm")
         self.positions = PackedPositions(model.encoder.pos_conv_embed)
+
+    def fuse(self, device: torch.device) -> str | None:
+        """Send WavLM's attention through one kernel, or say why that cannot be; None of others and of the CPU too."""
+        first = self.model.encoder.layers[0].attention
+        if device.type != "cuda" or not hasattr(first, "rel_attn_embed"):
+            return None
+        reason = _attention.why_not_fused(first, device)
+        self.fused = reason is None
+        return reason
 
     @torch.no_grad()
     def __call__(self, waves: Sequence[Tensor], states: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
@@ -99,7 +110,7 @@ class Packed:
             yield "final", encoder.layer_norm(x)
 
     def _whole(self, x: Tensor, lengths: Sequence[int], run: _Run) -> Iterator[tuple[str, Tensor]]:
-        attend = _attention.over(self.model.encoder.layers[0].attention, lengths, x)
+        attend = _attention.over(self.model.encoder.layers[0].attention, lengths, x, fused=self.fused)
         for number, block in enumerate(self.model.encoder.layers, start=1):
             x = run(block, x, attend)
             yield str(number), x
@@ -123,7 +134,7 @@ class Packed:
         packs = _packs(
             [w.stop - w.start for _, w in cut], _PACK_CUDA if x.device.type != "cpu" else self.windows.seen
         )
-        attend = {pack: _attention.over(first, pack, x) for pack in set(packs)}
+        attend = {pack: _attention.over(first, pack, x, fused=self.fused) for pack in set(packs)}
         for number, block in enumerate(self.model.encoder.layers, start=1):
             for part, pack in zip(x.split([sum(pack) for pack in packs]), packs, strict=True):
                 part.copy_(run(block, part, attend[pack]))

@@ -1,0 +1,119 @@
+"""Kernels of our own for graphics cards, in Triton, which CUDA's builds of torch bring along.
+
+What they compute has a plain way in torch, which is taken where a kernel is missing, cannot be compiled or differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+__all__ = ["gated_attention", "in_words", "missing", "pooled", "tiles"]
+
+_OLDEST = 8
+"""Compute capability (Ampere) from which products in bfloat16 exist."""
+_QUERIES, _KEYS, _WARPS = 64, 32, 4
+"""Of a program of attention: the largest tile that keeps to the registers for 64 features of a head; twice the keys
+spill 56 to 270 bytes a thread, twice the queries up to 970."""
+_COLUMNS, _FRAMES = 64, 32
+"""Of a program of pooling."""
+
+
+def missing(device: torch.device) -> str | None:
+    """Why kernels cannot run on ``device``, or None where they can."""
+    import torch
+
+    from sercache.kernels import _language
+
+    if device.type != "cuda":
+        return f"kernels are for CUDA, not for {device.type}"
+    if _language.tl is None:
+        return "this build of torch came without Triton"
+    if torch.cuda.get_device_capability(device)[0] < _OLDEST:
+        return f"{torch.cuda.get_device_name(device)} is older than Ampere"
+    return None
+
+
+def in_words(fault: Exception) -> str:
+    """One line of what a compiler, or a driver, raised."""
+    lines = str(fault).strip().splitlines()
+    return f"{type(fault).__name__}: {lines[0]}" if lines else type(fault).__name__
+
+
+def tiles(lengths: Sequence[int]) -> Tensor:
+    """(3, n) int32 of utterances packed one after another: first and last + 1 frame of the utterance of each tile of
+    queries, and its first query. A tile never reaches into another utterance.
+    """
+    import torch
+
+    found = [
+        (stop - length, stop, first)
+        for length, stop in zip(lengths, accumulate(lengths), strict=True)
+        for first in range(stop - length, stop, _QUERIES)
+    ]
+    return torch.tensor(found, dtype=torch.int32).T.contiguous()
+
+
+def gated_attention(
+    query: Tensor, key: Tensor, value: Tensor, gate: Tensor, table: Tensor, of: Tensor, scale: float
+) -> Tensor:
+    """Attention (F, H, d) of packed utterances to themselves, with the bias ``gate[q, h] * table[h, k - q]``.
+
+    ``query``, ``key`` and ``value`` (F, H, d) contiguous, of half precision; ``gate`` (F, H) float32; ``table``
+    (H, 2 reach + 1) float32, the bias of a key ``reach`` frames back first; distances beyond are as the farthest.
+    ``of``: the ``tiles`` on the device. Sums, scores and bias are float32.
+    """
+    import torch
+
+    from sercache.kernels._attention import attend
+
+    _, n_heads, n_features = query.shape
+    out = torch.empty_like(query)
+    with _current(query.device):
+        attend[(of.shape[1], n_heads)](
+            query,
+            key,
+            value,
+            gate,
+            table,
+            out,
+            of,
+            of.shape[1],
+            scale,
+            n_heads * n_features,
+            table.shape[1] // 2,
+            n_features,
+            HEAD=max(16, 1 << (n_features - 1).bit_length()),
+            QUERIES=_QUERIES,
+            KEYS=_KEYS,
+            num_warps=_WARPS,
+        )
+    return out
+
+
+def pooled(packed: Tensor, bounds: Tensor) -> tuple[Tensor, Tensor]:
+    """Means and variances over time (B, D), float64, of packed frames (F, D) between ``bounds`` (B + 1,) int32."""
+    import torch
+
+    from sercache.kernels._pooling import pool
+
+    n_utterances, dim = len(bounds) - 1, packed.shape[1]
+    mean, variance = packed.new_empty(2, n_utterances, dim, dtype=torch.float64).unbind()
+    with _current(packed.device):
+        pool[(n_utterances, -(-dim // _COLUMNS))](
+            packed, bounds, mean, variance, packed.stride(0), dim, COLUMNS=_COLUMNS, FRAMES=_FRAMES
+        )
+    return mean, variance
+
+
+def _current(device: torch.device) -> Any:
+    """``device`` as the one that Triton starts kernels on."""
+    import torch
+
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
