@@ -69,6 +69,9 @@ def as_stored(frames: np.ndarray, dtype: str) -> np.ndarray:
         import torch
 
         return torch.from_numpy(frames).to(torch.bfloat16).float().numpy()
+    if dtype == "int8":
+        scales = (np.abs(frames).max(axis=-1, keepdims=True) / 127).astype(np.float32)
+        return np.rint(frames / scales) * scales
     return frames.astype(dtype)
 
 

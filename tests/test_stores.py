@@ -62,7 +62,7 @@ def path(tmp_path: Path, format: str) -> Path:
 # --- what goes in comes out ---
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "bfloat16", "int8"])
 @pytest.mark.parametrize("frames", [True, False])
 def test_round_trip(path: Path, format: str, dtype: str, frames: bool) -> None:
     spec = make_spec(dtype=dtype, frames=frames)
@@ -81,7 +81,7 @@ def test_round_trip(path: Path, format: str, dtype: str, frames: bool) -> None:
     chunk=st.integers(1, 5),
     chunks_per_shard=st.integers(1, 6),
     utterances=st.integers(1, 5),
-    dtype=st.sampled_from(["float16", "float32", "bfloat16"]),
+    dtype=st.sampled_from(["float16", "float32", "bfloat16", "int8"]),
     format=st.sampled_from(stores.FORMATS),
 )
 def test_any_lengths_and_sizes(
@@ -109,7 +109,7 @@ def test_default_sizes_aim_at_128_mib(path: Path, format: str) -> None:
 
 
 @pytest.mark.parametrize("given", ["float32", "stored"])
-@pytest.mark.parametrize("dtype", ["float16", "float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "bfloat16", "int8"])
 def test_frames_may_come_in_the_stored_dtype(path: Path, format: str, dtype: str, given: str) -> None:
     spec = make_spec(dtype=dtype)
     frames = features("a", 7, spec)

@@ -64,7 +64,7 @@ def features_of(spec: FeatureSpec, states: Sequence[str], setup: Setup) -> Featu
         states=tuple(states),
         kind="frames" if setup.frames else "means",
         clip=spec.clip,
-        dtype=spec.dtype if setup.cached_frames else "float32",  # means are, in every store
+        dtype=spec.values if setup.cached_frames else "float32",  # means are, in every store
         transcripts=spec.transcripts,
         trained_from=setup.finetune_from,
     )
@@ -109,7 +109,7 @@ def _stored(part: Part, material: Material) -> list[str]:
     lines = []
     for number, (view, main) in enumerate(zip(part.inputs, material.main.inputs, strict=True)):
         own, theirs = (
-            (each.source.store.spec.dtype if view.plan.kind == "frames" else "", each.source.store.spec.clip)
+            (each.source.store.spec.values if view.plan.kind == "frames" else "", each.source.store.spec.clip)
             for each in (view, main)
         )
         if own != theirs:

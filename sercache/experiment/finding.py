@@ -27,7 +27,8 @@ class FoundStore:
 
 _ARITHMETIC = ("precision", "device")
 """What an identity says of arithmetic that is not the CPU's in float32; options of ``extract``."""
-_RICHNESS = {"float32": 2, "bfloat16": 1, "float16": 1}
+_RICHNESS = {"float32": 3, "bfloat16": 2, "float16": 2, "int8": 0}
+"""Which of several stores is taken where no one is named: what was rounded least."""
 
 
 def find_store(
@@ -61,8 +62,14 @@ def find_store(
         asked = {name: value for name, value in (identity or {}).items() if name in _ARITHMETIC}
         raise MissingFeaturesError(_missing(cache, corpus, setup, head_name, fitting, asked))
     _one_set_of_weights(usable)
-    folder, spec = max(usable, key=lambda pair: (_RICHNESS[pair[1].dtype], not pair[1].frames, str(pair[0])))
+    folder, spec = max(usable, key=_preference)
     return FoundStore(folder, spec, _differences(spec, setup))
+
+
+def _preference(found: tuple[Path, FeatureSpec]) -> tuple[object, ...]:
+    folder, spec = found
+    richness = min(_RICHNESS[each] for each in (spec.dtype, *filter(None, spec.through.split("+"))))
+    return richness, not spec.through, not spec.frames, str(folder)
 
 
 def check_store(folder: Path, corpus: Corpus, setup: Setup, clip_is_chosen: bool) -> FoundStore:
@@ -144,9 +151,12 @@ def is_same(encoder: str, revision: str | None, identity: Mapping[str, Any]) -> 
 
 
 def _differences(spec: FeatureSpec, setup: Setup) -> tuple[str, ...]:
-    if _same_clip(spec, setup):
-        return ()
-    return (f"features are cut by clip rule {spec.clip}, not {setup.clip}",)
+    found = []
+    if not _same_clip(spec, setup):
+        found.append(f"features are cut by clip rule {spec.clip}, not {setup.clip}")
+    if setup.cached_frames and spec.dtype == "int8":
+        found.append("sequences are kept as int8, a coarser type than others")
+    return tuple(found)
 
 
 def _missing(

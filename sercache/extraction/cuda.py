@@ -21,7 +21,12 @@ from sercache.extraction.pooling import Pool
 from sercache.extraction.stages import Busy
 from sercache.stores import FLOAT16_LIMIT, FeatureSpec, encode_frames
 
-_TORCH = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+_TORCH = {
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+    "int8": torch.float32,  # whose scales are the writer's to find
+}
 
 Mark = tuple[str, torch.cuda.Event, torch.cuda.Event]
 """A stage, and when a part of its work began and ended on the device."""
@@ -104,7 +109,7 @@ class Launched:
     largest: Tensor
     """(L, F): the largest magnitude in each frame, as the encoder gave it; empty without frames."""
     frames: Tensor | None
-    """(L, F, D) in the stored dtype."""
+    """(L, F, D) in the stored dtype; float32 where that is int8."""
     marks: Sequence[Mark]
     busy: Busy
 

@@ -165,7 +165,7 @@ def _copy(store: FeatureStore, id: str, item: Decoded | DecodedPiece, writer: Fe
         item.piece.entry_id,
         store.pooled([id], states)[0],
         store.pooled([id], states, "std")[0],
-        store.read(id, states) if writer.spec.frames else None,
+        store.read_stored(id, states) if writer.spec.frames else None,
         n_frames=store.entries()[id].n_frames,
         n_samples=item.n_samples,
         audio_digest=item.digest,

@@ -15,9 +15,8 @@ from sercache import audio, clips, states
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder, modality, windowed
 from sercache.errors import AudioError, DiskSpaceError, SettingsError, StoreError
-from sercache.stores import DType, FeatureSpec, FeatureStore
+from sercache.stores import DType, FeatureSpec, FeatureStore, frame_bytes
 
-_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 _SPARE_BYTES = 256 * 2**20
 """Kept free beyond the plan, so that a run never fills a disk to the last byte."""
 
@@ -76,7 +75,7 @@ class Plan:
     @property
     def n_bytes(self) -> int:
         """Bytes that the remaining pieces will take on disk."""
-        per_frame = _BYTES[self.spec.dtype] * len(self.spec.states) * self.spec.dim if self.spec.frames else 0
+        per_frame = frame_bytes(self.spec) * len(self.spec.states) if self.spec.frames else 0
         per_piece = 2 * 4 * len(self.spec.states) * self.spec.dim
         return sum(piece.n_frames * per_frame + per_piece for piece in self.pending)
 

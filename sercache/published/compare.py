@@ -173,6 +173,8 @@ def _inputs(meant: TrialPlan, features: Mapping[str, Any], of: str = "") -> Iter
             yield Difference("weights", f"weights of {ours} instead of {source or own.encoder}{which}")
         if identity.get("precision", "float32") != "float32":
             yield Difference("precision", f"encoded in {identity['precision']} instead of float32{which}")
+        if spec.get("dtype") == "int8" and read.get("kind") == "frames":
+            yield Difference("dtype", f"sequences kept as int8{which}")
         if identity.get("modality") == "text":
             yield from _texts(meant, str(spec.get("transcripts", "")), which)
 

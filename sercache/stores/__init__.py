@@ -14,7 +14,7 @@ from typing import Any
 from sercache import advice, files, settings
 from sercache.stores import layout as _layout
 from sercache.stores.contract import Damage, Entry, FeatureStore, FeatureWriter
-from sercache.stores.dtypes import FLOAT16_LIMIT, decode_frames, encode_frames
+from sercache.stores.dtypes import FLOAT16_LIMIT, decode_frames, encode_frames, frame_bytes
 from sercache.stores.layout import FORMATS, find, find_all, store_path
 from sercache.stores.spec import DType, FeatureSpec
 
@@ -34,6 +34,7 @@ __all__ = [
     "exists",
     "find",
     "find_all",
+    "frame_bytes",
     "notes_folder",
     "open",
     "read_format",

@@ -56,7 +56,7 @@ class FeatureWriter(Protocol):
     ) -> None:
         """Take one utterance: mean and std (L, D) float32, frames (L, T, D), or None where none are kept.
 
-        Frames are float32 or in the spec's dtype already (bfloat16: bit patterns in uint16). Nothing is
+        Frames are float32 or as stored already (bfloat16: bit patterns in uint16; int8: with scales, (L, T, D + 4)). Nothing is
         visible to readers before its shard is sealed, which happens when the shard is full. Raises
         NumericRangeError, StoreError, DiskSpaceError.
         """
@@ -102,7 +102,11 @@ class FeatureStore(Protocol):
         ...
 
     def read(self, id: str, states: Sequence[str] | None = None) -> np.ndarray:
-        """Frames of one utterance (L', T, D), in float32 or float16 as stored (bfloat16 comes as float32)."""
+        """Frames of one utterance (L', T, D), in float32 or float16 as stored (bfloat16, int8 come as float32)."""
+        ...
+
+    def read_stored(self, id: str, states: Sequence[str] | None = None) -> np.ndarray:
+        """Frames of one utterance as they lie on the disk: bfloat16 as bit patterns, int8 (L', T, D + 4)."""
         ...
 
     def read_many(self, ids: Sequence[str], states: Sequence[str] | None = None) -> list[np.ndarray]:

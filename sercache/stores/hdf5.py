@@ -23,7 +23,7 @@ from sercache.errors import StoreError
 from sercache.stores import stock
 from sercache.stores.batch import Item, describe, state_pieces
 from sercache.stores.commits import FrameBlock, MeansTable, Record
-from sercache.stores.dtypes import STORED
+from sercache.stores.dtypes import ENCODINGS, STORED, width
 from sercache.stores.durable import Piece, make_folder, sync_folder, write_parts
 from sercache.stores.image import Image
 from sercache.stores.layout import Layout
@@ -122,10 +122,10 @@ def _make_file(image: Image, layout: Layout, items: Sequence[Item]) -> dict[str,
         for name in ("pooled_mean", "pooled_std"):
             _allocate(file, name, pooled, np.dtype("<f4"))
         if spec.frames:
-            shape = (len(spec.states), sum(counts), spec.dim)
+            shape = (len(spec.states), sum(counts), width(spec.dim, spec.dtype))
             _allocate(file, "frames", shape, STORED[spec.dtype], _chunk(layout, sum(counts)))
-            if spec.dtype == "bfloat16":
-                file["frames"].attrs["encoding"] = "bfloat16 bit patterns"
+            if spec.dtype in ENCODINGS:
+                file["frames"].attrs["encoding"] = ENCODINGS[spec.dtype]
     # Asked of the closed file: nothing moves from here on.
     with h5py.File(image, "r") as file:
         places = {name: file[name].id.get_offset() for name in ("pooled_mean", "pooled_std")}

@@ -18,7 +18,7 @@ from sercache import advice, files
 from sercache.catalog import file_name, unknown
 from sercache.errors import DamagedStoreError, SercacheError, StoreError, UnknownNameError
 from sercache.stores import checked_json, schema
-from sercache.stores.dtypes import STORED
+from sercache.stores.dtypes import frame_bytes
 from sercache.stores.spec import FeatureSpec
 
 Format = Literal["zarr", "hdf5"]
@@ -67,7 +67,7 @@ class Layout:
     @property
     def frame_bytes(self) -> int:
         """Bytes of one frame (D,) of one state."""
-        return self.spec.dim * STORED[self.spec.dtype].itemsize
+        return frame_bytes(self.spec)
 
 
 def choose_sizes(
@@ -80,7 +80,7 @@ def choose_sizes(
 ) -> Sizes:
     """Sizes for a store of ``spec``: shards of about 128 MiB; what is given stands. Raises StoreError."""
     chunk = chunk_frames or _CHUNK_FRAMES
-    per_frame = len(spec.states) * spec.dim * STORED[spec.dtype].itemsize
+    per_frame = len(spec.states) * frame_bytes(spec)
     fitting = min((shard_bytes or _SHARD_BYTES) // per_frame, _MOST_FRAMES)
     frames = shard_frames or max(chunk, fitting // chunk * chunk)
     row_bytes = len(spec.states) * spec.dim * 4

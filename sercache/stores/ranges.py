@@ -10,7 +10,7 @@ import numpy as np
 from sercache.errors import MissingFeaturesError
 from sercache.stores import mapped
 from sercache.stores.commits import File, Record, file_names
-from sercache.stores.dtypes import STORED
+from sercache.stores.dtypes import STORED, width
 from sercache.stores.durable import Opened, crc32c
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Place
@@ -67,7 +67,7 @@ def read_frames(
     for part in parts[1:]:
         n_frames += part.n_frames
     spec = watch.layout.spec
-    out = mapped.empty((len(states), n_frames, spec.dim), STORED[spec.dtype], parts[0].first)
+    out = mapped.empty((len(states), n_frames, width(spec.dim, spec.dtype)), STORED[spec.dtype], parts[0].first)
     for part in parts:
         own = out if part.n_frames == n_frames else out[:, at : at + part.n_frames]
         file = watch.open(record, part.name)

@@ -14,7 +14,7 @@ from sercache.errors import MissingFeaturesError, UnknownNameError
 from sercache.stores import checking, commits, mapped
 from sercache.stores.commits import Record
 from sercache.stores.contract import Damage, Entry
-from sercache.stores.dtypes import STORED, decode_frames
+from sercache.stores.dtypes import STORED, decode_frames, width
 from sercache.stores.layout import Layout, load
 from sercache.stores.ledger import Ledger, Place
 from sercache.stores.mapped import Files, Stretch
@@ -42,6 +42,7 @@ class StoreReader:
         self._known: dict[_Key, Stretch] = {}
         self._states: dict[tuple[str, ...] | None, Sequence[int]] = {}
         self._dtype = STORED[self.spec.dtype]
+        self._width = width(self.spec.dim, self.spec.dtype)
         self._row_shape = (len(self.spec.states), self.spec.dim)
         self._watch = Watch(self.layout, Files())
         self.refresh()
@@ -69,18 +70,25 @@ class StoreReader:
         return Entries(self._ledger)
 
     def read(self, id: str, states: Sequence[str] | None = None) -> np.ndarray:
-        """Frames (L', T, D) of one utterance, float16 or float32 as stored, bfloat16 as float32.
+        """Frames (L', T, D) of one utterance, float16 or float32 as stored, bfloat16 and int8 as float32.
 
         Raises MissingFeaturesError for an id or frames that the store lacks, UnknownNameError for a state,
         DamagedStoreError for a file that is missing, cut short, or holds other bytes than were written: each
         state is compared with its checksum when it is first read, and again where its file has changed.
+        """
+        return decode_frames(self.read_stored(id, states), self.spec.dtype)
+
+    def read_stored(self, id: str, states: Sequence[str] | None = None) -> np.ndarray:
+        """Frames of one utterance as they lie on the disk, which ``append`` takes: of int8 (L', T, D + 4), with scales.
+
+        Raises as ``read``.
         """
         key = (id, None if states is None else tuple(states))
         known = self._known.get(key)
         if known is not None and (file := known.file()) is not None:
             stored = file.copy(known, self._dtype)
             if stored is not None:
-                return decode_frames(stored, self.spec.dtype)
+                return stored
         return self._find_and_read(key)
 
     def read_many(self, ids: Sequence[str], states: Sequence[str] | None = None) -> list[np.ndarray]:
@@ -93,7 +101,7 @@ class StoreReader:
         return out
 
     def _find_and_read(self, key: _Key) -> np.ndarray:
-        """``read`` of what was not read before, has changed, or is not in the page cache."""
+        """``read_stored`` of what was not read before, has changed, or is not in the page cache."""
         id, names = key
         states = self._indices(names)
         record, row = self._find(id)
@@ -106,11 +114,11 @@ class StoreReader:
             (part,) = parts
             file = self._watch.open(record, part.name)
             first = part.first + states.start * part.step
-            stamp, shape = self._watch.stamp(record, part.name), (len(states), part.n_frames, self.spec.dim)
+            stamp, shape = self._watch.stamp(record, part.name), (len(states), part.n_frames, self._width)
             self._known[key] = Stretch(file, stamp, first, part.step, shape)
             if len(self._known) > _MOST_REMEMBERED:
                 self._known = {}
-        return decode_frames(stored, self.spec.dtype)
+        return stored
 
     def pooled(
         self, ids: Sequence[str] | None = None, states: Sequence[str] | None = None, what: str = "mean"

@@ -9,9 +9,11 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
+
+from sercache.stores.spec import DType
 
 if TYPE_CHECKING:
     from sercache.stores.commits import Record
@@ -138,10 +140,10 @@ def check_spec(record: Any) -> None:
     for name in ("sample_rate", "hop", "dim"):
         if not _is_count(spec.get(name), 2**31) or spec[name] == 0:
             raise SchemaError(f"{name} is {_shown(spec.get(name))}")
-    for name in ("encoder", "corpus", "release", "dtype", "clip", "transcripts"):
+    for name in ("encoder", "corpus", "release", "dtype", "clip", "transcripts", "through"):
         if not isinstance(spec.get(name, ""), str):
             raise SchemaError(f"{name} is {_shown(spec[name])}")
-    if spec.get("dtype", "float16") not in ("float16", "float32", "bfloat16"):
+    if spec.get("dtype", "float16") not in get_args(DType):
         raise SchemaError(f"dtype is {_shown(spec['dtype'])}")
     if not isinstance(spec.get("frames", True), bool):
         raise SchemaError(f"frames is {_shown(spec['frames'])}")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-DType = Literal["float16", "float32", "bfloat16"]
+DType = Literal["float16", "float32", "bfloat16", "int8"]
 
 SCHEMA = 1
 
@@ -40,13 +40,16 @@ class FeatureSpec:
     """All states that the encoder has, so that ``blocks`` of a store of few means what it says."""
     transcripts: str = ""
     """Of an encoder of text: digest of the file whose transcripts it took; empty: the corpus' own."""
+    through: str = ""
+    """Types that the frames were rounded to before this one, ``float16`` or ``float16+bfloat16``; empty: none."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values, with the schema version."""
         record = {"schema": SCHEMA, **asdict(self)}
         lists = {"states": list(self.states), "encoder_states": list(self.encoder_states)}
-        if not self.transcripts:
-            del record["transcripts"]  # stores of before there were any keep their digest
+        for name in ("transcripts", "through"):  # stores of before there were any keep their digest
+            if not record[name]:
+                del record[name]
         return record | {"identity": dict(self.identity)} | lists
 
     @classmethod
@@ -62,6 +65,18 @@ class FeatureSpec:
         return self.identity.get("modality") == "text"
 
     @property
+    def values(self) -> str:
+        """What decides the values of the frames beside their encoder: ``float16``, ``float32 rounded to float16``."""
+        return f"{self.dtype} rounded to {self.through}" if self.through else self.dtype
+
+    def of_dtype(self, dtype: DType) -> FeatureSpec:
+        """The spec of a store of these frames in another type: as extracted where they were never rounded before."""
+        rounded = [*filter(None, self.through.split("+")), *([self.dtype] if self.dtype != "float32" else [])]
+        if rounded and rounded[-1] == dtype:
+            rounded.pop()
+        return replace(self, dtype=dtype, through="+".join(rounded))
+
+    @property
     def shown(self) -> str:
         """The encoder's name for tables and plots; one with random weights is called that everywhere."""
         random = "random weights" in str(self.identity.get("source", ""))
@@ -72,7 +87,7 @@ class FeatureSpec:
         named = replace(other, encoder=self.encoder, corpus=self.corpus, release=self.release)
         alike = replace(named, transcripts=self.transcripts, states=self.states, frames=self.frames)
         if not self.frames:  # means and deviations are float32 always
-            alike = replace(alike, dtype=self.dtype)
+            alike = replace(alike, dtype=self.dtype, through=self.through)
         return self == alike and set(self.states) <= set(other.states) and other.frames >= self.frames
 
     @property

@@ -11,7 +11,7 @@ import numpy as np
 from sercache.errors import AlreadyStoredError, StoreError
 from sercache.stores import checkpoints, commits, formats, roster, stock
 from sercache.stores.batch import Item
-from sercache.stores.dtypes import STORED, check_statistics, encode_frames
+from sercache.stores.dtypes import STORED, check_statistics, encode_frames, width
 from sercache.stores.durable import write_faults_named
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
@@ -102,8 +102,10 @@ class Writer:
             kept = "keeps" if self.spec.frames else "does not keep"
             raise StoreError(f"{id}: frames are {type(frames).__name__}, and this store {kept} frames")
         if frames is not None:
-            _check_shape(id, "frames", frames, (n_states, n_frames, dim))
-            stored = np.empty(frames.shape, STORED[self.spec.dtype])
+            kept = width(dim, self.spec.dtype)
+            given = kept if frames.dtype == STORED[self.spec.dtype] else dim
+            _check_shape(id, "frames", frames, (n_states, n_frames, given))
+            stored = np.empty((n_states, n_frames, kept), STORED[self.spec.dtype])
             for state, name in enumerate(self.spec.states):
                 stored[state] = encode_frames(frames[state], self.spec.dtype, id, name)
         return Item(id, rows[0], rows[1], stored, int(n_frames), int(n_samples), audio_digest)

@@ -18,7 +18,7 @@ import numpy as np
 
 from sercache.stores.batch import Item, describe, state_pieces
 from sercache.stores.commits import File, FrameBlock, MeansTable, Record
-from sercache.stores.dtypes import STORED, fill_value
+from sercache.stores.dtypes import STORED, fill_value, width
 from sercache.stores.durable import Opened, Piece, crc32c, make_folder, sync_folder, write_file
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
@@ -198,7 +198,7 @@ def _own_bytes(layout: Layout, block: FrameBlock) -> File:
 
 
 def _padding(layout: Layout, block: FrameBlock) -> np.ndarray:
-    shape = (block.stride - block.n_frames, layout.spec.dim)
+    shape = (block.stride - block.n_frames, width(layout.spec.dim, layout.spec.dtype))
     return np.full(shape, fill_value(layout.spec.dtype), STORED[layout.spec.dtype])
 
 

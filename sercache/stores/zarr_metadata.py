@@ -14,7 +14,7 @@ import numpy as np
 
 from sercache.stores import stock
 from sercache.stores.commits import Record
-from sercache.stores.dtypes import STORED
+from sercache.stores.dtypes import ENCODINGS, STORED, fill_value, width
 from sercache.stores.layout import Layout, to_json
 from sercache.stores.ledger import Ledger, Place
 from sercache.stores.stock import StockView
@@ -26,7 +26,6 @@ _NUMBERS = ("frame_start", "n_frames", "n_samples")
 Span = tuple[int, int, Record]
 """First row and the row after the last of the pooled arrays that a record takes."""
 _LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
-_BFLOAT16 = "bfloat16 bit patterns; as float32: (value.astype('uint32') << 16).view('float32')"
 _ABOUT = (
     "features of frozen speech encoders; utterance slots with n_frames 0 and frames that are NaN are unused"
 )
@@ -124,17 +123,19 @@ def _feature_arrays(layout: Layout, ledger: Ledger, n_slots: int) -> dict[str, d
     n_states = len(spec.states)
     arrays = {}
     if spec.frames:
+        n_values = width(spec.dim, spec.dtype)
         used = [r for r in ledger.records.values() if len(r.first_frame)]
         ends = [int(r.first_frame[-1] + r.n_frames[-1]) for r in used]
         frames = _sharded(
-            (n_states, max(ends, default=0), spec.dim),
-            (n_states, sizes.shard_frames, spec.dim),
-            (1, sizes.chunk_frames, spec.dim),
-            ("state", "frame", "dim"),
+            (n_states, max(ends, default=0), n_values),
+            (n_states, sizes.shard_frames, n_values),
+            (1, sizes.chunk_frames, n_values),
+            ("state", "frame", "dim" if n_values == spec.dim else "value"),
         )
         frames |= {"data_type": STORED[spec.dtype].name, "fill_value": "NaN"}
-        if spec.dtype == "bfloat16":
-            frames |= {"fill_value": 0x7FC0, "attributes": {"encoding": _BFLOAT16}}
+        if spec.dtype in ENCODINGS:
+            none = int(fill_value(spec.dtype))
+            frames |= {"fill_value": none, "attributes": {"encoding": ENCODINGS[spec.dtype]}}
         arrays["frames"] = frames
     for what in ("pooled_mean", "pooled_std"):
         arrays[what] = _sharded(

@@ -16,9 +16,14 @@ from sercache.units import size
 
 MEMORY_SHARE = 0.4
 """Part of the free memory that frames may take before they are streamed from the store."""
-_KEPT_AS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+_KEPT_AS = {
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+    "int8": torch.float32,
+}
 """By the dtype of a store; bfloat16 comes out of it as float32 and loses nothing on the way back."""
-_UNIT_ROUNDOFF = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24}
+_UNIT_ROUNDOFF = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "int8": 1 / 254}
 
 
 @dataclass(frozen=True)
@@ -114,10 +119,14 @@ class Source:
         """D, the feature size."""
         return self.store.spec.dim
 
-    @property
-    def roundoff(self) -> float:
-        """Relative rounding of the values that ``gather`` gives; means are float32 always."""
-        return _UNIT_ROUNDOFF[self.store.spec.dtype if self.frames else "float32"]
+    def rounding(self, mean: np.ndarray) -> np.ndarray:
+        """How far values around ``mean`` (G, L, D) are rounded as ``gather`` gives them; means are float32 always.
+
+        In int8 all values of a frame are rounded alike, by its largest: about that of the means.
+        """
+        dtype = self.store.spec.dtype if self.frames else "float32"
+        around = np.abs(mean)
+        return _UNIT_ROUNDOFF[dtype] * (around.max(axis=-1, keepdims=True) if dtype == "int8" else around)
 
     @cached_property
     def mean(self) -> np.ndarray:

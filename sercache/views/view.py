@@ -135,7 +135,7 @@ class FeatureView:
     def scaled(self, scaling: Scaling) -> FeatureView:
         """This view normalised by ``scaling``, in place of any earlier normalisation."""
         # Below the rounding of the stored values a spread is noise: dividing by it would blow it up.
-        floor = np.maximum(1e-8, self.source.roundoff * np.abs(scaling.mean))
+        floor = np.maximum(1e-8, self.source.rounding(scaling.mean))
         return replace(
             self,
             shift=scaling.mean.astype(np.float32),

@@ -27,7 +27,11 @@ from sercache.commands.options._shared import FOLDER, cache_option, root_option,
 )
 @click.option("--pooled-only", is_flag=True, help="Keep means and deviations over time, no sequences.")
 @click.option(
-    "--dtype", type=click.Choice(["float16", "bfloat16", "float32"]), default="float16", show_default=True
+    "--dtype",
+    type=click.Choice(["float16", "bfloat16", "float32", "int8"]),
+    default="float16",
+    show_default=True,
+    help="Of sequences; int8 has a scale for each frame, and loses some of them.",
 )
 @click.option(
     "--format", "store_format", type=click.Choice(["zarr", "hdf5"]), default="zarr", show_default=True
