@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Result",
     "check",
+    "convert",
     "doctor",
     "draw_map",
     "evaluate",
@@ -19,6 +20,7 @@ __all__ = [
     "info",
     "lexical",
     "load_encoder",
+    "merge",
     "open_store",
     "predict",
     "probe",
@@ -34,6 +36,7 @@ __all__ = [
 if TYPE_CHECKING:
     from sercache.api import (
         check,
+        convert,
         doctor,
         draw_map,
         evaluate,
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
         info,
         lexical,
         load_encoder,
+        merge,
         predict,
         probe,
         read_corpus,

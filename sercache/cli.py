@@ -12,13 +12,14 @@ import click
 from sercache import __version__, given, machine, memory, progress, signals
 from sercache.catalog import unknown
 from sercache.commands.console import Terminal
-from sercache.commands.options import catalogue, features, predicting, results, training
+from sercache.commands.options import catalogue, disk, features, predicting, results, training
 from sercache.errors import SercacheError, SettingsError, UnknownNameError
 from sercache.text import one_line
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _COMMANDS = [
     *features.COMMANDS,
+    *disk.COMMANDS,
     *training.COMMANDS,
     predicting.predict,
     *results.COMMANDS,
@@ -26,7 +27,7 @@ _COMMANDS = [
 ]
 
 
-_RESUMING = {"extract", "train", "sweep", "reproduce", "transcribe"}
+_RESUMING = {"extract", "train", "sweep", "reproduce", "transcribe", "convert", "merge"}
 """Commands that go on from what an interrupted one has finished; others keep nothing of it."""
 
 

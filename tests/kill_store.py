@@ -114,6 +114,43 @@ def die_at_each_step(path: Path, format: str, stride: int) -> None:
             return
 
 
+def copy_at_each_step(path: Path, format: str) -> None:
+    """Die before each step of copying a store in another type and removing it; check what is left, and go on."""
+    skip_sync()
+    wide, wanted = make_spec(dtype="float32"), lengths(8)
+    content = {id: features(id, n_frames, wide) for id, n_frames in wanted.items()}
+    with stores.create(path / "begun", wide, format, **SIZES) as writer:
+        for id, frames in content.items():
+            append(writer, id, frames)
+    spec = wide.of_dtype("float16")
+    for n_steps in count():
+        folder = path / str(n_steps)
+        source = Path(shutil.copytree(path / "begun", folder / "wide"))
+
+        def job(folder: Path = folder, source: Path = source) -> None:
+            done = stores.copy(folder / "half", spec, format, [source])
+            stores.remove(source, done.seen[source])
+
+        def dying(job: Callable[[], None] = job, n_steps: int = n_steps) -> None:
+            die_after(n_steps)
+            job()
+
+        _, status = os.waitpid(fork(dying), 0)
+        left = [each for each in folder.iterdir() if not each.name.startswith(".")]
+        for each in left:  # whole: the old one, the new one or both
+            assert_holds(stores.open(each), content, order=wanted)
+        assert left
+        if source.exists():
+            job()
+        else:
+            stores.copy(folder / "half", spec, format, [folder / "half"])
+        assert [each.name for each in folder.iterdir()] == ["half"]
+        assert_holds(stores.open(folder / "half"), content, order=wanted)
+        if status == 0:
+            print(json.dumps({"steps": n_steps}))
+            return
+
+
 def die_after(n_steps: int) -> None:
     """Make this process vanish at its step number ``n_steps`` (a sync, a rename, a removal, a new claim)."""
     left = n_steps
@@ -134,6 +171,7 @@ def die_after(n_steps: int) -> None:
 
     os.fsync = stepping(os.fsync)
     Path.replace = stepping(Path.replace)  # type: ignore[method-assign]
+    Path.rename = stepping(Path.rename)  # type: ignore[method-assign]
     Path.unlink = stepping(Path.unlink)  # type: ignore[method-assign]
     Path.open = stepping(Path.open, lambda path, mode="r", *a, **k: mode != "rb")  # type: ignore[method-assign]
 
@@ -141,7 +179,12 @@ def die_after(n_steps: int) -> None:
 def main() -> NoReturn:
     """Arguments: name of the function and its arguments, as JSON."""
     name, path, *rest = json.loads(sys.argv[1])
-    {"kill_at_random": kill_at_random, "die_at_each_step": die_at_each_step}[name](Path(path), *rest)
+    jobs: dict[str, Callable[..., None]] = {
+        "kill_at_random": kill_at_random,
+        "die_at_each_step": die_at_each_step,
+        "copy_at_each_step": copy_at_each_step,
+    }
+    jobs[name](Path(path), *rest)
     sys.exit()
 
 

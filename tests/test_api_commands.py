@@ -15,6 +15,7 @@ import sercache
 from sercache.cli import cli
 from sercache.errors import UnknownNameError
 from sercache.experiment import test_on
+from sercache.experiment.convert import ConvertOptions
 from sercache.experiment.doctor import DoctorOptions
 from sercache.experiment.ensemble import PredictOptions
 from sercache.experiment.export import ExportOptions
@@ -22,6 +23,7 @@ from sercache.experiment.extract import ExtractOptions
 from sercache.experiment.info import InfoOptions
 from sercache.experiment.lexical import LexicalOptions
 from sercache.experiment.map import MapOptions
+from sercache.experiment.merge import MergeOptions
 from sercache.experiment.options import READING, Bound, names_of
 from sercache.experiment.probe import ProbeOptions
 from sercache.experiment.setup import TrainOptions
@@ -31,11 +33,13 @@ from sercache.experiment.verify import VerifyOptions
 from sercache.reproduction.paper import ReproduceOptions
 
 VERBS: dict[str, tuple[Callable[..., Any], type, dict[str, Any]]] = {
+    "convert": (sercache.convert, ConvertOptions, {"store": "s"}),
     "doctor": (sercache.doctor, DoctorOptions, {"dataset": "demo"}),
     "evaluate": (sercache.evaluate, test_on.TestOptions, {"run": "r", "dataset": "demo"}),
     "export": (sercache.export, ExportOptions, {"run": "r", "out": "o"}),
     "extract": (sercache.extract, ExtractOptions, {"encoder": "logmel", "dataset": "demo"}),
     "lexical": (sercache.lexical, LexicalOptions, {"run": "r"}),
+    "merge": (sercache.merge, MergeOptions, {"stores": ["a", "b"]}),
     "map": (sercache.draw_map, MapOptions, {"run": "r", "dataset": "demo"}),
     "predict": (sercache.predict, PredictOptions, {"run": "r"}),
     "probe": (sercache.probe, ProbeOptions, {"encoder": "logmel", "dataset": "demo"}),

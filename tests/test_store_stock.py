@@ -15,7 +15,17 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from store_helpers import DIM, STATES, append, as_stored, assert_holds, features, fill, make_spec, without_sync
+from store_helpers import (
+    DIM,
+    STATES,
+    append,
+    as_stored,
+    assert_holds,
+    features,
+    fill,
+    make_spec,
+    without_sync,
+)
 
 from sercache import stores
 from sercache.errors import NumericRangeError, StoreError
@@ -177,7 +187,7 @@ def test_int8_errs_by_half_a_step_of_its_frame_or_refuses(frames: np.ndarray) ->
 def test_a_scale_that_is_no_number_is_refused() -> None:
     stored = stores.encode_frames(np.ones((1, 3), np.float32), "int8", "u", "7")
     stored[0, -4:] = np.array([np.nan], "<f4").view(np.int8)
-    with pytest.raises(NumericRangeError, match="^u: state 7 has a scale that is not finite"):
+    with pytest.raises(NumericRangeError, match=r"^u: state 7 has a scale that is not finite"):
         stores.encode_frames(stored, "int8", "u", "7")
 
 

@@ -6,11 +6,13 @@ bars, False nothing, and a ``sercache.progress.Listener`` hears all that the com
 """
 
 from sercache.api.analysis import check, draw_map, lexical, probe, table
+from sercache.api.disk import convert, merge
 from sercache.api.stage_one import doctor, extract, info, load_encoder, read_corpus, transcribe, verify
 from sercache.api.stage_two import evaluate, export, predict, reproduce, sweep, train
 
 __all__ = [
     "check",
+    "convert",
     "doctor",
     "draw_map",
     "evaluate",
@@ -19,6 +21,7 @@ __all__ = [
     "info",
     "lexical",
     "load_encoder",
+    "merge",
     "predict",
     "probe",
     "read_corpus",

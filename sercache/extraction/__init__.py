@@ -7,16 +7,19 @@ from sercache.extraction.compute import device_of
 from sercache.extraction.device_workers import DeviceWorker, extract_together, start_workers
 from sercache.extraction.notes import (
     is_finished,
+    mark_begun,
     mark_finished,
     record_skips,
     record_training,
     skips,
     training_record,
 )
-from sercache.extraction.plan import Piece, Plan, batch_digest, feature_spec, make_plan
+from sercache.extraction.plan import Piece, Plan, batch_digest, feature_spec, free_bytes, make_plan
 from sercache.extraction.run import Extraction, extract, real_time_factor, threads
+from sercache.extraction.splits import FOLDER as SPLITS
 
 __all__ = [
+    "SPLITS",
     "DeviceWorker",
     "Extraction",
     "Piece",
@@ -26,8 +29,10 @@ __all__ = [
     "extract",
     "extract_together",
     "feature_spec",
+    "free_bytes",
     "is_finished",
     "make_plan",
+    "mark_begun",
     "mark_finished",
     "real_time_factor",
     "record_skips",

@@ -7,13 +7,13 @@ every format. docs/decisions/0001-store-layout.md says how a store lies on disk 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sercache import advice, files, settings
 from sercache.stores import layout as _layout
-from sercache.stores.contract import Damage, Entry, FeatureStore, FeatureWriter
+from sercache.stores.contract import Copied, Damage, Entry, FeatureStore, FeatureWriter
 from sercache.stores.dtypes import FLOAT16_LIMIT, decode_frames, encode_frames, frame_bytes
 from sercache.stores.layout import FORMATS, find, find_all, store_path
 from sercache.stores.spec import DType, FeatureSpec
@@ -21,12 +21,15 @@ from sercache.stores.spec import DType, FeatureSpec
 __all__ = [
     "FLOAT16_LIMIT",
     "FORMATS",
+    "Copied",
     "DType",
     "Damage",
     "Entry",
     "FeatureSpec",
     "FeatureStore",
     "FeatureWriter",
+    "conflicts",
+    "copy",
     "create",
     "decode_frames",
     "drop",
@@ -40,6 +43,7 @@ __all__ = [
     "read_format",
     "read_note",
     "read_spec",
+    "remove",
     "store_path",
     "verify",
     "write_note",
@@ -117,6 +121,44 @@ def read_note(path: Path, name: str) -> dict[str, Any]:
     file = notes_folder(path) / name
     remedy = f"run {advice.command('verify', path, repair=True)}"
     return checked_json.load_note(file, remedy) if file.exists() else {}
+
+
+def copy(
+    target: Path,
+    spec: FeatureSpec,
+    format: str,
+    sources: Sequence[Path],
+    *,
+    finish: Callable[[Path], object] = lambda folder: None,
+    progress: tuple[Callable[[int], object], Callable[[int], object]] = (lambda n: None, lambda n: None),
+) -> Copied:
+    """Fill the store at ``target`` with what others hold of ``spec``: fewer states, another type or format, or all.
+
+    It is there, with what ``finish`` adds to its folder, once all of it was checked; a call that was cut off is gone on
+    with. ``progress`` is called with bytes that were copied, and with bytes that were checked. Raises StoreError where
+    somebody writes to one of them or features under one name differ, NumericRangeError, DiskSpaceError.
+    """
+    from sercache.stores import copying
+
+    return copying.copy(target, spec, format, sources, finish=finish, progress=progress)
+
+
+def conflicts(paths: Sequence[Path]) -> dict[tuple[Path, Path], list[str]]:
+    """Ids that stores of one spec hold with other features or recordings, by the first two of them that do."""
+    from sercache.stores import copying
+    from sercache.stores.reader import StoreReader
+
+    return copying.conflicts([StoreReader(path) for path in paths])
+
+
+def remove(path: Path, seen: frozenset[int] | None = None) -> None:
+    """Remove the store at ``path``, in one step. Raises StoreError where somebody has it open, and says who.
+
+    With ``seen``, what ``copy`` saw of it, also where something was added since.
+    """
+    from sercache.stores import copying
+
+    copying.remove(path, seen)
 
 
 def verify(path: Path, progress: Callable[[int], object] = lambda n_bytes: None) -> list[Damage]:

@@ -37,6 +37,18 @@ class Damage:
     """Features and commit records are encoded anew; what is derived is written anew, orphans and notes are removed."""
 
 
+@dataclass(frozen=True)
+class Copied:
+    """What copying stores into one found and did."""
+
+    n_new: int
+    """Entries that were copied."""
+    n_held: int
+    """Entries that the store held already, or that several sources hold."""
+    seen: Mapping[Path, frozenset[int]]
+    """By source its commits, all of which are copied."""
+
+
 class FeatureWriter(Protocol):
     """Appends utterances to a store; several writers, each in its own process, may share one store."""
 
@@ -56,8 +68,8 @@ class FeatureWriter(Protocol):
     ) -> None:
         """Take one utterance: mean and std (L, D) float32, frames (L, T, D), or None where none are kept.
 
-        Frames are float32 or as stored already (bfloat16: bit patterns in uint16; int8: with scales, (L, T, D + 4)). Nothing is
-        visible to readers before its shard is sealed, which happens when the shard is full. Raises
+        Frames are float32 or as stored already (bfloat16: bit patterns in uint16; int8: (L, T, D + 4), with scales).
+        Nothing is visible to readers before its shard is sealed, which happens when the shard is full. Raises
         NumericRangeError, StoreError, DiskSpaceError.
         """
         ...

@@ -130,7 +130,9 @@ def _to_int8(frames: np.ndarray) -> np.ndarray:
     """Whole numbers of -127 to 127 by the largest magnitude of each frame, (T, D + 4) with the scales."""
     scales = (np.abs(frames).max(axis=-1, keepdims=True) / np.float32(_MOST)).astype(_SCALE)
     with np.errstate(divide="ignore", invalid="ignore"):
-        steps = np.where(scales > 0, np.rint(frames / scales), 0)  # below all float32 of a scale there is silence
+        steps = np.where(
+            scales > 0, np.rint(frames / scales), 0
+        )  # below all float32 of a scale there is silence
     whole = steps.clip(-_MOST, _MOST).astype(np.int8)
     return np.concatenate([whole, scales.view(np.int8)], axis=-1)
 
@@ -143,7 +145,9 @@ def _scales(stored: np.ndarray) -> np.ndarray:
 def _check_scales(stored: np.ndarray, id: str, state: str) -> None:
     scales = _scales(stored)
     if not np.isfinite(scales).all():
-        raise NumericRangeError(f"{id}: state {state} has a scale that is not finite; convert or extract it again")
+        raise NumericRangeError(
+            f"{id}: state {state} has a scale that is not finite; convert or extract it again"
+        )
 
 
 def _plain(stored: np.ndarray) -> np.ndarray:

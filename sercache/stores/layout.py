@@ -193,6 +193,9 @@ def find_all(cache: Path) -> list[tuple[Path, FeatureSpec | SercacheError]]:
         raise StoreError(f"{cache} is no folder that stores could lie in; choose another --cache")
     with _listing(cache):
         paths = [file.parents[1] for deep in ("*", "*/*") for file in cache.glob(f"{deep}/ledger/spec.json")]
+    paths = [
+        path for path in paths if not path.name.startswith(".")
+    ]  # on their way to be stores, or to be gone
     for path in sorted(paths):
         try:
             found.append((path, load(path).spec))

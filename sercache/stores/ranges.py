@@ -67,7 +67,9 @@ def read_frames(
     for part in parts[1:]:
         n_frames += part.n_frames
     spec = watch.layout.spec
-    out = mapped.empty((len(states), n_frames, width(spec.dim, spec.dtype)), STORED[spec.dtype], parts[0].first)
+    out = mapped.empty(
+        (len(states), n_frames, width(spec.dim, spec.dtype)), STORED[spec.dtype], parts[0].first
+    )
     for part in parts:
         own = out if part.n_frames == n_frames else out[:, at : at + part.n_frames]
         file = watch.open(record, part.name)

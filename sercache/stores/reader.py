@@ -15,6 +15,7 @@ from sercache.stores import checking, commits, mapped
 from sercache.stores.commits import Record
 from sercache.stores.contract import Damage, Entry
 from sercache.stores.dtypes import STORED, decode_frames, width
+from sercache.stores.held import Hold
 from sercache.stores.layout import Layout, load
 from sercache.stores.ledger import Ledger, Place
 from sercache.stores.mapped import Files, Stretch
@@ -37,6 +38,7 @@ class StoreReader:
         self.layout: Layout = load(path)
         self.path = self.layout.path
         self.spec = self.layout.spec
+        self._hold = Hold(self.layout.ledger)
         self._ledger = Ledger(self.layout.ledger)
         self._found: dict[str, Place] = {}
         self._known: dict[_Key, Stretch] = {}
@@ -49,7 +51,11 @@ class StoreReader:
 
     def __getstate__(self) -> dict[str, Any]:
         """All but open files."""
-        return {**self.__dict__, "_known": {}}
+        return {**{name: value for name, value in vars(self).items() if name != "_hold"}, "_known": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._hold = Hold(self.layout.ledger)
 
     def refresh(self) -> bool:
         """See what was committed since; true where something was. Raises DamagedStoreError."""
@@ -183,6 +189,13 @@ class StoreReader:
         ledger = Ledger(self.layout.ledger, believes_checkpoints=False)
         ledger.refresh()
         return checking.check_checkpoints(ledger) + checking.check(self.layout, ledger)
+
+    def marks(self) -> Iterator[tuple[Entry, str, str]]:
+        """Each entry with the CRC-32C of its frames, 8 hex digits a state, and of its means and deviations."""
+        for record, rows in self._ledger.live():
+            for row in rows.tolist():
+                frames = record.frame_crcs[row] if record.blocks else ""
+                yield _entry(record, row), frames, record.pooled_crcs[row]
 
     def n_bytes(self) -> int:
         """Bytes of all committed files."""

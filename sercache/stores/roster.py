@@ -68,6 +68,24 @@ def is_in_use(ledger: Path) -> bool:
     return (claims.is_dir() and any(claims.iterdir())) or (writers.is_dir() and any(writers.iterdir()))
 
 
+def at_work(ledger: Path) -> list[str]:
+    """Writers that live, or may on another host: ``process 12 on host``."""
+    found = []
+    for name in sorted(_living(ledger / "writers")):
+        try:
+            owner = json.loads((ledger / "writers" / f"{name}.json").read_text())
+            found.append(f"process {owner['pid']} on {owner['host']}")
+        except (OSError, ValueError, KeyError, TypeError):
+            found.append("a process that is starting")
+    return found
+
+
+def leftovers(ledger: Path) -> list[Path]:
+    """Temporaries of dead writers, which the next one clears up."""
+    folder, living = ledger / "writers", _living(ledger / "writers")
+    return [path for path in folder.glob("*") if path.name.partition(".")[0] not in living]
+
+
 class Registration:
     """A writer's presence in a store: its lock, its temporaries and what it claimed.
 

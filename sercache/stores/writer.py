@@ -102,10 +102,10 @@ class Writer:
             kept = "keeps" if self.spec.frames else "does not keep"
             raise StoreError(f"{id}: frames are {type(frames).__name__}, and this store {kept} frames")
         if frames is not None:
-            kept = width(dim, self.spec.dtype)
-            given = kept if frames.dtype == STORED[self.spec.dtype] else dim
+            n_values = width(dim, self.spec.dtype)
+            given = n_values if frames.dtype == STORED[self.spec.dtype] else dim
             _check_shape(id, "frames", frames, (n_states, n_frames, given))
-            stored = np.empty((n_states, n_frames, kept), STORED[self.spec.dtype])
+            stored = np.empty((n_states, n_frames, n_values), STORED[self.spec.dtype])
             for state, name in enumerate(self.spec.states):
                 stored[state] = encode_frames(frames[state], self.spec.dtype, id, name)
         return Item(id, rows[0], rows[1], stored, int(n_frames), int(n_samples), audio_digest)

@@ -1,0 +1,78 @@
+"""Who has a store open: a reader holds its ledger as long as it lives, so that nobody removes the store under it.
+
+The lock is the operating system's, shared, on the folder itself: nothing is written, a dead process holds nothing, and
+forks hold on as long as one of them lives. Some shared disks have no locks for folders: nobody is protected there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sercache import advice
+from sercache.errors import StoreError
+
+
+class Hold:
+    """A reader's presence in a store, until it is forgotten. Raises StoreError where the store is being removed."""
+
+    def __init__(self, ledger: Path) -> None:
+        self._descriptor: int | None = None
+        try:
+            self._descriptor = os.open(ledger, os.O_RDONLY | os.O_CLOEXEC)
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError as fault:
+            raise StoreError(
+                f"{ledger.parent} is being removed by another process; `{advice.command('info')}` lists what there is"
+            ) from fault
+        except OSError:  # this disk has no such locks, or no descriptor is left: it is read all the same
+            pass
+
+    def __del__(self) -> None:
+        if self._descriptor is not None:
+            with suppress(OSError):
+                os.close(self._descriptor)
+
+
+@contextmanager
+def alone(folder: Path, doing: str) -> Iterator[None]:
+    """Hold a folder that nobody else holds. Raises StoreError, with who does; ``doing`` says what was to be done."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as fault:
+            who = ", ".join(_holders(descriptor)) or "another process"
+            raise StoreError(
+                f"{doing}: {who} has it open; end that, then run the same command again"
+            ) from fault
+        except OSError:  # this disk has no such locks
+            pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _holders(descriptor: int) -> list[str]:
+    """Processes that hold a lock on an open file, as far as the system tells: ``process 12 (python train.py)``."""
+    inode, found = str(os.fstat(descriptor).st_ino), []
+    with suppress(OSError):
+        for line in Path("/proc/locks").read_text().splitlines():
+            words = line.split()
+            if len(words) > 5 and words[1] == "FLOCK" and words[5].rpartition(":")[2] == inode:
+                found.append(f"process {words[4]}{_called(words[4])}")
+    return sorted(set(found))
+
+
+def _called(pid: str) -> str:
+    if int(pid) == os.getpid():
+        return " (this one)"
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    shown = " ".join(Path(os.fsdecode(word)).name for word in words[:3] if word)
+    return f" ({shown})" if shown else ""
