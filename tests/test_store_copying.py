@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +86,9 @@ def test_what_was_rounded_before_is_another_store() -> None:
     assert half.of_dtype("float32").values == "float32 rounded to float16"
     assert half.of_dtype("float32").of_dtype("float16") == half
     assert half.of_dtype("int8") == half.of_dtype("float32").of_dtype("int8") != plain.of_dtype("int8")
-    assert len({plain.digest, half.digest, half.of_dtype("float32").digest, half.of_dtype("int8").digest}) == 4
+    assert (
+        len({plain.digest, half.digest, half.of_dtype("float32").digest, half.of_dtype("int8").digest}) == 4
+    )
     assert not plain.is_held_by(half.of_dtype("float32"))
     assert stores.FeatureSpec.from_json(half.of_dtype("int8").to_json()) == half.of_dtype("int8")
 
@@ -154,7 +156,7 @@ def test_other_features_under_an_id_are_no_copy(tmp_path: Path) -> None:
         append(writer, "a", features("a", 3, make_spec()) + 1)
     found = stores.conflicts([tmp_path / "one", tmp_path / "two"])
     assert found == {(tmp_path / "one", tmp_path / "two"): ["a"]}
-    with pytest.raises(StoreError, match="1 of 2 entries of .*one are not those that .*two holds"):
+    with pytest.raises(StoreError, match=r"1 of 2 entries of .*one are not those that .*two holds"):
         stores.copy(tmp_path / "two", make_spec(), "hdf5", [tmp_path / "one"])
     assert stores.open(tmp_path / "one").ids() == ["a", "b"]
 
@@ -171,7 +173,7 @@ def test_a_store_that_somebody_reads_is_not_removed(tmp_path: Path) -> None:
         assert reader.stdout is not None
         assert reader.stdin is not None
         assert reader.stdout.readline() == "1\n"
-        with pytest.raises(StoreError, match="is not removed: .*process.* has it open"):
+        with pytest.raises(StoreError, match=r"is not removed: .*process.* has it open"):
             stores.remove(tmp_path / "store")
         reader.stdin.write("\n")
     stores.remove(tmp_path / "store")
@@ -189,6 +191,16 @@ def test_a_reader_that_is_gone_or_pickled_holds_on_as_it_lives(tmp_path: Path) -
         stores.remove(tmp_path / "store")
     del other
     stores.remove(tmp_path / "store")
+
+
+def test_what_is_being_removed_is_not_opened(tmp_path: Path, sercache: Callable) -> None:
+    fill(tmp_path / "store", LENGTHS, "zarr")
+    held = os.open(tmp_path / "store/ledger", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    with pytest.raises(StoreError, match="is being removed by another process; `sercache info`"):
+        stores.open(tmp_path / "store")
+    os.close(held)
+    assert sercache("info").code == 0
 
 
 def test_disks_without_locks_are_read_and_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +236,7 @@ def test_two_do_not_fill_one(tmp_path: Path) -> None:
     place.mkdir()
     held = os.open(place, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
-    with pytest.raises(StoreError, match="copy is being filled: .*has it open"):
+    with pytest.raises(StoreError, match=r"copy is being filled: .*has it open"):
         stores.copy(tmp_path / "copy", make_spec(), "hdf5", [tmp_path / "store"])
     os.close(held)
     stores.copy(tmp_path / "copy", make_spec(), "hdf5", [tmp_path / "store"])

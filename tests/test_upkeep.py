@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -77,11 +78,13 @@ def test_trainings_of_other_types_are_other_trainings(store: Path, sercache: Ser
     half, eighth = (runs.load(store.parents[2] / "runs" / name).experiment for name in ("half", "eighth"))
     assert half is not None
     assert eighth is not None
-    assert eighth.differs_from(half) == ("stored type of the features int8 rounded to float16 instead of float16",)
+    assert eighth.differs_from(half) == (
+        "stored type of the features int8 rounded to float16 instead of float16",
+    )
 
 
 def test_there_is_something_to_convert(store: Path) -> None:
-    with pytest.raises(SettingsError, match="is a zarr store of float16 already; .*--dtype or --format"):
+    with pytest.raises(SettingsError, match=r"is a zarr store of float16 already; .*--dtype or --format"):
         face.convert(store)
     with pytest.raises(SettingsError, match="already"):
         face.convert(store, dtype="float16")
@@ -161,9 +164,11 @@ def test_what_cannot_be_one_store_is_left_as_it_is(own_settings: Path, sercache:
     done = sercache("merge", left, other)
     assert done.code == 2
     assert "are of different specs (release, dtype)" in done.err
+    advice = shlex.split(done.err.split("`")[1])
+    assert sercache(*advice[1:]).code == 0
     with pytest.raises(SettingsError, match="name two stores to merge"):
         face.merge([left, left])
+    fill(own_settings / "third", {"c": 1}, "zarr", make_spec())
     with pytest.raises(StoreError, match="holds other files"):
-        fill(own_settings / "third", {"c": 1}, "zarr", make_spec())
         face.merge([left, own_settings / "third"], own_settings)
     assert {path.name for path in own_settings.iterdir()} == {"left", "right", "other", "third"}
