@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sercache.nn import linear, product, weighted_mean
 from sercache.recipe import Recipe, Setup
@@ -60,7 +59,7 @@ class Head(nn.Module):
         # The mean comes first: linear maps commute with it, and it is the smaller product by a factor T. Both
         # maps together are one of C rows: C x D products per utterance in place of (D + C) x hidden.
         weight = product(self.out.weight, self.projection.weight)
-        bias = F.linear(self.projection.bias, self.out.weight, self.out.bias)
+        bias = self.out.weight @ self.projection.bias + self.out.bias
         return linear(weighted_mean(x, self.layer_weights(), mask), weight, bias)
 
     def layer_weights(self) -> Tensor:

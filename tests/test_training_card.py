@@ -13,10 +13,13 @@ import torch
 from mock_card import DEVICE, TRAFFIC, Card
 from test_training_feeding import IDS, view
 
-from sercache.heads import linear, mlp, weighted_dense
+from sercache import catalog, nn
+from sercache.heads import linear, mlp, superb, weighted_dense
 from sercache.recipe import Recipe
-from sercache.training import Fit, Member, build, fit, fit_many, residing, stack
+from sercache.training import Fit, Member, build, fit, fit_many, residing, stack, stacked
+from sercache.training.loop import optimiser_of, updates
 from sercache.training.residing import resident
+from sercache.training.state import begin, epoch_plan
 from sercache.training.tables import Resident, Tables
 from sercache.views import FeatureView, JoinedView, SideBySideView, global_scaling, speaker_scaling
 
@@ -95,7 +98,9 @@ def test_what_does_not_fit_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
 def members(head: Any, whole: FeatureView, *, shared: bool = False) -> list[Member]:
     """Three folds of unequal size by two seeds."""
     folds = [whole.subset(ids) for ids in (IDS[:8], IDS[3:], IDS[1:])]
-    options = {} if head is linear.Head else {"dropout_rate": 0.0}  # whose draws differ between devices
+    options = (  # draws differ between devices
+        {} if head in (linear.Head, superb.Head) else {"dropout_rate": 0.0}
+    )
     return [
         Member(build(head, part, 4, seed, **options), part, part, seed, 0 if shared else None)
         for fold in folds
@@ -117,10 +122,11 @@ def assert_alike(found: Fit, expected: Fit) -> None:
 
 HEADS = {
     "linear": (linear.Head, "means"),
+    "superb": (superb.Head, "means"),
     "mlp": (mlp.Head, "means"),
     "weighted-dense": (weighted_dense.Head, "halves"),
 }
-"""Without draws and with, of means and of frames. ``superb`` squeezes in place, which a tensor that wraps cannot."""
+"""Without draws and with, of means and of frames."""
 
 
 @pytest.mark.parametrize("together", [False, True], ids=["alone", "together"])
@@ -148,3 +154,49 @@ def test_members_on_a_card_are_those_of_the_cpu(name: str) -> None:
         found = fit_many(members(head, views()[kind]), RECIPE, device="meta", way="stacked")
     for ours, theirs in zip(found, expected, strict=True):
         assert_alike(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["superb", "layer-attention", "mlp", "weighted-dense"])
+def test_members_together_take_few_more_operations_than_one(name: str) -> None:
+    """Each is a launch, and launches are what small heads cost on a card; draws alone are made member by member."""
+    module = catalog.load("sercache.heads", name)
+    whole = views()["halves" if module.SETUP.frames else "means"]
+    recipe, n_members = (
+        replace(
+            module.RECIPE, batch_size=4, accumulate=1, clip_norm=None, select="last-epoch", patience=None
+        ),
+        12,
+    )
+
+    def several() -> list[Member]:
+        return [Member(build(module.Head, whole, 4, k), whole, None, k) for k in range(n_members)]
+
+    found = []
+    with a_card():
+        one = begin(several()[0], recipe, "meta")
+        alone = updates(one, epoch_plan(one)[1], optimiser_of(one.parameters, recipe))
+        stacked_ones = stacked._begin(several(), recipe, "meta", Tables())
+        for run in (alone, stacked._epoch(stacked_ones, stacked_ones.plan())):
+            next(run)  # state of the optimiser is made
+            TRAFFIC.clear()
+            next(run)
+            found.append(TRAFFIC.n_operations)
+    draws = 4 * n_members * {"mlp": 1, "weighted-dense": 2}.get(name, 0)
+    assert found[1] <= 1.2 * found[0] + draws
+
+
+def test_members_draw_on_a_card_what_each_draws_alone() -> None:
+    """The longest of a member is shorter than that of others: frames beyond it are no part of its draw."""
+    mask = torch.arange(6) < torch.tensor([[6, 2], [3, 4], [1, 5]])[..., None]  # (K, B, T)
+    x = torch.randn(3, 2, 6, 5)
+    with a_card():
+        streams = [torch.Generator().manual_seed(k) for k in range(3)]
+        there, real = x.to(DEVICE), mask.to(DEVICE)
+        with nn.own_streams(streams, own_batches=True, longest=[6, 4, 5]):
+            many = torch.func.vmap(lambda each, m: nn.dropout(each, 0.4, True, m), randomness="error")
+            found = many(there, real).cpu()
+        for k, longest in enumerate((6, 4, 5)):
+            torch.manual_seed(k)
+            alone = nn.dropout(x[k, :, :longest].to(DEVICE), 0.4, training=True).cpu()
+            assert torch.equal(found[k, :, :longest], alone)
+            assert not found[k, :, longest:].any()

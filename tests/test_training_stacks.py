@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from sercache.errors import TrainingError
 from sercache.heads import linear, mlp, superb
 from sercache.training import Member, build, fit_many, fits
+from sercache.training.losses import NUMERIC, losses_of_members, training_loss
 from sercache.training.stack import Stack
 
 
@@ -132,3 +134,27 @@ class Sized(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         return self.out(x[:, 0, 0]) * (1.0 if float(self.out.bias.detach().sum()) < 1e9 else 0.0)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("loss", ["cross-entropy", "focal", "arcface", "mse", "ccc"])
+def test_losses_of_members_are_those_of_each_alone(loss: Any, weighted: bool, shared: bool) -> None:
+    recipe, n_members = replace(RECIPE, loss=loss, label_smoothing=0.1 if loss == "cross-entropy" else 0.0), 3
+    torch.manual_seed(0)
+    outputs = torch.rand(n_members, 7, 4, dtype=torch.float64, requires_grad=True)
+    truth = torch.rand(n_members, 7, 4) if loss in NUMERIC else torch.randint(4, (n_members, 7))
+    truth = truth[0] if shared else truth
+    weights = torch.rand(n_members, 4) if weighted and loss not in NUMERIC else None
+    found = losses_of_members(recipe, outputs, truth, weights, shared=shared)
+    alone = torch.stack(
+        [
+            training_loss(recipe, None if weights is None else weights[k])(
+                outputs[k], truth if shared else truth[k]
+            )
+            for k in range(n_members)
+        ]
+    )
+    torch.testing.assert_close(found, alone)
+    ours, theirs = (torch.autograd.grad(each.sum(), outputs)[0] for each in (found, alone))
+    torch.testing.assert_close(ours, theirs)

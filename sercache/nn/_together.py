@@ -80,12 +80,14 @@ class _Kept(torch.autograd.Function):
                 f"got {len(streams)} streams for {info.batch_size} members, expected one for each"
             )
         if mask is None or in_dims[2] is None:
-            return torch.stack([_draw(one, p, stream) for stream in streams]), 0
+            return _draw_each(one, p, streams), 0
         masks, longest = mask.movedim(in_dims[2], 0), _longest.get()
         if longest is None:
             longest = masks.sum(2).amax(1).tolist()  # one wait for the device, for all members
         longest = [min(n, masks.shape[2]) for n in longest]  # a head may cut what it reads
-        members = zip(streams, masks, longest, strict=True)
+        if one.device.type != "cpu":
+            return _draw_each(one, p, streams, longest), 0
+        members = zip(streams, masks, strict=True)
         return torch.stack([_draw_frames(one, p, *each) for each in members]), 0
 
 
@@ -215,16 +217,32 @@ def dropout(x: Tensor, p: float, training: bool, mask: Tensor | None = None) -> 
     return x * kept
 
 
-def _draw_frames(
-    x: Tensor, p: float, generator: torch.Generator | None, mask: Tensor, n_frames: int
-) -> Tensor:
-    """What a member with frames x (B, T, D) of its own ``mask`` draws alone; its longest has ``n_frames`` of T."""
+def _draw_frames(x: Tensor, p: float, generator: torch.Generator | None, mask: Tensor) -> Tensor:
+    """On a CPU, what a member with frames x (B, T, D) of its own ``mask`` draws alone: for real frames only."""
     found = torch.zeros_like(x)
-    if x.device.type == "cpu":  # real frames alone, one utterance after another
-        found[mask] = _draw(x[mask], p, generator)
-    else:
-        found[:, :n_frames] = _draw(x[:, :n_frames], p, generator)
+    found[mask] = _draw(x[mask], p, generator)
     return found
+
+
+def _draw_each(
+    x: Tensor,
+    p: float,
+    streams: Sequence[torch.Generator | None],
+    longest: Sequence[int] | None = None,
+) -> Tensor:
+    """What each of K members draws alone for x, (K, ...); of x (B, T, D) for its ``longest`` frames, else zeros."""
+    if x.device.type == "cpu":
+        return torch.stack([_draw(x, p, stream) for stream in streams])
+    found = x.new_empty(len(streams), *x.shape)
+    for k, (own, stream) in enumerate(zip(found.unbind(), streams, strict=True)):
+        n_frames = None if longest is None or longest[k] == x.shape[1] else longest[k]
+        if n_frames is None:
+            own.bernoulli_(1 - p, generator=stream)
+            continue
+        # In memory such as it has alone.
+        drawn = x.new_empty(len(x), n_frames, *x.shape[2:]).bernoulli_(1 - p, generator=stream)
+        own[:, :n_frames], own[:, n_frames:] = drawn, 0
+    return found.div_(1 - p)  # once for all: each operation on a device costs its launch
 
 
 def _draw(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor:

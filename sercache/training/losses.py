@@ -46,6 +46,27 @@ def dev_loss(recipe: Recipe) -> Loss:
     return cross_entropy if recipe.loss == "arcface" else training_loss(recipe)
 
 
+def losses_of_members(
+    recipe: Recipe, outputs: Tensor, truth: Tensor, class_weights: Tensor | None, *, shared: bool
+) -> Tensor:
+    """The recipe's loss of each member, (K,) of outputs (K, B, C) and truth (K, B, ...), or (B, ...) where ``shared``.
+
+    ``class_weights`` (K, C). One call for all, as each operation on a device costs its launch.
+    """
+    if recipe.loss == "cross-entropy" and class_weights is None:
+        logits = wide(outputs)
+        classes = truth.expand(len(logits), -1) if shared else truth
+        each = F.cross_entropy(
+            logits.flatten(0, 1), classes.flatten(), reduction="none", label_smoothing=recipe.label_smoothing
+        )
+        return each.view(classes.shape).mean(1)
+    dims = 0, None if shared else 0, None if class_weights is None else 0
+    found: Tensor = torch.func.vmap(lambda o, t, w: training_loss(recipe, w)(o, t), dims)(
+        outputs, truth, class_weights
+    )
+    return found
+
+
 def with_second(loss_of: Loss, second_loss: Loss, weight: float) -> Callable[..., Tensor]:
     """L + weight x L2 of outputs and truth of two targets; items whose second class is -1 have no L2."""
 

@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
-from torch.nn import functional as F
 
 from sercache import memory
 from sercache.nn import own_streams, wide
@@ -26,6 +25,7 @@ from sercache.training.contract import Fit, Member, parts_of, total_layers
 from sercache.training.gathering import Batch, BatchGroup, batch_groups, batches, sequences
 from sercache.training.grouping import share_batches, stacks
 from sercache.training.loop import mean_loss, precision_of
+from sercache.training.losses import losses_of_members
 from sercache.training.plan import Epoch
 from sercache.training.stack import Plan, Stack
 from sercache.training.state import TrainingState, begin, finish, record, truths
@@ -251,26 +251,18 @@ def _losses(
     trainings: list[TrainingState], outputs: Any, truth: tuple[Tensor, ...], *, shared: bool
 ) -> Tensor:
     """Losses (K,) of outputs (K, B, C) and ``truth`` (K, B, ...), or (B, ...) where it is shared."""
-    recipe = trainings[0].recipe
-    together = recipe.loss == "cross-entropy" and recipe.balance != "class-weights"
-    if together and not isinstance(outputs, tuple):
-        classes = truth[0].expand(len(trainings), -1) if shared else truth[0]
-        return _cross_entropies(outputs, classes, recipe.label_smoothing)
-    return torch.stack(
-        [
-            training.loss_of(_member(outputs, k), truth if shared else _member(truth, k))
-            for k, training in enumerate(trainings)
-        ]
+    first = trainings[0]
+    if first.recipe.second_weight:  # of what its items have of a second target, which differs
+        each = [truth if shared else _member(truth, k) for k in range(len(trainings))]
+        return torch.stack([t.loss_of(_member(outputs, k), each[k]) for k, t in enumerate(trainings)])
+    weights = [training.class_weights for training in trainings if training.class_weights is not None]
+    return losses_of_members(
+        first.recipe,
+        outputs[0] if isinstance(outputs, tuple) else outputs,
+        truth[0],
+        torch.stack(weights) if weights else None,
+        shared=shared,
     )
-
-
-def _cross_entropies(outputs: Tensor, classes: Tensor, smoothing: float) -> Tensor:
-    """Cross-entropies (K,) of logits (K, B, C) and classes (K, B); one call, since each of K costs a launch."""
-    logits = wide(outputs)
-    each = F.cross_entropy(
-        logits.flatten(0, 1), classes.flatten(), reduction="none", label_smoothing=smoothing
-    )
-    return each.view(classes.shape).mean(1)
 
 
 def _member(outputs: Any, k: int) -> Any:

@@ -54,6 +54,8 @@ class TrainingState:
     place: torch.device
     truth: tuple[Tensor, ...]
     """Of every training item, on the CPU: classes (U,) or numbers (U, C), and classes of a second target."""
+    class_weights: Tensor | None
+    """(C,) on the device, where the recipe balances by them."""
     loss_of: LossOf
     feeder: Feeder
     started: float
@@ -83,7 +85,7 @@ def begin(member: Member, recipe: Recipe, device: str, tables: Tables | None = N
     head, train, dev = member.head.to(place), member.train, member.dev or None  # a dev part may be empty
     n_outputs = check(head, train, dev, recipe, place)
     weights = class_weights(recipe, train.labels, n_outputs)
-    loss_of = _loss(recipe, None if weights is None else torch.from_numpy(weights).to(place))
+    weights_there = None if weights is None else torch.from_numpy(weights).to(place)
     return TrainingState(
         head=head,
         train=resident(train, place, tables),
@@ -93,7 +95,8 @@ def begin(member: Member, recipe: Recipe, device: str, tables: Tables | None = N
         order_seed=member.seed if member.order_seed is None else member.order_seed,
         place=place,
         truth=_truth(train, recipe),
-        loss_of=loss_of,
+        class_weights=weights_there,
+        loss_of=_loss(recipe, weights_there),
         feeder=Feeder(place),
         started=started,
     )
