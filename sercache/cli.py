@@ -91,10 +91,7 @@ def main() -> None:
             _check_current_folder()
             cli.main(prog_name="sercache", standalone_mode=False)
     except click.exceptions.Abort as fault:  # what click makes of an interruption
-        words, code = signals.how(fault.__cause__)
-        kept = " to resume: what was finished is kept" if set(sys.argv[1:2]) <= _RESUMING else ""
-        click.echo(f"{words}; run the same command again{kept}", err=True)
-        sys.exit(code)
+        _end_stopped(fault.__cause__)
     except click.ClickException as fault:
         fault.show()
         sys.exit(fault.exit_code)
@@ -102,9 +99,7 @@ def main() -> None:
         click.echo(f"error: {one_line(fault)}", err=True)
         sys.exit(fault.exit_code)
     except KeyboardInterrupt as fault:
-        words, code = signals.how(fault)
-        click.echo(words, err=True)
-        sys.exit(code)
+        _end_stopped(fault)
     except (OSError, MemoryError, RuntimeError) as fault:
         if memory.ran_out(fault):
             _end_without_memory(fault)
@@ -116,6 +111,15 @@ def main() -> None:
             err=True,
         )
         sys.exit(2)
+
+
+def _end_stopped(fault: BaseException | None) -> NoReturn:
+    """Say what stopped the command, and once what is kept."""
+    words, code = signals.how(fault)
+    kept = " to resume: what was finished is kept" if set(sys.argv[1:2]) <= _RESUMING else ""
+    told = signals.told(fault)
+    click.echo(f"{words}: {told}" if told else f"{words}; run the same command again{kept}", err=True)
+    sys.exit(code)
 
 
 def _end_without_memory(fault: BaseException) -> NoReturn:

@@ -38,6 +38,11 @@ def how(fault: BaseException | None) -> tuple[str, int]:
     return "interrupted", 130
 
 
+def told(fault: BaseException | None) -> str:
+    """What was said of the work that an interruption stopped; empty where nothing was."""
+    return "; ".join(getattr(fault, "__notes__", ()))
+
+
 @contextmanager
 def handled() -> Iterator[None]:
     """Raise ``Stopped`` in the block at the first signal; a second ends this process and those it started.

@@ -167,7 +167,7 @@ def test_copying_that_is_cut_off_goes_on_to_the_same_end(
     monkeypatch.setattr(duplicates, "_copy", cut)
     stopped = sercache(*EXTRACT, "--root", manifest)
     assert stopped.code == 130
-    assert "interrupted: 9 of 24 entries are safe" in stopped.out
+    assert "interrupted: 9 of 24 entries are safe" in stopped.err
     monkeypatch.setattr(duplicates, "_copy", plain)
     done = sercache(*EXTRACT, "--root", manifest)
     assert "done: 0 entries encoded, 15 copied from equal audio" in done.out

@@ -348,8 +348,8 @@ def test_ctrl_c_keeps_what_is_done(
     assert code == 130, (out, err)
     n_kept = len(only_store(tmp_path / "cache").ids())
     assert 5 <= n_kept < 24
-    assert f"{n_kept} of 24 entries are safe" in out
-    assert "run the same command to resume" in out
+    assert f"{n_kept} of 24 entries are safe" in err
+    assert "run the same command to resume" in err
     code, out, err = sercache(*call)
     assert code == 0, err
     assert f"{n_kept} there already" in out
@@ -389,9 +389,9 @@ def test_interrupting_keeps_what_is_done(manifest: Path, own_settings: Path) -> 
     out, err = running.communicate(timeout=120)
     assert running.returncode == 130, (out, err)
     assert "Traceback" not in err
-    assert "run the same command to resume" in out
+    assert "run the same command to resume" in err
     kept = only_store(own_settings / "cache").ids()
-    assert f"{len(kept)} of 48 entries are safe" in out
+    assert f"{len(kept)} of 48 entries are safe" in err
     assert 0 < len(kept) < 48
 
 

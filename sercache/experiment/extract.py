@@ -14,7 +14,6 @@ from sercache import (
     encoders,
     extraction,
     settings,
-    signals,
     stores,
     text,
 )
@@ -207,7 +206,7 @@ def _encode(
         hours.close()
         n_all = len(plan.pending) + len(plan.done)
         safe = f"{len(stores.open(writer.path).ids())} of {n_all} entries are safe in {writer.path}"
-        say(f"{signals.how(fault)[0]}: {safe}; run the same command to resume")
+        fault.add_note(f"{safe}; run the same command to resume")
         raise
     finally:
         hours.close()

@@ -65,7 +65,7 @@ def run(request: VerifyOptions) -> list[Verified]:
         try:
             damage = _check(folder)
             _print(folder, damage)
-            if damage and request.repair:
+            if request.repair and (damage or extraction.is_half_repaired(folder)):
                 _repair(folder, damage, request.root, cache_folder, request.device, known)
                 damage = _check(folder)
                 _print(folder, damage)
@@ -86,6 +86,9 @@ def _check(folder: Path) -> list[Damage]:
 def _print(folder: Path, damage: Sequence[Damage]) -> None:
     if not damage:
         say(f"whole: {folder} ({len(stores.open(folder).ids())} entries)")
+        if extraction.is_half_repaired(folder):
+            again = advice.command("verify", folder, repair=True)
+            warn(f"{folder}: a repair was interrupted, so entries that it took out are missing; run {again}")
         return
     say(f"damaged: {folder} ({len(damage)} faults)")
     for fault in damage[:20]:
@@ -107,7 +110,7 @@ def _repair(
     Raises StoreError where that encoder cannot be had or has other weights now; nothing is dropped then.
     """
     damage = _without_derived(folder, damage)
-    if not damage:
+    if not damage and not extraction.is_half_repaired(folder):
         return
     origin, spec = read_origin(folder), stores.read_spec(folder)
     if not origin:
@@ -138,13 +141,16 @@ def _repair(
             f"{folder} cannot be repaired: {origin['encoder']} or {where.value} is no longer what the store was "
             "made from; extract into a new store instead"
         )
-    dropped = stores.drop(folder, damage)
     # What any earlier call put there, not only the last one; a damaged record no longer tells its ids.
     rule = clips.parse(spec.clip)
-    wanted = {clips.utterance_id(entry, rule) for entry in (*dropped, *stores.open(folder).ids())}
-    wanted |= {u.id for u in extract.chosen_utterances(corpus, request.task, request.language, request.limit)}
-    utterances = [u for u in known_words if u.id in wanted]
-    skipped, n_stored = extract.work(request, where.value, encoder, utterances, spec, folder)
+    with extraction.repairing(folder):
+        dropped = [*stores.drop(folder, damage), *stores.dropped(folder)]
+        wanted = {clips.utterance_id(entry, rule) for entry in (*dropped, *stores.open(folder).ids())}
+        wanted |= {
+            u.id for u in extract.chosen_utterances(corpus, request.task, request.language, request.limit)
+        }
+        utterances = [u for u in known_words if u.id in wanted]
+        skipped, n_stored = extract.work(request, where.value, encoder, utterances, spec, folder)
     extract.complain(skipped, utterances, spec.clip, n_stored)
 
 

@@ -7,10 +7,12 @@ from sercache.extraction.compute import device_of
 from sercache.extraction.device_workers import DeviceWorker, extract_together, start_workers
 from sercache.extraction.notes import (
     is_finished,
+    is_half_repaired,
     mark_begun,
     mark_finished,
     record_skips,
     record_training,
+    repairing,
     skips,
     training_record,
 )
@@ -31,12 +33,14 @@ __all__ = [
     "feature_spec",
     "free_bytes",
     "is_finished",
+    "is_half_repaired",
     "make_plan",
     "mark_begun",
     "mark_finished",
     "real_time_factor",
     "record_skips",
     "record_training",
+    "repairing",
     "skips",
     "start_workers",
     "threads",

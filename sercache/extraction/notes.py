@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sercache import advice, trained_on
@@ -14,6 +14,7 @@ from sercache.trained_on import TrainedOn
 
 _SKIPS = "skipped.json"
 _UNFINISHED = "unfinished"
+_REPAIRING = "repairing"
 
 
 def mark_begun(folder: Path) -> None:
@@ -34,6 +35,20 @@ def is_finished(folder: Path) -> bool:
     Without that, a recording that is split may lack its last pieces, which nothing else would tell.
     """
     return not (notes_folder(folder) / _UNFINISHED).exists()
+
+
+@contextmanager
+def repairing(folder: Path) -> Iterator[None]:
+    """Say that damaged entries are taken out and computed again, until the block has come to its end."""
+    path = notes_folder(folder) / _REPAIRING
+    path.touch()
+    yield
+    path.unlink(missing_ok=True)
+
+
+def is_half_repaired(folder: Path) -> bool:
+    """Whether a repair of ``folder`` was interrupted: what it took out may be missing, which is no damage."""
+    return (notes_folder(folder) / _REPAIRING).exists()
 
 
 def record_skips(folder: Path, skipped: Sequence[Skipped]) -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "create",
     "decode_frames",
     "drop",
+    "dropped",
     "encode_frames",
     "exists",
     "find",
@@ -179,3 +180,10 @@ def drop(path: Path, damage: Iterable[Damage]) -> list[str]:
     from sercache.stores import repair
 
     return repair.drop(path, damage)
+
+
+def dropped(path: Path) -> list[str]:
+    """Ids that were taken out of the store at ``path`` and not appended again. Raises as ``open``."""
+    from sercache.stores import repair
+
+    return repair.dropped(path)

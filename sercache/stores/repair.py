@@ -68,6 +68,15 @@ def drop(path: Path, damage: Iterable[Damage]) -> list[str]:
     return sorted(gone)
 
 
+def dropped(path: Path) -> list[str]:
+    """Ids that were taken out of the store at ``path`` and that no commit has put back. Raises as ``drop``."""
+    opened = layout.load(path)
+    with read_faults_named(opened.path, opened.path):
+        ledger, _ = _ledger(opened)
+    gone = {id for record in ledger.records.values() for _, id in record.drops}
+    return sorted(id for id in gone if ledger.find(id) is None)
+
+
 def _ledger(opened: Layout) -> tuple[Ledger, list[Path]]:
     ledger, damaged = Ledger(opened.ledger, believes_checkpoints=False), list[Path]()
     ledger.refresh(damaged)

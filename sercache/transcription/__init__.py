@@ -6,6 +6,7 @@ words, as in Chen and Zhang (2022), whose Table 1 gives the error rates.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -122,7 +123,7 @@ def _there(path: Path, recogniser: Recogniser) -> frozenset[str]:
         content = path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         if whole != content:
-            path.write_bytes(whole)
+            os.truncate(path, len(whole))
         return frozenset(transcripts.read(path)) if whole.count(b"\n") > 1 else frozenset()
     files.write_json(origin, dict(recogniser.identity))
     transcripts.append(path, ())
