@@ -6,7 +6,8 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := demo-output
 SERCACHE := SERCACHE_CACHE=$(DEMO)/cache SERCACHE_RUNS=$(DEMO)/runs $(BIN)/sercache
 
-.PHONY: all demo test test-processors test-kernels test-slow explore golden lint types format bench bench-gpu reproduce clean
+.PHONY: all demo test test-processors test-kernels test-slow test-gpu explore golden lint types format bench bench-gpu
+.PHONY: reproduce clean
 all: lint types test
 
 $(BIN)/python:
@@ -36,7 +37,7 @@ demo: $(VENV)/.installed-demo
 # One thread in each of the test processes, as many processes as there are cores; a file's tests go to one of them,
 # so that what they share is made once.
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m "not slow and not cuda"
 
 # As `make test`, as other processors compute: older instructions, other kernels, two threads.
 test-processors: $(VENV)/.installed-dev
@@ -57,6 +58,11 @@ test-kernels: $(VENV)/.installed-dev
 	$(PIP) triton
 	TRITON_INTERPRET=1 $(BIN)/pytest tests/test_kernels.py
 	$(BIN)/pytest tests/test_kernels.py
+
+# On a machine with a CUDA card, in under four minutes; elsewhere it says that there is none. TESTS names a part.
+# It installs nothing: PYTHON needs torch, transformers and what sercache reads and writes with, pytest and pytest-xdist.
+test-gpu:
+	OMP_NUM_THREADS=4 $(PYTHON) -m pytest -q -p no:benchmark -n 4 --dist loadgroup -m cuda $(or $(TESTS),$(wildcard tests/test_cuda_*.py))
 
 # What trainings come to (tests/golden.py) and what commands leave (tests/golden_line.py), where it was meant to change.
 golden: $(VENV)/.installed-dev

@@ -146,6 +146,29 @@ def stock_states(model: Any, wave: np.ndarray, do_normalize: bool = True) -> dic
     return {name: states[0] for name, states in found.items()}
 
 
+def stock_whisper_states(model: Any, folder: Path, wave: np.ndarray) -> dict[str, torch.Tensor]:
+    """States of the stock encoder run on one window, all of its frames, by hooks on its blocks."""
+    extractor = transformers.WhisperFeatureExtractor.from_pretrained(folder)
+    values = extractor(wave, sampling_rate=16_000, return_tensors="pt")["input_features"]
+    found: dict[str, torch.Tensor] = {}
+
+    def keep(name: str) -> Any:
+        return lambda _, args, output: found.update(
+            {name: output[0] if isinstance(output, tuple) else output}
+        )
+
+    hooks = [
+        block.register_forward_hook(keep(str(number))) for number, block in enumerate(model.layers, start=1)
+    ]
+    with torch.no_grad():
+        output = model(values.to(model.dtype), output_hidden_states=True)
+    for hook in hooks:
+        hook.remove()
+    found["input"] = output.hidden_states[0]
+    found["final"] = output.last_hidden_state
+    return {name: states[0] for name, states in found.items()}
+
+
 def error(got: torch.Tensor, expected: torch.Tensor) -> float:
     """Largest difference, relative to the RMS of what is expected."""
     assert got.shape == expected.shape, (got.shape, expected.shape)

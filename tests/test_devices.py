@@ -10,9 +10,9 @@ from typing import Any
 import encoder_helpers as tiny
 import pytest
 import torch
+from families import BOUND, CHECKPOINTS
 from golden import SMALL
 from mock_card import DEVICE, Card, OnCard, card
-from test_encoders import BOUND, CHECKPOINTS
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sercache import catalog, encoders

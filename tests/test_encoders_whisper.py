@@ -19,29 +19,6 @@ from sercache.errors import EncoderError
 BOUND = 2e-5
 
 
-def stock_states(model: Any, folder: Path, wave: np.ndarray) -> dict[str, torch.Tensor]:
-    """States of the stock encoder run on one window, all of its frames, by hooks on its blocks."""
-    extractor = transformers.WhisperFeatureExtractor.from_pretrained(folder)
-    values = extractor(wave, sampling_rate=16_000, return_tensors="pt")["input_features"]
-    found: dict[str, torch.Tensor] = {}
-
-    def keep(name: str) -> Any:
-        return lambda _, args, output: found.update(
-            {name: output[0] if isinstance(output, tuple) else output}
-        )
-
-    hooks = [
-        block.register_forward_hook(keep(str(number))) for number, block in enumerate(model.layers, start=1)
-    ]
-    with torch.no_grad():
-        output = model(values.to(model.dtype), output_hidden_states=True)
-    for hook in hooks:
-        hook.remove()
-    found["input"] = output.hidden_states[0]
-    found["final"] = output.last_hidden_state
-    return {name: states[0] for name, states in found.items()}
-
-
 @pytest.mark.parametrize("kind", ["WhisperForConditionalGeneration", "WhisperModel"])
 def test_every_state_is_that_of_the_stock_encoder(tmp_path: Path, kind: str) -> None:
     folder = tiny.tiny_whisper(tmp_path, kind=kind)
@@ -54,7 +31,7 @@ def test_every_state_is_that_of_the_stock_encoder(tmp_path: Path, kind: str) -> 
     got = tiny.encode(encoder, waves)
     assert list(got) == ["input", "1", "2", "3", "final"]
     for k, wave in enumerate(waves):
-        for name, expected in stock_states(stock, folder, wave).items():
+        for name, expected in tiny.stock_whisper_states(stock, folder, wave).items():
             assert tiny.error(got[name].split(n_frames)[k], expected[: n_frames[k]]) <= BOUND, name
 
 
@@ -76,7 +53,7 @@ def test_half_precision_weights_are_computed_in_float32(tmp_path: Path) -> None:
     got = tiny.encode(encoder, [tiny.noise(9_000)])
     assert got["final"].dtype == torch.float32
     stock = transformers.WhisperModel.from_pretrained(folder, dtype=torch.float32).eval().get_encoder()
-    expected = stock_states(stock, folder, tiny.noise(9_000))["3"][:29]
+    expected = tiny.stock_whisper_states(stock, folder, tiny.noise(9_000))["3"][:29]
     assert tiny.error(got["3"], expected) <= BOUND
 
 

@@ -52,7 +52,7 @@ def encoded(
     encoder: Encoder, waves: Sequence[np.ndarray], states: Sequence[str] | None = None
 ) -> dict[str, np.ndarray]:
     """All states asked for, (F, D) each, copied."""
-    return {name: packed.numpy().copy() for name, packed in encoder.encode(waves, states)}
+    return {name: packed.cpu().numpy().copy() for name, packed in encoder.encode(waves, states)}
 
 
 def _holds(module: ModuleType) -> Iterator[str]:

@@ -61,6 +61,7 @@ __all__ = [
     "computed_place",
     "device_kind",
     "export",
+    "families",
     "has_weights",
     "identify",
     "is_checkpoints",

@@ -1,0 +1,364 @@
+"""Encoders at the sizes that are published, with random weights: what is compared between a card and the CPU.
+
+No download: a checkpoint of the right shape is written and loaded as any other is. Rounding to TensorFloat-32, and what
+depends on company, show at real sizes alone. Each family of ``sercache encoders`` that computes on a card has a case.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from torch import nn
+
+from sercache import encoders
+from sercache.encoders import Encoder
+
+BOUND = 2e-5
+"""Largest difference of a state that counts as rounding, relative to its RMS (sercache/encoders/_devices.py)."""
+SECONDS = (4.0, 1.99, 8.0)
+"""Of the recordings that are compared: two lengths that fill no block of frames."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A checkpoint at its published shape, or a feature without weights."""
+
+    family: str
+    kind: str = ""
+    """Class of the configuration in transformers; empty: ``settings`` are those of the family itself."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    small: Mapping[str, Any] = field(default_factory=dict)
+    """What a rehearsal has in place of the published sizes."""
+    front: str = ""
+    """Class of the feature extractor."""
+    front_settings: Mapping[str, Any] = field(default_factory=dict)
+    stock_states: str = "hidden_states"
+    """How ``stock`` finds them."""
+
+    def sizes(self, small: bool) -> dict[str, Any]:
+        return {**self.settings, **(self.small if small else {})}
+
+
+_LARGE = {
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "intermediate_size": 4096,
+    "feat_extract_norm": "layer",
+    "do_stable_layer_norm": True,
+    "conv_bias": True,
+}
+_FEW = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96}
+_NARROW = _FEW | {
+    "conv_dim": (24,) * 7,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 4,
+}
+_CONFORMER = {key: value for key, value in _LARGE.items() if key != "do_stable_layer_norm"}
+_WAVES = {"front": "Wav2Vec2FeatureExtractor", "small": _NARROW}
+_SEW = {
+    "front": "Wav2Vec2FeatureExtractor",
+    "small": _FEW
+    | {"conv_dim": (24,) * 13, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4},
+}
+_WORDS = {
+    "vocab_size": 200,
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "intermediate_size": 4096,
+}
+_DECODER = {"decoder_layers": 1, "decoder_attention_heads": 4, "decoder_ffn_dim": 32, "vocab_size": 60}
+_SEAMLESS = _DECODER | {
+    "encoder_layers": 1,
+    "encoder_attention_heads": 4,
+    "encoder_ffn_dim": 32,
+    "t2u_encoder_layers": 1,
+    "t2u_decoder_layers": 1,
+    "t2u_encoder_ffn_dim": 32,
+    "t2u_decoder_ffn_dim": 32,
+    "t2u_vocab_size": 60,
+    "unit_hifi_gan_vocab_size": 60,
+    "upsample_initial_channel": 32,
+}
+_WENET = {"output_size": 512, "attention_heads": 8, "linear_units": 2048, "num_blocks": 12}
+_WENET_FEW = {"output_size": 32, "attention_heads": 4, "linear_units": 48, "num_blocks": 2}
+
+CASES: dict[str, Case] = {
+    "wav2vec2-base": Case("hf-speech", "Wav2Vec2Config", **_WAVES),
+    "wav2vec2-large": Case("hf-speech", "Wav2Vec2Config", _LARGE, **_WAVES),
+    "hubert-base": Case("hf-speech", "HubertConfig", **_WAVES),
+    "wavlm-base": Case("hf-speech", "WavLMConfig", **_WAVES),
+    "wavlm-large": Case("hf-speech", "WavLMConfig", _LARGE | {"conv_bias": False}, **_WAVES),
+    "data2vec-audio-base": Case(
+        "hf-speech",
+        "Data2VecAudioConfig",
+        front="Wav2Vec2FeatureExtractor",
+        small=_FEW | {"conv_dim": (24,) * 7, "num_conv_pos_embedding_groups": 4},
+    ),
+    "unispeech-sat-large": Case("hf-speech", "UniSpeechSatConfig", _LARGE, **_WAVES),
+    "wav2vec2-conformer-rel-pos-large": Case("hf-conformer", "Wav2Vec2ConformerConfig", _CONFORMER, **_WAVES),
+    "wav2vec2-conformer-rope-large": Case(
+        "hf-conformer",
+        "Wav2Vec2ConformerConfig",
+        _CONFORMER | {"position_embeddings_type": "rotary"},
+        **_WAVES,
+    ),
+    "w2v-bert-2.0": Case(
+        "hf-conformer", "Wav2Vec2BertConfig", small=_FEW, front="SeamlessM4TFeatureExtractor"
+    ),
+    "parakeet-0.6b": Case(
+        "hf-conformer",
+        "ParakeetEncoderConfig",
+        small=_FEW | {"subsampling_conv_channels": 8},
+        front="ParakeetFeatureExtractor",
+    ),
+    "sew": Case("hf-auto", "SEWConfig", **_SEW),
+    "sew-d": Case("hf-auto", "SEWDConfig", **_SEW),
+    "speech-to-text-small": Case(
+        "hf-auto",
+        "Speech2TextConfig",
+        _DECODER,
+        {"d_model": 32, "encoder_layers": 2, "encoder_ffn_dim": 48, "conv_channels": 24},
+        front="Speech2TextFeatureExtractor",
+    ),
+    "seamless-m4t-large": Case(
+        "hf-auto",
+        "SeamlessM4TConfig",
+        _SEAMLESS,
+        {
+            "hidden_size": 64,
+            "speech_encoder_layers": 2,
+            "speech_encoder_attention_heads": 4,
+            "speech_encoder_intermediate_size": 96,
+        },
+        front="SeamlessM4TFeatureExtractor",
+    ),
+    "lasr": Case(
+        "hf-auto",
+        "LasrEncoderConfig",
+        small=_FEW | {"subsampling_conv_channels": 8},
+        front="LasrFeatureExtractor",
+    ),
+    "whisper-small": Case(
+        "whisper",
+        "WhisperConfig",
+        {"d_model": 768, "encoder_layers": 12, "encoder_attention_heads": 12, "encoder_ffn_dim": 3072}
+        | _DECODER
+        | {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 3},
+        {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 48},
+        front="WhisperFeatureExtractor",
+    ),
+    "wenet-gigaspeech": Case(
+        "wenet", settings=_WENET | {"cnn_module_kernel": 31, "input_layer": "conv2d"}, small=_WENET_FEW
+    ),
+    "wenet-causal": Case(
+        "wenet",
+        settings=_WENET
+        | {"output_size": 256, "attention_heads": 4, "cnn_module_kernel": 8, "cnn_module_norm": "layer_norm"}
+        | {"input_layer": "conv2d6", "causal": True, "use_dynamic_chunk": True},
+        small=_WENET_FEW,
+    ),
+    "bert-large": Case("text", "BertConfig", _WORDS, _FEW),
+    "demo-wavlm": Case("demo"),
+    "logmel": Case("logmel"),
+    "kaldi-fbank": Case("kaldi-fbank"),
+    "mfcc": Case("mfcc"),
+    "spectrogram": Case("spectrogram"),
+}
+NEVER_ON_A_CARD = {"egemaps": "openSMILE computes on the CPU"}
+"""Families without a case, and why."""
+
+
+@torch.no_grad()
+def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
+    """Weights that keep the variance of what they are multiplied with, and biases and gains that are not 0 and 1."""
+    draws = torch.Generator().manual_seed(seed)
+    for name, tensor in sorted(module.state_dict().items()):
+        if not tensor.is_floating_point() or name.endswith("original0"):
+            continue  # counters, and the norm of a weight that has one of its own
+        tensor.normal_(generator=draws)
+        if name.endswith("running_var"):
+            tensor.abs_().add_(0.5)
+        elif tensor.dim() < 2:
+            tensor.mul_(0.1).add_(float(name.endswith("weight")))
+        elif not name.endswith(("embeddings.weight", "rel_attn_embed.weight")):
+            tensor.mul_(tensor[0].numel() ** -0.5)
+    return module.eval().requires_grad_(False)
+
+
+def write(name: str, folder: Path, *, small: bool = False) -> str:
+    """What ``sercache.encoders.load`` takes for a case: its name, or a folder that is written if it is not there."""
+    case = CASES[name]
+    if not case.kind and case.family != "wenet":
+        return name
+    place = folder / name
+    if not place.exists():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # some configurations and extractors speak of their own defaults
+            (_write_wenet if case.family == "wenet" else _write_stock)(case, place, case.sizes(small))
+    return str(place)
+
+
+def _write_stock(case: Case, place: Path, sizes: Mapping[str, Any]) -> None:
+    config = getattr(transformers, case.kind)(**sizes)
+    randomise(transformers.AutoModel.from_config(config)).save_pretrained(place)
+    if case.family == "text":
+        tokenizer().save_pretrained(place)
+    else:
+        getattr(transformers, case.front)(**case.front_settings).save_pretrained(place)
+
+
+def tokenizer() -> Any:
+    """Of words of one letter, [CLS] before and [SEP] behind them."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", *"abcdefghijklmnopqrstuvwxyz"]
+    made = Tokenizer(models.WordLevel({word: k for k, word in enumerate(words)}, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+    )
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]"
+    )
+
+
+def _write_wenet(case: Case, place: Path, sizes: Mapping[str, Any]) -> None:
+    from sercache.encoders.wenet._config import ConformerConfig
+    from sercache.encoders.wenet._conformer import Conformer
+
+    place.mkdir(parents=True)
+    model = randomise(Conformer(ConformerConfig(**sizes), has_cmvn=True))
+    torch.save({f"encoder.{key}": value for key, value in model.state_dict().items()}, place / "final.pt")
+    kinds = {"pos_enc_layer_type": "rel_pos", "selfattention_layer_type": "rel_selfattn"}
+    fbank = {"num_mel_bins": 80, "frame_shift": 10, "frame_length": 25}
+    whole = {
+        "encoder": "conformer",
+        "encoder_conf": {**sizes, **kinds},
+        "input_dim": 80,
+        "output_dim": 4,
+        "dataset_conf": {"resample_conf": {"resample_rate": 16000}, "fbank_conf": fbank},
+    }
+    (place / "train.yaml").write_text(json.dumps(whole))  # JSON is YAML
+
+
+def inputs(encoder: Encoder, seconds: Sequence[float] = SECONDS) -> list[np.ndarray]:
+    """What is compared: waves (N,) of something between speech and noise, or word pieces of an encoder of text."""
+    if encoders.modality(encoder) == "text":
+        letters = np.random.default_rng(0).integers(4, 30, 200)
+        return [letters[: int(12 * each)] for each in seconds]
+    waves = [_wave(int(each * encoder.sample_rate), encoder.sample_rate, k) for k, each in enumerate(seconds)]
+    return [wave[: encoder.max_samples] for wave in waves]
+
+
+def _wave(n_samples: int, rate: int, seed: int) -> np.ndarray:
+    random = np.random.default_rng([seed, n_samples])
+    t = np.arange(n_samples) / rate
+    voiced = np.sin(2 * np.pi * (110 + 40 * random.random()) * t) * np.sin(5 * t)
+    return (0.05 + 0.2 * voiced + 0.1 * random.standard_normal(n_samples)).astype(np.float32)
+
+
+def each_alone(encoder: Encoder, waves: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+    """Every state (F, D) of waves that were encoded one at a time, on the CPU."""
+    found = [_on_cpu(encoder.encode([wave])) for wave in waves]
+    return {state: torch.cat([each[state] for each in found]) for state in found[0]}
+
+
+def together(encoder: Encoder, waves: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+    """Every state (F, D) of waves that were encoded in one call, on the CPU."""
+    return _on_cpu(encoder.encode(waves))
+
+
+def _on_cpu(states: Iterator[tuple[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    return {name: x.detach().to("cpu", copy=True) for name, x in states}
+
+
+def largest(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> tuple[float, str]:
+    """The largest difference of any state, relative to the state's RMS; and that state."""
+    if list(found) != list(expected):
+        raise ValueError(f"states {list(found)}, expected {list(expected)}")
+    apart = {
+        state: float((found[state].double() - x.double()).abs().max() / x.double().square().mean().sqrt())
+        for state, x in expected.items()
+    }
+    worst = max(apart, key=lambda state: apart[state] if apart[state] == apart[state] else float("inf"))
+    return apart[worst], worst
+
+
+@dataclass(frozen=True)
+class Apart:
+    """How far a device is from the CPU, in float32, relative to the RMS of a state."""
+
+    name: str
+    alone: float
+    together: float
+    state: str
+    """Where most."""
+
+    @property
+    def error(self) -> float:
+        """The larger of the two; a number that is none counts as infinite."""
+        both = (self.alone, self.together)
+        return max(each if each == each else float("inf") for each in both)
+
+    @property
+    def is_exact(self) -> bool:
+        return self.error <= BOUND
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the CPU gives of an encoder's waves, each alone."""
+
+    waves: Sequence[np.ndarray]
+    states: Mapping[str, torch.Tensor]
+
+
+@functools.lru_cache(maxsize=2)
+def reference(source: str) -> Reference:
+    """In float32; the last ones are kept, for types that are compared one after another."""
+    encoder = encoders.load(source)
+    waves = inputs(encoder)
+    return Reference(waves, each_alone(encoder, waves))
+
+
+def compared(name: str, folder: Path, device: str, *, small: bool = False) -> Apart:
+    """A case on ``device``, its waves alone and together, against each alone on the CPU."""
+    source = write(name, folder, small=small)
+    known, encoder = reference(source), encoders.load(source, device=device)
+    alone, alone_at = largest(each_alone(encoder, known.waves), known.states)
+    company, company_at = largest(together(encoder, known.waves), known.states)
+    return Apart(name, alone, company, company_at if company >= alone else alone_at)
+
+
+def to_enter(found: Sequence[Apart], card: str) -> list[str]:
+    """Lines for ``SHOWN`` in sercache/encoders/_devices.py: families of which every case is there and exact.
+
+    A family that tries checkpoints of any kind is none of them: what was shown of some kinds says nothing of others.
+    """
+    known = encoders.families()
+    lines = []
+    for family in sorted({case.family for case in CASES.values()}):
+        if isinstance(known[family], encoders.Tries):
+            continue
+        names = {name for name, case in CASES.items() if case.family == family}
+        own = [each for each in found if each.name in names]
+        if {each.name for each in own} == names and all(each.is_exact for each in own):
+            lines.append(f"ShownEqual({family!r}, {card!r}, {max(each.error for each in own):.1e}),")
+    return [line.replace("'", '"') for line in lines]
+
+
+def card_of(device: str) -> str:
+    """What ``ShownEqual`` has of a card: its name, and the versions that computed."""
+    named = torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+    return f"{named}, torch {torch.__version__}, transformers {transformers.__version__}"
