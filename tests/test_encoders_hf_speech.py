@@ -87,6 +87,15 @@ def test_waves_are_normalised_as_the_checkpoint_says(tmp_path: Path, do_normaliz
     assert tiny.error(tiny.encode(encoder, [wave], ["1"])["1"], other) > 1e-2
 
 
+@pytest.mark.parametrize("n_samples", [1, 2, 7, 400, 12_345])
+def test_normalising_in_fewer_passes_keeps_every_bit(n_samples: int) -> None:
+    for scale in (1e-4, 1.0, 3e3):
+        wave = scale * tiny.noise(n_samples)
+        expected = (wave - wave.mean()) / np.sqrt(wave.var() + 1e-7)
+        np.testing.assert_array_equal(_encoder._normalised(wave, np.empty_like(wave)), expected)
+        np.testing.assert_array_equal(_encoder._normalised(wave, wave), expected)
+
+
 @pytest.mark.parametrize("name", ["wavlm-large", "wav2vec2-base", "data2vec-audio"])
 def test_cutting_the_work_into_pieces_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_convolutions, "_CHUNK", 7)

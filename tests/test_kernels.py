@@ -6,6 +6,7 @@ and its compiler needs no card. bfloat16 is left to the compiler, for the interp
 
 from __future__ import annotations
 
+import copy
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from sercache.encoders.hf_speech import _attention, _groups
 from sercache.encoders.hf_speech._packed import Packed
 from sercache.extraction import pooling
 from sercache.kernels import _attention as attention_kernel
+from sercache.kernels import _normalising as normalising_kernel
 from sercache.kernels import _pooling as pooling_kernel
 
 GATED = [name for name, (kind, _) in tiny.CONFIGS.items() if "WavLM" in kind]
@@ -78,12 +80,20 @@ def pool(packed: Any, bounds: Any, mean: Any, variance: Any, row: int, dim: int,
         mean[k], variance[k] = part.mean(0), part.var(0, correction=0)
 
 
+def normalise_gelu(x: Any, weight: Any, bias: Any, n_rows: int, dim: int, eps: float, **_: Any) -> None:
+    assert x.is_contiguous()
+    assert x.shape == (n_rows, dim)
+    normal = torch.nn.functional.layer_norm(x.float(), (dim,), weight.float(), bias.float(), eps)
+    x.copy_(torch.nn.functional.gelu(normal))
+
+
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[StandIn]]:
     """A machine where kernels run: stand-ins of attention and pooling."""
-    found = [StandIn(attend), StandIn(pool)]
+    found = [StandIn(attend), StandIn(pool), StandIn(normalise_gelu)]
     monkeypatch.setattr(attention_kernel, "attend", found[0])
     monkeypatch.setattr(pooling_kernel, "pool", found[1])
+    monkeypatch.setattr(normalising_kernel, "normalise_gelu", found[2])
     monkeypatch.setattr(kernels, "missing", lambda device: None)
     pooling.why_plain.cache_clear()
     yield found
@@ -152,6 +162,34 @@ def test_kernels_find_all_they_need_on_the_card(
     assert len(started[1].grids) > len(encoder.states)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", ["hubert-large", "wavlm-large", "other-front-layer"])
+def test_normalised_and_activated_in_one_kernel_the_front_end_is_the_stock_one(
+    name: str, dtype: torch.dtype, started: list[StandIn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_groups, "side_by_side", lambda x: True)
+    model, waves = tiny.tiny_model(name), [tiny.noise(n, n) for n in LENGTHS]
+    encoder = speech_encoder(model, dtype=dtype)
+    assert encoder._forward.front.fuse() is None  # type: ignore[union-attr]
+    (found,) = tiny.encode(encoder, waves, ["conv"]).values()
+    assert len(started[2].grids) > len(model.config.conv_dim)
+    exact, rough = (
+        torch.cat([tiny.stock_states(stock, wave)["conv"] for wave in waves]).float()
+        for stock in (model, copy.deepcopy(model).to(dtype))
+    )
+    if dtype == torch.float32:
+        assert tiny.error(found, exact) <= BOUND
+    else:
+        assert tiny.error(found.float(), exact) <= 1.5 * tiny.error(rough, exact)
+
+
+def test_a_front_end_with_other_parts_is_left_as_it_is(started: list[StandIn]) -> None:
+    for name in ("wav2vec2-base", "other-front-group"):
+        front = Packed(tiny.tiny_model(name)).front
+        assert front.fuse() is None
+        assert not any(layer.fused for layer in front.layers)
+
+
 @pytest.mark.parametrize("lengths", [[1], [64, 1, 65], [200, 33, 128]])
 def test_tiles_hold_each_frame_once_and_keep_to_their_utterance(lengths: list[int]) -> None:
     rows = [
@@ -164,15 +202,14 @@ def test_tiles_hold_each_frame_once_and_keep_to_their_utterance(lengths: list[in
     assert {stop - start for start, stop, _ in kernels.tiles(lengths).T.tolist()} == set(lengths)
 
 
-def why_not(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype = torch.bfloat16) -> str | None:
+def why_not(monkeypatch: pytest.MonkeyPatch) -> str | None:
     monkeypatch.setattr(_groups, "side_by_side", lambda x: True)
-    first = tiny.tiny_model("wavlm-base").encoder.layers[0].attention.to(dtype)
+    first = tiny.tiny_model("wavlm-base").encoder.layers[0].attention.bfloat16()
     return _attention.why_not_fused(first, torch.device("cpu"))
 
 
 def test_a_kernel_is_taken_where_it_agrees(started: list[StandIn], monkeypatch: pytest.MonkeyPatch) -> None:
     assert why_not(monkeypatch) is None
-    assert "half precision" in str(why_not(monkeypatch, torch.float32))
 
 
 def test_a_kernel_that_differs_or_fails_is_not_taken(
@@ -190,6 +227,11 @@ def test_a_kernel_that_differs_or_fails_is_not_taken(
     ):
         monkeypatch.setattr(attention_kernel, "attend", StandIn(program))
         assert words in str(why_not(monkeypatch))
+    front = Packed(tiny.tiny_model("wavlm-large")).front
+    for program in (lambda *_, **named: None, failing):
+        monkeypatch.setattr(normalising_kernel, "normalise_gelu", StandIn(program))
+        assert front.fuse() is not None
+        assert not any(layer.fused for layer in front.layers)
     monkeypatch.setattr(pooling_kernel, "pool", StandIn(failing))
     with card():
         assert pooling.why_plain(DEVICE, torch.float16) == "RuntimeError: out of resource: shared memory"
@@ -200,11 +242,18 @@ def test_a_kernel_that_differs_or_fails_is_not_taken(
 
 def test_an_encoder_says_why_it_goes_on_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "missing", lambda device: "this build of torch came without Triton")
-    packed = Packed(tiny.tiny_model("wavlm-base").bfloat16())
-    assert packed.fuse(torch.device("cuda")) == "this build of torch came without Triton"
+    packed = Packed(tiny.tiny_model("wavlm-large").bfloat16())
+    assert packed.fuse(torch.device("cuda")) == [
+        f"{what}: this build of torch came without Triton"
+        for what in (
+            "the front end normalises and activates in two passes",
+            "attention runs in padded groups",
+        )
+    ]
     assert not packed.fused
-    assert packed.fuse(torch.device("cpu")) is None
-    assert Packed(tiny.tiny_model("hubert-base")).fuse(torch.device("cuda")) is None
+    assert not any(layer.fused for layer in packed.front.layers)
+    assert packed.fuse(torch.device("cpu")) == []
+    assert Packed(tiny.tiny_model("hubert-base").bfloat16()).fuse(torch.device("cuda")) == []
 
 
 INTERPRETED = pytest.mark.skipif(
@@ -259,16 +308,25 @@ def test_kernels_compile_for_cards(capability: int, kind: str) -> None:
     from triton.compiler import ASTSource
 
     target = GPUTarget("cuda", capability, 32)
-    of_kind = dict.fromkeys(("query", "key", "value", "out", "packed"), f"*{kind}")
-    others = {"gate": "*fp32", "table": "*fp32", "tiles": "*i32", "bounds": "*i32", "scale": "fp32"}
+    of_kind = dict.fromkeys(("query", "key", "value", "out", "packed", "x", "weight", "bias"), f"*{kind}")
+    others = {
+        "gate": "*fp32",
+        "table": "*fp32",
+        "tiles": "*i32",
+        "bounds": "*i32",
+        "scale": "fp32",
+        "eps": "fp32",
+    }
     others |= {"mean": "*fp64", "variance": "*fp64"}
     sizes = {"HEAD": 64, "QUERIES": kernels._QUERIES, "KEYS": kernels._KEYS}
-    sizes |= {"COLUMNS": kernels._COLUMNS, "FRAMES": kernels._FRAMES}
-    for kernel in (attention_kernel.attend, pooling_kernel.pool):
+    sizes |= {"COLUMNS": kernels._COLUMNS, "FRAMES": kernels._FRAMES, "ROWS": 8}
+    for kernel in (attention_kernel.attend, pooling_kernel.pool, normalising_kernel.normalise_gelu):
         signature = {
             name: "constexpr" if name.isupper() else (of_kind | others).get(name, "i32")
             for name in kernel.arg_names
         }
+        if "ROWS" in signature:
+            sizes["COLUMNS"] = 512
         chosen = {name: size for name, size in sizes.items() if name in signature}
         built = triton.compile(ASTSource(kernel, signature, chosen), target=target)
         assert built.asm["cubin"]

@@ -14,8 +14,19 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-__all__ = ["gated_attention", "in_words", "missing", "pooled", "tiles"]
+__all__ = [
+    "WORSE",
+    "differs",
+    "gated_attention",
+    "in_words",
+    "missing",
+    "normalised_gelu_",
+    "pooled",
+    "tiles",
+]
 
+WORSE = 1.5
+"""By how much more than the plain way in the same precision a kernel may err: the spread of two draws of rounding."""
 _OLDEST = 8
 """Compute capability (Ampere) from which products in bfloat16 exist."""
 _QUERIES, _KEYS, _WARPS = 64, 32, 4
@@ -23,6 +34,8 @@ _QUERIES, _KEYS, _WARPS = 64, 32, 4
 spill 56 to 270 bytes a thread, twice the queries up to 970."""
 _COLUMNS, _FRAMES = 64, 32
 """Of a program of pooling."""
+_NUMBERS = 4096
+"""Of a program that normalises rows: 32 for each of its threads."""
 
 
 def missing(device: torch.device) -> str | None:
@@ -44,6 +57,11 @@ def in_words(fault: Exception) -> str:
     """One line of what a compiler, or a driver, raised."""
     lines = str(fault).strip().splitlines()
     return f"{type(fault).__name__}: {lines[0]}" if lines else type(fault).__name__
+
+
+def differs(ours: float, plain: float) -> str:
+    """That a kernel errs by more than WORSE times what the plain way in the same precision does, RMS of each."""
+    return f"the kernel errs by {ours:.1e}, the plain way by {plain:.1e}"
 
 
 def tiles(lengths: Sequence[int]) -> Tensor:
@@ -110,6 +128,18 @@ def pooled(packed: Tensor, bounds: Tensor) -> tuple[Tensor, Tensor]:
             packed, bounds, mean, variance, packed.stride(0), dim, COLUMNS=_COLUMNS, FRAMES=_FRAMES
         )
     return mean, variance
+
+
+def normalised_gelu_(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """The exact GELU of LayerNorm over the last axis of ``x`` (N, C), contiguous, in its memory."""
+    from sercache.kernels._normalising import normalise_gelu
+
+    n_rows, dim = x.shape
+    columns = 1 << (dim - 1).bit_length()
+    rows = max(1, _NUMBERS // columns)
+    with _current(x.device):
+        normalise_gelu[(-(-n_rows // rows),)](x, weight, bias, n_rows, dim, eps, ROWS=rows, COLUMNS=columns)
+    return x
 
 
 def _current(device: torch.device) -> Any:

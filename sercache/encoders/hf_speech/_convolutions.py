@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sercache import kernels
 from sercache.encoders.hf_speech import _groups
-from sercache.encoders.hf_speech._dense import activate
+from sercache.encoders.hf_speech._dense import activate, is_exact_gelu
 
 _CHUNK = 64
 """Output frames that are convolved at a time, so that the widest layer stays in the processor's cache and
@@ -46,10 +47,33 @@ class _Layer:
     """Wave of each frame of the front end; None: no scale and shift."""
     per_owner: int = 1
     """Outputs of this layer in a frame of the front end."""
+    fused: bool = False
+    """Whether LayerNorm and GELU are one kernel."""
 
     @property
     def kernel(self) -> int:
         return self.weight.shape[0]
+
+
+@dataclass(frozen=True)
+class Laid:
+    """Waves side by side on a device: each begins at a multiple of the hop, as alone, and zeros lie between."""
+
+    samples: Tensor
+    """(N,) float32."""
+    lengths: Sequence[int]
+    """Samples of each wave."""
+    hop: int
+
+    @property
+    def slots(self) -> list[int]:
+        """Hops that each wave takes."""
+        return [-(-length // self.hop) for length in self.lengths]
+
+    def waves(self) -> list[Tensor]:
+        """Each wave (N_i,), a view."""
+        slots = self.samples.split([slot * self.hop for slot in self.slots])
+        return [slot[:length] for slot, length in zip(slots, self.lengths, strict=True)]
 
 
 class FrontEnd:
@@ -65,6 +89,17 @@ class FrontEnd:
         for layer in reversed(self.layers):
             self.field = (self.field - 1) * layer.stride + layer.kernel
 
+    def fuse(self) -> str | None:
+        """Normalise and activate in one kernel where that can be, on the device of the weights; else says why not."""
+        able = [
+            isinstance(layer.norm, nn.LayerNorm) and is_exact_gelu(layer.activation) for layer in self.layers
+        ]
+        reason = _why_not_fused(self.layers[able.index(True)]) if any(able) else None
+        if reason is None:
+            each = zip(self.layers, able, strict=True)
+            self.layers = [replace(layer, fused=can) for layer, can in each]
+        return reason
+
     def is_of(self, weight: Tensor) -> bool:
         """Whether these weights are of the dtype of ``weight`` and on its device."""
         own = self.layers[0].weight
@@ -77,35 +112,34 @@ class FrontEnd:
         return self._convolved(wave, self._n_outputs(len(wave)), [first, *self.layers[1:]])
 
     @torch.no_grad()
-    def packed(self, waves: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
+    def packed(self, waves: Sequence[Tensor] | Laid) -> tuple[Tensor, list[int]]:
         """Frames (F, C) of waves (N_i,) float32, one after another, and how many each has."""
-        lengths = [self._n_outputs(len(wave)) for wave in waves]
+        if isinstance(waves, Laid):
+            return self._side_by_side(waves)
         if _groups.side_by_side(waves[0]):
-            return self._side_by_side(waves, lengths), lengths
-        return torch.cat([self(wave) for wave in waves]), lengths
+            slots = [F.pad(wave, (0, -len(wave) % self.hop)) for wave in waves]
+            return self._side_by_side(Laid(torch.cat(slots), [len(wave) for wave in waves], self.hop))
+        return torch.cat([self(wave) for wave in waves]), [self._n_outputs(len(wave)) for wave in waves]
 
-    def _side_by_side(self, waves: Sequence[Tensor], lengths: Sequence[int]) -> Tensor:
-        """Frames (F, C) from one pass over all waves: no loop over utterances on CUDA.
+    def _side_by_side(self, waves: Laid) -> tuple[Tensor, list[int]]:
+        """Frames (F, C) from one pass over all waves, no loop over utterances on CUDA, and how many each has.
 
-        Each wave begins at a multiple of the hop, so that the strides of every layer meet it as they do
-        alone; frames that straddle two waves are dropped.
+        The strides of every layer meet a wave as they do alone; frames that straddle two waves are dropped.
         """
-        slots = [-(-len(wave) // self.hop) for wave in waves]
-        laid = torch.cat(
-            [F.pad(wave, (0, slot * self.hop - len(wave))) for wave, slot in zip(waves, slots, strict=True)]
-        )
+        laid, slots = waves.samples, waves.slots
+        lengths = [self._n_outputs(length) for length in waves.lengths]
         first, owner = self.layers[0], None
         if isinstance(first.norm, nn.GroupNorm):
-            rows = [(len(wave) - first.kernel) // first.stride + 1 for wave in waves]
-            scale, shift = _over_time(first, nn.utils.rnn.pad_sequence(list(waves), batch_first=True), rows)
-            of_slot = torch.arange(len(waves)).repeat_interleave(torch.tensor(slots))
+            rows = [(length - first.kernel) // first.stride + 1 for length in waves.lengths]
+            scale, shift = _over_time(first, nn.utils.rnn.pad_sequence(waves.waves(), batch_first=True), rows)
+            of_slot = torch.arange(len(slots)).repeat_interleave(torch.tensor(slots))
             owner = _groups.moved(of_slot, laid.device)
             bare = replace(first, bias=None, norm=None)
             first = replace(bare, scale=scale, shift=shift, owner=owner, per_owner=self.hop // first.stride)
         frames = self._convolved(laid, self._n_outputs(len(laid)), [first, *self.layers[1:]])
         begins = itertools.accumulate(slots, initial=0)
         kept = [torch.arange(begin, begin + n) for begin, n in zip(begins, lengths, strict=False)]
-        return frames[_groups.moved(torch.cat(kept), frames.device)]
+        return frames[_groups.moved(torch.cat(kept), frames.device)], lengths
 
     def _convolved(self, wave: Tensor, n_frames: int, layers: Sequence[_Layer]) -> Tensor:
         """The first ``n_frames`` frames (T, C) of ``wave`` (N,), a chunk at a time."""
@@ -184,14 +218,55 @@ def _convolve(x: Tensor, layer: _Layer, first_frame: int) -> Tensor:
     """(N, C_in) to (T, C_out); ``first_frame`` of the whole front end is where x begins."""
     y = _product(x, layer.weight, layer.stride, layer.bias)
     if layer.owner is not None:
-        rows = torch.arange(len(y), device=y.device).div(layer.per_owner, rounding_mode="floor") + first_frame
-        owner = layer.owner[rows.clamp_(max=len(layer.owner) - 1)]
-        assert layer.scale is not None
-        assert layer.shift is not None
-        y = torch.addcmul(layer.shift.to(y.dtype)[owner], y, layer.scale.to(y.dtype)[owner])
+        _scale_by_wave(y, layer, first_frame)
+    if layer.fused:
+        norm: Any = layer.norm
+        return kernels.normalised_gelu_(y, norm.weight, norm.bias, norm.eps)
     if layer.norm is not None:
         y = layer.norm(y)
     return activate(y, layer.activation)
+
+
+def _scale_by_wave(y: Tensor, layer: _Layer, first_frame: int) -> None:
+    """Scale and shift y (N, C), whose first row is that of a frame, in its memory by the wave of each frame.
+
+    Scale and shift are laid out for a frame, not for each of its rows: there are 64 in published front ends.
+    """
+    assert layer.owner is not None
+    assert layer.scale is not None
+    assert layer.shift is not None
+    n_whole = len(y) // layer.per_owner
+    frames = torch.arange(first_frame, first_frame + n_whole + 1, device=y.device)
+    owner = layer.owner[frames.clamp_(max=len(layer.owner) - 1)]
+    scale, shift = (each.to(y.dtype)[owner][:, None] for each in (layer.scale, layer.shift))  # (frames, 1, C)
+    whole = y[: n_whole * layer.per_owner].unflatten(0, (n_whole, layer.per_owner))
+    rest = y[n_whole * layer.per_owner :][None]
+    for part, of in ((whole, slice(n_whole)), (rest, slice(n_whole, None))):
+        torch.addcmul(shift[of], part, scale[of], out=part)
+
+
+@torch.no_grad()
+def _why_not_fused(layer: _Layer) -> str | None:
+    """Why a layer's LayerNorm and GELU are not one kernel, or None: what that gives was compared."""
+    norm: Any = layer.norm
+    reason = kernels.missing(norm.weight.device)
+    if reason is not None:
+        return reason
+    draws = torch.Generator().manual_seed(0)
+    x = torch.randn(133, len(norm.weight), generator=draws).to(norm.weight.dtype)
+    x = 3 * _groups.moved(x, norm.weight.device) + 1
+    plain = activate(norm(x), layer.activation)
+    expected = F.gelu(
+        F.layer_norm(x.double(), norm.normalized_shape, norm.weight.double(), norm.bias.double(), norm.eps)
+    )
+    try:
+        found = kernels.normalised_gelu_(x.clone(), norm.weight, norm.bias, norm.eps)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as fault:  # a compiler raises anything
+        return kernels.in_words(fault)
+    ours, theirs = (float((each - expected).square().mean().sqrt()) for each in (found, plain))
+    return None if ours <= kernels.WORSE * theirs else kernels.differs(ours, theirs)
 
 
 def _product(x: Tensor, weight: Tensor, stride: int, bias: Tensor | None) -> Tensor:

@@ -52,8 +52,13 @@ def add_feed_forward(base: Tensor, x: Tensor, layer: Any) -> Tensor:
     return y
 
 
+def is_exact_gelu(activation: nn.Module) -> bool:
+    """Whether it is the GELU of the error function, which transformers wraps."""
+    return getattr(activation, "act", None) is F.gelu
+
+
 def activate(x: Tensor, activation: nn.Module) -> Tensor:
     """``activation(x)``, in the memory of ``x`` where it is the exact GELU."""
-    if getattr(activation, "act", None) is F.gelu:
+    if is_exact_gelu(activation):
         return torch.ops.aten.gelu_(x)
     return activation(x)

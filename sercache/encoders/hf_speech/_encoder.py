@@ -15,8 +15,9 @@ from sercache.encoders._arguments import check_waves, wanted
 from sercache.encoders._exact import exact
 from sercache.encoders._windows import Windows
 from sercache.encoders.hf_speech import _packed
+from sercache.encoders.hf_speech._convolutions import Laid
 from sercache.encoders.hf_speech._dense import lay_out_weights
-from sercache.encoders.hf_speech._groups import moved
+from sercache.encoders.hf_speech._groups import room, sent
 from sercache.encoders.hf_speech._packed import Packed
 from sercache.encoders.hf_speech._stock import Stock
 from sercache.progress import warn
@@ -66,10 +67,9 @@ class SpeechEncoder:
         if self.why_stock is None:
             lay_out_weights(model.encoder)
         self._forward: Stock | Packed = Stock(model) if self.why_stock else Packed(model)
-        self.why_groups = self._forward.fuse(device) if isinstance(self._forward, Packed) else None
-        """Why attention runs in padded groups where a card has a kernel for it; None: it does not, or there is none."""
-        if self.why_groups is not None and dtype != torch.float32:
-            warn(f"{name}: attention runs in padded groups, more slowly: {self.why_groups}")
+        slower = self._forward.fuse(device) if isinstance(self._forward, Packed) else []
+        if slower:
+            warn(f"{name} is computed more slowly than it might be: {'; '.join(slower)}")
 
     def n_frames(self, n_samples: int) -> int:
         """Frames T that ``n_samples`` give."""
@@ -89,7 +89,12 @@ class SpeechEncoder:
         check_waves(waves, self.name, self.sample_rate, self.min_samples, None)
         if not waves or not chosen:
             return iter(())
-        return self._forward(self._prepared(waves), chosen)
+        if self.device.type == "cpu":
+            return self._forward(self._prepared(waves), chosen)
+        laid = self._laid(waves)
+        if isinstance(self._forward, Stock):
+            return self._forward(laid.waves(), chosen)
+        return self._forward(laid, chosen)
 
     def with_windows(self, windows: Windows) -> SpeechEncoder | None:
         """This encoder with blocks that see long recordings through windows; what is below them stays exact.
@@ -104,15 +109,25 @@ class SpeechEncoder:
         return copied
 
     def _prepared(self, waves: Sequence[np.ndarray]) -> list[Tensor]:
-        """(N_i,) float32 on the device, normalised as Wav2Vec2FeatureExtractor does where the checkpoint asks."""
+        """(N_i,) float32 on the CPU, normalised as Wav2Vec2FeatureExtractor does where the checkpoint asks."""
         values = [np.asarray(wave, dtype=np.float32) for wave in waves]
         if self.do_normalize:
-            values = [(wave - wave.mean()) / np.sqrt(wave.var() + 1e-7) for wave in values]
-        if self.device.type == "cpu":
-            return [torch.tensor(wave) for wave in values]
-        # One transfer for all, that waits for nothing.
-        packed = moved(torch.from_numpy(np.concatenate(values)), self.device)
-        return list(packed.split([len(wave) for wave in values]))
+            values = [_normalised(wave, np.empty_like(wave)) for wave in values]
+        return [torch.tensor(wave) for wave in values]
+
+    def _laid(self, waves: Sequence[np.ndarray]) -> Laid:
+        """As ``_prepared``, side by side on the device: normalised into the memory that one transfer takes."""
+        lengths = [len(wave) for wave in waves]
+        samples = room(sum(-(-length // self.hop) * self.hop for length in lengths), self.device)
+        values, at = samples.numpy(), 0
+        for wave, length in zip(waves, lengths, strict=True):
+            slot = values[at : at + length]
+            slot[:] = wave
+            if self.do_normalize:
+                _normalised(slot, slot)
+            at += -(-length // self.hop) * self.hop
+            values[at - (-length % self.hop) : at] = 0
+        return Laid(sent(samples, self.device), lengths, self.hop)
 
     def _samples(self, n_frames: int) -> int:
         """Fewest samples that give ``n_frames``."""
@@ -136,3 +151,10 @@ class SpeechEncoder:
             if not worst <= _TOLERANCE:
                 return f"the packed path misses state {name} by {worst:.1e} of its RMS"
         return None
+
+
+def _normalised(wave: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """``(wave - mean) / sqrt(var + 1e-7)`` in ``out``, which may be ``wave``; NumPy's mean and var, in fewer passes."""
+    np.subtract(wave, wave.mean(), out=out)
+    variance = np.square(out).sum() / np.float32(len(out))
+    return np.divide(out, np.sqrt(variance + np.float32(1e-7)), out=out)

@@ -25,6 +25,16 @@ def side_by_side(x: Tensor) -> bool:
     return x.device.type != "cpu"
 
 
+def room(n: int, device: torch.device) -> Tensor:
+    """(n,) float32 on the CPU, uninitialised, from which a transfer to ``device`` need not be waited for."""
+    return torch.empty(n, pin_memory=device.type == "cuda")
+
+
+def sent(x: Tensor, device: torch.device) -> Tensor:
+    """What was written into a ``room``, on ``device``; torch gives its memory out again once the copy is done."""
+    return x.to(device, non_blocking=True)
+
+
 def moved(x: Tensor, device: torch.device) -> Tensor:
     """``x`` of the CPU on ``device``; on CUDA without waiting for what is computed there."""
     return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sercache.encoders._windows import Window, Windows
 from sercache.encoders.hf_speech import _attention, _groups
 from sercache.encoders.hf_speech._attention import Attention
-from sercache.encoders.hf_speech._convolutions import FrontEnd
+from sercache.encoders.hf_speech._convolutions import FrontEnd, Laid
 from sercache.encoders.hf_speech._dense import add_feed_forward, add_linear
 from sercache.encoders.hf_speech._positions import PackedPositions
 
@@ -70,17 +70,23 @@ class Packed:
         self.pre_norm = type(model.encoder).__name__.endswith("StableLayerNorm")
         self.positions = PackedPositions(model.encoder.pos_conv_embed)
 
-    def fuse(self, device: torch.device) -> str | None:
-        """Send WavLM's attention through one kernel, or say why that cannot be; None of others and of the CPU too."""
-        first = self.model.encoder.layers[0].attention
-        if device.type != "cuda" or not hasattr(first, "rel_attn_embed"):
-            return None
-        reason = _attention.why_not_fused(first, device)
-        self.fused = reason is None
-        return reason
+    def fuse(self, device: torch.device) -> list[str]:
+        """Take the kernels that there are for ``device``, on which the module lies; what runs without, and why."""
+        if device.type != "cuda":
+            return []
+        lines = []
+        first, reason = self.model.encoder.layers[0].attention, self.front.fuse()
+        if reason is not None:
+            lines.append(f"the front end normalises and activates in two passes: {reason}")
+        if hasattr(first, "rel_attn_embed") and first.q_proj.weight.dtype != torch.float32:
+            reason = _attention.why_not_fused(first, device)
+            self.fused = reason is None
+            if reason is not None:
+                lines.append(f"attention runs in padded groups: {reason}")
+        return lines
 
     @torch.no_grad()
-    def __call__(self, waves: Sequence[Tensor], states: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+    def __call__(self, waves: Sequence[Tensor] | Laid, states: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
         """Yield (state, (F, D)) for ``states``, given in order; nothing above the last is computed."""
         last = states[-1]
         for name, x in self._all(waves):
@@ -89,7 +95,7 @@ class Packed:
             if name == last:
                 return
 
-    def _all(self, waves: Sequence[Tensor]) -> Iterator[tuple[str, Tensor]]:
+    def _all(self, waves: Sequence[Tensor] | Laid) -> Iterator[tuple[str, Tensor]]:
         model, encoder = self.model, self.model.encoder
         x, lengths = self.front.packed(waves)
         yield "conv", x
