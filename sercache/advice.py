@@ -6,7 +6,7 @@ import shlex
 from difflib import get_close_matches
 
 
-def command(name: str, *arguments: object, **options: object) -> str:
+def command(name: str, /, *arguments: object, **options: object) -> str:
     """``sercache NAME ARGUMENTS --option value``, quoted for a shell.
 
     ``True`` is a flag, None and ``False`` leave an option out, a list repeats it; ``for_`` is written ``--for``. Words

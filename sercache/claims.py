@@ -127,6 +127,11 @@ class Claims:
                 if self._held[name].is_held():
                     return True
                 self.release(name)
+            if (
+                not self.folder.is_dir()
+            ):  # the others took this process for gone, and removed it when they were done
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self.beat()
             before = Claim(self.folder, name, _highest(self.folder, {name}).get(name, 0), "")
             owner = _content(before.path)
             if before.generation and not self._is_gone(before):
@@ -284,7 +289,11 @@ def _create(path: Path, content: bytes) -> bool:
 def _highest(folder: Path, names: set[str] | None = None) -> dict[str, int]:
     """The highest generation of each of ``names`` that has one; None: of all."""
     found: dict[str, int] = {}
-    for file in os.listdir(folder):  # noqa: PTH208 (called often)
+    try:
+        files = os.listdir(folder)  # noqa: PTH208 (called often)
+    except FileNotFoundError:  # whoever left last removed it
+        return found
+    for file in files:
         match = _CLAIM.fullmatch(file)
         if match and (names is None or match["name"] in names):
             found[match["name"]] = max(found.get(match["name"], 0), int(match["generation"]))

@@ -80,7 +80,7 @@ def advised(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     command, given = advice.command, list[str]()
 
-    def checked(name: str, *arguments: object, **options: object) -> str:
+    def checked(name: str, /, *arguments: object, **options: object) -> str:
         text = command(name, *arguments, **options)
         _check_command(text)
         given.append(text)

@@ -48,7 +48,7 @@ def follow(sercache: Sercache, advised: list[str], monkeypatch: pytest.MonkeyPat
     """
     command, given = advice.command, list[tuple[str, str]]()
 
-    def noted(name: str, *arguments: object, **options: object) -> str:
+    def noted(name: str, /, *arguments: object, **options: object) -> str:
         code = sys._getframe(1).f_code
         text = command(name, *arguments, **options)
         given.append((text, f"{Path(code.co_filename).relative_to(TOP)}:{code.co_name}"))
@@ -395,6 +395,7 @@ def test_every_advice_is_run() -> None:
         "sercache/commands/inspect.py:info",  # in the slow tier, below
         "sercache/experiment/origin.py:read_origin",  # a damaged note is repaired in test_store_damage.py
         "sercache/stores/__init__.py:read_note",
+        "sercache/experiment/together.py:command_of",  # in test_training_shared.py
         "sercache/given.py:check",  # in test_given.py
         "sercache/experiment/extract_words.py:damaged_sources",  # of another store: in test_features_reused.py
         "sercache/extraction/splits.py:_read",  # the same, of a note that says how a batch was cut

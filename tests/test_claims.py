@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,18 @@ def test_what_has_expired_is_taken_over_once(
         assert other.still_held("a")
         other.release("a")
         assert one.take("a")
+
+
+def test_an_owner_that_wakes_when_all_is_over_and_removed_may_go_on(
+    tmp_path: Path, pair: tuple[Claims, Claims]
+) -> None:
+    one, other = pair
+    assert one.take("a")
+    shutil.rmtree(tmp_path)
+    assert not one.still_held("a")
+    assert other.others(["a"]) == set()
+    assert one.take("a")
+    assert not other.take("a")
 
 
 def test_a_rival_that_slept_itself_takes_nothing(pair: tuple[Claims, Claims], clock: Clock) -> None:

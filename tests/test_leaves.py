@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sercache import catalog, clips, states
+from sercache.chosen import ChosenSeeds, folds_named, read_seeds
 from sercache.errors import RecipeError, SettingsError, UnknownNameError
 from sercache.recipe import Recipe, override
 
@@ -153,3 +155,63 @@ def test_recipe_override_reads_the_field_types() -> None:
 def test_recipe_settings_that_do_not_fit(setting: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         override(Recipe(), [setting])
+
+
+@pytest.mark.parametrize(
+    ("asked", "run", "part"),
+    [
+        (None, None, None),
+        (5, 5, None),
+        ((0, 2), (0, 2), None),
+        ("5", 5, None),
+        ("0-4", (0, 1, 2, 3, 4), None),
+        ("0,2,7", (0, 2, 7), None),
+        ("3-3", (3,), None),
+        ("3,", (3,), None),
+        ("0-1,4/25", 25, (0, 1, 4)),
+        ("3/5", 5, (3,)),
+    ],
+)
+def test_seeds_as_they_are_written(asked: Any, run: Any, part: Any) -> None:
+    assert read_seeds(asked) == ChosenSeeds(run, part)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1", "4-2", "1,1", "0-4/0", "a", "0-99999999", "/5", "1//2", "5/", ",", "²"]
+)
+def test_seeds_that_are_none(text: str) -> None:
+    with pytest.raises(SettingsError, match="seeds"):
+        read_seeds(text)
+
+
+@given(st.sets(st.integers(0, 30), min_size=1))
+def test_seeds_written_one_by_one_are_those(seeds: set[int]) -> None:
+    written = ",".join(map(str, sorted(seeds))) + ","
+    assert read_seeds(written).run == tuple(sorted(seeds))
+
+
+SPEAKERS = ("03", "08", "09", "10", "11")
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "expected"),
+    [
+        ("08", SPEAKERS, ("08",)),
+        ("11,03", SPEAKERS, ("03", "11")),
+        ("08-10", SPEAKERS, ("08", "09", "10")),
+        ("1-3", SPEAKERS, ("03", "08", "09")),
+        ("2", SPEAKERS, ("08",)),
+        ("10", SPEAKERS, ("10",)),
+        ("a-b,c", ("a-b", "a", "c", "b"), ("a-b", "c")),
+        ("a-c", ("a-b", "a", "b", "c"), ("a", "b", "c")),
+        ("one, two", ("one, two", "one"), ("one, two",)),
+    ],
+)
+def test_folds_by_name_and_by_place(text: str, names: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    assert folds_named(text, names) == expected
+
+
+@pytest.mark.parametrize("text", ["12", "0", "3-1", "08-", "", ",", "1-9"])
+def test_folds_that_are_none(text: str) -> None:
+    with pytest.raises(UnknownNameError, match="unknown fold"):
+        folds_named(text, SPEAKERS)

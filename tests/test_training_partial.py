@@ -252,7 +252,7 @@ def test_what_an_earlier_version_left_is_named_and_goes(kept: Path, tmp_path: Pa
     """Its files had the name of a digest of source text, and no experiment in them."""
     folder = tmp_path / "old.partial"
     folder.mkdir()
-    for path in kept.iterdir():
+    for path in kept.glob("fold-*"):
         record = {"fit": json.dumps({"history": []})}
         name = path.name.rpartition("-")[0] + "-0123456789abcdef.safetensors"
         save_file({"x": torch.zeros(1)}, folder / name, metadata=record)

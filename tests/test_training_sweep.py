@@ -151,7 +151,7 @@ def test_what_cannot_be_written_is_told_before_training(
 def test_a_run_that_was_done_meanwhile_costs_nothing(
     sercache: Sercache, cached: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sercache.experiment import train
+    from sercache.experiment import together, train
 
     write = train.finish
 
@@ -159,15 +159,15 @@ def test_a_run_that_was_done_meanwhile_costs_nothing(
         assert folder == cached / "r-2"
         write(report, weights, folder)  # type: ignore[arg-type]
 
-    evaluate = train.evaluate
+    assemble = together.assemble
 
-    def slow(*arguments: object, **named: object) -> object:
-        found = evaluate(*arguments, **named)  # type: ignore[arg-type]
+    def slow(*arguments: object) -> object:
+        found = assemble(*arguments)  # type: ignore[arg-type]
         (cached / "r").mkdir(parents=True)
         return found
 
     monkeypatch.setattr(train, "finish", late)
-    monkeypatch.setattr(train, "evaluate", slow)
+    monkeypatch.setattr(together, "assemble", slow)
     done = sercache(
         "train", "--head", "logistic", "--encoder", "logmel", "--dataset", "manifest", "--name", "r"
     )
@@ -280,7 +280,9 @@ def test_a_sweep_of_fewer_seeds_loses_no_head(sercache: Sercache, cached: Path) 
     before = weights_of(run)
     assert sercache(*fewer).code == 0
     assert run_folders.load(run).seeds == (0, 1)
-    waiting = sorted(path.name.rpartition("-")[0] for path in (cached / "s" / ".lr-1e-2.partial").iterdir())
+    waiting = sorted(
+        path.name.rpartition("-")[0] for path in (cached / "s" / ".lr-1e-2.partial").glob("fold-*")
+    )
     assert waiting == [f"fold-{fold}-seed-2" for fold in sorted({fold for fold, _ in before})]
     code, out, err = sercache(*more)
     assert code == 0, err

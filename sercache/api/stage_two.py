@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from sercache.api._arguments import (
     AnyPath,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sercache.datasets import Corpus
+    from sercache.evaluation import Unfinished
     from sercache.experiment.predict import Predicted
     from sercache.experiment.result import Result
     from sercache.experiment.sweep import Swept
@@ -30,19 +31,49 @@ if TYPE_CHECKING:
     from sercache.stores import FeatureStore
 
 
+@overload
 def train(
     head: str | type[nn.Module],
     store: AnyPath | FeatureStore | None = None,
     dataset: str | Corpus | None = None,
     *,
+    folds: None = None,
+    seeds: int | Sequence[int] | None = None,
     progress: Progress = True,
     **settings: Any,
-) -> Result:
+) -> Result: ...
+
+
+@overload
+def train(
+    head: str | type[nn.Module],
+    store: AnyPath | FeatureStore | None = None,
+    dataset: str | Corpus | None = None,
+    *,
+    folds: str | Sequence[str] | None = None,
+    seeds: int | Sequence[int] | str | None = None,
+    progress: Progress = True,
+    **settings: Any,
+) -> Result | Unfinished: ...
+
+
+def train(
+    head: str | type[nn.Module],
+    store: AnyPath | FeatureStore | None = None,
+    dataset: str | Corpus | None = None,
+    *,
+    folds: str | Sequence[str] | None = None,
+    seeds: int | Sequence[int] | str | None = None,
+    progress: Progress = True,
+    **settings: Any,
+) -> Result | Unfinished:
     """Train a head over all folds and seeds: one of ``sercache heads``, a file of yours, or a class.
 
-    ``settings`` are the options of ``sercache train``: ``encoder``, ``task``, ``protocol``, ``states``, ``seeds=2`` or
-    ``seeds=[0, 1]``, ``recipe={"lr": 1e-3}``, ``options={...}`` of the head, …; what is not given is as published, and
+    ``settings`` are the options of ``sercache train``: ``encoder``, ``task``, ``protocol``, ``states``,
+    ``recipe={"lr": 1e-3}``, ``options={...}`` of the head, …; what is not given is as published, and
     for a class as it declares (sercache.head.Declared), else the plain recipe and the corpus' own protocol.
+    ``seeds=2`` is how many, ``seeds=[0, 1]`` which. ``folds=["1", "2"]`` and ``seeds="0-4/25"`` train a part of a run,
+    and give an Unfinished while others are missing; processes that train the same at once share the trainings.
     ``beside`` are further inputs, by name or ``{"egemaps:all:frames": store}``; ``test_on`` other corpora, by name or
     as pairs of a Corpus and its FeatureStore. By names the run folder is written that the command writes. With a
     FeatureStore nothing is, unless ``name`` or ``runs`` asks for it: see ``Result.save``.
@@ -51,7 +82,8 @@ def train(
     from sercache.experiment import train as work
     from sercache.experiment.setup import TrainOptions
 
-    at_hand, named = at_hand_of(head, store, dataset, settings)
+    more = {name: value for name, value in (("folds", folds), ("seeds", seeds)) if value is not None}
+    at_hand, named = at_hand_of(head, store, dataset, {**settings, **more})
     request = filled(TrainOptions, "train", named)
     in_memory = at_hand.store is not None and request.name is None and request.runs is None
     with told(progress, request, settings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sercache.commands.console import columns
+from sercache.evaluation import Unfinished
 from sercache.experiment.lexical import WordDependence
 from sercache.experiment.map import Mapped
 from sercache.experiment.outcome import shown
@@ -14,9 +15,13 @@ from sercache.progress import say, used
 from sercache.report import tables
 
 
-def trained(result: Result) -> None:
-    """The table of a training, and where it lies."""
+def trained(result: Result | Unfinished) -> None:
+    """The table of a training, and where it lies; of a part of a run what is missing."""
     say()
+    if isinstance(result, Unfinished):
+        used("part done", result)
+        used("to finish", result.command)
+        return
     say(shown([result.report]))
     used("run", result.folder)
 

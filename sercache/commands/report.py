@@ -9,7 +9,7 @@ from sercache import advice, settings
 from sercache.errors import ContractError, SettingsError, UnknownNameError
 from sercache.evaluation import with_scope
 from sercache.experiment.head_file import file_of
-from sercache.experiment.outcome import shown
+from sercache.experiment.outcome import shown, unfinished_at
 from sercache.progress import say, used, warn
 from sercache.record import Report
 from sercache.report import Format, runs
@@ -18,10 +18,14 @@ from sercache.report import Format, runs
 def run(paths: Sequence[Path], table_format: Format) -> None:
     """Print the runs named, or all of the runs folder, as tables of what can be compared.
 
-    Of a folder that holds runs, as a sweep does, all of them. Raises SettingsError.
+    Of a folder that holds runs, as a sweep does, all of them; of an unfinished run what is missing. Raises
+    SettingsError.
     """
     if paths:
-        chosen = _chosen(paths)
+        finished = [path for path in paths if not _told(path)]
+        if not finished:
+            return
+        chosen = _chosen(finished)
     else:
         where = settings.load().value("runs")
         chosen = runs.find(Path(where.value).expanduser())
@@ -35,6 +39,16 @@ def run(paths: Sequence[Path], table_format: Format) -> None:
         for folder in folders:
             plots = folder / "plots"
             used("run", f"{folder}{f', plots in {plots}' if any(plots.glob('*.png')) else ''}")
+
+
+def _told(path: Path) -> bool:
+    """Whether it is an unfinished run: what is missing has been said then."""
+    found = unfinished_at(path)
+    for each in found:
+        used("run", f"{path} is not finished: {each}")
+        if each.command:
+            used("to finish", each.command)
+    return bool(found)
 
 
 def _chosen(paths: Sequence[Path]) -> list[Path]:

@@ -15,13 +15,26 @@ from sercache.evaluation.partial import keep_trainings, settle
 from sercache.evaluation.parts import as_trained, cross_corpus_task, read_truth
 from sercache.evaluation.prepare import Prepared, check, prepare
 from sercache.evaluation.published import Difference, differences
-from sercache.evaluation.run import Evaluated, Weights, evaluate
+from sercache.evaluation.run import Evaluated, Weights, assemble, evaluate, say_reading
 from sercache.evaluation.scores import mean_of_clips, merge_clips
+from sercache.evaluation.shared import (
+    MOST,
+    Unfinished,
+    at_work,
+    claims_in,
+    divided,
+    fill,
+    n_others,
+    taken,
+    undone,
+    unfinished,
+)
 from sercache.evaluation.sound import audio_of
 from sercache.evaluation.trained_encoders import training_of
 from sercache.evaluation.trainings import Progress
 
 __all__ = [
+    "MOST",
     "Data",
     "Difference",
     "Evaluated",
@@ -31,30 +44,41 @@ __all__ = [
     "Method",
     "Prepared",
     "Progress",
+    "Unfinished",
     "Weights",
     "as_trained",
+    "assemble",
+    "at_work",
     "audio_of",
     "check",
+    "claims_in",
     "cross_corpus_differs",
     "cross_corpus_task",
     "differences",
     "differs",
     "differs_in_code",
+    "divided",
     "evaluate",
     "evaluate_cross_corpus",
     "experiment_differs_in_code",
+    "fill",
     "fold_views",
     "gather",
     "keep_trainings",
     "mean_of_clips",
     "merge_clips",
+    "n_others",
     "normalised",
     "prepare",
     "read_scalings",
     "read_truth",
+    "say_reading",
     "settle",
     "setup_of",
+    "taken",
     "training_of",
     "transcripts",
+    "undone",
+    "unfinished",
     "with_scope",
 ]

@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -31,6 +32,8 @@ _FIELD = "fit"
 _FILES = "fold-*.safetensors"
 _UNFINISHED = "*.partial"
 """Folders of unfinished runs; hidden ones hold the heads of a sweep's points."""
+CLAIMS = "claims"
+"""Folder inside, of what the processes at work have claimed."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,10 @@ class Partial:
             if found is not None:
                 return found
         return next(filter(None, (self._of_run(folder, job, head) for folder in self._finished)), None)
+
+    def read_own(self, job: Job, head: Module) -> Fit | None:
+        """As ``read``, from this folder itself."""
+        return _read(self.folder / file_name(job), head)
 
     def holds(self, job: Job) -> bool:
         """Whether the training lies in this folder itself."""
@@ -139,11 +146,43 @@ def settle(folder: Path, report: Report) -> int:
         for path in other.glob(_FILES) if other != folder else ():
             if path.name in jobs:
                 path.unlink(missing_ok=True)
-        _remove_empty(other)
-    for path in folder.glob(".*.new"):
-        path.unlink(missing_ok=True)
-    _remove_empty(folder)
+        tidy(other)
+    tidy(folder)
     return n_kept
+
+
+def tidy(folder: Path) -> None:
+    """Remove what is of no use in the folder of an unfinished run, and the folder where nothing is left.
+
+    Where other processes work there all of it stays: the last one to leave tidies up.
+    """
+    with suppress(OSError):  # not empty: somebody is at work
+        (folder / CLAIMS).rmdir()
+    if not folder.is_dir() or (folder / CLAIMS).exists():
+        return
+    held = {_experiment_in(path) for path in folder.glob(_FILES)}
+    notes = [
+        path for path in folder.glob(note_name("*")) if path not in {folder / note_name(e) for e in held}
+    ]
+    for path in (*folder.glob(".*.new"), *notes):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def note_name(experiment: str) -> str:
+    """What the file is called that says which trainings an experiment has, whose digest is given."""
+    return f"experiment-{experiment}.json"
+
+
+def trained_in(folder: Path, experiment: str) -> set[tuple[str, int]]:
+    """Folds and seeds of the trainings of an experiment that lie in the folder of an unfinished run."""
+    found = set()
+    for path in folder.glob(_FILES):
+        fold, _, seed = path.name.removeprefix("fold-").rpartition("-")[0].rpartition("-seed-")
+        if seed.isdecimal() and _experiment_in(path) == experiment:
+            found.add((unquote(fold), int(seed)))
+    return found
 
 
 def file_name(job: Job) -> str:
@@ -234,8 +273,3 @@ def _below(folder: Path | None, *patterns: str) -> list[Path]:
         return []
     found = (path for pattern in patterns for deep in ("", "*/") for path in folder.glob(deep + pattern))
     return sorted(set(found))
-
-
-def _remove_empty(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()

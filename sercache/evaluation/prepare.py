@@ -6,7 +6,9 @@ Features, labels, folds, dev parts, speakers, head options: what is wrong with t
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from torch import nn
 
@@ -40,6 +42,9 @@ class Prepared:
     recordings: tuple[Recording, ...] | None
     """What trains any of its folds, and what trained the initial weights; None where that is not known."""
     remarks: tuple[str, ...]
+    started: datetime
+    clock: float
+    """By ``time.perf_counter`` when it started."""
 
 
 def prepare(method: Method, data: Data, how: How) -> Prepared:
@@ -47,6 +52,7 @@ def prepare(method: Method, data: Data, how: How) -> Prepared:
 
     Raises MissingFeaturesError, ProtocolError, RecipeError, SettingsError.
     """
+    started, clock = datetime.now(UTC), time.perf_counter()
     if not how.test:
         data = replace(data, test_on=())
     before = encoder_records(data.stores)
@@ -68,7 +74,9 @@ def prepare(method: Method, data: Data, how: How) -> Prepared:
     experiment = experiment_of(method, data.corpus, material, how)
     with_speakers = bool(method.recipe.second_weight)
     jobs = tuple(jobs_of(experiment, material, setup.seeds, with_speakers=with_speakers))
-    return Prepared(method, data, material, head, experiment, jobs, encoders, recordings, remarks)
+    return Prepared(
+        method, data, material, head, experiment, jobs, encoders, recordings, remarks, started, clock
+    )
 
 
 def check(method: Method, material: Material) -> nn.Module:

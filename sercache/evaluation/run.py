@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from torch import Tensor
@@ -26,7 +25,7 @@ from sercache.evaluation.method import Data, How, Method
 from sercache.evaluation.prepare import Prepared, prepare
 from sercache.evaluation.published import differences, fewer_updates
 from sercache.evaluation.scores import confusion, run_record, summarise
-from sercache.evaluation.solving import solved
+from sercache.evaluation.shared import at_work, fill
 from sercache.evaluation.trainings import Progress, TrainedMember, trainings
 from sercache.head import is_solved, notes_of
 from sercache.progress import used
@@ -102,21 +101,30 @@ def evaluate(
     """Train and test a head on every fold and seed; the Report says what was done and what came out.
 
     ``published`` is what the paper did, if there is one: differences are listed. ``how`` says how the trainings are
-    computed, and where each is kept as it finishes; ``progress`` is called with every epoch.
+    computed, and where each is kept as it finishes, shared with other processes that do the same; ``progress`` is
+    called with every epoch.
     Raises MissingFeaturesError, ProtocolError, RecipeError, SettingsError before training; TrainingError.
     """
     how = how or How()
-    started, clock = datetime.now(UTC), time.perf_counter()
     ready = prepare(method, data, how)
-    for part in (ready.material.main, *(part for _, part in ready.material.cross_corpus)):
-        for view in part.inputs:
-            used("reading", str(view.plan))
-    method, experiment = ready.method, ready.experiment
+    say_reading(ready)
+    if how.partial is None:
+        return assemble(ready, published, how, progress)
+    with at_work(how.partial, ready) as claims:
+        fill(ready, how, claims, progress)
+        return assemble(ready, published, how, progress)
+
+
+def assemble(
+    ready: Prepared,
+    published: Published | None,
+    how: How,
+    progress: Callable[[Progress], None] | None = None,
+) -> Evaluated:
+    """Test what was trained, and train what was not, as ``evaluate`` says."""
+    data, method, experiment = ready.data, ready.method, ready.experiment
     setup, solves = method.setup, is_solved(method.kind)
-    if solves:
-        members = solved(method, ready.material, ready.jobs)
-    else:
-        members = trainings(method, ready.material, ready.jobs, how, progress)
+    members = trainings(method, ready.material, ready.jobs, how, progress)
     trained = _Trained()
     for member in members:
         trained.add(member, ready.material, how)
@@ -141,9 +149,16 @@ def evaluate(
         **provenance(data.corpus, data.stores, ready.material, setup, method.recipe, ready.head),
         experiment=experiment,
         environment=environment(how.device, data.stores, solves),
-        timing=_timing(started, clock, trained),
+        timing=_timing(ready, trained),
     )
     return Evaluated(report, trained.weights)
+
+
+def say_reading(ready: Prepared) -> None:
+    """How each input is read, in a line."""
+    for part in (ready.material.main, *(part for _, part in ready.material.cross_corpus)):
+        for view in part.inputs:
+            used("reading", str(view.plan))
 
 
 def _remarks(how: How) -> tuple[str, ...]:
@@ -175,10 +190,10 @@ def _cross_corpus(trained: _Trained, ready: Prepared) -> tuple[CrossCorpus, ...]
     )
 
 
-def _timing(started: datetime, clock: float, trained: _Trained) -> dict[str, Any]:
+def _timing(ready: Prepared, trained: _Trained) -> dict[str, Any]:
     return {
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": time.perf_counter() - clock,
+        "started": ready.started.isoformat(timespec="seconds"),
+        "seconds": time.perf_counter() - ready.clock,
         "training_seconds": trained.seconds,
         "trainings": trained.timings,
     }

@@ -1,4 +1,4 @@
-"""Heads that are solved, not trained: all folds and seeds of them.
+"""Heads that are solved, not trained.
 
 Such a head (sercache.head.Solves) is given the means of its training part and sets its own weights; it has no epochs
 and needs no dev part.
@@ -8,32 +8,17 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sercache.evaluation.material import Material, fold_views
-from sercache.evaluation.method import Method
-from sercache.evaluation.trainings import TrainedMember
 from sercache.head import Solves
 from sercache.nn import masked_mean
-from sercache.record import Job
-from sercache.training import Fit, build
+from sercache.training import Fit
 from sercache.views import AnyView
 
 _CHUNK = 64
-
-
-def solved(method: Method, material: Material, jobs: Sequence[Job]) -> Iterator[TrainedMember]:
-    """Solve every fold with every seed; as ``trainings`` gives them."""
-    left = iter(jobs)
-    for fold in material.folds:
-        views = fold_views(material, fold, method.setup.normalise)
-        for seed in method.setup.seeds:
-            head = build(method.kind, views.train, len(material.target.names), seed, **method.options)
-            yield TrainedMember(fold, seed, views, solve(head, views.train, seed), next(left))
 
 
 def solve(head: nn.Module, train: AnyView, seed: int) -> Fit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -15,6 +16,8 @@ from sercache.evaluation.method import How, Method
 from sercache.evaluation.partial import Partial
 from sercache.evaluation.scores import weights_digest
 from sercache.evaluation.second import WithSpeakers, with_speakers
+from sercache.evaluation.solving import solve
+from sercache.head import is_solved
 from sercache.progress import used
 from sercache.protocols import Fold
 from sercache.recipe import Recipe
@@ -53,7 +56,7 @@ class TrainedMember:
 
 
 @dataclass(frozen=True, eq=False)
-class _Waiting:
+class Waiting:
     """One training that is to be done."""
 
     number: int
@@ -65,7 +68,7 @@ class _Waiting:
 
 
 @dataclass(eq=False)
-class _Counter:
+class Counter:
     """How far each training is."""
 
     progress: Callable[[Progress], None] | None
@@ -75,11 +78,12 @@ class _Counter:
     """Number of the last, by training."""
     done: set[int] = field(default_factory=set)
 
-    def of(self, waiting: Sequence[_Waiting]) -> Callable[[int, Epoch], None]:
+    def of(self, waiting: Sequence[Waiting]) -> Callable[[int, Epoch], None]:
         """What is called after an epoch of these trainings, by their place among them."""
         return lambda place, epoch: self.count(waiting[place].number, epoch)
 
     def count(self, number: int, epoch: Epoch) -> None:
+        """Tell of an epoch of a training."""
         self.epochs[number] = epoch.number
         if self.progress is None:
             return
@@ -96,94 +100,119 @@ def trainings(
     how: How,
     progress: Callable[[Progress], None] | None = None,
 ) -> Iterator[TrainedMember]:
-    """Train every fold with every seed; members come one by one, folds outside, seeds inside.
+    """Every fold with every seed, as they are done; members come one by one, folds outside, seeds inside.
 
     ``jobs`` are what is to be trained, in this order; those that ``how.partial`` or ``how.runs`` hold are not trained
     again.
     """
-    counter = _Counter(progress, jobs, method.recipe.max_epochs)
-    partial = _partial(jobs, how)
-    computed = {"device": torch.device(how.device).type, "torch": torch.__version__}
-    for group in _groups(_waiting(method, material, jobs, how)):
-        found = _finished_before(group, partial, how)
+    counter = Counter(progress, jobs, method.recipe.max_epochs)
+    kept = Partial(how.partial, jobs[0].experiment, how.runs) if how.partial else None
+    for group in groups(waiting(method, material, list(enumerate(jobs)), how)):
+        found = finished_before(group, kept, how, say=False) if kept else {}
         counter.done |= found.keys()
         left = [each for each in group if each.number not in found]
         yield from _next_ones(group, found)
-        for place, done in fits(
-            [each.member for each in left],
-            method.recipe,
-            device=how.device,
-            way=how.way,
-            progress=counter.of(left),
-            say=lambda text: used("training", text),
-        ):
-            each = left[place]
-            found[each.number] = replace(done, timing={**done.timing, **computed})
-            counter.done.add(each.number)
-            if partial:
-                partial.write(each.job, found[each.number])
+        for place, done in trained(left, method, how, counter):
+            found[left[place].number] = done
+            counter.done.add(left[place].number)
             yield from _next_ones(group, found)
         left.clear()  # with the group, which is empty: its heads make room for the next ones
 
 
-def _partial(jobs: Sequence[Job], how: How) -> Partial | None:
+def trained(
+    left: Sequence[Waiting],
+    method: Method,
+    how: How,
+    counter: Counter,
+    take: Callable[[int], bool] | None = None,
+) -> Iterator[tuple[int, Fit]]:
+    """Place and Fit of each of ``left`` as it finishes; ``take`` may leave some out."""
+    if is_solved(method.kind):
+        return _solved(left, take)
+    done = fits(
+        [each.member for each in left],
+        method.recipe,
+        device=how.device,
+        way=how.way,
+        progress=counter.of(left),
+        say=lambda text: used("training", text),
+        take=take,
+    )
+    return map(partial(_with_place, how.device), done)
+
+
+def _solved(left: Sequence[Waiting], take: Callable[[int], bool] | None) -> Iterator[tuple[int, Fit]]:
+    for place, each in enumerate(left):
+        if take is None or take(place):
+            yield place, solve(each.member.head, each.views.train, each.job.seed)
+
+
+def _with_place(device: str, found: tuple[int, Fit]) -> tuple[int, Fit]:
+    """A training with a record of what it was computed on."""
+    place, done = found
+    computed = {"device": torch.device(device).type, "torch": torch.__version__}
+    return place, replace(done, timing={**done.timing, **computed})
+
+
+def kept_in(how: How, jobs: Sequence[Job]) -> Partial | None:
     """What keeps the trainings; says how many it holds that are not of these."""
     if how.partial is None:
         return None
-    partial = Partial(how.partial, jobs[0].experiment, how.runs)
-    n_others = partial.n_others(() if how.prepare else jobs)
+    kept = Partial(how.partial, jobs[0].experiment, how.runs)
+    n_others = kept.n_others(() if how.prepare else jobs)
     if n_others:
         used(
             "training",
             f"{n_others} trainings in {how.partial} are of other settings, another version or labels that have "
             "changed since: they are not taken",
         )
-    return partial
+    return kept
 
 
-def _waiting(method: Method, material: Material, jobs: Sequence[Job], how: How) -> Iterator[_Waiting]:
-    """Every training, its head made when it is asked for."""
+def waiting(
+    method: Method, material: Material, jobs: Sequence[tuple[int, Job]], how: How
+) -> Iterator[Waiting]:
+    """Trainings by number, each with its head, made when it is asked for."""
     setup, folds = method.setup, material.folds
     views = [fold_views(material, fold, setup.normalise) for fold in folds]
     parts = [_training_part(each, material, method.recipe, method.options) for each in views]
     read = {fold.name: (fold, own, part) for fold, own, part in zip(folds, views, parts, strict=True)}
     order = setup.seeds[0] if how.share_order else None
-    for number, job in enumerate(jobs):
+    for number, job in jobs:
         fold, own, part = read[job.fold]
         head = build(method.kind, part, len(material.target.names), job.seed, **method.options)
         if how.prepare:
             how.prepare(head, fold, job.seed)
             job = begun_from(job, head)
         start_centres(head, part, how.device)
-        yield _Waiting(number, fold, own, Member(head, part, own.dev, job.seed, order), job)
+        yield Waiting(number, fold, own, Member(head, part, own.dev, job.seed, order), job)
 
 
-def _groups(waiting: Iterator[_Waiting]) -> Iterator[list[_Waiting]]:
+def groups(waiting: Iterator[Waiting]) -> Iterator[list[Waiting]]:
     """Trainings by as many as untrained heads may lie in memory."""
     for first in waiting:
         n_bytes = sum(value.nbytes for value in first.member.head.state_dict().values())
         yield [first, *islice(waiting, max(1, _HEADS_BYTES // max(n_bytes, 1)) - 1)]
 
 
-def _finished_before(group: Sequence[_Waiting], partial: Partial | None, how: How) -> dict[int, Fit]:
-    """By number, those of a group that were trained before."""
+def finished_before(group: Sequence[Waiting], kept: Partial, how: How, *, say: bool) -> dict[int, Fit]:
+    """By number, those of a group that were trained before, which is said if ``say``."""
     found = {}
-    for each in group if partial else ():
-        assert partial
-        done = partial.read(each.job, each.member.head)
+    for each in group:
+        done = kept.read(each.job, each.member.head)
         if done is None:
             continue
-        if not how.test and not partial.holds(
+        if not how.test and not kept.holds(
             each.job
         ):  # heads that wait for the choice by dev lie in one place
-            partial.write(each.job, done)
+            kept.write(each.job, done)
         found[each.number] = done
-    if found:
+    if found and say:
         used("training", f"{len(found)} of {len(group)} trainings were finished before")
     return found
 
 
-def _next_ones(group: list[_Waiting], found: dict[int, Fit]) -> Iterator[TrainedMember]:
+def _next_ones(group: list[Waiting], found: dict[int, Fit]) -> Iterator[TrainedMember]:
     """The first of a group that are done, taken out of it: they come in their order, however they finish."""
     while group and group[0].number in found:
         each = group.pop(0)

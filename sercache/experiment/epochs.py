@@ -16,13 +16,18 @@ _BAR = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} epochs [{elapsed}
 
 
 @contextmanager
-def epochs_shown(folder: Path | None, track: bool) -> Iterator[Callable[[Progress], None]]:
-    """What moves a bar over all epochs on, and writes each into the folder of the unfinished run."""
+def epochs_shown(
+    folder: Path | None, track: bool, *, fresh: bool = True
+) -> Iterator[Callable[[Progress], None]]:
+    """What moves a bar over all epochs on, and writes each into the folder of the unfinished run.
+
+    ``fresh``: no other process writes there.
+    """
     if folder is None:
         with _epochs_bar() as advance:
             yield advance
         return
-    with _epochs_bar() as advance, LiveEpochs(folder, events=track) as log:
+    with _epochs_bar() as advance, LiveEpochs(folder, events=track, fresh=fresh) as log:
 
         def note(at: Progress) -> None:
             log.add(at.fold, at.seed, dataclasses.asdict(at.epoch))

@@ -34,8 +34,8 @@ class Bound:
 Count = Annotated[int, Bound(1)]
 Positive = Annotated[float, Bound(0, included=False)]
 NotNegative = Annotated[float, Bound(0)]
-Seeds = Count | tuple[int, ...]
-"""How many seeds, or which."""
+Seeds = Count | tuple[int, ...] | str
+"""How many seeds, or which; in the words of ``--seeds`` too (sercache.chosen)."""
 Scope = Literal["none", "global", "speaker"]
 Duplicates = Literal["keep", "apart"]
 DevScore = Literal["dev-ua", "dev-wa", "dev-loss", "dev-rho", "dev-ccc"]
@@ -53,7 +53,7 @@ _CALLED = {
 """Fields that Python calls otherwise, by field: those of ``--set``, ``--option``, ``--format``, ``--extract``, …"""
 _COMMAND_ONLY = ("dry_run", "as_json", "watch")
 """Fields that have no meaning in Python, where results are objects."""
-_JOINED = {"states": "+", "devices": ",", "finetune_from": ","}
+_JOINED = {"states": "+", "devices": ",", "finetune_from": ",", "folds": ","}
 """Fields of text that take a list too, and what stands between its entries."""
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sercache.errors import MissingExtraError
+from sercache.evaluation import Unfinished, unfinished
+from sercache.experiment.places import partial_of
 from sercache.layout import terminal_width
 from sercache.progress import used, warn
 from sercache.published.compare import Beside, printed_beside, record_of
@@ -19,6 +21,14 @@ def finish(report: Report, weights: Mapping[tuple[str, int | None], Mapping[str,
     """Write the run folder with its plots."""
     runs.save(compared(report), folder, weights=weights)
     draw(report, folder)
+
+
+def unfinished_at(path: Path) -> list[Unfinished]:
+    """What is known of the unfinished runs of a name, ``RUN`` or ``RUN.partial``; empty where there is none."""
+    if (path / runs.REPORT).is_file():
+        return []
+    folder = path if path.suffix == partial_of(path).suffix else partial_of(path)
+    return unfinished(folder) if folder.is_dir() else []
 
 
 def shown(reports: Sequence[Report], names: Sequence[str] | None = None, format: Format = "text") -> str:

@@ -1,16 +1,18 @@
-"""The run folder of a point of a sweep: whether it is what the point asks for, and room for one that is not."""
+"""The run folders of a sweep's points: what they share, whether one is what is asked for, room for one that is not."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sercache import catalog, settings
+from sercache import catalog, files, settings
+from sercache.claims import Claims
 from sercache.datasets import Corpus
-from sercache.errors import MissingFeaturesError, SercacheError
-from sercache.evaluation import differs, differs_in_code, keep_trainings
+from sercache.errors import MissingFeaturesError, SercacheError, SettingsError
+from sercache.evaluation import MOST, differs, differs_in_code, keep_trainings, taken
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.places import free_name
 from sercache.experiment.ready import asked
@@ -21,6 +23,12 @@ from sercache.recipe import override
 from sercache.record import Report
 from sercache.report import runs
 from sercache.units import listed
+
+SHARED = "sweep.json"
+_FREE = ("grid", "name", "on", "trials", "runs", "cache", "root", "device", "serial", "seeds")
+"""Options that may change from one call of a sweep to the next."""
+_AT_WORK = tuple(f"at-work-{number}" for number in range(1, MOST + 1))
+"""Claims of the processes that work on a sweep, one each."""
 
 
 @dataclass(eq=False)
@@ -80,3 +88,34 @@ def move_aside(place: Path, why: tuple[str, ...]) -> None:
     warn(
         f"{place} is another experiment, is called {aside.name} now, and the point is trained again: {words}"
     )
+
+
+def begin_sweep(options: Mapping[str, Any], folder: Path, claims: Claims) -> None:
+    """Note down what all points share. Raises SettingsError where the folder is that of another sweep."""
+    path, shared = folder / SHARED, {name: value for name, value in options.items() if name not in _FREE}
+    text = json.dumps(shared, indent=1, default=str, ensure_ascii=False)
+    with taken(claims, "door"):
+        # Without a point or a process at work, a mistake in the first call is no harm.
+        begun = any(folder.glob(f"*/{runs.REPORT}")) or claims.others(_AT_WORK)
+        if begun and path.is_file():
+            before, now = _asked(path.read_text(encoding="utf-8")), _asked(text)
+            differs = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+            if differs:
+                words = [
+                    f"{name} {_told(now.get(name))} instead of {_told(before.get(name))}" for name in differs
+                ]
+                raise SettingsError(
+                    f"{folder} is a sweep with other settings ({'; '.join(words)}); give this one another --name, "
+                    "or remove that one"
+                )
+        files.write_text(path, text)
+        any(claims.take(place) for place in _AT_WORK)
+
+
+def _told(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value or "none")
+
+
+def _asked(text: str) -> dict[str, Any]:
+    """What the points of a sweep share, without what may change and what was left as it is."""
+    return {name: value for name, value in json.loads(text).items() if name not in _FREE and value}

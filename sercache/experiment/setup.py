@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from sercache.chosen import read_seeds
 from sercache.datasets import Corpus
 from sercache.errors import SettingsError
 from sercache.experiment.options import Count, Duplicates, Scope, Seeds
@@ -39,7 +40,9 @@ class TrainOptions:
     duplicates: Duplicates | None = None
     max_frames: Count | None = None
     seeds: Seeds | None = None
-    """How many, or which."""
+    """How many, or which; or which of how many (``0-4/25``), a part of the run."""
+    folds: str | None = None
+    """A part of the run: names of folds, or their places from 1."""
     beside: Sequence[str] | None = None
     target: str | None = None
     test_on: Sequence[str] | None = None
@@ -86,7 +89,7 @@ def chosen_setup(module: ModuleType, request: TrainOptions, corpus: Corpus) -> t
             "none"  # blocks are trained on what was cached; a head's own default is for frozen ones
         )
     if request.seeds is not None:
-        changes["seeds"] = first_seeds(setup.seeds, request.seeds)
+        changes["seeds"] = first_seeds(setup.seeds, read_seeds(request.seeds).run)
     return dataclasses.replace(setup, **changes), published
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -17,28 +17,28 @@ from typing import Any
 import numpy as np
 
 from sercache import catalog, files, settings
+from sercache.chosen import read_seeds
+from sercache.claims import Claims
 from sercache.errors import RecipeError, SettingsError
-from sercache.evaluation import Weights, evaluate
+from sercache.evaluation import Evaluated, Prepared, claims_in, divided, taken
 from sercache.experiment import train
-from sercache.experiment.epochs import epochs_shown
 from sercache.experiment.grid import Point, drawn, place_of, points, read_grid
 from sercache.experiment.options import Count, DevScore, Duplicates, Seeds
 from sercache.experiment.outcome import compared, draw
 from sercache.experiment.places import checked_name
-from sercache.experiment.points import Comparison, heads_of, make_room, move_aside
+from sercache.experiment.points import Comparison, begin_sweep, heads_of, make_room, move_aside
 from sercache.experiment.result import Result
+from sercache.experiment.together import is_run_of, together
 from sercache.head import is_solved
 from sercache.progress import used
 from sercache.published import head_options, seeds_asked
 from sercache.recipe import Recipe, override
-from sercache.record import Report
+from sercache.record import Report, digest_of
 from sercache.report import runs as run_folders
 from sercache.report import write_epochs
 
 _SETUP = ("states", "normalise")
-TABLE, SHARED = "sweep.csv", "sweep.json"
-_FREE = ("grid", "name", "on", "trials", "runs", "cache", "root", "device", "serial", "seeds")
-"""Options that may change from one call of a sweep to the next."""
+TABLE = "sweep.csv"
 _LATER = ("name", "reader", "reader_sha256", "equal_audio")
 """What is said of a corpus otherwise, or not at all, by points that were trained before it was; its release stays."""
 
@@ -89,27 +89,70 @@ def run(request: SweepOptions) -> Swept:
             f"{request.head} is solved and has no epochs to judge by a dev part, so that nothing can select; "
             "train it with each value of the option that you choose beforehand"
         )
+    if read_seeds(request.seeds).part is not None:
+        raise SettingsError(
+            "a sweep has no parts to name: processes that are given the same sweep share its points; give --seeds "
+            "how many (5) or which (0-4)"
+        )
     grid = read_grid(request.grid)
     for point in points(grid):  # all are checked before the first is trained
         _request(module, request, point)
     known = settings.load().value("runs", request.runs)
     folder = Path(known.value).expanduser() / request.name
-    _same_sweep(request, folder / SHARED)
+    with claims_in(folder / ".claims") as claims:
+        begin_sweep(dataclasses.asdict(request), folder, claims)
+        return _swept(module, request, grid, folder, claims)
+
+
+def _swept(
+    module: ModuleType,
+    request: SweepOptions,
+    grid: Mapping[str, Sequence[str]],
+    folder: Path,
+    claims: Claims,
+) -> Swept:
+    """Train the points that nobody has trained or trains now, help with the others, then test the best."""
     found: list[tuple[Point, float, Path]] = []
     first: Report | None = None
-    comparison = Comparison()
-    for point in drawn(grid, request.trials, found):
+    comparison, every = Comparison(), points(grid)
+    for point in _order(grid, request.trials, found, claims):
         place = place_of(folder, point)
-        report = _done(module, request, point, place, comparison)
+        report = _done(_request(module, request, point), point, place, comparison, claims)
         first = _same_material(report, place, first)
         found.append((point, dev_score(report, request.on), place))
-        _write_table(folder / TABLE, found)
-    best = max(found, key=lambda each: each[1])
-    report = _tested(module, request, best[0], best[2])
-    draw(report, best[2])
-    ranked = sorted(found, key=lambda each: -each[1])
+        drawn_so = request.trials is not None
+        _write_table(
+            folder / TABLE, found if drawn_so else sorted(found, key=lambda each: every.index(each[0]))
+        )
+    # Of equal ones the first of the grid, in whichever order they were trained here.
+    ranked = sorted(found, key=lambda each: (-each[1], every.index(each[0])))
+    with taken(claims, "selected"):
+        report = _tested(module, request, ranked[0][0], ranked[0][2])
+        draw(report, ranked[0][2])
     scores = tuple((point, value) for point, value, _ in ranked)
-    return Swept(scores, _on(report, request.on), folder / TABLE, Result.load(best[2]))
+    return Swept(scores, _on(report, request.on), folder / TABLE, Result.load(ranked[0][2]))
+
+
+def _order(
+    grid: Mapping[str, Sequence[str]],
+    trials: int | None,
+    found: Sequence[tuple[Point, float, Path]],
+    claims: Claims,
+) -> Iterator[Point]:
+    """The points, those first that no other process works on; each is claimed meanwhile.
+
+    Drawn ones come one after another: the next depends on the scores so far. Their trainings are shared all the same.
+    """
+    every = points(grid)
+    if trials is not None and trials < len(every):
+        yield from drawn(grid, trials, found)
+        return
+    for place in divided(claims, [_claimed_as(point) for point in every]):
+        yield every[place]
+
+
+def _claimed_as(point: Point) -> str:
+    return f"point-{digest_of(point)}"
 
 
 def dev_score(report: Report, on: str | None) -> float:
@@ -148,48 +191,58 @@ def _request(module: ModuleType, request: SweepOptions, point: Point) -> train.T
 
 
 def _done(
-    module: ModuleType, request: SweepOptions, point: Point, place: Path, comparison: Comparison
+    wanted: train.TrainOptions, point: Point, place: Path, comparison: Comparison, claims: Claims
 ) -> Report:
     """The report of a point: of an earlier call where that is what is asked for now, else trained now."""
     used("point", ", ".join(f"{name}={value}" for name, value in point.items()))
-    wanted = _request(module, request, point)
-    if (place / run_folders.REPORT).is_file():
+    while (place / run_folders.REPORT).is_file():
         report = run_folders.load(place)
         why = comparison.differs(report, wanted)
-        if why:
+        if not why:
+            module = catalog.load("sercache.heads", wanted.head)
+            if report.seeds == seeds_asked(module, report.setup["dataset"], read_seeds(wanted.seeds).run):
+                used("run", f"{place}, done before")
+                return report
+            break  # of other seeds before: those of them that are asked for now are found by their digests
+        if claims.take(_claimed_as(point)):  # else whoever works on the point moves it aside
             move_aside(place, why)
-        elif report.seeds == seeds_asked(module, report.setup["dataset"], request.seeds):
-            used("run", f"{place}, done before")
-            return report
-    # Of other seeds before: those of them that are asked for now are found by their digests.
-    report, _ = _trained(wanted, place, test=False)
-    make_room(place)
-    run_folders.save(report, place, overwrite=True)
-    write_epochs(report, place)
-    return report
+            break
+        claims.wait({_claimed_as(point)})
+    return _trained(wanted, place, test=False)
 
 
 def _tested(module: ModuleType, request: SweepOptions, point: Point, place: Path) -> Report:
     """The report of the selected point with its test scores, and its heads in the run folder."""
     if (place / run_folders.WEIGHTS).is_dir():
         report = run_folders.load(place)
-        train.remove_partial(heads_of(place), report)
-        return report
-    used("testing", ", ".join(f"{name}={value}" for name, value in point.items()))
-    # Its trainings are found as they were left, so that nothing is trained here.
-    report, weights = _trained(_request(module, request, point), place, test=True)
-    run_folders.save(compared(report), place, weights=weights, overwrite=True)
-    write_epochs(report, place)
+    else:
+        used("testing", ", ".join(f"{name}={value}" for name, value in point.items()))
+        # Its trainings are found as they were left, so that nothing is trained here.
+        report = _trained(_request(module, request, point), place, test=True)
     train.remove_partial(heads_of(place), report)
     return report
 
 
-def _trained(wanted: train.TrainOptions, place: Path, *, test: bool) -> tuple[Report, Weights]:
-    """What the trainings of a point give; each is kept beside its folder as it is done."""
+def _trained(wanted: train.TrainOptions, place: Path, *, test: bool) -> Report:
+    """What the trainings of a point give, as it lies in its run folder; each is kept beside it as it is done."""
     asked, _ = train.begin(wanted, folder=place, partial=heads_of(place), test=test)
-    with epochs_shown(asked.how.partial, track=False) as advance:
-        done = evaluate(asked.method, asked.data, published=asked.published, how=asked.how, progress=advance)
-    return done.report, done.weights
+
+    def standing(ready: Prepared) -> Report | None:
+        is_there = is_run_of(ready, place) and (not test or (place / run_folders.WEIGHTS).is_dir())
+        return run_folders.load(place) if is_there else None
+
+    def keep(done: Evaluated) -> Report:
+        if test:
+            run_folders.save(compared(done.report), place, weights=done.weights, overwrite=True)
+        else:
+            make_room(place)
+            run_folders.save(done.report, place, overwrite=True)
+        write_epochs(done.report, place)
+        return done.report
+
+    made = together(asked, standing, keep)
+    assert isinstance(made, Report)  # no part was named
+    return made
 
 
 def _same_material(report: Report, place: Path, first: Report | None) -> Report:
@@ -217,20 +270,3 @@ def _plain(value: Any) -> Any:
 def _write_table(path: Path, found: Sequence[tuple[Point, float, Path]]) -> None:
     rows = [[*point.values(), value, place.name] for point, value, place in found]
     files.write_csv(path, [[*found[0][0], "dev", "run"], *rows])
-
-
-def _same_sweep(request: SweepOptions, path: Path) -> None:
-    """Note down what all points share. Raises SettingsError where the folder is that of another sweep."""
-    shared = {name: value for name, value in dataclasses.asdict(request).items() if name not in _FREE}
-    text = json.dumps(shared, indent=1, default=str, ensure_ascii=False)
-    begun = any(path.parent.glob(f"*/{run_folders.REPORT}"))  # else a mistake in the first call is no harm
-    if begun and path.is_file() and _asked(path.read_text(encoding="utf-8")) != _asked(text):
-        raise SettingsError(
-            f"{path.parent} is a sweep with other settings; give this one another --name, or remove that one"
-        )
-    files.write_text(path, text)
-
-
-def _asked(text: str) -> dict[str, Any]:
-    """What the points of a sweep share, without what may change and what was left as it is."""
-    return {name: value for name, value in json.loads(text).items() if name not in _FREE and value}

@@ -6,13 +6,14 @@ import dataclasses
 from pathlib import Path
 
 from sercache.errors import SettingsError
-from sercache.evaluation import evaluate, settle
+from sercache.evaluation import Evaluated, Prepared, Unfinished, evaluate, settle
 from sercache.experiment.epochs import epochs_shown
 from sercache.experiment.outcome import finish
 from sercache.experiment.places import check_writable, checked_name, default_name, free_name, partial_of
 from sercache.experiment.ready import AskedTraining, AtHand, ready
 from sercache.experiment.result import Result
 from sercache.experiment.setup import TrainOptions
+from sercache.experiment.together import Sharing, command_of, is_run_of, part_of, standing_in, together
 from sercache.progress import used
 from sercache.record import Report
 from sercache.report import (
@@ -24,25 +25,42 @@ from sercache.report import (
 from sercache.training import be_deterministic, keep_freed_memory
 
 
-def run(request: TrainOptions, at_hand: AtHand | None = None) -> Result:
-    """Train as asked and write the run folder. Raises SercacheError."""
+def run(request: TrainOptions, at_hand: AtHand | None = None) -> Result | Unfinished:
+    """Train as asked and write the run folder. Processes that are given the same share the trainings, and one run.
+
+    Where the call names a part (``folds``, ``seeds="0-4/25"``) and others are missing, what is. Raises SercacheError.
+    """
+    part = part_of(request)
     asked, meant = begin(request, at_hand)
-    with epochs_shown(asked.how.partial, request.track) as advance:
-        done = evaluate(asked.method, asked.data, published=asked.published, how=asked.how, progress=advance)
-    # Another training of this name may have been done first.
-    folder = free_name(meant.parent, meant.name)
-    finish(done.report, done.weights, folder)
-    write_epochs(done.report, folder)
-    if request.track:
-        used("events", str(write_tensorboard(done.report, folder)))
-    remove_partial(partial_of(meant), done.report)
-    return Result(done.report, done.weights, folder, at_hand.head if at_hand else None)
+    head = at_hand.head if at_hand else None
+
+    def standing(ready: Prepared) -> Result | None:
+        made = next((folder for folder in standing_in(meant) if is_run_of(ready, folder)), None)
+        return None if made is None else Result.load(made, head)
+
+    def keep(done: Evaluated) -> Result:
+        folder = free_name(
+            meant.parent, meant.name
+        )  # another experiment of this name may have been done first
+        finish(done.report, done.weights, folder)
+        write_epochs(done.report, folder)
+        if request.track:
+            used("events", str(write_tensorboard(done.report, folder)))
+        remove_partial(partial_of(meant), done.report)
+        return Result(done.report, done.weights, folder, head)
+
+    command = "" if at_hand else command_of(request)
+    return together(asked, standing, keep, Sharing(part, request.name is not None, request.track, command))
 
 
 def in_memory(request: TrainOptions, at_hand: AtHand) -> Result:
     """Train as asked and write nothing: what is trained is lost with the process. Raises SercacheError."""
     if request.track:
         raise SettingsError("track writes beside a run folder; give name= or runs=, so that there is one")
+    if part_of(request) is not None:
+        raise SettingsError(
+            "a part of a run is kept in its folder; give name= or runs=, so that there is one"
+        )
     keep_freed_memory()
     asked = ready(request, at_hand)
     if request.deterministic:

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
 from sercache import catalog
+from sercache.chosen import Which
 from sercache.errors import RecipeError
 from sercache.head import declared, options_of
 from sercache.recipe import Published, Recipe, Setup, read_value
@@ -38,14 +39,19 @@ def published_of(
     )
 
 
-def seeds_asked(module: ModuleType, dataset: str, n: int | tuple[int, ...] | None) -> tuple[int, ...]:
+def seeds_asked(module: ModuleType, dataset: str, n: Which | None) -> tuple[int, ...]:
     """The ``n`` seeds of a training on this corpus, or those that ``n`` names; None: those of the paper."""
     setup = declared(module).setups.get(dataset, module.SETUP)
-    return setup.seeds if n is None else first_seeds(setup.seeds, n)
+    return first_seeds(setup.seeds, n)
 
 
-def first_seeds(published: tuple[int, ...], n: int | tuple[int, ...]) -> tuple[int, ...]:
-    """The first ``n`` published seeds, and beyond those whole numbers that are not among them; or those named."""
+def first_seeds(published: tuple[int, ...], n: Which | None) -> tuple[int, ...]:
+    """The first ``n`` published seeds, and beyond those whole numbers that are not among them; or those named.
+
+    None: as published.
+    """
+    if n is None:
+        return published
     if not isinstance(n, int):
         return tuple(n)
     spare = (seed for seed in range(n + len(published)) if seed not in published)

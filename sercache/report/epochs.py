@@ -52,11 +52,14 @@ def write_tensorboard(report: Report, folder: Path) -> Path:
 class LiveEpochs:
     """Epochs in the folder of an unfinished run, each as soon as it is done: for ``tail -f`` and TensorBoard.
 
-    Those of trainings that an earlier attempt finished are not told again; the finished run holds all.
+    Those of trainings that an earlier attempt finished are not told again; the finished run holds all. ``fresh``: no
+    other process is writing there, so that what lies there is of an earlier attempt and goes.
     """
 
-    def __init__(self, folder: Path, *, events: bool = False) -> None:
+    def __init__(self, folder: Path, *, events: bool = False, fresh: bool = True) -> None:
         self.folder = folder
+        if fresh:
+            remove_live(folder)
         self._table: Any = None
         self._events = _Events(folder / _EVENTS) if events else None
 
@@ -65,9 +68,9 @@ class LiveEpochs:
         row = {"fold": fold, "seed": seed, **epoch}
         if self._table is None:  # nothing lies there for runs that are refused
             self.folder.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(self.folder / _EVENTS, ignore_errors=True)
-            self._table = (self.folder / EPOCHS).open("w", encoding="utf-8", newline="")
-            csv.DictWriter(self._table, row, lineterminator="\n").writeheader()
+            self._table = (self.folder / EPOCHS).open("a", encoding="utf-8", newline="")
+            if not self._table.tell():
+                csv.DictWriter(self._table, row, lineterminator="\n").writeheader()
         csv.DictWriter(self._table, row, lineterminator="\n").writerow(row)
         self._table.flush()
         if self._events:

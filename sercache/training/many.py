@@ -37,6 +37,8 @@ _MOST = 25
 
 Progress = Callable[[int, Epoch], None]
 """Is called after each epoch: number of the member, epoch."""
+Take = Callable[[int], bool]
+"""Is asked right before a member is begun: whether it is to be trained here."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,11 @@ def fits(
     way: Way = "auto",
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
+    take: Take | None = None,
 ) -> Iterator[tuple[int, Fit]]:
     """Number and Fit of each member as it finishes; ``say`` is told how they are trained.
+
+    ``take`` may leave members out, which another process trains; those of a stack are asked for together.
 
     ``auto`` is a stack on CUDA, where the head can be stacked and fits in memory; on a CPU processes, where they can
     be had and there is work for them; else one after another. So is a way that was asked for and cannot be gone.
@@ -92,14 +97,19 @@ def fits(
         say(str(choice))
     if choice.n_workers:
         with processes.workers(members, recipe, choice.n_workers, tables) as crew:
-            yield from processes.train(crew, members, progress)
+            yield from processes.train(crew, members, progress, take)
         return
-    for numbers in choice.stacks:
+    for stack in choice.stacks:
+        numbers = [number for number in stack if take is None or take(number)]
         several = [members[number] for number in numbers]
+        if not several:
+            continue
         for k, done in stacked.train(several, recipe, device, _of(progress, numbers), tables):
             yield numbers[k], done
     if not choice.stacks:
         for number, member in enumerate(members):
+            if take is not None and not take(number):
+                continue
             yield number, train_alone(begin(member, recipe, device, tables), _listener(progress, number))
 
 

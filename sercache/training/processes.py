@@ -75,14 +75,19 @@ def train(
     crew: Sequence[Worker],
     members: Sequence[Member],
     progress: Callable[[int, Epoch], None] | None,
+    take: Callable[[int], bool] | None = None,
 ) -> Iterator[tuple[int, Fit]]:
-    """Train the members, one at a time in each process; they come as they finish."""
+    """Train the members, one at a time in each process; they come as they finish. ``take`` may leave some out."""
     waiting = list(range(len(members)))[::-1]
     busy: dict[Connection, Worker] = {}
 
     def send(worker: Worker) -> None:
-        worker.line.send(waiting.pop())
-        busy[worker.line] = worker
+        while waiting:
+            number = waiting.pop()
+            if take is None or take(number):
+                worker.line.send(number)
+                busy[worker.line] = worker
+                return
 
     for worker in crew[: len(waiting)]:
         send(worker)
@@ -95,8 +100,7 @@ def train(
                     progress(number, found)
                 continue
             del busy[worker.line]
-            if waiting:
-                send(worker)
+            send(worker)
             yield number, _unpacked(members[number], *found)
 
 

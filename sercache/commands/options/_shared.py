@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from sercache import text
+from sercache.chosen import read_seeds
+from sercache.errors import SettingsError
 
 FOLDER = click.Path(path_type=Path)
 
@@ -48,6 +50,20 @@ head_option = click.option(
 runs_option = click.option("--runs", type=FOLDER, help="Folder that runs are written to.")
 
 
+class _Seeds(click.ParamType):
+    """How many seeds, or which, as ``sercache.chosen`` reads it."""
+
+    name = "N|LIST"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        try:
+            read = read_seeds(str(value))
+        except SettingsError as fault:
+            self.fail(str(fault), param, ctx)
+        return read.run if read.part is None else value
+
+
+SEEDS = _Seeds()
 cache_option = click.option("--cache", type=FOLDER, help="Folder of the feature stores.")
 
 

@@ -18,7 +18,8 @@ from sercache.commands.options._shared import FOLDER, head_option, root_option, 
 def report(runs: tuple[Path, ...], table_format: Any) -> None:
     """Print runs side by side; without names, all in the runs folder.
 
-    A table holds what can be compared: runs of one corpus, task and protocol. Folders of runs (sweeps) are read too.
+    A table holds what can be compared: runs of one corpus, task and protocol. Folders of runs (sweeps) are read too. Of
+    an unfinished run it says what is missing, and the command that finishes it.
 
     \b
     Example:

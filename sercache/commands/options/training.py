@@ -6,7 +6,14 @@ from typing import Any
 
 import click
 
-from sercache.commands.options._shared import FOLDER, head_option, root_option, runs_option, where_options
+from sercache.commands.options._shared import (
+    FOLDER,
+    SEEDS,
+    head_option,
+    root_option,
+    runs_option,
+    where_options,
+)
 
 
 @click.command()
@@ -61,7 +68,13 @@ from sercache.commands.options._shared import FOLDER, head_option, root_option, 
     metavar="[PART=]RUN",
     help="Initial weights: those of an earlier run of this head, or of the part that it names.",
 )
-@click.option("--seeds", type=click.IntRange(1), help="How many seeds.  [default: as published]")
+@click.option(
+    "--seeds",
+    type=SEEDS,
+    metavar="N|LIST[/N]",
+    help="How many seeds, or which: 5, 0-4, 0,2,7; or a part of the run: 0-4/25.  [default: as published]",
+)
+@click.option("--folds", help="A part of the run: names of folds, or places from 1: Ses01,Ses02 or 1-3.")
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a recipe field: lr=1e-3."
 )
@@ -80,7 +93,8 @@ from sercache.commands.options._shared import FOLDER, head_option, root_option, 
 def train(**options: Any) -> None:
     """Train a head from the cache over all folds and seeds, and write a run folder.
 
-    A head's published encoder, corpus, protocol and recipe are the defaults.
+    A head's published encoder, corpus, protocol and recipe are the defaults. Processes that are given the same command,
+    on any machines that see the folder of runs, share its trainings and make one run.
 
     \b
     Examples:
@@ -127,7 +141,9 @@ def train(**options: Any) -> None:
     type=click.Choice(["keep", "apart"]),
     help="Equal audio: used and counted, or never both trained on and tested.  [default: keep]",
 )
-@click.option("--seeds", type=click.IntRange(1), help="How many seeds.  [default: as published]")
+@click.option(
+    "--seeds", type=SEEDS, metavar="N|LIST", help="How many seeds, or which.  [default: as published]"
+)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a recipe field.")
 @click.option("--serial", is_flag=True, help="Train folds and seeds one after another.")
 def sweep(**options: Any) -> None:

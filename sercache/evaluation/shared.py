@@ -1,0 +1,278 @@
+"""Trainings that several processes share, by claims in the folder of their unfinished run.
+
+Each training is claimed by the digest of its Job before it is begun, lies on the disk when it is done, and is claimed
+by no other process then. Whoever ends on the way, however that may be, leaves its claims to the others.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sercache import files
+from sercache.claims import Claims
+from sercache.errors import FileError, SettingsError
+from sercache.evaluation.method import How
+from sercache.evaluation.partial import CLAIMS, Partial, note_name, tidy, trained_in
+from sercache.evaluation.prepare import Prepared
+from sercache.evaluation.trainings import (
+    Counter,
+    Progress,
+    Waiting,
+    finished_before,
+    groups,
+    kept_in,
+    trained,
+    waiting,
+)
+from sercache.progress import used
+from sercache.record import Experiment
+from sercache.training import Fit
+from sercache.units import listed
+
+MOST = 99
+"""Processes that count each other; more share the work all the same."""
+_DOOR = "door"
+_TRIES = 100
+
+
+@contextmanager
+def claims_in(folder: Path) -> Iterator[Claims]:
+    """The claims of this process in a folder, which is removed by the last process to leave it."""
+    try:
+        with ExitStack() as stack:
+            for left in reversed(range(_TRIES)):
+                claims = Claims(folder)
+                try:
+                    stack.enter_context(claims)
+                    break
+                except FileError:  # the last of the others removed it while we came
+                    if folder.is_dir() or not left:
+                        raise
+            yield claims
+    finally:
+        with suppress(OSError):  # others are in there
+            folder.rmdir()
+
+
+@contextmanager
+def at_work(folder: Path, ready: Prepared, *, alone: bool = False, command: str = "") -> Iterator[Claims]:
+    """Be one of the processes that train an experiment in the folder of its unfinished run.
+
+    ``alone``: no others may train another experiment there meanwhile. ``command`` is what finishes the run, for those
+    who ask about it. Raises SettingsError, with what differs, where others train another experiment.
+    """
+    experiment = ready.experiment
+    try:
+        with claims_in(folder / CLAIMS) as claims:
+            with taken(claims, _DOOR):
+                if alone:
+                    _check_same(folder, experiment, claims)
+                _write_note(folder, ready, command)
+                any(claims.take(place) for place in _places(experiment.digest))
+            yield claims
+    finally:
+        tidy(folder)
+
+
+@contextmanager
+def taken(claims: Claims, name: str) -> Iterator[None]:
+    """Hold a claim, after waiting for it where another process has it."""
+    while not claims.take(name):
+        claims.wait({name})
+    try:
+        yield
+    finally:
+        claims.release(name)
+
+
+def divided(claims: Claims, names: Sequence[str]) -> Iterator[int]:
+    """Places of ``names``, each once: first those that no other process works on, which are claimed meanwhile.
+
+    What others work on comes last: it is done by then, or can be helped with.
+    """
+    left = list(range(len(names)))
+    while left:
+        place = next((place for place in left if claims.take(names[place])), left[0])
+        try:
+            yield place
+        finally:
+            claims.release(names[place])
+        left.remove(place)
+
+
+def fill(
+    ready: Prepared,
+    how: How,
+    claims: Claims,
+    progress: Callable[[Progress], None] | None = None,
+    part: Collection[tuple[str, int]] | None = None,
+) -> None:
+    """Train what is not done and nobody else trains, until all of it is done: of ``part``, folds with seeds, if given.
+
+    Raises TrainingError.
+    """
+    partial = kept_in(how, ready.jobs)
+    assert partial
+    counter = Counter(progress, ready.jobs, ready.method.recipe.max_epochs)
+    todo = [k for k, job in enumerate(ready.jobs) if part is None or (job.fold, job.seed) in part]
+    elsewhere: dict[int, str] = {}
+    is_first, n_all = True, len(todo)
+    while todo:
+        partial = replace(partial)  # which looks anew at what other runs hold
+        for group in groups(waiting(ready.method, ready.material, [(k, ready.jobs[k]) for k in todo], how)):
+            found = finished_before(group, partial, how, say=is_first)
+            counter.done |= found.keys()
+            free = [each for each in group if each.number not in found]
+            # One stack of everything would leave nothing to those who come with us.
+            most = math.ceil(len(free) / max(1 + n_others(ready, claims), _array_tasks()))
+            share = _Share(claims, partial, counter, free, most)
+            for place, fit in trained(free, ready.method, how, counter, share.take):
+                share.keep(place, fit)
+            elsewhere |= {each.number: each.job.digest for each in free if each.number not in share.done}
+        held = claims.others(elsewhere.values())
+        if held and is_first:
+            used("training", f"{len(held)} of {n_all} trainings are with other processes")
+        is_first = False
+        ready_now = claims.wait(set(elsewhere.values()))
+        todo = [number for number, digest in elsewhere.items() if digest in ready_now]
+        for number in todo:
+            del elsewhere[number]
+
+
+@dataclass(eq=False)
+class _Share:
+    """What this process does of some trainings."""
+
+    claims: Claims
+    partial: Partial
+    counter: Counter
+    free: Sequence[Waiting]
+    most: int
+    """So many at a time."""
+    in_hand: set[str] = field(default_factory=set)
+    """Digests of what was begun and is not done."""
+    done: set[int] = field(default_factory=set)
+    """Numbers of what is."""
+
+    def take(self, place: int) -> bool:
+        """Whether to train it here: claimed now, unless enough are in hand or another process has done it."""
+        each = self.free[place]
+        digest = each.job.digest
+        if len(self.in_hand) >= self.most or not self.claims.take(digest):
+            return False
+        if self.partial.read_own(each.job, each.member.head) is not None:
+            self.claims.release(digest)
+            return False
+        self.in_hand.add(digest)
+        return True
+
+    def keep(self, place: int, fit: Fit) -> None:
+        """Bring a training to the disk; where this process slept, and another one has it now, it is left to that."""
+        each = self.free[place]
+        digest = each.job.digest
+        if self.claims.still_held(digest):
+            self.partial.write(each.job, fit)
+            self.done.add(each.number)
+        self.claims.release(digest)
+        self.in_hand.discard(digest)
+        self.counter.done.add(each.number)
+
+
+def n_others(ready: Prepared, claims: Claims) -> int:
+    """How many other processes train the same, as far as is known."""
+    return len(claims.others(_places(ready.experiment.digest)))
+
+
+def _array_tasks() -> int:
+    """Tasks of the job array that Slurm has started this process in; 1 outside of one."""
+    text = os.environ.get("SLURM_ARRAY_TASK_COUNT", "")
+    return int(text) if text.isdecimal() and int(text) else 1
+
+
+def _places(experiment: str) -> list[str]:
+    """Claims of the processes that train an experiment, one each: how they count each other."""
+    return [f"{experiment}-{number}" for number in range(1, MOST + 1)]
+
+
+def _check_same(folder: Path, experiment: Experiment, claims: Claims) -> None:
+    """Raises SettingsError where living processes train another experiment in the folder."""
+    for path in sorted(folder.glob(note_name("*"))):
+        digest = path.stem.partition("-")[2]
+        if digest == experiment.digest or not claims.others(_places(digest)):
+            continue
+        other = Experiment.from_json(_note(path)["experiment"])
+        raise SettingsError(
+            f"{folder.stem} is being trained by another command, and this one asks for "
+            f"{listed(experiment.differs_from(other), between='; ')}; give this run another --name, or wait"
+        )
+
+
+def _write_note(folder: Path, ready: Prepared, command: str) -> None:
+    """Say which trainings there are to be, those that other commands ask of the same experiment included."""
+    path = folder / note_name(ready.experiment.digest)
+    wanted: list[tuple[str, int]] = []
+    if path.is_file():
+        with suppress(FileError, KeyError, TypeError, ValueError):  # damaged: it is written anew
+            wanted = [(str(fold), int(seed)) for fold, seed in _note(path)["trainings"]]
+    trainings = list(dict.fromkeys([*wanted, *((job.fold, job.seed) for job in ready.jobs)]))
+    record = {"experiment": ready.experiment.to_json(), "trainings": trainings, "command": command}
+    files.write_json(path, record)
+
+
+def _note(path: Path) -> dict[str, Any]:
+    return files.read_json(path, "remove it")
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """How far an unfinished run is."""
+
+    n_done: int
+    missing: tuple[tuple[str, int], ...]
+    """Folds with seeds."""
+    n_at_work: int = 0
+    """Processes that train it now."""
+    command: str = ""
+    """What finishes it; empty where that is not known."""
+
+    def __str__(self) -> str:
+        """``7 of 12 trainings are done; missing: fold 3 (seeds 0, 1), fold 4 (seed 1)``."""
+        by_fold: dict[str, list[int]] = {}
+        for fold, seed in self.missing:
+            by_fold.setdefault(fold, []).append(seed)
+        words = [
+            f"fold {fold} (seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))})"
+            for fold, seeds in by_fold.items()
+        ]
+        n = self.n_done + len(self.missing)
+        at_work = f"; {self.n_at_work} at work on it now" if self.n_at_work else ""
+        return f"{self.n_done} of {n} trainings are done; missing: {listed(words, 8) or 'none'}{at_work}"
+
+
+def unfinished(folder: Path) -> list[Unfinished]:
+    """How far the runs are whose trainings lie in the folder of an unfinished run, one for each experiment."""
+    claims, found = Claims(folder / CLAIMS), []
+    for path in sorted(folder.glob(note_name("*"))):
+        record, digest = _note(path), path.stem.partition("-")[2]
+        wanted = [(str(fold), int(seed)) for fold, seed in record["trainings"]]
+        done = trained_in(folder, digest)
+        n_at_work = len(claims.others(_places(digest))) if claims.folder.is_dir() else 0
+        missing = tuple(each for each in wanted if each not in done)
+        found.append(Unfinished(len(wanted) - len(missing), missing, n_at_work, str(record["command"])))
+    return found
+
+
+def undone(ready: Prepared, how: How) -> tuple[tuple[str, int], ...]:
+    """Folds with seeds of what is not trained."""
+    assert how.partial is not None
+    partial = Partial(how.partial, ready.experiment.digest, how.runs)
+    found: set[int] = set()
+    for group in groups(waiting(ready.method, ready.material, list(enumerate(ready.jobs)), how)):
+        found |= finished_before(group, partial, how, say=False).keys()
+    return tuple((job.fold, job.seed) for k, job in enumerate(ready.jobs) if k not in found)

@@ -1,0 +1,152 @@
+"""One run made by however many processes are given the same command: its trainings are shared, and one writes it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sercache import advice
+from sercache.chosen import folds_named, read_seeds
+from sercache.errors import SettingsError
+from sercache.evaluation import (
+    Evaluated,
+    Prepared,
+    Unfinished,
+    assemble,
+    at_work,
+    fill,
+    n_others,
+    prepare,
+    say_reading,
+    taken,
+    undone,
+)
+from sercache.experiment.epochs import epochs_shown
+from sercache.experiment.ready import AskedTraining
+from sercache.experiment.setup import TrainOptions
+from sercache.progress import used
+from sercache.record import Report
+from sercache.report import runs
+from sercache.text import reading
+
+Made = TypeVar("Made")
+Part = Collection[tuple[str, int]]
+"""Folds with seeds."""
+_CALLED = {"settings": "set", "head_options": "option"}
+"""Options of the command by their fields, where they have other names."""
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """How the trainings of a run are shared."""
+
+    part: Callable[[Prepared], Part] | None = None
+    """Those that this process is to care for; None: all."""
+    alone: bool = False
+    """Whether another experiment under the name of the run is refused while it is trained."""
+    track: bool = False
+    command: str = ""
+    """What finishes the run, in the words of the command line."""
+
+
+def together(
+    asked: AskedTraining,
+    standing: Callable[[Prepared], Made | None],
+    keep: Callable[[Evaluated], Made],
+    sharing: Sharing | None = None,
+) -> Made | Unfinished:
+    """Train what no other process trains; the first to find all of it done makes the run, the others get that one.
+
+    ``standing`` gives the run where another process has made it, ``keep`` writes it. Where a part is done and not the
+    whole, what is missing is given. Raises SercacheError.
+    """
+    how, sharing = asked.how, sharing or Sharing()
+    assert how.partial is not None
+    ready = prepare(asked.method, asked.data, how)
+    part = sharing.part(ready) if sharing.part else None
+    say_reading(ready)
+    with at_work(how.partial, ready, alone=sharing.alone, command=sharing.command) as claims:
+        fresh = not n_others(ready, claims)
+        with epochs_shown(how.partial, sharing.track, fresh=fresh) as advance:
+            fill(ready, how, claims, advance, part)
+        missing = undone(ready, how) if part is not None else ()
+        if missing:
+            return Unfinished(len(ready.jobs) - len(missing), missing, 0, sharing.command)
+        with taken(claims, f"{ready.experiment.digest}-run"):
+            found = standing(ready)
+            return keep(assemble(ready, asked.published, how)) if found is None else found
+
+
+def is_run_of(ready: Prepared, folder: Path) -> bool:
+    """Whether a run folder holds what a training that was asked for gives."""
+    if runs.experiment_digest(folder / runs.REPORT) != ready.experiment.digest:
+        return False
+    with suppress(SettingsError):
+        return _holds(runs.load(folder), ready)
+    return False
+
+
+def _holds(report: Report, ready: Prepared) -> bool:
+    tested = tuple(f"{each.dataset}:{each.task}" for each in report.cross_corpus)
+    wanted = [(job.fold, job.seed) for job in ready.jobs]
+    same = [(run.fold, run.seed) for run in report.runs] == wanted and tested == ready.method.setup.test_on
+    if report.started_from:  # its jobs are named by the initial weights too
+        return same
+    return same and [run.job for run in report.runs] == [job.digest for job in ready.jobs]
+
+
+def part_of(request: TrainOptions) -> Callable[[Prepared], Part] | None:
+    """The folds and seeds that a call names; None where it names no part. Raises SettingsError, UnknownNameError."""
+    folds, seeds = request.folds, read_seeds(request.seeds).part
+    if folds is None and seeds is None:
+        return None
+
+    def chosen(ready: Prepared) -> Part:
+        names = list(dict.fromkeys(job.fold for job in ready.jobs))
+        own = names if folds is None else folds_named(folds, names)
+        all_seeds = ready.method.setup.seeds
+        strange = sorted(set(seeds or ()) - set(all_seeds))
+        if strange:
+            raise SettingsError(
+                f"seed {strange[0]} is none of this run, which has {', '.join(map(str, all_seeds))}; "
+                "give --seeds what it has, as 0-4/25"
+            )
+        mine = all_seeds if seeds is None else seeds
+        used("part", f"folds {', '.join(own)}; seeds {', '.join(map(str, mine))}")
+        return {(fold, seed) for fold in own for seed in mine}
+
+    return chosen
+
+
+def command_of(request: TrainOptions) -> str:
+    """The command that trains the whole of which a call names a part."""
+    whole = dataclasses.replace(request, folds=None, seeds=_whole(request))
+    options: dict[str, Any] = {}
+    for field in dataclasses.fields(whole):
+        value = getattr(whole, field.name)
+        if value in (None, (), False) and field.name != "frames":
+            continue
+        options[_CALLED.get(field.name, field.name)] = list(value) if isinstance(value, tuple) else value
+    frames = options.pop("frames", None)
+    if frames is not None:
+        options["frames" if frames else "pooled"] = True
+    read = reading()
+    options |= {"encoding": read.encoding, "labels_as_written": read.labels_as_written}
+    return advice.command("train", **options)
+
+
+def _whole(request: TrainOptions) -> Any:
+    run = read_seeds(request.seeds).run
+    return ",".join(map(str, run)) + ("," if len(run) == 1 else "") if isinstance(run, tuple) else run
+
+
+def standing_in(folder: Path) -> Iterator[Path]:
+    """The run folders that were made under a name since it was free: ``folder``, ``folder-2``, …"""
+    number, place = 2, folder
+    while place.exists():
+        yield place
+        number, place = number + 1, folder.with_name(f"{folder.name}-{number}")

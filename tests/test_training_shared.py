@@ -1,0 +1,232 @@
+"""Several processes that train the same: each training is done once, whoever dies, and all end with one result."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shlex
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Outcome
+from evaluations import evaluated, told
+from fake_store import make_talk
+from many_helpers import forks
+from test_training_partial import N_TRAININGS, SETUP, numbers, run
+
+from sercache.claims import Claims
+from sercache.evaluation import How, Progress, partial, shared
+from sercache.experiment import together
+from sercache.heads import logistic
+from sercache.record import Job, Report
+from sercache.report import runs as run_folders
+from sercache.training import Fit
+
+Sercache = Callable[..., Outcome]
+
+pytestmark = [pytest.mark.usefixtures("few_draws"), forks]
+
+
+@pytest.fixture(scope="module")
+def whole(few_draws: None) -> Report:
+    """What one process gives."""
+    return run(How("serial"))
+
+
+def started(work: Callable[[], object]) -> int:
+    """A forked process that does some work, and ends with 0 where it comes to its end."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    return child
+
+
+def code_of(child: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def noted(folder: Path, **more: object) -> Callable[[], None]:
+    """An evaluation that notes every training that it makes, and its report."""
+
+    def work() -> None:
+        seen: Counter[tuple[str, int]] = Counter()
+
+        def note(at: Progress) -> None:
+            seen[at.fold, at.seed] += 1
+
+        report = run(How("serial", partial=folder), progress=note, **more)  # type: ignore[arg-type]
+        record = {"trained": sorted(seen), "numbers": numbers(report)}
+        (folder.parent / f"{os.getpid()}.json").write_text(json.dumps(record))
+
+    return work
+
+
+def test_two_processes_share_the_trainings_and_get_the_numbers_of_one(whole: Report, tmp_path: Path) -> None:
+    folder = tmp_path / "run.partial"
+    children = [started(noted(folder)) for _ in range(2)]
+    assert [code_of(child) for child in children] == [0, 0]
+    told_by = [json.loads((tmp_path / f"{child}.json").read_text()) for child in children]
+    trained = Counter(tuple(each) for record in told_by for each in record["trained"])
+    assert len(trained) == N_TRAININGS
+    assert set(trained.values()) == {1}, "each is trained once"
+    expected = json.loads(json.dumps(numbers(whole)))
+    assert all(record["numbers"] == expected for record in told_by)
+    assert not (folder / "claims").exists()
+
+
+@pytest.mark.parametrize("way", ["killed", "stopped for a while"])
+def test_what_a_process_leaves_is_done_by_another(
+    whole: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(shared, "Claims", functools.partial(Claims, expiry=1.0))
+    folder = tmp_path / "run.partial"
+
+    def slow(at: Progress) -> None:
+        if at.run == 2:
+            (tmp_path / "second").touch()
+            time.sleep(60 if way == "killed" else 0.2)
+
+    def dies() -> None:
+        report = run(How("serial", partial=folder), progress=slow)
+        (tmp_path / "woken.json").write_text(json.dumps(numbers(report)))
+
+    child = started(dies)
+    while not (tmp_path / "second").exists():
+        time.sleep(0.02)
+    os.kill(child, signal.SIGKILL if way == "killed" else signal.SIGSTOP)
+    with told("training") as said:
+        report = run(How("serial", partial=folder))
+    assert numbers(report) == numbers(whole)
+    assert said[0] == "1 of 10 trainings were finished before"
+    assert len(list(folder.glob("fold-*"))) == N_TRAININGS
+    if way == "killed":
+        assert code_of(child) == -signal.SIGKILL
+        return
+    os.kill(child, signal.SIGCONT)
+    assert code_of(child) == 0
+    assert (tmp_path / "woken.json").read_text() == json.dumps(numbers(whole))
+    assert not (folder / "claims").exists()
+
+
+def test_a_stack_leaves_some_to_those_who_come_with_us(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_ARRAY_TASK_COUNT", "4")
+    begun: list[int] = []
+    take = shared._Share.take
+
+    def counting(self: shared._Share, place: int) -> bool:
+        begun.append(self.most)
+        return take(self, place)
+
+    monkeypatch.setattr(shared._Share, "take", counting)
+    run(How("stacked", partial=tmp_path / "run.partial"))
+    assert begun[0] == 3, "of ten, four ways"
+    assert len(list((tmp_path / "run.partial").glob("fold-*"))) == N_TRAININGS
+
+
+def test_solved_heads_are_shared_too(tmp_path: Path) -> None:
+    corpus, store = make_talk()
+    how = How(partial=tmp_path / "run.partial")
+    setup = replace(SETUP, dev="none", seeds=(0,))
+    first = evaluated(logistic.Head, corpus, store, setup, logistic.RECIPE, head_name="logistic", how=how)
+    with told("training") as said:
+        again = evaluated(logistic.Head, corpus, store, setup, logistic.RECIPE, head_name="logistic", how=how)
+    alone = evaluated(logistic.Head, corpus, store, setup, logistic.RECIPE, head_name="logistic")
+    assert said == ["5 of 5 trainings were finished before"]
+    assert numbers(first.report) == numbers(again.report) == numbers(alone.report)
+
+
+TRAIN = ["train", "--head", "linear", "--encoder", "logmel", "--dataset", "manifest", "--protocol", "kfold:3"]
+TRAIN += ["--dev", "random20", "--set", "max-epochs=2", "--serial", "--name", "r"]
+
+
+def test_parts_fill_one_run(sercache: Sercache, cached: Path) -> None:
+    code, out, err = sercache(*TRAIN, "--seeds", "0-0/2", "--folds", "1-2")
+    assert code == 0, err
+    assert "2 of 6 trainings are done; missing: fold 1 (seed 1), fold 2 (seed 1), fold 3 (seeds 0, 1)" in out
+    [command] = [line.partition("sercache ")[2] for line in out.splitlines() if line.startswith("to finish")]
+    assert not (cached / "r").exists()
+    code, out, err = sercache("report", cached / "r")
+    assert code == 0, err
+    assert "2 of 6 trainings are done" in out
+    assert command in out
+    code, out, err = sercache(*TRAIN, "--seeds", "1/2")
+    assert "missing: fold 3 (seed 0)" in out
+    code, out, err = sercache(*shlex.split(command))
+    assert code == 0, err
+    assert "5 of 6 trainings were finished before" in out
+    report = run_folders.load(cached / "r")
+    assert [(each.fold, each.seed) for each in report.runs] == [(f, s) for f in "123" for s in (0, 1)]
+    assert [path.name for path in cached.iterdir()] == ["r"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--seeds", "3/2"], "seed 3 is none of this run, which has 0, 1"),
+        (["--seeds", "0-"], "expected how many"),
+        (["--seeds", "0"], "from 1 to"),
+        (["--folds", "4"], "unknown fold '4'"),
+        (["--folds", ","], "unknown fold"),
+    ],
+)
+def test_parts_that_are_none(sercache: Sercache, cached: Path, more: list[str], message: str) -> None:
+    code, _, err = sercache(*TRAIN, *more)
+    assert code == 2
+    assert message in err
+    assert not cached.exists() or not list(cached.iterdir())
+
+
+def test_another_command_under_the_name_of_a_run_that_is_trained_is_refused(
+    sercache: Sercache, cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[Outcome] = []
+    write = partial.Partial.write
+
+    def meanwhile(self: partial.Partial, job: Job, done: Fit) -> None:
+        write(self, job, done)
+        if not refused:
+            refused.append(Outcome(0, "", ""))
+            refused[0] = sercache(*TRAIN, "--seeds", 1, "--set", "lr=0.5")
+
+    monkeypatch.setattr(partial.Partial, "write", meanwhile)
+    assert sercache(*TRAIN, "--seeds", 1).code == 0
+    [other] = refused
+    assert other.code == 2
+    assert "r is being trained by another command" in other.err
+    assert "lr 0.5 instead of" in other.err
+    assert [path.name for path in cached.iterdir()] == ["r"]
+
+
+def test_a_run_that_another_process_wrote_meanwhile_is_the_result(
+    sercache: Sercache, cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that were given the same make one run, and print one table."""
+    outcomes: list[Outcome] = []
+    fill = together.fill
+
+    def meanwhile(*arguments: Any) -> None:
+        if not outcomes:
+            outcomes.append(Outcome(0, "", ""))
+            outcomes[0] = sercache(*TRAIN, "--seeds", 1)
+        fill(*arguments)
+
+    monkeypatch.setattr(together, "fill", meanwhile)
+    late = sercache(*TRAIN, "--seeds", 1)
+    assert (outcomes[0].code, late.code) == (0, 0), outcomes[0].err + late.err
+    assert [path.name for path in cached.iterdir()] == ["r"]
+    tables = [each.out[each.out.index("\n\n") :] for each in (outcomes[0], late)]
+    assert tables[0] == tables[1]
