@@ -23,6 +23,14 @@ class SettingsError(SercacheError):
     """An option, environment variable or configuration file that cannot be used."""
 
 
+class NotAtHandError(SettingsError):
+    """Recordings that nobody has said the place of, or that lay where nothing is now."""
+
+
+class HubError(SercacheError):
+    """The Hugging Face hub refuses, is out of reach, or gave other bytes than it had promised."""
+
+
 class TextError(SercacheError):
     """A text file or table that cannot be read: its encoding is not known, or its lines make no table."""
 

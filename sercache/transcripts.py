@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -47,6 +49,12 @@ def digest(texts: Mapping[str, str]) -> str:
     """First 16 hex digits of the sha256 of ids and texts, whatever the order and format of the file."""
     text = json.dumps(sorted(texts.items()), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def normalised(text: str) -> str:
+    """``text`` in lower case, without punctuation, one space between words."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(re.findall(r"[\w'’]+", plain.replace("_", " ")))
 
 
 def append(path: Path, rows: Iterable[tuple[str, str]]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import os
 import random
+from collections.abc import Mapping
 from pathlib import Path
 
 import corpus_trees
@@ -13,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sercache import catalog
-from sercache.datasets import Corpus, check
+from sercache import catalog, datasets
+from sercache.datasets import Corpus, CorpusInfo, check
 from sercache.errors import CorpusError, SercacheError, UnknownNameError
 
 NAMES = catalog.names("sercache.datasets")
@@ -248,3 +250,37 @@ def test_hidden_files_are_ignored(name, roots, tmp_path):
     corpus = module(name).read(roots(name))
     assert not [u for u in corpus.utterances if u.path.name.startswith(".")]
     assert not [s for s in corpus.skipped if "/._" in s.what or "__MACOSX" in s.what]
+
+
+def plain(value):
+    """Mappings and sequences of one kind, so that they can be compared."""
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def labelled(corpus, task):
+    """The labels of a task, or why there are none."""
+    try:
+        return corpus.labels(task)
+    except CorpusError as fault:
+        return str(fault)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_table_that_a_store_carries_says_what_the_folder_says(name, roots):
+    corpus = module(name).read(roots(name))
+    told = json.loads(json.dumps(list(datasets.to_values(corpus, texts=True)), allow_nan=False))
+    back = datasets.from_values(told, Path("/store"))
+    for mine, theirs in zip(back.utterances, corpus.utterances, strict=True):
+        assert dataclasses.replace(mine, path=Path()) == dataclasses.replace(theirs, path=Path())
+    for field in ("name", "release", "reader", "skipped", "warnings", "reader_sha256", "dataset"):
+        assert getattr(back, field) == getattr(corpus, field), field
+    for field in dataclasses.fields(CorpusInfo):
+        if field.name not in ("subsets", "published"):
+            assert plain(getattr(back.info, field.name)) == plain(getattr(corpus.info, field.name)), (
+                field.name
+            )
+    parts = [f"{corpus.info.default_task}@{subset}" for subset in corpus.info.subsets]
+    for task in (*corpus.info.tasks, *corpus.info.setups, *parts):
+        assert labelled(back, task) == labelled(corpus, task), task

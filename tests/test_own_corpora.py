@@ -206,9 +206,11 @@ def test_a_corpus_and_an_encoder_that_moved(sercache: Sercache, tmp_path: Path) 
     assert sercache(*extract, tmp_path / "rome").code == 0
     shutil.move(tmp_path / "rome", tmp_path / "moved")
     train = ("train", "--head", "linear", "--encoder", "mfcc", "--dataset", "rome", *QUICK, "--states", "all")
-    lost = sercache(*train)
+    by_labels = sercache(*train)
+    assert (by_labels.code, "24 utterances by the table of" in by_labels.out) == (0, True)
+    lost = sercache(*extract[:-1], "--task", "all")
     assert lost.code == 2
-    assert "which is not there now; where is rome? give --root FOLDER" in lost.err
+    assert "which is not there now; where is manifest:rome? give --root FOLDER" in lost.err
     done = sercache(*extract, tmp_path / "moved")
     assert "nothing to do" in done.out
     done = sercache(*train)  # it was said where it lies now

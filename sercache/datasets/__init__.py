@@ -16,6 +16,7 @@ from sercache.datasets._own import Named, named, read, reader_at, readers, split
 from sercache.datasets._reader import CorpusReader, OwnReader
 from sercache.datasets._records import CorpusInfo, PublishedList, Rating, Skipped, Subset, Utterance
 from sercache.datasets._spelling import key as spelling_key
+from sercache.datasets._table import from_values, holds_texts, to_values, transcript_digests
 
 __all__ = [
     "Corpus",
@@ -31,6 +32,8 @@ __all__ = [
     "Utterance",
     "assemble",
     "check",
+    "from_values",
+    "holds_texts",
     "named",
     "read",
     "read_named",
@@ -38,6 +41,8 @@ __all__ = [
     "readers",
     "spelling_key",
     "split_task",
+    "to_values",
+    "transcript_digests",
     "unknown",
     "write_tone",
 ]

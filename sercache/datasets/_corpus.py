@@ -33,6 +33,8 @@ class Corpus:
     """The user's file that reads it, where that is no part of sercache or of an installed package."""
     reader_sha256: str = ""
     """Of the file that reads it, where that is not sercache's own."""
+    from_store: Path | None = None
+    """The store whose table it was made from: its labels are known, its recordings are not at hand."""
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
@@ -50,6 +52,14 @@ class Corpus:
         if not self.reader:
             return reader or self.name
         return f"{reader}:{self.name}"
+
+    def check_recordings(self) -> None:
+        """Raises CorpusError where only its labels are at hand."""
+        if self.from_store is not None:
+            raise CorpusError(
+                f"{self.name} is known by the table of {self.from_store}, which has its labels and no recordings; "
+                "this takes the recordings: read it where they lie"
+            )
 
     def goes_by(self, name: str, release: str) -> bool:
         """Whether a store or run that says this name and release is of this corpus.

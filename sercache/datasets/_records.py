@@ -127,3 +127,5 @@ class CorpusInfo:
     """True: ``read`` makes the corpus in ``root`` where there is nothing yet."""
     own: bool = False
     """True: any corpus of its kind can be read so; each has a name of its own, ``--dataset <reader>:<name>``."""
+    restricted: bool = False
+    """True: its licence forbids to pass it on, or what is made of it: `sercache push` asks for the right to."""

@@ -27,6 +27,7 @@ INFO = CorpusInfo(
     n_speakers=None,
     hours=65.0,
     licence="research; the sound belongs to its uploaders, no redistribution",
+    restricted=True,
     access="http://multicomp.cs.cmu.edu/resources/cmu-mosei-dataset/ (often offline)",
     tree=(
         f"<root>/{_LABELS}\n<root>/Raw/Audio/Full/WAV_16000/<video>.wav\n"

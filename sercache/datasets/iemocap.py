@@ -72,6 +72,7 @@ INFO = CorpusInfo(
     n_speakers=10,
     hours=12.4,
     licence="signed release form of USC SAIL; research only, no redistribution",
+    restricted=True,
     access="https://sail.usc.edu/iemocap/",
     tree=(
         "<root>/[IEMOCAP_full_release/]Session1..5/\n"

@@ -41,6 +41,7 @@ INFO = CorpusInfo(
     n_speakers=None,
     hours=12.1,
     licence="labels GPL-3; the sound belongs to the owners of the series, no redistribution",
+    restricted=True,
     access="https://github.com/declare-lab/MELD",
     tree=(
         "<root>/train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv\n"

@@ -53,6 +53,7 @@ INFO = CorpusInfo(
     n_speakers=12,
     hours=9.6,
     licence="academic licence of UT Dallas, no redistribution",
+    restricted=True,
     access="https://ecs.utdallas.edu/research/researchlabs/msp-lab/MSP-Improv.html",
     tree=(
         "<root>/Evalution.txt (the corpus' own spelling; Evaluation.txt is taken too)\n"

@@ -45,6 +45,7 @@ INFO = CorpusInfo(
     n_speakers=None,
     hours=None,
     licence="academic licence of UT Dallas, no redistribution",
+    restricted=True,
     access="https://ecs.utdallas.edu/research/researchlabs/msp-lab/MSP-Podcast.html",
     tree=(
         "<root>/Labels/labels_consensus.csv (1.8: labels_concensus.csv) or labels.txt with Partitions.txt\n"

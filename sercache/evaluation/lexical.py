@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +12,7 @@ from sercache.datasets import Corpus
 from sercache.errors import SettingsError
 from sercache.metrics import ppmi
 from sercache.record import Prediction, Score, score
+from sercache.transcripts import normalised
 
 Unit = Literal["utterance", "word"]
 
@@ -41,12 +40,6 @@ def transcripts(corpus: Corpus) -> dict[str, str]:
             f"{corpus.name} has no transcripts, so lexical dependence cannot be computed; choose a corpus that has them"
         )
     return found
-
-
-def normalised(text: str) -> str:
-    """``text`` in lower case, without punctuation, one space between words."""
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(re.findall(r"[\w'’]+", plain.replace("_", " ")))
 
 
 def lexical(

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from sercache import advice, catalog, datasets, settings, stores, text
 from sercache.datasets import Corpus
-from sercache.errors import SercacheError, SettingsError, UnknownNameError
+from sercache.errors import NotAtHandError, SercacheError, SettingsError, UnknownNameError
+from sercache.experiment import corpus_table
 from sercache.experiment.origin import known_origin
 from sercache.progress import used, warn
 from sercache.settings import Setting, Settings
@@ -49,7 +50,24 @@ def locate(dataset: str, flag: Path | None, known: Settings, cache: Path | None)
 
     Raises SettingsError where nobody named a folder, UnknownNameError for a name that nobody gave.
     """
-    return _locate(dataset, flag, known, cache, _made(cache))
+    return _located(dataset, flag, known, cache, _made(cache))
+
+
+def _located(
+    dataset: str, flag: Path | None, known: Settings, cache: Path | None, all_made: Sequence[_Made]
+) -> tuple[str, Setting]:
+    try:
+        return _locate(dataset, flag, known, cache, all_made)
+    except (NotAtHandError, UnknownNameError) as fault:
+        name = datasets.named(dataset).name
+        if not (tables := corpus_table.tables_of(name, cache)):
+            raise
+        if isinstance(fault, NotAtHandError):
+            raise NotAtHandError(f"{fault}; {tables[0][0]} has its labels alone") from fault
+        own = " or ".join(f"--dataset {reader}:{name}" for reader in datasets.readers())
+        raise NotAtHandError(
+            f"where are the recordings of {name}? {tables[0][0]} has its labels alone; give {own} and --root FOLDER"
+        ) from fault
 
 
 def _locate(
@@ -95,22 +113,27 @@ def read_corpus(
 ) -> tuple[Corpus, Setting]:
     """The corpus as it lies on disk; says where, how much, and what differs from its published tables."""
     made = _made(cache)
-    asked, root = _locate(dataset, flag, known, cache, made)
+    asked, root = _located(dataset, flag, known, cache, made)
     folder = Path(root.value).expanduser()
     with _as_extracted(folder, made):
         corpus = datasets.read(asked, folder)
     if corpus.reader:
         corpus = _as_called_before(corpus, asked, root, made)
+    tell(corpus, f"in {root}")
+    return corpus, root
+
+
+def tell(corpus: Corpus, where: str) -> None:
+    """Say what was read, and what its reader remarks."""
     read_by = f" ({corpus.reader})" if corpus.reader else ""
     named = f"{corpus.name}{read_by} {corpus.release}".rstrip()
-    used("corpus", f"{named}, {len(corpus.utterances)} utterances in {root}")
+    used("corpus", f"{named}, {len(corpus.utterances)} utterances {where}")
     for line in corpus.warnings:
         warn(line)
     for item in corpus.skipped[:5]:
         warn(f"left out {item.what}: {item.reason}")
     if len(corpus.skipped) > 5:
         warn(f"left out {len(corpus.skipped) - 5} more")
-    return corpus, root
 
 
 def is_known(dataset: str, known: Settings, cache: Path) -> bool:
@@ -136,7 +159,7 @@ def _root_of(
     made = [each for each in all_made if each.name == name]
     if made:
         return Setting(max(made, key=lambda each: each.when).root, "as last extracted")
-    raise SettingsError(_where(name, name))
+    raise NotAtHandError(_where(name, name))
 
 
 def _where(dataset: str, name: str) -> str:
@@ -205,9 +228,9 @@ def _only(made: Iterable[_Made], dataset: str, key: str) -> _Made:
     latest = sorted(made, key=lambda each: (not each.name, -each.when))
     there = [each for each in latest if each.place.exists()]
     if not latest:
-        raise SettingsError(_where(dataset, key))
+        raise NotAtHandError(_where(dataset, key))
     if not there:
-        raise SettingsError(
+        raise NotAtHandError(
             f"{dataset} lay in {latest[0].root}, which is not there now; {_where(dataset, key)}"
         )
     names, places = {each.name for each in there if each.name}, {each.place for each in there}

@@ -13,8 +13,8 @@ from sercache import stores
 from sercache.catalog import file_name
 from sercache.datasets import Corpus
 from sercache.evaluation import Extra, cross_corpus_task
-from sercache.experiment.corpora import read_corpus
 from sercache.experiment.finding import find_store
+from sercache.experiment.labels import read_labels
 from sercache.progress import used, warn
 from sercache.recipe import Setup, inputs
 from sercache.record import CrossCorpus, Report
@@ -52,7 +52,7 @@ def other_corpus(
     Without a task it gets the one that is called as that of the heads, or else its default.
     Raises SettingsError, CorpusError, MissingFeaturesError.
     """
-    corpus, _ = read_corpus(dataset, root, known, cache)
+    corpus = read_labels(dataset, root, known, cache)
     task = task or cross_corpus_task(corpus, heads.task)
     return extra_of(corpus, task, heads, cache, clip_is_chosen=clip_is_chosen)
 

@@ -32,6 +32,7 @@ def check(request: DoctorOptions, corpus: Corpus | None = None) -> CheckUp:
         folder = Path(root.value).expanduser()
         with as_extracted(folder, cache):
             corpus = datasets.read(text, folder)
+    corpus.check_recordings()
     if request.task is not None:
         corpus = checkup.part(corpus, request.task)
     n_files = len({u.path for u in corpus.utterances})

@@ -25,6 +25,7 @@ from sercache.errors import (
     SercacheError,
     SettingsError,
 )
+from sercache.experiment import corpus_table
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.extract_options import ExtractOptions as ExtractOptions
 from sercache.experiment.extract_options import as_published, asked_with, check_states
@@ -68,6 +69,7 @@ def run(
         corpus, where = read_corpus(request.dataset, request.root, known, cache_folder)
         root = where.value
     else:
+        corpus.check_recordings()
         root = str(corpus.table or corpus.root)
     request = replace(request, dataset=corpus.dataset)
     utterances = chosen_utterances(corpus, request.task, request.language, request.limit)
@@ -161,6 +163,8 @@ def work(
     if plan.pending:
         writer = stores.create(folder, spec, request.store_format)
         extraction.record_training(folder, trained)
+        if corpus is not None:
+            corpus_table.write(folder, corpus, request.keep_transcripts)
         if request.encoder:
             write_origin(folder, _origin(request, root))
         result = _encode(plan, encoder, writer, request, device_workers)
@@ -177,6 +181,8 @@ def work(
         except (DiskSpaceError, FileError) as fault:  # the disk may be read-only
             warn(f"what the encoder was trained on is not recorded beside its features: {fault}")
         extraction.mark_finished(folder)
+        if corpus is not None and corpus_table.write(folder, corpus, request.keep_transcripts):
+            say(f"its labels are brought up to date: {corpus.name}, {len(corpus.utterances)} utterances")
         skipped = plan.skipped
     extraction.record_skips(folder, skipped)
     say_served(request, root, spec, corpus)
@@ -242,7 +248,7 @@ def chosen_utterances(
 def _origin(request: ExtractOptions, root: str) -> dict[str, Any]:
     """The request as JSON values, folders made absolute so that it can be run again from anywhere."""
     record = {key: value for key, value in asdict(request).items() if value is not None}
-    for key in ("cache", "root", "devices"):
+    for key in ("cache", "root", "devices", "keep_transcripts"):
         record.pop(key, None)
     record["encoder"] = encoders.absolute(request.encoder)
     if request.transcripts is not None:

@@ -47,6 +47,8 @@ class ExtractOptions:
     language: str | None = None
     limit: Count | None = None
     transcripts: Path | None = None
+    keep_transcripts: bool | None = None
+    """Whether transcripts stand in the store's table of the corpus as texts; None: as they stood, else as digests."""
     workers: Count | None = None
     seal_every: NotNegative = 60.0
     dry_run: bool = False

@@ -212,7 +212,7 @@ def _remedy(cache: Path, corpus: Corpus, setup: Setup, head_name: str, arithmeti
         "extract",
         encoder=encoder,
         dataset=corpus.dataset,
-        root=None if is_found else (corpus.table or corpus.root),
+        root=None if is_found else "FOLDER" if corpus.from_store else (corpus.table or corpus.root),
         **({"for_": head_name} if same[0] == same[1] else own),
         task=None if corpus.task_name(setup.task) == corpus.task_name(None) else setup.task,
         cache=None if is_usual(cache) else cache,

@@ -12,8 +12,10 @@ from sercache.catalog import file_name
 from sercache.datasets import Corpus, split_task
 from sercache.errors import SettingsError
 from sercache.evaluation.lexical import Lexical, Unit, lexical, transcripts
-from sercache.experiment.corpora import cache_if_any, read_corpus
+from sercache.experiment import corpus_table
+from sercache.experiment.corpora import cache_if_any
 from sercache.experiment.cross_corpus import answers, name_with_task, tested_since
+from sercache.experiment.labels import read_labels
 from sercache.experiment.result import Result
 from sercache.progress import warn
 from sercache.record import CrossCorpus, Report, counted
@@ -63,7 +65,7 @@ def run(
     if corpus is None:
         known = settings.load()
         cache = cache_if_any(known, request.cache)
-        corpus, _ = read_corpus(called(about), request.root, known, cache)
+        corpus = read_labels(called(about), request.root, known, cache)
     if corpus.reader and not corpus.goes_by(name, about["release"]):
         warn(
             f"{name} is release {corpus.release} now and {about['release']} in {where}: its table is another, or "
@@ -72,7 +74,7 @@ def run(
     found = lexical(
         there.predictions if there else report.predictions,
         report.classes,
-        transcripts(corpus),
+        _words(corpus, request.unit),
         by="model" if there else "seed",
         unit=request.unit,
         weighted=request.weighted,
@@ -85,6 +87,25 @@ def run(
         with_task = split_task(str(request.on))[1] is not None
         stem += f"-on-{name_with_task(name, there.task) if with_task else file_name(name)}"
     return WordDependence(found, made, tuple(made.write(trained.folder / stem)))
+
+
+def _words(corpus: Corpus, unit: Unit) -> dict[str, str]:
+    """What each utterance says, by id; of a corpus that is known by digests of its transcripts, these.
+
+    Raises SettingsError where it has neither, or its digests tell no words.
+    """
+    store = corpus.from_store
+    if store is None or any(u.transcript for u in corpus.utterances):
+        return transcripts(corpus)
+    digests = corpus_table.transcript_digests(store)
+    if not digests:
+        return transcripts(corpus)  # which says so
+    if unit == "word":
+        raise SettingsError(
+            f"the table of {store} has digests of the transcripts of {corpus.name}, which tell equal utterances and no "
+            "words; choose --unit utterance, or extract with --keep-transcripts where the recordings lie"
+        )
+    return digests
 
 
 def called(about: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from sercache.claims import Claims
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, SercacheError, SettingsError
 from sercache.evaluation import MOST, differs, differs_in_code, keep_trainings, taken
-from sercache.experiment.corpora import read_corpus
+from sercache.experiment.labels import read_labels
 from sercache.experiment.places import free_name
 from sercache.experiment.ready import asked
 from sercache.experiment.setup import TrainOptions
@@ -65,7 +65,7 @@ class Comparison:
             known = settings.load()
             cache = Path(known.value("cache", request.cache).value).expanduser()
             name = request.dataset or catalog.load("sercache.heads", request.head).SETUP.dataset
-            self.corpus, _ = read_corpus(name, request.root, known, cache)
+            self.corpus = read_labels(name, request.root, known, cache)
         return self.corpus
 
 

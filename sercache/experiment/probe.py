@@ -11,8 +11,8 @@ from sercache import catalog, settings, stores
 from sercache.datasets import Corpus
 from sercache.errors import MissingExtraError, SettingsError
 from sercache.evaluation import Data, Method, evaluate
-from sercache.experiment.corpora import read_corpus
 from sercache.experiment.finding import FoundStore, check_store, find_store
+from sercache.experiment.labels import read_labels
 from sercache.experiment.options import Duplicates, Positive
 from sercache.experiment.origin import extract_command
 from sercache.experiment.places import free_name
@@ -70,7 +70,7 @@ def run(request: ProbeOptions, at_hand: AtHand | None = None) -> Probed:
     at_hand = at_hand or AtHand()
     known = settings.load()
     cache = Path(known.value("cache", request.cache).value).expanduser()
-    corpus = at_hand.corpus or read_corpus(request.dataset, request.root, known, cache)[0]
+    corpus = at_hand.corpus or read_labels(request.dataset, request.root, known, cache)
     setup = Setup(
         encoder=request.encoder,
         dataset=corpus.name,

@@ -14,9 +14,9 @@ from sercache.datasets import Corpus, split_task
 from sercache.encoders import Encoder
 from sercache.errors import RecipeError, SettingsError, StoreError
 from sercache.evaluation import Data, Extra, How, Method
-from sercache.experiment.corpora import read_corpus
 from sercache.experiment.cross_corpus import TestedHeads, other_corpus
 from sercache.experiment.finding import FoundStore, check_store, find_store, is_same
+from sercache.experiment.labels import read_labels
 from sercache.experiment.origin import extract_command
 from sercache.experiment.setup import TrainOptions, check_inputs, chosen_setup
 from sercache.experiment.starting import read as read_start
@@ -124,12 +124,13 @@ def _corpus(
     """The corpus at hand, or that of this name; by default the one that the head was published with."""
     if at_hand.corpus is not None:
         return at_hand.corpus
-    dataset = request.dataset or published
-    if dataset is None:
+    store = at_hand.store.path if at_hand.store is not None else request.store
+    dataset = request.dataset or (published if store is None else None)
+    if dataset is None and store is None:
         raise SettingsError(
             f"{request.head} is a class, which was published with no corpus; name one: dataset=…"
         )
-    return read_corpus(dataset, request.root, known, cache)[0]
+    return read_labels(dataset, request.root, known, cache, store)
 
 
 def _usual(request: TrainOptions, at_hand: AtHand, corpus: Corpus) -> Setup:

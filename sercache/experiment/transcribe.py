@@ -58,6 +58,7 @@ def run(request: TranscribeOptions, corpus: Corpus | None = None, *, strict: boo
     device = known.value("device", request.device)
     if corpus is None:
         corpus, _ = read_corpus(request.dataset, request.root, known, cache)
+    corpus.check_recordings()
     utterances = chosen_utterances(corpus, request.task, request.language, request.limit)
     used("device", f"{settings.resolve_device(device.value)}  ({device.source})")
     recogniser = transcription.load(

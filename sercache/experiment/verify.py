@@ -11,7 +11,7 @@ from typing import Any
 from sercache import advice, clips, encoders, extraction, settings, stores
 from sercache.encoders import Encoder
 from sercache.errors import SercacheError, StoreError
-from sercache.experiment import extract
+from sercache.experiment import corpus_table, extract
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.origin import extract_again, origin_by_spec, read_origin
 from sercache.extraction import words
@@ -80,7 +80,10 @@ def run(request: VerifyOptions) -> list[Verified]:
 
 def _check(folder: Path) -> list[Damage]:
     with bar(desc=f"checking {folder.name}", unit="B", unit_scale=True) as read:
-        return stores.verify(folder, read.update)
+        damage = stores.verify(folder, read.update)
+    if stores.has_corpus(folder) and not any(fault.path == stores.corpus_path(folder) for fault in damage):
+        damage += corpus_table.damage(folder)
+    return damage
 
 
 def _print(folder: Path, damage: Sequence[Damage]) -> None:
@@ -109,7 +112,10 @@ def _repair(
 
     Raises StoreError where that encoder cannot be had or has other weights now; nothing is dropped then.
     """
+    lost = any(fault.path == stores.corpus_path(folder) for fault in damage)
     damage = _without_derived(folder, damage)
+    if lost:
+        _labels_anew(folder, root, cache, known)
     if not damage and not extraction.is_half_repaired(folder):
         return
     origin, spec = read_origin(folder), stores.read_spec(folder)
@@ -152,6 +158,24 @@ def _repair(
         utterances = [u for u in known_words if u.id in wanted]
         skipped, n_stored = extract.work(request, where.value, encoder, utterances, spec, folder)
     extract.complain(skipped, utterances, spec.clip, n_stored)
+
+
+def _labels_anew(folder: Path, root: Path | None, cache: Path, known: settings.Settings) -> None:
+    """Write the table of a store's corpus anew where the recordings are at hand; else say what does."""
+    origin = read_origin(folder) or origin_by_spec(folder, root)
+    try:
+        corpus, _ = read_corpus(origin["dataset"], root or _path(origin.get("root")), known, cache)
+    except SercacheError as fault:
+        warn(f"{folder} is without the table of its corpus now: {fault}")
+        return
+    spec = stores.read_spec(folder)
+    if corpus.goes_by(spec.corpus, spec.release):
+        corpus_table.write(folder, corpus)
+    else:
+        warn(
+            f"{folder} is without the table of its corpus now: the release there is {corpus.release}, expected "
+            f"{spec.release}"
+        )
 
 
 def _without_derived(folder: Path, damage: Sequence[Damage]) -> list[Damage]:

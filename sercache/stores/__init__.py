@@ -7,11 +7,12 @@ every format. docs/decisions/0001-store-layout.md says how a store lies on disk 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sercache import advice, files, settings
+from sercache.errors import StoreError
 from sercache.stores import layout as _layout
 from sercache.stores.contract import Copied, Damage, Entry, FeatureStore, FeatureWriter
 from sercache.stores.dtypes import FLOAT16_LIMIT, decode_frames, encode_frames, frame_bytes
@@ -30,6 +31,7 @@ __all__ = [
     "FeatureWriter",
     "conflicts",
     "copy",
+    "corpus_path",
     "create",
     "decode_frames",
     "drop",
@@ -39,14 +41,17 @@ __all__ = [
     "find",
     "find_all",
     "frame_bytes",
+    "has_corpus",
     "notes_folder",
     "open",
+    "read_corpus",
     "read_format",
     "read_note",
     "read_spec",
     "remove",
     "store_path",
     "verify",
+    "write_corpus",
     "write_note",
 ]
 
@@ -160,6 +165,41 @@ def remove(path: Path, seen: frozenset[int] | None = None) -> None:
     from sercache.stores import copying
 
     copying.remove(path, seen)
+
+
+def corpus_path(path: Path) -> Path:
+    """Where the store at ``path`` keeps the table of its corpus."""
+    from sercache.stores import lines
+
+    return notes_folder(path) / lines.CORPUS
+
+
+def write_corpus(path: Path, values: Callable[[], Iterable[Any]]) -> bool:
+    """Keep the table of a store's corpus beside its features; whether it was not there yet.
+
+    ``values`` gives its JSON values, and is asked twice. Raises as ``write_note``, ValueError for one that is none.
+    """
+    from sercache.stores import lines
+
+    return lines.write(corpus_path(path), values)
+
+
+def has_corpus(path: Path) -> bool:
+    """Whether a store has a table of its corpus."""
+    return corpus_path(path).is_file()
+
+
+def read_corpus(path: Path) -> Iterator[Any]:
+    """The values that ``write_corpus`` wrote. Raises DamagedStoreError; StoreError where there is none."""
+    from sercache.stores import lines
+
+    try:
+        yield from lines.read(corpus_path(path), f"run {advice.command('verify', path, repair=True)}")
+    except FileNotFoundError as fault:
+        raise StoreError(
+            f"{path} has no table of its corpus: it was made by an earlier version. Run the extraction that made it "
+            "once more beside the recordings, which encodes nothing and adds the table"
+        ) from fault
 
 
 def verify(path: Path, progress: Callable[[int], object] = lambda n_bytes: None) -> list[Damage]:

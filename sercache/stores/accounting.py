@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sercache import trained_on
 from sercache.errors import DamagedStoreError
-from sercache.stores import checked_json, commits, formats, roster, schema, stock
+from sercache.stores import checked_json, commits, formats, lines, roster, schema, stock
 from sercache.stores.contract import Damage
 from sercache.stores.durable import read_whole, repair_command
 from sercache.stores.hdf5 import FORMER_TABLE
@@ -60,6 +60,12 @@ def _notes(layout: Layout) -> Iterator[Damage]:
                 checked_json.load_note(path, repair_command(layout.path))
             except DamagedStoreError as fault:
                 yield Damage("", path, str(fault), "note")
+    table = layout.ledger / lines.CORPUS
+    if table.exists() or table.is_symlink():
+        try:
+            lines.check(table, repair_command(layout.path))
+        except DamagedStoreError as fault:
+            yield Damage("", table, str(fault), "note")
 
 
 def _derived(layout: Layout, ledger: Ledger) -> list[Damage]:

@@ -56,6 +56,11 @@ from sercache.commands.options._shared import FOLDER, cache_option, root_option,
     help="For encoders of text: a CSV, TSV or JSON-lines file of id and text.  [default: the corpus' own]",
 )
 @click.option(
+    "--keep-transcripts/--drop-transcripts",
+    default=None,
+    help="Texts or digests in the store's table of the corpus.  [default: as it has them, else digests]",
+)
+@click.option(
     "--workers",
     type=click.IntRange(1),
     help="Threads that decode audio, per device.  [default: 2; with CUDA all cores, at most 16]",

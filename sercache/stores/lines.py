@@ -1,0 +1,101 @@
+"""A table beside the features, as JSON lines that know whether a byte of them was changed.
+
+The first line, ``{"crc32c": "0a1b2c3d"}``, checks all that follows; each further line is one JSON value.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from sercache import files
+from sercache.errors import DamagedStoreError
+from sercache.stores.durable import crc32c, open_plain, read_whole
+
+CORPUS = "corpus.jsonl"
+"""The table of the corpus that a store was made from."""
+_HEAD_BYTES = len(b'{"crc32c": "00000000"}\n')
+
+
+def write(path: Path, values: Callable[[], Iterable[Any]]) -> bool:
+    """Put ``values`` at ``path`` in one step, unless they are there; whether anything was written.
+
+    ``values`` is asked twice, and never held whole. Raises DiskSpaceError, FileError; ValueError for a number that is
+    not finite.
+    """
+    crc = 0
+    for line in _lines(values()):
+        crc = crc32c(line, crc)
+    head = _head(crc)
+    if _head_of(path) == head:
+        with suppress(DamagedStoreError, FileNotFoundError):
+            check(path, "")
+            return False
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    with files.write_faults_named(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(head)
+                file.writelines(_lines(values()))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+        files.sync_folder(path.parent)
+    return True
+
+
+def read(path: Path, remedy: str) -> Iterator[Any]:
+    """The values that ``write`` wrote, one after another.
+
+    Raises FileNotFoundError, DamagedStoreError (with ``remedy``) where a byte differs or a line is no JSON.
+    """
+    body = _checked(path, remedy)
+    for number, line in enumerate(body.split(b"\n")[:-1], start=2):
+        try:
+            yield json.loads(line, parse_constant=_refused)
+        except (ValueError, RecursionError) as fault:  # crafted: its checksum fits
+            raise DamagedStoreError(
+                f"{path}, line {number}, is no JSON that sercache writes; {remedy}"
+            ) from fault
+
+
+def check(path: Path, remedy: str) -> None:
+    """Raises as ``read`` where a byte was changed."""
+    _checked(path, remedy)
+
+
+def _checked(path: Path, remedy: str) -> bytes:
+    data = read_whole(path)
+    if data[:_HEAD_BYTES] != _head(crc32c(data[_HEAD_BYTES:])):
+        raise DamagedStoreError(f"{path} is damaged: its checksum does not fit; {remedy}")
+    return data[_HEAD_BYTES:]
+
+
+def _refused(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _lines(values: Iterable[Any]) -> Iterator[bytes]:
+    for value in values:
+        yield json.dumps(value, allow_nan=False).encode() + b"\n"
+
+
+def _head(crc: int) -> bytes:
+    return b'{"crc32c": "%08x"}\n' % crc
+
+
+def _head_of(path: Path) -> bytes:
+    try:
+        with open_plain(path) as file:
+            return file.read(_HEAD_BYTES)
+    except (OSError, DamagedStoreError):
+        return b""
