@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import kin
 import numpy as np
 import pytest
 import soundfile
@@ -44,15 +45,26 @@ STRICT = (
 """What becomes of warnings while a test runs; a later line goes before an earlier one."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+COLLECTED = pytest.StashKey[dict[str, set[str]]]()
+"""Test -> ids of its parameters, of the tests that ``kin.SLOW`` names, as they were collected."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before markers are asked for
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     of_cards = [item for item in items if item.get_closest_marker("cuda") is not None]
     if of_cards:
         import on_card
 
         for item in [] if on_card.DEVICE else of_cards:
             item.add_marker(pytest.mark.skip(reason=on_card.NO_CARD))
+    collected = config.stash[COLLECTED] = dict[str, set[str]]()
     for item in items:  # in front, since pytest lets the last marker win: that of a test or its file
         item.add_marker(pytest.mark.filterwarnings(*STRICT), append=False)
+        test, id = kin.split(item.nodeid)
+        if test in kin.SLOW:
+            collected.setdefault(test, set()).add(id)
+            if id in kin.SLOW[test]:
+                item.add_marker(pytest.mark.slow)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,0 +1,104 @@
+"""What is left to the slow tier of tests that are run for many things of one kind: the dear ones beside the first.
+
+The fast tier takes less than three minutes on two cores. A head, an encoder or a corpus that is new stands in no list
+here and is tried in it until somebody finds it too dear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_SPEECH = (
+    "hubert-base", "wavlm-base", "data2vec-audio", "unispeech-sat-base", "unispeech-sat-large", "unispeech",
+    "odd-positions-relu", "long-odd-positions", "other-front-layer",
+)  # fmt: skip
+_CONFORMERS = ("conformer-group", "conformer-rope", "w2v-bert-relative", "w2v-bert-rotary", "parakeet-other")
+_AUTO = ("sew", "seamless", "speech-to-text")
+_EGEMAPS = ("egemaps-20ms", "egemaps-functionals")
+_RECURRENT = ("lf-rnn", "ef-rnn", "wf-rnn", "pair-rnn", "cnn-lstm")
+_CONTRACT = (
+    "keeps_its_shapes",
+    "minds_no_company",
+    "counts_its_frames",
+    "gives_what_is_chosen",
+    "repeats_itself",
+)
+_HDF5_JOBS = tuple(f"{job}-hdf5-sequences" for job in ("make", "read", "verify", "repair"))
+
+SLOW: dict[str, Iterable[str]] = {
+    "test_advice.py::test_utterances_that_are_missing_are_added_to_the_same_store": ("kind0-hdf5", "kind1-zarr"),
+    "test_command_faults.py::test_each_sort_of_call_fails_once": ("predict",),
+    "test_command_faults.py::test_streams_that_lead_nowhere": (
+        "$S predict runs/base - <&--2-error: standard input ended without",
+        "$S heads | head -1 | grep -c name-0-",
+    ),
+    "test_contracts.py::test_all_that_there_is_keeps_its_contract": (
+        *(f"sercache.datasets-{name}" for name in ("esd", "iemocap", "ravdess")),
+        "sercache.encoders-egemaps",
+        *(f"sercache.heads-{name}" for name in _RECURRENT),
+    ),
+    "test_datasets_contract.py::test_damaged_label_files_give_a_refusal_or_fewer_labels_never_others": (
+        "esd",
+        "iemocap",
+    ),
+    "test_devices.py::test_every_encoder_computes_on_its_device_alone_and_in_full_float32": (
+        *_SPEECH, *_CONFORMERS, *_AUTO, "lasr",
+    ),
+    "test_devices.py::test_every_head_is_trained_on_its_device_alone": _RECURRENT,
+    "test_devices.py::test_every_tail_is_trained_on_its_device_alone": (*_SPEECH, *_CONFORMERS),
+    "test_disk_faults.py::test_a_full_disk_keeps_what_was_committed": ("zarr-means", "hdf5-sequences"),
+    "test_disk_faults.py::test_each_kind_of_call_fails_once": _HDF5_JOBS,
+    "test_encoders.py::test_company_changes_nothing": (*_SPEECH, *_CONFORMERS, *_AUTO, *_EGEMAPS),
+    "test_encoders.py::test_the_contract_is_kept": (
+        *(f"{name}-{part}" for name in (*_SPEECH, *_EGEMAPS) for part in _CONTRACT),
+    ),
+    "test_encoders_hf_auto.py::test_blocks_are_those_of_the_stock_module_alone": _AUTO,
+    "test_encoders_hf_conformer.py::test_bfloat16_errs_no_more_than_the_stock_module_in_bfloat16": (
+        "conformer-rope",
+        "w2v-bert",
+    ),
+    "test_encoders_hf_speech.py::test_every_state_is_that_of_the_stock_module_alone": _SPEECH,
+    "test_encoders_tail.py::test_conformers_from_any_boundary_as_from_audio": _CONFORMERS,
+    "test_evaluation.py::test_random_labels_stay_at_chance_however_well_they_are_learned": ("none", "global"),
+    "test_evaluation_cross_corpus.py::test_heads_read_several_stores_side_by_side": ("none", "global"),
+    "test_finetune.py::test_trains_the_blocks_with_the_head": ("1-mlp",),
+    "test_heads.py::TestEveryHead::test_overfits_32_utterances": _RECURRENT,
+    "test_layer_attention.py::test_shortcut_equals_the_plain_form": ("24-1024-False", "17-1030-False"),
+    "test_report.py::test_plots_of_odd_reports": ("options3-expected3",),
+    "test_store_accounts.py::test_flips_in_every_file_are_found": ("('zarr', False)-1",),
+    "test_store_crash.py::test_dies_at_each_step": ("hdf5-14",),
+    "test_store_crash.py::test_killed_at_random_moments": ("zarr",),
+    "test_store_damage.py::test_a_flipped_bit_is_laid_at_the_right_door": ("hdf5",),
+    "test_store_damage.py::test_leftovers_of_the_dead_are_cleared_and_the_living_left": ("zarr",),
+    "test_store_flips.py::test_sampled_bytes": ("('zarr', False)", "('hdf5', True)"),
+    "test_store_hostile.py::test_checkpoints_that_were_made_up": ("hdf5-40", "means-40"),
+    "test_store_slots.py::test_small_commits_fill_a_shard": ("True",),
+    "test_store_watch.py::test_no_changed_byte_is_given_out": ("('zarr', False)-15", "('hdf5', True)-15"),
+    "test_stores.py::test_many_writers_share_a_store": ("hdf5",),
+    "test_training_many.py::TestStacked::test_gives_what_each_member_gives_alone": (
+        "change1-Head0", "change2-Head0", "change2-Head1",
+    ),
+    "test_training_many.py::TestStacked::test_members_that_share_their_batches": (
+        "change0-Head-frames1", "change1-Head-frames0", "change1-Head-frames2", "change2-Head-frames1",
+        "change2-Head-frames2",
+    ),
+    "test_training_many.py::test_processes_give_what_each_member_gives_alone": ("Head1",),
+    "test_training_partial.py::test_a_finished_run_that_cannot_be_taken_from_is_trained_again": (
+        "no weights",
+        "of another shape",
+    ),
+    "test_training_stacks.py::TestSteps::test_are_those_of_each_member_alone": (
+        "False-adam-halve-on-plateau", "False-sgd-0.05-0.001", "True-adam-0.001-cosine",
+        "True-adamw-0.01-exponential-0.8", "True-sgd-0.3-0.0-halve-on-plateau",
+    ),
+    "test_training_stacks_sequences.py::TestSequences::test_members_are_those_trained_alone": (
+        "change0-Head1", "change0-Head3", "change1-Head0", "change1-Head2",
+    ),
+}  # fmt: skip
+"""Test -> ids of its parameters."""
+
+
+def split(node: str) -> tuple[str, str]:
+    """The test of a node, from its file on, and the id of its parameters."""
+    test, _, id = node.partition("[")
+    return test.rpartition("/")[2], id.removesuffix("]")
