@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := demo-output
 # Where bytecode is not kept, each process compiles all of the house anew: a tenth of the tests' time.
-TESTS := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest
 SERCACHE := SERCACHE_CACHE=$(DEMO)/cache SERCACHE_RUNS=$(DEMO)/runs $(BIN)/sercache
 
 .PHONY: all demo test test-processors test-kernels test-slow test-gpu explore golden lint types format bench bench-gpu
@@ -39,7 +39,7 @@ demo: $(VENV)/.installed-demo
 # One thread in each of the test processes, as many processes as there are cores; a file's tests go to one of them,
 # so that what they share is made once.
 test: $(VENV)/.installed-dev
-	$(TESTS) -n auto --dist loadfile -m "not slow and not cuda"
+	$(PYTEST) -n auto --dist loadfile -m "not slow and not cuda"
 
 # As `make test`, as other processors compute: older instructions, other kernels, two threads.
 test-processors: $(VENV)/.installed-dev
@@ -49,11 +49,11 @@ test-processors: $(VENV)/.installed-dev
 ROUNDS ?= 20
 explore: $(VENV)/.installed-dev
 	for round in $$(seq $(ROUNDS)); do \
-	    $(TESTS) -q -n auto -m "hypothesis and not slow" --hypothesis-profile=explore || exit 1; \
+	    $(PYTEST) -q -n auto -m "hypothesis and not slow" --hypothesis-profile=explore || exit 1; \
 	done
 
 test-slow: $(VENV)/.installed-dev
-	$(TESTS) -n auto --dist loadfile -m slow
+	$(PYTEST) -n auto --dist loadfile -m slow
 
 # Kernels for graphics cards, without one: run in Triton's interpreter, then compiled for Ampere and Hopper.
 test-kernels: $(VENV)/.installed-dev
