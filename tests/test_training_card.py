@@ -16,7 +16,7 @@ from test_training_feeding import IDS, view
 from sercache import catalog, nn
 from sercache.heads import linear, mlp, superb, weighted_dense
 from sercache.recipe import Recipe
-from sercache.training import Fit, Member, build, fit, fit_many, residing, stack, stacked
+from sercache.training import Fit, Member, build, fit, fit_many, residing, stack, stack_epoch, stacked
 from sercache.training.loop import optimiser_of, updates
 from sercache.training.residing import resident
 from sercache.training.state import begin, epoch_plan
@@ -176,7 +176,7 @@ def test_members_together_take_few_more_operations_than_one(name: str) -> None:
         one = begin(several()[0], recipe, "meta")
         alone = updates(one, epoch_plan(one)[1], optimiser_of(one.parameters, recipe))
         stacked_ones = stacked._begin(several(), recipe, "meta", Tables())
-        for run in (alone, stacked._epoch(stacked_ones, stacked_ones.plan())):
+        for run in (alone, stack_epoch.epoch_of(stacked_ones, stacked_ones.plan())):
             next(run)  # state of the optimiser is made
             TRAFFIC.clear()
             next(run)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sercache.heads import cta, linear, mlp, weighted_dense
 from sercache.nn import dropout, masked_mean
-from sercache.training import Member, build, fit_many, many, stacked
+from sercache.training import Member, build, fit_many, many, stack_epoch, stacked
 from sercache.training.tables import Tables
 
 
@@ -76,9 +76,9 @@ class TestSequences:
 
     def test_the_longest_update_is_tried_first(self, monkeypatch: pytest.MonkeyPatch) -> None:
         seen: list[int] = []
-        step = stacked._step
+        step = stack_epoch._step
         monkeypatch.setattr(
-            stacked, "_step", lambda *given: (seen.append(given[-1].x.shape[3]), step(*given))[1]
+            stack_epoch, "_step", lambda *given: (seen.append(given[-1].x.shape[3]), step(*given))[1]
         )
         several = [
             Member(build(cta.Head, view, 4, seed), view, None, seed)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from sercache.training.contract import Inputs
 from sercache.training.state import TrainingState
-from sercache.training.tables import gathered, shares_tables
+from sercache.training.tables import Gathering, shares_tables
 
 
 @dataclass(frozen=True)
@@ -74,23 +74,29 @@ def batches(
         for x, mask in first.feeder.feed(first.train, [group.parts[0] for group in schedule]):
             yield Batch(x, mask, None, None)
         return
-    pooled = not sequences(trainings)
     if shares_tables([training.train for training in trainings]):
-        read = _at_once(trainings, schedule, spare)
-    else:
-        read = _one_by_one(trainings, schedule, spare)
-    for x, mask in read:
+        gathering = gathering_of(trainings, False, schedule)
+        for number, group in enumerate(schedule):
+            yield own_batches(gathering.batch(number, spare), len(group.ks), pooled=not sequences(trainings))
+        return
+    for x, mask in _one_by_one(trainings, schedule, spare):
+        pooled = not sequences(trainings)
         yield Batch(x, _first(mask) if pooled else mask, 0, None if pooled else 0)
 
 
-def _at_once(
-    trainings: Sequence[TrainingState], schedule: Sequence[BatchGroup], spare: int
-) -> Iterator[tuple[Inputs, Inputs]]:
-    """Batches (K, B, L, T, D) and masks (K, B, T) of members whose items are rows of the same tables."""
-    items = [[(t.train, rows) for t, rows in group.items(trainings)] for group in schedule]
-    read = gathered(items, trainings[0].place, spare)  # type: ignore[arg-type]
-    for group, (x, mask) in zip(schedule, read, strict=True):
-        yield _of_members(x, len(group.ks)), _of_members(mask, len(group.ks))
+def gathering_of(
+    trainings: Sequence[TrainingState], shared: bool, schedule: Sequence[BatchGroup]
+) -> Gathering:
+    """The batches of members whose items are rows of the same tables, those of one where all share them."""
+    some = slice(1 if shared else None)
+    items = [[(t.train, rows) for t, rows in group.items(trainings)[some]] for group in schedule]
+    return Gathering(items, trainings[0].place)  # type: ignore[arg-type]
+
+
+def own_batches(batch: tuple[Inputs, Inputs], n_members: int, *, pooled: bool) -> Batch:
+    """Batches (K, B, L, T, D) of members of (K B, L, T, D); the mask of means is that of all."""
+    x, mask = (_of_members(each, n_members) for each in batch)
+    return Batch(x, _first(mask) if pooled else mask, 0, None if pooled else 0)
 
 
 def _of_members(x: Inputs, n_members: int) -> Inputs:
@@ -103,7 +109,7 @@ def _of_members(x: Inputs, n_members: int) -> Inputs:
 def _one_by_one(
     trainings: Sequence[TrainingState], schedule: Sequence[BatchGroup], spare: int
 ) -> Iterator[tuple[Inputs, Inputs]]:
-    """As ``_at_once``, of members whose batches are read one after another."""
+    """Batches (K, B, L, T, D) and masks (K, B, T) of members whose batches are read one after another."""
     items = [pair for group in schedule for pair in group.items(trainings)]
     read = trainings[0].feeder.feed_each([(training.train, rows) for training, rows in items])
     for group in schedule:

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sercache.training.loop import optimiser_of
+from sercache.training.loop import optimiser_of, set_rate
+from sercache.training.recording import StaticUpdate
 from sercache.training.state import TrainingState, epoch_plan
 from sercache.training.streams import generator_on, stream
 
@@ -56,6 +57,10 @@ class Stack:
     optimiser: torch.optim.Optimizer | None = None
     streams: list[torch.Generator] = field(default_factory=list)
     """What each member draws its dropout from."""
+    recorded: bool = False
+    """Whether the update in which all members take part is recorded (``sercache.training.recording``)."""
+    static: StaticUpdate | None = None
+    """That update, as long as the members lie as they do."""
     _laid: list[TrainingState] = field(default_factory=list)
 
     def plan(self) -> list[Plan]:
@@ -74,7 +79,7 @@ class Stack:
             self._lay(starts)
         assert self.optimiser is not None
         for group, start in zip(self.optimiser.param_groups, starts, strict=True):
-            group["lr"] = plans[id(self.trainings[start])][0]
+            set_rate(group, plans[id(self.trainings[start])][0])
         self.reseed()
         return [plans[id(training)] for training in self.trainings]
 
@@ -110,7 +115,7 @@ class Stack:
             SideBySideMembers(range(a, b), [whole[name][a:b].requires_grad_() for name in self.trained])
             for a, b in zip(starts, stops, strict=True)
         ]
-        self.optimiser = _optimiser(self.blocks, self.trainings[0])
+        self.optimiser = _optimiser(self.blocks, self.trainings[0], recorded=self.recorded)
         for block in self.blocks:
             members = [kept.get(id(self.trainings[k]), []) for k in block.members]
             for parameter, parts in zip(block.parameters, zip(*members, strict=True), strict=False):
@@ -118,7 +123,8 @@ class Stack:
         self.values = {
             name: value.detach().requires_grad_(name in self.trained) for name, value in whole.items()
         }
-        self._laid = list(self.trainings)
+        self.streams = [generator_on(training.place) for training in self.trainings]
+        self.static, self._laid = None, list(self.trainings)
 
     def _parts(self) -> dict[int, list[_Part]]:
         """What the optimiser keeps of each training, by its id."""
@@ -132,18 +138,21 @@ class Stack:
 
     def reseed(self) -> None:
         """Begin the streams of an epoch, as ``advance`` does for a training alone."""
-        self.streams = [generator_on(training.place) for training in self.trainings]
         for generator, training in zip(self.streams, self.trainings, strict=True):
             generator.manual_seed(stream(training.seed, len(training.history) + 1, "dropout"))
 
 
-def _optimiser(blocks: list[SideBySideMembers], training: TrainingState) -> torch.optim.Optimizer:
+def _optimiser(
+    blocks: list[SideBySideMembers], training: TrainingState, *, recorded: bool
+) -> torch.optim.Optimizer:
     """The recipe's optimiser, with a rate for each block."""
-    optimiser = optimiser_of([p for block in blocks for p in block.parameters], training.recipe)  # type: ignore[misc]
+    parameters: Any = [p for block in blocks for p in block.parameters]
+    optimiser = optimiser_of(parameters, training.recipe, recorded=recorded)
     settings = {name: value for name, value in optimiser.param_groups[0].items() if name != "params"}
     optimiser.param_groups.clear()
     for block in blocks:
-        optimiser.add_param_group({**settings, "params": block.parameters})
+        own_rate = settings["lr"].clone() if torch.is_tensor(settings["lr"]) else settings["lr"]
+        optimiser.add_param_group({**settings, "lr": own_rate, "params": block.parameters})
     return optimiser
 
 

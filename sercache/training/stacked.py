@@ -9,29 +9,30 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, vmap
 
 from sercache import memory
-from sercache.nn import own_streams, wide
 from sercache.recipe import Recipe
-from sercache.training.contract import Fit, Member, parts_of, total_layers
-from sercache.training.gathering import Batch, BatchGroup, batch_groups, batches, sequences
+from sercache.training.contract import Fit, Member, parts_of
+from sercache.training.gathering import (
+    batch_groups,
+    batches,
+    sequences,
+)
 from sercache.training.grouping import share_batches, stacks
-from sercache.training.loop import mean_loss, precision_of
-from sercache.training.losses import losses_of_members
+from sercache.training.loop import mean_loss
 from sercache.training.plan import Epoch
+from sercache.training.recording import is_steady, recorder_of
 from sercache.training.stack import Plan, Stack
-from sercache.training.state import TrainingState, begin, finish, record, truths
+from sercache.training.stack_epoch import epoch_of, of_member, outputs_of_members
+from sercache.training.state import TrainingState, begin, finish, record
 from sercache.training.streams import own_randomness, stream
-from sercache.training.tables import Tables
-from sercache.training.threads import fitting_threads, products
+from sercache.training.tables import Tables, shares_tables
 
 _SPARE = 3
 """Frames of padding that tell whether there may be any."""
@@ -49,7 +50,7 @@ def refusal(members: Sequence[Member], recipe: Recipe, device: str, tables: Tabl
     try:
         if not stack.shared and sequences(stack.trainings) and not _are_alone(stack, plans):
             return "padded to the longest, its members are not what they are alone"
-        with closing(_epoch(stack, plans)) as updates:
+        with closing(epoch_of(stack, plans)) as updates:
             next(updates)
     except torch.OutOfMemoryError:
         raise
@@ -88,7 +89,7 @@ def _are_alone(stack: Stack, plans: Sequence[Plan]) -> bool:
     for training in stack.trainings:
         training.head.train()
     with torch.no_grad(), closing(batches(stack.trainings, False, [group], _SPARE)) as read:
-        outputs = _outputs(stack, group, stack.values_of(ks), next(read))
+        outputs = outputs_of_members(stack, group, stack.values_of(ks), next(read))
     for place, (k, rows) in enumerate(zip(group.ks, group.parts, strict=True)):
         training = stack.trainings[k]
         with own_randomness(training.place) as reseed, torch.no_grad():
@@ -100,7 +101,7 @@ def _are_alone(stack: Stack, plans: Sequence[Plan]) -> bool:
                 if training.place.type == "cuda"
                 else torch.get_rng_state()
             )
-        pairs = zip(parts_of(_member(outputs, place)), parts_of(alone), strict=True)
+        pairs = zip(parts_of(of_member(outputs, place)), parts_of(alone), strict=True)
         same = all(torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4) for ours, theirs in pairs)
         if not same or not torch.equal(drawn, stack.streams[k].get_state()):
             return False
@@ -116,12 +117,12 @@ def train(
     tables: Tables,
 ) -> Iterator[tuple[int, Fit]]:
     """Train all members together, epoch by epoch; they come as they stop."""
-    stack = _begin(members, recipe, device, tables)
+    stack = _begin(members, recipe, device, tables, record=True)
     numbers = {id(training): number for number, training in enumerate(stack.trainings)}
     while stack.trainings:
         began, plans = time.perf_counter(), stack.plan()
         done: list[list[tuple[Tensor, int]]] = [[] for _ in plans]
-        for update in _epoch(stack, plans):
+        for update in epoch_of(stack, plans):
             for k, found in update.items():
                 done[k] += found
         for k, training in enumerate(stack.trainings):
@@ -137,133 +138,11 @@ def train(
             yield numbers[id(training)], finish(training)
 
 
-def _begin(members: Sequence[Member], recipe: Recipe, device: str, tables: Tables) -> Stack:
+def _begin(
+    members: Sequence[Member], recipe: Recipe, device: str, tables: Tables, *, record: bool = False
+) -> Stack:
     trainings = [begin(member, recipe, device, tables) for member in members]
-    return Stack(trainings, shared=len(stacks(members, len(members))) == 1 and share_batches(members))
-
-
-def _epoch(stack: Stack, plans: Sequence[Plan]) -> Generator[dict[int, list[tuple[Tensor, int]]], None, None]:
-    """The updates of an epoch: of every member that takes part, loss and size of each of its batches."""
-    first = stack.trainings[0]
-    work = products(
-        first.head, first.recipe.batch_size, total_layers(first.train), float(first.train.n_frames.mean())
-    )
-    for training in stack.trainings:
-        training.head.train()
-    updates = [
-        batch_groups({k: plan[number] for k, (_, plan) in enumerate(plans) if number < len(plan)})
-        for number in range(max(len(groups) for _, groups in plans))
-    ]
-    schedule = [group for update in updates for group in update]
-    read, known = batches(stack.trainings, stack.shared, schedule), _known(stack, schedule)
-    with fitting_threads(first.place, work * len(stack.trainings)), closing(read):
-        for update in updates:
-            gradients: dict[str, Tensor] = {}
-            found: dict[int, list[tuple[Tensor, int]]] = {}
-            for group in update:
-                losses = _step(stack, group, gradients, next(known), next(read))
-                for k, loss, rows in zip(group.ks, losses.unbind(), group.parts, strict=True):
-                    found.setdefault(k, []).append((loss, len(rows)))
-            _clip(gradients, first.recipe)
-            stack.step(gradients, list(found))
-            yield found
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What a batch group is told, on the device."""
-
-    ks: Tensor
-    """(K,) places of its members in their stack."""
-    shares: Tensor
-    """(K,) of the items of each member's update."""
-    truth: tuple[Tensor, ...]
-    """(K, B, ...), or (B, ...) where they share it."""
-
-
-def _known(stack: Stack, schedule: Sequence[BatchGroup]) -> Iterator[_Known]:
-    """What each batch group is told; brought to the device at once for all of them."""
-    place, sizes = stack.trainings[0].place, [len(group.ks) for group in schedule]
-    ks = torch.tensor([k for group in schedule for k in group.ks]).to(place).split(sizes)
-    dtype = wide(next(iter(stack.values.values()))).dtype
-    shares = torch.tensor([s for group in schedule for s in group.shares], dtype=dtype).to(place).split(sizes)
-    items = [group.items(stack.trainings)[: 1 if stack.shared else None] for group in schedule]
-    for number, truth in enumerate(truths(items)):
-        if not stack.shared:
-            truth = tuple(part.unflatten(0, (sizes[number], -1)) for part in truth)
-        yield _Known(ks[number], shares[number], truth)
-
-
-def _clip(gradients: dict[str, Tensor], recipe: Recipe) -> None:
-    """Clip the gradients of each member as torch does; rows of members that take no part are zeros."""
-    if recipe.clip_value is not None:
-        for gradient in gradients.values():
-            gradient.clamp_(-recipe.clip_value, recipe.clip_value)
-    if recipe.clip_norm is not None:
-        norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients.values()])
-        factors = (recipe.clip_norm / (torch.linalg.vector_norm(norms, dim=0) + 1e-6)).clamp_max(1.0)
-        if factors.device.type == "cpu" and bool((factors == 1).all()):
-            return  # most steps: nothing to shorten, and a whole pass over the gradients saved
-        for gradient in gradients.values():
-            gradient.mul_(factors.view(-1, *(1,) * (gradient.dim() - 1)))
-
-
-def _step(
-    stack: Stack, group: BatchGroup, gradients: dict[str, Tensor], known: _Known, batch: Batch
-) -> Tensor:
-    """Losses (K,) of the batches of a group; adds their share to the ``gradients`` of all members."""
-    ks = group.ks
-    trainings = [stack.trainings[k] for k in ks]
-    everybody = len(ks) == len(stack.trainings)
-    values = stack.values if everybody else stack.values_of(known.ks)
-    with precision_of(trainings[0].recipe, trainings[0].place):
-        outputs = _outputs(stack, group, values, batch)
-    losses = _losses(trainings, outputs, known.truth, shared=stack.shared)
-    found = torch.autograd.grad(
-        losses, [values[name] for name in stack.trained], known.shares, allow_unused=True
-    )
-    for name, gradient in zip(stack.trained, found, strict=True):
-        if gradient is None:  # what a batch does not reach: a second target that none of its items has
-            continue
-        if everybody and name not in gradients:
-            gradients[name] = gradient.contiguous()  # fused optimisers read memory as if it were
-            continue
-        whole = gradients.setdefault(name, torch.zeros_like(stack.values[name]))
-        whole.index_add_(0, known.ks, gradient)
-    return losses.detach()
-
-
-def _outputs(stack: Stack, group: BatchGroup, values: dict[str, Tensor], batch: Batch) -> Any:
-    """Outputs (K, B, C), or tuples of them, of some members with parameters ``values`` (K, ...)."""
-    head = stack.trainings[group.ks[0]].head
-
-    def outputs_of(weights: dict[str, Tensor], x: Any, mask: Any) -> Any:
-        return functional_call(head, weights, (x, mask))
-
-    own, one_input = batch.mask_dim is not None, isinstance(batch.x, Tensor)
-    longest = group.longest(stack.trainings) if own and one_input else None
-    with own_streams([stack.streams[k] for k in group.ks], own_batches=own, longest=longest):
-        many = vmap(outputs_of, (0, batch.x_dim, batch.mask_dim), randomness="error")
-        return many(values, batch.x, batch.mask)
-
-
-def _losses(
-    trainings: list[TrainingState], outputs: Any, truth: tuple[Tensor, ...], *, shared: bool
-) -> Tensor:
-    """Losses (K,) of outputs (K, B, C) and ``truth`` (K, B, ...), or (B, ...) where it is shared."""
-    first = trainings[0]
-    if first.recipe.second_weight:  # of what its items have of a second target, which differs
-        each = [truth if shared else _member(truth, k) for k in range(len(trainings))]
-        return torch.stack([t.loss_of(_member(outputs, k), each[k]) for k, t in enumerate(trainings)])
-    weights = [training.class_weights for training in trainings if training.class_weights is not None]
-    return losses_of_members(
-        first.recipe,
-        outputs[0] if isinstance(outputs, tuple) else outputs,
-        truth[0],
-        torch.stack(weights) if weights else None,
-        shared=shared,
-    )
-
-
-def _member(outputs: Any, k: int) -> Any:
-    return tuple(each[k] for each in outputs) if isinstance(outputs, tuple) else outputs[k]
+    shared = len(stacks(members, len(members))) == 1 and share_batches(members)
+    tables_alike = shares_tables([training.train for training in trainings])
+    steady = record and (shared or tables_alike) and all(map(is_steady, trainings))
+    return Stack(trainings, shared, recorded=steady and recorder_of(trainings[0].place) is not None)

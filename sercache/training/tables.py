@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -127,20 +128,43 @@ Batches = Sequence[Sequence[tuple[Resident, np.ndarray]]]
 
 
 def gathered(batches: Batches, device: torch.device, spare: int = 0) -> Iterator[tuple[Inputs, Inputs]]:
-    """Features (N, L, T, D) and mask (N, T) of each batch, its views' items one after another.
-
-    Which items those are is told to the device at once, for all batches. Views share the tables of their inputs; a
-    batch is padded to its longest item and ``spare`` frames.
-    """
-    if not batches:
-        return
-    inputs = [_Input(batches, number, device) for number in range(len(batches[0][0][0].inputs))]
+    """Features (N, L, T, D) and mask (N, T) of each batch (see ``Gathering``), padded by ``spare`` more frames."""
+    gathering = Gathering(batches, device)
     for number in range(len(batches)):
-        found = [each.batch(number, spare) for each in inputs]
+        yield gathering.batch(number, spare)
+
+
+class Gathering:
+    """Batches of an epoch, each the items of its views one after another, gathered from the tables that they share.
+
+    Which items those are is told to the device at once, for all batches.
+    """
+
+    def __init__(self, batches: Batches, device: torch.device) -> None:
+        n_inputs = len(batches[0][0][0].inputs) if batches else 0
+        self._inputs = [_Input(batches, number, device) for number in range(n_inputs)]
+
+    def places(self, number: int) -> tuple[Tensor, ...]:
+        """Where the items of a batch lie in the tables of all inputs, on the device."""
+        return tuple(place for each in self._inputs for place in each.places[number])
+
+    def batch(self, number: int, spare: int = 0) -> tuple[Inputs, Inputs]:
+        """Features (N, L, T, D) and mask (N, T), or tuples of them, padded to the longest item and ``spare`` frames."""
+        return self._at(self.places(number), [each.n_frames(number, spare) for each in self._inputs])
+
+    def means(self, places: Sequence[Tensor]) -> tuple[Inputs, Inputs]:
+        """Features (N, L, 1, D) and mask (N, 1), or tuples of them, of the items at ``places``."""
+        return self._at(places, [1] * len(self._inputs))
+
+    def _at(self, places: Sequence[Tensor], n_frames: Sequence[int]) -> tuple[Inputs, Inputs]:
+        left = iter(places)
+        found = [
+            each.at(tuple(islice(left, each.n_told)), longest)
+            for each, longest in zip(self._inputs, n_frames, strict=True)
+        ]
         if len(found) == 1:
-            yield found[0]
-        else:
-            yield tuple(x for x, _ in found), tuple(mask for _, mask in found)
+            return found[0]
+        return tuple(x for x, _ in found), tuple(mask for _, mask in found)
 
 
 class _Input:
@@ -158,23 +182,28 @@ class _Input:
                 rows.append(each.rows[items])
                 if each.groups is not None:
                     groups.append(each.groups[items] + firsts[id(each.scaling)])
-        self._sizes = [sum(len(items) for _, items in batch) for batch in batches]
-        self._lengths = np.split(self._table.lengths[np.concatenate(rows)], np.cumsum(self._sizes)[:-1])
-        self._rows = torch.from_numpy(np.concatenate(rows)).to(device).split(self._sizes)
-        self._scaling: list[Tensor] = []
-        if scalings:
-            self._scaling = [torch.cat(parts) for parts in zip(*scalings.values(), strict=True)]
-            self._groups = torch.from_numpy(np.concatenate(groups)).to(device).split(self._sizes)
+        sizes = [sum(len(items) for _, items in batch) for batch in batches]
+        self._lengths = np.split(self._table.lengths[np.concatenate(rows)], np.cumsum(sizes)[:-1])
+        self._scaling = [torch.cat(parts) for parts in zip(*scalings.values(), strict=True)]
+        told = [torch.from_numpy(np.concatenate(each)).to(device) for each in (rows, groups) if each]
+        self.n_told = len(told)
+        self.places = list(zip(*(each.split(sizes) for each in told), strict=True))
+        """Of each batch: rows (N,), and groups (N,) of normalisation where there are any."""
 
-    def batch(self, number: int, spare: int) -> tuple[Tensor, Tensor]:
-        """Features and mask of a batch, normalised."""
-        table, means = self._table, self._table.spans is None
-        x, mask = table.take(self._rows[number], 1 if means else int(self._lengths[number].max()) + spare)
+    def n_frames(self, number: int, spare: int) -> int:
+        """What a batch is padded to."""
+        return 1 if self._table.spans is None else int(self._lengths[number].max()) + spare
+
+    def at(self, places: tuple[Tensor, ...], n_frames: int) -> tuple[Tensor, Tensor]:
+        """Features and mask of the items at ``places``, normalised."""
+        x, mask = self._table.take(places[0], n_frames)
         if not self._scaling:
             return wide(x), mask
-        shift, scale = (part.index_select(0, self._groups[number])[:, :, None] for part in self._scaling)
+        shift, scale = (part.index_select(0, places[1])[:, :, None] for part in self._scaling)
         x = (x - shift).mul_(scale)
-        return x if means else x.masked_fill_(~mask[:, None, :, None], 0.0), mask
+        if self._table.spans is None:
+            return x, mask
+        return x.masked_fill_(~mask[:, None, :, None], 0.0), mask
 
 
 def starts_of(sizes: Sequence[int]) -> list[int]:
@@ -186,5 +215,7 @@ def shares_tables(views: Sequence[View]) -> bool:
     """Whether items of these views are rows of the same tables, so that they can be gathered at once."""
     held = [view for view in views if isinstance(view, Resident)]
     return len(held) == len(views) and all(
-        one is other for view in held for one, other in zip(view.tables, held[0].tables, strict=True)
+        one.table is other.table and (one.scaling is None) == (other.scaling is None)
+        for view in held
+        for one, other in zip(view.inputs, held[0].inputs, strict=True)
     )
