@@ -8,10 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mock_card import DEVICE, TRAFFIC, Card
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from sercache.nn import _cells, _unrolled, mask_of, over_frames, over_frames_of_each, own_streams
+from sercache.nn import _cells, _recurrent, _unrolled, mask_of, over_frames, over_frames_of_each, own_streams
 
 KINDS = [
     (nn.GRU, {"num_layers": 2, "bidirectional": True}),
@@ -70,6 +71,45 @@ def test_prediction_gives_the_same(way: None, kind: type[nn.RNNBase], options: d
         found = over_frames(rnn, x, lengths)
     assert found[0].is_inference()
     torch.testing.assert_close(found, over_frames(rnn, x, lengths), rtol=0, atol=0)
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("n_networks", [1, 9])
+def test_on_a_card_few_networks_are_cudnns_and_many_are_computed_at_once(
+    n_networks: int, kind: type[nn.RNNBase], options: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The card is none; its numbers are those of the CPU either way."""
+    rnns, lengths = [network(kind, options, seed) for seed in range(n_networks)], torch.tensor([3, 6, 1])
+    x = torch.randn(3, n_networks, 6, 3, dtype=torch.float64)
+    expected, by_cudnn, of_torch = over_frames_of_each(rnns, x, lengths), [], _recurrent._by_torch
+    monkeypatch.setattr(
+        _recurrent, "_by_torch", lambda *given: (by_cudnn.append(given[0]), of_torch(*given))[1]
+    )
+    with Card():
+        there = [rnn.to(DEVICE) for rnn in rnns]
+        TRAFFIC.clear()
+        found = over_frames_of_each(there, x.to(DEVICE), lengths.to(DEVICE))
+        n_moves, on_cpu = len(TRAFFIC.moves), tuple(each.cpu() for each in found)
+    torch.testing.assert_close(on_cpu, expected)
+    assert len(by_cudnn) == (1 if n_networks == 1 else 0)
+    assert n_moves == 4 if n_networks > 1 else n_moves < 9, "x and lengths, those back, and what they come to"
+
+
+def test_directions_take_their_steps_at_once_on_a_card() -> None:
+    """Half as many operations as one direction after the other: each is a launch."""
+    found = []
+    for bidirectional in (False, True):
+        rnns = [network(nn.GRU, {"bidirectional": bidirectional}, seed) for seed in range(9)]
+        with Card():
+            there, x = (
+                [rnn.to(DEVICE) for rnn in rnns],
+                torch.randn(2, 9, 20, 3, dtype=torch.float64).to(DEVICE),
+            )
+            lengths = torch.tensor([20, 11]).to(DEVICE)
+            TRAFFIC.clear()
+            over_frames_of_each(there, x, lengths)[0].sum().backward()
+            found.append(TRAFFIC.n_operations)
+    assert found[1] < 1.5 * found[0]
 
 
 @settings(max_examples=25, deadline=None)

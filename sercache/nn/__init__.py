@@ -28,6 +28,7 @@ from sercache.nn._pooled_linear import PooledLinear
 from sercache.nn._recurrent import (
     BiGRU,
     RecurrentAttention,
+    at_once,
     bigru_of_each,
     over_frames,
     over_frames_of_each,
@@ -47,6 +48,7 @@ __all__ = [
     "PooledLinear",
     "QueryAttention",
     "RecurrentAttention",
+    "at_once",
     "bigru_of_each",
     "cross_entropy",
     "dropout",

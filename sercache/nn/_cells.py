@@ -166,10 +166,10 @@ def _add_products(target: Tensor, a: Tensor, b: Tensor) -> None:
 
 def states_before(states: Tensor, sizes: tuple[int, ...], turned: bool) -> Tensor:
     """The states (K, F, H) that each frame began with: zeros at the first that the network reads."""
-    n = torch.tensor(sizes, device=states.device)
+    n = torch.tensor(sizes)
     # Frame p of step t was preceded by p less the size of the step before it: ranks stay.
-    places = torch.arange(sizes[0], states.shape[1], device=states.device)
-    earlier = places - n[:-1].repeat_interleave(n[1:])
+    places = torch.arange(sizes[0], states.shape[1])
+    earlier = (places - n[:-1].repeat_interleave(n[1:])).to(states.device)
     before = torch.zeros_like(states)
     if turned:
         return before.index_copy_(1, earlier, states[:, sizes[0] :])

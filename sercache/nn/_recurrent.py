@@ -10,7 +10,10 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from sercache.nn._attention import QueryAttention
 from sercache.nn._together import dropout, in_stack
-from sercache.nn._unrolled import Order, order_of, unrolled
+from sercache.nn._unrolled import Order, both_ways, order_of, unrolled
+
+CUDNN = 8
+"""Networks, each direction one, up to which cuDNN takes no longer, one after another, than ours do at once."""
 
 
 def over_frames(rnn: nn.RNNBase, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -28,7 +31,8 @@ def over_frames_of_each(rnns: Sequence[nn.RNNBase], x: Tensor, lengths: Tensor) 
     And their last states (L, K, B, H). A length of 0 is read as 1.
     """
     lengths = lengths.clamp_min(1)
-    if x.device.type != "cpu" and not in_stack():
+    if x.device.type != "cpu" and not in_stack() and not at_once(rnns):
+        lengths = lengths.cpu()  # torch wants them there; one wait for the device
         found = [_by_torch(rnn, x[:, k], lengths) for k, rnn in enumerate(rnns)]
         return torch.stack([out for out, _ in found], 1), torch.stack([last for _, last in found])
     order = order_of(lengths, x.shape[2])
@@ -39,6 +43,14 @@ def over_frames_of_each(rnns: Sequence[nn.RNNBase], x: Tensor, lengths: Tensor) 
     return padded.unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2), last
 
 
+def at_once(rnns: Sequence[nn.RNNBase], n_members: int = 1) -> bool:
+    """Whether networks side by side, of as many members, are computed at once on a device, and not by cuDNN.
+
+    cuDNN computes one after another (docs/decisions/0009).
+    """
+    return sum(2 if rnn.bidirectional else 1 for rnn in rnns) * n_members > CUDNN
+
+
 def _layers(rnns: Sequence[nn.RNNBase], frames: Tensor, order: Order) -> tuple[Tensor, Tensor]:
     """Outputs (L, F, H) of all layers and directions, and last states (L, K, B, H), of packed frames (L, F, D)."""
     first, last = rnns[0], []
@@ -47,8 +59,11 @@ def _layers(rnns: Sequence[nn.RNNBase], frames: Tensor, order: Order) -> tuple[T
             frames = dropout(frames, first.dropout, first.training)
         ends = ("", "_reverse")[: 2 if first.bidirectional else 1]
         maps, biases = _weights(rnns, [f"l{layer}{end}" for end in ends])
-        n_turned = len(rnns) * (len(ends) - 1)
-        found = unrolled(first.mode.lower(), frames, maps, biases, order, n_turned).split(len(rnns))
+        kind = first.mode.lower()
+        if len(ends) > 1:
+            found: tuple[Tensor, ...] = both_ways(kind, frames, maps, biases, order)
+        else:
+            found = (unrolled(kind, frames, maps, biases, order, 0),)
         last += [found[0].index_select(1, order.lasts), *(f.index_select(1, order.firsts) for f in found[1:])]
         frames = torch.cat(found, -1) if len(found) > 1 else found[0]
     return frames, torch.stack(last, 1)
@@ -68,7 +83,7 @@ def _weights(
 
 def _by_torch(rnn: nn.RNNBase, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """As ``over_frames``, by torch's own layers: cuDNN's kernels for a single network."""
-    packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
     outputs, state = rnn(packed)
     last = state[0] if isinstance(state, tuple) else state
     return pad_packed_sequence(outputs, batch_first=True, total_length=x.shape[1])[0], last

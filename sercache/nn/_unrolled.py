@@ -34,25 +34,66 @@ class Order:
     """(B,) packed places of the first frame of each utterance."""
     lasts: Tensor
     """(B,) packed places of the last frame of each utterance."""
+    mirror: Tensor
+    """(F,) packed place of the frame that is as far from the end of its utterance as each is from its beginning."""
 
 
 def order_of(lengths: Tensor, n_frames: int) -> Order:
-    """The packing of utterances with ``lengths`` (B,) frames, 1 or more, padded to ``n_frames``."""
+    """The packing of utterances with ``lengths`` (B,) frames, 1 or more, padded to ``n_frames``.
+
+    Worked out on the CPU, which must know how many steps there are: one wait for a device, and one move back.
+    """
+    device, lengths = lengths.device, lengths.cpu()
     descending, by_length = lengths.sort(descending=True, stable=True)
     n_steps = int(descending[0])
-    going = torch.arange(n_steps, device=lengths.device)[:, None] < descending  # (steps, B)
-    times = torch.arange(n_steps, device=lengths.device)[:, None]
+    going = torch.arange(n_steps)[:, None] < descending  # (steps, B)
+    times = torch.arange(n_steps)[:, None]
     sizes = going.sum(1)
     starts = sizes.cumsum(0) - sizes
-    rank = torch.empty_like(by_length).scatter_(
-        0, by_length, torch.arange(len(lengths), device=lengths.device)
+    rank = torch.empty_like(by_length).scatter_(0, by_length, torch.arange(len(lengths)))
+    opposite = (descending - 1 - times).clamp_min(0)
+    found = (
+        (by_length * n_frames + times)[going],
+        rank,
+        starts[lengths - 1] + rank,
+        (starts[opposite] + torch.arange(len(lengths)))[going],
     )
-    return Order(
-        sizes=tuple(sizes.tolist()),
-        places=(by_length * n_frames + times)[going],
-        firsts=rank,
-        lasts=starts[lengths - 1] + rank,
-    )
+    return Order(tuple(sizes.tolist()), *torch.cat(found).to(device).split([len(each) for each in found]))
+
+
+def both_ways(
+    kind: str, x: Tensor, maps: tuple[Tensor, Tensor], biases: tuple[Tensor, Tensor], order: Order
+) -> tuple[Tensor, Tensor]:
+    """Outputs (L, F, H) of L networks that run forward, and of the L of the same maps and biases (2 L, ...) that turn.
+
+    Where networks are computed by batched products all of them take their steps at once, half as many in all: those
+    that run backward read utterances that were turned, each within its own length.
+    """
+    if not batched(x.device):
+        forward, backward = unrolled(kind, x, maps, biases, order, len(x)).split(len(x))
+        return forward, backward
+    mirrored: Tensor = _Mirrored.apply(x, order.mirror)
+    forward, backward = unrolled(kind, torch.cat([x, mirrored]), maps, biases, order, 0).split(len(x))
+    return forward, _Mirrored.apply(backward, order.mirror)
+
+
+class _Mirrored(torch.autograd.Function):
+    """Frames (K, F, D) in the order of their mirror, which is its own inverse."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, mirror: Tensor) -> Tensor:
+        return x.index_select(1, mirror)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[1])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        # As it is a permutation: index_select's own gradient adds, which a card does one by one to repeat itself.
+        return gradients[0].index_select(1, ctx.saved_tensors[0]), None
 
 
 def unrolled(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 
 from sercache.head import Stacks
+from sercache.nn import at_once
 from sercache.training.contract import Member
 
 _UNSTACKED = (nn.RNNBase, nn.modules.dropout._DropoutNd, nn.MultiheadAttention)
@@ -43,6 +45,12 @@ def can_stack(members: Sequence[Member]) -> bool:
     if any(True for _ in first.buffers()):
         return False
     return len({_shape(member.head) for member in members}) == 1
+
+
+def gains(members: Sequence[Member], device: torch.device) -> bool:
+    """Whether a stack is worth it: few recurrent networks are not on a device, where cuDNN computes one at a time."""
+    networks = [module for module in members[0].head.modules() if isinstance(module, nn.RNNBase)]
+    return device.type == "cpu" or not networks or at_once(networks, len(members))
 
 
 def _shape(head: nn.Module) -> str:

@@ -140,6 +140,8 @@ def _stacks(members: Sequence[Member], recipe: Recipe, device: str, tables: Tabl
     while n > 1 and not why:
         parts = grouping.stacks(members, n)
         first = [members[number] for number in parts[0]]
+        if not grouping.gains(first, torch.device(device)):
+            return _Choice(why="few recurrent networks at once take longer than cuDNN takes for each")
         try:
             if not (why := stacked.refusal(first, recipe, device, tables)):
                 return _Choice(stacks=parts)
