@@ -1,42 +1,46 @@
 """What one card gives against its limits: encoder, line around it, disk, training; one table in under six minutes.
 
     python benchmarks/gpu.py              on a machine with a CUDA card
+    python benchmarks/gpu.py --exact      every family against the CPU, all of its cases, and nothing else
     python benchmarks/gpu.py --rehearse   everything once in tiny sizes on the CPU: its figures mean nothing
 
 Installs nothing and needs no network: weights and recordings are random. Each row stands by itself: one that fails or
 runs out of time says so, and the others go on. The sizes are those of the other benchmarks, whose functions these are.
+It ends with the families that may be entered as equal to the CPU (sercache/encoders/_devices.py).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import signal
+import shutil
 import sys
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 os.environ["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "passive")
 
+import bare
+import exactness
 import extract
 import pipeline
+import start_to_end
 import torch
 import train
+import training_cost
 import transformers
+from exactness import Apart
+from published_sizes import CASES
 from random_cache import recipe_of
+from turns import Row, measured
 
 from sercache import catalog, encoders
 from sercache.training import build
-
-Row = tuple[str, str, Callable[[], str]]
-"""What is measured, the bar, and what measures it."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,17 @@ class Amounts:
     n_sequences: int
     """Items of heads that read sequences."""
     repeats: int
+    hours: float
+    """Of the corpus that is extracted from the command line, in ``n_turns`` files."""
+    n_turns: int
+    head_seconds: float
+    """For the updates of one head."""
 
 
-CARD = Amounts("cuda", "bfloat16", False, 300.0, 1800.0, 2000, 400, 2)
-REHEARSAL = Amounts("cpu", "float32", True, 2.0, 4.0, 16, 2, 1)
+CARD = Amounts(
+    "cuda", "bfloat16", False, 300.0, 1800.0, 2000, 400, 2, start_to_end.HOURS, start_to_end.N_TURNS, 3.0
+)
+REHEARSAL = Amounts("cpu", "float32", True, 2.0, 4.0, 16, 2, 1, 4 / 3600, 3, 0.1)
 
 
 def rows(sizes: Amounts, folder: Path) -> list[Row]:
@@ -75,6 +86,11 @@ def rows(sizes: Amounts, folder: Path) -> list[Row]:
         found.append((name, "90 % of the encoder alone at 10 h", partial(line_of_means, sizes, folder, rate)))
     found += [
         ("line, full sequences float16", "80 % of the disk's rate", partial(line_of_frames, sizes, folder)),
+        (
+            f"{sizes.hours:.1f} h from the command line, means, start-up included",
+            "45 s for IEMOCAP's 12 h",
+            partial(command_line, sizes, folder),
+        ),
         ("wav2vec2-base float32", "70 % of the fp32 GEMM rate", partial(base_in_float32, sizes)),
         ("layer-attention, s per epoch", "", partial(of_peers_one_and_many, sizes, "layer-attention")),
     ]
@@ -83,7 +99,39 @@ def rows(sizes: Amounts, folder: Path) -> list[Row]:
     for name in list(heads)[: -1 if sizes.small else None]:
         bar = heads[name]
         found.append((f"{name}, 25 members against one", bar, partial(of_members, sizes, name)))
+    for name in training_cost.of_papers():
+        found.append((f"{name}, published size", "", partial(cost, sizes, folder, name)))
     return found
+
+
+def rows_of_exactness(sizes: Amounts, folder: Path, compared: list[Apart], whole: bool) -> list[Row]:
+    """A row for each family; what is compared is noted. One case of each, the first, unless ``whole``."""
+    found: list[Row] = []
+    for family in dict.fromkeys(case.family for case in CASES.values()):
+        names = [name for name, case in CASES.items() if case.family == family][: None if whole else 1]
+        act = partial(exactness.of_family, names, folder, sizes.device, small=sizes.small, found=compared)
+        found.append((f"float32 against the CPU: {family}", f"{exactness.BOUND:g} of RMS", act))
+    return found
+
+
+def command_line(sizes: Amounts, folder: Path) -> str:
+    source = folder / "wavlm-large"
+    if not source.exists():
+        pipeline.checkpoint("wavlm-large", source, sizes.small)
+    place = Path(tempfile.mkdtemp(dir=folder))
+    listed, seconds = start_to_end.recordings(place / "wav", sizes.hours, sizes.n_turns)
+    taken = start_to_end.extract(listed, str(source), place / "cache", sizes.device, sizes.precision)
+    shutil.rmtree(place)
+    return (
+        f"{taken.seconds:.1f} s, {seconds / taken.seconds:,.0f} x real time over {sizes.n_turns} files; with nothing "
+        f"left to do {taken.start:.1f} s"
+    )
+
+
+def cost(sizes: Amounts, folder: Path, name: str) -> str:
+    return str(
+        training_cost.measure(name, folder, sizes.device, seconds=sizes.head_seconds, small=sizes.small)
+    )
 
 
 def work_of(sizes: Amounts, model: str, precision: str, seconds: float) -> extract.Work:
@@ -212,41 +260,16 @@ def of_peers_one_and_many(sizes: Amounts, name: str) -> str:
     return f"peers {peers:.2f}; {of_members(sizes, name)}"
 
 
-@contextmanager
-def limit(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError in the block once it has taken so long."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def measured(measure: Callable[[], str], seconds: float) -> str:
-    """What came out, or why nothing did."""
-    if seconds <= 1:
-        return "not measured: out of time"
-    try:
-        with limit(seconds):
-            return measure()
-    except TimeoutError:
-        return f"not measured: no answer in {seconds:.0f} s"
-    except Exception as fault:
-        return f"failed: {type(fault).__name__}: {str(fault).splitlines()[0] if str(fault) else ''}"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rehearse", action="store_true", help="tiny sizes on the CPU, to see that it runs")
+    parser.add_argument(
+        "--exact", action="store_true", help="every case of every family against the CPU alone"
+    )
     parser.add_argument("--minutes", type=float, default=5.5, help="for everything  [default: 5.5]")
     parser.add_argument("--folder", type=Path, help="where to write  [default: the temporary folder]")
     chosen = parser.parse_args()
+    bare.stand_in()
     if not chosen.rehearse and not torch.cuda.is_available():
         sys.exit(
             "no CUDA card here: nothing is measured. --rehearse runs it all in tiny sizes on the CPU, "
@@ -258,15 +281,21 @@ def main() -> None:
     print(pipeline.machine(sizes.device))
     print("a rehearsal: these figures mean nothing\n" if chosen.rehearse else "")
     print("| measured | got | bar |\n|---|---|---|", flush=True)
-    n_failed = 0
+    n_failed, compared = 0, list[Apart]()
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
-        for name, bar, measure in rows(sizes, Path(folder)):
-            # A half of what is left at most, so that no row keeps all others from their turn.
-            got = measured(measure, (ends - time.monotonic()) / 2)
+        table = [] if chosen.exact else rows(sizes, Path(folder))
+        table += rows_of_exactness(sizes, Path(folder), compared, chosen.exact)
+        for number, (name, bar, measure) in enumerate(table):
+            # A fifth of what is left, or an even share: no row keeps the others from their turn.
+            left = ends - time.monotonic()
+            got = measured(measure, max(left / 5, left / (len(table) - number)))
             n_failed += got.startswith("failed")
             print(f"| {name} | {got} | {bar} |", flush=True)
             if sizes.device == "cuda":
                 torch.cuda.empty_cache()
+    if not chosen.rehearse:
+        for each in exactness.to_enter(compared, exactness.card_of(sizes.device)):
+            print(f"to enter in sercache/encoders/_devices.py: {each}")
     if n_failed:
         sys.exit(f"{n_failed} rows failed")
 

@@ -16,6 +16,7 @@ import auto_helpers as auto
 import bare
 import conformer_helpers as conformers
 import encoder_helpers as tiny
+import exactness
 import numpy as np
 import published_sizes as published
 import pytest
@@ -34,9 +35,9 @@ SMALL = DEVICE.startswith("cpu")
 NO_CARD = (
     "no CUDA card here; SERCACHE_TEST_DEVICE=cpu rehearses the tests of a card on the CPU, in small sizes"
 )
-BOUND = published.BOUND
+BOUND = exactness.BOUND
 APART = "apart from the CPU"
-"""Property of a test: the fields of what ``published_sizes.compared`` found."""
+"""Property of a test: the fields of what ``exactness.compared`` found."""
 
 if DEVICE:
     bare.stand_in()
@@ -44,8 +45,8 @@ if DEVICE:
 
 def lines_to_enter(properties: Iterable[tuple[str, object]]) -> list[str]:
     """What ``SHOWN`` of sercache/encoders/_devices.py may have after these tests; nothing after a rehearsal."""
-    found = [published.Apart(*value) for name, value in properties if name == APART]  # type: ignore[misc]
-    return [] if SMALL else published.to_enter(found, published.card_of(DEVICE))
+    found = [exactness.Apart(*value) for name, value in properties if name == APART]  # type: ignore[misc]
+    return [] if SMALL else exactness.to_enter(found, exactness.card_of(DEVICE))
 
 
 # Half precision: the stock module's own error is the measure

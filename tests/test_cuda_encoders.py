@@ -10,9 +10,10 @@ from typing import Any
 import on_card
 import pytest
 import torch
+from exactness import compared, each_alone, reference, together
 from families import CHECKPOINTS, KEEPS
 from on_card import APART, BOUND, DEVICE, SMALL
-from published_sizes import CASES, NEVER_ON_A_CARD, compared, each_alone, reference, together, write
+from published_sizes import CASES, NEVER_ON_A_CARD, write
 
 from sercache import catalog, encoders
 

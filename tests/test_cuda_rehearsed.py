@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import exactness
 import numpy as np
 import on_card
 import published_sizes
@@ -72,9 +73,7 @@ def test_features_that_are_moved_are_found(tmp_path: Path, monkeypatch: pytest.M
                 name, tmp_path, told.setdefault
             )
     found = [
-        published_sizes.compared(name, tmp_path, where)
-        for name in ("logmel", "mfcc")
-        for where in ("cpu", CARD)
+        exactness.compared(name, tmp_path, where) for name in ("logmel", "mfcc") for where in ("cpu", CARD)
     ]
     assert [each.is_exact for each in found] == [True, False] * 2
 
@@ -98,8 +97,8 @@ def test_a_training_that_is_another_is_found(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_families_are_entered_where_all_of_their_cases_are_exact() -> None:
-    exact = {name: published_sizes.Apart(name, 1e-6, 2e-6, "1") for name in published_sizes.CASES}
-    lines = published_sizes.to_enter(list(exact.values()), "a card")
+    exact = {name: exactness.Apart(name, 1e-6, 2e-6, "1") for name in published_sizes.CASES}
+    lines = exactness.to_enter(list(exact.values()), "a card")
     assert 'ShownEqual("hf-speech", "a card", 2.0e-06),' in lines
     entered = {line.split('"')[1] for line in lines}
     assert entered == {case.family for case in published_sizes.CASES.values()} - {"hf-auto"}, (
@@ -111,9 +110,7 @@ def test_families_are_entered_where_all_of_their_cases_are_exact() -> None:
         None,
     ):
         some = [each for name, each in exact.items() if name != "wavlm-large"] + [bad] * (bad is not None)
-        assert {line.split('"')[1] for line in published_sizes.to_enter(some, "a card")} == entered - {
-            "hf-speech"
-        }
+        assert {line.split('"')[1] for line in exactness.to_enter(some, "a card")} == entered - {"hf-speech"}
 
 
 def test_what_to_enter_is_printed_after_the_tests_of_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
