@@ -83,7 +83,7 @@ def test_what_was_rounded_before_is_another_store() -> None:
     plain = make_spec(dtype="float32")
     half = plain.of_dtype("float16")
     assert (half.through, half.of_dtype("float32").through) == ("", "float16")
-    assert half.of_dtype("float32").values == "float32 rounded to float16"
+    assert half.of_dtype("float32").values == "float32 of float16"
     assert half.of_dtype("float32").of_dtype("float16") == half
     assert half.of_dtype("int8") == half.of_dtype("float32").of_dtype("int8") != plain.of_dtype("int8")
     assert (

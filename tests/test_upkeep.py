@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from store_helpers import append, assert_holds, features, fill, make_spec
 
 import sercache as face
 from sercache import stores
-from sercache.errors import SettingsError, StoreError
+from sercache.errors import FileError, SettingsError, StoreError, UnknownNameError
 
 Sercache = Callable[..., Outcome]
 WRITTEN = Path(__file__).parent / "fixtures" / "a1b0434"
@@ -79,7 +81,7 @@ def test_trainings_of_other_types_are_other_trainings(store: Path, sercache: Ser
     assert half is not None
     assert eighth is not None
     assert eighth.differs_from(half) == (
-        "stored type of the features int8 rounded to float16 instead of float16",
+        "stored type of the features int8 of float16 instead of float16",
     )
 
 
@@ -172,3 +174,70 @@ def test_what_cannot_be_one_store_is_left_as_it_is(own_settings: Path, sercache:
     with pytest.raises(StoreError, match="holds other files"):
         face.merge([left, own_settings / "third"], own_settings)
     assert {path.name for path in own_settings.iterdir()} == {"left", "right", "other", "third"}
+
+
+# --- info ---
+
+
+def test_stores_are_added_up(own_settings: Path, sercache: Sercache, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = own_settings / "cache"
+    one, wide = make_spec(), make_spec(dtype="float32")
+    other = make_spec(encoder="b", corpus="other", clip="split:5", frames=False)
+    fill(stores.store_path(cache, one), {"a": 3, "b": 9}, "zarr", one)
+    fill(stores.store_path(cache, one, "hdf5"), {"b": 9, "c": 4}, "hdf5", one)
+    fill(stores.store_path(cache, wide), {"a": 3}, "zarr", wide)
+    fill(stores.store_path(cache, other), {"a#0": 2, "a#1": 2, "x#0": 5}, "zarr", other)
+    by_corpus = {each.name: each for each in face.info(by="corpus")}
+    assert list(by_corpus) == ["tiny 1", "other 1", "all"]
+    assert [len(each.folders) for each in by_corpus.values()] == [3, 1, 4]
+    assert [each.n_utterances for each in by_corpus.values()] == [3, 2, 5]
+    seconds = [16 * 320 / 16000, 9 * 320 / 16000]
+    assert [each.seconds for each in by_corpus.values()] == pytest.approx([*seconds, sum(seconds)])
+    assert by_corpus["all"].n_bytes == sum(each.n_bytes for each in face.info())
+    by_spec = face.info(by="spec")
+    assert len(by_spec) == 4
+    assert any(
+        each.name == f"tiny, org/tiny encoder, 3 states, float16 frames ({one.digest})" for each in by_spec
+    )
+    assert {each.name for each in face.info(by="encoder")} == {"org/tiny encoder", "b", "all"}
+    with pytest.raises(UnknownNameError, match="corpus"):
+        face.info(by="corpse")
+    for width in (40, 72, 100):
+        monkeypatch.setenv("COLUMNS", str(width))
+        for by in ("spec", "corpus", "encoder"):
+            done = sercache("info", "--by", by)
+            assert done.code == 0, done.err
+            assert max(map(len, done.out.splitlines()[1:])) <= width or (by, width) == ("spec", 40)
+    assert sercache("info", "--by", "corpus", "--cache", own_settings / "none").code == 0
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_last_use_is_noted_once_a_day(
+    store: Path, sercache: Sercache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = store / "ledger/last_use.json"
+    stores.write_note(store, note.name, {"at": "2020-02-02T00:00:00+00:00"})
+    os.utime(store / "ledger/commits", (0, 0))
+    [row] = face.info()
+    assert row.last_used == datetime(2020, 2, 2, tzinfo=UTC)
+    assert "2020-02-02" in sercache("info", store).out
+    train = ["train", "--head", "linear", *ALL, *QUICK]
+    assert sercache(*train, "--name", "one").code == 0
+    assert datetime.now(UTC) - face.info()[0].last_used < timedelta(hours=1)
+    before = note.stat().st_mtime_ns
+    assert sercache(*train, "--name", "two", "--set", "lr=0.1").code == 0
+    assert note.stat().st_mtime_ns == before
+    note.write_text("torn")
+    [found] = face.verify(store)
+    assert [each.kind for each in found.damage] == ["note"]
+    stores.note_use(store)
+    assert stores.verify(store) == []
+    note.unlink()
+
+    def read_only(path: Path, data: bytes) -> None:
+        raise FileError("no")
+
+    monkeypatch.setattr("sercache.stores.use.files.write_bytes", read_only)
+    stores.note_use(store)
+    stores.note_use(store.parent / "none")
+    assert not note.exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from sercache import given, stores, text
 from sercache.api._arguments import AnyPath, Progress, corpus_of, encoder_of, told
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sercache.checkup import CheckUp
     from sercache.datasets import Corpus
     from sercache.encoders import Encoder
-    from sercache.experiment.info import StoreInfo
+    from sercache.experiment.info import StoreGroup, StoreInfo
     from sercache.experiment.transcribe import Transcribed
     from sercache.experiment.verify import Verified
     from sercache.stores import FeatureStore
@@ -100,10 +100,28 @@ def transcribe(
         return work.run(request, corpus, strict=strict)
 
 
+@overload
 def info(
-    stores: AnyPath | Sequence[AnyPath] = (), *, progress: Progress = True, **settings: Any
-) -> list[StoreInfo]:
+    stores: AnyPath | Sequence[AnyPath] = (),
+    by: None = None,
+    *,
+    progress: Progress = True,
+    **settings: Any,
+) -> list[StoreInfo]: ...
+@overload
+def info(
+    stores: AnyPath | Sequence[AnyPath] = (), *, by: str, progress: Progress = True, **settings: Any
+) -> list[StoreGroup]: ...
+def info(
+    stores: AnyPath | Sequence[AnyPath] = (),
+    by: str | None = None,
+    *,
+    progress: Progress = True,
+    **settings: Any,
+) -> list[StoreInfo] | list[StoreGroup]:
     """What the stores of the cache hold, or those named: ``pandas.DataFrame(sercache.info())`` is a table of them.
+
+    With ``by`` (``spec``, ``corpus`` or ``encoder``) added up, with their sizes, utterances and last use; ``all`` last.
 
     A store that cannot be opened says why in ``fault``; where it is the only one named, that is raised. ``settings``
     are the options of ``sercache info``: ``cache``.
@@ -111,9 +129,10 @@ def info(
     from sercache.experiment import filled
     from sercache.experiment import info as work
 
-    request = filled(work.InfoOptions, "info", {"stores": stores, **settings})
+    request = filled(work.InfoOptions, "info", {"stores": stores, "by": by, **settings})
     with told(progress, request, settings):
-        return work.run(request)
+        found = work.run(request)
+        return work.grouped(found, request.by) if request.by else found
 
 
 def verify(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+
 from sercache import advice
 from sercache.commands.console import columns
 from sercache.errors import StoreError
@@ -23,7 +26,9 @@ def info(request: store_info.InfoOptions) -> None:
             f"no stores yet; make one with: {advice.command('extract', encoder='demo-wavlm', dataset='demo')}"
         )
     opened = [(each, each.spec) for each in found if each.spec is not None]
-    if request.stores:
+    if request.by:
+        _show_groups(store_info.grouped(found, request.by), request.by)
+    elif request.stores:
         for each, spec in opened:
             _describe_store(each, spec)
     elif opened:
@@ -37,6 +42,21 @@ def info(request: store_info.InfoOptions) -> None:
         raise StoreError(
             f"{len(faults)} of {len(found)} stores cannot be opened; the lines above say why, and what to do"
         )
+
+
+def _show_groups(groups: Sequence[store_info.StoreGroup], by: str) -> None:
+    """What stores hold together, a line each, and all of them in the last."""
+    rows: list[tuple[object, ...]] = [(by, "stores", "utterances", "audio", "disk", "last use")]
+    for each in groups:
+        length = duration(each.seconds) if each.seconds else "-"
+        counts = (len(each.folders), each.n_utterances, length, size(each.n_bytes))
+        rows.append((each.name, *counts, _day(each.last_used)))
+    for line in columns(rows, right=(1, 2, 3, 4)) if groups else ():
+        say(line)
+
+
+def _day(when: datetime | None) -> str:
+    return "-" if when is None else when.astimezone().strftime("%Y-%m-%d")
 
 
 def _row(store: store_info.StoreInfo, spec: FeatureSpec) -> tuple[object, ...]:
@@ -68,6 +88,7 @@ def _describe_store(store: store_info.StoreInfo, spec: FeatureSpec) -> None:
             f"of a file, digest {spec.transcripts}" if spec.transcripts else "the corpus' own transcripts",
         )
     used("disk", size(store.n_bytes))
+    used("last use", _day(store.last_used))
     for entry_id, reason in store.skipped.items():
         used("skipped", f"{entry_id}: {reason}")
     if store.origin:

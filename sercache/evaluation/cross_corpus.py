@@ -77,7 +77,7 @@ def conclude(
         task=part.task,
         classes=_classes_there(part, target),
         corpus=describe_corpus(extra.corpus, part),
-        features=describe_features((extra.store, *extra.beside), part),
+        features=describe_features(extra.stores, part),
         normalisation=normalisation_cross_corpus(setup, inside),
         summary=summarise(members, predictions, target),
         predictions=predictions,
@@ -160,7 +160,7 @@ def evaluate_cross_corpus(
             f"this run was trained on {extra.corpus.name}{which}: what it says of it is no test; its own test parts "
             "are in the run"
         )
-    own = encoder_records((extra.store, *extra.beside))
+    own = encoder_records(extra.stores)
     before: list[StartRecord | TrainedEncoder] = [*report.started_from, *report.encoders_trained]
     before += [each.recorded for each in own]
     check_unseen(before, [extra.corpus])

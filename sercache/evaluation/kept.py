@@ -82,7 +82,7 @@ def cross_corpus_differs(
         found.append(f"{there.dataset} {there.corpus.get('release')} instead of {corpus.release}")
     recorded = [there.features, *there.features.get("beside", ())]
     for number, (own, before, store) in enumerate(
-        zip(inputs(setup), recorded, (extra.store, *extra.beside), strict=True), start=1
+        zip(inputs(setup), recorded, extra.stores, strict=True), start=1
     ):
         was = features_of(FeatureSpec.from_json(before["spec"]), before["states"], own)
         now = features_of(store.spec, before["states"], own)

@@ -16,6 +16,7 @@ from sercache.machine import free_memory
 from sercache.protocols import Fold, make_folds
 from sercache.recipe import Setup
 from sercache.record import Numbers, Target
+from sercache.stores import note_use
 from sercache.views import (
     MEMORY_SHARE,
     AnyView,
@@ -65,6 +66,8 @@ def gather(data: Data, setup: Setup, *, fold_seed: int = 0) -> Material:
     Raises UnknownNameError, ProtocolError, MissingFeaturesError, SettingsError, StoreError.
     """
     corpus, stores = data.corpus, data.stores
+    for store in (*stores, *(each for extra in (*data.also_train, *data.test_on) for each in extra.stores)):
+        note_use(store.path)
     truth = read_truth(corpus, stores, setup.task, setup.target)
     numeric = isinstance(truth.target, Numbers)
     # Folds of numbers are drawn as those of a single class.

@@ -45,6 +45,11 @@ class Extra:
     beside: tuple[FeatureStore, ...] = ()
     """Stores of the further inputs, in the order of ``Setup.beside``."""
 
+    @property
+    def stores(self) -> tuple[FeatureStore, ...]:
+        """One for each input."""
+        return (self.store, *self.beside)
+
 
 @dataclass(frozen=True, eq=False)
 class Data:

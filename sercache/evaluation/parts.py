@@ -194,7 +194,7 @@ def open_added(
     budget: int,
 ) -> Part:
     """Features of an added corpus, from the same encoders, labelled by the same classes or targets."""
-    own = (extra.store, *extra.beside)
+    own = extra.stores
     _same_encoders(extra, own, stores)
     truth = read_truth(extra.corpus, own, extra.task, setup.target, extra.language)
     if isinstance(target, Classes):

@@ -185,6 +185,7 @@ def work(
             say(f"its labels are brought up to date: {corpus.name}, {len(corpus.utterances)} utterances")
         skipped = plan.skipped
     extraction.record_skips(folder, skipped)
+    stores.note_use(folder)
     say_served(request, root, spec, corpus)
     return skipped, n_stored
 

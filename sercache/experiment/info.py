@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from sercache import settings, stores
+from sercache import clips, settings, stores
 from sercache.errors import DamagedStoreError, SercacheError
 from sercache.experiment.origin import known_origin
 from sercache.extraction import skips, training_record
 from sercache.progress import used, warn
 from sercache.stores import FeatureSpec
 from sercache.trained_on import TrainedOn
+
+By = Literal["spec", "corpus", "encoder"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class InfoOptions:
     stores: Sequence[str | Path] = ()
     """Their folders; none named: all of the cache."""
     cache: Path | None = None
+    by: By | None = None
+    """What to add them up by."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,24 @@ class StoreInfo:
     """What its encoder was trained on, where a run of sercache did that."""
     origin: Mapping[str, Any] = field(default_factory=dict)
     """Options of the extraction that made it, where that is known."""
+    last_used: datetime | None = None
+    """When something was last added to it or, to the day, trained from it."""
+
+
+@dataclass(frozen=True)
+class StoreGroup:
+    """What several stores hold together."""
+
+    name: str
+    """Of the corpus or encoder, or what a spec says; ``all`` of all."""
+    folders: tuple[Path, ...]
+    n_bytes: int
+    """On disk."""
+    n_utterances: int
+    """Different ones, each counted once."""
+    seconds: float
+    """Of their audio."""
+    last_used: datetime | None
 
 
 def run(request: InfoOptions) -> list[StoreInfo]:
@@ -73,6 +96,55 @@ def run(request: InfoOptions) -> list[StoreInfo]:
     return found
 
 
+def grouped(found: Sequence[StoreInfo], by: By) -> list[StoreGroup]:
+    """Stores added up by spec, corpus or encoder, the largest first, and at the end ``all`` of them."""
+    groups: dict[str, list[StoreInfo]] = {}
+    opened = [(each, each.spec) for each in found if each.spec is not None]
+    for each, spec in opened:
+        groups.setdefault(_name(spec, by), []).append(each)
+    spoken = {each.folder: _spoken(each.folder) for each, _ in opened}
+    rows = [_group(name, members, spoken) for name, members in groups.items()]
+    rows.sort(key=lambda row: (-row.n_bytes, row.name))
+    return [*rows, _group("all", [each for each, _ in opened], spoken)] if rows else []
+
+
+def _name(spec: FeatureSpec, by: By) -> str:
+    if by == "corpus":
+        return f"{spec.corpus} {spec.release}".rstrip()
+    if by == "encoder":
+        return spec.shown
+    kept = f"{spec.values} frames" if spec.frames else "means"
+    clip = "" if spec.clip == "none" else f", clip {spec.clip}"
+    return f"{spec.corpus}, {spec.shown}, {len(spec.states)} states, {kept}{clip} ({spec.digest})"
+
+
+def _spoken(folder: Path) -> dict[tuple[str, str], float]:
+    """Seconds of each utterance that a store holds, by corpus and id; of text, of nothing."""
+    store, found = stores.open(folder), dict[tuple[str, str], float]()
+    rule, rate = clips.parse(store.spec.clip), store.spec.sample_rate
+    for entry in store.entries().values():
+        key = store.spec.corpus, clips.utterance_id(entry.id, rule)
+        found[key] = found.get(key, 0.0) + (0.0 if store.spec.is_text else entry.n_samples / rate)
+    return found
+
+
+def _group(
+    name: str, members: Sequence[StoreInfo], spoken: Mapping[Path, Mapping[tuple[str, str], float]]
+) -> StoreGroup:
+    seconds: dict[tuple[str, str], float] = {}
+    for each in members:
+        for key, length in spoken[each.folder].items():
+            seconds[key] = max(length, seconds.get(key, 0.0))
+    return StoreGroup(
+        name,
+        tuple(each.folder for each in members),
+        sum(each.n_bytes for each in members),
+        len(seconds),
+        sum(seconds.values()),
+        max((each.last_used for each in members if each.last_used), default=None),
+    )
+
+
 def _look(folder: Path) -> StoreInfo:
     """One store. Raises StoreError."""
     store = stores.open(folder)
@@ -94,6 +166,7 @@ def _look(folder: Path) -> StoreInfo:
         skips(folder),
         trained,
         known_origin(folder),
+        stores.last_used(folder),
     )
 
 

@@ -97,10 +97,10 @@ def _vectors(
     """Name of the corpus, ids, vectors (U, D) and the name of each utterance's group by each rule."""
     known, report = settings.load(), trained.report
     setup, extra = _material(request, report)
-    specs = [each.spec for each in (extra.store, *extra.beside)]
+    specs = [each.spec for each in extra.stores]
     kind = head_class(trained.head_file, setup, specs)
     here = replace(setup, task=extra.task, target=None, protocol="all", dev="none")
-    part = gather(Data(extra.corpus, (extra.store, *extra.beside)), here).main
+    part = gather(Data(extra.corpus, extra.stores), here).main
     view = normalised(part.inputs, scalings_of(trained).get(one.fold, ()))
     head = trained_head(kind, trained, one.fold, one.seed, view)
     device = settings.resolve_device(known.value("device", request.device).value)

@@ -75,7 +75,7 @@ def run(
     kind = head_class(
         trained.head_file,
         setup,
-        [each.spec for each in (extra.store, *extra.beside)],
+        [each.spec for each in extra.stores],
     )
     models = bar(total=len(report.runs), desc="predicting", unit="model")
     try:

@@ -18,6 +18,7 @@ from sercache.stores.contract import Copied, Damage, Entry, FeatureStore, Featur
 from sercache.stores.dtypes import FLOAT16_LIMIT, decode_frames, encode_frames, frame_bytes
 from sercache.stores.layout import FORMATS, find, find_all, store_path
 from sercache.stores.spec import DType, FeatureSpec
+from sercache.stores.use import last_used, note_use
 
 __all__ = [
     "FLOAT16_LIMIT",
@@ -42,6 +43,8 @@ __all__ = [
     "find_all",
     "frame_bytes",
     "has_corpus",
+    "last_used",
+    "note_use",
     "notes_folder",
     "open",
     "read_corpus",

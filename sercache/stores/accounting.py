@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sercache import trained_on
 from sercache.errors import DamagedStoreError
-from sercache.stores import checked_json, commits, formats, lines, roster, schema, stock
+from sercache.stores import checked_json, commits, formats, lines, roster, schema, stock, use
 from sercache.stores.contract import Damage
 from sercache.stores.durable import read_whole, repair_command
 from sercache.stores.hdf5 import FORMER_TABLE
@@ -15,7 +15,7 @@ from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
 from sercache.stores.stock import StockView
 
-NOTES = ("origin.json", "skipped.json", trained_on.FILE)
+NOTES = ("origin.json", "skipped.json", trained_on.FILE, use.NOTE)
 """Small files beside the records, each with its checksum."""
 NOTE_FOLDERS = ("splits",)
 """Folders of further ones."""

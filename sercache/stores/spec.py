@@ -66,8 +66,8 @@ class FeatureSpec:
 
     @property
     def values(self) -> str:
-        """What decides the values of the frames beside their encoder: ``float16``, ``float32 rounded to float16``."""
-        return f"{self.dtype} rounded to {self.through}" if self.through else self.dtype
+        """What decides the values of the frames beside their encoder: ``float16``, ``float32 of float16``."""
+        return f"{self.dtype} of {self.through}" if self.through else self.dtype
 
     def of_dtype(self, dtype: DType) -> FeatureSpec:
         """The spec of a store of these frames in another type: as extracted where they were never rounded before."""

@@ -112,18 +112,22 @@ def transcribe(**options: Any) -> None:
 @click.command()
 @click.argument("stores", nargs=-1, type=FOLDER)
 @cache_option
-def info(stores: tuple[Path, ...], cache: Path | None) -> None:
+@click.option(
+    "--by", type=click.Choice(["spec", "corpus", "encoder"]), help="Add them up: sizes, utterances, last use."
+)
+def info(stores: tuple[Path, ...], **options: Any) -> None:
     """Show the stores of the cache, or everything about those that are named.
 
     \b
     Examples:
       sercache info
       sercache info ~/.cache/sercache/emodb/wavlm-large-0123456789abcdef
+      sercache info --by corpus
     """
     from sercache.commands.inspect import info as run
     from sercache.experiment import info as work
 
-    run(work.InfoOptions(stores, cache))
+    run(work.InfoOptions(stores, **options))
 
 
 @click.command()
