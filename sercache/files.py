@@ -257,6 +257,19 @@ def _put_in_place(temporary: Path, folder: Path) -> None:
     shutil.rmtree(older, ignore_errors=True)
 
 
+def take_away(folder: Path) -> Path:
+    """Let a folder vanish in one step; gives where its files lie until they are removed, ``.NAME.<digits>.gone``."""
+    gone = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.gone")
+    folder.rename(gone)
+    sync_folder(folder.parent)
+    return gone
+
+
+def taken_away(parent: Path) -> list[Path]:
+    """Folders whose removal was cut off."""
+    return [path for path in parent.glob(".*.gone") if path.is_dir() and not path.is_symlink()]
+
+
 def clear_leftovers(parent: Path) -> None:
     """Remove what killed processes left half-written in a folder; what has an owner that lives stays.
 

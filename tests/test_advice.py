@@ -403,6 +403,7 @@ def test_every_advice_is_run() -> None:
         "sercache/experiment/verify.py:_encoder",  # both are run in test_store_listing.py
         "sercache/experiment/origin.py:extract_again",
         "sercache/experiment/merge.py:_check_spec",  # in test_upkeep.py
+        "sercache/experiment/prune.py:_check",  # the same
         "sercache/stores/held.py:__init__",  # in test_store_copying.py
     }
     assert advising() - RUN - elsewhere == set()

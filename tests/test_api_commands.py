@@ -26,6 +26,7 @@ from sercache.experiment.map import MapOptions
 from sercache.experiment.merge import MergeOptions
 from sercache.experiment.options import READING, Bound, names_of
 from sercache.experiment.probe import ProbeOptions
+from sercache.experiment.prune import PruneOptions
 from sercache.experiment.setup import TrainOptions
 from sercache.experiment.sweep import SweepOptions
 from sercache.experiment.transcribe import TranscribeOptions
@@ -43,6 +44,7 @@ VERBS: dict[str, tuple[Callable[..., Any], type, dict[str, Any]]] = {
     "map": (sercache.draw_map, MapOptions, {"run": "r", "dataset": "demo"}),
     "predict": (sercache.predict, PredictOptions, {"run": "r"}),
     "probe": (sercache.probe, ProbeOptions, {"encoder": "logmel", "dataset": "demo"}),
+    "prune": (sercache.prune, PruneOptions, {"stores": "s"}),
     "reproduce": (sercache.reproduce, ReproduceOptions, {}),
     "info": (sercache.info, InfoOptions, {}),
     "transcribe": (sercache.transcribe, TranscribeOptions, {"model": "m", "dataset": "demo", "out": "o.csv"}),

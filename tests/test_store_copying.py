@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_helpers import SIZES, append, assert_holds, features, fill, make_spec, without_sync
 
-from sercache import stores
+from sercache import files, stores
 from sercache.errors import DamagedStoreError, NumericRangeError, StoreError
 from sercache.stores import copying
 from sercache.stores.spec import DType
@@ -248,7 +248,7 @@ def test_a_removal_that_was_cut_off_is_finished(tmp_path: Path, monkeypatch: pyt
     with monkeypatch.context() as patch:
         patch.setattr("sercache.stores.copying.shutil.rmtree", lambda *a, **k: None)
         stores.remove(tmp_path / "store")
-    assert len(copying.gone_in(tmp_path)) == 1
+    assert len(files.taken_away(tmp_path)) == 1
     stores.copy(tmp_path / "new", make_spec(), "zarr", [tmp_path / "other"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "other"]
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import shlex
 import shutil
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -80,9 +83,7 @@ def test_trainings_of_other_types_are_other_trainings(store: Path, sercache: Ser
     half, eighth = (runs.load(store.parents[2] / "runs" / name).experiment for name in ("half", "eighth"))
     assert half is not None
     assert eighth is not None
-    assert eighth.differs_from(half) == (
-        "stored type of the features int8 of float16 instead of float16",
-    )
+    assert eighth.differs_from(half) == ("stored type of the features int8 of float16 instead of float16",)
 
 
 def test_there_is_something_to_convert(store: Path) -> None:
@@ -241,3 +242,143 @@ def test_the_last_use_is_noted_once_a_day(
     stores.note_use(store)
     stores.note_use(store.parent / "none")
     assert not note.exists()
+
+
+# --- prune ---
+
+WIDE = make_spec(states=("1", "2", "3"), encoder_states=("1", "2", "3"), identity={"family": "test"})
+
+
+@pytest.fixture
+def three(own_settings: Path) -> Path:
+    """A store of three states, with frames."""
+    place = stores.store_path(own_settings / "cache", WIDE)
+    fill(place, {"a": 3, "b": 9}, "zarr", WIDE)
+    stores.write_note(place, "origin.json", {"encoder": "e", "dataset": "d", "root": "r", "states": "all"})
+    return place
+
+
+def read_by(runs: Path, name: str, **changes: object) -> None:
+    """A run folder that says what it read."""
+    spec = dataclasses.replace(WIDE, **changes)  # type: ignore[arg-type]
+    kind = "frames" if spec.frames else "means"
+    features = {"spec": WIDE.to_json(), "states": list(spec.states), "kind": kind}
+    (runs / name).mkdir(parents=True)
+    (runs / name / "report.json").write_text(json.dumps({"features": features}))
+
+
+def test_states_and_sequences_are_dropped(three: Path, sercache: Sercache) -> None:
+    content = {id: features(id, n, WIDE) for id, n in (("a", 3), ("b", 9))}
+    dry = sercache("prune", three, "--keep-states", "2-3", "--dry-run")
+    assert dry.code == 0, dry.err
+    assert f"drop      state 1: {three} (" in dry.out
+    assert "to be freed" in dry.out
+    assert [path.name for path in three.parent.iterdir()] == [three.name]
+    [gone] = face.prune(three, drop_states="1", progress=False)
+    assert gone.made is not None
+    assert gone.made.name.endswith(dataclasses.replace(WIDE, states=("2", "3")).digest)
+    assert list(three.parent.iterdir()) == [gone.made]
+    assert_holds(stores.open(gone.made), {id: frames[1:] for id, frames in content.items()})
+    assert stores.read_note(gone.made, "origin.json")["states"] == "2+3"
+    done = sercache("prune", gone.made, "--to", "pooled", "--drop-states", "3")
+    assert done.code == 0, done.err
+    [left] = three.parent.iterdir()
+    assert_holds(stores.open(left), {id: frames[1:2] for id, frames in content.items()})
+    assert stores.open(left).spec == dataclasses.replace(WIDE, states=("2",), frames=False)
+    assert "nothing to drop" in sercache("prune", left, "--keep-states", "2", "--to", "pooled").out
+
+
+def test_what_a_run_still_reads_is_named_and_stays(
+    three: Path, own_settings: Path, sercache: Sercache
+) -> None:
+    runs = own_settings / "runs"
+    read_by(runs, "of-means", states=("2",), frames=False)
+    read_by(runs / "sweep", "of-frames", states=("1", "2"))
+    (runs / "broken").mkdir()
+    (runs / "broken/report.json").write_text("{}")
+    assert sercache("prune", three, "--to", "pooled", "--dry-run").out.count("still needed by the run") == 1
+    done = sercache("prune", three, "--to", "pooled")
+    assert done.code == 2
+    assert "of-frames still needs what would go: nothing was dropped" in done.err
+    assert [path.name for path in three.parent.iterdir()] == [three.name]
+    [kept] = [each.made for each in face.prune(three, drop_states="3", progress=False)]
+    assert kept is not None
+    wide = face.convert(kept, dtype="int8", progress=False).folder  # of another type, which does not serve
+    [dropped] = face.prune(kept, to="pooled", force=True, progress=False)
+    assert [path.name for path in dropped.needed_by] == ["of-frames"]
+    assert dropped.made is not None
+    assert {path.name for path in three.parent.iterdir()} == {wide.name, dropped.made.name}
+
+
+def test_runs_without_their_store_go(three: Path, own_settings: Path, sercache: Sercache) -> None:
+    runs = own_settings / "runs"
+    read_by(runs, "served", states=("2",))
+    read_by(runs, "orphan", states=("2",), release="0")
+    report = json.loads((runs / "orphan/report.json").read_text())
+    report["features"]["spec"]["release"] = "0"
+    (runs / "orphan/report.json").write_text(json.dumps(report))
+    done = sercache("prune", "--runs-without-store")
+    assert done.code == 0, done.err
+    assert [path.name for path in runs.iterdir()] == ["served"]
+    started = json.loads((runs / "served/report.json").read_text()) | {"started_from": [{"run": "first"}]}
+    (runs / "served/report.json").write_text(json.dumps(started))
+    (runs / "first").mkdir()
+    (runs / "first/report.json").write_text(json.dumps(report))
+    assert "served still needs what would go" in sercache("prune", "--runs-without-store").err
+    shutil.rmtree(own_settings / "cache")
+    done = sercache("prune", "--runs-without-store", "--force")
+    assert done.code == 2
+    assert "holds no store, so that every run would go" in done.err
+    assert (runs / "served").is_dir()
+
+
+def test_what_the_dead_left_goes(three: Path, own_settings: Path, sercache: Sercache) -> None:
+    runs, old = own_settings / "runs", 30 * 86400
+    (three / "ledger/writers/dead.1.tmp").write_bytes(b"x" * 9000)
+    begun = three.with_name(".other.partial")
+    shutil.copytree(three, begun)
+    for folder in (begun, runs / "old.partial", runs / "new.partial", runs / ".a.12345678.gone"):
+        (folder / "ledger").mkdir(parents=True, exist_ok=True)
+    now = time.time()
+    for path in (begun, *begun.rglob("*"), runs / "old.partial", *(runs / "old.partial").rglob("*")):
+        os.utime(path, (now - old, now - old))
+    dry = sercache("prune", "--leftovers", "--dry-run")
+    assert [dry.out.count(what) for what in ("unfinished store", "unfinished run", "half removed")] == [
+        1,
+        1,
+        1,
+    ]
+    assert "1 temporaries of dead writers" in dry.out
+    assert sercache("prune", "--leftovers").code == 0
+    assert [path.name for path in three.parent.iterdir()] == [three.name]
+    assert [path.name for path in runs.iterdir()] == ["new.partial"]
+    assert list((three / "ledger/writers").iterdir()) == []
+    assert len(face.prune(leftovers=True, older=0, dry_run=True, progress=False)) == 1
+    assert stores.verify(three) == []
+
+
+def test_a_store_in_use_is_not_pruned(three: Path) -> None:
+    reader = stores.open(three)
+    with pytest.raises(StoreError, match=r"is not removed: process \d+ \(this one\) has it open"):
+        face.prune(three, to="pooled", progress=False)
+    assert reader.read("b").shape == (3, 9, WIDE.dim)
+    with stores.create(three, WIDE), pytest.raises(StoreError, match="is being written to by process"):
+        face.prune(three, to="pooled", progress=False)
+    del reader
+    face.prune(three, to="pooled", progress=False)  # goes on with what was made
+    assert not three.exists()
+
+
+def test_a_call_says_what_to_prune(three: Path, sercache: Sercache) -> None:
+    for call, fault in (
+        ([three], "say what to drop: --keep-states"),
+        (["--to", "pooled"], "name the stores"),
+        ([three, "--keep-states", "1", "--drop-states", "2"], "not both"),
+        ([three, "--drop-states", "all"], "nothing would be left"),
+        ([three, "--keep-states", "7"], "unknown state '7'"),
+        ([three.parent, "--keep-states", "1"], "is not a feature store"),
+    ):
+        done = sercache("prune", *call)
+        assert done.code == 2
+        assert fault in done.err
+    assert stores.verify(three) == []

@@ -6,7 +6,7 @@ bars, False nothing, and a ``sercache.progress.Listener`` hears all that the com
 """
 
 from sercache.api.analysis import check, draw_map, lexical, probe, table
-from sercache.api.disk import convert, merge
+from sercache.api.disk import convert, merge, prune
 from sercache.api.stage_one import doctor, extract, info, load_encoder, read_corpus, transcribe, verify
 from sercache.api.stage_two import evaluate, export, predict, reproduce, sweep, train
 
@@ -24,6 +24,7 @@ __all__ = [
     "merge",
     "predict",
     "probe",
+    "prune",
     "read_corpus",
     "reproduce",
     "sweep",

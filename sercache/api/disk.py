@@ -10,6 +10,7 @@ from sercache.api._arguments import AnyPath, Progress, told
 if TYPE_CHECKING:
     from sercache.experiment.convert import Converted
     from sercache.experiment.merge import Merged
+    from sercache.experiment.prune import Pruned
 
 
 def convert(store: AnyPath, *, progress: Progress = True, **settings: Any) -> Converted:
@@ -40,5 +41,23 @@ def merge(
     from sercache.experiment import merge as work
 
     request = filled(work.MergeOptions, "merge", {"stores": stores, "into": into, **settings})
+    with told(progress, request, settings):
+        return work.run(request)
+
+
+def prune(
+    stores: AnyPath | Sequence[AnyPath] = (), *, progress: Progress = True, **settings: Any
+) -> list[Pruned]:
+    """Give disk back: states and sequences of stores, runs without their store, leftovers; gives what went.
+
+    ``settings`` are the options of ``sercache prune``: ``keep_states``, ``drop_states``, ``to="pooled"``,
+    ``runs_without_store``, ``leftovers``, ``older`` (days), ``cache``, ``runs``; ``dry_run=True`` lists what would go.
+    Raises SettingsError where a run still reads some of it, unless ``force=True``, and StoreError where somebody has
+    a store open.
+    """
+    from sercache.experiment import filled
+    from sercache.experiment import prune as work
+
+    request = filled(work.PruneOptions, "prune", {"stores": stores, **settings})
     with told(progress, request, settings):
         return work.run(request)

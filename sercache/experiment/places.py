@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from sercache import catalog
@@ -45,3 +46,13 @@ def free_name(runs: Path, name: str) -> Path:
     while folder.exists():
         folder, number = runs / f"{name}-{number}", number + 1
     return folder
+
+
+def abandoned_runs(runs: Path, days: float) -> list[Path]:
+    """Folders of trainings that no run was made of, and to which nothing was written for so many days."""
+    found = sorted({path for deep in ("", "*/") for path in runs.glob(f"{deep}*.partial") if path.is_dir()})
+    return [
+        path
+        for path in found
+        if time.time() - max(each.stat().st_mtime for each in (path, *path.rglob("*"))) >= days * 86400
+    ]

@@ -30,6 +30,8 @@ __all__ = [
     "FeatureSpec",
     "FeatureStore",
     "FeatureWriter",
+    "abandoned",
+    "clear_up",
     "conflicts",
     "copy",
     "corpus_path",
@@ -53,6 +55,7 @@ __all__ = [
     "read_spec",
     "remove",
     "store_path",
+    "temporaries",
     "verify",
     "write_corpus",
     "write_note",
@@ -203,6 +206,27 @@ def read_corpus(path: Path) -> Iterator[Any]:
             f"{path} has no table of its corpus: it was made by an earlier version. Run the extraction that made it "
             "once more beside the recordings, which encodes nothing and adds the table"
         ) from fault
+
+
+def abandoned(parent: Path, days: float = 0) -> list[Path]:
+    """Folders in which ``copy`` began a store and did not go on for so many days."""
+    from sercache.stores import copying
+
+    return copying.abandoned(parent, days)
+
+
+def temporaries(path: Path) -> list[Path]:
+    """What dead writers left in the store at ``path``. Raises as ``open``."""
+    from sercache.stores import roster
+
+    return roster.leftovers(_layout.load(path).ledger)
+
+
+def clear_up(path: Path) -> None:
+    """Remove what dead writers left in the store at ``path``. Raises StoreError where it cannot be written."""
+    from sercache.stores.writer import Writer
+
+    Writer(_layout.load(path)).close()
 
 
 def verify(path: Path, progress: Callable[[int], object] = lambda n_bytes: None) -> list[Damage]:

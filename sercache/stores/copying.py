@@ -8,8 +8,8 @@ store goes by one rename too, to ``.NAME.<digits>.gone``, whose files then follo
 from __future__ import annotations
 
 import hashlib
-import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -244,18 +244,23 @@ def remove(path: Path, seen: frozenset[int] | None = None) -> None:
             raise StoreError(
                 f"{path} was written to meanwhile and is not removed; run the same command again to resume"
             )
-        gone = path.with_name(f".{path.name}.{secrets.token_hex(4)}.gone")
-        path.rename(gone)
-        sync_folder(path.parent)
+        gone = files.take_away(path)
     shutil.rmtree(gone, ignore_errors=True)
 
 
-def gone_in(parent: Path) -> list[Path]:
-    """What calls that were killed left of stores on their way to be removed."""
-    return [path for path in parent.glob(".*.gone") if (path / "ledger").is_dir()]
-
-
 def clear_gone(parent: Path) -> None:
-    """Remove what ``gone_in`` finds."""
-    for path in gone_in(parent):
+    """Remove the files of stores whose removal was cut off."""
+    for path in files.taken_away(parent):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def abandoned(parent: Path, days: float) -> list[Path]:
+    """Stores that were growing beside others and have not for so many days."""
+    found = []
+    for path in parent.glob(".*.partial"):
+        with suppress(StoreError, OSError):
+            newest = max(each.stat().st_mtime for each in (path, *path.rglob("*")))
+            if (path / "ledger").is_dir() and time.time() - newest >= days * 86400:
+                with alone(path, "it is being filled"):
+                    found.append(path)
+    return found

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sercache.commands.options._shared import FOLDER, cache_option
+from sercache.commands.options._shared import FOLDER, cache_option, runs_option
 
 
 @click.command()
@@ -53,4 +53,41 @@ def merge(stores: tuple[Path, ...], **options: Any) -> None:
     work.run(work.MergeOptions(stores, **options))
 
 
-COMMANDS = (convert, merge)
+@click.command()
+@click.argument("stores", nargs=-1, type=FOLDER)
+@click.option("--keep-states", help="States that stay: 6,9, 1-12, blocks, …")
+@click.option("--drop-states", help="States that go: input, 1-5, …")
+@click.option("--to", type=click.Choice(["pooled"]), help="Drop sequences; means and deviations stay.")
+@click.option("--runs-without-store", is_flag=True, help="Runs whose features no store of the cache holds.")
+@click.option(
+    "--leftovers", is_flag=True, help="Unfinished stores and runs, and what killed processes left behind."
+)
+@click.option(
+    "--older",
+    type=click.FloatRange(0),
+    default=7.0,
+    show_default=True,
+    help="Days since something unfinished was written to.",
+)
+@click.option("--force", is_flag=True, help="Drop what a run still reads.")
+@click.option("--dry-run", "only_listed", is_flag=True, help="List what would go, with sizes, and stop.")
+@runs_option
+@cache_option
+def prune(**options: Any) -> None:
+    """Give disk back: states and sequences of stores, runs without their store, leftovers. Lists what goes first.
+
+    What stays of a store is a store with a digest of its own, checked before the old one goes. What a run still reads
+    goes only with --force.
+
+    \b
+    Examples:
+      sercache prune ~/.cache/sercache/iemocap/wavlm-large-0123456789abcdef --keep-states 6-12 --dry-run
+      sercache prune ~/.cache/sercache/iemocap/wavlm-large-0123456789abcdef --to pooled
+      sercache prune --leftovers --runs-without-store --dry-run
+    """
+    from sercache.experiment import prune as work
+
+    work.run(work.PruneOptions(**options))
+
+
+COMMANDS = (convert, merge, prune)
