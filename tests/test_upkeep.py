@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import howto
 import numpy as np
 import pytest
 from conftest import Outcome
@@ -382,3 +383,25 @@ def test_a_call_says_what_to_prune(three: Path, sercache: Sercache) -> None:
         assert done.code == 2
         assert fault in done.err
     assert stores.verify(three) == []
+
+
+@pytest.mark.slow
+def test_what_the_page_has_one_type_works(
+    own_settings: Path, sercache: Sercache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (own_settings / "work").mkdir()
+    monkeypatch.chdir(own_settings / "work")
+    for side in ("LEFT", "RIGHT"):
+        fill(Path(side), {side: 3}, "zarr")
+    lines = howto.commands("disk.md")
+    assert {shlex.split(line)[1] for line in lines} >= {"convert", "info", "merge", "prune"}
+    for line in lines:
+        wide = [
+            path
+            for path, spec in stores.find(own_settings / "cache")
+            if spec.dtype == "float32" and spec.frames
+        ]
+        done = sercache(*(str(wide[0]) if word == "STORE" else word for word in shlex.split(line)[1:]))
+        assert done.code == 0, f"{line}: {done.err}"
+    kinds = sorted((spec.dtype, spec.frames) for _, spec in stores.find(own_settings / "cache"))
+    assert kinds == [("float16", True), ("float16", True), ("float32", False), ("int8", True)]

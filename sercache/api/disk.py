@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sercache.api._arguments import AnyPath, Progress, told
+from sercache.experiment import filled
 
 if TYPE_CHECKING:
     from sercache.experiment.convert import Converted
@@ -21,7 +22,6 @@ def convert(store: AnyPath, *, progress: Progress = True, **settings: Any) -> Co
     NumericRangeError for values that do not fit, StoreError, DiskSpaceError.
     """
     from sercache.experiment import convert as work
-    from sercache.experiment import filled
 
     request = filled(work.ConvertOptions, "convert", {"store": store, **settings})
     with told(progress, request, settings):
@@ -37,7 +37,6 @@ def merge(
     ``sercache merge``: ``cache``, and ``remove_sources=True``, which removes the others once the result was checked.
     Raises StoreError for stores of several specs, or other features under one id.
     """
-    from sercache.experiment import filled
     from sercache.experiment import merge as work
 
     request = filled(work.MergeOptions, "merge", {"stores": stores, "into": into, **settings})
@@ -55,7 +54,6 @@ def prune(
     Raises SettingsError where a run still reads some of it, unless ``force=True``, and StoreError where somebody has
     a store open.
     """
-    from sercache.experiment import filled
     from sercache.experiment import prune as work
 
     request = filled(work.PruneOptions, "prune", {"stores": stores, **settings})
