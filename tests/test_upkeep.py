@@ -46,6 +46,7 @@ def test_a_converted_store_is_that_of_extract(store: Path, sercache: Sercache, r
     spec = stores.open(made).spec
     assert (spec.dtype, spec.through, spec.digest in made.name) == ("int8", "float16", True)
     assert sercache("verify", made).code == 0
+    assert list(stores.read_corpus(made)) == list(stores.read_corpus(store))
     assert "int8 frames" in sercache("info").out
     again = face.convert(store, dtype="int8", format="hdf5", progress=False)
     assert (again.folder, again.n_new, again.n_held) == (made, 0, 24)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,9 @@ def _take_notes(folder: Path, sources: Sequence[Path], changes: Mapping[str, Any
     origin = next((found for found in map(known_origin, sources) if found), None)
     if origin and not known_origin(folder):
         write_origin(folder, {**{k: v for k, v in origin.items() if v is not None}, **changes})
+    table = next((source for source in sources if stores.has_corpus(source)), None)
+    if table is not None and not stores.has_corpus(folder):
+        stores.write_corpus(folder, partial(stores.read_corpus, table))
     rule = clips.parse(stores.read_spec(folder).clip)
     stored = {clips.utterance_id(id, rule) for id in stores.open(folder).ids()}
     reasons: dict[str, str] = {}
