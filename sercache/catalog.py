@@ -21,6 +21,7 @@ import unicodedata
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import quote
 
 from sercache import advice, given
 from sercache.advice import unknown as unknown
@@ -244,3 +245,16 @@ def file_name(name: str) -> str:
     """``name`` as a part of a file's name on any system: letters of all scripts, digits, ``.``, ``_`` and ``-``."""
     plain = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFC", name)).strip("-.")
     return plain[:80].encode()[:200].decode(errors="ignore") or "unnamed"
+
+
+_LONGEST_PART = 160
+"""Bytes of a name within a file's name, of which disks take 255."""
+
+
+def quoted_name(name: str) -> str:
+    """``name`` as a part of a file's name that no other name has: percent-encoded, a long one cut, with its digest."""
+    whole = quote(name, safe=" ")
+    if len(whole) <= _LONGEST_PART:
+        return whole
+    beginning = re.sub("%.?$", "", whole[: _LONGEST_PART // 2])  # an escape that was cut
+    return f"{beginning}~{hashlib.sha256(name.encode()).hexdigest()[:32]}"

@@ -501,3 +501,15 @@ def test_lists_in_other_encodings_and_other_forms_of_a_letter(tmp_path):
         _lists.read_split(path, "own", {u.id: u for u in there})
     with text.reading_as("cp1252"):
         assert _lists.read_split(path, "own", {u.id: u for u in there}) == expected
+
+
+def test_folds_have_names_that_are_apart_on_any_disk() -> None:
+    """Files bear them: of speakers A and a the weights of one were written over those of the other."""
+    names = dict(zip(SPEAKERS, ("A", "a", "a~2", "ß", "SS", "B", "b", "C", "D", "E"), strict=True))
+    corpus = toy()
+    corpus = corpus_of(*(dataclasses.replace(u, speaker=names[u.speaker]) for u in corpus.utterances))
+    found = folds(corpus, "leave-one-speaker-out")
+    assert {fold.name: speakers(corpus, fold.test) for fold in found} == {
+        "A": {"A"}, "a~3": {"a"}, "a~2": {"a~2"}, "SS": {"SS"}, "ß~2": {"ß"}, "B": {"B"}, "b~2": {"b"}, "C": {"C"},
+        "D": {"D"}, "E": {"E"},
+    }  # fmt: skip

@@ -285,6 +285,27 @@ def test_folds_and_classes_have_tables() -> None:
     assert classes.rows[1] == ("neutral", 0, None, 0.0)
 
 
+def test_folds_have_a_table_where_some_were_not_scored() -> None:
+    report = make_report()
+    first, *others = report.runs
+    report = dataclasses.replace(report, runs=(dataclasses.replace(first, scores={}), *others))
+    rows = tables.folds_table(report).rows
+    assert rows[0][-1].n == 1
+    bare = dataclasses.replace(report, runs=tuple(dataclasses.replace(run, scores={}) for run in report.runs))
+    assert [row[-3:] for row in tables.folds_table(bare).rows] == [(None, None, None)] * 3
+
+
+@pytest.mark.parametrize("name", ["Ses01", "a/b", "说话人" * 40, "x" * 400, "a b~2"])
+def test_a_fold_of_any_name_has_files(tmp_path: Path, name: str) -> None:
+    """A speaker of forty Chinese characters was trained, and then not written: disks take 255 bytes."""
+    path = runs.weights_path(tmp_path, name, 1000)
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert len(path.name) < 230
+    assert path != runs.weights_path(tmp_path, f"{name}x", 1000)
+    assert runs.weights_path(tmp_path, "Ses01", 0).name == "fold-Ses01-seed-0.safetensors"
+
+
 def test_tables_are_written(tmp_path: Path) -> None:
     table = tables.metrics_table(make_report())
     paths = table.write(tmp_path / "new" / "table2")

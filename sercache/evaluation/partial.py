@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import Module
 
-from sercache import files
+from sercache import catalog, files
 from sercache.errors import SettingsError
 from sercache.record import Job, Report
 from sercache.report import runs
@@ -175,14 +174,12 @@ def note_name(experiment: str) -> str:
     return f"experiment-{experiment}.json"
 
 
-def trained_in(folder: Path, experiment: str) -> set[tuple[str, int]]:
-    """Folds and seeds of the trainings of an experiment that lie in the folder of an unfinished run."""
-    found = set()
-    for path in folder.glob(_FILES):
-        fold, _, seed = path.name.removeprefix("fold-").rpartition("-")[0].rpartition("-seed-")
-        if seed.isdecimal() and _experiment_in(path) == experiment:
-            found.add((unquote(fold), int(seed)))
-    return found
+def trained_in(folder: Path, experiment: str, wanted: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
+    """Of the ``wanted`` folds with seeds of an experiment those that lie in the folder of an unfinished run."""
+    held = {
+        path.name.rpartition("-")[0] for path in folder.glob(_FILES) if _experiment_in(path) == experiment
+    }
+    return {(fold, seed) for fold, seed in wanted if _beginning(fold, seed).removesuffix("-") in held}
 
 
 def file_name(job: Job) -> str:
@@ -195,7 +192,7 @@ def _name(fold: str, seed: int, job: str) -> str:
 
 
 def _beginning(fold: str, seed: int) -> str:
-    return f"fold-{quote(fold, safe=' ')}-seed-{seed}-"
+    return f"fold-{catalog.quoted_name(fold)}-seed-{seed}-"
 
 
 def _read(path: Path, head: Module) -> Fit | None:

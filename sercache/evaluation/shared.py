@@ -261,7 +261,7 @@ def unfinished(folder: Path) -> list[Unfinished]:
     for path in sorted(folder.glob(note_name("*"))):
         record, digest = _note(path), path.stem.partition("-")[2]
         wanted = [(str(fold), int(seed)) for fold, seed in record["trainings"]]
-        done = trained_in(folder, digest)
+        done = trained_in(folder, digest, wanted)
         n_at_work = len(claims.others(_places(digest))) if claims.folder.is_dir() else 0
         missing = tuple(each for each in wanted if each not in done)
         found.append(Unfinished(len(wanted) - len(missing), missing, n_at_work, str(record["command"])))

@@ -6,7 +6,8 @@ depends on the ids, the protocol and the seed only, never on the order in which 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sercache.catalog import unknown
@@ -62,7 +63,21 @@ def make_folds(
         train = utterances.keys() - set(test) - set(dev_ids)
         parts = {"train": list(train), "dev": list(dev_ids), "test": list(test)}
         folds.append(build_fold(name, parts, utterances, labels))
-    return folds
+    return _apart_in_any_case(folds)
+
+
+def _apart_in_any_case(folds: Sequence[Fold]) -> list[Fold]:
+    """The folds under names that are not one where a disk does not tell upper from lower case: files bear them."""
+    taken: set[str] = set()
+    named = []
+    for fold in folds:
+        name, n = fold.name, 1
+        while name.casefold() in taken or (n > 1 and any(name == other.name for other in folds)):
+            n += 1
+            name = f"{fold.name}~{n}"
+        taken.add(name.casefold())
+        named.append(fold if name == fold.name else replace(fold, name=name))
+    return named
 
 
 def _restrict(corpus: Corpus, labels: Mapping[str, str], least: int) -> dict[str, Utterance]:

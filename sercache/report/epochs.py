@@ -9,9 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
 
-from sercache import files
+from sercache import catalog, files
 from sercache.errors import MissingExtraError
 from sercache.record import Report
 
@@ -105,7 +104,7 @@ class _Events:
     def add(self, fold: str, seed: int, epoch: Mapping[str, Any]) -> None:
         from tensorboardX import SummaryWriter
 
-        name = f"fold-{quote(fold, safe=' ')}-seed-{seed}"
+        name = f"fold-{catalog.quoted_name(fold)}-seed-{seed}"
         if name not in self._writers:
             self._writers[name] = SummaryWriter(str(self.place / name), flush_secs=10)
         for what, value in epoch.items():

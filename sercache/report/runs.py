@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from sercache import files, settings
+from sercache import catalog, files, settings
 from sercache.errors import SettingsError
 from sercache.record import READABLE, Experiment, Recording, Report
 
@@ -151,11 +151,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _scaling_name(fold: str) -> str:
-    return f"scaling-{quote(fold, safe=' ')}.safetensors"
+    return f"scaling-{catalog.quoted_name(fold)}.safetensors"
 
 
 def _weights_name(fold: str, seed: int) -> str:
-    return f"fold-{quote(fold, safe=' ')}-seed-{seed}.safetensors"
+    return f"fold-{catalog.quoted_name(fold)}-seed-{seed}.safetensors"
 
 
 def _write(report: Report, folder: Path) -> None:

@@ -170,7 +170,8 @@ def folds_table(report: Report) -> ReportTable:
         row += [_apart(fold, fold.speakers_disjoint), _apart(fold, fold.sentences_disjoint)]
         row.append(_apart(fold, None if fold.shared_audio is None else not fold.shared_audio.n_test))
         for metric in report.metrics:
-            row.append(score([run.scores[metric] for run in own]) if report.summary else None)
+            found = [run.scores[metric] for run in own if metric in run.scores]
+            row.append(score(found) if found else None)
         rows.append(row)
     columns = (
         "fold",
