@@ -27,7 +27,17 @@ _COMMANDS = [
 ]
 
 
-_RESUMING = {"extract", "train", "sweep", "reproduce", "transcribe", "convert", "merge", "prune"}
+_RESUMING = {
+    "extract",
+    "train",
+    "sweep",
+    "probe",
+    "reproduce",
+    "transcribe",
+    "convert",
+    "merge",
+    "prune",
+}
 """Commands that go on from what an interrupted one has finished; others keep nothing of it."""
 
 

@@ -116,7 +116,7 @@ def test_through_the_command_line(
     assert probed.code == 0, probed.err
     [folder] = (tmp_path / "runs").glob("probe-logmel-*")
     assert {path.name for path in folder.iterdir()} == {
-        f"probe.{kind}" for kind in ("md", "csv", "tex", "png", "svg")
+        f"probe.{kind}" for kind in ("md", "csv", "tex", "png", "svg", "json")
     }
     with (folder / "probe.csv").open() as file:
         rows = list(csv.DictReader(file))

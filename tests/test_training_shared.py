@@ -20,10 +20,11 @@ from evaluations import evaluated, told
 from fake_store import make_talk
 from many_helpers import forks
 from test_training_partial import N_TRAININGS, SETUP, numbers, run
+from torch import nn
 
 from sercache.claims import Claims
-from sercache.evaluation import How, Progress, partial, shared
-from sercache.experiment import together
+from sercache.evaluation import Evaluated, How, Progress, partial, shared, trainings
+from sercache.experiment import probe, together
 from sercache.heads import logistic
 from sercache.record import Job, Report
 from sercache.report import runs as run_folders
@@ -230,3 +231,55 @@ def test_a_run_that_another_process_wrote_meanwhile_is_the_result(
     assert [path.name for path in cached.iterdir()] == ["r"]
     tables = [each.out[each.out.index("\n\n") :] for each in (outcomes[0], late)]
     assert tables[0] == tables[1]
+
+
+PROBE = ["probe", "--encoder", "logmel", "--dataset", "manifest", "--protocol", "kfold:3"]
+
+
+def test_two_probes_share_their_fits_and_write_one_table(
+    sercache: Sercache, cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes: list[Outcome] = []
+    fitted: list[int] = []
+    evaluate, solve = probe.evaluate, trainings.solve
+
+    def counting(head: nn.Module, train: Any, seed: int) -> Fit:
+        fitted.append(seed)
+        return solve(head, train, seed)
+
+    def meanwhile(*arguments: Any, **named: Any) -> Evaluated:
+        if not outcomes:
+            outcomes.append(Outcome(0, "", ""))
+            outcomes[0] = sercache(*PROBE)
+        return evaluate(*arguments, **named)
+
+    monkeypatch.setattr(trainings, "solve", counting)
+    monkeypatch.setattr(probe, "evaluate", meanwhile)
+    late = sercache(*PROBE)
+    assert (outcomes[0].code, late.code) == (0, 0), outcomes[0].err + late.err
+    [folder] = cached.iterdir()
+    assert (folder / "probe.md").is_file()
+    n_states = len(json.loads((folder / "probe.json").read_text()))
+    assert len(fitted) == 3 * n_states
+    tables = [each.out[each.out.index("Probe of") :] for each in (outcomes[0], late)]
+    assert tables[0] == tables[1]
+
+
+def test_a_probe_that_was_cut_off_goes_on(
+    sercache: Sercache, cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    solve, fitted = trainings.solve, list[int]()
+
+    def cut_off(head: nn.Module, train: Any, seed: int) -> Fit:
+        fitted.append(seed)
+        if len(fitted) == 3:
+            raise KeyboardInterrupt
+        return solve(head, train, seed)
+
+    monkeypatch.setattr(trainings, "solve", cut_off)
+    assert sercache(*PROBE).code == 130
+    assert [path.suffix for path in cached.iterdir()] == [".partial"]
+    done = sercache(*PROBE)
+    assert done.code == 0, done.err
+    [folder] = cached.iterdir()
+    assert len(fitted) == 1 + 3 * len(json.loads((folder / "probe.json").read_text()))

@@ -11,7 +11,7 @@ from sercache.evaluation.kept import (
 from sercache.evaluation.lexical import transcripts
 from sercache.evaluation.material import Material, fold_views, gather
 from sercache.evaluation.method import Data, Extra, How, Method
-from sercache.evaluation.partial import keep_trainings, settle
+from sercache.evaluation.partial import CLAIMS, keep_trainings, settle, tidy
 from sercache.evaluation.parts import as_trained, cross_corpus_task, read_truth
 from sercache.evaluation.prepare import Prepared, check, prepare
 from sercache.evaluation.published import Difference, differences
@@ -34,6 +34,7 @@ from sercache.evaluation.trained_encoders import training_of
 from sercache.evaluation.trainings import Progress
 
 __all__ = [
+    "CLAIMS",
     "MOST",
     "Data",
     "Difference",
@@ -76,6 +77,7 @@ __all__ = [
     "settle",
     "setup_of",
     "taken",
+    "tidy",
     "training_of",
     "transcripts",
     "undone",

@@ -4,29 +4,47 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from sercache import catalog, settings, stores
+from sercache import catalog, files, settings, stores
+from sercache.claims import Claims
 from sercache.datasets import Corpus
-from sercache.errors import MissingExtraError, SettingsError
-from sercache.evaluation import Data, Method, evaluate
+from sercache.errors import FileError, MissingExtraError, SettingsError
+from sercache.evaluation import (
+    CLAIMS,
+    MOST,
+    Data,
+    How,
+    Method,
+    claims_in,
+    divided,
+    evaluate,
+    settle,
+    taken,
+    tidy,
+)
 from sercache.experiment.finding import FoundStore, check_store, find_store
 from sercache.experiment.labels import read_labels
 from sercache.experiment.options import Duplicates, Positive
 from sercache.experiment.origin import extract_command
-from sercache.experiment.places import free_name
+from sercache.experiment.places import check_writable, free_name, partial_of
 from sercache.experiment.ready import AtHand
+from sercache.experiment.together import standing_in
 from sercache.progress import bar, notes_only, used, warn
 from sercache.protocols import ALL
 from sercache.recipe import Setup
-from sercache.record import HEADLINE, NAMES, Report
+from sercache.record import HEADLINE, NAMES, Report, digest_of
 from sercache.report import ReportTable, html, plots
 from sercache.report.layer_plots import probe_curve
 from sercache.report.notes import about_score, interval_notes, of_rows, provenance
 from sercache.states import select
 
 _HEAD = "logistic"
+_WHAT = "probe.json"
+"""Of which experiments a folder holds the table."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +83,7 @@ class Probed:
 def run(request: ProbeOptions, at_hand: AtHand | None = None) -> Probed:
     """Fit each state by itself over the folds of a protocol; draw and write the table.
 
+    Processes that are given the same share the fits, and write one table; what was done before an interruption is kept.
     An encoder, a corpus and a store ``at_hand`` take the place of names. Raises SercacheError.
     """
     at_hand = at_hand or AtHand()
@@ -90,16 +109,51 @@ def run(request: ProbeOptions, at_hand: AtHand | None = None) -> Probed:
         )
     used("store", str(found.folder))
     used("protocol", f"{setup.protocol}, task {corpus.task_name(setup.task)}, C = {request.c:g}")
-    reports = _reports(corpus, found.folder, setup, request)
-    made = table(reports, request.c)
     runs = Path(known.value("runs", request.runs).value).expanduser()
-    folder = free_name(runs, f"probe-{Path(setup.encoder).name}-{catalog.file_name(corpus.name)}")
-    written = made.write(folder / "probe")
-    try:
-        written += plots.save(probe_curve(reports), folder / "probe")
-    except MissingExtraError as fault:
-        warn(str(fault))
-    return Probed(reports, made, folder, tuple(written))
+    meant = free_name(runs, f"probe-{Path(setup.encoder).name}-{catalog.file_name(corpus.name)}")
+    check_writable(meant)
+    partial = partial_of(meant)
+    asked = digest_of([str(found.folder), request.task, request.protocol, request.c, request.duplicates])
+    places = [f"probe-{asked}-{number}" for number in range(1, MOST + 1)]
+    with claims_in(partial / CLAIMS) as claims:
+        own = next((place for place in places if claims.take(place)), "")
+        reports = _reports(corpus, found.folder, setup, request, partial, claims)
+        made = table(reports, request.c)
+        wanted = {name: _digest(report) for name, report in reports.items()}
+        with taken(claims, f"table-{digest_of(wanted)}"):
+            folder = next((each for each in standing_in(meant) if _probed_in(each) == wanted), None)
+            if folder is None:
+                folder = free_name(meant.parent, meant.name)
+                _write(made, reports, wanted, folder)
+            claims.release(own)
+            if not claims.others(places):  # who is at work on the same needs the fits still
+                for report in reports.values():
+                    settle(partial, report)
+    tidy(partial)
+    written = tuple(sorted(path for path in folder.iterdir() if path.name != _WHAT))
+    return Probed(reports, made, folder, written)
+
+
+def _digest(report: Report) -> str:
+    return report.experiment.digest if report.experiment else ""
+
+
+def _probed_in(folder: Path) -> dict[str, Any]:
+    """Digests of the experiments that a folder holds the table of, by state; empty where that is not known."""
+    with suppress(FileError):
+        return files.read_json(folder / _WHAT, "probe again")
+    return {}
+
+
+def _write(made: ReportTable, reports: Mapping[str, Report], wanted: Mapping[str, str], folder: Path) -> None:
+    """Table, plot and what they are of; they appear together."""
+    with files.new_folder(folder) as temporary:
+        made.write(temporary / "probe")
+        try:
+            plots.save(probe_curve(reports), temporary / "probe")
+        except MissingExtraError as fault:
+            warn(str(fault))
+        files.write_json(temporary / _WHAT, wanted)
 
 
 def _store(request: ProbeOptions, at_hand: AtHand, cache: Path, corpus: Corpus, setup: Setup) -> FoundStore:
@@ -111,20 +165,25 @@ def _store(request: ProbeOptions, at_hand: AtHand, cache: Path, corpus: Corpus, 
     return find_store(cache, corpus, setup, _HEAD, clip_is_chosen=chosen, identity=identity)
 
 
-def _reports(corpus: Corpus, folder: Path, setup: Setup, request: ProbeOptions) -> dict[str, Report]:
-    """A report for each state."""
+def _reports(
+    corpus: Corpus, folder: Path, setup: Setup, request: ProbeOptions, partial: Path, claims: Claims
+) -> dict[str, Report]:
+    """A report for each state; those first that no other process works on, which keeps its fits in ``partial``."""
     module, store = catalog.load("sercache.heads", _HEAD), stores.open(folder)
     data = Data(corpus, (store,), remedy=f"run: {extract_command(folder, task=request.task)}")
     names = store.spec.states
     if setup.states.strip() != "all":
         names = select(store.spec.encoder_states or store.spec.states, setup.states)
-    reports: dict[str, Report] = {}
-    for name in bar(names, desc="probing", unit="state"):
+    found: dict[str, Report] = {}
+    asked = [str(folder), request.task, request.protocol, request.c, request.duplicates]
+    order = divided(claims, [f"state-{digest_of([*asked, name])}" for name in names])
+    for place in bar(order, desc="probing", unit="state", total=len(names)):
+        name = names[place]
         own = dataclasses.replace(setup, states=name, clip=store.spec.clip)
         method = Method(_HEAD, module.Head, own, module.RECIPE, {"c": request.c})
         with notes_only():
-            reports[name] = evaluate(method, data).report
-    return reports
+            found[name] = evaluate(method, data, how=How(partial=partial)).report
+    return {name: found[name] for name in names}
 
 
 def table(reports: Mapping[str, Report], c: float) -> ReportTable:

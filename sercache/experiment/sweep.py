@@ -28,7 +28,7 @@ from sercache.experiment.outcome import compared, draw
 from sercache.experiment.places import checked_name
 from sercache.experiment.points import Comparison, begin_sweep, heads_of, make_room, move_aside
 from sercache.experiment.result import Result
-from sercache.experiment.together import is_run_of, together
+from sercache.experiment.together import is_run_of, remove_partial, together
 from sercache.head import is_solved
 from sercache.progress import used
 from sercache.published import head_options, seeds_asked
@@ -219,7 +219,7 @@ def _tested(module: ModuleType, request: SweepOptions, point: Point, place: Path
         used("testing", ", ".join(f"{name}={value}" for name, value in point.items()))
         # Its trainings are found as they were left, so that nothing is trained here.
         report = _trained(_request(module, request, point), place, test=True)
-    train.remove_partial(heads_of(place), report)
+    remove_partial(heads_of(place), report)
     return report
 
 

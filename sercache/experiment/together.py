@@ -22,6 +22,7 @@ from sercache.evaluation import (
     n_others,
     prepare,
     say_reading,
+    settle,
     taken,
     undone,
 )
@@ -30,7 +31,7 @@ from sercache.experiment.ready import AskedTraining
 from sercache.experiment.setup import TrainOptions
 from sercache.progress import used
 from sercache.record import Report
-from sercache.report import runs
+from sercache.report import remove_live, runs
 from sercache.text import reading
 
 Made = TypeVar("Made")
@@ -150,3 +151,11 @@ def standing_in(folder: Path) -> Iterator[Path]:
     while place.exists():
         yield place
         number, place = number + 1, folder.with_name(f"{folder.name}-{number}")
+
+
+def remove_partial(partial: Path, report: Report) -> None:
+    """Remove the unfinished trainings of a run that stands; says where those of other seeds or settings stay."""
+    remove_live(partial)
+    n_kept = settle(partial, report)
+    if n_kept:
+        used("kept", f"{n_kept} finished trainings of other seeds or settings in {partial}")

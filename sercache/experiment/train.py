@@ -6,19 +6,25 @@ import dataclasses
 from pathlib import Path
 
 from sercache.errors import SettingsError
-from sercache.evaluation import Evaluated, Prepared, Unfinished, evaluate, settle
+from sercache.evaluation import Evaluated, Prepared, Unfinished, evaluate
 from sercache.experiment.epochs import epochs_shown
 from sercache.experiment.outcome import finish
 from sercache.experiment.places import check_writable, checked_name, default_name, free_name, partial_of
 from sercache.experiment.ready import AskedTraining, AtHand, ready
 from sercache.experiment.result import Result
 from sercache.experiment.setup import TrainOptions
-from sercache.experiment.together import Sharing, command_of, is_run_of, part_of, standing_in, together
+from sercache.experiment.together import (
+    Sharing,
+    command_of,
+    is_run_of,
+    part_of,
+    remove_partial,
+    standing_in,
+    together,
+)
 from sercache.progress import used
-from sercache.record import Report
 from sercache.report import (
     check_tensorboard,
-    remove_live,
     write_epochs,
     write_tensorboard,
 )
@@ -68,14 +74,6 @@ def in_memory(request: TrainOptions, at_hand: AtHand) -> Result:
     with epochs_shown(None, False) as advance:
         done = evaluate(asked.method, asked.data, published=asked.published, how=asked.how, progress=advance)
     return Result(done.report, done.weights, head=at_hand.head)
-
-
-def remove_partial(partial: Path, report: Report) -> None:
-    """Remove the unfinished trainings of a run that stands; says where those of other seeds or settings stay."""
-    remove_live(partial)
-    n_kept = settle(partial, report)
-    if n_kept:
-        used("kept", f"{n_kept} finished trainings of other seeds or settings in {partial}")
 
 
 def begin(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,18 +12,21 @@ from typing import TYPE_CHECKING
 from sercache import advice, catalog, clips, encoders, extraction, stores
 from sercache.datasets import Corpus
 from sercache.errors import AudioError, MissingFeaturesError, SercacheError
-from sercache.evaluation import Extra
+from sercache.evaluation import Extra, claims_in, taken
 from sercache.experiment import extract
 from sercache.experiment.corpora import is_known, read_corpus
 from sercache.experiment.finding import find_store
 from sercache.papers import AlsoTrain
 from sercache.progress import warn
 from sercache.recipe import Setup, inputs
+from sercache.record import digest_of
 from sercache.settings import Settings, expanded
 
 if TYPE_CHECKING:
     from sercache.reproduction.kept import Kept
 
+CLAIMS = ".claims"
+"""Folder of what the processes at work on a paper have claimed, beside its runs."""
 _Need = tuple[str, str, str]
 """Corpus, encoder, clip rule: what shares a store."""
 
@@ -52,6 +56,13 @@ class Place:
     def as_it_is(self) -> Place:
         """The same place, where nothing is extracted: what is missing is missing."""
         return replace(self, may_extract=False, complete=set())
+
+
+@contextmanager
+def done_by_one(name: str, place: Place) -> Iterator[None]:
+    """Do something that is done once for a paper: other processes wait, and find it done."""
+    with claims_in(place.folder / CLAIMS) as claims, taken(claims, f"once-{digest_of(name)}"):
+        yield
 
 
 def expect(setups: Iterable[Setup], place: Place) -> None:

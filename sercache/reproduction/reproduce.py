@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from sercache.errors import (
     SettingsError,
     UnknownNameError,
 )
-from sercache.evaluation import Difference, transcripts
+from sercache.evaluation import Difference, claims_in, divided, transcripts
 from sercache.experiment.vectors import separation
 from sercache.papers import (
     BestOf,
@@ -27,6 +28,7 @@ from sercache.papers import (
     TrialScore,
     Vectors,
     scores,
+    trials_of,
 )
 from sercache.progress import used
 from sercache.published import TrialPlan, plan
@@ -37,7 +39,15 @@ from sercache.report import ReportTable as Rendered
 from sercache.reproduction import cells as cell_values
 from sercache.reproduction import measured, vectors
 from sercache.reproduction.kept import find
-from sercache.reproduction.material import NotAtHandError, Place, check_at_hand, corpus_of, expect
+from sercache.reproduction.material import (
+    CLAIMS,
+    NotAtHandError,
+    Place,
+    check_at_hand,
+    corpus_of,
+    done_by_one,
+    expect,
+)
 from sercache.reproduction.paper import (
     ReproduceOptions,
     TableProgress,
@@ -69,6 +79,7 @@ def run(request: ReproduceOptions) -> Rendered:
     place = _place(name, chosen, request)
     expect((p.setup for p in plans_of(chosen, request)), place)
     found = TableProgress()
+    _share(chosen, request, place, found)
     body, n_skipped = _body(chosen, table, request, place, found, counts_of(module))
     if not body and not found.failed:
         raise SettingsError(
@@ -78,6 +89,20 @@ def run(request: ReproduceOptions) -> Rendered:
     if found.failed:
         raise SettingsError(f"{len(found.failed)} trials could not be run, first: {next(iter(found.failed))}")
     return made
+
+
+def _share(rows: Sequence[PaperRow], request: ReproduceOptions, place: Place, found: TableProgress) -> None:
+    """Have the trials of some rows, those first that no other process works on; faults are told at their cells."""
+    planned: dict[str, tuple[TrialPlan, PaperRow]] = {}
+    for row in rows:
+        for cell in row.cells.values():
+            for trial in trials_of(cell.ours):
+                each = request.plan(trial)
+                planned.setdefault(each.digest, (each, row))
+    with claims_in(place.folder / CLAIMS) as claims:
+        for number in divided(claims, [f"trial-{digest}" for digest in planned]):
+            with suppress(SercacheError):
+                _report(*list(planned.values())[number], place, found)
 
 
 def _place(paper: str, rows: Sequence[PaperRow], request: ReproduceOptions) -> Place:
@@ -202,9 +227,11 @@ def _ours(
                 whole = [[value for value in group if value] for group in values]
                 return cell_values.best(whole) if whole and all(map(all, values)) else None
             case ErrorRate() as wanted:
-                return measured.error_rate(wanted, request.instead, place)
+                with done_by_one(f"transcripts-{wanted.recogniser}-{wanted.dataset}", place):
+                    return measured.error_rate(wanted, request.instead, place)
             case Latency() as wanted:
-                return measured.latency(wanted, place)
+                with done_by_one("latency", place):
+                    return measured.latency(wanted, place)
             case Vectors() as wanted:
                 return _separation(wanted, row, request, place, found)
             case None:

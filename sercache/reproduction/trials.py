@@ -8,14 +8,14 @@ from pathlib import Path
 
 from sercache import settings, stores
 from sercache.datasets import Corpus
-from sercache.evaluation import Data, How, Method, evaluate
+from sercache.evaluation import Data, Evaluated, How, Method, Prepared
 from sercache.experiment import export, test_on
-from sercache.experiment.epochs import epochs_shown
 from sercache.experiment.origin import extract_command
 from sercache.experiment.outcome import compared, draw
 from sercache.experiment.places import free_name
+from sercache.experiment.ready import AskedTraining
 from sercache.experiment.tails import head_class
-from sercache.experiment.train import remove_partial
+from sercache.experiment.together import is_run_of, remove_partial, standing_in, together
 from sercache.progress import used, warn
 from sercache.published import TrialPlan, published_of
 from sercache.published import plan as as_printed
@@ -29,6 +29,7 @@ from sercache.reproduction.material import (
     added_corpus,
     check_at_hand,
     corpus_of,
+    done_by_one,
     inputs_of,
     is_at_hand,
     tested_corpus,
@@ -47,6 +48,7 @@ def obtain(plan: TrialPlan, place: Place) -> Report:
     A finished run of another experiment is no such trial: it stays where it is, and is told with what differs.
     Raises SercacheError.
     """
+    meant = free_name(place.folder, plan.name)  # before looking: another process may be at the same trial
     found = find(plan, place)
     if found is not None and not found.differs:
         used("kept", str(found.folder))
@@ -60,11 +62,10 @@ def obtain(plan: TrialPlan, place: Place) -> Report:
     if plan.start is not None:
         obtain(plan.start, place)
     setup = setup_to_run(plan, place)
-    folder = free_name(place.folder, plan.name)
-    used("trial", folder.name)
-    report = _run(plan, setup, folder, place)
-    place.kept[plan.digest] = Kept(folder, report)
-    return report
+    used("trial", meant.name)
+    made = _run(plan, setup, meant, place)
+    place.kept[plan.digest] = made
+    return made.report
 
 
 def setup_to_run(plan: TrialPlan, place: Place) -> Setup:
@@ -73,13 +74,15 @@ def setup_to_run(plan: TrialPlan, place: Place) -> Setup:
         return plan.setup
     obtain(plan.speaker, place)
     encoder = encoder_of(plan, place)
-    if isinstance(encoder, Path) and not encoder.exists():
-        run = folder_of(plan.speaker, place)
-        export.run(export.ExportOptions(run, encoder, encoder=str(plan.speaker.setup.encoder)))
+    with done_by_one(f"encoder-{plan.speaker.digest}", place):
+        if isinstance(encoder, Path) and not encoder.exists():
+            run = folder_of(plan.speaker, place)
+            export.run(export.ExportOptions(run, encoder, encoder=str(plan.speaker.setup.encoder)))
     return setup_beside(plan, encoder)
 
 
-def _run(plan: TrialPlan, setup: Setup, folder: Path, place: Place) -> Report:
+def _run(plan: TrialPlan, setup: Setup, folder: Path, place: Place) -> Kept:
+    """A trial trained, with whatever other processes are given the same; one of them writes its run."""
     head, meant = plan.trial.head, as_printed(plan.trial)
     corpus, *found = inputs_of(setup, head, place, task=setup.task)
     added = [added_corpus(setup, also, head, place) for also in plan.trial.also_train]
@@ -94,14 +97,22 @@ def _run(plan: TrialPlan, setup: Setup, folder: Path, place: Place) -> Report:
     remedy = f"run: {extract_command(read[0].path, task=setup.task)}"
     data = Data(corpus, read, tuple(added), tuple(filter(None, tested)), remedy)
     how = _how(plan, corpus, place, partial)
-    with epochs_shown(partial, track=False) as advance:
-        done = evaluate(method, data, published=published, how=how, progress=advance)
-    report = done.report
-    run_folders.save(compared(report), folder, weights=done.weights)
-    write_epochs(report, folder)
-    draw(report, folder)
-    remove_partial(partial, report)
-    return report
+
+    def standing(ready: Prepared) -> Kept | None:
+        made = next((each for each in standing_in(folder) if is_run_of(ready, each)), None)
+        return None if made is None else Kept(made, run_folders.load(made))
+
+    def keep(done: Evaluated) -> Kept:
+        own = free_name(folder.parent, folder.name)
+        run_folders.save(compared(done.report), own, weights=done.weights)
+        write_epochs(done.report, own)
+        draw(done.report, own)
+        remove_partial(partial, done.report)
+        return Kept(own, done.report)
+
+    made = together(AskedTraining(method, data, published, how, place.folder.parent), standing, keep)
+    assert isinstance(made, Kept)  # no part was named
+    return made
 
 
 def _how(plan: TrialPlan, corpus: Corpus, place: Place, partial: Path) -> How:
