@@ -7,6 +7,7 @@ from functools import partial
 import golden
 import many_helpers as many
 import pytest
+import test_training_recording as recorded
 import torch
 from golden import _in_float64
 from on_card import DEVICE
@@ -16,7 +17,7 @@ from sercache import catalog
 from sercache.head import is_solved
 from sercache.heads import layer_attention, linear, mlp, superb, weighted_dense
 from sercache.nn import _together
-from sercache.training import fit, fit_many
+from sercache.training import fit, fit_many, loop, recording, stack_epoch, stacked
 
 pytestmark = pytest.mark.cuda
 CASES = {
@@ -62,3 +63,21 @@ def test_a_stack_comes_to_what_its_members_come_to_alone_on_the_cpu(head) -> Non
         found = fit_many(again, many.RECIPE, device=DEVICE, way="stacked", say=said.append)
     assert said == ["as one stacked model"]
     assert_trained_alike(found, expected, many.RECIPE)
+
+
+@pytest.mark.parametrize("way", ["serial", "stacked"])
+@pytest.mark.parametrize("head", [linear, mlp, superb, layer_attention], ids=lambda m: m.__name__[15:])
+def test_what_was_recorded_is_what_is_computed_without(head, way, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    replayed, record = [], recording.recorder_of
+
+    def spied(*given):  # type: ignore[no-untyped-def]
+        recorder = record(*given)
+        return recorder and (lambda compute: (replayed.append(given), recorder(compute))[1])
+
+    runs = []
+    for recorder_of in (spied, lambda *given: None):
+        for module in (loop, stacked, stack_epoch):
+            monkeypatch.setattr(module, "recorder_of", recorder_of)
+        runs.append(fit_many(recorded.members(head.Head), recorded.RECIPE, device=DEVICE, way=way))
+    assert bool(replayed) == DEVICE.startswith("cuda")
+    assert_trained_alike(*runs, recorded.RECIPE)

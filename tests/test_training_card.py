@@ -17,6 +17,7 @@ from sercache import catalog, nn
 from sercache.heads import linear, mlp, superb, weighted_dense
 from sercache.recipe import Recipe
 from sercache.training import Fit, Member, build, fit, fit_many, residing, stack, stack_epoch, stacked
+from sercache.training.feeding import Feeder
 from sercache.training.loop import optimiser_of, updates
 from sercache.training.residing import resident
 from sercache.training.state import begin, epoch_plan
@@ -85,13 +86,16 @@ def test_frames_keep_their_type_and_lie_there_once(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_does_not_fit_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = views()["halves"]
+    whole = views()["normalised"]
     expected = trained(weighted_dense.Head, whole, "cpu")
     need = whole.plan.bytes / residing.SHARE
     with a_card():
         for free, is_held in ((need, True), (need - 1, False)):
             monkeypatch.setattr(residing, "free_on", lambda device, free=free: free)
             assert isinstance(resident(whole, DEVICE), Resident) == is_held
+            rows = np.array([7, 2, 5])
+            for ours, theirs in zip(next(Feeder(DEVICE).feed(whole, [rows])), whole.batch(rows), strict=True):
+                assert torch.equal(ours.cpu(), theirs)
             assert_alike(trained(weighted_dense.Head, whole, "meta"), expected)
 
 
@@ -156,33 +160,43 @@ def test_members_on_a_card_are_those_of_the_cpu(name: str) -> None:
         assert_alike(ours, theirs)
 
 
-@pytest.mark.parametrize("name", ["superb", "layer-attention", "mlp", "weighted-dense"])
-def test_members_together_take_few_more_operations_than_one(name: str) -> None:
-    """Each is a launch, and launches are what small heads cost on a card; draws alone are made member by member."""
-    module = catalog.load("sercache.heads", name)
+@pytest.mark.parametrize("name", ["linear", "superb", "mlp", "layer-attention", "weighted-dense"])
+def test_members_together_take_few_more_operations_than_one(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a launch, and launches are what small heads cost on a card; draws alone are made member by member.
+
+    Its optimiser's step, a launch or two on a card, is left out. Docs/decisions/0007 has what this prints (``-rP``).
+    """
+    module, n_members = catalog.load("sercache.heads", name), 25
     whole = views()["halves" if module.SETUP.frames else "means"]
-    recipe, n_members = (
-        replace(
-            module.RECIPE, batch_size=4, accumulate=1, clip_norm=None, select="last-epoch", patience=None
-        ),
-        12,
-    )
+    recipe = replace(module.RECIPE, batch_size=4, accumulate=1, select="last-epoch", patience=None)
+    for kind in (torch.optim.Adam, torch.optim.AdamW):
+        monkeypatch.setattr(kind, "step", lambda self: None)
 
-    def several() -> list[Member]:
-        return [Member(build(module.Head, whole, 4, k), whole, None, k) for k in range(n_members)]
+    def several(shared: bool) -> list[Member]:
+        return [
+            Member(build(module.Head, whole, 4, k), whole, None, k, 0 if shared else None)
+            for k in range(n_members)
+        ]
 
-    found = []
     with a_card():
-        one = begin(several()[0], recipe, "meta")
-        alone = updates(one, epoch_plan(one)[1], optimiser_of(one.parameters, recipe))
-        stacked_ones = stacked._begin(several(), recipe, "meta", Tables())
-        for run in (alone, stack_epoch.epoch_of(stacked_ones, stacked_ones.plan())):
-            next(run)  # state of the optimiser is made
+        one = begin(several(False)[0], recipe, "meta")
+        runs: list[Any] = [updates(one, epoch_plan(one)[1], optimiser_of(one.parameters, recipe))]
+        for shared in (False, True):
+            many = stacked._begin(several(shared), recipe, "meta", Tables())
+            runs.append(stack_epoch.epoch_of(many, many.plan()))
+        found = []
+        for run in runs:
+            next(run)  # what the first update makes is there
             TRAFFIC.clear()
             next(run)
             found.append(TRAFFIC.n_operations)
-    draws = 4 * n_members * {"mlp": 1, "weighted-dense": 2}.get(name, 0)
-    assert found[1] <= 1.2 * found[0] + draws
+    print(
+        f"{name}: {found[0]} operations for one, {found[1]} for {n_members}, {found[2]} where they share batches"
+    )
+    draws = 3 * n_members * {"mlp": 1, "weighted-dense": 2}.get(name, 0)
+    assert max(found[1:]) <= 1.3 * found[0] + draws
 
 
 def test_members_draw_on_a_card_what_each_draws_alone() -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sercache.training.contract import Inputs, View, moved
-from sercache.training.residing import features_of
+from sercache.training.residing import features_of, of_batch, scaling_on
 from sercache.training.tables import Resident, gathered
 from sercache.views import BatchMemory, FeatureView
+
+Arrived = Callable[[], tuple[Inputs, Inputs]]
+"""Gives features and mask of a batch that was sent to a device, once they are there."""
 
 
 @dataclass(eq=False)
@@ -21,6 +25,10 @@ class Feeder:
 
     device: torch.device
     memories: tuple[BatchMemory, BatchMemory] = field(default_factory=lambda: (BatchMemory(), BatchMemory()))
+    _stream: torch.cuda.Stream | None = None
+    """What a card copies on while it computes."""
+    _scalings: dict[int, tuple[tuple[Tensor, Tensor] | None, View]] = field(default_factory=dict)
+    """By id of a view: its normalisation on the device, and the view itself, so that its id stays its own."""
 
     def feed(self, view: View, parts: Sequence[np.ndarray]) -> Iterator[tuple[Inputs, Inputs]]:
         """Features and mask of each part, on the device; each is gone when the next is asked for."""
@@ -38,21 +46,53 @@ class Feeder:
         waits = isinstance(first, FeatureView) and (not first.plan.in_memory or self.device.type == "cuda")
         if not waits:
             for view, rows in pairs:
-                yield self._read(view, rows, 0)
+                yield self._read(view, rows, 0)()
             return
         with ThreadPoolExecutor(1) as reader:
-            ahead: Future[tuple[Inputs, Inputs]] | None = None
+            ahead: Future[Arrived] | None = None
             for k in range(len(pairs)):
                 here = ahead or reader.submit(self._read, *pairs[k], k % 2)
-                batch = here.result()
+                arrived = here.result()
                 ahead = None
                 if k + 1 < len(pairs):  # into the memory of the batch before this one, which is done
                     ahead = reader.submit(self._read, *pairs[k + 1], (k + 1) % 2)
-                yield batch
+                yield arrived()
 
-    def _read(self, view: View, rows: np.ndarray, slot: int) -> tuple[Inputs, Inputs]:
-        if isinstance(view, FeatureView):
-            x, mask = view.batch(rows, self.memories[slot])
-            return moved(x, self.device), moved(mask, self.device)
-        found = view.batch(rows)
-        return moved(found[0], self.device), moved(found[1], self.device)
+    def _read(self, view: View, rows: np.ndarray, slot: int) -> Arrived:
+        if isinstance(view, FeatureView) and view.source.frames and self.device.type != "cpu":
+            return self._send(view, rows)
+        batch = view.batch(rows, self.memories[slot]) if isinstance(view, FeatureView) else view.batch(rows)
+        found = moved(batch[0], self.device), moved(batch[1], self.device)
+        return lambda: found
+
+    def _send(self, view: FeatureView, rows: np.ndarray) -> Arrived:
+        """Send the real frames of a batch as they are stored: a quarter of what it is once padded and in float32."""
+        source = view.source
+        frames = source.stored(view.rows[rows].tolist())
+        values = torch.cat([frames, frames.new_zeros(len(frames), 1, source.dim)], 1)
+        there, wait = self._copied(values)
+
+        def arrived() -> tuple[Inputs, Inputs]:
+            wait()
+            if id(view) not in self._scalings:
+                self._scalings[id(view)] = scaling_on(view, self.device), view
+            held = of_batch(view, rows, there, self._scalings[id(view)][0])
+            return held.batch(np.arange(len(rows)))
+
+        return arrived
+
+    def _copied(self, values: Tensor) -> tuple[Tensor, Callable[[], None]]:
+        """A copy on the device, and what waits for it there without stopping this process."""
+        if self.device.type != "cuda":
+            return values.to(self.device), lambda: None
+        self._stream = self._stream or torch.cuda.Stream(self.device)
+        with torch.cuda.stream(self._stream):
+            there = values.pin_memory().to(self.device, non_blocking=True)
+            done = self._stream.record_event()
+
+        def wait() -> None:
+            computing = torch.cuda.current_stream(self.device)
+            computing.wait_event(done)
+            there.record_stream(computing)  # its memory is not given away before that
+
+        return there, wait

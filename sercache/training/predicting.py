@@ -18,18 +18,29 @@ from sercache.training.feeding import Feeder
 from sercache.training.losses import dev_loss
 from sercache.training.threads import fitting_threads, products
 
+_MEANS = 1024
+"""Items with means that are predicted at a time on a device."""
+
 
 def predict(
-    head: nn.Module, view: View, *, device: str = "cpu", batch_size: int = 64, feeder: Feeder | None = None
+    head: nn.Module,
+    view: View,
+    *,
+    device: str = "cpu",
+    batch_size: int | None = None,
+    feeder: Feeder | None = None,
 ) -> np.ndarray:
     """Outputs (U, C) float32 of every item of ``view``, in its order; always computed in float32.
 
-    ``feeder`` lends the memory that batches are read into, where there is one already.
+    ``batch_size``: 64 unless it is given; more where means are predicted on a device. ``feeder`` lends the memory that
+    batches are read into, where there is one already.
     Raises TrainingError for a view without items.
     """
     if not len(view):
         raise TrainingError("got 0 items to predict, expected at least 1; check the folds")
     place = torch.device(device)
+    if batch_size is None:
+        batch_size = _MEANS if place.type != "cpu" and int(view.n_frames.max()) == 1 else 64
     order = np.argsort(view.n_frames, kind="stable")  # equal lengths together: least padding
     was_training = head.training
     head.to(place).eval()
@@ -41,7 +52,7 @@ def predict(
             for x, mask in (feeder or Feeder(place)).feed(view, chunks):
                 outputs = head(x, mask)
                 parts.append(outputs.clone())  # the batch's memory is used again
-            found = torch.cat(parts).cpu().float().numpy()  # one wait for the device
+            found = torch.cat(parts).cpu().to(torch.get_default_dtype()).numpy()  # one wait for the device
     finally:
         head.train(was_training)
     scattered = np.empty_like(found)

@@ -99,13 +99,26 @@ def _as_stored(view: FeatureView, device: torch.device, tables: Tables) -> Rows:
     table = tables.get(key)
     if table is None:
         table = tables[key] = _frames(source, device) if source.frames else _plain_means(source, device)
-    if view.shift is None or view.scale is None:
-        return Rows(table, view.rows)
     name = digest(view)
     if name not in table.scalings:
-        both = torch.from_numpy(view.shift), torch.from_numpy(view.scale)
-        table.scalings[name] = both[0].to(device), both[1].to(device)
+        table.scalings[name] = scaling_on(view, device)
     return Rows(table, view.rows, table.scalings[name], view.group)
+
+
+def scaling_on(view: FeatureView, device: torch.device) -> tuple[Tensor, Tensor] | None:
+    """Shift and scale (G, L, D) of a view on a device; None where it is not normalised."""
+    if view.shift is None or view.scale is None:
+        return None
+    return torch.from_numpy(view.shift).to(device), torch.from_numpy(view.scale).to(device)
+
+
+def of_batch(
+    view: FeatureView, items: np.ndarray, values: Tensor, scaling: tuple[Tensor, Tensor] | None
+) -> Resident:
+    """Some items of a view, whose frames ``values`` (L, F + 1, D) lie on a device as they are stored."""
+    table = _table_of_frames(values, view.source.n_frames[view.rows[items]], view)
+    groups = None if view.group is None else view.group[items]
+    return Resident(view, (Rows(table, np.arange(len(items)), scaling, groups),), values.device)
 
 
 def _plain_means(source: Source, device: torch.device) -> Table:

@@ -36,7 +36,7 @@ class Table:
     """(R,) bool: rows that are there."""
     source: object
     """Held so that its id stays its own."""
-    scalings: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    scalings: dict[str, tuple[Tensor, Tensor] | None] = field(default_factory=dict)
     """Shift and scale (G, L, D) on the device of normalisations that views have, by what tells them apart."""
 
     def take(self, rows: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
