@@ -98,8 +98,8 @@ def test_what_another_process_stored_meanwhile_is_left_as_it_is(
         extraction.extract(plan, encoder, writer, stores.open(folder))
         for plan, writer in zip(plans, writers, strict=True)
     )
-    assert (first.n_encoded, first.n_copied, first.n_overtaken) == (12, 1, 0)
-    assert (second.n_encoded, second.n_overtaken) == (12, 12)
+    assert (first.n_encoded, first.n_copied, first.n_elsewhere) == (12, 1, 0)
+    assert (second.n_encoded, second.n_copied, second.n_elsewhere) == (0, 0, 13)
     assert sorted(stores.open(folder).ids()) == sorted(u.id for u in corpus.utterances)
     assert extraction.is_finished(folder)
 

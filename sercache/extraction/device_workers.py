@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,9 +22,12 @@ from sercache.errors import SercacheError, StoreError
 from sercache.extraction import decode, notes, stages
 from sercache.extraction.duplicates import Copies, DecodedPiece, Duplicates
 from sercache.extraction.plan import Piece, Plan
-from sercache.extraction.run import Extraction
+from sercache.extraction.run import Extraction, begun
+from sercache.extraction.sharing import Part, Share, Turn
 from sercache.extraction.worker import (
     BatchMessage,
+    Commit,
+    Committed,
     DecodedMessage,
     Done,
     End,
@@ -39,7 +41,7 @@ from sercache.extraction.worker import (
     serve,
 )
 from sercache.progress import warn
-from sercache.stores import FeatureSpec, FeatureWriter
+from sercache.stores import FeatureSpec, FeatureStore, FeatureWriter
 
 _GIVEN = decode.LOOKAHEAD + 2
 """Batches that a process has at a time: one computed, one launched, the rest decoded ahead."""
@@ -58,6 +60,8 @@ class DeviceWorker:
     """Batches that it has."""
     busy: dict[str, float] | None = None
     """Seconds by stage; None: it has not finished."""
+    has_committed: bool = True
+    """Since it was last asked to."""
 
     def send(self, message: object) -> None:
         """A message; one that cannot be delivered shows when the answer is read."""
@@ -121,6 +125,7 @@ def extract_together(
     workers: int = 2,
     seal_every: float = 60.0,
     progress: Callable[[Piece], None] = lambda piece: None,
+    part: Part | None = None,
 ) -> Extraction:
     """``extract`` on the devices of ``device_workers``, with equal features.
 
@@ -130,36 +135,43 @@ def extract_together(
     goes on up; a process that is gone raises StoreError.
     """
     began, store = time.monotonic(), stores.open(writer.path)
-    notes.mark_begun(store.path)
-    copies = Copies(plan, store.path, progress)
-    lead = _Lead(plan, device_workers, Duplicates(plan, store, copies), progress)
-    n_copied = 0
-    try:
-        for device_worker in device_workers:
-            device_worker.send(StartMessage(writer.path, format, workers, seal_every, plan.done, writers))
-        lead.run()
-        for piece in lead.duplicates.copy_duplicates(writer, store):
-            n_copied += 1
-            progress(piece)
-        for each in (writer, copies):
-            each.close()
-    except BaseException:
-        lead.dismiss()
-        for each in (writer, copies):
-            each.close()
-        raise
-    notes.mark_finished(store.path)
+    with begun(store, [writer]) as claims:
+        share = Share(plan, store, claims, progress, part)
+        writer.guard(share.fence.lost)
+        copies = Copies(plan, store.path, share.done, share.fence.lost, progress)
+        lead = _Lead(share, device_workers, Duplicates(plan, store, copies, share.done), progress)
+        try:
+            for device_worker in device_workers:
+                device_worker.send(StartMessage(writer.path, format, workers, seal_every, writers))
+            while lead.is_left:
+                lead.go_through()
+                lead.copy(writer, store)
+                copies.seal()
+                share.settle(lead.duplicates)
+                lead.is_left = share.wait() or bool(lead.duplicates.waiting)
+            lead.dismiss(at_once=False)
+            for each in (writer, copies):
+                each.close()
+        except BaseException:
+            lead.dismiss(at_once=True)
+            for each in (writer, copies):
+                each.close()
+            raise
+    if part is None or not part.alone:
+        notes.mark_finished(store.path)
     seconds = time.monotonic() - began
     return Extraction(
         lead.n_encoded,
-        n_copied + copies.n_copied.total(),
+        lead.n_copied + copies.n_copied.total(),
         (*plan.skipped, *lead.duplicates.skipped),
         lead.n_samples / plan.spec.sample_rate,
         seconds,
         stages.load(
             [device_worker.busy or {} for device_worker in device_workers], seconds, workers, writers
         ),
-        tuple(lead.duplicates.remarked),
+        tuple(dict.fromkeys(lead.duplicates.remarked)),
+        lead.n_overtaken + share.fence.n_lost,
+        share.n_elsewhere,
         n_copied_from=copies.n_copied,
         n_damaged=copies.n_damaged,
     )
@@ -170,32 +182,50 @@ class _Lead:
 
     def __init__(
         self,
-        plan: Plan,
+        share: Share,
         device_workers: Sequence[DeviceWorker],
         duplicates: Duplicates,
         progress: Callable[[Piece], None],
     ) -> None:
-        self.device_workers, self.duplicates, self.done = device_workers, duplicates, plan.done
+        self.share, self.device_workers, self.duplicates = share, device_workers, duplicates
         self.progress = progress
-        self.waiting = deque(enumerate(plan.unfinished))
-        self.batches = dict(self.waiting)
+        self.is_left = True
+        self.waiting: Iterator[Turn] | None = None
+        """Batches that were not given out; None: all were."""
+        self.given: dict[int, Turn] = {}
+        """Batches that were given out and are not decided, by number."""
+        self.n_given = 0
         self.next = 0
         """The batch whose turn it is to be decided."""
         self.decoded: dict[int, tuple[DeviceWorker, DecodedMessage]] = {}
         self.left: dict[str, int] = {}
         """Batch of each entry that is being computed."""
         self.sounds: dict[str, DecodedPiece] = {}
-        self.n_encoded = self.n_samples = 0
+        self.n_encoded = self.n_samples = self.n_copied = self.n_overtaken = 0
 
-    def run(self) -> None:
-        """Until every process has finished."""
+    def go_through(self) -> None:
+        """Have computed and committed what no other process has in hand."""
+        self.waiting = self.share.turns(self.duplicates)
         for device_worker in self.device_workers:
             self.give(device_worker)
-        if not self.batches:
-            self.end(at_once=False)
-        while any(device_worker.busy is None for device_worker in self.device_workers):
-            for device_worker in self._speaking():
-                self.take(device_worker, device_worker.recv())
+        while self.given or self.waiting is not None:
+            self._listen()
+        for device_worker in self.device_workers:
+            device_worker.has_committed = False
+            device_worker.send(Commit())
+        while not all(device_worker.has_committed for device_worker in self.device_workers):
+            self._listen()
+
+    def copy(self, writer: FeatureWriter, store: FeatureStore) -> None:
+        """Copy and commit what equals something that is committed."""
+        for piece in self.duplicates.copy(writer, store, self.share.is_through):
+            self.n_copied += 1
+            self.progress(piece)
+        writer.seal()
+
+    def _listen(self) -> None:
+        for device_worker in self._speaking():
+            self.take(device_worker, device_worker.recv())
 
     def _speaking(self) -> list[DeviceWorker]:
         listening = {
@@ -207,10 +237,15 @@ class _Lead:
 
     def give(self, device_worker: DeviceWorker) -> None:
         """Give it batches to decode."""
-        while self.waiting and len(device_worker.given) < _GIVEN:
-            number, pieces = self.waiting.popleft()
+        while self.waiting is not None and len(device_worker.given) < _GIVEN:
+            if (turn := next(self.waiting, None)) is None:
+                self.waiting = None
+                return
+            number = self.n_given
+            self.n_given += 1
+            self.given[number] = turn
             device_worker.given.add(number)
-            device_worker.send(BatchMessage(number, pieces))
+            device_worker.send(BatchMessage(number, turn))
 
     def take(self, device_worker: DeviceWorker, message: object) -> None:
         """Answer a message."""
@@ -221,6 +256,9 @@ class _Lead:
             self.note(device_worker, message)
         elif isinstance(message, NoteMessage):
             warn(f"{device_worker.device}: {message.text}")
+        elif isinstance(message, Committed):
+            device_worker.has_committed = True
+            self.n_overtaken += message.n_overtaken
         elif isinstance(message, FinishedMessage):
             device_worker.busy = message.busy
 
@@ -228,27 +266,29 @@ class _Lead:
         """Say what is computed of the batches whose turn it is."""
         while self.next in self.decoded:
             device_worker, decoded = self.decoded.pop(self.next)
-            pieces = self.batches.pop(self.next)
+            turn = self.given.pop(self.next)
             sounds = [
                 item if isinstance(item, Skipped) else DecodedPiece(piece, *item)
-                for piece, item in zip(pieces, decoded.found, strict=True)
+                for piece, item in zip(turn.pieces, decoded.found, strict=True)
             ]
-            fresh = self.duplicates.take(sounds)
+            fresh: list[int] = []
+            if turn.claim is None:
+                self.duplicates.hear(sounds)
+            else:
+                fresh = self.duplicates.take(sounds)
             device_worker.send(Fresh(self.next, fresh))
             for sound in (item for k in fresh if not isinstance(item := sounds[k], Skipped)):
                 self.left[sound.piece.entry_id] = self.next
                 self.sounds[sound.piece.entry_id] = sound
-            self.release(device_worker, self.next)
-            self.next += 1
-        if not self.batches:
-            self.end(at_once=False)
+            number, self.next = self.next, self.next + 1
+            self.release(device_worker, number)
 
     def note(self, device_worker: DeviceWorker, done: Done) -> None:
         """Count what was computed; a batch that is complete makes room for another."""
         self.duplicates.skipped += done.skipped
         for id in done.ids:
             sound = self.sounds.pop(id)
-            if id not in self.done:
+            if id not in self.share.done:
                 self.n_encoded += 1
                 self.n_samples += sound.n_samples
                 self.progress(sound.piece)
@@ -261,17 +301,12 @@ class _Lead:
             device_worker.given.discard(number)
             self.give(device_worker)
 
-    def end(self, *, at_once: bool) -> None:
-        """Have every process commit and leave."""
+    def dismiss(self, *, at_once: bool) -> None:
+        """Have every process commit and leave, and wait until all have; ``at_once``, until those who can have."""
+        forgiven = (SercacheError, RuntimeError) if at_once else ()
         for device_worker in self.device_workers:
             device_worker.send(End(at_once))
-
-    def dismiss(self) -> None:
-        """After a fault: wait until those who can have committed what they computed."""
-        self.end(at_once=True)
         for device_worker in self.device_workers:
-            with suppress(SercacheError, RuntimeError):
+            with suppress(*forgiven):
                 while device_worker.busy is None:
-                    message = device_worker.recv()
-                    if isinstance(message, FinishedMessage):
-                        device_worker.busy = message.busy
+                    self.take(device_worker, device_worker.recv())

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from sercache import clips, stores
 from sercache.audio import Remark
 from sercache.datasets import Skipped
 from sercache.errors import AlreadyStoredError, DamagedStoreError
-from sercache.extraction.decode import Decoded, Result
-from sercache.extraction.plan import Piece, Plan, batch_digest
-from sercache.extraction.splits import Company
+from sercache.extraction.decode import Decoded
+from sercache.extraction.plan import Piece, Plan
 from sercache.stores import FeatureStore, FeatureWriter
 
 
@@ -36,14 +34,22 @@ class Copies:
     """
 
     def __init__(
-        self, plan: Plan, folder: Path, progress: Callable[[Piece], None] = lambda piece: None
+        self,
+        plan: Plan,
+        folder: Path,
+        done: Collection[str],
+        lost: Callable[[Collection[str]], Collection[str]],
+        progress: Callable[[Piece], None],
     ) -> None:
+        """``done`` are entry ids that the store holds; it may grow. ``lost``: see ``FeatureWriter.guard``."""
         self._places: dict[str, tuple[FeatureStore, str]] = {}
         for source in plan.sources:
             for entry in source.entries().values():
                 self._places.setdefault(entry.audio_digest, (source, entry.id))
-        self._done, self._progress = plan.done, progress
+        self._done, self._progress = done, progress
         self._writer = stores.create(folder, plan.spec, stores.read_format(folder)) if self._places else None
+        if self._writer is not None:
+            self._writer.guard(lost)
         self.n_copied: Counter[Path] = Counter()
         """Entries by the store that they were copied from."""
         self.n_damaged: Counter[Path] = Counter()
@@ -70,8 +76,13 @@ class Copies:
         self._progress(item.piece)
         return True
 
-    def close(self) -> None:
+    def seal(self) -> None:
         """Commit what was copied."""
+        if self._writer is not None:
+            self._writer.seal()
+
+    def close(self) -> None:
+        """Commit what was copied, and leave the store."""
         if self._writer is not None:
             self._writer.close()
 
@@ -82,33 +93,74 @@ class Copies:
 
 
 class Duplicates:
-    """Goes through the batches in the plan's order; knows what was skipped and what is left to copy."""
+    """Goes through the batches in the plan's order; knows what was skipped and what is left to copy.
 
-    def __init__(self, plan: Plan, store: FeatureStore, copies: Copies) -> None:
-        self._plan, self._done, self._copies = plan, plan.done, copies
-        self._first: dict[str, str] = {}
+    Equal samples are looked for among pieces that are equally long by their headers. These follow one another in the
+    plan, so that a process which computes some of the batches need not decode all others (docs/decisions/0049).
+    """
+
+    def __init__(self, plan: Plan, store: FeatureStore, copies: Copies, done: Collection[str]) -> None:
+        """``done`` are entry ids that the store holds; it may grow."""
+        self._store, self._done, self._copies = store, done, copies
+        self._order = [piece for batch in plan.batches for piece in batch]
+        self._rank = {piece.entry_id: k for k, piece in enumerate(self._order)}
+        self._asked = bytearray(len(self._order))
+        """Of each piece, whether its digest is known, or will be when the turns given out are decoded."""
+        self._asked_up_to: dict[int, int] = {}
+        """By length, up to which rank all pieces were asked for."""
+        self._first: dict[tuple[int, str], int] = {}
+        """Rank of the first piece of a length and digest."""
+        self._unplanned: dict[str, str] = {}
+        """Stored entry, which the plan does not name, by its digest."""
         for entry in store.entries().values():
-            self._is_first(entry.audio_digest, entry.id)
+            if entry.id in self._rank:
+                self._hear(self._rank[entry.id], entry.audio_digest)
+            else:
+                self._unplanned.setdefault(entry.audio_digest, entry.id)
         self.skipped: list[Skipped] = []
         self.remarked: list[tuple[str, Remark]] = []
         """Utterances, and what is to be known of their recordings."""
         self._rule = clips.parse(plan.spec.clip)
-        self.duplicates: list[DecodedPiece] = []
+        self.waiting: dict[str, DecodedPiece] = {}
+        """What equals another entry and is to be copied, by id."""
 
-    def _is_first(self, digest: str, id: str) -> bool:
-        """Whether an entry is the one of its audio to compute: what the plan does not name, then the plan's first.
+    def _hear(self, rank: int, digest: str) -> None:
+        self._asked[rank] = True
+        key = self._order[rank].n_samples, digest
+        self._first[key] = min(rank, self._first.get(key, rank))
+
+    def _first_of(self, rank: int, digest: str) -> str:
+        """The entry of this audio to compute: what the plan does not name, then the plan's first.
 
         Not the one that was stored first, which depends on interruptions, on repairs and on who else was at work.
         """
-        known = self._first.setdefault(digest, id)
-        if known != id and self._rank.get(known, -1) > self._rank.get(id, -1):
-            self._first[digest] = known = id
-        return known == id
+        first = self._first[self._order[rank].n_samples, digest]
+        return self._unplanned.get(digest) or self._order[first].entry_id
 
-    @cached_property
-    def _rank(self) -> dict[str, int]:
-        pieces = (piece for batch in self._plan.batches for piece in batch)
-        return {piece.entry_id: k for k, piece in enumerate(pieces)}
+    def before(self, batch: Sequence[Piece]) -> list[Piece]:
+        """Earlier pieces that may equal one of a batch whose turn it is, and which are to be decoded to know that."""
+        rank, length = self._rank[batch[0].entry_id], batch[0].n_samples
+        entries, unknown = self._store.entries(), []
+        for k in range(rank - 1, self._asked_up_to.get(length, 0) - 1, -1):
+            piece = self._order[k]
+            if piece.n_samples != length:
+                break
+            if self._asked[k]:
+                continue
+            if piece.entry_id in entries:
+                self._hear(k, entries[piece.entry_id].audio_digest)
+            else:
+                self._asked[k] = True
+                unknown.append(piece)
+        self._asked_up_to[length] = max(rank, self._asked_up_to.get(length, 0))
+        self._asked[rank : rank + len(batch)] = b"\1" * len(batch)
+        return unknown[::-1]
+
+    def hear(self, pieces: Iterable[Decoded | DecodedPiece | Skipped]) -> None:
+        """Note the digests of what another process computes."""
+        for item in pieces:
+            if not isinstance(item, Skipped):
+                self._hear(self._rank[item.piece.entry_id], item.digest)
 
     def take(self, batch: Sequence[Decoded | DecodedPiece | Skipped]) -> list[int]:
         """Which pieces of a batch (positions) are to be computed together; none where all of them are stored.
@@ -121,42 +173,41 @@ class Duplicates:
             if isinstance(item, Skipped):
                 self.skipped.append(item)
                 continue
-            if item.piece.entry_id not in self._done:
-                whose = clips.utterance_id(item.piece.entry_id, self._rule)
+            id = item.piece.entry_id
+            if id not in self._done:
+                whose = clips.utterance_id(id, self._rule)
                 self.remarked += [(whose, remark) for remark in item.remarks]
             if self._copies.hold(item):
                 continue
-            if self._is_first(item.digest, item.piece.entry_id):
+            self._hear(self._rank[id], item.digest)
+            if self._first_of(self._rank[id], item.digest) == id:
                 fresh.append(k)
-                pending |= item.piece.entry_id not in self._done
-            elif item.piece.entry_id not in self._done:
-                self.duplicates.append(DecodedPiece(item.piece, item.digest, item.n_samples))
+                pending |= id not in self._done
+            elif id not in self._done:
+                self.waiting[id] = DecodedPiece(item.piece, item.digest, item.n_samples)
         return fresh if pending else []
 
-    def fresh(
-        self, batches: Iterable[Sequence[Piece]], decoded: Iterable[Sequence[Result]]
-    ) -> Iterator[Company]:
-        """``take`` of each batch of the plan and what decoding it gave, where it leaves anything."""
-        for pieces, found in zip(batches, decoded, strict=True):
-            if chosen := self.take(found):
-                items = [item for k in chosen if isinstance(item := found[k], Decoded)]
-                yield Company(batch_digest(pieces), chosen, items)
+    def copy(
+        self, writer: FeatureWriter, store: FeatureStore, is_through: Callable[[str], bool]
+    ) -> Iterator[Piece]:
+        """Append what equals a committed entry, and give the pieces one by one; the rest goes on waiting.
 
-    def copy_duplicates(self, writer: FeatureWriter, store: FeatureStore) -> Iterator[Piece]:
-        """Append what equals a committed entry, and give the pieces one by one.
-
-        A duplicate of what could not be encoded is skipped for the same reason.
+        A duplicate of what could not be encoded, as ``is_through`` says, is skipped for the same reason.
         """
         store.refresh()
         entries, reasons = store.entries(), {item.what: item.reason for item in self.skipped}
-        for duplicate in self.duplicates:
-            first = self._first[duplicate.digest]
-            if first not in entries:
-                self.skipped.append(Skipped(duplicate.piece.entry_id, reasons[first]))
+        for id, duplicate in list(self.waiting.items()):
+            first = self._first_of(self._rank[id], duplicate.digest)
+            if first in entries:
+                with suppress(AlreadyStoredError):  # another process was faster
+                    _copy(store, first, duplicate, writer)
+                yield duplicate.piece
+            elif is_through(first):
+                unknown = f"{first}, which it equals, could not be encoded"
+                self.skipped.append(Skipped(id, reasons.get(first, unknown)))
+            else:
                 continue
-            with suppress(AlreadyStoredError):  # another process was faster
-                _copy(store, first, duplicate, writer)
-            yield duplicate.piece
+            del self.waiting[id]
 
 
 def _copy(store: FeatureStore, id: str, item: Decoded | DecodedPiece, writer: FeatureWriter) -> None:

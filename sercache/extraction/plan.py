@@ -63,9 +63,13 @@ class Plan:
         return [piece for batch in self.batches for piece in batch if piece.entry_id not in self.done]
 
     @property
-    def unfinished(self) -> list[tuple[Piece, ...]]:
-        """Batches of which the store lacks a piece."""
-        return [batch for batch in self.batches if any(piece.entry_id not in self.done for piece in batch)]
+    def unfinished_at(self) -> set[int]:
+        """Positions of the batches of which the store lacks a piece."""
+        return {
+            k
+            for k, batch in enumerate(self.batches)
+            if any(piece.entry_id not in self.done for piece in batch)
+        }
 
     @property
     def seconds(self) -> float:

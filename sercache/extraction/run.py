@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import tee
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from sercache import clips
 from sercache.audio import Remark
+from sercache.claims import Claims
 from sercache.datasets import Skipped
 from sercache.encoders import Encoder, modality, windowed
 from sercache.errors import NumericRangeError
@@ -21,9 +23,10 @@ from sercache.extraction.compute import ComputedBatch
 from sercache.extraction.decode import Decoded
 from sercache.extraction.duplicates import Copies, Duplicates
 from sercache.extraction.plan import Piece, Plan
-from sercache.extraction.splits import Splits
+from sercache.extraction.sharing import Part, Share, claims_of
+from sercache.extraction.splits import Company, Splits
 from sercache.extraction.stages import Busy, Load
-from sercache.extraction.writing import Part, Writing
+from sercache.extraction.writing import Row, Writing
 from sercache.machine import cores
 from sercache.progress import warn
 from sercache.stores import FeatureSpec, FeatureStore, FeatureWriter
@@ -44,7 +47,9 @@ class Extraction:
     remarked: tuple[tuple[str, Remark], ...] = ()
     """Ids of utterances that were encoded, and what is to be known of their recordings."""
     n_overtaken: int = 0
-    """Of those encoded, entries that another process had stored by then: they were left as they are."""
+    """Of those encoded, entries that another process stored, or took over: they were left as they are."""
+    n_elsewhere: int = 0
+    """Entries of the plan that other processes stored meanwhile."""
     n_copied_from: Mapping[Path, int] = field(default_factory=dict)
     """Of those copied, entries by the other store that they were taken from."""
     n_damaged: Mapping[Path, int] = field(default_factory=dict)
@@ -61,10 +66,13 @@ def extract(
     workers: int = 2,
     seal_every: float = 60.0,
     progress: Callable[[Piece], None] = lambda piece: None,
+    part: Part | None = None,
 ) -> Extraction:
     """Encode what the plan leaves to do and append it to ``writer``; ``store`` reads the same folder.
 
-    Writers ``beside`` it share the work, each with a thread of its own; they are closed here too.
+    Writers ``beside`` it share the work, each with a thread of its own; they are closed here too. Other processes with
+    the same plan share it as well: what they do is waited for, and taken over from those that are gone. ``part`` is
+    what of the plan this one does.
 
     Batches are computed whole even where a part of them is stored already, so that the bits do not depend
     on interruptions; where memory ran out they are cut, and as they were cut before. A commit is made at least
@@ -74,69 +82,131 @@ def extract(
     """
     began = time.monotonic()
     encoder = windowed(encoder, clips.parse(plan.spec.clip))
-    notes.mark_begun(store.path)
-    busy, copies = Busy(), Copies(plan, store.path, progress)
-    duplicates = Duplicates(plan, store, copies)
-    writers = [writer, *beside]
-    everyone: list[FeatureWriter | Copies] = [*writers, copies]
-    line = Writing(writers, seal_every, busy)
-    n_encoded = n_samples = n_copied = 0
-    with _closed(everyone, line):
-        with line:
-            splits = Splits(store.path, plan.done)
-            for item in _encoded(plan, encoder, duplicates, splits, line, workers):
-                n_encoded += 1
-                n_samples += item.n_samples
-                progress(item.piece)
-        with busy.during("write"):
-            for piece in duplicates.copy_duplicates(writer, store):
-                n_copied += 1
-                progress(piece)
-    notes.mark_finished(store.path)
+    busy, writers = Busy(), [writer, *beside]
+    with begun(store, writers) as claims:
+        share = Share(plan, store, claims, progress, part)
+        copies = Copies(plan, store.path, share.done, share.fence.lost, progress)
+        duplicates = Duplicates(plan, store, copies, share.done)
+        splits = Splits(store.path, share.done)
+        work = _Work(encoder, writers, share, duplicates, splits, busy)
+        with _closed([*writers, copies], work):
+            for each in writers:
+                each.guard(share.fence.lost)
+            while work.is_left:
+                work.go_through(workers, seal_every, progress)
+                with busy.during("write"):
+                    work.copy(store, progress)
+                    copies.seal()
+                share.settle(duplicates)
+                work.is_left = share.wait() or bool(duplicates.waiting)
+    if part is None or not part.alone:
+        notes.mark_finished(store.path)
     seconds = time.monotonic() - began
     return Extraction(
-        n_encoded,
-        n_copied + copies.n_copied.total(),
+        work.n_encoded,
+        work.n_copied + copies.n_copied.total(),
         (*plan.skipped, *duplicates.skipped),
-        n_samples / encoder.sample_rate,
+        work.n_samples / encoder.sample_rate,
         seconds,
         stages.load([busy.seconds()], seconds, workers, len(writers)),
-        tuple(duplicates.remarked),
-        line.n_overtaken,
+        tuple(dict.fromkeys(duplicates.remarked)),
+        work.n_overtaken + share.fence.n_lost,
+        share.n_elsewhere,
         copies.n_copied,
         copies.n_damaged,
     )
 
 
 @contextmanager
-def _closed(writers: Sequence[FeatureWriter | Copies], line: Writing) -> Iterator[None]:
+def begun(store: FeatureStore, writers: Sequence[FeatureWriter]) -> Iterator[Claims]:
+    """The claims of this process, with a note that a run is on its way; ``writers`` are left where that fails."""
+    try:
+        notes.mark_begun(store.path)
+        opened = ExitStack()
+        claims = opened.enter_context(claims_of(store))
+    except BaseException:
+        for each in writers:
+            each.abandon()
+        raise
+    with opened:
+        yield claims
+
+
+@dataclass
+class _Work:
+    """What one process does of a plan, in as many goes as others leave it something."""
+
+    encoder: Encoder
+    writers: Sequence[FeatureWriter]
+    share: Share
+    duplicates: Duplicates
+    splits: Splits
+    busy: Busy
+    is_left: bool = True
+    line: Writing | None = None
+    n_encoded: int = 0
+    n_samples: int = 0
+    n_copied: int = 0
+    n_overtaken: int = 0
+
+    def go_through(self, workers: int, seal_every: float, progress: Callable[[Piece], None]) -> None:
+        """Encode and commit what nobody else has in hand."""
+        self.line = Writing(self.writers, seal_every, self.busy)
+        with self.line:
+            for item in self._encoded(self.line, workers):
+                self.n_encoded += 1
+                self.n_samples += item.n_samples
+                progress(item.piece)
+        self.n_overtaken += self.line.n_overtaken
+
+    def _encoded(self, line: Writing, workers: int) -> Iterator[Decoded]:
+        """Encode batches and put them into the line; gives each item once it is there."""
+        for batch in compute.features(
+            self._fresh(workers), self.encoder, self.writers[0].spec, self.busy, self.splits, warn
+        ):
+            self.duplicates.skipped += batch.skipped
+            parts = kept(batch, self.share.done, self.encoder)
+            line.put(parts)
+            yield from (item for item, _, _ in parts)
+
+    def _fresh(self, workers: int) -> Iterator[Company]:
+        """What of each batch whose turn it is, is to be computed together."""
+        turns, ahead = tee(self.share.turns(self.duplicates))
+        decoded = decode.ahead((turn.pieces for turn in ahead), self.encoder, workers, self.busy)
+        for found, turn in zip(decoded, turns, strict=False):
+            if turn.claim is None:
+                self.duplicates.hear(found)
+            elif chosen := self.duplicates.take(found):
+                items = [item for k in chosen if isinstance(item := found[k], Decoded)]
+                yield Company(turn.claim.name, chosen, items)
+
+    def copy(self, store: FeatureStore, progress: Callable[[Piece], None]) -> None:
+        """Copy and commit what equals something that is committed."""
+        writer = self.writers[0]
+        for piece in self.duplicates.copy(writer, store, self.share.is_through):
+            self.n_copied += 1
+            progress(piece)
+        writer.seal()
+
+
+@contextmanager
+def _closed(writers: Sequence[FeatureWriter | Copies], work: _Work) -> Iterator[None]:
     """Commit what was written at the end of the block, whatever is raised; a fault may leave no more than that."""
     try:
         yield
-        with line.busy.during("write"):
+        with work.busy.during("write"):
             for each in writers:
                 each.close()
     except BaseException as fault:
-        if line.is_over:  # else a second Ctrl-C came, and the writers are the threads'
+        if (
+            work.line is None or work.line.is_over
+        ):  # else a second Ctrl-C came, and the writers are the threads'
             for each in writers:
                 each.close() if isinstance(fault, KeyboardInterrupt | NumericRangeError) else each.abandon()
         raise
 
 
-def _encoded(
-    plan: Plan, encoder: Encoder, duplicates: Duplicates, splits: Splits, line: Writing, workers: int
-) -> Iterator[Decoded]:
-    """Encode what is left to do and put it into the line; gives each item once it is there."""
-    batches = plan.unfinished
-    fresh = duplicates.fresh(batches, decode.ahead(batches, encoder, workers, line.busy))
-    for batch in compute.features(fresh, encoder, plan.spec, line.busy, splits, warn):
-        duplicates.skipped += batch.skipped
-        parts = kept(batch, plan.done, encoder)
-        line.put(parts)
-        yield from (item for item, _, _ in parts)
-
-
-def kept(batch: ComputedBatch, done: Collection[str], encoder: Encoder) -> list[Part]:
+def kept(batch: ComputedBatch, done: Collection[str], encoder: Encoder) -> list[Row]:
     """What the store does not hold yet of a computed batch; ``done`` are the entry ids that it holds."""
     return [
         (item, found, encoder.n_frames(item.n_samples))

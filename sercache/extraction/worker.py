@@ -26,8 +26,9 @@ from sercache.encoders import Encoder, windowed
 from sercache.errors import SercacheError
 from sercache.extraction import compute, decode
 from sercache.extraction.decode import Decoded, Result
-from sercache.extraction.plan import Piece, batch_digest
+from sercache.extraction.plan import Piece
 from sercache.extraction.run import kept, real_time_factor
+from sercache.extraction.sharing import Fence, Turn
 from sercache.extraction.splits import Company, Splits
 from sercache.extraction.stages import Busy
 from sercache.extraction.writing import Writing
@@ -45,7 +46,6 @@ class StartMessage:
     format: str
     workers: int
     seal_every: float
-    done: frozenset[str]
     writers: int
     """Threads that write."""
 
@@ -55,7 +55,7 @@ class BatchMessage:
     """To a worker: decode these."""
 
     number: int
-    pieces: Sequence[Piece]
+    turn: Turn
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,11 @@ class Fresh:
 
     number: int
     chosen: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Commit:
+    """To a worker: commit what it was given to compute, once it is computed, and say so."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,13 @@ class Done:
 
     ids: Sequence[str]
     skipped: Sequence[Skipped]
+
+
+@dataclass(frozen=True)
+class Committed:
+    """From a worker: all that was asked for before is committed."""
+
+    n_overtaken: int
 
 
 @dataclass(frozen=True)
@@ -154,26 +166,23 @@ def _work(
 ) -> dict[str, float]:
     """Compute what is asked for until the end is asked for; busy seconds by stage."""
     busy = Busy()
-    with (
-        ExitStack() as opened,
-        decode.pool_of(start.workers) as pool,
-        Writing(
-            [
-                opened.enter_context(stores.create(start.folder, spec, start.format))
-                for _ in range(start.writers)
-            ],
-            start.seal_every,
-            busy,
-        ) as line,
-    ):
+    with ExitStack() as opened, decode.pool_of(start.workers) as pool:
+        writers = [
+            opened.enter_context(stores.create(start.folder, spec, start.format))
+            for _ in range(start.writers)
+        ]
         requests = _Requests(connection, sender, partial(decode.submit, pool, encoder=encoder, busy=busy))
+        for each in writers:
+            each.guard(requests.fence.lost)
         requests.start()
-        splits = Splits(start.folder, start.done)
-        for batch in compute.features(
-            requests.fresh(), encoder, spec, busy, splits, lambda text: sender.send(NoteMessage(text))
-        ):
-            line.put(kept(batch, start.done, encoder))
-            sender.send(Done([item.piece.entry_id for item in batch.items], batch.skipped))
+        splits, n_lost = Splits(start.folder, requests.done), 0
+        while not requests.is_over:
+            with Writing(writers, start.seal_every, busy) as line:
+                for batch in compute.features(requests.fresh(), encoder, spec, busy, splits, sender.note):
+                    line.put(kept(batch, requests.done, encoder))
+                    sender.send(Done([item.piece.entry_id for item in batch.items], batch.skipped))
+            n_lost, lost_before = requests.fence.n_lost, n_lost
+            sender.send(Committed(line.n_overtaken + n_lost - lost_before))
     return busy.seconds()
 
 
@@ -207,23 +216,34 @@ class _Requests:
         self._connection, self._sender, self._submit = connection, sender, submit
         self._decoding: dict[int, tuple[str, list[Future[Result]]]] = {}
         """Batches by number: their digests, and their pieces on the way."""
-        self._ready: queue.SimpleQueue[Company | None] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[Company | Commit | None] = queue.SimpleQueue()
         self._at_once = False
+        self.fence = Fence()
+        self.done: set[str] = set()
+        """Entries that were stored before the batches came that hold them."""
+        self.is_over = False
 
     def start(self) -> None:
         """Begin to read."""
         threading.Thread(target=self._read, name="requests", daemon=True).start()
 
     def fresh(self) -> Iterator[Company]:
-        """What is to be computed together, until the end is asked for."""
-        while (batch := self._ready.get()) is not None and not self._at_once:
-            yield batch
+        """What is to be computed together, until a commit or the end is asked for."""
+        while not self.is_over:
+            batch = self._ready.get()
+            self.is_over = batch is None or self._at_once
+            if isinstance(batch, Commit):
+                return
+            if batch is not None and not self.is_over:
+                yield batch
 
     def _read(self) -> None:
         try:
             while not isinstance(message := self._connection.recv(), End):
                 if isinstance(message, BatchMessage):
                     self._decode(message)
+                elif isinstance(message, Commit):
+                    self._ready.put(message)
                 else:
                     self._choose(message)
             self._at_once = message.at_once
@@ -234,8 +254,10 @@ class _Requests:
         self._ready.put(None)
 
     def _decode(self, batch: BatchMessage) -> None:
-        futures = self._submit(batch.pieces)
-        self._decoding[batch.number] = batch_digest(batch.pieces), futures
+        self.done |= batch.turn.done
+        self.fence.add(batch.turn)
+        futures = self._submit(batch.turn.pieces)
+        self._decoding[batch.number] = batch.turn.claim.name if batch.turn.claim else "", futures
         left = set(futures)
         lock = threading.Lock()
 

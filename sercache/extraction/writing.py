@@ -20,10 +20,10 @@ from sercache.extraction.decode import Decoded
 from sercache.extraction.stages import Busy
 from sercache.stores import FeatureWriter
 
-Part = tuple[Decoded, PieceFeatures, int]
+Row = tuple[Decoded, PieceFeatures, int]
 """A piece, what was computed of it, and its frames T."""
 
-Waiting = queue.Queue[Sequence[Part] | None]
+Waiting = queue.Queue[Sequence[Row] | None]
 
 _WAITING = 2
 """Batches that may wait for the disk: more would only be memory."""
@@ -44,7 +44,7 @@ class Writing:
         self._waiting: Waiting = queue.Queue(_WAITING + len(writers) - 1)
         self._threads = [_Thread(writer, self._waiting, seal_every, busy) for writer in writers]
 
-    def put(self, batch: Sequence[Part]) -> None:
+    def put(self, batch: Sequence[Row]) -> None:
         """Hand over a batch; waits while the disk is behind. Raises what the store raised."""
         for fault in self._faults():
             raise fault
@@ -109,7 +109,7 @@ class _Thread(threading.Thread):
             self._guarded(partial(self._take, batch))
         self._guarded(self._seal)
 
-    def _next(self) -> Sequence[Part] | None:
+    def _next(self) -> Sequence[Row] | None:
         """The next batch, or None at the end; seals in time where none comes."""
         while True:
             due = self._sealed + self._seal_every - time.monotonic()
@@ -131,7 +131,7 @@ class _Thread(threading.Thread):
         except BaseException as fault:
             self.fault = fault
 
-    def _take(self, batch: Sequence[Part]) -> None:
+    def _take(self, batch: Sequence[Row]) -> None:
         try:
             for item, found, n_frames in batch:
                 self._append(item, found, n_frames)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -72,6 +72,10 @@ class FeatureWriter(Protocol):
         Nothing is visible to readers before its shard is sealed, which happens when the shard is full. Raises
         NumericRangeError, StoreError, DiskSpaceError.
         """
+        ...
+
+    def guard(self, lost: Callable[[Collection[str]], Collection[str]]) -> None:
+        """From now on ask ``lost`` right before a commit which of its ids are another's to write: they are dropped."""
         ...
 
     def seal(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,6 +31,7 @@ class Writer:
         self._pending: dict[str, Item] = {}
         self._n_waiting = 0
         self._closed = False
+        self._lost: Callable[[Collection[str]], Collection[str]] = lambda ids: ()
         with write_faults_named(layout.path), roster.short_lock(layout.ledger):
             roster.make_folders(layout.ledger)  # copies by git or rsync may lack those that were empty
             self._clear_up()
@@ -110,6 +112,10 @@ class Writer:
                 stored[state] = encode_frames(frames[state], self.spec.dtype, id, name)
         return Item(id, rows[0], rows[1], stored, int(n_frames), int(n_samples), audio_digest)
 
+    def guard(self, lost: Callable[[Collection[str]], Collection[str]]) -> None:
+        """From now on ask ``lost`` right before a commit which of its ids are another's to write: they are dropped."""
+        self._lost = lost
+
     def seal(self) -> None:
         """Commit what was appended since the last seal: all of it becomes visible, or none.
 
@@ -117,20 +123,30 @@ class Writer:
         another try.
         """
         self._check_open()
-        if not self._pending:
-            return
-        items = list(self._pending.values())
-        with write_faults_named(self.path):
-            number = self._registration.claim(self._ledger.highest, self._is_free)
-            try:
-                record = self._shards.write(items, number)
-                commits.publish(self._layout.ledger, record, self._registration.temporary())
-            except BaseException:
-                self._take_back(number)
-                raise
-        self._keep(number)
-        # Listing the records to find one's own would cost with each seal what is there already.
-        self._ledger.add(record)
+        self._drop_lost()
+        while self._pending:
+            items = list(self._pending.values())
+            with write_faults_named(self.path):
+                number = self._registration.claim(self._ledger.highest, self._is_free)
+                try:
+                    record = self._shards.write(items, number)
+                    if self._drop_lost():
+                        self._take_back(number)
+                        continue
+                    commits.publish(self._layout.ledger, record, self._registration.temporary())
+                except BaseException:
+                    self._take_back(number)
+                    raise
+            self._keep(number)
+            # Listing the records to find one's own would cost with each seal what is there already.
+            self._ledger.add(record)
+
+    def _drop_lost(self) -> bool:
+        """Forget what is another's to write by now; true where that was anything."""
+        lost = self._lost(list(self._pending))
+        for id in lost:
+            self._n_waiting -= self._pending.pop(id).n_frames
+        return bool(lost)
 
     def _is_free(self, number: int) -> bool:
         return not any(path.exists() for path in self._format.files_of(self._layout, f"{number:08d}"))

@@ -1,0 +1,213 @@
+"""Sharing: any number of processes with one plan divide its batches, each of which one process claims.
+
+A claim is held until its batch is committed. Who finds a batch committed passes it over; at the end each waits for what
+others hold, and takes over what nobody does any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from sercache import stores
+from sercache.claims import EXPIRY_SECONDS, Claim, Claims
+from sercache.extraction.duplicates import Duplicates
+from sercache.extraction.plan import Piece, Plan, batch_digest
+from sercache.progress import say
+from sercache.stores import FeatureStore
+
+FOLDER = "batches"
+"""Beside the commit records, the claims on batches."""
+_LOOK_SECONDS = 1.0
+"""Between two looks at what others have committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Every ``count``-th batch of the plan, from the one at ``index`` on (from 0)."""
+
+    index: int
+    count: int
+    alone: bool = True
+    """False: what others should do is done too, once this part is."""
+
+    def __str__(self) -> str:
+        return f"{self.index + 1}/{self.count}"
+
+    def order(self, n: int) -> list[int]:
+        """Positions of the batches to do, in turn, of ``n``."""
+        mine = list(range(self.index, n, self.count))
+        return mine if self.alone else [*mine, *sorted(set(range(n)) - set(mine))]
+
+
+WHOLE = Part(0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A batch whose turn it is."""
+
+    pieces: Sequence[Piece]
+    claim: Claim | None
+    """None: another process computes these, and only their digests are asked for."""
+    done: frozenset[str] = frozenset()
+    """Entries of the batch that are stored already."""
+
+
+@dataclass
+class Fence:
+    """Keeps what a process computed from being committed once its claim has passed on."""
+
+    claims: dict[str, Claim] = field(default_factory=dict)
+    """By entry id."""
+    n_lost: int = 0
+
+    def add(self, turn: Turn) -> None:
+        """What is computed of a batch goes by its claim."""
+        if turn.claim is not None:
+            self.claims |= dict.fromkeys((piece.entry_id for piece in turn.pieces), turn.claim)
+
+    def remove(self, pieces: Sequence[Piece]) -> None:
+        """A batch is committed, or left to others."""
+        for piece in pieces:
+            self.claims.pop(piece.entry_id, None)
+
+    def lost(self, ids: Collection[str]) -> set[str]:
+        """Those of the entries that are another's to commit by now. Raises FileError."""
+        known = {id: self.claims[id] for id in ids if id in self.claims}
+        passed_on = {claim for claim in set(known.values()) if not claim.is_held()}
+        lost = {id for id, claim in known.items() if claim in passed_on}
+        self.n_lost += len(lost)
+        return lost
+
+
+def claims_of(store: FeatureStore) -> Claims:
+    """The claims of this process on batches of a store."""
+    return Claims(stores.notes_folder(store.path) / FOLDER, EXPIRY_SECONDS)
+
+
+class Share:
+    """What is left of a plan, and which of it this process does. ``progress`` hears of what others stored, too."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: FeatureStore,
+        claims: Claims,
+        progress: Callable[[Piece], None],
+        part: Part | None = None,
+    ) -> None:
+        self._batches, self._store, self._claims, self._progress = plan.batches, store, claims, progress
+        unfinished = plan.unfinished_at
+        self._left = {k: None for k in (part or WHOLE).order(len(plan.batches)) if k in unfinished}
+        """Positions of batches that nobody is known to have done, in the order of work."""
+        self._under_way: dict[str, int] = {}
+        """Batches of this process that are not committed, by the names of their claims."""
+        self._through: set[int] = set()
+        """Batches that this process has gone through: what the store lacks of them cannot be encoded."""
+        self._own: set[str] = set()
+        self.done = set(plan.done)
+        """Entries that were stored before their batch was claimed."""
+        self.fence = Fence()
+        self.n_elsewhere = 0
+        """Entries that other processes stored since the plan was made."""
+
+    def turns(self, duplicates: Duplicates) -> Iterator[Turn]:
+        """Claim what is free, batch by batch; ends when all that is left is held by others."""
+        for k in list(self._left):
+            if self._is_complete(k):
+                self._leave(k)
+                continue
+            name = self._name(k)
+            if not self._claims.take(name):
+                continue
+            self._refresh()  # a rival may have committed it right before it let go
+            if self._is_complete(k):
+                self._claims.release(name)
+                self._leave(k)
+                continue
+            pieces = self._batches[k]
+            self._count(pieces)
+            del self._left[k]
+            self._under_way[name] = k
+            self._own.update(piece.entry_id for piece in pieces)
+            if earlier := duplicates.before(pieces):
+                yield Turn(earlier, None)
+            done = frozenset(piece.entry_id for piece in pieces if piece.entry_id in self.done)
+            turn = Turn(pieces, self._claims.held(name), done)
+            self.fence.add(turn)
+            yield turn
+
+    def settle(self, duplicates: Duplicates) -> None:
+        """After everything that was computed is committed: release it, and have back what was lost meanwhile."""
+        self._refresh()
+        waiting = {self._position[id] for id in duplicates.waiting}
+        for name, k in list(self._under_way.items()):
+            if self._claims.still_held(name):
+                if k in waiting:
+                    continue
+                self._through.add(k)
+            else:
+                self._left[k] = None
+            self._let_go(name)
+
+    def wait(self) -> bool:
+        """Wait for what others hold; true where something of it is free to be taken over, false where all is done."""
+        told = False
+        while self._left:
+            self._refresh()
+            for k in [k for k in self._left if self._is_complete(k)]:
+                self._leave(k)
+            names = [self._name(k) for k in self._left]
+            if names and self._claims.wait(names, _LOOK_SECONDS):
+                return True
+            if names and not told:
+                told = True
+                say(f"other processes have {len(names)} batches of the plan in hand; waiting for them")
+        return False
+
+    def is_through(self, id: str) -> bool:
+        """Whether what the store lacks of an entry's batch cannot be encoded; if that is not known it is found out."""
+        k = self._position[id]
+        if k not in self._through and k not in self._under_way.values():
+            self._left[k] = None
+        return k in self._through
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        """Position of each entry's batch."""
+        return {piece.entry_id: k for k, batch in enumerate(self._batches) for piece in batch}
+
+    def _name(self, k: int) -> str:
+        return batch_digest(self._batches[k])
+
+    def _is_complete(self, k: int) -> bool:
+        entries = self._store.entries()
+        return all(piece.entry_id in entries for piece in self._batches[k])
+
+    def _leave(self, k: int) -> None:
+        """What others completed is none of ours."""
+        self._count(self._batches[k])
+        del self._left[k]
+
+    def _count(self, pieces: Sequence[Piece]) -> None:
+        """Note what of a batch others have stored."""
+        entries = self._store.entries()
+        for piece in pieces:
+            id = piece.entry_id
+            if id not in self.done and id in entries:
+                self.done.add(id)
+                if id not in self._own:
+                    self.n_elsewhere += 1
+                    self._progress(piece)
+
+    def _refresh(self) -> None:
+        """See what was committed, and release what of it is this process's own."""
+        if self._store.refresh():
+            for name in [name for name, k in self._under_way.items() if self._is_complete(k)]:
+                self._let_go(name)
+
+    def _let_go(self, name: str) -> None:
+        self._claims.release(name)
+        self.fence.remove(self._batches[self._under_way.pop(name)])
