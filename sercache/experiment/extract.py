@@ -33,6 +33,7 @@ from sercache.experiment.extract_words import complain as complain
 from sercache.experiment.extract_words import (
     damaged_sources,
     describe_encoder,
+    nothing_to_do,
     say_other_devices,
     say_served,
     summary,
@@ -41,6 +42,7 @@ from sercache.experiment.extract_words import (
 from sercache.experiment.filling import carry_out, place_of, plan_for
 from sercache.experiment.origin import known_origin, write_origin
 from sercache.experiment.pace import entries_bar
+from sercache.experiment.parts import part_of
 from sercache.extraction import DeviceWorker, Extraction, Plan, words
 from sercache.progress import bar, say, used, warn
 from sercache.stores import FeatureSpec
@@ -142,6 +144,7 @@ def work(
     # First, so that a damaged store can be repaired after it.
     if request.encoder and stores.exists(folder) and not request.dry_run:
         _say_where(folder, _origin(request, root))
+    part, named = part_of(request.shard)
     plan = plan_for(
         encoder,
         utterances,
@@ -150,6 +153,9 @@ def work(
         device_workers=device_workers,
         progress=lambda items: bar(items, desc="plan", total=len(utterances), unit="utt"),
     )
+    plan = replace(plan, part=part)
+    if named:
+        used("part", f"{part} of the work{'' if part.alone else ' first'}  ({named})")
     tell_plan(plan, encoder, folder, sum(each.ready.speed for each in device_workers))
     if request.dry_run:
         say_served(request, root, spec, corpus)
@@ -173,18 +179,19 @@ def work(
         for line in (*audio.counted(result.remarked), *damaged_sources(result)):
             warn(line)
         skipped = result.skipped
-        n_stored += result.n_encoded + result.n_copied
+        n_stored += result.n_encoded + result.n_copied + result.n_elsewhere
     else:
-        say(f"nothing to do: all {len(plan.done)} entries are in {folder}")
+        say(nothing_to_do(plan, folder))
         try:
             extraction.record_training(folder, trained)
         except (DiskSpaceError, FileError) as fault:  # the disk may be read-only
             warn(f"what the encoder was trained on is not recorded beside its features: {fault}")
-        extraction.mark_finished(folder)
+        if part.is_whole:
+            extraction.mark_finished(folder)
         if corpus is not None and corpus_table.write(folder, corpus, request.keep_transcripts):
             say(f"its labels are brought up to date: {corpus.name}, {len(corpus.utterances)} utterances")
         skipped = plan.skipped
-    extraction.record_skips(folder, skipped)
+    extraction.record_skips(folder, skipped, plan)
     stores.note_use(folder)
     say_served(request, root, spec, corpus)
     return skipped, n_stored

@@ -51,6 +51,8 @@ class ExtractOptions:
     """Whether transcripts stand in the store's table of the corpus as texts; None: as they stood, else as digests."""
     workers: Count | None = None
     seal_every: NotNegative = 60.0
+    shard: str | None = None
+    """K/N: the K-th of N parts of the work alone."""
     dry_run: bool = False
 
 

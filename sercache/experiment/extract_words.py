@@ -99,6 +99,13 @@ def tell_plan(plan: Plan, encoder: Encoder, folder: Path, speed: float) -> None:
     used("", f"{size(plan.n_bytes)} on disk, {size(plan.free_bytes)} free")
 
 
+def nothing_to_do(plan: Plan, folder: Path) -> str:
+    """What is said where the store lacks nothing of what is to be done here."""
+    if plan.part.is_whole:
+        return f"nothing to do: all {len(plan.done)} entries are in {folder}"
+    return f"nothing to do: all entries of part {plan.part} are in {folder}, which holds {len(plan.done)}"
+
+
 def summary(result: Extraction, spec: FeatureSpec, folder: Path) -> str:
     """What was encoded and how fast, in one line."""
     if result.n_encoded:
@@ -112,6 +119,8 @@ def summary(result: Extraction, spec: FeatureSpec, folder: Path) -> str:
         copied += f" ({listed((f'{n} from {path}' for path, n in result.n_copied_from.items()))})"
     if result.n_overtaken:
         copied += f", {result.n_overtaken} of them stored by another process meanwhile"
+    if result.n_elsewhere:
+        copied += f", {result.n_elsewhere} by other processes"
     return f"done: {result.n_encoded} entries encoded{copied}, {took}, in {folder}"
 
 

@@ -16,7 +16,7 @@ from sercache.extraction.notes import (
     skips,
     training_record,
 )
-from sercache.extraction.plan import Piece, Plan, batch_digest, feature_spec, free_bytes, make_plan
+from sercache.extraction.plan import Part, Piece, Plan, batch_digest, feature_spec, free_bytes, make_plan
 from sercache.extraction.run import Extraction, extract, real_time_factor, threads
 from sercache.extraction.splits import FOLDER as SPLITS
 
@@ -24,6 +24,7 @@ __all__ = [
     "SPLITS",
     "DeviceWorker",
     "Extraction",
+    "Part",
     "Piece",
     "Plan",
     "batch_digest",

@@ -23,7 +23,7 @@ from sercache.extraction import decode, notes, stages
 from sercache.extraction.duplicates import Copies, DecodedPiece, Duplicates
 from sercache.extraction.plan import Piece, Plan
 from sercache.extraction.run import Extraction, begun
-from sercache.extraction.sharing import Part, Share, Turn
+from sercache.extraction.sharing import Share, Turn
 from sercache.extraction.worker import (
     BatchMessage,
     Commit,
@@ -125,7 +125,6 @@ def extract_together(
     workers: int = 2,
     seal_every: float = 60.0,
     progress: Callable[[Piece], None] = lambda piece: None,
-    part: Part | None = None,
 ) -> Extraction:
     """``extract`` on the devices of ``device_workers``, with equal features.
 
@@ -136,7 +135,7 @@ def extract_together(
     """
     began, store = time.monotonic(), stores.open(writer.path)
     with begun(store, [writer]) as claims:
-        share = Share(plan, store, claims, progress, part)
+        share = Share(plan, store, claims, progress)
         writer.guard(share.fence.lost)
         copies = Copies(plan, store.path, share.done, share.fence.lost, progress)
         lead = _Lead(share, device_workers, Duplicates(plan, store, copies, share.done), progress)
@@ -157,7 +156,7 @@ def extract_together(
             for each in (writer, copies):
                 each.close()
             raise
-    if part is None or not part.alone:
+    if plan.part.is_whole:
         notes.mark_finished(store.path)
     seconds = time.monotonic() - began
     return Extraction(

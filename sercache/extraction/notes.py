@@ -9,7 +9,9 @@ from pathlib import Path
 from sercache import advice, trained_on
 from sercache.datasets import Skipped
 from sercache.errors import DamagedStoreError
+from sercache.extraction.plan import Plan
 from sercache.stores import FeatureStore, notes_folder, read_note, write_note
+from sercache.stores import open as open_store
 from sercache.trained_on import TrainedOn
 
 _SKIPS = "skipped.json"
@@ -51,10 +53,19 @@ def is_half_repaired(folder: Path) -> bool:
     return (notes_folder(folder) / _REPAIRING).exists()
 
 
-def record_skips(folder: Path, skipped: Sequence[Skipped]) -> None:
-    """Write what could not be encoded, and why, beside the features; nothing skipped leaves no file."""
+def record_skips(folder: Path, skipped: Sequence[Skipped], plan: Plan | None = None) -> None:
+    """Write what could not be encoded, and why, beside the features; nothing skipped leaves no file.
+
+    Where only a part of ``plan`` was done, what other parts noted stays; the last of them says that all is finished.
+    """
     path = notes_folder(folder) / _SKIPS
     reasons = {item.what: item.reason for item in skipped}
+    if plan is not None and not plan.part.is_whole:
+        entries = open_store(folder).entries()
+        with suppress(DamagedStoreError):
+            reasons = {id: why for id, why in skips(folder).items() if id not in entries} | reasons
+        if all(p.entry_id in entries or p.entry_id in reasons for batch in plan.batches for p in batch):
+            mark_finished(folder)
     with suppress(DamagedStoreError):
         if skips(folder) == reasons:  # nothing is touched: the disk may be read-only
             return

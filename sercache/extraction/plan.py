@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,29 @@ class Piece:
     """Transcript, which is encoded in the place of the recording where the encoder is one of text."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Every ``count``-th batch of a plan, from the ``number``-th on (from 1)."""
+
+    number: int
+    count: int
+    alone: bool = True
+    """False: what is left of the other batches is done afterwards."""
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything is done, sooner or later."""
+        return self.count == 1 or not self.alone
+
+    def order(self, n: int) -> list[int]:
+        """Positions of the batches to do, of ``n``, in turn."""
+        mine = list(range(self.number - 1, n, self.count))
+        return mine if self.alone else [*mine, *sorted(set(range(n)) - set(mine))]
+
+
 @dataclass(frozen=True)
 class Plan:
     """Batches of pieces in the order of work, and what they cost.
@@ -57,19 +80,20 @@ class Plan:
     sources: tuple[FeatureStore, ...] = ()
     """Other stores that hold the same features, and perhaps more, of what is equal audio: these are copied."""
 
-    @property
-    def pending(self) -> list[Piece]:
-        """Pieces that the store does not hold yet."""
-        return [piece for batch in self.batches for piece in batch if piece.entry_id not in self.done]
+    part: Part = field(default_factory=lambda: Part(1, 1))
+    """What of the batches is done here."""
 
     @property
-    def unfinished_at(self) -> set[int]:
-        """Positions of the batches of which the store lacks a piece."""
-        return {
-            k
-            for k, batch in enumerate(self.batches)
-            if any(piece.entry_id not in self.done for piece in batch)
-        }
+    def pending(self) -> list[Piece]:
+        """Pieces that are to be done here, and which the store does not hold yet."""
+        chosen = [self.batches[k] for k in self.part.order(len(self.batches))]
+        return [piece for batch in chosen for piece in batch if piece.entry_id not in self.done]
+
+    @property
+    def unfinished(self) -> list[int]:
+        """Positions of the batches that are to be done here and of which the store lacks a piece, in turn."""
+        order = self.part.order(len(self.batches))
+        return [k for k in order if any(piece.entry_id not in self.done for piece in self.batches[k])]
 
     @property
     def seconds(self) -> float:

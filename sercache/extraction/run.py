@@ -23,7 +23,7 @@ from sercache.extraction.compute import ComputedBatch
 from sercache.extraction.decode import Decoded
 from sercache.extraction.duplicates import Copies, Duplicates
 from sercache.extraction.plan import Piece, Plan
-from sercache.extraction.sharing import Part, Share, claims_of
+from sercache.extraction.sharing import Share, claims_of
 from sercache.extraction.splits import Company, Splits
 from sercache.extraction.stages import Busy, Load
 from sercache.extraction.writing import Row, Writing
@@ -66,13 +66,11 @@ def extract(
     workers: int = 2,
     seal_every: float = 60.0,
     progress: Callable[[Piece], None] = lambda piece: None,
-    part: Part | None = None,
 ) -> Extraction:
     """Encode what the plan leaves to do and append it to ``writer``; ``store`` reads the same folder.
 
     Writers ``beside`` it share the work, each with a thread of its own; they are closed here too. Other processes with
-    the same plan share it as well: what they do is waited for, and taken over from those that are gone. ``part`` is
-    what of the plan this one does.
+    the same plan share it as well: what they do is waited for, and taken over from those that are gone.
 
     Batches are computed whole even where a part of them is stored already, so that the bits do not depend
     on interruptions; where memory ran out they are cut, and as they were cut before. A commit is made at least
@@ -84,7 +82,7 @@ def extract(
     encoder = windowed(encoder, clips.parse(plan.spec.clip))
     busy, writers = Busy(), [writer, *beside]
     with begun(store, writers) as claims:
-        share = Share(plan, store, claims, progress, part)
+        share = Share(plan, store, claims, progress)
         copies = Copies(plan, store.path, share.done, share.fence.lost, progress)
         duplicates = Duplicates(plan, store, copies, share.done)
         splits = Splits(store.path, share.done)
@@ -99,7 +97,7 @@ def extract(
                     copies.seal()
                 share.settle(duplicates)
                 work.is_left = share.wait() or bool(duplicates.waiting)
-    if part is None or not part.alone:
+    if plan.part.is_whole:
         notes.mark_finished(store.path)
     seconds = time.monotonic() - began
     return Extraction(

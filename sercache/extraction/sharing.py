@@ -24,27 +24,6 @@ _LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """Every ``count``-th batch of the plan, from the one at ``index`` on (from 0)."""
-
-    index: int
-    count: int
-    alone: bool = True
-    """False: what others should do is done too, once this part is."""
-
-    def __str__(self) -> str:
-        return f"{self.index + 1}/{self.count}"
-
-    def order(self, n: int) -> list[int]:
-        """Positions of the batches to do, in turn, of ``n``."""
-        mine = list(range(self.index, n, self.count))
-        return mine if self.alone else [*mine, *sorted(set(range(n)) - set(mine))]
-
-
-WHOLE = Part(0, 1)
-
-
-@dataclass(frozen=True, slots=True)
 class Turn:
     """A batch whose turn it is."""
 
@@ -96,11 +75,9 @@ class Share:
         store: FeatureStore,
         claims: Claims,
         progress: Callable[[Piece], None],
-        part: Part | None = None,
     ) -> None:
         self._batches, self._store, self._claims, self._progress = plan.batches, store, claims, progress
-        unfinished = plan.unfinished_at
-        self._left = {k: None for k in (part or WHOLE).order(len(plan.batches)) if k in unfinished}
+        self._left = dict.fromkeys(plan.unfinished)
         """Positions of batches that nobody is known to have done, in the order of work."""
         self._under_way: dict[str, int] = {}
         """Batches of this process that are not committed, by the names of their claims."""

@@ -72,9 +72,16 @@ from sercache.commands.options._shared import FOLDER, cache_option, root_option,
     show_default=True,
     help="Seconds of work that a crash can cost at most.",
 )
+@click.option(
+    "--shard",
+    metavar="K/N",
+    help="Only the K-th of N parts of the work.  [default: all, in a Slurm array beginning with the task's part]",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 def extract(**options: Any) -> None:
     """Run an encoder over a corpus and write its states into a store. Continues where it was stopped.
+
+    The same command may run any number of times at once, on any hosts that see the cache: they share the work.
 
     \b
     Examples:
