@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -60,16 +59,21 @@ def whole(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> stores.Fe
 
 
 class Slow(InCompany):
-    """Takes a while, so that others have their turn; stops its own process before a batch, if it is to."""
+    """Waits until two are ``at_work``; stops its own process before a batch, if it is to."""
 
-    def __init__(self, pause: float = 0.01, stops_at: int | None = None) -> None:
+    def __init__(self, at_work: list[int] | None = None, stops_at: int | None = None) -> None:
         super().__init__()
-        self.pause, self.stops_at = pause, stops_at
+        self.at_work, self.stops_at = at_work, stops_at
 
     def encode(
         self, waves: Sequence[np.ndarray], states: Sequence[str] | None = None
     ) -> Iterator[tuple[str, torch.Tensor]]:
-        time.sleep(self.pause)
+        if self.at_work is not None and not self.calls:
+            self.at_work.append(1)
+            for _ in range(3000):
+                if len(self.at_work) > 1:
+                    break
+                time.sleep(0.01)
         if len(self.calls) == self.stops_at:
             os.kill(os.getpid(), signal.SIGSTOP)
         yield from super().encode(waves, states)
@@ -101,15 +105,13 @@ def assert_each_once(folder: Path) -> None:
 @pytest.mark.parametrize("n", [2, 4])
 def test_several_divide_the_work(corpus: Corpus, whole: stores.FeatureStore, tmp_path: Path, n: int) -> None:
     folder, seen = tmp_path / "store", [list[str]() for _ in range(n)]
-    stores.create(folder, whole.spec).close()
-    begin = threading.Barrier(n)
+    at_work: list[int] = []
 
     def go(k: int) -> extraction.Extraction:
-        begin.wait()
         return extract(
             corpus,
             folder,
-            encoder=Slow(),
+            encoder=Slow(at_work),
             progress=lambda piece: seen[k].append(piece.entry_id),
             seal_every=0,
         )

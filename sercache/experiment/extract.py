@@ -256,7 +256,7 @@ def chosen_utterances(
 def _origin(request: ExtractOptions, root: str) -> dict[str, Any]:
     """The request as JSON values, folders made absolute so that it can be run again from anywhere."""
     record = {key: value for key, value in asdict(request).items() if value is not None}
-    for key in ("cache", "root", "devices", "keep_transcripts"):
+    for key in ("cache", "root", "devices", "shard", "keep_transcripts"):
         record.pop(key, None)
     record["encoder"] = encoders.absolute(request.encoder)
     if request.transcripts is not None:
