@@ -98,7 +98,7 @@ class Claims:
         self._thread = threading.Thread(target=self._renew, name="claims", daemon=True)
 
     def __enter__(self) -> Self:
-        self._head = json.dumps({**_this_process(), "expiry": self.expiry}).encode() + b"\n"
+        self._head = json.dumps({**this_process(), "expiry": self.expiry}).encode() + b"\n"
         with _faults_named(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self.beat()
@@ -239,7 +239,7 @@ class Claims:
     def _owner_is_gone(self, owner: str) -> bool:
         content = _content(self._file(owner))
         record = _record(content)
-        if _is_dead(record):
+        if is_dead(record):
             return True
         expiry = record.get("expiry")
         return self._idle(owner, content) >= (expiry if isinstance(expiry, int | float) else self.expiry)
@@ -327,7 +327,7 @@ def _faults_named(folder: Path) -> Iterator[None]:
         yield
 
 
-def _this_process() -> dict[str, Any]:
+def this_process() -> dict[str, Any]:
     """What tells this process from every other, on this host and elsewhere."""
     return {"host": platform.node(), **_kernel(), "pid": os.getpid(), "started": _started(os.getpid())}
 
@@ -353,7 +353,7 @@ def _started(pid: int) -> int | None:
         return None
 
 
-def _is_dead(record: dict[str, Any]) -> bool:
+def is_dead(record: dict[str, Any]) -> bool:
     """Whether a process is known to have ended: only of one on this host that can be told."""
     here, pid, started = _kernel(), record.get("pid"), record.get("started")
     if not here["boot"] or any(record.get(key) != value for key, value in here.items()):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -19,6 +21,7 @@ import pytest
 import soundfile
 import torch
 import zarr
+from store_helpers import append, features, make_spec
 from test_extraction import tone
 from test_extraction_company import InCompany, assert_equal, planned
 
@@ -102,8 +105,51 @@ def assert_each_once(folder: Path) -> None:
     assert sorted(id for id in shown if id) == sorted(listed)  # between two writers' shards there is padding
 
 
+def no_flock(descriptor: int, how: int) -> None:
+    """What a disk without locks says."""
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_disk_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Writers take turns all the same, the dead are cleared up after, and who lives is let be."""
+
+    def refused(descriptor: int, how: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    path, spec = tmp_path / "store", make_spec()
+    with stores.create(path, spec) as writer, stores.create(path, spec) as other:
+        append(writer, "a", features("a", 3, spec))
+        append(other, "b", features("b", 3, spec))
+        writer.seal()
+        notes = stores.notes_folder(path)
+        [living, *_] = sorted((notes / "writers").glob("*.json"))
+        ended = json.loads(living.read_bytes()) | {"started": 1}
+        for suffix, text in (("lock", ""), ("json", json.dumps(ended)), ("1.tmp", "half")):
+            (notes / "writers" / f"dead.{suffix}").write_text(text)
+        (notes / "claims" / "00000000.json").write_text('"dead"')
+        with stores.create(path, spec):
+            assert not list((notes / "writers").glob("dead.*"))
+            assert len(list((notes / "writers").glob("*.lock"))) == 3
+    store = stores.open(path)
+    assert sorted(store.ids()) == ["a", "b"]
+    assert stores.verify(path) == []
+    assert [list((notes / name).iterdir()) for name in ("writers", "claims", "locking")] == [[], [], []]
+
+
+@pytest.mark.parametrize("without_locks", [False, True])
 @pytest.mark.parametrize("n", [2, 4])
-def test_several_divide_the_work(corpus: Corpus, whole: stores.FeatureStore, tmp_path: Path, n: int) -> None:
+def test_several_divide_the_work(
+    corpus: Corpus,
+    whole: stores.FeatureStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    n: int,
+    without_locks: bool,
+) -> None:
+    if without_locks:
+        monkeypatch.setattr("fcntl.flock", no_flock)
     folder, seen = tmp_path / "store", [list[str]() for _ in range(n)]
     at_work: list[int] = []
 
@@ -306,3 +352,20 @@ def test_a_fence_asks_for_each_claim(tmp_path: Path, corpus: Corpus) -> None:
         (tmp_path / "1.2").write_text("f" * 32)
         assert fence.lost(ids) == {piece.entry_id for piece in plan.batches[1]}
         assert fence.n_lost == len(plan.batches[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("locks", ["locks", "no-locks"])
+def test_killed_and_paused_at_any_moment(locks: str) -> None:
+    """As tests/kill_shared.py does 200 times."""
+    script = Path(__file__).with_name("kill_shared.py")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, script, "10", "4", "0", locks],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["kills"] == 10

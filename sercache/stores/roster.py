@@ -14,14 +14,15 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from sercache.errors import StoreError
-from sercache.stores import commits
+from sercache.claims import is_dead, this_process
+from sercache.errors import SercacheError, StoreError
+from sercache.stores import commits, locks
 from sercache.stores.durable import make_folder
 from sercache.stores.ledger import Ledger
 
@@ -37,29 +38,17 @@ def short_lock(ledger: Path) -> Iterator[None]:
 
     Raises StoreError where another process holds it for a minute.
     """
-    lock = FileLock(ledger / "lock", timeout=_WAIT_SECONDS)
-    try:
-        with lock:
-            yield
-    except Timeout as fault:
-        raise StoreError(
-            f"{ledger / 'lock'} has been held for {_WAIT_SECONDS} s by another process; end that process and try again"
-        ) from fault
+    with locks.held(ledger / "lock"):
+        yield
 
 
 @contextmanager
 def short_lock_where_possible(ledger: Path) -> Iterator[None]:
     """``short_lock``, for reading: on a disk that is read-only or full there is nobody to wait for."""
-    lock = FileLock(ledger / "lock", timeout=_WAIT_SECONDS)
-    try:
-        lock.acquire()
-    except (OSError, Timeout):
+    with ExitStack() as held:
+        with suppress(OSError, SercacheError):
+            held.enter_context(short_lock(ledger))
         yield
-        return
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def is_in_use(ledger: Path) -> bool:
@@ -89,7 +78,8 @@ def leftovers(ledger: Path) -> list[Path]:
 class Registration:
     """A writer's presence in a store: its lock, its temporaries and what it claimed.
 
-    The lock is held by the operating system for the life of the process, so SIGKILL frees it.
+    The lock is held by the operating system for the life of the process, so SIGKILL frees it. On a disk without locks
+    the file says which process it is.
     """
 
     def __init__(self, ledger: Path) -> None:
@@ -98,8 +88,9 @@ class Registration:
         self._n_temporaries = 0
         self._claimed: list[str] = []
         self._lock = FileLock(self._file("lock"), thread_local=False)
-        self._lock.acquire(blocking=False)
-        owner = {"pid": os.getpid(), "host": platform.node(), "started": time.time()}
+        if locks.exist(self._file("lock")):
+            self._lock.acquire(blocking=False)
+        owner = {**this_process(), "since": time.time()}
         try:
             self._file("json").write_text(json.dumps(owner))
         except BaseException:
@@ -254,6 +245,11 @@ def _living(writers: Path) -> set[str]:
 
 
 def _is_free(lock: Path) -> bool:
+    if not locks.exist(lock):
+        try:
+            return is_dead(json.loads(lock.with_suffix(".json").read_bytes()))
+        except (OSError, ValueError, AttributeError):  # it died before it said who it is
+            return True
     probe = FileLock(lock, thread_local=False)
     try:
         probe.acquire(blocking=False)
