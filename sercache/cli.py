@@ -12,7 +12,7 @@ import click
 from sercache import __version__, given, machine, memory, progress, signals
 from sercache.catalog import unknown
 from sercache.commands.console import Terminal
-from sercache.commands.options import catalogue, disk, features, predicting, results, training
+from sercache.commands.options import catalogue, disk, features, predicting, results, sharing, training
 from sercache.errors import SercacheError, SettingsError, UnknownNameError
 from sercache.text import one_line
 
@@ -23,6 +23,7 @@ _COMMANDS = [
     *training.COMMANDS,
     predicting.predict,
     *results.COMMANDS,
+    *sharing.COMMANDS,
     *catalogue.COMMANDS,
 ]
 
@@ -37,6 +38,8 @@ _RESUMING = {
     "convert",
     "merge",
     "prune",
+    "push",
+    "pull",
 }
 """Commands that go on from what an interrupted one has finished; others keep nothing of it."""
 

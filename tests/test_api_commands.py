@@ -27,6 +27,8 @@ from sercache.experiment.merge import MergeOptions
 from sercache.experiment.options import READING, Bound, names_of
 from sercache.experiment.probe import ProbeOptions
 from sercache.experiment.prune import PruneOptions
+from sercache.experiment.pull import PullOptions
+from sercache.experiment.push import PushOptions
 from sercache.experiment.setup import TrainOptions
 from sercache.experiment.sweep import SweepOptions
 from sercache.experiment.transcribe import TranscribeOptions
@@ -45,6 +47,8 @@ VERBS: dict[str, tuple[Callable[..., Any], type, dict[str, Any]]] = {
     "predict": (sercache.predict, PredictOptions, {"run": "r"}),
     "probe": (sercache.probe, ProbeOptions, {"encoder": "logmel", "dataset": "demo"}),
     "prune": (sercache.prune, PruneOptions, {"stores": "s"}),
+    "pull": (sercache.pull, PullOptions, {"repo": "me/it"}),
+    "push": (sercache.push, PushOptions, {"what": "s", "repo": "me/it"}),
     "reproduce": (sercache.reproduce, ReproduceOptions, {}),
     "info": (sercache.info, InfoOptions, {}),
     "transcribe": (sercache.transcribe, TranscribeOptions, {"model": "m", "dataset": "demo", "out": "o.csv"}),

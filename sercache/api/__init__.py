@@ -7,6 +7,7 @@ bars, False nothing, and a ``sercache.progress.Listener`` hears all that the com
 
 from sercache.api.analysis import check, draw_map, lexical, probe, table
 from sercache.api.disk import convert, merge, prune
+from sercache.api.sharing import pull, push
 from sercache.api.stage_one import doctor, extract, info, load_encoder, read_corpus, transcribe, verify
 from sercache.api.stage_two import evaluate, export, predict, reproduce, sweep, train
 
@@ -25,6 +26,8 @@ __all__ = [
     "predict",
     "probe",
     "prune",
+    "pull",
+    "push",
     "read_corpus",
     "reproduce",
     "sweep",

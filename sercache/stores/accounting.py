@@ -15,7 +15,7 @@ from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
 from sercache.stores.stock import StockView
 
-NOTES = ("origin.json", "skipped.json", trained_on.FILE, use.NOTE)
+NOTES = ("origin.json", "skipped.json", "hub.json", trained_on.FILE, use.NOTE)
 """Small files beside the records, each with its checksum."""
 NOTE_FOLDERS = ("splits",)
 """Folders of further ones."""
