@@ -8,7 +8,7 @@ DEMO := demo-output
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest
 SERCACHE := SERCACHE_CACHE=$(DEMO)/cache SERCACHE_RUNS=$(DEMO)/runs $(BIN)/sercache
 
-.PHONY: all demo test test-processors test-kernels test-slow test-gpu explore golden lint types format bench bench-gpu
+.PHONY: all demo test test-processors test-kernels test-slow test-gpu test-slurm explore golden lint types format bench bench-gpu
 .PHONY: reproduce clean
 all: lint types test
 
@@ -65,6 +65,10 @@ test-kernels: $(VENV)/.installed-dev
 # It installs nothing: PYTHON needs torch, transformers and what sercache reads and writes with, pytest and pytest-xdist.
 test-gpu:
 	OMP_NUM_THREADS=4 $(PYTHON) -m pytest -q -p no:benchmark -n 4 --dist loadgroup -m cuda $(or $(TESTS),$(wildcard tests/test_cuda_*.py))
+
+# On a real Slurm of two virtual nodes on this host: apt-get install slurmctld slurmd slurm-client munge; as root.
+test-slurm: $(VENV)/.installed-dev
+	SERCACHE_TEST_SLURM=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q -m slurm
 
 # What trainings come to (tests/golden.py) and what commands leave (tests/golden_line.py), where it was meant to change.
 golden: $(VENV)/.installed-dev

@@ -81,6 +81,10 @@ class NumericRangeError(StoreError):
     """Values that are not finite, or do not fit the chosen dtype."""
 
 
+class ClusterError(SercacheError):
+    """Workers that cannot be started, that refuse the work or are lost again and again."""
+
+
 class DiskSpaceError(StoreError):
     """The planned bytes do not fit on the disk."""
 

@@ -36,6 +36,7 @@ FLOORS = {
     "sercache.kernels": 1,
     "sercache.transcripts": 1,
     "sercache.trained_on": 1,
+    "sercache.cluster": 2,
     "sercache.encoders": 2,
     "sercache.stores": 2,
     "sercache.datasets": 2,

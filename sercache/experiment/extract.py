@@ -25,7 +25,7 @@ from sercache.errors import (
     SercacheError,
     SettingsError,
 )
-from sercache.experiment import corpus_table
+from sercache.experiment import clustered, corpus_table
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.extract_options import ExtractOptions as ExtractOptions
 from sercache.experiment.extract_options import as_published, asked_with, check_states
@@ -60,6 +60,8 @@ def run(
     An encoder ``at_hand`` and a ``corpus`` take the place of their names. Raises SercacheError; AudioError at the end
     where recordings were skipped, unless not ``strict``.
     """
+    if clustered.asked(request) and not request.dry_run:
+        return _by_workers(request, at_hand is not None or corpus is not None, strict)
     if at_hand is not None:
         request = asked_with(request, at_hand)
     asked, request = request, as_published(request)
@@ -106,6 +108,13 @@ def run(
     if strict:
         complain(skipped, utterances, spec.clip, n_stored)
     return folder
+
+
+def _by_workers(request: ExtractOptions, has_objects: bool, strict: bool) -> Path:
+    """As ``run``, done by the workers of a cluster."""
+    cache = Path(settings.load().value("cache", request.cache).value)
+    found = clustered.run("extract", request, cache, has_objects=has_objects, strict=strict)
+    return Path(found["folder"])
 
 
 def _devices(request: ExtractOptions, known: settings.Settings) -> tuple[list[str], str]:
@@ -256,7 +265,17 @@ def chosen_utterances(
 def _origin(request: ExtractOptions, root: str) -> dict[str, Any]:
     """The request as JSON values, folders made absolute so that it can be run again from anywhere."""
     record = {key: value for key, value in asdict(request).items() if value is not None}
-    for key in ("cache", "root", "devices", "shard", "keep_transcripts"):
+    elsewhere = (
+        "cache",
+        "root",
+        "devices",
+        "shard",
+        "keep_transcripts",
+        "cluster",
+        "cluster_options",
+        "lifetime",
+    )
+    for key in elsewhere:
         record.pop(key, None)
     record["encoder"] = encoders.absolute(request.encoder)
     if request.transcripts is not None:

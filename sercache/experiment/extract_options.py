@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,12 @@ class ExtractOptions:
     seal_every: NotNegative = 60.0
     shard: str | None = None
     """K/N: the K-th of N parts of the work alone."""
+    cluster: str | None = None
+    """Workers that share the work: ``local:4``, ``slurm:8``, the address of a Dask scheduler, …"""
+    cluster_options: Sequence[str] = ()
+    """``KEY=VALUE`` for the jobs of a scheduler."""
+    lifetime: str | None = None
+    """After which a worker leaves, and another takes its place."""
     dry_run: bool = False
 
 

@@ -88,6 +88,23 @@ def filled(record: type[Record], verb: str, values: Mapping[str, Any]) -> Record
     return record(**read)
 
 
+def settings_of(record: Any) -> dict[str, Any]:
+    """What ``filled`` makes an equal record from, as JSON values: options that are not at their defaults."""
+    settings = {}
+    for called, name in names_of(type(record)).items():
+        value = getattr(record, name)
+        if value != _default_of(type(record), name):
+            settings[called] = os.fspath(value) if isinstance(value, os.PathLike) else value
+    return settings
+
+
+def _default_of(record: Any, name: str) -> Any:
+    [field] = [each for each in dataclasses.fields(record) if each.name == name]
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    return None if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
 def _has_no_default(record: Any, name: str) -> bool:
     [field] = [each for each in dataclasses.fields(record) if each.name == name]
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from sercache.evaluation import (
     taken,
     tidy,
 )
+from sercache.experiment import clustered
 from sercache.experiment.finding import FoundStore, check_store, find_store
 from sercache.experiment.labels import read_labels
 from sercache.experiment.options import Duplicates, Positive
@@ -62,6 +63,9 @@ class ProbeOptions:
     clip: str | None = None
     duplicates: Duplicates | None = None
     c: Positive = 0.01
+    cluster: str | None = None
+    cluster_options: Sequence[str] = ()
+    lifetime: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +91,9 @@ def run(request: ProbeOptions, at_hand: AtHand | None = None) -> Probed:
     An encoder, a corpus and a store ``at_hand`` take the place of names. Raises SercacheError.
     """
     at_hand = at_hand or AtHand()
+    if clustered.asked(request):
+        clustered.run("probe", request, clustered.runs_folder(request), has_objects=at_hand != AtHand())
+        request = clustered.alone(request)
     known = settings.load()
     cache = Path(known.value("cache", request.cache).value).expanduser()
     corpus = at_hand.corpus or read_labels(request.dataset, request.root, known, cache)

@@ -56,6 +56,9 @@ class TrainOptions:
     share_order: bool = False
     deterministic: bool = False
     track: bool = False
+    cluster: str | None = None
+    cluster_options: Sequence[str] = ()
+    lifetime: str | None = None
 
 
 def chosen_setup(module: ModuleType, request: TrainOptions, corpus: Corpus) -> tuple[Setup, Setup]:

@@ -21,7 +21,7 @@ from sercache.chosen import read_seeds
 from sercache.claims import Claims
 from sercache.errors import RecipeError, SettingsError
 from sercache.evaluation import Evaluated, Prepared, claims_in, divided, taken
-from sercache.experiment import train
+from sercache.experiment import clustered, train
 from sercache.experiment.grid import Point, drawn, place_of, points, read_grid
 from sercache.experiment.options import Count, DevScore, Duplicates, Seeds
 from sercache.experiment.outcome import compared, draw
@@ -65,6 +65,9 @@ class SweepOptions:
     seeds: Seeds | None = None
     settings: Sequence[str] = ()
     serial: bool = False
+    cluster: str | None = None
+    cluster_options: Sequence[str] = ()
+    lifetime: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,9 @@ class Swept:
 
 def run(request: SweepOptions) -> Swept:
     """Train every point that is not done yet, then test the best. Raises SercacheError."""
+    if clustered.asked(request):
+        clustered.run("sweep", request, clustered.runs_folder(request))
+        request = clustered.alone(request)
     module = catalog.load("sercache.heads", request.head)
     checked_name(request.name)
     if is_solved(module.Head):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sercache.errors import SettingsError
 from sercache.evaluation import Evaluated, Prepared, Unfinished, evaluate
+from sercache.experiment import clustered
 from sercache.experiment.epochs import epochs_shown
 from sercache.experiment.outcome import finish
 from sercache.experiment.places import check_writable, checked_name, default_name, free_name, partial_of
@@ -36,6 +37,8 @@ def run(request: TrainOptions, at_hand: AtHand | None = None) -> Result | Unfini
 
     Where the call names a part (``folds``, ``seeds="0-4/25"``) and others are missing, what is. Raises SercacheError.
     """
+    if clustered.asked(request):
+        return _by_workers(request, at_hand)
     part = part_of(request)
     asked, meant = begin(request, at_hand)
     head = at_hand.head if at_hand else None
@@ -59,8 +62,19 @@ def run(request: TrainOptions, at_hand: AtHand | None = None) -> Result | Unfini
     return together(asked, standing, keep, Sharing(part, request.name is not None, request.track, command))
 
 
+def _by_workers(request: TrainOptions, at_hand: AtHand | None) -> Result:
+    """As ``run``, done by the workers of a cluster."""
+    if part_of(request) is not None:
+        raise SettingsError("workers share a whole run: name no part of it with --cluster")
+    there = clustered.runs_folder(request)
+    found = clustered.run("train", request, there, has_objects=at_hand not in (None, AtHand()))
+    return Result.load(Path(found["folder"]))
+
+
 def in_memory(request: TrainOptions, at_hand: AtHand) -> Result:
     """Train as asked and write nothing: what is trained is lost with the process. Raises SercacheError."""
+    if clustered.asked(request):
+        raise SettingsError("workers write a run folder, and read a store by its name; give name= or runs=")
     if request.track:
         raise SettingsError("track writes beside a run folder; give name= or runs=, so that there is one")
     if part_of(request) is not None:

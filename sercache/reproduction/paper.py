@@ -41,6 +41,9 @@ class ReproduceOptions:
     settings: Sequence[str] = ()
     seeds: Count | None = None
     encoders: Sequence[str] = ()
+    cluster: str | None = None
+    cluster_options: Sequence[str] = ()
+    lifetime: str | None = None
 
     @property
     def instead(self) -> dict[str, str]:

@@ -17,6 +17,7 @@ from sercache.errors import (
     UnknownNameError,
 )
 from sercache.evaluation import Difference, claims_in, divided, transcripts
+from sercache.experiment import clustered
 from sercache.experiment.vectors import separation
 from sercache.papers import (
     BestOf,
@@ -74,6 +75,9 @@ def run(request: ReproduceOptions) -> Rendered:
     if request.table not in module.TABLES:
         raise UnknownNameError(catalog.unknown(f"table of {name}", request.table, list(module.TABLES)))
     table: PaperTable = module.TABLES[request.table]
+    if clustered.asked(request):
+        clustered.run("reproduce", request, clustered.runs_folder(request))
+        request = clustered.alone(request)
     used("paper", module.CITATION)
     chosen = _chosen(table, request.rows)
     place = _place(name, chosen, request)

@@ -67,6 +67,25 @@ SEEDS = _Seeds()
 cache_option = click.option("--cache", type=FOLDER, help="Folder of the feature stores.")
 
 
+def cluster_options(function: Callable) -> Callable:
+    """``--cluster`` and how its workers are to be had."""
+    function = click.option(
+        "--lifetime",
+        help="When a worker leaves, and another takes its place: 50m.  [default: before its walltime]",
+    )(function)
+    function = click.option(
+        "--cluster-option",
+        "cluster_options",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Of a scheduler's jobs: queue=gpu, walltime=02:00:00, cores=4, directive=--gres=gpu:1, …",
+    )(function)
+    return click.option(
+        "--cluster",
+        help="Workers that share the work: local:4, slurm:8, pbs:8, sge:8, lsf:8, htcondor:8, tcp://…, file:….",
+    )(function)
+
+
 def where_options(function: Callable) -> Callable:
     """``--cache`` and ``--device``."""
     return cache_option(click.option("--device", help="cpu, cuda, cuda:1, mps or auto.")(function))

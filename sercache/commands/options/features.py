@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from sercache.commands.options._shared import FOLDER, cache_option, root_option, where_options
+from sercache.commands.options._shared import (
+    FOLDER,
+    cache_option,
+    cluster_options,
+    root_option,
+    where_options,
+)
 
 
 @click.command()
@@ -77,6 +83,7 @@ from sercache.commands.options._shared import FOLDER, cache_option, root_option,
     metavar="K/N",
     help="Only the K-th of N parts of the work.  [default: all, in a Slurm array beginning with the task's part]",
 )
+@cluster_options
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 def extract(**options: Any) -> None:
     """Run an encoder over a corpus and write its states into a store. Continues where it was stopped.

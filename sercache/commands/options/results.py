@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from sercache.commands.options._shared import FOLDER, head_option, root_option, runs_option, where_options
+from sercache.commands.options._shared import (
+    FOLDER,
+    cluster_options,
+    head_option,
+    root_option,
+    runs_option,
+    where_options,
+)
 
 
 @click.command()
@@ -141,6 +148,7 @@ def export(run: Path, out: Path, **options: Any) -> None:
     metavar="NAME=CHECKPOINT",
     help="Take a local folder or another encoder where the table says NAME.",
 )
+@cluster_options
 def reproduce(**options: Any) -> None:
     """Print a paper's table with ours beside the printed numbers; finished trials are kept.
 

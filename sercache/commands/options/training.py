@@ -9,6 +9,7 @@ import click
 from sercache.commands.options._shared import (
     FOLDER,
     SEEDS,
+    cluster_options,
     head_option,
     root_option,
     runs_option,
@@ -90,6 +91,7 @@ from sercache.commands.options._shared import (
     "--deterministic", is_flag=True, help="Refuse operations that are not repeatable on this device."
 )
 @click.option("--track", is_flag=True, help="Write TensorBoard events beside epochs.csv (extra track).")
+@cluster_options
 def train(**options: Any) -> None:
     """Train a head from the cache over all folds and seeds, and write a run folder.
 
@@ -146,6 +148,7 @@ def train(**options: Any) -> None:
 )
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a recipe field.")
 @click.option("--serial", is_flag=True, help="Train folds and seeds one after another.")
+@cluster_options
 def sweep(**options: Any) -> None:
     """Train a head at every point of a grid, select on dev alone, and test what was selected.
 
@@ -204,6 +207,7 @@ def evaluate(**options: Any) -> None:
     "--c", type=click.FloatRange(0, min_open=True), default=0.01, show_default=True,
     help="Inverse strength of the regularisation (scikit-learn's C).",
 )  # fmt: skip
+@cluster_options
 def probe(**options: Any) -> None:
     """Probe each state of an encoder: UA of logistic regression on its means over time, with a plot.
 

@@ -1,0 +1,135 @@
+"""The same command on several workers until no work is left: those that end are counted, the lost are replaced."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sercache.cluster import member
+from sercache.cluster.member import Call, Ended
+from sercache.errors import ClusterError
+
+ALLOWED_LOSSES = 10
+"""Members that may be lost one after another before it is taken for a fault of the work."""
+_LOOK_SECONDS = 1.0
+_REFUSED = (1, 2)
+"""Exit codes of a member that said why it cannot."""
+_STOPPED = tuple(128 + number for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT))
+"""Exit codes of a member that was asked to stop, by a scheduler or by an operator."""
+
+
+@dataclass(frozen=True)
+class ClusterRun:
+    """What became of the members of a call."""
+
+    n_members: int
+    n_replaced: int
+    said: str
+    """Standard output of the member that ended last."""
+
+
+def share(
+    call: Call,
+    executor: Executor,
+    n_members: int,
+    *,
+    environments: Callable[[int], Mapping[str, str]] = lambda number: {},
+    watch: Callable[[Path], object] = lambda folder: None,
+    note: Callable[[str], None] = lambda text: None,
+) -> ClusterRun:
+    """Run ``call`` as ``n_members`` processes, each on a worker of ``executor``, until each has found nothing to do.
+
+    ``environments`` gives what the environment of member k has of its own; ``watch`` is called every second with the
+    folder that members write to; ``note`` is told of members that are replaced. Whatever is raised, members are told
+    to stop before it goes on up. Raises ClusterError where a member refuses the work, or too many are lost.
+    """
+    Path(call.folder).mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="share-", dir=call.folder)).absolute()
+    members = _Members(replace(call, folder=str(folder)), executor, environments, note)
+    try:
+        for number in range(n_members):
+            members.submit(number)
+        while members.waiting:
+            members.take_ended()
+            watch(folder)
+    except BaseException:
+        members.stop()
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # others may be at work there, too
+        folder.parent.rmdir()
+    return ClusterRun(n_members, members.n_replaced, members.said)
+
+
+class _Members:
+    """Members under way."""
+
+    def __init__(
+        self,
+        call: Call,
+        executor: Executor,
+        environments: Callable[[int], Mapping[str, str]],
+        note: Callable[[str], None],
+    ) -> None:
+        self._call, self._executor, self._environments, self._note = call, executor, environments, note
+        self._folder = Path(call.folder)
+        self.waiting: dict[Future[Ended], int] = {}
+        self.n_replaced = self._n_lost = 0
+        self.said = ""
+
+    def submit(self, number: int) -> None:
+        """Have a member started where there is a worker for it."""
+        own = dict(self._environments(number))
+        self.waiting[self._executor.submit(member.run, self._call, number, own)] = number
+
+    def take_ended(self) -> None:
+        """Wait for members to end, at most a second, and replace those that were lost. Raises ClusterError."""
+        for future in wait(self.waiting, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED).done:
+            number, fault = self.waiting.pop(future), future.exception()
+            ended = None if fault is not None else future.result()
+            if ended is not None and ended.code == 0:
+                self.said = ended.said
+            elif not self.said:  # else there is no work left to take up
+                self._replace(number, ended, fault)
+
+    def _replace(self, number: int, ended: Ended | None, fault: BaseException | None) -> None:
+        if ended is not None and ended.code in _REFUSED:
+            said = ended.last.removeprefix("error: ") or "no word"
+            raise ClusterError(
+                f"worker {number} on {ended.host}: {said} (its log: {self._folder}/{number}.log)"
+            )
+        how = _how(ended, fault)
+        self._n_lost += ended is None or ended.code not in _STOPPED
+        if self._n_lost > ALLOWED_LOSSES:
+            raise ClusterError(
+                f"{self._n_lost} workers were lost one after another, the last one {how}; logs: {self._folder}; what "
+                "was committed is safe: run the same command to resume"
+            )
+        self._note(f"worker {number} {how}; another takes its place")
+        self.n_replaced += 1
+        self.submit(number)
+
+    def stop(self) -> None:
+        """Tell all to end, and wait for those that run to commit what they have."""
+        (self._folder / member.STOP).touch()
+        run = [future for future, number in self.waiting.items() if (self._folder / f"{number}.out").exists()]
+        wait(run, timeout=member.GRACE_SECONDS)
+        for future in self.waiting:
+            future.cancel()
+
+
+def _how(ended: Ended | None, fault: BaseException | None) -> str:
+    """How a member was lost, in words."""
+    if ended is None:
+        return f"is gone ({type(fault).__name__})"
+    if ended.code < 0:
+        return f"on {ended.host} was killed by {signal.Signals(-ended.code).name}"
+    if ended.code in _STOPPED:
+        return f"on {ended.host} was stopped"
+    return f"on {ended.host} ended with code {ended.code}: {ended.last}"

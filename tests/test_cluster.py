@@ -1,0 +1,182 @@
+"""``--cluster``: where workers run, members that share one command, and what becomes of those that are lost."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from sercache import cluster
+from sercache.cluster import Call, parse, sharing
+from sercache.errors import ClusterError, SettingsError
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "n_workers"),
+    [("local", "local", None), ("local:4", "local", 4), ("slurm:8", "slurm", 8), ("pbs", "pbs", 1)],
+)
+def test_where_workers_run_is_read(given, kind, n_workers):
+    where = parse(given)
+    assert (where.kind, where.n_workers) == (kind, n_workers)
+
+
+@pytest.mark.parametrize("given", ["tcp://10.0.0.1:8786", "tls://node-1.lab:8786"])
+def test_the_address_of_a_running_cluster_is_kept(given):
+    assert parse(given).address == given
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "said"),
+    [
+        ("slrum:4", [], "did you mean slurm"),
+        ("local:0", [], "no number of workers"),
+        ("local:", [], "no number of workers"),
+        ("slurm:many", [], "no number of workers"),
+        ("tcp://host", [], "no address"),
+        ("file:nowhere.json", [], "no such file"),
+        ("local:2", ["queue=gpu"], "is for jobs of slurm"),
+        ("slurm:2", ["queue"], "KEY=VALUE"),
+        ("slurm:2", ["queue=a", "queue=b"], "given twice"),
+    ],
+)
+def test_what_is_no_cluster_is_refused_in_words(given, options, said):
+    with pytest.raises(SettingsError, match=said):
+        parse(given, options)
+
+
+def _call(tmp_path: Path, code: str) -> Call:
+    return Call((sys.executable, "-c", code), {"word": "given"}, str(tmp_path / "share"))
+
+
+def _share(call: Call, n_members: int = 2, **more):
+    with ThreadPoolExecutor(n_members) as executor:
+        return cluster.share(call, executor, n_members, **more)
+
+
+def test_every_member_is_given_the_same_and_its_own_environment(tmp_path):
+    code = f"""
+import json, os, pathlib, sys
+word = json.loads(sys.stdin.readline())["word"]
+pathlib.Path({str(tmp_path)!r}, word + "-" + os.environ["ME"]).touch()
+print("that is all")
+"""
+    done = _share(_call(tmp_path, code), environments=lambda number: {"ME": str(number)})
+    assert (done.n_members, done.n_replaced, done.said) == (2, 0, "that is all\n")
+    assert sorted(path.name for path in tmp_path.glob("given-*")) == ["given-0", "given-1"]
+    assert not (tmp_path / "share").exists()  # logs of what went well are of no use
+
+
+def test_a_refusal_ends_all_members_with_the_words_of_the_one(tmp_path):
+    code = """
+import os, sys, time
+if os.environ["ME"] == "0":
+    time.sleep(60)
+print("error: no such corpus", file=sys.stderr)
+sys.exit(2)
+"""
+    with pytest.raises(ClusterError, match=r"worker 1 on .*: no such corpus \(its log: .*1\.log"):
+        _share(_call(tmp_path, code), environments=lambda number: {"ME": str(number)})
+
+
+def test_a_killed_member_is_replaced_and_said_so(tmp_path):
+    code = f"""
+import os, pathlib, signal
+once = pathlib.Path({str(tmp_path / "once")!r})
+if not once.exists():
+    once.touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    notes: list[str] = []
+    assert _share(_call(tmp_path, code), 1, note=notes.append).n_replaced == 1
+    assert ["killed by SIGKILL" in note for note in notes] == [True]
+
+
+def test_work_that_always_kills_its_member_ends_with_a_word(tmp_path, monkeypatch):
+    monkeypatch.setattr(sharing, "ALLOWED_LOSSES", 2)
+    with pytest.raises(
+        ClusterError, match=r"3 workers were lost one after another.*SIGSEGV.*run the same command"
+    ):
+        _share(_call(tmp_path, "import os; os.kill(os.getpid(), 11)"), 1)
+
+
+def test_an_interruption_stops_members_and_lets_them_commit(tmp_path):
+    code = f"""
+import pathlib, signal, sys, time
+def stop(*_):
+    pathlib.Path({str(tmp_path / "committed")!r}).touch()
+    sys.exit(143)
+signal.signal(signal.SIGTERM, stop)
+pathlib.Path({str(tmp_path / "begun")!r}).touch()
+time.sleep(60)
+"""
+
+    def watch(folder: Path) -> None:
+        if (tmp_path / "begun").exists():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _share(_call(tmp_path, code), 1, watch=watch)
+    assert (tmp_path / "committed").exists()
+
+
+_OPTIONS = ["queue=gpu", "cores=4", "memory=16GB", "directive=--gres=gpu:1"]
+_EXPECTED = {
+    "slurm": "#SBATCH: -J sercache; -p gpu; --cpus-per-task=4; -t 02:00:00; --gres=gpu:1",
+    "pbs": "#PBS: -N sercache; -q gpu; -l select=1:ncpus=4:mem=15GB; -l walltime=02:00:00; --gres=gpu:1",
+    "sge": "#$: -N sercache; -q gpu; -l h_rt=02:00:00; --gres=gpu:1",
+    "lsf": "#BSUB: -J sercache; -q gpu; -n 4; -W 02:00:00; --gres=gpu:1",
+}
+
+
+@pytest.mark.parametrize("kind", _EXPECTED)
+def test_the_script_of_a_job_says_what_was_asked_for(kind, tmp_path):
+    pytest.importorskip("dask_jobqueue")
+    script = cluster.job_script(parse(f"{kind}:4", [*_OPTIONS, "walltime=02:00:00"]), tmp_path)
+    lines = script.splitlines()
+    sign, _, expected = _EXPECTED[kind].partition(": ")
+    assert [line for line in expected.split("; ") if f"{sign} {line}" not in lines] == []
+    words = shlex.split(lines[-1] or lines[-2])
+    assert words[:3] == [sys.executable, "-m", "distributed.cli.dask_worker"]
+    # One worker with one thread, whatever its cores; it leaves in time to commit what it has.
+    assert words[len(words) - words[::-1].index("--nthreads")] == "1"
+    assert words[words.index("--lifetime") + 1] == "6840s"
+    assert words[words.index("--death-timeout") + 1] == "120"
+
+
+def test_the_description_of_a_condor_job_says_what_was_asked_for(tmp_path):
+    pytest.importorskip("dask_jobqueue")
+    where = parse("htcondor:4", ["cores=4", "memory=16GB", "directive=request_gpus=1"])
+    script = cluster.job_script(where, tmp_path)
+    for line in ("MY.DaskWorkerCores = 4", "MY.DaskWorkerMemory = 16000000000", "request_gpus = 1"):
+        assert line in script
+
+
+def test_an_option_that_the_kind_of_job_lacks_is_refused(tmp_path):
+    pytest.importorskip("dask_jobqueue")
+    where = parse("slurm:2", ["qeue=gpu"])
+    with pytest.raises(SettingsError, match="qeue"), cluster.started(where, tmp_path):
+        pass
+
+
+def test_a_scheduler_that_does_not_answer_is_one_line(tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("sercache.cluster.engine._START_SECONDS", 1)
+    with (
+        pytest.raises(ClusterError, match="no Dask scheduler answers"),
+        cluster.started(parse("tcp://127.0.0.1:1"), tmp_path),
+    ):
+        pass
+
+
+@pytest.mark.slow
+def test_workers_on_this_host_run_a_command_together(tmp_path):
+    pytest.importorskip("distributed")
+    code = "import os, pathlib; pathlib.Path(FOLDER, f'worker-{os.getpid()}').touch()"
+    call = _call(tmp_path, code.replace("FOLDER", repr(str(tmp_path))))
+    with cluster.started(parse("local:2"), tmp_path, cores=4) as engine:
+        done = cluster.share(call, engine.executor, engine.n_workers, environments=engine.environments)
+    assert done.n_members == 2
+    assert len(list(tmp_path.glob("worker-*"))) == 2
