@@ -413,3 +413,19 @@ def test_every_run_says_what_it_rests_on(sercache: Sercache, manifest: Path, tmp
     )
     assert "demo-wavlm (random weights)" in sercache("info").out
     assert "within" not in out, "no printed number belongs to this corpus"
+
+
+@pytest.mark.draws
+def test_a_run_that_tests_nothing_says_so(sercache: Sercache, cached: Path) -> None:
+    """Its notes spoke of a test part, its table was a heading alone, its page did not say what it rests on."""
+    call = ["train", "--head", "linear", "--encoder", "logmel", "--dataset", "manifest", "--protocol", "all"]
+    last = ["--set", "max-epochs=2", "--set", "select=last-epoch", "--set", "patience=none"]
+    code, out, err = sercache(*call, "--dev", "none", *last, "--name", "r")
+    assert code == 0, err
+    shown = sercache("report", cached / "r").out
+    for text in (out, shown, (cached / "r/report.html").read_text()):
+        assert "epoch: the last of 2 epochs" in text
+        assert "over the training part alone" in text
+        assert "nothing of recordings0 is tested: all of it trains" in text
+        assert "test part" not in text.replace("whether the test part has none", "")
+    assert "estimand" not in shown

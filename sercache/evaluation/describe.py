@@ -50,6 +50,7 @@ _SCOPES_CROSS_CORPUS = {
     "features, never their labels)",
 }
 
+_UNSEEN = "; the test part selects nothing"
 _INSIDE = {"none": "", "global": "; the head standardises what it reads by the training part of each fold"}
 
 _CHOICES = {
@@ -198,6 +199,8 @@ def with_scope(report: Report, head_class: type[nn.Module]) -> Report:
 def normalisation_sentence(setup: Setup, material: Material) -> str:
     """Scope of the feature statistics."""
     text = f"{setup.normalise}: {_SCOPES[setup.normalise]}"
+    if setup.normalise == "global" and not _is_tested(material):
+        text = "global: mean and standard deviation per state and dimension over the training part alone"
     if setup.normalise == "global" and material.also:
         text += "; added corpora count as training part"
     return text
@@ -206,17 +209,21 @@ def normalisation_sentence(setup: Setup, material: Material) -> str:
 def selection_sentence(setup: Setup, recipe: Recipe, material: Material) -> str:
     """How the epoch that is tested was chosen."""
     if recipe.select == "last-epoch":
-        return f"the last of {recipe.max_epochs} epochs; the test part selects nothing"
+        return f"the last of {recipe.max_epochs} epochs{_UNSEEN if _is_tested(material) else ''}"
     patience = f", stopping after {recipe.patience} epochs without a better one" if recipe.patience else ""
     dev = setup.dev
     if dev == "none":
         dev = "of the split itself"
     if any(fold.dev_speakers_disjoint is False for fold in material.folds):
         dev += ", which shares speakers with the training part"
-    about = f"dev part: {dev}; the test part selects nothing"
+    about = f"dev part: {dev}{_UNSEEN if _is_tested(material) else ''}"
     if any(fold.dev_is_test for fold in material.folds):
         about = "the test part selects it, so that no score is held out"
     return f"{_CHOICES[recipe.select]} among at most {recipe.max_epochs}{patience}; {about}"
+
+
+def _is_tested(material: Material) -> bool:
+    return any(fold.test for fold in material.folds)
 
 
 def environment(device: str, stores: Sequence[FeatureStore] = (), is_solved: bool = False) -> dict[str, Any]:

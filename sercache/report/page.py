@@ -13,7 +13,7 @@ from typing import Any
 
 from sercache import files
 from sercache.record import HEADLINE, Aggregate, CrossCorpus, Report
-from sercache.report.notes import differences
+from sercache.report.notes import differences, provenance
 from sercache.report.plots import figures, svg
 from sercache.report.printed import PrintedNumber
 from sercache.report.render import ReportTable, html
@@ -97,7 +97,9 @@ def page(
         if report.summary
         else "",
         _section("Other corpora", cross_corpus_table(report), report) if report.cross_corpus else "",
-        "" if report.summary or report.cross_corpus else "<p>Nothing was tested.</p>",
+        ""
+        if report.summary or report.cross_corpus
+        else f"<p>Nothing was tested.</p>{_list(provenance(report))}",
         "<h2>Differences from what was published</h2>",
         _list(report.deviations) or "<p>None.</p>",
         "<h2>Plots</h2>" if pictures else "",

@@ -116,7 +116,8 @@ def _text(table: ReportTable, width: int | None = None) -> str:
     body = [[show(cell, table.digits) for cell in row] for row in table.rows]
     right = [k for k, is_number in enumerate(_numeric(table)) if is_number]
     title = [table.title] if width is None else wrapped(table.title, width)
-    lines = [*title, "", *aligned([table.columns, *body], right, width=width, ruled=True)]
+    rows = ["", *aligned([table.columns, *body], right, width=width, ruled=True)] if body else []
+    lines = [*title, *rows]
     notes = [line for note in table.notes for line in filled(note, width, _NOTE, " " * len(_NOTE))]
     return "\n".join(lines + [""] * bool(notes) + notes)
 
