@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sercache.datasets import Corpus, CorpusInfo, Utterance
-from sercache.stores import Damage, Entry
+from sercache.stores import Damage, Entry, decode_frames, encode_frames
 from sercache.stores.spec import FeatureSpec
 
 CLASSES = ("anger", "happiness", "neutral", "sadness")
@@ -68,8 +68,11 @@ class FakeStore:
 
     def read(self, id: str, states: Sequence[str] | None = None) -> np.ndarray:
         self.n_reads += 1
-        stored = self.frames[id][self._places(states)]
-        return stored.astype(np.float16 if self.spec.dtype == "float16" else np.float32)
+        return decode_frames(self.read_stored(id, states), self.spec.dtype)
+
+    def read_stored(self, id: str, states: Sequence[str] | None = None) -> np.ndarray:
+        plain = self.frames[id][self._places(states)].astype(np.float32)
+        return np.stack([encode_frames(frames, self.spec.dtype, id, "") for frames in plain])
 
     def read_many(self, ids: Sequence[str], states: Sequence[str] | None = None) -> list[np.ndarray]:
         return [self.read(id, states) for id in ids]

@@ -109,6 +109,10 @@ CHANGES: dict[str, tuple[Report, str]] = {
         ),
         "encoded in bfloat16 instead of float32",
     ),
+    "type": (
+        exact(features={**exact().features, "spec": {**WAVLM, "dtype": "int8"}, "kind": "frames"}),
+        "sequences kept as int8",
+    ),
     "initial weights": (
         exact(started_from=(StartRecord("", "first", "layer-attention", ("esd",)),)),
         "initial weights from first (layer-attention on esd)",

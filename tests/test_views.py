@@ -122,6 +122,17 @@ def test_a_constant_feature_is_not_blown_up_by_rounding(dtype: str) -> None:
     assert np.abs(x).max() < 5
 
 
+def test_the_noise_of_int8_is_that_of_the_largest_value() -> None:
+    """A feature that stays as it is, beside one that goes up and down: its rounding is not blown up."""
+    rng = np.random.default_rng(0)
+    frames = {f"u{k}": np.full((1, 50, 2), 0.1, np.float32) for k in range(2)}
+    for x in frames.values():
+        x[..., 1] = 20 + rng.random(50)
+    view = view_of(FakeStore(frames, dtype="int8"), frames=True)
+    x = view.scaled(global_scaling(view)).batch([0, 1])[0].numpy()
+    assert np.abs(x).max() < 5
+
+
 def test_normalising_replaces_an_earlier_normalisation() -> None:
     view = view_of(random_store([5, 6, 4]))
     scaling = global_scaling(view)

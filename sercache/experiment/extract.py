@@ -197,11 +197,11 @@ def work(
             warn(f"what the encoder was trained on is not recorded beside its features: {fault}")
         if part.is_whole:
             extraction.mark_finished(folder)
+        stores.note_use(folder)  # what adds to it shows by its commits
         if corpus is not None and corpus_table.write(folder, corpus, request.keep_transcripts):
             say(f"its labels are brought up to date: {corpus.name}, {len(corpus.utterances)} utterances")
         skipped = plan.skipped
     extraction.record_skips(folder, skipped, plan)
-    stores.note_use(folder)
     say_served(request, root, spec, corpus)
     return skipped, n_stored
 
