@@ -140,6 +140,29 @@ def test_what_is_appended_is_copied(path: Path, format: str) -> None:
     np.testing.assert_array_equal(store.pooled(what="std")[0], kept.std(axis=1))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "bfloat16", "int8"])
+def test_what_a_writer_owns_is_written_as_what_it_copies(path: Path, format: str, dtype: str) -> None:
+    """As a batch of the device holds them: frames that lie in one piece for a state, or for a stride of one."""
+    spec = make_spec(dtype=dtype)
+    frames = features("a", 7, spec)
+    encoded = np.stack([stores.encode_frames(frames[k], spec.dtype, "a", s) for k, s in enumerate(STATES)])
+    batch = np.concatenate([encoded, encoded], axis=1)
+    rows = frames.mean(axis=1), frames.std(axis=1)
+    with stores.create(path, spec, format) as writer:
+        for id, given in (("a", batch[:, :7]), ("b", np.repeat(encoded, 2, axis=1)[:, ::2]), ("c", frames)):
+            writer.append(id, *rows, given, n_frames=7, n_samples=2240, audio_digest="", owned=True)
+        pending = writer._pending  # type: ignore[attr-defined]
+        assert np.shares_memory(pending["a"].frames, batch)
+        assert np.shares_memory(pending["a"].mean, rows[0])
+        bad = np.full_like(rows[0], np.nan)
+        with pytest.raises(NumericRangeError):
+            writer.append("d", bad, bad, batch[:, :7], n_frames=7, n_samples=1, audio_digest="", owned=True)
+    store = stores.open(path)
+    for id in "abc":
+        np.testing.assert_array_equal(store.read(id), as_stored(frames, dtype))
+    assert sorted(store.ids()) == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize(
     "id", ["../../etc/x", "Ünïcode 中 #1", 'quote" \\ line\nend', "lone \udc80", " ", "#"]
 )

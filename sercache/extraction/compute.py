@@ -102,6 +102,9 @@ def features(
         yield flying.popleft().finished()
 
 
+_UNDER_WAY = 2
+"""Batches that a card has waiting while the next is launched: one of them is slack for a host that is held up."""
+
 Launch = Callable[[Sequence[Decoded]], InFlight]
 
 
@@ -120,7 +123,7 @@ def _launcher(encoder: Encoder, spec: FeatureSpec, busy: Busy) -> tuple[Launch, 
     if device_of(encoder).type == "cuda":
         from sercache.extraction.cuda import Device
 
-        return Device(encoder, spec, busy).launch, 1
+        return Device(encoder, spec, busy).launch, _UNDER_WAY
     return lambda group: _Computed(on_cpu(group, encoder, spec, busy)), 0
 
 

@@ -151,6 +151,7 @@ class _Thread(threading.Thread):
                 n_frames=n_frames,
                 n_samples=item.n_samples,
                 audio_digest=item.digest,
+                owned=True,  # a batch's memory is its own
             )
         except AlreadyStoredError:  # the plan left out what was stored: another process was faster
             self.n_overtaken += 1

@@ -65,8 +65,11 @@ class FeatureWriter(Protocol):
         n_frames: int,
         n_samples: int,
         audio_digest: str,
+        owned: bool = False,
     ) -> None:
         """Take one utterance: mean and std (L, D) float32, frames (L, T, D), or None where none are kept.
+
+        Arrays are copied, unless they are ``owned`` by the writer from now on.
 
         Frames are float32 or as stored already (bfloat16: bit patterns in uint16; int8: (L, T, D + 4), with scales).
         Nothing is visible to readers before its shard is sealed, which happens when the shard is full. Raises

@@ -55,11 +55,13 @@ class Writer:
         n_frames: int,
         n_samples: int,
         audio_digest: str,
+        owned: bool = False,
     ) -> None:
         """Take one utterance: mean and std (L, D), frames (L, T, D) in float32 or as stored, or None.
 
-        Everything is copied. Seals when the shard is full. Raises AlreadyStoredError for an id that is
-        committed, StoreError for one that waits already and for shapes that do not fit the spec,
+        Everything is copied, unless the arrays are ``owned`` from now on: then what lies in memory as it is stored
+        stays where it is, and nobody may write into it. Seals when the shard is full. Raises AlreadyStoredError for an
+        id that is committed, StoreError for one that waits already and for shapes that do not fit the spec,
         NumericRangeError for values that are not finite or do not fit the dtype; the utterance is not taken
         then. Raises DiskSpaceError.
         """
@@ -69,7 +71,8 @@ class Writer:
             reason = "is in the store already" if id else "is empty"
             kind = AlreadyStoredError if id and id not in self._pending else StoreError
             raise kind(f"utterance id {id!r} {reason}; give every utterance an id of its own, once")
-        item = self._checked(id, mean, std, frames, n_frames, n_samples, audio_digest)
+        taken = self._checked(id, mean, std, frames, n_frames, owned=owned)
+        item = Item(id, *taken, int(n_frames), int(n_samples), audio_digest)
         if self.spec.frames and self._n_waiting + item.n_frames > self._shards.room[0]:
             self.seal()
             if item.n_frames > self._shards.room[0]:
@@ -87,16 +90,18 @@ class Writer:
         std: np.ndarray,
         frames: np.ndarray | None,
         n_frames: int,
-        n_samples: int,
-        audio_digest: str,
-    ) -> Item:
+        *,
+        owned: bool,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Mean, standard deviation and frames as they are stored."""
         n_states, dim = len(self.spec.states), self.spec.dim
         if n_frames < 1:
             raise StoreError(f"{id}: {n_frames} frames, expected at least 1")
         _check_shape(id, "mean", mean, (n_states, dim))
         _check_shape(id, "standard deviation", std, (n_states, dim))
         with np.errstate(over="ignore"):  # becomes infinity, which is refused below
-            rows = [np.array(values, "<f4", order="C") for values in (mean, std)]
+            take = np.asarray if owned else np.array
+            rows = [take(values, "<f4", order="C") for values in (mean, std)]
         for what, values in zip(("mean", "standard deviation"), rows, strict=True):
             check_statistics(values, what, id, self.spec.states)
         stored = None
@@ -107,10 +112,14 @@ class Writer:
             n_values = width(dim, self.spec.dtype)
             given = n_values if frames.dtype == STORED[self.spec.dtype] else dim
             _check_shape(id, "frames", frames, (n_states, n_frames, given))
-            stored = np.empty((n_states, n_frames, n_values), STORED[self.spec.dtype])
+            # Each state is written in one piece, so it must lie in one.
+            stays = owned and frames.dtype == STORED[self.spec.dtype] and frames[0].flags.c_contiguous
+            stored = frames if stays else np.empty((n_states, n_frames, n_values), STORED[self.spec.dtype])
             for state, name in enumerate(self.spec.states):
-                stored[state] = encode_frames(frames[state], self.spec.dtype, id, name)
-        return Item(id, rows[0], rows[1], stored, int(n_frames), int(n_samples), audio_digest)
+                encoded = encode_frames(frames[state], self.spec.dtype, id, name)
+                if not stays:
+                    stored[state] = encoded
+        return rows[0], rows[1], stored
 
     def guard(self, lost: Callable[[Collection[str]], Collection[str]]) -> None:
         """From now on ask ``lost`` right before a commit which of its ids are another's to write: they are dropped."""
