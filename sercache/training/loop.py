@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sercache.errors import TrainingError
 from sercache.recipe import Recipe
-from sercache.training.contract import Fit, Inputs, Member, View, total_layers
+from sercache.training.contract import Fit, Member, View, total_layers
 from sercache.training.plan import Epoch
 from sercache.training.recording import Recorder, StaticUpdate, is_steady, recorder_of
 from sercache.training.state import TrainingState, begin, epoch_plan, finish, record, truths
@@ -77,17 +77,15 @@ def updates(
         done = []
         for rows in group:
             # Each item of an update weighs the same, whichever of its batches it came in.
-            done.append((_backward(training, next(read), next(truth), len(rows) / n_items), len(rows)))
+            with precision_of(training.recipe, training.place):
+                outputs = training.head(*next(read))
+            done.append((_backward(training, outputs, next(truth), len(rows) / n_items), len(rows)))
         _step(training, optimiser)
         yield done
 
 
-def _backward(
-    training: TrainingState, batch: tuple[Inputs, Inputs], truth: tuple[Tensor, ...], share: float
-) -> Tensor:
+def _backward(training: TrainingState, outputs: Any, truth: tuple[Tensor, ...], share: float) -> Tensor:
     """Loss of a batch, whose ``share`` is added to the gradients."""
-    with precision_of(training.recipe, training.place):
-        outputs = training.head(*batch)
     loss = training.loss_of(outputs, truth)
     (loss * share).backward()
     return loss.detach()
@@ -130,7 +128,9 @@ class _Steady:
         assert self._gathering is not None
         n_truths = len(self._training.truth)
         batch = self._gathering.means(given[:-n_truths])
-        loss = _backward(self._training, batch, tuple(given[-n_truths:]), 1.0)
+        with precision_of(self._training.recipe, self._training.place):
+            outputs = self._training.head(*batch)
+        loss = _backward(self._training, outputs, tuple(given[-n_truths:]), 1.0)
         _step(self._training, self._optimiser)
         return loss
 
