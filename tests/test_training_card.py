@@ -10,13 +10,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from many_helpers import assert_same
 from mock_card import DEVICE, TRAFFIC, Card
 from test_training_feeding import IDS, view
 
 from sercache import catalog, nn
-from sercache.heads import linear, mlp, superb, weighted_dense
+from sercache.heads import ef_rnn, linear, mlp, superb, weighted_dense
 from sercache.recipe import Recipe
-from sercache.training import Fit, Member, build, fit, fit_many, residing, stack, stack_epoch, stacked
+from sercache.training import (
+    Fit,
+    Member,
+    build,
+    fit,
+    fit_many,
+    grouping,
+    residing,
+    stack,
+    stack_epoch,
+    stacked,
+)
 from sercache.training.feeding import Feeder
 from sercache.training.loop import optimiser_of, updates
 from sercache.training.residing import resident
@@ -214,3 +226,23 @@ def test_members_draw_on_a_card_what_each_draws_alone() -> None:
             alone = nn.dropout(x[k, :, :longest].to(DEVICE), 0.4, training=True).cpu()
             assert torch.equal(found[k, :, :longest], alone)
             assert not found[k, :, longest:].any()
+
+
+def test_few_recurrent_networks_are_no_stack_on_a_card() -> None:
+    """cuDNN computes them one after another in less time; a CPU has processes instead."""
+    for head, n_members, gains in ((ef_rnn.Head, 4, False), (ef_rnn.Head, 5, True), (linear.Head, 2, True)):
+        whole = view(frames=True)
+        options = {"hidden": 3, "heads": 1, "head_dim": 2} if head is ef_rnn.Head else {}
+        several = [Member(build(head, whole, 4, k, **options), whole, None, k, 0) for k in range(n_members)]
+        assert grouping.gains(several, DEVICE) == gains
+        assert grouping.gains(several, torch.device("cpu"))
+
+
+def test_a_cpu_by_another_name_is_the_cpu() -> None:
+    """Members of a stack lie in one tensor: a head that is moved again, if only in name, would leave it."""
+    whole = views()["means"]
+    expected, found = (
+        fit_many(members(linear.Head, whole), RECIPE, device=device, way="stacked")
+        for device in ("cpu", "cpu:0")
+    )
+    assert_same(found, expected)

@@ -81,6 +81,12 @@ def second_of(view: View) -> np.ndarray | None:
     return view.second if isinstance(view, GivesSecond) else None
 
 
+def place_of(device: str) -> torch.device:
+    """The device of a name; the CPU has one name, as tensors that "cpu:0" is asked for are copied each time."""
+    place = torch.device(device)
+    return torch.device("cpu") if place.type == "cpu" else place
+
+
 def moved(x: Inputs, device: torch.device) -> Inputs:
     """Features or masks on ``device``."""
     return tuple(part.to(device) for part in x) if isinstance(x, tuple) else x.to(device)

@@ -7,10 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
-
 from sercache.recipe import Recipe
-from sercache.training.contract import Member, View, total_layers
+from sercache.training.contract import Member, View, place_of, total_layers
 from sercache.training.loop import optimiser_of, updates
 from sercache.training.memory import peak_meter
 from sercache.training.residing import digest, features_of, resident
@@ -50,7 +48,7 @@ def share(members: Sequence[Member], device: str) -> tuple[Tables, list[View]]:
     On a CPU folds with statistics of their own would need a table each: those are made when they are trained.
     Elsewhere one table serves all, and what does not fit there is kept here.
     """
-    tables, held, place = Tables(), [], torch.device(device)
+    tables, held, place = Tables(), [], place_of(device)
     views = {id(v): v for member in members for v in (member.train, member.dev) if v is not None and len(v)}
     if place.type != "cpu":
         held = [resident(view, place, tables) for view in views.values()]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sercache import metrics
 from sercache.errors import TrainingError
 from sercache.recipe import Recipe
-from sercache.training.contract import View, targets_of, total_layers
+from sercache.training.contract import View, place_of, targets_of, total_layers
 from sercache.training.feeding import Feeder
 from sercache.training.losses import dev_loss
 from sercache.training.threads import fitting_threads, products
@@ -38,7 +38,7 @@ def predict(
     """
     if not len(view):
         raise TrainingError("got 0 items to predict, expected at least 1; check the folds")
-    place = torch.device(device)
+    place = place_of(device)
     if batch_size is None:
         batch_size = _MEANS if place.type != "cpu" and int(view.n_frames.max()) == 1 else 64
     order = np.argsort(view.n_frames, kind="stable")  # equal lengths together: least padding

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sercache.errors import RecipeError
 from sercache.head import StartsCentres, StartsFrom
 from sercache.training.building import take_over
-from sercache.training.contract import View, parts_of, second_of
+from sercache.training.contract import View, parts_of, place_of, second_of
 from sercache.training.finetune import FineTuned, tail_name
 
 _HEAD, _TAIL = "head.", f"{tail_name(0)}."
@@ -67,7 +67,7 @@ def start_centres(head: nn.Module, view: View, device: str = "cpu") -> None:
     sums: Tensor | None = None
     counts = np.bincount(second[second >= 0])
     n_inputs = len(view.dim) if isinstance(view.dim, tuple) else 1
-    place = torch.device(device)
+    place = place_of(device)
     was_training = head.training
     head.to(place).eval()
     try:

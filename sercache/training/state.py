@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sercache.errors import RecipeError
 from sercache.recipe import Recipe
 from sercache.training.checks import check
-from sercache.training.contract import Fit, Member, View, second_of, targets_of
+from sercache.training.contract import Fit, Member, View, place_of, second_of, targets_of
 from sercache.training.feeding import Feeder
 from sercache.training.losses import training_loss, with_second
 from sercache.training.plan import (
@@ -81,7 +81,7 @@ def begin(member: Member, recipe: Recipe, device: str, tables: Tables | None = N
 
     Pooled features are shared with the other trainings that were given the same ``tables``.
     """
-    started, place = time.perf_counter(), torch.device(device)
+    started, place = time.perf_counter(), place_of(device)
     head, train, dev = member.head.to(place), member.train, member.dev or None  # a dev part may be empty
     n_outputs = check(head, train, dev, recipe, place)
     weights = class_weights(recipe, train.labels, n_outputs)
