@@ -67,6 +67,13 @@ def saved(run: AnyPath | Result) -> AnyPath:
     return folder
 
 
+def run_or_store(given: AnyPath | Result | FeatureStore) -> AnyPath:
+    """The folder of a run or of a store. Raises SettingsError for a result that has none, and anything else."""
+    if callable(getattr(given, "pooled", None)):
+        return store_of(given).path
+    return saved(given)  # type: ignore[arg-type]
+
+
 def encoder_of(given: str | Encoder) -> tuple[str, Encoder | None]:
     """The name of an encoder, and the encoder where it is at hand. Raises SettingsError for anything else."""
     if isinstance(given, str | PathLike):

@@ -13,7 +13,7 @@ from sercache.api._arguments import (
     corpus_of,
     in_memory,
     place,
-    saved,
+    run_or_store,
     store_of,
     told,
 )
@@ -157,15 +157,22 @@ def sweep(
         return work.run(request)
 
 
-def export(run: AnyPath | Result, out: AnyPath, *, progress: Progress = True, **settings: Any) -> Path:
-    """Write an encoder that was trained with its head (``finetune_from``) as a Hugging Face folder; gives ``out``.
+def export(
+    run: AnyPath | Result | FeatureStore,
+    out: AnyPath | None = None,
+    *,
+    progress: Progress = True,
+    **settings: Any,
+) -> Path:
+    """Write a run's trained encoder (``finetune_from``) as a Hugging Face folder, or a store as files; gives ``out``.
 
-    ``settings`` are the options of ``sercache export``: ``fold``, ``seed``, ``encoder``, ``input``.
+    ``settings`` are the options of ``sercache export``: of a run ``fold``, ``seed``, ``encoder``, ``number``; of a
+    store ``to``, which is npy, webdataset or parquet, ``states`` and ``shard_size``.
     """
     from sercache.experiment import export as work
     from sercache.experiment import filled
 
-    request = filled(work.ExportOptions, "export", {"run": saved(run), "out": out, **settings})
+    request = filled(work.ExportOptions, "export", {"run": run_or_store(run), "out": out, **settings})
     with told(progress, request, settings):
         return work.run(request)
 

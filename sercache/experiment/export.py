@@ -1,4 +1,4 @@
-"""`sercache export`: an encoder whose blocks were trained, as a checkpoint folder that anything can load."""
+"""`sercache export`: a trained encoder as a checkpoint folder, or a store as files, that anything can load."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sercache import encoders, files, trained_on
+from sercache import encoders, files, stores, trained_on
 from sercache.errors import SettingsError
 from sercache.evaluation import setup_of, training_of
 from sercache.experiment.finding import is_same
 from sercache.experiment.options import Count
+from sercache.experiment.plain_files import FORMS, Form, write
 from sercache.progress import used
 from sercache.recipe import Setup, inputs
 from sercache.record import Report, Run
@@ -24,7 +25,15 @@ class ExportOptions:
     """The options of one call."""
 
     run: Path
-    out: Path
+    """A run folder, or a store."""
+    out: Path | None = None
+    """None, of a store alone: its name in the current folder."""
+    to: Form | None = None
+    """What a store becomes."""
+    states: str = "all"
+    """Of a store."""
+    shard_size: Count = 1000
+    """Of a store, in MB: features in a file of a form that has several."""
     fold: str | None = None
     seed: int | None = None
     encoder: str | None = None
@@ -34,11 +43,43 @@ class ExportOptions:
 
 
 def run(request: ExportOptions) -> Path:
-    """Write the encoder of one training of a run to ``out``; it appears complete or not at all. Gives ``out``.
+    """Write the encoder of one training of a run, or a store, to ``out``; it appears complete or not at all.
 
-    Raises SettingsError where the run kept that encoder frozen, or the training is not named; EncoderError.
+    Gives ``out``. Raises SettingsError where the run kept that encoder frozen, or the training is not named;
+    EncoderError; as ``plain_files.write`` for a store.
     """
+    if stores.exists(request.run):
+        return _store(request)
+    return _encoder(request)
+
+
+def _store(request: ExportOptions) -> Path:
+    """Write a store. Raises SettingsError for options of a run."""
+    usual = ExportOptions(Path())
+    strange = [
+        name
+        for name in ("fold", "seed", "encoder", "number")
+        if getattr(request, name) != getattr(usual, name)
+    ]
+    if request.to is None or strange:
+        raise SettingsError(
+            f"{request.run} is a store: say what to make of it with --to {' or '.join(FORMS)}"
+            + (f", and leave out what is of a run ({', '.join(strange)})" if strange else "")
+        )
+    out = request.out or Path(f"{request.run.absolute().name}-{request.to}")
+    shard_bytes = request.shard_size * 10**6
+    return write(request.run, request.to, out, states=request.states, shard_bytes=shard_bytes)
+
+
+def _encoder(request: ExportOptions) -> Path:
+    """Write the encoder of one training of a run."""
     folder, out = request.run, request.out
+    if request.to is not None or request.states != "all" or out is None:
+        raise SettingsError(
+            f"{folder} is no store: --to and --states are of one"
+            if out is not None
+            else f"{folder} is no store; of a run, name the folder to write with --out"
+        )
     report = runs.load(folder)
     setup, spec = _input(report, folder, request.number)
     boundary = setup.finetune_from

@@ -92,8 +92,21 @@ def lexical(**options: Any) -> None:
 
 
 @click.command()
-@click.argument("run", type=FOLDER)
-@click.option("--out", type=FOLDER, required=True, help="Folder to write; it must not exist.")
+@click.argument("run", metavar="RUN|STORE", type=FOLDER)
+@click.option(
+    "--out", type=FOLDER, help="Folder to write; it must not exist.  [default, of a store: its name and form]"
+)
+@click.option(
+    "--to", type=click.Choice(["npy", "webdataset", "parquet"]), help="What a store becomes (parquet: extra)."
+)
+@click.option("--states", default="all", show_default=True, help="Of a store: blocks, 1-12, …")
+@click.option(
+    "--shard-size",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="MB of features in a tar or Parquet file.",
+)
 @click.option("--fold", help="Which training, where the run has several.")
 @click.option("--seed", type=int, help="Which training, where the run has several.")
 @click.option("--encoder", help="Folder of the checkpoint, where it is a local one.")
@@ -105,12 +118,13 @@ def lexical(**options: Any) -> None:
     show_default=True,
     help="Of which input, for a head that reads several.",
 )
-def export(run: Path, out: Path, **options: Any) -> None:
-    """Write an encoder that was trained with its head (--finetune-from) as a Hugging Face folder.
+def export(run: Path, out: Path | None, **options: Any) -> None:
+    """Write a run's trained encoder (--finetune-from) as a Hugging Face folder, or a store for others' loaders.
 
     \b
-    Example:
+    Examples:
       sercache export runs/speaker-id-wav2vec2-base-voxceleb1 --out encoders/speaker-id
+      sercache export ~/.cache/sercache/emodb/wavlm-large-0123456789abcdef --to webdataset --states 12
     """
     from sercache.experiment.export import ExportOptions
     from sercache.experiment.export import run as write
