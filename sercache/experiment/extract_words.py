@@ -45,6 +45,7 @@ def say_served(request: ExtractOptions, root: str, spec: FeatureSpec, corpus: Co
             "pooled_only": False,
             "dry_run": False,
             "for_head": head,
+            "shard": None,
         }
         command = command_again(request, root=settings.expanded(root).absolute(), **as_published)
         warn(f"{head} was published with other features than these; run: {command}")
