@@ -257,6 +257,22 @@ def test_what_cannot_be_encoded_is_told_by_each(corpus: Corpus, tmp_path: Path) 
     assert stores.verify(tmp_path / "s") == []
 
 
+def test_equal_recordings_of_one_batch_that_do_not_fit(corpus: Corpus, tmp_path: Path) -> None:
+    """The first of them is given up, and the other, of the same batch, for the same reason; nobody waits for ever."""
+    longest = 0.2 + 0.05 * (N - 1)
+    tone(tmp_path / "long.wav", longest + 0.2, seed=0)
+    changed = [
+        dataclasses.replace(u, path=tmp_path / "long.wav") if u.id in ("u9", "z") else u
+        for u in corpus.utterances
+    ]
+    large = dataclasses.replace(corpus, utterances=tuple(changed))
+    with pytest.warns(UserWarning, match="ran out of memory"):
+        result = extract(large, tmp_path / "s", encoder=InCompany(room=90))
+    assert sorted(item.what for item in result.skipped) == ["u9", "z"]
+    assert "do not fit" in result.skipped[0].reason
+    assert len(stores.open(tmp_path / "s").ids()) == N + 2
+
+
 CHILD = """
 import sys
 from pathlib import Path
@@ -265,25 +281,32 @@ from sercache.extraction import sharing
 sharing.EXPIRY_SECONDS = float(sys.argv[4])
 from test_extraction_sharing import Slow, extract, manifest
 corpus, encoder = manifest.read(Path(sys.argv[2])), Slow(stops_at=int(sys.argv[5]))
-result = extract(corpus, Path(sys.argv[3]), encoder=encoder, seal_every=0)
+result = extract(corpus, Path(sys.argv[3]), encoder=encoder, seal_every=float(sys.argv[6]))
 print(result.n_encoded, result.n_overtaken, result.n_elsewhere)
 """
 
 
-def child(corpus: Corpus, folder: Path, expiry: float, stops_at: int) -> subprocess.Popen[str]:
+def child(
+    corpus: Corpus, folder: Path, expiry: float, stops_at: int, seal_every: float = 0
+) -> subprocess.Popen[str]:
     here = Path(__file__).parent
-    words = [sys.executable, "-c", CHILD, here, corpus.table, folder, str(expiry), str(stops_at)]
+    words = [sys.executable, "-c", CHILD, here, corpus.table, folder, expiry, stops_at, seal_every]
     return subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, text=True)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("seal_every", [0.0, 60.0])
 def test_an_owner_that_was_paused_publishes_nothing_of_what_passed_on(
-    corpus: Corpus, whole: stores.FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: Corpus,
+    whole: stores.FeatureStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seal_every: float,
 ) -> None:
-    """SIGSTOP in the middle of a batch; its claims expire and are taken over; SIGCONT."""
+    """SIGSTOP in the middle of a batch, others waiting to be sealed; the claims expire and pass on; SIGCONT."""
     monkeypatch.setattr("sercache.extraction.sharing.EXPIRY_SECONDS", 1.0)
     folder = tmp_path / "store"
-    with child(corpus, folder, 1.0, stops_at=2) as paused:
+    with child(corpus, folder, 1.0, 2, seal_every) as paused:
         os.waitid(os.P_PID, paused.pid, os.WSTOPPED | os.WNOWAIT)
         result = extract(corpus, folder, encoder=Slow(), seal_every=0)
         assert result.n_encoded > 0

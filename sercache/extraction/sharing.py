@@ -54,7 +54,7 @@ class Fence:
 
     def lost(self, ids: Collection[str]) -> set[str]:
         """Those of the entries that are another's to commit by now. Raises FileError."""
-        known = {id: self.claims[id] for id in ids if id in self.claims}
+        known = {id: claim for id in ids if (claim := self.claims.get(id)) is not None}
         passed_on = {claim for claim in set(known.values()) if not claim.is_held()}
         lost = {id for id, claim in known.items() if claim in passed_on}
         self.n_lost += len(lost)
@@ -147,9 +147,12 @@ class Share:
     def is_through(self, id: str) -> bool:
         """Whether what the store lacks of an entry's batch cannot be encoded; if that is not known it is found out."""
         k = self._position[id]
-        if k not in self._through and k not in self._under_way.values():
+        name = self._name(k)
+        if k in self._through or (name in self._under_way and self._claims.still_held(name)):
+            return True
+        if name not in self._under_way:
             self._left[k] = None
-        return k in self._through
+        return False
 
     @cached_property
     def _position(self) -> dict[str, int]:
@@ -186,5 +189,7 @@ class Share:
                 self._let_go(name)
 
     def _let_go(self, name: str) -> None:
+        k, is_own = self._under_way.pop(name), self._claims.still_held(name)
         self._claims.release(name)
-        self.fence.remove(self._batches[self._under_way.pop(name)])
+        if is_own:  # else what waits to be committed is another's
+            self.fence.remove(self._batches[k])
