@@ -238,6 +238,8 @@ def resolve_device(name: str) -> str:
     kind, _, index = name.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
         raise SettingsError(f"a device is auto, cpu, cuda, cuda:<n>, GPU-<uuid> or mps, got {name!r}")
+    if kind == "cpu":
+        return kind  # there is one: its number means nothing, and torch takes cpu:0 for another device
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise SettingsError(f"device {name} is not here: {_cards_seen()}; try cpu")
     if kind == "mps" and not torch.backends.mps.is_available():

@@ -26,17 +26,16 @@ from sercache.encoders.hf_speech import _groups
 
 DEVICE = torch.device("meta")
 """What the tensors say: a device that exists in every build of torch and is not the CPU."""
-_MOVES = ("_to_copy", "copy_", "lift_fresh")
-"""Operations that are there to bring values from one device to another."""
-_FROM_CPU = (
-    "aten.index.",
-    "aten.index_put",
-    "aten._pack_padded_sequence",
-    "aten._pad_packed_sequence",
-    "aten.lstm",
-    "aten.gru",
-)
-"""On a card these take indices or lengths of the CPU; indices on a card never go with values of the CPU."""
+MAY_MIX = {
+    "aten.copy_": (None, "is there to bring values from one device to the other"),
+    "aten.index": (1, "a card reads indices of the CPU; what they are taken from lies on the card"),
+    "aten.index_put_": (1, "a card reads indices of the CPU; what is put, and where to, lies on the card"),
+    "aten._pack_padded_sequence": (
+        1,
+        "lengths are those of the CPU on every device, and torch refuses others",
+    ),
+}
+"""Operations that take tensors of both: which argument may be the CPU's (None: any), and why a card allows it."""
 
 
 _WAITS = ("aten._local_scalar_dense", "aten.nonzero", "aten.is_nonzero", "aten.equal.", "aten.masked_select")
@@ -115,10 +114,9 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     on_card = [each for each in leaves if isinstance(each, OnCard)]
     name = str(func)
     # A number on the CPU () goes with anything, on a card too.
-    left = [each for each in leaves if not isinstance(each, OnCard) and each.dim() > 0]
-    moves = any(each in name for each in _MOVES)
-    helped = any(each in name for each in _FROM_CPU) and isinstance(leaves[0], OnCard)
-    if on_card and left and not moves and not helped:
+    if on_card and any(
+        not isinstance(each, OnCard) and each.dim() > 0 for each in _bound(func, args, kwargs)
+    ):
         raise RuntimeError(f"{name} mixes tensors of the CPU and of the card")
     asked = kwargs.get("device")
     target = None if asked is None else torch.device(asked).type
@@ -133,6 +131,15 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if "aten._pack_padded_sequence" in name:  # sizes of its batches stay on the CPU
         return _wrapped(found[0], same), found[1]
     return tree_map(lambda each: _wrapped(each, same), found)
+
+
+def _bound(func: Any, args: Any, kwargs: dict[str, Any]) -> list[torch.Tensor]:
+    """The tensors of an operation that have to lie where the others do."""
+    free, _ = MAY_MIX.get(str(func.overloadpacket), ((), ""))
+    held = [] if free is None else [each for k, each in enumerate(args) if k != free]
+    return [
+        each for each in tree_leaves((held, {} if free is None else kwargs)) if isinstance(each, torch.Tensor)
+    ]
 
 
 def _note(func: Any, leaves: list[Any], on_card: list[Any], target: str | None, found: Any) -> None:
@@ -165,6 +172,18 @@ def _wrapped(value: Any, same: dict[int, OnCard]) -> Any:
     return same[id(value)] if id(value) in same else OnCard(value)
 
 
+_torch_stft = torch.stft
+
+
+def _stft(wave: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
+    """As torch's, which drops the batch of a single wave in place: what wraps the tensor does not hear of it."""
+    return (
+        _torch_stft(wave[None], *args, **options)[0]
+        if wave.dim() == 1
+        else _torch_stft(wave, *args, **options)
+    )
+
+
 @contextmanager
 def card() -> Iterator[None]:
     """A machine with a card: ``device="cuda"`` of the encoders means it, and mixing raises RuntimeError."""
@@ -177,6 +196,7 @@ def card() -> Iterator[None]:
         importlib.import_module(found.name)  # before names are looked for
     instead = ((placement, placed), (moved, lambda x, device: x.to(device)))
     with pytest.MonkeyPatch.context() as patch, Card():
+        patch.setattr(torch, "stft", _stft)
         for module in [m for name, m in sys.modules.items() if name.startswith("sercache.encoders")]:
             for name, value in list(vars(module).items()):
                 for real, other in instead:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import encoder_helpers as tiny
+import numpy as np
 import pytest
+import text_helpers as texts
 import torch
 from families import BOUND, CHECKPOINTS
-from golden import SMALL
-from mock_card import DEVICE, Card, OnCard, card
+from golden import LOSSES, OPTIMISERS, SMALL
+from mock_card import DEVICE, MAY_MIX, Card, OnCard, card
+from published_sizes import NEVER_ON_A_CARD
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sercache import catalog, encoders
@@ -77,6 +81,41 @@ def test_every_encoder_computes_on_its_device_alone_and_in_full_float32(name: st
         copies = {state: each.cpu() for state, each in found.items()}
     for state, each in expected.items():
         assert tiny.error(copies[state], each) <= BOUND, state
+
+
+WALKED_ALONE = {
+    "demo": "demo-wavlm",
+    "logmel": "logmel",
+    "kaldi-fbank": "kaldi-fbank",
+    "mfcc": "mfcc",
+    "spectrogram": "spectrogram",
+}
+"""Families without checkpoints: what they offer by name."""
+
+
+@pytest.mark.parametrize("name", [*WALKED_ALONE.values(), "fbank40"])
+def test_every_encoder_without_a_checkpoint_computes_on_its_device_alone(name: str) -> None:
+    expected = states_on("cpu", name)
+    with card():
+        found = {state: each.cpu() for state, each in states_on("cuda", name).items()}
+    for state, each in expected.items():
+        assert tiny.error(found[state], each) <= BOUND, state
+
+
+@pytest.mark.parametrize("name", texts.CONFIGS)
+def test_every_encoder_of_text_computes_on_its_device_alone(name: str, tmp_path: Path) -> None:
+    folder = str(texts.save(name, tmp_path / name))
+    pieces = [np.array([4, 5, 6]), np.array([7]), np.array([8, 9, 10])]
+
+    def states(device: str) -> dict[str, torch.Tensor]:
+        encoder = encoders.load(folder, device=device)
+        return {state: x.clone() for state, x in encoder.encode(pieces)}
+
+    expected = states("cpu")
+    with card():
+        found = {state: each.cpu() for state, each in states("cuda").items()}
+    for state, each in expected.items():
+        assert tiny.error(found[state], each) <= BOUND, state
 
 
 def test_a_program_has_its_settings_back_between_two_states(tmp_path: Path) -> None:
@@ -163,8 +202,8 @@ def test_every_head_is_trained_on_its_device_alone(name: str) -> None:
     assert found == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("loss", ["cross-entropy", "focal", "arcface", "mse", "ccc"])
-@pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_every_loss_and_optimiser_works_on_its_device_alone(loss: Any, optimiser: Any) -> None:
     numeric = loss in ("mse", "ccc")
     recipe = Recipe(loss=loss, optimiser=optimiser, select="last-epoch")
@@ -208,6 +247,44 @@ def test_every_tail_is_trained_on_its_device_alone(name: str, tmp_path: Path) ->
     assert all(isinstance(each, OnCard) for each in gradients)
     for row, n in enumerate((20, 7, 13)):
         assert tiny.error(got[row, :, :n], expected[row, :, :n]) <= BOUND
+
+
+PACKED = torch.nn.utils.rnn.pack_padded_sequence
+LENGTHS_OF = torch.tensor([3, 1])
+MIXED: dict[str, Any] = {
+    "aten.copy_": lambda place: torch.zeros(3, 2, device=place).copy_(torch.ones(3, 2)),
+    "aten.index": lambda place: torch.ones(3, 2).to(place)[torch.tensor([0, 2])],
+    "aten.index_put_": lambda place: torch.zeros(3, device=place).index_put_(
+        (torch.tensor([1]),), torch.ones(1).to(place)
+    ),
+    "aten._pack_padded_sequence": lambda place: PACKED(torch.ones(2, 3, 2).to(place), LENGTHS_OF, True).data,
+}
+"""Of each operation that takes tensors of both devices, a use of it."""
+
+
+@pytest.mark.parametrize("name", MAY_MIX)
+def test_each_operation_that_may_mix_is_used_so_and_has_a_reason(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, reason = MAY_MIX[name]
+    assert len(reason) > 20
+    with card():
+        assert MIXED[name](DEVICE).device == DEVICE
+        monkeypatch.delitem(MAY_MIX, name)
+        with pytest.raises(RuntimeError, match=f"{re.escape(name)}[.].*mixes"):
+            MIXED[name](DEVICE)
+
+
+def test_what_is_walked_is_all_that_there_is() -> None:
+    room = "sercache.encoders"
+    walked = {family for family, _ in CHECKPOINTS.values()} | set(WALKED_ALONE) | {"text"}
+    assert walked | set(NEVER_ON_A_CARD) == set(catalog.names(room))
+    solved = {name for name in catalog.names("sercache.heads") if name not in TRAINED}
+    assert solved == {"logistic", "svm"}, "which scikit-learn and scipy solve on the CPU"
+    assert set(get_args(get_type_hints(Recipe)["loss"])) == set(LOSSES)
+    assert set(get_args(get_type_hints(Recipe)["optimiser"])) == set(OPTIMISERS)
+    able = {name for name in catalog.names(room) if hasattr(catalog.load(room, name), "tail")}
+    assert {CHECKPOINTS[name][0] for name in tails()} == able
 
 
 def test_the_card_refuses_what_a_card_refuses() -> None:

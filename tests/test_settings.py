@@ -83,6 +83,7 @@ def test_devices_that_are_not_here(device: str) -> None:
 
 def test_auto_device_is_one_that_works() -> None:
     assert settings.resolve_device("auto") in ("cpu", "cuda", "mps")
+    assert settings.resolve_device("cpu:0") == "cpu", "torch copies between the two"
 
 
 # No home and no account: containers, jobs of a cluster
