@@ -71,8 +71,9 @@ def with_second(loss_of: Loss, second_loss: Loss, weight: float) -> Callable[...
     """L + weight x L2 of outputs and truth of two targets; items whose second class is -1 have no L2."""
 
     def total(outputs: Tensor, truth: Tensor, second_outputs: Tensor, second: Tensor) -> Tensor:
-        loss, held = loss_of(outputs, truth), second >= 0
-        return loss + weight * second_loss(second_outputs[held], second[held]) if bool(held.any()) else loss
+        # By places: they are asked of a device once, where a mask is asked at each use.
+        loss, held = loss_of(outputs, truth), torch.nonzero(second >= 0).squeeze(1)
+        return loss + weight * second_loss(second_outputs[held], second[held]) if len(held) else loss
 
     return total
 
