@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Result",
+    "Unfinished",
     "check",
     "convert",
     "doctor",
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
         transcribe,
         verify,
     )
+    from sercache.evaluation import Unfinished
     from sercache.experiment.result import Result
     from sercache.stores import open as open_store
 
@@ -77,6 +79,10 @@ def __getattr__(name: str) -> Any:
         from sercache.experiment.result import Result
 
         return Result
+    if name == "Unfinished":
+        from sercache.evaluation import Unfinished
+
+        return Unfinished
     if name in __all__:
         from sercache import api
 

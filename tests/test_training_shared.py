@@ -87,7 +87,7 @@ def test_two_processes_share_the_trainings_and_get_the_numbers_of_one(whole: Rep
     assert not (folder / "claims").exists()
 
 
-@pytest.mark.parametrize("way", ["killed", "stopped for a while"])
+@pytest.mark.parametrize("way", ["killed", pytest.param("stopped for a while", marks=pytest.mark.slow)])
 def test_what_a_process_leaves_is_done_by_another(
     whole: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
@@ -231,6 +231,16 @@ def test_a_run_that_another_process_wrote_meanwhile_is_the_result(
     assert [path.name for path in cached.iterdir()] == ["r"]
     tables = [each.out[each.out.index("\n\n") :] for each in (outcomes[0], late)]
     assert tables[0] == tables[1]
+
+
+def test_a_task_of_an_array_that_starts_when_all_is_done_makes_no_second_run(
+    sercache: Sercache, cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for array, expected in (("7", ["r"]), ("7", ["r"]), ("8", ["r", "r-2"])):
+        monkeypatch.setenv("SLURM_ARRAY_JOB_ID", array)
+        done = sercache(*TRAIN, "--seeds", 1)
+        assert done.code == 0, done.err
+        assert sorted(path.name for path in cached.iterdir()) == expected
 
 
 PROBE = ["probe", "--encoder", "logmel", "--dataset", "manifest", "--protocol", "kfold:3"]

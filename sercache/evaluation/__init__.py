@@ -1,7 +1,7 @@
 """Evaluation: one head, one cache, all folds and seeds of a protocol, as a Report."""
 
 from sercache.evaluation.cross_corpus import evaluate_cross_corpus, normalised, read_scalings
-from sercache.evaluation.describe import setup_of, with_scope
+from sercache.evaluation.describe import setup_of, slurm_array, with_scope
 from sercache.evaluation.kept import (
     cross_corpus_differs,
     differs,
@@ -76,6 +76,7 @@ __all__ = [
     "say_reading",
     "settle",
     "setup_of",
+    "slurm_array",
     "taken",
     "tidy",
     "training_of",

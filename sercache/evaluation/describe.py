@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import platform
 import subprocess
 import sys
@@ -247,7 +248,13 @@ def environment(device: str, stores: Sequence[FeatureStore] = (), is_solved: boo
         "threads": torch.get_num_threads(),
         "repeatable": "same seed, same machine: same numbers; other hardware, thread counts or versions "
         "may round differently",
+        **({"slurm_array": array} if (array := slurm_array()) else {}),
     }
+
+
+def slurm_array() -> str:
+    """The job array of Slurm that this process is a task of; empty outside of one."""
+    return os.environ.get("SLURM_ARRAY_JOB_ID", "")
 
 
 @functools.cache

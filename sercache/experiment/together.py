@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from sercache.evaluation import (
     prepare,
     say_reading,
     settle,
+    slurm_array,
     taken,
     undone,
 )
@@ -146,11 +148,19 @@ def _whole(request: TrainOptions) -> Any:
 
 
 def standing_in(folder: Path) -> Iterator[Path]:
-    """The run folders that were made under a name since it was free: ``folder``, ``folder-2``, …"""
+    """The run folders that were made under a name since it was free: ``folder``, ``folder-2``, …
+
+    In a task of a job array also those that other tasks made before, as one may start when all is done.
+    """
     number, place = 2, folder
     while place.exists():
         yield place
         number, place = number + 1, folder.with_name(f"{folder.name}-{number}")
+    if array := slurm_array():
+        name = re.sub(r"-\d+$", "", folder.name)
+        for other in runs.find(folder.parent):
+            if other.name.startswith(name) and runs.read_environment(other).get("slurm_array") == array:
+                yield other
 
 
 def remove_partial(partial: Path, report: Report) -> None:

@@ -110,9 +110,18 @@ def read_experiment(folder: Path) -> Experiment | None:
         return None
 
 
+def read_environment(folder: Path) -> dict[str, Any]:
+    """Where a run was made, without the rest of its report; empty where it cannot be told."""
+    return _part(Path(folder) / REPORT, "environment") or {}
+
+
 def _experiment_record(path: Path) -> dict[str, Any] | None:
+    return _part(path, "experiment")
+
+
+def _part(path: Path, name: str) -> dict[str, Any] | None:
     try:
-        found = json.loads(path.read_text(encoding="utf-8")).get("experiment")
+        found = json.loads(path.read_text(encoding="utf-8")).get(name)
     except (OSError, ValueError, AttributeError):
         return None
     return found if isinstance(found, dict) else None
