@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 from conftest import Outcome
 from hypothesis import given
 from hypothesis import strategies as st
@@ -334,3 +335,31 @@ def test_verify_finds_a_damaged_table_and_repair_writes_it_anew(sercache: Sercac
 
 def corpus_lines(table: Path) -> list[Any]:
     return list(lines.read(table, ""))
+
+
+def test_heads_are_tested_on_a_store(
+    sercache: Sercache, cached: Path, alone: Path, manifest: Path, tmp_path: Path
+) -> None:
+    for path in manifest.parent.glob("*.wav"):  # other recordings
+        wave, rate = soundfile.read(path)
+        soundfile.write(path, 0.9 * wave[::-1], rate)
+    other = tmp_path / "other"
+    extract = ["extract", "--encoder", "logmel", "--dataset", "manifest:evening", "--root", manifest]
+    assert sercache(*extract, "--cache", other).code == 0
+    evening = store_of(other)
+    shutil.rmtree(manifest.parent)
+    train = ["train", "--head", "linear", "--store", alone, "--protocol", "all", *QUICK]
+    done = sercache(*train, "--test-on", evening, "--name", "at-once")
+    assert done.code == 0, done.err
+    report = ser.Result.load(cached / "at-once").report
+    assert report.setup["test_on"] == ["evening:label"]
+    assert len(report.cross_corpus[0].predictions) == 24
+    done = sercache(*train, "--name", "later")
+    assert done.code == 0, done.err
+    done = sercache("evaluate", cached / "later", "--dataset", evening)
+    assert done.code == 0, done.err
+    (there,) = ser.Result.load(cached / "later" / "on-evening").report.cross_corpus
+    assert there.predictions == report.cross_corpus[0].predictions
+    assert sercache("extract", *extract[1:2], "mfcc", *extract[3:], "--cache", other).code == 2
+    done = sercache(*train, "--test-on", f"{evening}:no such task", "--name", "x")
+    assert (done.code, "unknown task" in done.err) == (2, True)

@@ -12,14 +12,15 @@ from urllib.parse import quote
 from sercache import stores
 from sercache.catalog import file_name
 from sercache.datasets import Corpus
+from sercache.errors import SettingsError, StoreError
 from sercache.evaluation import Extra, cross_corpus_task
-from sercache.experiment.finding import find_store
+from sercache.experiment.finding import check_store, find_store
 from sercache.experiment.labels import read_labels
 from sercache.progress import used, warn
 from sercache.recipe import Setup, inputs
 from sercache.record import CrossCorpus, Report
 from sercache.report import runs
-from sercache.settings import Settings
+from sercache.settings import Settings, expanded
 
 _FOLDER = "on-"
 
@@ -49,9 +50,14 @@ def other_corpus(
     """A corpus with a store for each input, made by the encoders of the heads' own.
 
     ``clip_is_chosen``: no store of another clip rule will do.
-    Without a task it gets the one that is called as that of the heads, or else its default.
+    ``dataset`` is its name, or a store, whose corpus is meant. Without a task it gets the one that is called as that of
+    the heads, or else its default.
     Raises SettingsError, CorpusError, MissingFeaturesError.
     """
+    place = expanded(dataset)
+    if stores.exists(place):
+        corpus = read_labels(None, root, known, cache, place)
+        return _of_store(corpus, task or cross_corpus_task(corpus, heads.task), heads, place, clip_is_chosen)
     corpus = read_labels(dataset, root, known, cache)
     task = task or cross_corpus_task(corpus, heads.task)
     return extra_of(corpus, task, heads, cache, clip_is_chosen=clip_is_chosen)
@@ -72,6 +78,25 @@ def extra_of(
     used("tested on", f"{corpus.name}, task {task}, {found[0].folder}")
     first, *more = (stores.open(each.folder) for each in found)
     return Extra(corpus, first, task, beside=tuple(more))
+
+
+def _of_store(corpus: Corpus, task: str, heads: TestedHeads, folder: Path, clip_is_chosen: bool) -> Extra:
+    """A corpus with the store that was named. Raises StoreError for one of another encoder."""
+    if len(heads.identities) > 1:
+        raise SettingsError(
+            f"heads of {len(heads.identities)} inputs read as many stores, got the one at {folder}; name its corpus"
+        )
+    own = dataclasses.replace(heads.setup, dataset=corpus.name, task=task)
+    found = check_store(folder, corpus, own, clip_is_chosen)
+    if dict(found.spec.identity) != dict(heads.identities[0]):
+        raise StoreError(
+            f"{folder} was made by {found.spec.shown} with other weights or settings than the encoder of the heads, "
+            f"{heads.setup.encoder}; name a store that this one made"
+        )
+    for line in found.deviations:
+        warn(f"{corpus.name}: {line}")
+    used("tested on", f"{corpus.name}, task {task}, {folder}")
+    return Extra(corpus, stores.open(folder), task)
 
 
 def folder_on(run: Path, report: Report, corpus: Corpus, task: str) -> Path:

@@ -104,6 +104,7 @@ def ready(request: TrainOptions, at_hand: AtHand, *, test: bool = True) -> Asked
     extras = at_hand.test_on
     if test and not extras:
         extras = tuple(_cross_corpus(request, found, corpus, setup, known, cache_folder))
+        setup = dataclasses.replace(setup, test_on=_named(setup.test_on, extras))
     first = (at_hand.store,) if at_hand.store is not None else (stores.open(found[0].folder),)
     more = at_hand.beside or tuple(stores.open(each.folder) for each in found[1:])
     read = (*first, *more)
@@ -187,6 +188,14 @@ def _cross_corpus(
     heads = TestedHeads(request.head, setup, corpus.task_name(setup.task), identities)
     named = [split_task(text) for text in setup.test_on]
     return [other_corpus(dataset, own_task, heads, known, cache) for dataset, own_task in named]
+
+
+def _named(asked: Sequence[str], extras: Sequence[Extra]) -> tuple[str, ...]:
+    """What is tested on, by names of corpora: where a store lies is of this machine alone."""
+    return tuple(
+        f"{extra.corpus.name}:{extra.task}" if stores.exists(settings.expanded(split_task(text)[0])) else text
+        for text, extra in zip(asked, extras, strict=True)
+    )
 
 
 def _how(request: TrainOptions, corpus: Corpus) -> How:

@@ -15,8 +15,7 @@ from sercache import settings
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError, SettingsError
 from sercache.evaluation import Extra, cross_corpus_task, evaluate_cross_corpus, read_scalings, setup_of
-from sercache.experiment.cross_corpus import TestedHeads, extra_of, folder_on
-from sercache.experiment.labels import read_labels
+from sercache.experiment.cross_corpus import TestedHeads, extra_of, folder_on, other_corpus
 from sercache.experiment.options import Duplicates
 from sercache.experiment.origin import known_origin
 from sercache.experiment.outcome import draw
@@ -106,7 +105,7 @@ def _extra(
         return Extra(corpus, first, request.task or cross_corpus_task(corpus, heads.task), beside=tuple(more))
     cache = Path(known.value("cache", request.cache).value).expanduser()
     if corpus is None:
-        corpus = read_labels(request.dataset, request.root, known, cache)
+        return other_corpus(request.dataset, request.task, heads, known, cache, root=request.root)
     return extra_of(corpus, request.task or cross_corpus_task(corpus, heads.task), heads, cache)
 
 
