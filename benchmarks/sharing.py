@@ -55,18 +55,20 @@ def timed(table: Path, folder: Path, n: int) -> tuple[float, list[int], int]:
     return ended - began, [int(row[0]) for row in said], int(said[0][3])
 
 
-def claim_seconds(folder: Path, n: int = 500) -> float:
-    """Seconds for the claim on one batch."""
+def claim_seconds(folder: Path, n: int = 1000) -> float:
+    """Seconds for the claim on one batch, the least of many."""
     from sercache.claims import Claims
 
     with Claims(folder) as claims:
-        began = time.perf_counter()
+        took = []
         for k in range(n):
+            began = time.perf_counter()
             claims.take(f"{k:032x}")
             claims.still_held(f"{k:032x}")
             claims.still_held(f"{k:032x}")
             claims.release(f"{k:032x}")
-        return (time.perf_counter() - began) / n
+            took.append(time.perf_counter() - began)
+        return min(took)
 
 
 def main() -> None:

@@ -45,14 +45,14 @@ Result = Decoded | Skipped
 
 
 def ahead(
-    batches: Iterable[Sequence[Piece]], encoder: Encoder, workers: int, busy: Busy
+    batches: Iterable[Sequence[Piece]], encoder: Encoder, workers: int, busy: Busy, lookahead: int = LOOKAHEAD
 ) -> Iterator[list[Result]]:
-    """Each batch decoded, in order, by ``workers`` threads, LOOKAHEAD batches before the one in use."""
+    """Each batch decoded, in order, by ``workers`` threads, ``lookahead`` batches before the one in use."""
     waiting: deque[list[Future[Result]]] = deque()
     with pool_of(workers) as pool:
         for batch in batches:
             waiting.append(submit(pool, batch, encoder, busy))
-            if len(waiting) > LOOKAHEAD:
+            if len(waiting) > lookahead:
                 yield [future.result() for future in waiting.popleft()]
         while waiting:
             yield [future.result() for future in waiting.popleft()]

@@ -170,7 +170,9 @@ class _Work:
     def _fresh(self, workers: int) -> Iterator[Company]:
         """What of each batch whose turn it is, is to be computed together."""
         turns, ahead = tee(self.share.turns(self.duplicates))
-        decoded = decode.ahead((turn.pieces for turn in ahead), self.encoder, workers, self.busy)
+        # What is decoded ahead is claimed: a processor, which takes long for a batch, leaves the others more.
+        lookahead = decode.LOOKAHEAD if compute.device_of(self.encoder).type == "cuda" else 1
+        decoded = decode.ahead((turn.pieces for turn in ahead), self.encoder, workers, self.busy, lookahead)
         for found, turn in zip(decoded, turns, strict=False):
             if turn.claim is None:
                 self.duplicates.hear(found)
