@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -164,3 +166,62 @@ def test_a_run_of_before_says_that_it_was_not_checked(sercache: Sercache) -> Non
     assert "equal audio across parts: not checked (not recorded when they were run)" in " ".join(
         done.out.split()
     )
+
+
+@pytest.mark.real_data
+def test_copies_of_real_recordings_are_kept_apart(sercache: Sercache, tmp_path: Path) -> None:
+    """Three recordings of speaker 03 lie among those of 08 too, one as FLAC: no fold trains on what it tests."""
+    folder = os.environ.get("SERCACHE_REAL_DATA")
+    if not folder:
+        pytest.skip("SERCACHE_REAL_DATA is not set: no real EMO-DB at hand")
+    rows = ["id,path,label,speaker"]
+    for speaker in ("03", "08", "09", "10"):
+        for label in "WN":
+            for path in sorted(Path(folder, "emodb", "wav").glob(f"{speaker}???{label}?.wav"))[:3]:
+                rows.append(f"{path.stem},{path},{label},{speaker}")
+    copied = [line.split(",") for line in rows[1:4]]
+    for k, (id, path, label, _) in enumerate(copied):
+        copy = tmp_path / f"copy-{k}.{'flac' if k == 0 else 'wav'}"
+        if k == 0:
+            wave, rate = soundfile.read(path, dtype="int16")
+            soundfile.write(copy, wave, rate)
+        else:
+            shutil.copy(path, copy)
+        rows.append(f"again-{id},{copy},{label},08")
+    (tmp_path / "berlin.csv").write_text("\n".join(rows) + "\n")
+    extract = [
+        "extract",
+        "--encoder",
+        "logmel",
+        "--dataset",
+        "manifest:berlin",
+        "--root",
+        tmp_path / "berlin.csv",
+    ]
+    done = sercache(*extract, "--pooled-only")
+    assert done.code == 0, done.err
+    train = [
+        "train",
+        "--head",
+        "linear",
+        "--encoder",
+        "logmel",
+        "--dataset",
+        "berlin",
+        *QUICK,
+        "--dev",
+        "none",
+    ]
+    train += ["--set", "select=last-epoch", "--set", "patience=none"]
+    kept = sercache(*train, "--name", "kept")
+    assert kept.code == 0, kept.err
+    assert [fold.shared_audio.n_test for fold in run_folders.load(tmp_path / "runs/kept").folds] == [
+        3,
+        3,
+        0,
+        0,
+    ]
+    assert sercache(*train, "--duplicates", "apart", "--name", "apart").code == 0
+    apart = run_folders.load(tmp_path / "runs/apart")
+    assert [fold.shared_audio.n_test for fold in apart.folds] == [0, 0, 0, 0]
+    assert [(fold.n_train, fold.n_test) for fold in apart.folds] == [(18, 6), (15, 9), (21, 6), (21, 6)]
