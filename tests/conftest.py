@@ -20,7 +20,7 @@ import pytest
 import soundfile
 
 try:
-    from hypothesis import settings
+    from hypothesis import HealthCheck, settings
 except ImportError:  # a machine with a card may have no more than the tests of cards need
     settings = None  # type: ignore[assignment, misc]
 
@@ -31,8 +31,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A run of the tests judges a change by the examples that judged the one before; `make explore` draws others.
 if settings is not None:
-    settings.register_profile("fixed", derandomize=True)
-    settings.register_profile("explore")
+    # That examples are drawn slowly says that the machine is busy, not that a test is wrong.
+    busy = [HealthCheck.too_slow]
+    settings.register_profile("fixed", derandomize=True, suppress_health_check=busy)
+    settings.register_profile("explore", suppress_health_check=busy)
     settings.load_profile("fixed")
 
 STRICT = (

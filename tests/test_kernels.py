@@ -296,12 +296,25 @@ def test_the_kernel_of_pooling_pools() -> None:
     assert float((found - expected).abs().max()) < 1e-12
 
 
+@INTERPRETED
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_the_kernel_that_normalises_does(dtype: torch.dtype) -> None:
+    draws = torch.Generator().manual_seed(0)
+    x, weight, bias = (torch.randn(shape, generator=draws).to(dtype) for shape in ((70, 100), (100,), (100,)))
+    found, expected = x.clone(), x.clone().float()
+    numbers = (70, 100, 1e-5)
+    normalising_kernel.normalise_gelu[(3,)](found, weight, bias, *numbers, ROWS=32, COLUMNS=128)
+    normalise_gelu(expected, weight, bias, *numbers)
+    # A dozen roundings in float32, and one to the precision of the result.
+    assert tiny.error(found, expected) <= (BOUND if dtype == torch.float32 else 4 * torch.finfo(dtype).eps)
+
+
 @pytest.mark.skipif(
     os.environ.get("TRITON_INTERPRET") == "1", reason="nothing is compiled in the interpreter"
 )
 @pytest.mark.slow
 @pytest.mark.parametrize("capability", [80, 90])
-@pytest.mark.parametrize("kind", ["bf16", "fp16"])
+@pytest.mark.parametrize("kind", ["bf16", "fp16", "fp32"])
 def test_kernels_compile_for_cards(capability: int, kind: str) -> None:
     triton = pytest.importorskip("triton", reason="make test-kernels compiles kernels for cards")
     from triton.backends.compiler import GPUTarget
@@ -320,7 +333,8 @@ def test_kernels_compile_for_cards(capability: int, kind: str) -> None:
     others |= {"mean": "*fp64", "variance": "*fp64"}
     sizes = {"HEAD": 64, "QUERIES": kernels._QUERIES, "KEYS": kernels._KEYS}
     sizes |= {"COLUMNS": kernels._COLUMNS, "FRAMES": kernels._FRAMES, "ROWS": 8}
-    for kernel in (attention_kernel.attend, pooling_kernel.pool, normalising_kernel.normalise_gelu):
+    attention = [] if kind == "fp32" else [attention_kernel.attend]  # float32 goes the plain way
+    for kernel in (*attention, pooling_kernel.pool, normalising_kernel.normalise_gelu):
         signature = {
             name: "constexpr" if name.isupper() else (of_kind | others).get(name, "i32")
             for name in kernel.arg_names

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sercache.kernels._language import kernel, tl
 
 
-@kernel
+@kernel("n_tiles")
 def attend(
     query,
     key,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sercache.kernels._language import kernel, tl
 
 
-@kernel
+@kernel("n_rows")
 def normalise_gelu(x, weight, bias, n_rows, dim, eps, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
     """Some rows of ``x`` (N, C), contiguous, in place; ``weight`` and ``bias`` (C,)."""
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sercache.kernels._language import kernel, tl
 
 
-@kernel
+@kernel()
 def pool(packed, bounds, mean, variance, row, dim, COLUMNS: tl.constexpr, FRAMES: tl.constexpr):
     """Columns of one utterance.
 
