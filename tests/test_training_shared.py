@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import functools
 import json
 import os
@@ -74,7 +76,15 @@ def noted(folder: Path, **more: object) -> Callable[[], None]:
     return work
 
 
-def test_two_processes_share_the_trainings_and_get_the_numbers_of_one(whole: Report, tmp_path: Path) -> None:
+def test_two_processes_share_the_trainings_and_get_the_numbers_of_one(
+    whole: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the disk has no locks."""
+
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
     folder = tmp_path / "run.partial"
     children = [started(noted(folder)) for _ in range(2)]
     assert [code_of(child) for child in children] == [0, 0]
