@@ -101,7 +101,8 @@ def test_what_the_first_worker_says_is_told_once(tmp_path):
         (tmp_path / "0.out").write_text("\n".join(lines) + "\n")
         look.look(tmp_path)
         look.close()
-    assert told == ["cache here", "note odd", "done"]
+        look.take([*lines, json.dumps({"line": "that is all"})])
+    assert told == ["cache here", "note odd", "done", "that is all"]
 
 
 @pytest.mark.slow

@@ -142,6 +142,7 @@ def test_an_array_job_divides_the_work(work, tmp_path):
 def test_workers_on_slurm_share_the_work(work):
     said = _ended(work.on_slurm("shared"))
     assert "slurm:2, 2 workers" in said
+    assert "entries encoded" in said
     work.check("shared")
 
 

@@ -76,6 +76,7 @@ def run(verb: str, request: Any, shared: Path, *, has_objects: bool = False, **m
             )
         finally:
             told.close()
+    told.take(done.said.splitlines())  # where the first worker did not come to the end
     return _result(done.said)
 
 
@@ -114,12 +115,14 @@ class _Told:
 
     def look(self, folder: Path) -> None:
         """Pass on what is new in the folder of the members."""
-        lines = _lines(folder / "0.out")
-        # A worker in the place of another says the same again.
+        self.take(_lines(folder / "0.out"))
+        self._show([json.loads(each.read_text()) for each in folder.glob("*" + cluster.PROGRESS)])
+
+    def take(self, lines: Sequence[str]) -> None:
+        """Pass on what a worker said beyond what was told: one in the place of another says the same again."""
         for line in lines[self._n_told :]:
             _pass_on(json.loads(line))
         self._n_told = max(self._n_told, len(lines))
-        self._show([json.loads(each.read_text()) for each in folder.glob("*" + cluster.PROGRESS)])
 
     def close(self) -> None:
         """Remove the bar."""
