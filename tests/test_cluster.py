@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -144,6 +145,18 @@ def test_the_script_of_a_job_says_what_was_asked_for(kind, tmp_path):
     assert words[len(words) - words[::-1].index("--nthreads")] == "1"
     assert words[words.index("--lifetime") + 1] == "6840s"
     assert words[words.index("--death-timeout") + 1] == "120"
+
+
+def test_an_interruption_is_ours_to_handle_whatever_is_imported(tmp_path):
+    code = """
+import signal
+from sercache import cluster
+before = signal.getsignal(signal.SIGINT)
+cluster.job_script(cluster.parse("slurm:1"), __import__("pathlib").Path("."))
+assert signal.getsignal(signal.SIGINT) is before
+"""
+    pytest.importorskip("dask_jobqueue")
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
 
 
 def test_the_description_of_a_condor_job_says_what_was_asked_for(tmp_path):

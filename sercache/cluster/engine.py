@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -113,6 +115,7 @@ def job_script(where: Where, folder: Path, lifetime: float | None = None) -> str
 
 
 def _modules() -> tuple[Any, Any]:
+    interrupted = signal.getsignal(signal.SIGINT)
     try:
         import cryptography  # noqa: F401 - what keys of one run are made with
         import dask
@@ -122,6 +125,9 @@ def _modules() -> tuple[Any, Any]:
         raise MissingExtraError(
             f"--cluster needs dask, distributed and dask-jobqueue ({fault}); run: pip install 'sercache[cluster]'"
         ) from fault
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, interrupted)  # at its import, dask-jobqueue makes Ctrl-C a plain end
     return dask, distributed
 
 
