@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -352,3 +355,21 @@ def test_the_page_on_sharing_runs(
     names: dict[str, object] = {}
     exec(compile(code, "page", "exec"), names)
     assert names["label"] in ("loud", "soft")
+
+
+@pytest.mark.slow
+def test_a_process_of_its_own_goes_to_the_hub_that_is_named(
+    sercache: Sercache, hub: Hub, store: Path, tmp_path: Path
+) -> None:
+    """Nothing is patched there: the client reads HF_ENDPOINT as it is imported."""
+    from huggingface_hub import constants
+
+    assert sent(sercache, store).code == 0
+    own = {"HF_ENDPOINT": constants.ENDPOINT, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    for call in (["pull", REPO, "--cache", "there"], ["push", store, REPO, "--license", "other"]):
+        command = [sys.executable, "-m", "sercache.cli", *map(str, call)]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=os.environ | own, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert stores.find(tmp_path / "there")

@@ -42,10 +42,11 @@ def checked_name(repo: str) -> str:
 
 def api() -> HfApi:
     """The hub's own client, which finds the token and HF_ENDPOINT by itself, and draws no bars of its own."""
-    import huggingface_hub
+    from huggingface_hub import HfApi
+    from huggingface_hub.utils import disable_progress_bars
 
-    huggingface_hub.utils.disable_progress_bars()
-    return huggingface_hub.HfApi(library_name="sercache")
+    disable_progress_bars()
+    return HfApi(library_name="sercache")
 
 
 def check_token(hub: HfApi) -> None:
