@@ -28,6 +28,7 @@ from test_extraction_company import InCompany, assert_equal, planned
 from sercache import claims, extraction, progress, stores
 from sercache.datasets import Corpus, manifest
 from sercache.errors import SettingsError
+from sercache.experiment.extract import ExtractOptions, run
 from sercache.experiment.parts import part_of
 from sercache.extraction import Part
 from sercache.extraction.sharing import FOLDER, Fence, Turn
@@ -239,7 +240,7 @@ def test_the_part_of_a_task_of_an_array(environment: dict[str, str], expected: P
 @pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "a/b", "1/0", "-1/2", "1/2/3", ""])
 def test_what_is_no_part(shard: str) -> None:
     with pytest.raises(SettingsError, match=r"--shard .* from 1 to N"):
-        part_of(shard, {})
+        run(ExtractOptions("no-such-encoder", "no-such-corpus", shard=shard))
 
 
 def test_what_cannot_be_encoded_is_told_by_each(corpus: Corpus, tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def run(
     """
     if clustered.asked(request) and not request.dry_run:
         return _by_workers(request, at_hand is not None or corpus is not None, strict)
+    part_of(request.shard)  # a fault is told before anything is read or loaded
     if at_hand is not None:
         request = asked_with(request, at_hand)
     asked, request = request, as_published(request)
