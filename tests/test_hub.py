@@ -188,6 +188,16 @@ def test_nothing_is_sent_without_a_licence_a_right_or_a_whole_store(
     assert "nobody is logged in" in refused("push", store, REPO, "--license", "other")
 
 
+def test_what_names_folders_of_the_sender_is_told(
+    sercache: Sercache, hub: Hub, store: Path, recordings: Path
+) -> None:
+    stores.write_note(store, "skipped.json", {"u99": f"{recordings}: no recording"})
+    done = sent(sercache, store)
+    assert done.code == 0
+    assert "ledger/skipped.json" in done.err
+    assert "where the recordings lie on this machine" in done.err
+
+
 def test_every_corpus_that_may_not_be_passed_on_says_so() -> None:
     from sercache import catalog
 

@@ -14,6 +14,7 @@ from sercache.datasets import Corpus
 from sercache.errors import DamagedStoreError, HubError, SettingsError, UnknownNameError
 from sercache.experiment import card, corpus_table, hub
 from sercache.experiment.hub import Kind
+from sercache.experiment.origin import known_origin
 from sercache.progress import bar, say, used, warn
 from sercache.record import Report
 from sercache.report import runs
@@ -188,8 +189,23 @@ def _parcel(what: Path, repo: str, licence: str) -> _Parcel:
             f"{what} has no table of its corpus, so nobody can train from it; extract again beside the recordings"
         )
     names = tuple(parcel.names(what))
+    _tell_paths(what, names)
     n_bytes = sum((what / name).stat().st_size for name in names)
     return _Parcel("dataset", what, names, card.of_store(what, repo, licence, corpus, n_bytes))
+
+
+def _tell_paths(store: Path, names: Iterable[str]) -> None:
+    """Say where what is sent names the folder of the recordings on this machine: reasons and remarks may."""
+    root = str(known_origin(store).get("root", ""))
+    told = [
+        name
+        for name in names
+        if name.endswith((".json", ".jsonl")) and root.encode() in (store / name).read_bytes()
+    ]
+    if root and told:
+        warn(
+            f"{listed(told)} of {store} names {root}, where the recordings lie on this machine, and is sent as it is"
+        )
 
 
 def _plain_files(run: Path) -> Iterator[str]:
