@@ -400,6 +400,7 @@ def test_every_advice_is_run() -> None:
         "sercache/experiment/extract_words.py:damaged_sources",  # of another store: in test_features_reused.py
         "sercache/extraction/splits.py:_read",  # the same, of a note that says how a batch was cut
         "sercache/experiment/verify.py:_repair",  # in test_other_devices.py
+        "sercache/experiment/verify.py:_print",  # of a repair that was stopped: in test_stopped.py
         "sercache/experiment/verify.py:_encoder",  # both are run in test_store_listing.py
         "sercache/experiment/origin.py:extract_again",
         "sercache/experiment/merge.py:_check_spec",  # in test_upkeep.py
