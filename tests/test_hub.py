@@ -126,6 +126,42 @@ def test_the_card_says_what_it_is_and_its_code_runs(
     assert names["frames"].shape[2] == spec.dim  # type: ignore[attr-defined]
 
 
+def test_what_is_advised_about_a_hub_works(
+    sercache: Sercache, hub: Hub, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def advised(text: str, verb: str, **words: object) -> Outcome:
+        [command] = re.findall(rf"sercache {verb}\b[^`\n;()]*", text)
+        for word, value in words.items():
+            command = command.replace(word, str(value))
+        return sercache(*shlex.split(command)[1:], *(QUICK if verb == "train" else ()))
+
+    # What is no store or run, and what is damaged.
+    assert (
+        advised(sercache("push", tmp_path, REPO, "--license", "other").err.split(" lists")[0], "info").code
+        == 0
+    )
+    shard = next(store.glob("pooled_mean/c.*"))
+    data = bytearray(shard.read_bytes())
+    data[30] ^= 1
+    shard.write_bytes(data)
+    refused = sercache("push", store, REPO, "--license", "other")
+    assert advised(refused.err.split(" mends")[0], "verify").code == 0
+    done = sent(sercache, store)
+    assert done.code == 0, done.err
+    # The receiver's side: fetch, train, and put together with what is there.
+    before = os.environ["SERCACHE_CACHE"]
+    monkeypatch.setenv("SERCACHE_CACHE", str(tmp_path / "theirs"))
+    assert advised(done.out, "pull").code == 0
+    [(theirs, _)] = stores.find(tmp_path / "theirs")
+    card = hub.files(REPO)["README.md"].decode()
+    assert advised(card, "train", STORE=theirs).code == 0
+    monkeypatch.setenv("SERCACHE_CACHE", before)
+    refused = sercache("pull", REPO)
+    assert refused.code == 2
+    put = advised(refused.err, "merge", STORE=theirs)
+    assert put.code == 0, put.err
+
+
 def test_a_run_goes_and_comes_and_predicts(
     sercache: Sercache, hub: Hub, store: Path, cached: Path, tmp_path: Path
 ) -> None:

@@ -128,4 +128,4 @@ class CorpusInfo:
     own: bool = False
     """True: any corpus of its kind can be read so; each has a name of its own, ``--dataset <reader>:<name>``."""
     restricted: bool = False
-    """True: its licence forbids to pass it on, or what is made of it: `sercache push` asks for the right to."""
+    """True: its licence forbids to pass it on, or what is made of it: whoever sends it is asked for the right to."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from sercache import stores
+from sercache import advice, stores
 from sercache.datasets import Corpus
 from sercache.record import HEADLINE, NAMES, Report, Summary
 from sercache.stores import FeatureSpec
@@ -35,8 +35,8 @@ $reading
 With [sercache](https://pypi.org/project/sercache), which checks every checksum on arrival and trains heads from it:
 
 ```sh
-sercache pull $repo
-sercache train --head linear --store STORE
+$pull
+$train
 ```
 """)
 _ZARR = string.Template("""It is a plain Zarr v3 group:
@@ -71,8 +71,8 @@ $rows
 $notes
 
 ```sh
-sercache pull $repo
-sercache predict RUN recording.wav
+$pull
+$predict
 ```
 """)
 
@@ -124,7 +124,8 @@ def of_store(
         rows=_rows(about),
         labels=_labels(corpus),
         reading=_reading(folder, spec, place),
-        repo=repo,
+        pull=advice.command("pull", repo),
+        train=advice.command("train", head="linear", store="STORE"),
     )
 
 
@@ -153,7 +154,12 @@ def of_run(report: Report, repo: str, licence: str) -> str:
     notes = "\n".join(f"- {each}" for each in (*report.deviations, *report.notes)) or "No remarks."
     what = f"Heads that sercache trained: one for each of {len(report.runs)} trainings (fold x seed)."
     return _headed(header) + _RUN.substitute(
-        title=title, what=what, rows=_rows(about), notes=notes, repo=repo
+        title=title,
+        what=what,
+        rows=_rows(about),
+        notes=notes,
+        pull=advice.command("pull", repo),
+        predict=advice.command("predict", "RUN", "recording.wav"),
     )
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,14 @@ def asked(request: Any) -> bool:
     if request.cluster is None and (request.cluster_options or request.lifetime is not None):
         raise SettingsError("--cluster-option and --lifetime are of workers: give --cluster too")
     return request.cluster is not None
+
+
+_FIELDS = ("cluster", "cluster_options", "lifetime")
+
+
+def without(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A request as JSON values, without what starts workers: it decides nothing."""
+    return {name: value for name, value in record.items() if name not in _FIELDS}
 
 
 def alone(request: Any) -> Any:

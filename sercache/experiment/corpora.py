@@ -66,7 +66,8 @@ def _located(
             raise NotAtHandError(f"{fault}; {tables[0][0]} has its labels alone") from fault
         own = " or ".join(f"--dataset {reader}:{name}" for reader in datasets.readers())
         raise NotAtHandError(
-            f"where are the recordings of {name}? {tables[0][0]} has its labels alone; give {own} and --root FOLDER"
+            f"where are the recordings of {name}? {tables[0][0]} has its labels alone; give --root FOLDER, "
+            f"and where the command takes it {own}"
         ) from fault
 
 

@@ -265,19 +265,10 @@ def chosen_utterances(
 
 def _origin(request: ExtractOptions, root: str) -> dict[str, Any]:
     """The request as JSON values, folders made absolute so that it can be run again from anywhere."""
-    record = {key: value for key, value in asdict(request).items() if value is not None}
-    elsewhere = (
-        "cache",
-        "root",
-        "devices",
-        "shard",
-        "keep_transcripts",
-        "cluster",
-        "cluster_options",
-        "lifetime",
-    )
-    for key in elsewhere:
-        record.pop(key, None)
+    said = clustered.without(asdict(request))
+    for key in ("cache", "root", "devices", "shard", "keep_transcripts"):
+        del said[key]
+    record = {key: value for key, value in said.items() if value is not None}
     record["encoder"] = encoders.absolute(request.encoder)
     if request.transcripts is not None:
         record["transcripts"] = str(settings.expanded(request.transcripts).absolute())

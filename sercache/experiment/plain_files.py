@@ -141,7 +141,7 @@ def _about(chosen: Chosen, form: str) -> dict[str, Any]:
     spec = chosen.store.spec
     return {
         "form": form,
-        "written_by": "sercache export",
+        "written_by": "sercache",
         "states": list(chosen.states),
         "dim": spec.dim,
         "frames_per_second": None if spec.is_text else spec.sample_rate / spec.hop,

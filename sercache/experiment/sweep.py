@@ -106,7 +106,7 @@ def run(request: SweepOptions) -> Swept:
     known = settings.load().value("runs", request.runs)
     folder = Path(known.value).expanduser() / request.name
     with claims_in(folder / ".claims") as claims:
-        begin_sweep(dataclasses.asdict(request), folder, claims)
+        begin_sweep(clustered.without(dataclasses.asdict(request)), folder, claims)
         return _swept(module, request, grid, folder, claims)
 
 
