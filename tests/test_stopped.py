@@ -88,13 +88,13 @@ def test_verify_and_probe_say_that_they_were_stopped(
 
     words, code = CODES[number]
     with monkeypatch.context() as patch:
-        patch.setattr(checking, "check", lambda *a: stop(number))
+        patch.setattr(checking, "check", lambda *a, **o: stop(number))
         done = sercache("verify")
     assert (done.code, done.err.strip()) == (code, f"{words}; run the same command again")
     assert sercache("verify").code == 0
     call = ["probe", "--encoder", "logmel", "--dataset", "manifest", "--protocol", "kfold:3"]
     with monkeypatch.context() as patch:
-        patch.setattr(probe, "evaluate", lambda *a: stop(number))
+        patch.setattr(probe, "evaluate", lambda *a, **o: stop(number))
         done = sercache(*call)
     assert (done.code, done.err.splitlines()[-1]) == (code, f"{words}; run the same command again")
     assert not list(cached.glob("*")), "nothing is left of it"
