@@ -96,9 +96,10 @@ def test_verify_and_probe_say_that_they_were_stopped(
     with monkeypatch.context() as patch:
         patch.setattr(probe, "evaluate", lambda *a, **o: stop(number))
         done = sercache(*call)
-    assert (done.code, done.err.splitlines()[-1]) == (code, f"{words}; run the same command again")
-    assert not list(cached.glob("*")), "nothing is left of it"
+    said = f"{words}; run the same command again to resume: what was finished is kept"
+    assert (done.code, done.err.splitlines()[-1]) == (code, said)
     assert sercache(*call).code == 0
+    assert [path.name for path in cached.glob("*")] == ["probe-logmel-recordings0"]
 
 
 def test_a_repair_that_was_stopped_is_finished_by_the_next(
