@@ -1,7 +1,7 @@
 """What one pack asks of a card, counted without one: launches, bytes and operations, and the time at its two ceilings.
 
-    python benchmarks/counts.py [--model wav2vec2-base | wavlm-large] [--precision bfloat16] [--fused] [--seconds 320]
-                                [--bandwidth 3.35] [--products 640]
+    python benchmarks/counts.py [--model wav2vec2-base | wavlm-large | whisper-small] [--precision bfloat16] [--fused]
+                                [--seconds 320] [--bandwidth 3.35] [--products 640]
 
 Nothing is computed: tensors say that they lie on ``meta``, and every operation on them is noted. An operation reads its
 arguments and writes its result once; views are free. Products take the longer of their two times, all else the time of
@@ -28,14 +28,25 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from sercache import kernels
+from sercache.encoders._whisper import _WINDOWS_CUDA, WhisperStates
 from sercache.encoders.hf_speech import _convolutions, _groups
 from sercache.encoders.hf_speech._encoder import SpeechEncoder
 from sercache.encoders.hf_speech._packed import Packed
 from sercache.extraction import pooling
 
 META = torch.device("meta")
+WHISPERS: dict[str, dict[str, Any]] = {
+    "whisper-small": {
+        "d_model": 768,
+        "encoder_layers": 12,
+        "encoder_attention_heads": 12,
+        "encoder_ffn_dim": 3072,
+    }
+}
+"""Encoders of published sizes; windows of 30 s, whatever lies in them."""
 FREE = ("_unsafe_view", "detach", "lift_fresh", "empty", "empty_like", "empty_strided", "new_empty")
 """Operations that touch no number, beside those that give a view."""
 
@@ -166,13 +177,34 @@ def encoder_on_meta(config: Any, dtype: torch.dtype, *, fused: bool) -> SpeechEn
     return encoder
 
 
-def parts(encoder: SpeechEncoder, waves: list[np.ndarray], *, fused: bool) -> dict[str, Counted]:
+def whisper_on_meta(config: Any, dtype: torch.dtype) -> WhisperStates:
+    """Whisper's encoder without numbers; its log-mel spectrogram is computed on the CPU, as it always is."""
+    with META:
+        model = WhisperEncoder(config).eval()
+    preprocessing = {
+        "sampling_rate": extract.RATE,
+        "hop_length": 160,
+        "n_mels": config.num_mel_bins,
+        "n_fft": 400,
+    }
+    encoder = WhisperStates(
+        model, name="counted", identity={}, preprocessing=preprocessing, device=META, dtype=dtype
+    )
+    encoder._windows = _WINDOWS_CUDA
+    return encoder
+
+
+def parts(
+    encoder: SpeechEncoder | WhisperStates, waves: list[np.ndarray], *, fused: bool
+) -> dict[str, Counted]:
     """Of the front end, of what lies between it and the blocks, of one block, and of pooling one state."""
     with counting(fused) as count:
         bounds = np.cumsum([0, *(encoder.n_frames(len(wave)) for wave in waves)])
         found = {}
         names = {"conv": "front end", "input": "positions", "1": "first block", "2": "a block"}
-        states = encoder.encode(waves, ["conv", "input", "1", "2"])
+        if "conv" not in encoder.states:
+            names = {"input": "front end", "1": "first block", "2": "a block"}
+        states = encoder.encode(waves, list(names))
         last = None
         for state, packed in states:
             found[names[state]], last = count.taken(), packed
@@ -183,7 +215,7 @@ def parts(encoder: SpeechEncoder, waves: list[np.ndarray], *, fused: bool) -> di
     return found
 
 
-def pack_of(encoder: SpeechEncoder, seconds: float, frames: int = 16_000) -> list[np.ndarray]:
+def pack_of(encoder: SpeechEncoder | WhisperStates, seconds: float, frames: int = 16_000) -> list[np.ndarray]:
     """A pack from the middle of a corpus of four times as many seconds, sorted by length."""
     waves = sorted(extract.make_waves(4 * seconds), key=len, reverse=True)
     pack, room = [], frames
@@ -197,7 +229,7 @@ def pack_of(encoder: SpeechEncoder, seconds: float, frames: int = 16_000) -> lis
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--model", choices=extract.MODELS, default="wavlm-large")
+    parser.add_argument("--model", choices=(*extract.MODELS, *WHISPERS), default="wavlm-large")
     parser.add_argument("--precision", choices=("float32", "bfloat16", "float16"), default="bfloat16")
     parser.add_argument("--fused", action="store_true", help="with our own kernels")
     parser.add_argument("--seconds", type=float, default=320.0, help="of audio in the pack, about")
@@ -205,9 +237,15 @@ def main() -> None:
     parser.add_argument("--products", type=float, default=640.0, help="TFLOP/s")
     parser.add_argument("--most", type=int, default=0, help="operations to list of each part")
     chosen = parser.parse_args()
-    kind, settings = extract.MODELS[chosen.model]
-    config = getattr(transformers, f"{kind}Config")(**settings)
-    encoder = encoder_on_meta(config, getattr(torch, chosen.precision), fused=chosen.fused)
+    dtype = getattr(torch, chosen.precision)
+    encoder: SpeechEncoder | WhisperStates
+    if chosen.model in WHISPERS:
+        config = transformers.WhisperConfig(**WHISPERS[chosen.model])
+        encoder = whisper_on_meta(config, dtype)
+    else:
+        kind, settings = extract.MODELS[chosen.model]
+        config = getattr(transformers, f"{kind}Config")(**settings)
+        encoder = encoder_on_meta(config, dtype, fused=chosen.fused)
     pack = pack_of(encoder, chosen.seconds)
     print(" ".join(["python", *sys.argv]))
     n_frames = sum(encoder.n_frames(len(wave)) for wave in pack)
