@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -31,10 +31,13 @@ class Hold:
         except OSError:  # this disk has no such locks, or no descriptor is left: it is read all the same
             pass
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        # Names of modules may be gone where the interpreter ends.
         if self._descriptor is not None:
-            with suppress(OSError):
-                os.close(self._descriptor)
+            try:  # noqa: SIM105
+                close(self._descriptor)
+            except OSError:
+                pass
 
 
 @contextmanager
