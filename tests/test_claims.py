@@ -166,6 +166,39 @@ def test_an_owner_whose_file_is_gone_expires_and_may_come_back(
     assert other.take("a")
 
 
+def test_a_claim_left_by_one_who_is_gone_expires_while_others_show_life(
+    tmp_path: Path, pair: tuple[Claims, Claims], clock: Clock
+) -> None:
+    _, other = pair
+    (tmp_path / "a.1").write_text("0" * 32)  # its owner has left, and could not remove it
+    assert not other.take("a")
+    for _ in range(round(EXPIRY / 5) + 2):
+        clock.now += 5
+        other.beat()
+        if other.take("a"):
+            break
+    assert other.still_held("a")
+
+
+def test_what_cannot_be_removed_stays_its_owners_until_it_leaves(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_claims(tmp_path, clock) as one:
+        assert one.take("a")
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                Path, "unlink", lambda self, **_: (_ for _ in ()).throw(OSError(5, "Input/output error"))
+            )
+            one.release("a")
+        assert one.take("a"), "who released it waits for nobody"
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                Path, "unlink", lambda self, **_: (_ for _ in ()).throw(OSError(5, "Input/output error"))
+            )
+            one.release("a")
+    assert not list(tmp_path.iterdir())
+
+
 def test_waiting_ends_when_something_is_free(pair: tuple[Claims, Claims], clock: Clock) -> None:
     one, other = pair
     assert one.take("a")

@@ -136,7 +136,7 @@ def test_workers_on_this_host_do_what_one_process_does(tmp_path, monkeypatch, ca
         [run] = [each for each in (place / "runs").iterdir() if not each.name.startswith(".")]
         found[bool(how)] = (
             {id: store.pooled(ids=[id]) for id in store.ids()},
-            json.loads((run / "report.json").read_text()),
+            (run / "predictions.csv").read_text(),
         )
         assert not list(place.rglob(".cluster"))
     (alone, before), (together, after) = found[False], found[True]

@@ -113,11 +113,13 @@ class Claims:
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()
-        with self._lock, suppress(OSError, FileError):
-            for name in list(self._held):
+        with self._lock:
+            for name in [*self._held, *self._held]:  # what cannot be removed is tried once more
                 self.release(name)
-            self._clear_up()
-            self._file(self._name).unlink(missing_ok=True)
+            with suppress(OSError, FileError):
+                self._clear_up()
+            with suppress(OSError):
+                self._file(self._name).unlink(missing_ok=True)
 
     def take(self, name: str) -> bool:
         """Claim a name that nobody has, or whose owner is gone; false where somebody else has it. Never waits."""
@@ -149,15 +151,19 @@ class Claims:
             return True
 
     def release(self, name: str) -> None:
-        """Give up a claim, if it is held: its work is done and visible, or left to others."""
+        """Give up a claim, if it is held: its work is done and visible, or left to others.
+
+        What the system refuses to remove stays this process's own, until it leaves.
+        """
         with self._lock, suppress(OSError, FileError):
-            claim = self._held.pop(name, None)
+            claim = self._held.get(name)
             if claim is None:
                 return
             if claim.is_held():  # the highest goes last: whoever looks meanwhile sees it
                 for generation in range(1, claim.generation):
                     replace(claim, generation=generation).path.unlink(missing_ok=True)
             _remove_own(claim)
+            del self._held[name]
 
     def still_held(self, name: str) -> bool:
         """Whether a claim of this process is its own still: to be asked before its work is made visible."""
@@ -209,8 +215,10 @@ class Claims:
             others = self._owners()
             for owner in others:
                 self._idle(owner, _content(self._file(owner)))
+            long_ago = self._clock() - self.expiry
             for whose in [each for each in self._watched if "." not in each and each not in others]:
-                del self._watched[whose]
+                if self._watched[whose].looked < long_ago:  # else a claim of one who left is being waited for
+                    del self._watched[whose]
 
     def _renew(self) -> None:
         while not self._over.wait(self.expiry / _BEATS):
