@@ -19,10 +19,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import soundfile
-from corpus_trees import TREES
 from encoder_helpers import save, tiny_model
 from failing_disk import Step, failing
-from paper_world import give_voices
 from store_helpers import without_sync
 
 from sercache import stores
@@ -70,16 +68,11 @@ TUNED_JOBS = {
     "map": Job(
         ["map", "runs/tuned", "--dataset", "rome", "--encoder", "tiny", "--fold", "1"], ("runs/tuned/map-*.csv",)
     ),
-    "reproduce": Job(
-        ["reproduce", "pepino2021", "table1", "--rows", "None: Spectrogram", "--root", "ravdess", "--only-available",
-         "--seeds", "1", "--set", "max-epochs=1"],
-        ("runs/pepino2021/*.csv", "runs/pepino2021/*/predictions.csv"),
-    ),
 }  # fmt: skip
 """Commands on what takes longer to make."""
 
 
-_REMEDIES = "(run|free|choose|see|restore|mend|remove|sercache|the lines above say)"
+_REMEDIES = "(run|free|choose|see|restore|mend|remove|point|sercache|the lines above say)"
 
 
 class Ended(NamedTuple):
@@ -160,8 +153,6 @@ def make_more(folder: Path) -> None:
         ["train", *head, *where, *QUICK, "--set", "max-epochs=1", "--set", "lr=1e-3", "--name", "tuned"]
     )
     assert done.code == 0, done.err
-    TREES["ravdess"](folder / "ravdess")
-    give_voices(folder / "ravdess")
 
 
 class Scene:
