@@ -70,12 +70,17 @@ def write_bytes(path: Path, data: bytes, remedy: str = "") -> None:
 
     Raises as ``write_faults_named``.
     """
+    write_pieces(path, (data,), remedy)
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes], remedy: str = "") -> None:
+    """``write_bytes`` of what need not be held whole."""
     temporary = _temporary(path)
     with write_faults_named(path, remedy):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("wb") as file:
-                file.write(data)
+                file.writelines(pieces)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)

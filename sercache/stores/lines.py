@@ -6,10 +6,9 @@ The first line, ``{"crc32c": "0a1b2c3d"}``, checks all that follows; each furthe
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +35,7 @@ def write(path: Path, values: Callable[[], Iterable[Any]]) -> bool:
         with suppress(DamagedStoreError, FileNotFoundError):
             check(path, "")
             return False
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with files.write_faults_named(path):
-        try:
-            with temporary.open("wb") as file:
-                file.write(head)
-                file.writelines(_lines(values()))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
-        files.sync_folder(path.parent)
+    files.write_pieces(path, chain((head,), _lines(values())))
     return True
 
 
