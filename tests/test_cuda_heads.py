@@ -44,6 +44,9 @@ def no_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its draws differ between devices, which is no mistake."""
     monkeypatch.setattr(_together, "_Kept", _All)
     monkeypatch.setattr(torch.nn.functional, "dropout", lambda x, *args, **options: x)
+    # cuDNN draws its own between the layers of a network, by the rate that the network was built with.
+    none = property(lambda rnn: 0.0, lambda rnn, rate: None)
+    monkeypatch.setattr(torch.nn.RNNBase, "dropout", none, raising=False)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -31,7 +31,7 @@ def training_loss(recipe: Recipe, class_weights: Tensor | None = None) -> Loss:
             outputs, truth, recipe.arc_scale, recipe.arc_margin, class_weights
         )
     if recipe.loss == "mse":
-        return lambda outputs, truth: F.mse_loss(wide(outputs), truth)
+        return squared_error
     if recipe.loss == "ccc":
         return concordance_loss
     return lambda outputs, truth: cross_entropy(outputs, truth, class_weights, recipe.label_smoothing)
@@ -65,6 +65,13 @@ def losses_of_members(
         outputs, truth, class_weights
     )
     return found
+
+
+def squared_error(outputs: Tensor, truth: Tensor) -> Tensor:
+    """Mean squared error () of outputs and truth (B, C)."""
+    outputs = wide(outputs)
+    # Up to 2.11 torch computes a loss of two dtypes, but no gradient of it.
+    return F.mse_loss(outputs, truth.to(outputs.dtype))
 
 
 def with_second(loss_of: Loss, second_loss: Loss, weight: float) -> Callable[..., Tensor]:
