@@ -74,7 +74,9 @@ def pooled(x: torch.Tensor, lengths: list[int]) -> str:
     pool = pooling.Pool(np.cumsum([0, *lengths]), x.device)
     why_not = pooling.why_plain(x.device, x.dtype)
     return against(
-        milliseconds(lambda: pool._plain(x), x.device), lambda: milliseconds(lambda: pool(x), x.device), why_not
+        milliseconds(lambda: pool._plain(x), x.device),
+        lambda: milliseconds(lambda: pool(x), x.device),
+        why_not,
     )
 
 
