@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from corpus_trees import TREES
 
-from sercache import catalog, encoders
+from sercache import catalog, encoders, settings
 from sercache.errors import UnknownNameError
-from sercache.papers import Cell, ErrorRate, Latency, PaperRow, PaperTable, TrialScore, scores, trials
+from sercache.experiment.corpora import read_corpus
+from sercache.papers import (
+    Built,
+    Cell,
+    Change,
+    ErrorRate,
+    Latency,
+    Members,
+    PaperRow,
+    PaperTable,
+    RecipeField,
+    TrialScore,
+    scores,
+    trials,
+)
 from sercache.protocols import DEVS, PROTOCOLS
 from sercache.published.trial import TrialPlan, plan
 from sercache.recipe import Setup, inputs
-from sercache.reproduction.paper import find_paper
+from sercache.report import ReportTable
+from sercache.reproduction.paper import ReproduceOptions, find_paper
+from sercache.reproduction.reproduce import run as reproduce
 
 PAPERS = catalog.names("sercache.papers")
 ALL = [(paper, key) for paper in PAPERS for key in catalog.load("sercache.papers", paper).TABLES]
@@ -46,15 +66,17 @@ def test_every_paper_and_table_is_there() -> None:
     tables = {paper: list(catalog.load("sercache.papers", paper).TABLES) for paper in PAPERS}
     assert tables == {
         "chen2022": ["table1", "table2", "table3", "figure2"],
-        "ioannides2023": ["table2", "table3", "table4", "figure2"],
+        "ioannides2023": ["table1", "table2", "table3", "table4", "figure2"],
         "mohapatra2023": ["table1", "table2", "figure2", "figure3"],
         "park2023": [
+            "table1",
             "table2",
             "table3",
             "table4",
             "table5",
             "table6",
             "table7",
+            "figure4",
             "figure7",
             "figure5",
             "figure6",
@@ -75,7 +97,8 @@ def test_tables_are_well_formed(paper: str, key: str) -> None:
         assert set(row.cells) <= set(table.columns)
     used = {column for row in table.rows for column in row.cells}
     assert used == set(table.columns)
-    for number in (cell.printed for row in table.rows for cell in row.cells.values()):
+    for cell in (cell for row in table.rows for cell in row.cells.values()):
+        number = None if isinstance(cell.ours, Change | Members | Built | RecipeField) else cell.printed
         if number is not None and table.unit == "%":
             assert 5 < number.mean < 100, "a share was typed where per cent are printed"
         if number is not None and table.unit == "":
@@ -219,6 +242,58 @@ def test_mohapatra_means_are_those_that_the_paper_speaks_of() -> None:
     for features, best in (("HuBERT Large", 0.523), ("HuBERT Base", 0.502), ("MFCC Features", 0.299)):
         both = [printed(row("mohapatra2023", "table1", f"{features}, arch. {k}"), *emotions) for k in "12"]
         assert round(float(np.mean(np.maximum(*both))), 3) == best, "the printed average is best-of-two"
+
+
+def test_mohapatra_changes_are_those_of_the_averages() -> None:
+    """The paper's headline, 4.6 %, follows from the printed average and the printed baseline."""
+    for each in table_of("mohapatra2023", "table2").rows:
+        change = each.cells["change (%)"]
+        assert isinstance(change.ours, Change)
+        assert change.ours.of == each.cells["best of two"].ours
+        [average] = printed(each, "best of two")
+        assert 100 * (average / change.ours.baseline - 1) == pytest.approx(printed(each, "change (%)")[0])
+    assert printed(row("mohapatra2023", "table2", "HuBERT (Large)"), "change (%)") == [4.6]
+
+
+def test_sizes_and_settings_are_told_as_they_are_and_nothing_is_trained(own_settings: Path) -> None:
+    ours = {each["row"]: each for each in csv_of(reproduce(ReproduceOptions("ioannides2023", "table1")))}
+    assert [ours["parameters"][f"{size} ours"] for size in ("Large", "Base")] == ["4332541.0", "2396549.0"]
+    assert [ours["parameters"][f"{size} equal"] for size in ("Large", "Base")] == ["no", "no"]
+    others = [each for name, each in ours.items() if name != "parameters"]
+    assert len(others) == 8
+    assert all(each["Large equal"] == each["Base equal"] == "yes" for each in others)
+    settings = reproduce(ReproduceOptions("park2023", "table1"))
+    assert [each["equal"] for each in csv_of(settings)] == ["yes"] * 15
+    changed = reproduce(ReproduceOptions("park2023", "table1", settings=["lr=3e-5"]))
+    assert [each["equal"] for each in csv_of(changed) if each["column"] == "learning rate"] == [
+        "yes",
+        "yes",
+        "no",
+    ]
+    assert "3e-05" in settings.text
+
+
+@pytest.mark.filterwarnings("ignore:148 of 10039")
+def test_iemocap_is_counted_by_session_speaker_and_class(
+    own_settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = TREES["iemocap"](own_settings / "iemocap")
+    monkeypatch.setenv("SERCACHE_ROOT_IEMOCAP", str(root))
+    made = csv_of(reproduce(ReproduceOptions("park2023", "figure4")))
+    ours = {(each["row"], each["column"]): float(each["ours"]) for each in made}
+    corpus = read_corpus("iemocap", None, settings.load(), own_settings)[0]
+    labels, known = corpus.labels("4class"), corpus.by_id()
+    for (name, column), n in ours.items():
+        wanted = {"angry": "anger", "happy": "happiness", "sad": "sadness"}.get(column, column)
+        speaker = "" if name == "all" else f"Ses0{name[8]}{name[-1]}"
+        of = [label for id, label in labels.items() if known[id].speaker.startswith(speaker)]
+        assert n == (len(of) if column == "all" else of.count(wanted)), (name, column)
+    assert len(set(ours.values())) > 3
+    assert (own_settings / "runs" / "park2023" / "figure4.png").exists()
+
+
+def csv_of(table: ReportTable) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(table.render("csv"))))
 
 
 def test_park_tables_agree_with_each_other() -> None:

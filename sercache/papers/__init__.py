@@ -118,7 +118,48 @@ class Vectors:
     """How they are cut; None: as in the trial."""
 
 
-Ours = TrialScore | BestOf | ErrorRate | Latency | Vectors
+@dataclass(frozen=True)
+class Change:
+    """By how many per cent a mean lies above or below a baseline that the paper prints."""
+
+    of: BestOf
+    baseline: float
+
+
+@dataclass(frozen=True)
+class Members:
+    """Number of utterances of a corpus that a task labels: of one class, session and sex, or of all."""
+
+    dataset: str
+    task: str
+    label: str | None = None
+    session: str | None = None
+    sex: str | None = None
+
+
+@dataclass(frozen=True)
+class Built:
+    """A size of a head as it is built here: its parameters, or what an attribute of it holds."""
+
+    head: str
+    n_layers: int
+    dim: int
+    n_outputs: int
+    of: str = "parameters"
+    """Path of the attribute, a number for an entry: ``conv1.kernel_size.0``."""
+
+
+@dataclass(frozen=True)
+class RecipeField:
+    """A number of the recipe that a trial is trained with."""
+
+    trial: Trial
+    field: str
+
+
+Fact = Members | Built | RecipeField
+"""Numbers that nothing is trained for."""
+Ours = TrialScore | BestOf | Change | ErrorRate | Latency | Vectors | Fact
 
 
 @dataclass(frozen=True)
@@ -146,6 +187,8 @@ class Plot:
     predicted values of each cell's trial; ``map``: t-SNE of each cell's vectors."""
     x: str
     y: str
+    omit: tuple[str, ...] = ()
+    """Rows and columns that are in the table alone, such as sums."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +200,8 @@ class PaperTable:
     rows: tuple[PaperRow, ...]
     unit: Literal["", "%", "ms"] = ""
     """Of the printed numbers; ``%``: ours are multiplied by 100."""
-    digits: int = 4
-    """Decimals that are shown."""
+    digits: int | None = 4
+    """Decimals that are shown; None: as many as a number has."""
     notes: tuple[str, ...] = ()
     plot: Plot | None = None
 
@@ -172,6 +215,8 @@ def scores(ours: Ours | None) -> tuple[TrialScore, ...]:
     """The scores that a cell is made of; none for other sources."""
     if isinstance(ours, TrialScore):
         return (ours,)
+    if isinstance(ours, Change):
+        ours = ours.of
     return tuple(score for group in ours.groups for score in group) if isinstance(ours, BestOf) else ()
 
 

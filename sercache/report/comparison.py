@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,8 +24,8 @@ class Compared:
     ours: Score | None = None
     differs: Sequence[Differs] = ()
     """What of ours is another system than the printed one; with any there is no verdict."""
-    over: str = ""
-    """What ours is the mean of: fold, seed, utterance, …"""
+    over: str | None = ""
+    """What ours is the mean of: fold, seed, utterance, …; None: of nothing, it is a fact."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def comparison(
     rows: Sequence[ComparedRow],
     *,
     unit: str = "",
-    digits: int = 4,
+    digits: int | None = 4,
     notes: Sequence[str] = (),
 ) -> ReportTable:
     """The paper's table: printed, ours (dash: not run), difference, and whether it is within 2 std.
@@ -49,11 +50,13 @@ def comparison(
     Up to WIDE columns stand side by side, more are listed one cell a line. ``notes`` follow those on how the
     verdict is made.
     """
+    cells = [cell for row in rows for cell in row.cells.values()]
+    names = _OF_FACTS if cells and all(cell.over is None for cell in cells) else _PARTS
     if len(columns) <= WIDE:
-        heads, body = _side_by_side(columns, rows)
+        heads, body = _side_by_side(columns, rows, names)
     else:
-        heads, body = _listed(columns, rows)
-    about = [_VERDICT] if any(v.ours for row in rows for v in row.cells.values()) else []
+        heads, body = _listed(columns, rows, names)
+    about = [_VERDICT] if any(cell.ours and cell.over is not None for cell in cells) else []
     about += _other_systems(rows)
     shown = f"{title} ({unit})" if unit else title
     return ReportTable(shown, tuple(heads), tuple(body), (*about, *notes), digits=digits)
@@ -64,44 +67,51 @@ _VERDICT = (
     "printed, as the verdict says; n: values that ours is the mean of"
 )
 _PARTS = ("printed", "ours", "difference", "within 2 std", "n")
+_OF_FACTS = ("printed", "ours", "difference", "equal")
 
 
 def _side_by_side(
-    columns: Sequence[str], rows: Sequence[ComparedRow]
+    columns: Sequence[str], rows: Sequence[ComparedRow], names: Sequence[str]
 ) -> tuple[list[str], list[tuple[Cell, ...]]]:
     lead = len(columns) > 1
-    heads = ["row", *(f"{column} {part}" if lead else part for column in columns for part in _PARTS)]
+    heads = ["row", *(f"{column} {part}" if lead else part for column in columns for part in names)]
     empty = Compared()
     body = [
-        (row.name, *(part for column in columns for part in _parts(row.cells.get(column, empty))))
+        (row.name, *(part for c in columns for part in _parts(row.cells.get(c, empty))[: len(names)]))
         for row in rows
     ]
     return heads, body
 
 
-def _listed(columns: Sequence[str], rows: Sequence[ComparedRow]) -> tuple[list[str], list[tuple[Cell, ...]]]:
+def _listed(
+    columns: Sequence[str], rows: Sequence[ComparedRow], names: Sequence[str]
+) -> tuple[list[str], list[tuple[Cell, ...]]]:
     body = [
-        (row.name, column, *_parts(row.cells[column]))
+        (row.name, column, *_parts(row.cells[column])[: len(names)])
         for row in rows
         for column in columns
         if column in row.cells
     ]
-    return ["row", "column", *_PARTS], body
+    return ["row", "column", *names], body
 
 
 def _parts(cell: Compared) -> tuple[Cell, ...]:
     """Printed, ours, difference, verdict, n; dashes where something is missing."""
+    said: str | None
     ours, printed = cell.ours, cell.printed
     if ours is None or printed is None:
         return printed, ours, None, None, _n(cell)
     difference = ours.mean - printed.mean
+    if cell.over is None:
+        said = "yes" if math.isclose(ours.mean, printed.mean) else "no"
+        return printed, ours, SignedDifference(difference), said, None
     said = no_verdict(cell.differs) or verdict(difference, printed.std, ours.std)
     return printed, ours, SignedDifference(difference), said, _n(cell)
 
 
 def _n(cell: Compared) -> Cell:
     """Of how many ours is the mean, and of what."""
-    if cell.ours is None:
+    if cell.ours is None or cell.over is None:
         return None
     return counted(cell.ours.n, cell.over) if cell.over else cell.ours.n
 
@@ -112,8 +122,12 @@ def _other_systems(rows: Sequence[ComparedRow]) -> list[str]:
     for row in rows:
         for cell in row.cells.values():
             if cell.ours is not None and cell.differs:
-                named.setdefault("; ".join(each.text for each in cell.differs), {})[row.name] = None
-    return [f"no verdict for {', '.join(names)}: {words}" for words, names in named.items()]
+                told = named.setdefault("; ".join(each.text for each in cell.differs), {})
+                if cell.over is not None:  # a fact is equal or not, whatever stands behind it
+                    told[row.name] = None
+    return [
+        f"no verdict for {', '.join(names)}: {words}" if names else words for words, names in named.items()
+    ]
 
 
 def verdict(difference: float, printed: float | None, ours: float | None) -> str | None:

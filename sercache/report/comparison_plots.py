@@ -67,9 +67,10 @@ def bars(title: str, columns: Sequence[str], rows: Sequence[ComparedRow], x: str
             (place, cell.printed) for place, cell in zip(at, cells, strict=True) if cell and cell.printed
         ]
         if ours:
+            spread = [score.std or 0.0 for _, score in ours]
             axes.bar(
                 [place for place, _ in ours], [score.mean for _, score in ours], width, color=colour, alpha=0.8,
-                yerr=[score.std or 0.0 for _, score in ours], capsize=2, label=column,
+                yerr=spread if any(spread) else None, capsize=2, label=column,
             )  # fmt: skip
         if printed:
             axes.bar(

@@ -36,6 +36,8 @@ Cell = str | int | float | Score | Interval | SignedDifference | Reference | Non
 """None is shown as a dash and is empty in CSV."""
 
 _NOTE = "note: "
+_AS_IT_IS = ".10g"
+"""Counts in full, and 3e-05 as such."""
 _SUFFIX: dict[Format, str] = {"text": ".txt", "markdown": ".md", "csv": ".csv", "latex": ".tex"}
 
 
@@ -47,8 +49,8 @@ class ReportTable:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
-    digits: int = 4
-    """Decimals of scores and printed numbers."""
+    digits: int | None = 4
+    """Decimals of scores and printed numbers; None: as many as a number has."""
 
     @property
     def text(self) -> str:
@@ -81,19 +83,20 @@ class ReportTable:
         return paths
 
 
-def show(cell: Cell, digits: int = 4) -> str:
-    """A cell for people; scores and printed numbers with so many decimals."""
+def show(cell: Cell, digits: int | None = 4) -> str:
+    """A cell for people; scores and printed numbers with so many decimals, None: with those that they have."""
     if cell is None:
         return "–"
+    form = _AS_IT_IS if digits is None else f".{digits}f"
     if isinstance(cell, Score | Reference):
-        mean = f"{cell.mean:.{digits}f}"
-        return mean if cell.std is None else f"{mean} ± {cell.std:.{digits}f}"
+        mean = f"{cell.mean:{form}}"
+        return mean if cell.std is None else f"{mean} ± {cell.std:{form}}"
     if isinstance(cell, Interval):
         ends = "–" if cell.low is None else f"{cell.low:.3f} to {cell.high:.3f}"
         return f"{ends} ({cell.counted})"
     if isinstance(cell, SignedDifference):
-        return f"{cell.value:+.{digits}f}"
-    return f"{cell:.{digits}f}" if isinstance(cell, float) else str(cell)
+        return f"{cell.value:+{form}}"
+    return f"{cell:{form}}" if isinstance(cell, float) else str(cell)
 
 
 def html(table: ReportTable) -> str:

@@ -12,12 +12,11 @@ from sercache import catalog, encoders, settings
 from sercache.errors import SercacheError, SettingsError
 from sercache.experiment import Count
 from sercache.experiment.vectors import LabelledVectors
-from sercache.papers import ErrorRate, PaperRow, PaperTable, Trial, Vectors, trials_of
+from sercache.papers import ErrorRate, Members, PaperRow, PaperTable, Trial, Vectors, trials_of
 from sercache.published import TrialPlan, plan
 from sercache.record import Report
 from sercache.reproduction.kept import is_done
-from sercache.reproduction.material import Place
-from sercache.reproduction.trials import missing_corpora
+from sercache.reproduction.material import Place, is_at_hand
 from sercache.settings import Settings
 
 _GIVEN = "a folder of yours"
@@ -133,7 +132,7 @@ def datasets_of(rows: Sequence[PaperRow], request: ReproduceOptions) -> list[str
     """Corpora that some rows read, those that are only tested on included."""
     plans = plans_of(rows, request)
     sources = [cell.ours for row in rows for cell in row.cells.values()]
-    others = [each.dataset for each in sources if isinstance(each, ErrorRate)]
+    others = [each.dataset for each in sources if isinstance(each, ErrorRate | Members)]
     others += [each.on.partition(":")[0] for each in sources if isinstance(each, Vectors) and each.on]
     return list(
         dict.fromkeys([*(name for each in plans for name in (*each.datasets, *each.tested_on)), *others])
@@ -159,7 +158,8 @@ def _state(paper: str, table: PaperTable, request: ReproduceOptions) -> tuple[st
     place = _quiet_place(paper, request)
     plans = plans_of(table.rows, request)
     done = sum(is_done(each, place) for each in plans)
-    return f"{done} of {len(plans)}", ", ".join(missing_corpora(plans, place)) or "-"
+    missing = [name for name in datasets_of(table.rows, request) if not is_at_hand(name, place)]
+    return f"{done} of {len(plans)}" if plans else "-", ", ".join(missing) or "-"
 
 
 def _quiet_place(paper: str, request: ReproduceOptions) -> Place:

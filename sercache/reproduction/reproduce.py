@@ -21,11 +21,15 @@ from sercache.experiment import clustered
 from sercache.experiment.vectors import separation
 from sercache.papers import (
     BestOf,
+    Built,
     Cell,
+    Change,
     ErrorRate,
     Latency,
+    Members,
     PaperRow,
     PaperTable,
+    RecipeField,
     TrialScore,
     Vectors,
     scores,
@@ -38,7 +42,7 @@ from sercache.record import Report
 from sercache.report import Compared, ComparedRow, Reference
 from sercache.report import ReportTable as Rendered
 from sercache.reproduction import cells as cell_values
-from sercache.reproduction import measured, vectors
+from sercache.reproduction import facts, measured, vectors
 from sercache.reproduction.kept import find
 from sercache.reproduction.material import (
     CLAIMS,
@@ -162,13 +166,15 @@ def _body(
     return body, n_skipped
 
 
-def _over(cell: Cell) -> str:
-    """What ours is the mean of."""
+def _over(cell: Cell) -> str | None:
+    """What ours is the mean of; None for what is no mean."""
     match cell.ours:
         case TrialScore() as score:
             return score.aggregate.removesuffix("s")
-        case BestOf():
+        case BestOf() | Change():
             return "group"
+        case Members() | Built() | RecipeField():
+            return None
         case Latency():
             return "repeat"
         case None:
@@ -184,6 +190,9 @@ def _differs(
         here = measured.machine(place)
         return (Difference("machine", f"measured on {here} instead of {cell.ours.machine}"),)
     differs: dict[Difference, None] = {}
+    if isinstance(cell.ours, Members):
+        corpus, _ = corpus_of(cell.ours.dataset, place)
+        return tuple(Difference("corpus", f"{corpus.name}: {line}") for line in corpus.warnings)
     for each in scores(cell.ours):
         _, report = found.reports[request.plan(each.trial).digest]
         meant = plan(each.trial)
@@ -211,7 +220,9 @@ def _before(
 
 
 def _scale(cell: Cell, table: PaperTable) -> float:
-    return 1.0 if isinstance(cell.ours, Latency) else table.scale
+    """Of what is a share of 1: no times, counts and changes."""
+    is_share = not isinstance(cell.ours, Latency | Change | Members | Built | RecipeField)
+    return table.scale if is_share else 1.0
 
 
 def _scaled(score: record.Score, scale: float) -> record.Score:
@@ -226,10 +237,13 @@ def _ours(
         match cell.ours:
             case TrialScore() as score:
                 return _value(score, row, request, place, found)
-            case BestOf(groups):
-                values = [[_value(each, row, request, place, found) for each in group] for group in groups]
-                whole = [[value for value in group if value] for group in values]
-                return cell_values.best(whole) if whole and all(map(all, values)) else None
+            case BestOf() as best:
+                return _best(best, row, request, place, found)
+            case Change(of, baseline):
+                mean = _best(of, row, request, place, found)
+                return mean and record.Score(100 * (mean.mean / baseline - 1), None, mean.n)
+            case Members() | Built() | RecipeField() as wanted:
+                return facts.fact(wanted, request, place)
             case ErrorRate() as wanted:
                 with done_by_one(f"transcripts-{wanted.recogniser}-{wanted.dataset}", place):
                     return measured.error_rate(wanted, request.instead, place)
@@ -245,6 +259,15 @@ def _ours(
     except SercacheError as fault:
         found.failed[f"{row.name}: {fault}"] = None
     return None
+
+
+def _best(
+    wanted: BestOf, row: PaperRow, request: ReproduceOptions, place: Place, found: TableProgress
+) -> record.Score | None:
+    """Mean over groups of the best; None where a score is not there."""
+    values = [[_value(each, row, request, place, found) for each in group] for group in wanted.groups]
+    whole = [[value for value in group if value] for group in values]
+    return cell_values.best(whole) if whole and all(map(all, values)) else None
 
 
 def _separation(

@@ -71,7 +71,13 @@ def _draw(
             figure = comparison_plots.scatter(table.title, panels, about.x, about.y)
         else:
             draw = comparison_plots.lines if about.kind == "lines" else comparison_plots.bars
-            figure = draw(table.title, table.columns, body, about.x, about.y)
+            shown = [
+                ComparedRow(row.name, {c: v for c, v in row.cells.items() if c not in about.omit})
+                for row in body
+                if row.name not in about.omit
+            ]
+            columns = [column for column in table.columns if column not in about.omit]
+            figure = draw(table.title, columns, shown, about.x, about.y)
     except MissingExtraError as fault:
         warn(str(fault))
         return []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,15 +30,8 @@ from sercache.reproduction.material import (
     corpus_of,
     done_by_one,
     inputs_of,
-    is_at_hand,
     tested_corpus,
 )
-
-
-def missing_corpora(plans: Iterable[TrialPlan], place: Place) -> list[str]:
-    """Corpora that trials read and nobody pointed to, those that they are only tested on included."""
-    names = dict.fromkeys(name for plan in plans for name in (*plan.datasets, *plan.tested_on))
-    return [name for name in names if not is_at_hand(name, place)]
 
 
 def obtain(plan: TrialPlan, place: Place) -> Report:
