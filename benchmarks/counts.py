@@ -117,6 +117,13 @@ def gated_attention(
     return out
 
 
+def gates(count: Count, x: Tensor, weight: Tensor, *_: Any) -> Tensor:
+    """Our own kernel of the gate."""
+    out = x.new_empty(x.shape[:2], dtype=torch.float32)
+    count.counted.add("gates", [x, out], 2 * x.numel() * len(weight) // 4)
+    return out
+
+
 def pooled(count: Count, packed: Tensor, bounds: Tensor) -> tuple[Tensor, Tensor]:
     """Our own kernel, which reads twice."""
     n_utterances = len(bounds) - 1
@@ -144,6 +151,7 @@ def counting(fused: bool) -> Iterator[Count]:
     with (
         mock.patch.object(torch.nn.functional, "scaled_dot_product_attention", bound(scaled_dot_product)),
         mock.patch.object(kernels, "gated_attention", bound(gated_attention)),
+        mock.patch.object(kernels, "gates", bound(gates)),
         mock.patch.object(kernels, "pooled", bound(pooled)),
         mock.patch.object(kernels, "normalised_gelu_", bound(normalised_gelu_)),
         mock.patch.object(pooling, "why_plain", return_value=None if fused else "not asked for"),

@@ -137,7 +137,7 @@ def apart(got: stores.FeatureStore, expected: stores.FeatureStore) -> dict[str, 
 def assert_alike(got: stores.FeatureStore, expected: stores.FeatureStore) -> None:
     """A store that a card filled holds what an undisturbed run on the CPU holds, and is whole."""
     wrong = {state: f"{error:.1e}" for state, error in apart(got, expected).items() if not error <= BOUND}
-    assert wrong == {}, f"differ from the CPU's by more than {BOUND:g} of their RMS"
+    assert wrong == {}, f"differ from the CPU's by more than {BOUND:g} of their RMS: {wrong}"
     assert stores.verify(got.path) == []
 
 
@@ -151,12 +151,12 @@ def short_of_memory(encoder: Encoder, peak: int, base: int, n_frames: int) -> It
     """Half of the memory between ``base`` and ``peak`` bytes; in a rehearsal, no more than ``n_frames`` at once."""
     if DEVICE.startswith("cuda"):
         torch.cuda.empty_cache()
-        total = torch.cuda.get_device_properties(DEVICE).total_memory
-        torch.cuda.set_per_process_memory_fraction((base + (peak - base) / 2) / total, DEVICE)
+        total, card = torch.cuda.get_device_properties(DEVICE).total_memory, torch.cuda.current_device()
+        torch.cuda.set_per_process_memory_fraction((base + (peak - base) / 2) / total, card)
         try:
             yield
         finally:
-            torch.cuda.set_per_process_memory_fraction(1.0, DEVICE)
+            torch.cuda.set_per_process_memory_fraction(1.0, card)
         return
     encode = encoder.encode
 

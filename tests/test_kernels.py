@@ -24,6 +24,7 @@ from sercache.encoders.hf_speech import _attention, _groups
 from sercache.encoders.hf_speech._packed import Packed
 from sercache.extraction import pooling
 from sercache.kernels import _attention as attention_kernel
+from sercache.kernels import _gating as gating_kernel
 from sercache.kernels import _normalising as normalising_kernel
 from sercache.kernels import _pooling as pooling_kernel
 
@@ -72,6 +73,18 @@ def attend(
         out[queries] = (scores.softmax(-1) @ v).transpose(0, 1).to(out.dtype)
 
 
+def gate(x: Any, weight: Any, bias: Any, strength: Any, out: Any, *numbers: int, **_: Any) -> None:
+    n_rows, n_heads, n_features, *of = numbers
+    assert x.is_contiguous()
+    assert tuple(of) == weight.stride()
+    assert x.numel() == n_rows * n_features
+    assert out.shape == (n_rows // n_heads, n_heads)
+    of_pairs = torch.nn.functional.linear(x.float(), weight.float(), bias.float())
+    keep, scale = of_pairs.view(n_rows, 2, 4).sum(-1).sigmoid().unbind(-1)
+    power = strength.float().repeat(n_rows // n_heads)
+    out.copy_((keep * (scale * power - 1) + 2).view(out.shape))
+
+
 def pool(packed: Any, bounds: Any, mean: Any, variance: Any, row: int, dim: int, **_: Any) -> None:
     assert (row, dim) == (packed.stride(0), packed.shape[1])
     assert bounds.dtype == torch.int32
@@ -89,11 +102,12 @@ def normalise_gelu(x: Any, weight: Any, bias: Any, n_rows: int, dim: int, eps: f
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[StandIn]]:
-    """A machine where kernels run: stand-ins of attention and pooling."""
-    found = [StandIn(attend), StandIn(pool), StandIn(normalise_gelu)]
+    """A machine where kernels run: their stand-ins."""
+    found = [StandIn(attend), StandIn(pool), StandIn(normalise_gelu), StandIn(gate)]
     monkeypatch.setattr(attention_kernel, "attend", found[0])
     monkeypatch.setattr(pooling_kernel, "pool", found[1])
     monkeypatch.setattr(normalising_kernel, "normalise_gelu", found[2])
+    monkeypatch.setattr(gating_kernel, "gate", found[3])
     monkeypatch.setattr(kernels, "missing", lambda device: None)
     pooling.why_plain.cache_clear()
     yield found
@@ -285,6 +299,21 @@ def test_the_kernel_of_attention_computes_attention(dtype: torch.dtype) -> None:
 
 
 @INTERPRETED
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_the_kernel_of_gates_gates(dtype: torch.dtype) -> None:
+    draws = torch.Generator().manual_seed(0)
+    n_frames, n_heads, n_features = 71, 3, 20
+    shapes = ((n_frames, n_heads, n_features), (8, n_features), (8,), (n_heads,))
+    x, weight, bias, strength = (torch.randn(shape, generator=draws).to(dtype) for shape in shapes)
+    found, expected = torch.full((n_frames, n_heads), float("nan")), torch.empty(n_frames, n_heads)
+    weight = weight.T.contiguous().T  # as packed encoders lay it out
+    numbers = (n_frames * n_heads, n_heads, n_features, *weight.stride())
+    gating_kernel.gate[(7,)](x, weight, bias, strength, found, *numbers, ROWS=32, HEAD=32)
+    gate(x, weight, bias, strength, expected, *numbers)
+    assert tiny.error(found, expected) <= BOUND
+
+
+@INTERPRETED
 def test_the_kernel_of_pooling_pools() -> None:
     lengths, dim = [1, 70, 33, 150], 100
     packed = (torch.randn(sum(lengths), dim + 4) + 5).half()[:, :dim]
@@ -315,13 +344,16 @@ def test_the_kernel_that_normalises_does(dtype: torch.dtype) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("capability", [80, 90])
 @pytest.mark.parametrize("kind", ["bf16", "fp16", "fp32"])
-def test_kernels_compile_for_cards(capability: int, kind: str) -> None:
+def test_kernels_compile_for_cards(capability: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "1")  # as up to 3.9 where it is unset, which 3.9 warns of
     triton = pytest.importorskip("triton", reason="make test-kernels compiles kernels for cards")
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
     target = GPUTarget("cuda", capability, 32)
-    of_kind = dict.fromkeys(("query", "key", "value", "out", "packed", "x", "weight", "bias"), f"*{kind}")
+    of_kind = dict.fromkeys(
+        ("query", "key", "value", "out", "packed", "x", "weight", "bias", "strength"), f"*{kind}"
+    )
     others = {
         "gate": "*fp32",
         "table": "*fp32",
@@ -332,15 +364,17 @@ def test_kernels_compile_for_cards(capability: int, kind: str) -> None:
     }
     others |= {"mean": "*fp64", "variance": "*fp64"}
     sizes = {"HEAD": 64, "QUERIES": kernels._QUERIES, "KEYS": kernels._KEYS}
-    sizes |= {"COLUMNS": kernels._COLUMNS, "FRAMES": kernels._FRAMES, "ROWS": 8}
+    sizes |= {"COLUMNS": kernels._COLUMNS, "FRAMES": kernels._FRAMES, "ROWS": 2}
     attention = [] if kind == "fp32" else [attention_kernel.attend]  # float32 goes the plain way
-    for kernel in (*attention, pooling_kernel.pool, normalising_kernel.normalise_gelu):
+    for kernel in (*attention, pooling_kernel.pool, normalising_kernel.normalise_gelu, gating_kernel.gate):
         signature = {
             name: "constexpr" if name.isupper() else (of_kind | others).get(name, "i32")
             for name in kernel.arg_names
         }
         if "ROWS" in signature:
             sizes["COLUMNS"] = 512
+        if kernel is gating_kernel.gate:
+            signature["out"] = "*fp32"
         chosen = {name: size for name, size in sizes.items() if name in signature}
         built = triton.compile(ASTSource(kernel, signature, chosen), target=target)
         assert built.asm["cubin"]

@@ -154,8 +154,9 @@ def serve(connection: Connection, load: Load, device: str, threads: int, spec: F
 def _placed(load: Load, device: str, threads: int) -> Encoder:
     import torch
 
+    index = torch.device(device).index  # that of "cuda" is what it already is
     if device.startswith("cuda"):
-        torch.cuda.set_device(device)
+        torch.cuda.set_device(torch.cuda.current_device() if index is None else index)
     else:
         torch.set_num_threads(threads)
     return load(device)
