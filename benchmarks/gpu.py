@@ -2,6 +2,7 @@
 
     python benchmarks/gpu.py              on a machine with a CUDA card
     python benchmarks/gpu.py --exact      every family against the CPU, all of its cases, and nothing else
+    python benchmarks/gpu.py --rows TEXT  the rows whose name has one of the texts in it
     python benchmarks/gpu.py --rehearse   everything once in tiny sizes on the CPU: its figures mean nothing
 
 Installs nothing and needs no network: weights and recordings are random. Each row stands by itself: one that fails or
@@ -266,6 +267,9 @@ def main() -> None:
     parser.add_argument(
         "--exact", action="store_true", help="every case of every family against the CPU alone"
     )
+    parser.add_argument(
+        "--rows", action="append", metavar="TEXT", help="rows with TEXT in their name alone; may repeat"
+    )
     parser.add_argument("--minutes", type=float, default=5.5, help="for everything  [default: 5.5]")
     parser.add_argument("--folder", type=Path, help="where to write  [default: the temporary folder]")
     chosen = parser.parse_args()
@@ -285,6 +289,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         table = [] if chosen.exact else rows(sizes, Path(folder))
         table += rows_of_exactness(sizes, Path(folder), compared, chosen.exact)
+        table = [row for row in table if any(text in row[0] for text in chosen.rows or [""])]
+        if not table:
+            sys.exit(
+                f"no row has {' or '.join(map(repr, chosen.rows))} in its name; without --rows all are measured"
+            )
         for number, (name, bar, measure) in enumerate(table):
             # A fifth of what is left, or an even share: no row keeps the others from their turn.
             left = ends - time.monotonic()
