@@ -142,7 +142,7 @@ def test_a_look_at_the_memory_leaves_no_trace() -> None:
 
 def choice(several: list[Member], recipe: Recipe = RECIPE, device: str = "cpu") -> str:
     """How ``auto`` would train them."""
-    return str(many._choice(several, recipe, device, "auto", Tables()))
+    return str(many.choose(several, recipe, device, "auto"))
 
 
 class TestRule:

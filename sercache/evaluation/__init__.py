@@ -2,6 +2,7 @@
 
 from sercache.evaluation.cross_corpus import evaluate_cross_corpus, normalised, read_scalings
 from sercache.evaluation.describe import setup_of, slurm_array, with_scope
+from sercache.evaluation.forecast import Forecast
 from sercache.evaluation.kept import (
     cross_corpus_differs,
     differs,
@@ -31,7 +32,7 @@ from sercache.evaluation.shared import (
 )
 from sercache.evaluation.sound import audio_of
 from sercache.evaluation.trained_encoders import training_of
-from sercache.evaluation.trainings import Progress
+from sercache.evaluation.trainings import Progress, forecast
 
 __all__ = [
     "CLAIMS",
@@ -40,6 +41,7 @@ __all__ = [
     "Difference",
     "Evaluated",
     "Extra",
+    "Forecast",
     "How",
     "Material",
     "Method",
@@ -64,6 +66,7 @@ __all__ = [
     "experiment_differs_in_code",
     "fill",
     "fold_views",
+    "forecast",
     "gather",
     "keep_trainings",
     "mean_of_clips",

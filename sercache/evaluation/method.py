@@ -89,3 +89,5 @@ class How:
     recordings_before: tuple[Recording, ...] | None = ()
     """What these were trained on; None where that is not known of all."""
     device: str = "cpu"
+    paces: Path | None = None
+    """File that keeps how fast heads were seen to train here; None: it is measured each time."""

@@ -68,6 +68,14 @@ class Partial:
         """Whether the training lies in this folder itself."""
         return (self.folder / file_name(job)).is_file()
 
+    def knows(self, job: Job) -> bool:
+        """Whether the training lies somewhere, as far as names tell: its weights are not read."""
+        folders = (self.folder, *self._other_folders)
+        if any((folder / file_name(job)).is_file() for folder in folders):
+            return True
+        reports = filter(None, map(self._report, self._finished))
+        return any(_index(report, job) is not None for report in reports)
+
     def n_others(self, jobs: Collection[Job]) -> int:
         """How many trainings in this folder are of another experiment or version, or of items that have changed."""
         names = {file_name(job) for job in jobs}
@@ -86,19 +94,24 @@ class Partial:
         reports = _below(self.runs, f"*/{runs.REPORT}")
         return [path.parent for path in reports if runs.experiment_digest(path) == self.experiment]
 
+    def _report(self, folder: Path) -> Report | None:
+        """The report of a finished run; None where it is damaged."""
+        if folder not in self._opened:
+            self._opened[folder] = None
+            with suppress(SettingsError):
+                self._opened[folder] = runs.load(folder)
+        return self._opened[folder]
+
     def _of_run(self, folder: Path, job: Job, head: Module) -> Fit | None:
         """A training as a finished run keeps it."""
+        report = self._report(folder)
+        place = None if report is None else _index(report, job)
+        if report is None or place is None:
+            return None
+        run = report.runs[place]
         try:
-            if folder not in self._opened:
-                self._opened[folder] = runs.load(folder)
-            report = self._opened[folder]
-            place = None if report is None else _index(report, job)
-            if report is None or place is None:
-                return None
-            run = report.runs[place]
             weights = runs.read_tensors(runs.weights_path(folder, run.fold, run.seed))
-        except SettingsError:  # a damaged run, or one that kept no weights
-            self._opened.setdefault(folder, None)
+        except SettingsError:  # it kept no weights
             return None
         return _fit(_record_of(report, place), head) if _take(head, weights) else None
 

@@ -119,8 +119,10 @@ def fill(
     """
     partial = kept_in(how, ready.jobs)
     assert partial
-    counter = Counter(progress, ready.jobs, ready.method.recipe.max_epochs)
     todo = [k for k, job in enumerate(ready.jobs) if part is None or (job.fold, job.seed) in part]
+    counter = Counter(progress, ready.jobs, ready.method.recipe.max_epochs, wanted=tuple(todo))
+    counter.note_known(partial)
+    counter.n_others = n_others(ready, claims)
     elsewhere: dict[int, str] = {}
     is_first, n_all = True, len(todo)
     while todo:

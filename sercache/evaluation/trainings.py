@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from sercache.evaluation.forecast import Forecast, of_alike
 from sercache.evaluation.material import FoldViews, Material, fold_views
 from sercache.evaluation.method import How, Method
 from sercache.evaluation.partial import Partial
+from sercache.evaluation.prepare import Prepared
 from sercache.evaluation.scores import weights_digest
 from sercache.evaluation.second import WithSpeakers, with_speakers
 from sercache.evaluation.solving import solve
@@ -22,7 +24,7 @@ from sercache.progress import used
 from sercache.protocols import Fold
 from sercache.recipe import Recipe
 from sercache.record import Job, digest_of
-from sercache.training import Epoch, Fit, Member, build, fits, start_centres
+from sercache.training import Choice, Epoch, Fit, Member, build, choose, fits, start_centres
 from sercache.views import AnyView
 
 _HEADS_BYTES = 2 * 2**30
@@ -77,6 +79,22 @@ class Counter:
     epochs: dict[int, int] = field(default_factory=dict)
     """Number of the last, by training."""
     done: set[int] = field(default_factory=set)
+    wanted: Collection[int] | None = None
+    """Numbers of those that this process is to care for; None: all."""
+    n_others: int = 0
+    """Other processes that share them."""
+    is_foretold: bool = False
+    """Whether it was told what they take."""
+
+    @property
+    def running(self) -> list[int]:
+        """Numbers of those that are not done."""
+        mine = range(len(self.jobs)) if self.wanted is None else self.wanted
+        return [number for number in mine if number not in self.done]
+
+    def note_known(self, kept: Partial) -> None:
+        """Count those as done that lie on the disk, heads that are not built yet included."""
+        self.done |= {number for number in self.running if kept.knows(self.jobs[number])}
 
     def of(self, waiting: Sequence[Waiting]) -> Callable[[int, Epoch], None]:
         """What is called after an epoch of these trainings, by their place among them."""
@@ -87,8 +105,7 @@ class Counter:
         self.epochs[number] = epoch.number
         if self.progress is None:
             return
-        running = [number for number in range(len(self.jobs)) if number not in self.done]
-        left = sum(self.max_epochs - self.epochs.get(number, 0) for number in running)
+        left = sum(self.max_epochs - self.epochs.get(number, 0) for number in self.running)
         fold, seed = self.jobs[number].fold, self.jobs[number].seed
         self.progress(Progress(fold, seed, number + 1, len(self.jobs), epoch, self.max_epochs, left))
 
@@ -107,6 +124,8 @@ def trainings(
     """
     counter = Counter(progress, jobs, method.recipe.max_epochs)
     kept = Partial(how.partial, jobs[0].experiment, how.runs) if how.partial else None
+    if kept:
+        counter.note_known(kept)
     for group in groups(waiting(method, material, list(enumerate(jobs)), how)):
         found = finished_before(group, kept, how, say=False) if kept else {}
         counter.done |= found.keys()
@@ -137,8 +156,37 @@ def trained(
         progress=counter.of(left),
         say=lambda text: used("training", text),
         take=take,
+        ahead=partial(_foretell, left, method, how, counter),
     )
     return map(partial(_with_place, how.device), done)
+
+
+def _foretell(left: Sequence[Waiting], method: Method, how: How, counter: Counter, choice: Choice) -> None:
+    """Say once what all trainings that are not done take, by the first of them."""
+    if counter.is_foretold:
+        return
+    counter.is_foretold = True
+    found = of_alike(left[0].member, left[0].views, len(counter.running), method, how, choice)
+    others = f"; {counter.n_others} other processes share them" if counter.n_others else ""
+    used("forecast", f"{found}{others}")
+
+
+def forecast(ready: Prepared, how: How) -> Forecast:
+    """What the trainings of an evaluation take that are not done; nothing is trained but some updates.
+
+    Raises TrainingError, RecipeError.
+    """
+    counter = Counter(None, ready.jobs, ready.method.recipe.max_epochs)
+    if how.partial is not None:
+        counter.note_known(Partial(how.partial, ready.experiment.digest, how.runs))
+    todo = counter.running
+    if not todo:
+        return Forecast()
+    recipe = ready.method.recipe
+    first = next(waiting(ready.method, ready.material, [(todo[0], ready.jobs[todo[0]])], how))
+    solved = is_solved(ready.method.kind)
+    choice = None if solved else choose([first.member] * len(todo), recipe, how.device, how.way)
+    return of_alike(first.member, first.views, len(todo), ready.method, how, choice)
 
 
 def _solved(left: Sequence[Waiting], take: Callable[[int], bool] | None) -> Iterator[tuple[int, Fit]]:

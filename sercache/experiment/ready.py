@@ -66,7 +66,7 @@ def asked(request: TrainOptions, corpus: Corpus) -> tuple[Method, Data, How]:
     setup, _ = chosen_setup(module, request, corpus)
     found = _found(request, AtHand(), cache, corpus, setup)
     method = Method(request.head, module.Head, setup, recipe, options)
-    how = _how(request, corpus)
+    how = dataclasses.replace(_how(request, corpus), paces=paces_in(cache))
     return method, Data(corpus, tuple(stores.open(each.folder) for each in found)), how
 
 
@@ -115,7 +115,7 @@ def ready(request: TrainOptions, at_hand: AtHand, *, test: bool = True) -> Asked
     data = Data(corpus, read, test_on=extras if test else (), remedy=remedy)
     device = settings.resolve_device(known.value("device", request.device).value)
     runs = Path(known.value("runs", request.runs).value).expanduser()
-    how = dataclasses.replace(_how(request, corpus), test=test, device=device)
+    how = dataclasses.replace(_how(request, corpus), test=test, device=device, paces=paces_in(cache_folder))
     return AskedTraining(method, data, published, how, runs)
 
 
@@ -196,6 +196,11 @@ def _named(asked: Sequence[str], extras: Sequence[Extra]) -> tuple[str, ...]:
         f"{extra.corpus.name}:{extra.task}" if stores.exists(settings.expanded(split_task(text)[0])) else text
         for text, extra in zip(asked, extras, strict=True)
     )
+
+
+def paces_in(cache: Path) -> Path:
+    """The file beside the stores that keeps how fast heads were seen to train."""
+    return cache / ".paces.json"
 
 
 def _how(request: TrainOptions, corpus: Corpus) -> How:

@@ -86,7 +86,8 @@ def in_memory(request: TrainOptions, at_hand: AtHand) -> Result:
     if request.deterministic:
         be_deterministic()
     with epochs_shown(None, False) as advance:
-        done = evaluate(asked.method, asked.data, published=asked.published, how=asked.how, progress=advance)
+        how = dataclasses.replace(asked.how, paces=None)
+        done = evaluate(asked.method, asked.data, published=asked.published, how=how, progress=advance)
     return Result(done.report, done.weights, head=at_hand.head)
 
 

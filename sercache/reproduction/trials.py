@@ -12,7 +12,7 @@ from sercache.experiment import export, test_on
 from sercache.experiment.origin import extract_command
 from sercache.experiment.outcome import compared, draw
 from sercache.experiment.places import free_name
-from sercache.experiment.ready import AskedTraining
+from sercache.experiment.ready import AskedTraining, paces_in
 from sercache.experiment.tails import head_class
 from sercache.experiment.together import is_run_of, remove_partial, standing_in, together
 from sercache.progress import used, warn
@@ -110,7 +110,8 @@ def _run(plan: TrialPlan, setup: Setup, folder: Path, place: Place) -> Kept:
 def _how(plan: TrialPlan, corpus: Corpus, place: Place, partial: Path) -> How:
     """How a trial is trained: from the weights of the trials that come before it, where there are any."""
     found = start_of(plan, corpus, place)
-    how = How(partial=partial, runs=place.folder.parent, device=settings.resolve_device(place.device))
+    device, paces = settings.resolve_device(place.device), paces_in(place.cache)
+    how = How(partial=partial, runs=place.folder.parent, device=device, paces=paces)
     if found is None:
         return how
     return replace(

@@ -10,23 +10,30 @@ from sercache.training.contract import Fit, Inputs, Member, View, moved, targets
 from sercache.training.determinism import be_deterministic
 from sercache.training.finetune import FineTuned, finetuned, tail_name
 from sercache.training.loop import fit
-from sercache.training.many import Way, fit_many, fits
+from sercache.training.many import Choice, Way, choose, fit_many, fits
 from sercache.training.memory import keep_freed_memory
+from sercache.training.pace import Pace, Work, pace_of
 from sercache.training.plan import Epoch
 from sercache.training.predicting import predict
+from sercache.training.second import WithSpeakers
 from sercache.training.starting import start, start_centres
 from sercache.training.streams import own_randomness, stream
 
 __all__ = [
+    "Choice",
     "Epoch",
     "FineTuned",
     "Fit",
     "Inputs",
     "Member",
+    "Pace",
     "View",
     "Way",
+    "WithSpeakers",
+    "Work",
     "be_deterministic",
     "build",
+    "choose",
     "finetuned",
     "fit",
     "fit_many",
@@ -34,6 +41,7 @@ __all__ = [
     "keep_freed_memory",
     "moved",
     "own_randomness",
+    "pace_of",
     "predict",
     "start",
     "start_centres",

@@ -44,7 +44,7 @@ def can_stack(members: Sequence[Member]) -> bool:
         return False
     if any(True for _ in first.buffers()):
         return False
-    return len({_shape(member.head) for member in members}) == 1
+    return len({geometry(member.head) for member in members}) == 1
 
 
 def gains(members: Sequence[Member], device: torch.device) -> bool:
@@ -53,7 +53,7 @@ def gains(members: Sequence[Member], device: torch.device) -> bool:
     return device.type == "cpu" or not networks or at_once(networks, len(members))
 
 
-def _shape(head: nn.Module) -> str:
+def geometry(head: nn.Module) -> str:
     """What two heads must share to be one model with two sets of parameters."""
     shapes = [(name, tuple(p.shape), p.requires_grad) for name, p in head.named_parameters()]
     plain = [

@@ -42,7 +42,7 @@ Take = Callable[[int], bool]
 
 
 @dataclass(frozen=True)
-class _Choice:
+class Choice:
     """How members are trained: in processes, as stacks, or, with neither, one after another."""
 
     n_workers: int = 0
@@ -79,10 +79,12 @@ def fits(
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
     take: Take | None = None,
+    ahead: Callable[[Choice], None] | None = None,
 ) -> Iterator[tuple[int, Fit]]:
     """Number and Fit of each member as it finishes; ``say`` is told how they are trained.
 
-    ``take`` may leave members out, which another process trains; those of a stack are asked for together.
+    ``take`` may leave members out, which another process trains; those of a stack are asked for together. ``ahead`` is
+    told how they are trained before the first is.
 
     ``auto`` is a stack on CUDA, where the head can be stacked and fits in memory; on a CPU processes, where they can
     be had and there is work for them; else one after another. So is a way that was asked for and cannot be gone.
@@ -92,9 +94,11 @@ def fits(
     if not members:
         return
     tables, _held = share(members, device)
-    choice = _choice(members, recipe, device, way, tables)
+    choice = choose(members, recipe, device, way, tables)
     if say:
         say(str(choice))
+    if ahead:
+        ahead(choice)
     if choice.n_workers:
         with processes.workers(members, recipe, choice.n_workers, tables) as crew:
             yield from processes.train(crew, members, progress, take)
@@ -113,42 +117,46 @@ def fits(
             yield number, train_alone(begin(member, recipe, device, tables), _listener(progress, number))
 
 
-def _choice(members: Sequence[Member], recipe: Recipe, device: str, way: Way, tables: Tables) -> _Choice:
+def choose(
+    members: Sequence[Member], recipe: Recipe, device: str, way: Way, tables: Tables | None = None
+) -> Choice:
+    """How ``fits`` trains these members."""
+    tables = Tables() if tables is None else tables
     if len(members) == 1 or way == "serial":
-        return _Choice()
+        return Choice()
     if way == "stacked" or (way == "auto" and torch.device(device).type == "cuda"):
         return _stacks(members, recipe, device, tables)
     n_workers = min(len(members), cores()) if processes.can_fork(device) else 1
     if n_workers == 1 or way == "processes":
-        return _Choice(n_workers if n_workers > 1 else 0)
+        return Choice(n_workers if n_workers > 1 else 0)
     n_products, n_batches = size_of(members[0], recipe)
     if max(n_products, SMALL) * n_batches * recipe.max_epochs * len(members) < WORTH:
-        return _Choice()
+        return Choice()
     # CTA-RNN takes 4 GB of activations: as many processes as a server has cores would be killed.
     n_bytes = peak_bytes(members[0], recipe, tables)
     n_workers = min(n_workers, max(1, int(_MEMORY * free_memory() // n_bytes))) if n_bytes else n_workers
     # A process has one thread: a few of them would leave most cores idle, where products are large enough for all.
     pays = n_workers > 1 and (n_products <= SMALL or n_workers >= max(FILLED, cores() / 2))
-    return _Choice(n_workers if pays else 0)
+    return Choice(n_workers if pays else 0)
 
 
-def _stacks(members: Sequence[Member], recipe: Recipe, device: str, tables: Tables) -> _Choice:
+def _stacks(members: Sequence[Member], recipe: Recipe, device: str, tables: Tables) -> Choice:
     """Stacks that fit in the memory of the device, or why there are none."""
     if not grouping.can_stack(members):
-        return _Choice()
+        return Choice()
     n, why = min(len(members), _MOST), ""
     while n > 1 and not why:
         parts = grouping.stacks(members, n)
         first = [members[number] for number in parts[0]]
         if not grouping.gains(first, torch.device(device)):
-            return _Choice(why="few recurrent networks at once take longer than cuDNN takes for each")
+            return Choice(why="few recurrent networks at once take longer than cuDNN takes for each")
         try:
             if not (why := stacked.refusal(first, recipe, device, tables)):
-                return _Choice(stacks=parts)
+                return Choice(stacks=parts)
         except torch.OutOfMemoryError:
             n = len(first) // 2
     why = why or f"{len(first)} of them do not fit in the memory of {device}"
-    return _Choice(why=f"not as one stacked model, {why}")
+    return Choice(why=f"not as one stacked model, {why}")
 
 
 def _of(progress: Progress | None, numbers: Sequence[int]) -> Progress | None:

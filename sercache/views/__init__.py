@@ -7,6 +7,7 @@ source, so that all folds and seeds index one copy of the cache.
 U items (utterances, or clips of them), L states, T frames, D feature size, G normalisation groups.
 """
 
+from sercache.views.drawn import Shape, drawn, drawn_like, inputs_of, shape_of
 from sercache.views.joined import JoinedView
 from sercache.views.scaling import global_scaling, speaker_scaling, statistics
 from sercache.views.side_by_side import AnyView, OneInput, SideBySideView, beside
@@ -21,12 +22,17 @@ __all__ = [
     "JoinedView",
     "OneInput",
     "Scaling",
+    "Shape",
     "SideBySideView",
     "Source",
     "ViewPlan",
     "beside",
+    "drawn",
+    "drawn_like",
     "global_scaling",
+    "inputs_of",
     "open_view",
+    "shape_of",
     "speaker_scaling",
     "statistics",
     "stored_entries",

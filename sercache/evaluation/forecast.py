@@ -1,0 +1,95 @@
+"""What trainings will take, told before they begin."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sercache.evaluation.material import FoldViews
+from sercache.evaluation.method import How, Method
+from sercache.training import Choice, Member, Work, pace_of
+from sercache.units import duration, size
+
+UNKNOWN = math.nan
+"""Seconds of trainings whose pace is not known."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Of trainings that are to be done, by one process with what it starts itself."""
+
+    n_trainings: int = 0
+    n_updates: int = 0
+    """Of all together, at most."""
+    seconds: float = 0.0
+    """At most, where trainings may stop early; UNKNOWN where the pace is not known."""
+    n_bytes: int = 0
+    """Of disk, for the weights that are kept."""
+    may_stop: bool = False
+    """Whether some of them stop where dev does not improve."""
+    is_rough: bool = False
+    """Whether only a first update was timed, as there is little to do."""
+
+    def __add__(self, other: Forecast) -> Forecast:
+        return Forecast(
+            self.n_trainings + other.n_trainings,
+            self.n_updates + other.n_updates,
+            self.seconds + other.seconds,
+            self.n_bytes + other.n_bytes,
+            self.may_stop or other.may_stop,
+            self.is_rough or other.is_rough,
+        )
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the time is known."""
+        return not math.isnan(self.seconds)
+
+    @property
+    def time(self) -> str:
+        """The time in words: ``at most 2 h 05 min``."""
+        if not self.is_known:
+            return "time not known"
+        if self.is_rough and self.seconds < _SHORT:
+            return "less than a minute"
+        return f"{'at most ' if self.may_stop else 'about '}{duration(self.seconds)}"
+
+    def __str__(self) -> str:
+        """``10 trainings, at most 6,900 updates: at most 2 h 05 min by this process; 1.2 GB of disk``."""
+        most = "at most " if self.may_stop else ""
+        why = " (those that stop early take less)" if self.may_stop and self.is_known else ""
+        n, updates = self.n_trainings, f"{most}{self.n_updates:,} updates: " if self.n_updates else ""
+        trainings = f"{n} training{'' if n == 1 else 's'}"
+        return f"{trainings}, {updates}{self.time} by this process{why}; {size(self.n_bytes)} of disk"
+
+
+_SHORT = 30.0
+"""Seconds: what was timed by one update alone may take twice that."""
+
+
+def of_alike(
+    member: Member, views: FoldViews, n_trainings: int, method: Method, how: How, choice: Choice | None
+) -> Forecast:
+    """What so many trainings take that are as ``member``, with its views; without a choice of a way they are solved.
+
+    Some updates are made of random features, unless ``how.paces`` knows what they take.
+    """
+    recipe = method.recipe
+    n_bytes = n_trainings * sum(value.nbytes for value in member.head.state_dict().values())
+    if choice is None:
+        return Forecast(n_trainings, 0, UNKNOWN, n_bytes)
+    work = Work(member, recipe, how.device, choice)
+    pace = pace_of(work, n_trainings, how.paces)
+    tested = (*((views.test,) if how.test and views.test else ()), *views.cross_corpus)
+    n_tested = sum(int(view.n_frames.sum()) for view in tested)
+    # The last of them leave processes idle.
+    n_rounds = math.ceil(n_trainings / work.n_at_once)
+    seconds = UNKNOWN if pace is None else n_rounds * work.seconds(pace, n_tested)
+    return Forecast(
+        n_trainings,
+        n_trainings * len(work.groups) * recipe.max_epochs,
+        seconds,
+        n_bytes,
+        recipe.patience is not None,
+        pace is not None and pace.is_rough,
+    )

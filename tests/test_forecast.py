@@ -1,0 +1,169 @@
+"""What trainings take is told before the first of them, from a few updates that are measured once."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from evaluations import evaluated, told
+from fake_store import make_talk
+
+from sercache.evaluation import Data, Forecast, How, Method, forecast, prepare
+from sercache.heads import linear
+from sercache.recipe import Recipe, Setup
+from sercache.training import Choice, Member, WithSpeakers, Work, pace
+from sercache.training.pace import Pace, measured, pace_of
+from sercache.views import Shape, drawn, drawn_like
+
+SETUP = Setup("tiny", "talk", "leave-one-speaker-out", "all", False, dev="next", seeds=(0, 3))
+RECIPE = Recipe(batch_size=8, max_epochs=6, select="dev-ua", patience=2)
+
+
+def work_of(
+    n_items: int = 40, *, choice: Choice | None = None, recipe: Recipe = RECIPE, **view: object
+) -> Work:
+    shape = Shape(2, 3, bool(view.get("frames")), "float32")
+    lengths = np.arange(n_items) % 7 + 3
+    train = drawn([shape], [lengths], np.arange(n_items) % 4)
+    head = linear.Head(2, 3, 4)
+    return Work(Member(head, train, drawn_like(train, np.arange(12)), 0), recipe, "cpu", choice or Choice())
+
+
+def test_seconds_go_by_updates_epochs_and_what_is_judged() -> None:
+    work = work_of()  # 40 means are 5 updates of 8, 12 are judged
+    assert work.seconds(Pace(1.0, 8.0, 0.5), n_tested=10) == pytest.approx(
+        6 * (5 * 1.0 + 12 * 0.5) + 10 * 0.5
+    )
+    frames = work_of(frames=True)
+    padded, judged = sum(frames.sizes), int(frames.member.dev.n_frames.sum())  # type: ignore[union-attr]
+    assert padded > int(frames.member.train.n_frames.sum())
+    assert frames.seconds(Pace(1.0, 100.0, 0.5), 0) == pytest.approx(6 * (padded / 100 + judged * 0.5))
+
+
+@pytest.mark.parametrize(
+    ("of_update", "n_trainings", "most"),
+    [(1e-3, 1, 1), (1e-3, 10_000, 200), (1.0, 10, 4), (100.0, 1, 3), (900.0, 1, 3)],
+)
+def test_a_measurement_takes_seconds_or_a_hundredth(
+    monkeypatch: pytest.MonkeyPatch, of_update: float, n_trainings: int, most: int
+) -> None:
+    made: list[int] = []
+
+    def epochs(work: Work, chosen: Sequence[int], n: int) -> tuple[list[float], float]:
+        made.append(len(chosen) * n)
+        return [of_update * len(chosen)] * n, 0.0
+
+    monkeypatch.setattr(pace, "_epochs", epochs)
+    work = work_of(512)
+    found = measured(work, n_trainings)
+    total = of_update * len(work.groups) * RECIPE.max_epochs * n_trainings
+    assert found.update == pytest.approx(of_update)
+    assert of_update * sum(made) <= max(pace.LIMIT, pace.SHARE * total, of_update) + 1e-9
+    assert sum(made) <= most
+    assert found.is_rough == (total < pace.QUICK)
+
+
+def test_what_is_measured_is_kept_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, work = tmp_path / "paces.json", work_of()
+    monkeypatch.setattr(pace, "measured", lambda work, n: Pace(2.0, 8.0, 0.5))
+    assert pace_of(work, 5, kept) == Pace(2.0, 8.0, 0.5)
+    monkeypatch.setattr(pace, "measured", lambda work, n: Pace(7.0, 8.0, 0.5))
+    assert pace_of(work, 5, kept) == Pace(2.0, 8.0, 0.5)
+    for other in (
+        work_of(recipe=dataclasses.replace(RECIPE, batch_size=4)),
+        work_of(choice=Choice(n_workers=2)),
+        work_of(frames=True),
+    ):
+        assert pace_of(other, 5, kept) == Pace(7.0, 8.0, 0.5)
+    longer = work_of(
+        recipe=dataclasses.replace(RECIPE, max_epochs=60, lr=1.0)
+    )  # the same updates, more of them
+    assert pace_of(longer, 5, kept) == Pace(2.0, 8.0, 0.5)
+    kept.write_text("damaged")
+    assert pace_of(work, 5, kept) == Pace(7.0, 8.0, 0.5)
+    assert all(each["update"] == 7.0 for each in json.loads(kept.read_text()).values())
+    kept.write_text(json.dumps({work.key: {"update": "x", "frames": 1, "judged": 0}}))
+    assert pace_of(work, 5, kept) == Pace(7.0, 8.0, 0.5)
+    assert pace_of(work, 5, tmp_path / "nowhere" / "paces.json") == Pace(7.0, 8.0, 0.5)
+
+
+def test_measuring_leaves_head_and_random_numbers_alone() -> None:
+    recipe = dataclasses.replace(RECIPE, second_weight=0.0)
+    work = work_of(recipe=recipe, frames=True)
+    before, drawn_before = copy.deepcopy(work.member.head.state_dict()), torch.get_rng_state()
+    found = measured(work, 1)
+    assert found.update > 0
+    assert found.judged >= 0
+    assert torch.equal(torch.get_rng_state(), drawn_before)
+    for name, value in work.member.head.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_a_head_that_cannot_be_tried_has_no_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(work: Work, n: int) -> Pace:
+        raise RuntimeError("no such kernel")
+
+    monkeypatch.setattr(pace, "measured", fails)
+    assert pace_of(work_of(), 1) is None
+
+
+def test_random_features_have_the_shapes_of_the_real_ones() -> None:
+    view = drawn(
+        [Shape(2, 3, True), Shape(1, 5, False)],
+        [np.array([4, 2, 9]), np.ones(3, np.int64)],
+        np.array([0, 1, 0]),
+    )
+    like = drawn_like(view, np.array([2, 0]))
+    (frames, means), (mask, _) = like.batch(np.array([0, 1]))
+    assert (tuple(frames.shape), tuple(means.shape)) == ((2, 2, 9, 3), (2, 1, 1, 5))
+    assert mask.sum(1).tolist() == [9, 4]
+    assert like.labels.tolist() == [0, 0]
+    spoken = WithSpeakers(view, np.array([1, 2, 3]))
+    assert pace._like(spoken, np.array([2])).second.tolist() == [3]  # type: ignore[attr-defined]
+
+
+def test_only_what_is_left_is_foretold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus, store = make_talk()
+    monkeypatch.setattr(pace, "measured", lambda work, n: Pace(1.0, 8.0, 0.0))
+    how = How("serial", partial=tmp_path / "run.partial")
+    with told("forecast") as said:
+        evaluated(linear.Head, corpus, store, SETUP, RECIPE, how=how, head_name="linear")
+    n_updates = _updates_of(said)
+    assert len(said) == 1
+    assert said[0].startswith(f"10 trainings, at most {n_updates} updates: at most {n_updates // 60} min ")
+    assert "by this process" in said[0]
+    with told("forecast") as said:
+        evaluated(linear.Head, corpus, store, SETUP, RECIPE, how=how, head_name="linear", seeds=(0, 3, 4))
+    assert said[0].startswith("5 trainings, ")
+    method = Method("linear", linear.Head, dataclasses.replace(SETUP, seeds=(0, 3, 4, 5)), RECIPE)
+    ready = prepare(method, Data(corpus, (store,)), how)
+    left = forecast(ready, how)
+    assert left.n_trainings == 5
+    assert left.seconds == left.n_updates
+
+
+def _updates_of(said: Sequence[str]) -> int:
+    return int(said[0].split("at most ")[1].split(" updates")[0].replace(",", ""))
+
+
+def test_forecasts_add_up_and_say_what_they_are() -> None:
+    one = Forecast(10, 6_900, 7_500.0, 1_200_000_000, may_stop=True)
+    assert str(one) == (
+        "10 trainings, at most 6,900 updates: at most 2 h 05 min by this process (those that stop early take less); "
+        "1.2 GB of disk"
+    )
+    assert (
+        str(Forecast(1, 5, 400.0, 10))
+        == "1 training, 5 updates: about 6 min 40 s by this process; 10 B of disk"
+    )
+    assert "less than a minute" in str(Forecast(1, 5, 2.0, 10, is_rough=True))
+    unknown = one + Forecast(1, 0, math.nan)
+    assert unknown.n_trainings == 11
+    assert "time not known" in str(unknown)
