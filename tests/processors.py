@@ -1,4 +1,4 @@
-"""The tests as other processors compute them, one setting after another, and a table of what came of it.
+"""The tests as other processors compute them, one setting after another, and a row of what came of each as it ends.
 
     make test-processors                                 the fast tier in every setting
     python tests/processors.py --numbers avx2 threads    tests of numbers alone, in these settings
@@ -14,6 +14,8 @@ import os
 import re
 import subprocess
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -47,8 +49,32 @@ def lacks(name: str) -> str | None:
     return None if has == wanted else f"this processor has no {wanted}, torch computes with {has}"
 
 
-def run(name: str, files: list[str]) -> tuple[int, str]:
-    """Exit status of pytest in a setting, and what it said at the end."""
+@dataclass(frozen=True)
+class Tested:
+    """What came of a setting."""
+
+    setting: str
+    outcome: str
+    """``ok``, ``FAILED`` or ``skipped``."""
+    passed: int = 0
+    failed: int = 0
+    """Errors included."""
+    seconds: float = 0.0
+    said: str = ""
+    """Why there are no counts."""
+
+    def __str__(self) -> str:
+        counts = f"{self.passed:8}{self.failed:8}{self.seconds:9.0f}"
+        variables = " ".join(f"{key}={value}" for key, value in SETTINGS[self.setting].items())
+        return f"{self.setting:16}{self.outcome:9}{counts}  {self.said or variables}"
+
+
+HEADER = f"{'setting':16}{'outcome':9}{'passed':>8}{'failed':>8}{'seconds':>9}"
+
+
+def run(name: str, files: list[str]) -> Tested:
+    """The tests in a setting; those that failed are printed by name."""
+    began = time.monotonic()
     command = [
         sys.executable,
         "-m",
@@ -67,7 +93,17 @@ def run(name: str, files: list[str]) -> tuple[int, str]:
     for line in lines:
         if line.startswith(("FAILED", "ERROR", "INTERNALERROR")):
             print(f"{name}: {line}", flush=True)
-    return done.returncode, lines[-1].strip("= ")
+    return row(name, done.returncode, lines[-1].strip("= "), time.monotonic() - began)
+
+
+def row(name: str, status: int, said: str, seconds: float) -> Tested:
+    """The row of a setting by pytest's exit status and last line: ``1 failed, 12 passed, 1 error in 3.21s``."""
+    counts = {
+        word.rstrip("s"): int(count) for count, word in re.findall(r"(\d+) (passed|failed|errors?)", said)
+    }
+    failed = counts.get("failed", 0) + counts.get("error", 0)
+    told = "" if counts else said
+    return Tested(name, "FAILED" if status else "ok", counts.get("passed", 0), failed, seconds, told)
 
 
 def _env(name: str) -> dict[str, str]:
@@ -87,14 +123,13 @@ def main() -> int:
         parser.error(f"there is no setting {unknown[0]!r}; expected one of {', '.join(map(repr, SETTINGS))}")
     every = sorted(HERE.glob("test_*.py"))
     files = [str(path) for path in every if _NUMERIC.search(path.stem)] if given.numbers else []
-    rows, failed = [], False
+    failed = False
+    print(HEADER, flush=True)
     for name in given.settings or SETTINGS:
         why = lacks(name)
-        status, said = (0, f"skipped: {why}") if why else run(name, files)
-        failed |= status != 0
-        shown = " ".join(f"{key}={value}" for key, value in SETTINGS[name].items())
-        rows.append(f"{name:16}{'FAILED' if status else 'ok':8}{said}   ({shown})")
-    print(*rows, sep="\n")
+        found = Tested(name, "skipped", said=why) if why else run(name, files)
+        failed |= found.outcome == "FAILED"
+        print(found, flush=True)
     return int(failed)
 
 
