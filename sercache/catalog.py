@@ -13,6 +13,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import os
 import pkgutil
 import re
 import sys
@@ -216,7 +217,8 @@ class _Loader(SourceFileLoader):
 
 def _executed(path: str, digest: str, data: bytes, name: str) -> ModuleType:
     """The module in a file, once for as long as the file stays the same."""
-    title = f"sercache_file_{Path(path).stem}_{hashlib.sha256(f'{path} {digest}'.encode()).hexdigest()[:16]}"
+    named = hashlib.sha256(os.fsencode(f"{path} {digest}")).hexdigest()[:16]
+    title = f"sercache_file_{Path(path).stem}_{named}"
     if title in sys.modules:
         return sys.modules[title]
     spec = importlib.util.spec_from_file_location(title, path, loader=_Loader(title, path, data))

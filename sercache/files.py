@@ -184,6 +184,33 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, st
 
 
 @contextmanager
+def opened_tensors(path: Path) -> Iterator[Any]:
+    """A safetensors file, open (``safe_open``) for torch tensors; its name may be bytes that are no text.
+
+    Raises SafetensorError where it is damaged, and OSError.
+    """
+    from safetensors import safe_open
+
+    with _name_in_utf8(path) as name, safe_open(name, framework="pt") as file:
+        yield file
+
+
+@contextmanager
+def _name_in_utf8(path: Path) -> Iterator[Path]:
+    """A name for a file that libraries take which know UTF-8 alone: its own, else that of a descriptor."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            yield Path(f"/proc/self/fd/{descriptor}")
+        finally:
+            os.close(descriptor)
+    else:
+        yield path
+
+
+@contextmanager
 def tensor_faults_named() -> Iterator[None]:
     """Turn what safetensors says of a file that cannot be written, in words only, into the system's OSError."""
     from safetensors import SafetensorError

@@ -165,7 +165,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
 def change(settings: Settings, changes: Mapping[str, str]) -> Settings:
     """Settings with ``changes`` written to the file; keys as in KEYS, ``roots.<dataset>``, ``encoders.<name>``.
 
-    An empty value removes the setting. Raises SettingsError for an unknown key.
+    An empty value removes the setting. Raises SettingsError for an unknown key, or a name that is no text.
     """
     table = dict(settings.table)
     sections = {name: dict(getattr(settings, name)) for name in SECTIONS}
@@ -182,6 +182,7 @@ def change(settings: Settings, changes: Mapping[str, str]) -> Settings:
             )
         if value and key != "device":
             value = str(expanded(value).absolute())
+        _check_text(f"{key}={value}")
         if value:
             target[name] = value
         else:
@@ -189,6 +190,17 @@ def change(settings: Settings, changes: Mapping[str, str]) -> Settings:
     changed = Settings(settings.file, table, **sections, environment=settings.environment)
     _write(changed)
     return changed
+
+
+def _check_text(setting: str) -> None:
+    """Raise SettingsError for names on disk whose bytes are no text: TOML has no way to write them."""
+    try:
+        setting.encode()
+    except UnicodeEncodeError:
+        raise SettingsError(
+            f"{text.one_line(setting)} cannot be written to a configuration file: its bytes are not UTF-8; make a "
+            "link to it whose name is"
+        ) from None
 
 
 def _write(settings: Settings) -> None:

@@ -244,6 +244,20 @@ def test_labels_that_differ_in_spelling_alone_are_one_class(tmp_path_factory, ro
     )
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("kızgın", "KIZGIN"), ("İYİ", "iyi"), ("so\u200cso", "soso")],
+)
+def test_the_i_of_turkish_and_what_cannot_be_seen_tell_no_classes_apart(folder, one, other):
+    """They were classes of their own, without a word."""
+    path = table(folder, f"path,label\nwav/a.wav,{one}\nwav/b.wav,{other}\n")
+    corpus = manifest.read(path)
+    assert corpus.classes() == [one]
+    assert [line for line in corpus.warnings if "column label: 1 value differs from others" in line]
+    with text.reading_as(labels_as_written=True):
+        assert len(manifest.read(path).classes()) == 2
+
+
 def test_the_most_frequent_spelling_counts_and_the_others_are_counted(folder):
     path = table(folder, "path,label,speaker\nwav/a.wav,Happy,s1\nwav/b.wav,happy,S1\nwav/c.wav,HAPPY ,s1\n")
     corpus = manifest.read(path)
@@ -268,8 +282,10 @@ def test_numbers_as_labels(folder):
     for value in ("true", "NaN", "Infinity", "[]"):
         with pytest.raises(CorpusError, match="line 1: label must be text or a number"):
             manifest.read(table(folder, f'{{"path": "wav/a.wav", "label": {value}}}', "m.jsonl"))
-    corpus = manifest.read(table(folder, "path,label\nwav/a.wav,NaN\nwav/b.wav,x\n", "m.csv"))
-    assert any("have the label 'NaN'" in line for line in corpus.warnings)
+    corpus = manifest.read(table(folder, "path,label\nwav/a.wav,NaN\nwav/b.wav,x\nwav/c.wav,NA\n", "m.csv"))
+    assert [line[:32] for line in corpus.warnings if "taken as a class" in line] == [
+        f"1 utterance has the label {label!r}, "[:32] for label in ("NaN", "NA")
+    ]
 
 
 def test_a_label_map_is_matched_by_what_a_label_means(folder, tmp_path):

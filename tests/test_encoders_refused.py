@@ -126,6 +126,18 @@ def test_weights_saved_with_what_wrapped_them(folder: Path, whole_whisper: Path,
         assert "corrupt" not in message
 
 
+def test_a_name_that_is_no_text_is_not_laid_to_the_weights(folder: Path, tmp_path: Path) -> None:
+    """They were called damaged."""
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/d\xe9r"))
+    try:
+        shutil.copytree(folder, odd)
+    except (OSError, shutil.Error):
+        pytest.skip("the names of this disk are UTF-8")
+    assert "name are not UTF-8, which loaders of weights need; make a link" in refused(odd)
+    (tmp_path / "link").symlink_to(odd)
+    assert encoders.load(str(tmp_path / "link")).states
+
+
 def test_an_adapter_is_no_checkpoint(folder: Path) -> None:
     (folder / "config.json").rename(folder / "kept")
     (folder / "adapter_config.json").write_text(

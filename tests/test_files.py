@@ -153,6 +153,23 @@ def test_weights_are_for_whom_the_umask_lets_read(tmp_path: Path, mask: int) -> 
     assert {stat.S_IMODE(path.stat().st_mode) for path in found} == {0o666 & ~mask}
 
 
+def test_tensors_are_read_whatever_their_name(tmp_path: Path) -> None:
+    """Whose name is no UTF-8 were called damaged, and unfinished trainings among them trained again."""
+    import torch
+
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/d\xe9r"))
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("the names of this disk are UTF-8")
+    files.write_tensors(folder / "a.safetensors", {"x": torch.arange(3.0)}, {"said": "yes"})
+    with files.opened_tensors(folder / "a.safetensors") as file:
+        assert (list(file.keys()), file.metadata()) == (["x"], {"said": "yes"})
+        found = file.get_tensor("x")
+    (folder / "a.safetensors").unlink()
+    assert found.tolist() == [0, 1, 2]
+
+
 # --- notes beside a store ---
 
 

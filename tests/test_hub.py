@@ -20,7 +20,7 @@ from fake_hub import Hub, serve
 from test_corpus_table import QUICK
 
 from sercache import datasets, stores
-from sercache.experiment import corpus_table
+from sercache.experiment import corpus_table, push
 
 Sercache = Callable[..., Outcome]
 REPO = "my-lab/list-logmel"
@@ -232,6 +232,17 @@ def test_what_names_folders_of_the_sender_is_told(
     assert done.code == 0
     assert "ledger/skipped.json" in done.err
     assert "where the recordings lie on this machine" in done.err
+
+
+@pytest.mark.parametrize("ensure_ascii", [True, False])
+def test_a_folder_is_told_however_json_writes_its_name(store: Path, ensure_ascii: bool) -> None:
+    """Names with umlauts were sent without a word."""
+    stores.write_note(store, "origin.json", {"root": "/home/jürgen/audio"})
+    (store / "ledger/said.json").write_text(
+        json.dumps({"u1": "/home/jürgen/audio/1.wav: odd"}, ensure_ascii=ensure_ascii)
+    )
+    with pytest.warns(UserWarning, match=r"ledger/said.json of .* names /home/jürgen/audio"):
+        push._tell_paths(store, ["ledger/said.json"])
 
 
 def test_every_corpus_that_may_not_be_passed_on_says_so() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sercache.record import TRAINING, Experiment, Features, Initial, Job, Labelled
+from sercache.record import TRAINING, Experiment, Features, Initial, Job, Labelled, digest_of
 
 FEATURES = Features("tiny", {"source": "test"}, ("1", "2"), "means", "none", "float32")
 EXPERIMENT = Experiment(
@@ -117,6 +117,10 @@ def test_a_job_is_an_experiment_a_fold_a_seed_and_what_the_fold_holds() -> None:
     others = [{"experiment": "x"}, {"fold": "2"}, {"seed": 1}, {"items": "x"}]
     digests = {job.digest, *(replace(job, **other).digest for other in others)}  # type: ignore[arg-type]
     assert len(digests) == 5
+
+
+def test_names_that_are_no_text_have_digests_of_their_own() -> None:
+    assert len({digest_of(["/d\udce9r"]), digest_of(["/d\udceer"]), digest_of(["/d?r"])}) == 3
 
 
 def test_digests_stay_what_they_are() -> None:

@@ -81,6 +81,17 @@ def test_devices_that_are_not_here(device: str) -> None:
         settings.resolve_device(device)
 
 
+@pytest.mark.parametrize("key", ["cache", "roots.mine", "roots.m\udce9"])
+def test_a_name_that_is_no_text_is_not_written(environment: dict[str, str], key: str) -> None:
+    """It was, and no command could read the file from then on."""
+    before = settings.change(settings.load(environment), {"runs": "/r"})
+    assert before.file is not None
+    content = before.file.read_bytes()
+    with pytest.raises(SettingsError, match=r"\\udce9.* cannot be written to .*not UTF-8; make a link"):
+        settings.change(before, {key: "/d\udce9r"})
+    assert before.file.read_bytes() == content
+
+
 def test_auto_device_is_one_that_works() -> None:
     assert settings.resolve_device("auto") in ("cpu", "cuda", "mps")
     assert settings.resolve_device("cpu:0") == "cpu", "torch copies between the two"

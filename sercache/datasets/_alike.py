@@ -55,7 +55,8 @@ def _warnings(counted: Mapping[str, int], mapping: Mapping[str, str], column: st
     ]
     more = f", and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
     n_changed = sum(counted[value] for value, chosen in mapping.items() if value != chosen)
+    differ = "1 value differs" if n_changed == 1 else f"{n_changed} values differ"
     return [
-        f"column {column}: {n_changed} values differ from others only by case, space or form of a letter or number: "
+        f"column {column}: {differ} from others only by case, space or form of a letter or number: "
         f"{'; '.join(told[:_SHOWN])}{more} (--labels-as-written keeps them apart)"
     ]

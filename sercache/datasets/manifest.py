@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -223,13 +224,11 @@ def _missing_labels(utterances: Sequence[Utterance]) -> list[str]:
     empty = [u for u in utterances if not u.raw_label.strip()]
     if empty and len(empty) < len(utterances):
         found.append(f"{len(empty)} of {len(utterances)} utterances have no label, first: {empty[0].id}")
-    strange = [u for u in utterances if u.raw_label.lower() in _MISSING]
-    if not strange:
-        return found
-    return [
-        *found,
-        f"{len(strange)} utterances have the label {strange[0].raw_label!r}, which is taken as a class; leave the cell "
-        "empty where there is no label",
+    strange = Counter(u.raw_label for u in utterances if u.raw_label.lower() in _MISSING)
+    return found + [
+        f"{n} {'utterance has' if n == 1 else 'utterances have'} the label {label!r}, which is taken as a class; leave "
+        "the cell empty where there is no label"
+        for label, n in strange.items()
     ]
 
 

@@ -198,6 +198,7 @@ def load_whole(
     another shape, missing tensors (nothing is ever initialised in their place) and values that are not
     finite.
     """
+    _check_name(checkpoint.folder)
     files = weight_files(checkpoint.folder)
     named = files[0] if len(files) == 1 else checkpoint.folder
     n_bytes = sum(path.stat().st_size for path in files)
@@ -234,6 +235,17 @@ def load_whole(
             f"{named} holds values that are not finite, first in {broken[0]}; get the file again"
         )
     return module.eval().requires_grad_(False)
+
+
+def _check_name(folder: Path) -> None:
+    """Raise EncoderError for a name that the loaders do not take, and would call the file damaged for."""
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise EncoderError(
+            f"{folder}: the bytes of its name are not UTF-8, which loaders of weights need; make a link to the folder "
+            "whose name is, and give that"
+        ) from None
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 
 from sercache.encoders import _faults
 from sercache.errors import EncoderError
+from sercache.files import opened_tensors
 from sercache.units import listed
 
 SAFE = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
@@ -143,12 +144,11 @@ def _instead(folder: Path) -> str:
 def tensor_names(files: Sequence[Path]) -> list[str]:
     """Names of the tensors in weight files."""
     import torch
-    from safetensors import safe_open
 
     found: list[str] = []
     for path in files:
         if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
+            with opened_tensors(path) as file:
                 found += file.keys()
         else:
             found += torch.load(path, weights_only=True, map_location="cpu", mmap=True)

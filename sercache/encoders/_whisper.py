@@ -15,6 +15,7 @@ from sercache.encoders._arguments import check_waves, wanted
 from sercache.encoders._checkpoint import Checkpoint
 from sercache.encoders._exact import exact
 from sercache.encoders._weight_files import weight_files
+from sercache.files import opened_tensors
 
 _KEY = re.compile(r"^(?:model\.)?encoder\.(.+)$")
 _PACK_FRAMES = 1500
@@ -40,11 +41,9 @@ def build(checkpoint: Checkpoint) -> tuple[Any, list[str]]:
 
 def _encoder_tensors(checkpoint: Checkpoint) -> Iterator[tuple[str, Tensor]]:
     """(name within the encoder, tensor); the decoder's stay on disk."""
-    from safetensors import safe_open
-
     for path in weight_files(checkpoint.folder):
         if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
+            with opened_tensors(path) as file:
                 for key in file.keys():  # noqa: SIM118 - not a mapping
                     if found := _KEY.match(key):
                         yield found[1], file.get_tensor(key)

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import Module
 
@@ -212,7 +212,7 @@ def _read(path: Path, head: Module) -> Fit | None:
     if not path.is_file():
         return None
     try:
-        with safe_open(path, framework="pt") as file:
+        with files.opened_tensors(path) as file:
             record: dict[str, Any] = json.loads(file.metadata()[_FIELD])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         done = _fit(record, head)
@@ -271,7 +271,7 @@ def _at(values: Any, place: int, otherwise: Any) -> Any:
 def _experiment_in(path: Path) -> str:
     """Digest of the experiment of a file; empty where an earlier version wrote it, or it is damaged."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with files.opened_tensors(path) as file:
             return str((file.metadata() or {}).get("experiment", ""))
     except (SafetensorError, OSError):
         return ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -197,10 +199,11 @@ def _parcel(what: Path, repo: str, licence: str) -> _Parcel:
 def _tell_paths(store: Path, names: Iterable[str]) -> None:
     """Say where what is sent names the folder of the recordings on this machine: reasons and remarks may."""
     root = str(known_origin(store).get("root", ""))
+    written = {os.fsencode(root), json.dumps(root)[1:-1].encode()}  # JSON may be all ASCII
     told = [
         name
         for name in names
-        if name.endswith((".json", ".jsonl")) and root.encode() in (store / name).read_bytes()
+        if name.endswith((".json", ".jsonl")) and any(each in (store / name).read_bytes() for each in written)
     ]
     if root and told:
         warn(

@@ -159,7 +159,8 @@ class Job:
 def digest_of(record: Any) -> str:
     """First 16 hexadecimal digits of the sha256 of some values as canonical JSON; 1 and 1.0 are one number."""
     text = json.dumps(_plain(record), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    # Names of folders may be bytes that are no text.
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def _plain(value: Any) -> Any:

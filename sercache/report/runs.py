@@ -147,12 +147,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     FileError where the system does not give it.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     if not path.is_file():
         raise SettingsError(f"{path} is not there: this run did not keep its heads; train it again")
     try:
-        return load_file(path)
+        with files.opened_tensors(path) as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except OSError as fault:
         raise files.read_fault(path, fault) from fault
     except SafetensorError as fault:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from safetensors.torch import load_file
-
 from sercache import catalog, settings, stores
 from sercache.evaluation import Data, Material, fold_views, gather
 from sercache.experiment.tails import head_class
@@ -34,7 +32,7 @@ def labelled(wanted: Vectors, plan: TrialPlan, place: Place) -> LabelledVectors:
     kind = head_class(plan.module, setup, [each.spec for each in (found, *more)])
     first = report.runs[0]
     head = build(kind, view, len(report.classes), first.seed, **plan.trial.options)
-    head.load_state_dict(load_file(runs.weights_path(folder_of(plan, place), first.fold, first.seed)))
+    head.load_state_dict(runs.read_tensors(runs.weights_path(folder_of(plan, place), first.fold, first.seed)))
     vectors, outputs = embedded(head.eval(), view, settings.resolve_device(place.device))
     if wanted.by == "speaker":
         labels = [material.main.speakers[each] for each in view.utterance_ids]
