@@ -31,9 +31,8 @@ import sercache.stores.making
 import sercache.stores.reader
 import sercache.stores.writer
 import sercache.stores.zarr  # noqa: F401
-from sercache import stores
+from sercache import claims, stores
 from sercache.datasets import Corpus, manifest
-from sercache.extraction import sharing
 from sercache.stores.ledger import Ledger
 
 N_RECORDINGS = 60
@@ -96,7 +95,7 @@ def check(folder: Path, whole: stores.FeatureStore) -> int:
 
 def main(n_kills: int = 200, n_processes: int = 4, seed: int = 0, locks: str = "locks") -> dict[str, int]:
     """Kill until it was done so often; gives counts."""
-    sharing.EXPIRY_SECONDS = EXPIRY
+    claims.EXPIRY_SECONDS = EXPIRY
     if locks == "no-locks":
         fcntl.flock = no_flock
     os.fsync = lambda descriptor: None  # what a process wrote outlives its death without

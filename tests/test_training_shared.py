@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import functools
 import json
 import os
 import shlex
@@ -24,7 +23,6 @@ from many_helpers import forks
 from test_training_partial import N_TRAININGS, SETUP, numbers, run
 from torch import nn
 
-from sercache.claims import Claims
 from sercache.evaluation import Evaluated, How, Progress, partial, shared, trainings
 from sercache.experiment import probe, together
 from sercache.heads import logistic
@@ -101,7 +99,7 @@ def test_two_processes_share_the_trainings_and_get_the_numbers_of_one(
 def test_what_a_process_leaves_is_done_by_another(
     whole: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    monkeypatch.setattr(shared, "Claims", functools.partial(Claims, expiry=1.0))
+    monkeypatch.setattr("sercache.claims.EXPIRY_SECONDS", 1.0)
     folder = tmp_path / "run.partial"
 
     def slow(at: Progress) -> None:

@@ -75,19 +75,19 @@ class _Watched:
 class Claims:
     """The claims of one process in ``folder``, renewed by a thread while the block lasts, and released at its end.
 
-    Names are digests or other names that a file may have. All may be called from several threads. What the system
-    refuses raises DiskSpaceError or FileError.
+    Names are digests or other names that a file may have. ``expiry`` is in seconds; None: EXPIRY_SECONDS. All may be
+    called from several threads. What the system refuses raises DiskSpaceError or FileError.
     """
 
     def __init__(
         self,
         folder: Path,
-        expiry: float = EXPIRY_SECONDS,
+        expiry: float | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.folder, self.expiry = folder, expiry
+        self.folder, self.expiry = folder, EXPIRY_SECONDS if expiry is None else expiry
         self._clock, self._sleep = clock, sleep
         self._name = uuid.uuid4().hex
         self._head = b""

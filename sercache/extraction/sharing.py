@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from sercache import stores
-from sercache.claims import EXPIRY_SECONDS, Claim, Claims
+from sercache.claims import Claim, Claims
 from sercache.extraction.duplicates import Duplicates
 from sercache.extraction.plan import Piece, Plan, batch_digest
 from sercache.progress import say
@@ -63,7 +63,7 @@ class Fence:
 
 def claims_of(store: FeatureStore) -> Claims:
     """The claims of this process on batches of a store."""
-    return Claims(stores.notes_folder(store.path) / FOLDER, EXPIRY_SECONDS)
+    return Claims(stores.notes_folder(store.path) / FOLDER)
 
 
 class Share:
