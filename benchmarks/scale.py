@@ -5,7 +5,7 @@
 
 Utterances are segments of long generated recordings, no two equal: 0.36 s each, noise whose level and colour tell the
 class. Each step is a process of its own, with its own peak of memory. A step grows no faster than its work where the
-last column, its time for each utterance against that at the tenth, is about 1.
+last column, its processor time for each utterance against that at the tenth, is about 1.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ class Cost(NamedTuple):
     """Of one step."""
 
     seconds: float
+    cpu: float
+    """Seconds of the processor, of all its threads: what else runs on the machine does not matter to them."""
     peak: float
     """MB."""
 
@@ -123,7 +125,7 @@ def run(arguments: list[str], log: Path) -> Cost:
         _, status, usage = os_wait(done)
     if status:
         sys.exit(f"{' '.join(arguments)} ended with {status}:\n{log.read_text()[-2000:]}")
-    return Cost(time.perf_counter() - began, usage.ru_maxrss / 1024)
+    return Cost(time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def os_wait(process: subprocess.Popen) -> tuple[int, int, resource.struct_rusage]:
@@ -144,7 +146,11 @@ def measure(folder: Path, n: int) -> dict[str, Cost]:
     costs = {}
     for title, arguments in steps(folder).items():
         costs[title] = run(arguments, folder / "log")
-        print(f"  {title:<16}{costs[title].seconds:10.1f} s   peak {costs[title].peak:7.0f} MB", flush=True)
+        cost = costs[title]
+        print(
+            f"  {title:<16}{cost.seconds:10.1f} s{cost.cpu:10.1f} s CPU   peak {cost.peak:7.0f} MB",
+            flush=True,
+        )
     return costs
 
 
@@ -160,10 +166,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=given.folder) as folder:
             found.append((n, measure(Path(folder), n)))
     (few, before), (many, after) = found
-    print(f"\n{'step':<16}{few:>12}{many:>12}   for each utterance, against {few}")
+    print(f"\n{'s CPU':<16}{few:>12}{many:>12}   for each utterance, against {few}")
     for title, cost in after.items():
-        ratio = cost.seconds / many / (before[title].seconds / few)
-        print(f"{title:<16}{before[title].seconds:>10.1f} s{cost.seconds:>10.1f} s   {ratio:.2f}")
+        ratio = cost.cpu / many / (before[title].cpu / few)
+        print(f"{title:<16}{before[title].cpu:>12.1f}{cost.cpu:>12.1f}   {ratio:.2f}")
 
 
 if __name__ == "__main__":

@@ -53,6 +53,10 @@ class AudioError(SercacheError):
         too-long."""
 
 
+class LeftOutError(SercacheError):
+    """Work that is left out since each process that did it was lost; all else is done."""
+
+
 class CorpusError(SercacheError):
     """A folder that is not the corpus it is said to be, or labels that cannot be read."""
 
@@ -99,3 +103,7 @@ class RecipeError(SercacheError):
 
 class TrainingError(SercacheError):
     """Training that cannot go on, for example a loss that is not finite."""
+
+
+class LostProcessError(TrainingError):
+    """A process that trained for this one is gone."""

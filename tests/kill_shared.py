@@ -96,6 +96,7 @@ def check(folder: Path, whole: stores.FeatureStore) -> int:
 def main(n_kills: int = 200, n_processes: int = 4, seed: int = 0, locks: str = "locks") -> dict[str, int]:
     """Kill until it was done so often; gives counts."""
     claims.EXPIRY_SECONDS = EXPIRY
+    claims.LOSSES = 10**6  # kills at random are no fault of the work
     if locks == "no-locks":
         fcntl.flock = no_flock
     os.fsync = lambda descriptor: None  # what a process wrote outlives its death without

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sercache import claims
-from sercache.claims import Claims
+from sercache.claims import LOSSES, Claims
 from sercache.errors import DiskSpaceError, FileError
 
 EXPIRY = 60.0
@@ -210,6 +210,53 @@ def test_waiting_ends_when_something_is_free(pair: tuple[Claims, Claims], clock:
     assert EXPIRY <= clock.now < EXPIRY + 10
 
 
+def test_what_every_owner_is_lost_with_is_left_out_until_all_have_left(tmp_path: Path, clock: Clock) -> None:
+    with open_claims(tmp_path, clock) as one, open_claims(tmp_path, clock) as other:
+        for n in range(LOSSES):
+            assert one.lost(["a", "b"]) == ({"a": n} if n else {})
+            assert not other.give_up("a")
+            assert not n or not other.take("a", most_lost=n - 1)
+            assert other.take("a", most_lost=n)
+            assert one.lost(["a"]) == ({"a": n} if n else {}), "it is in hand, not lost"
+            other.lose("a")
+            assert not other.still_held("a")
+        assert one.lost(["a"]) == {"a": LOSSES}
+        assert one.give_up("a")
+        with open_claims(tmp_path, clock) as late:
+            for each in (one, other, late):
+                assert each.is_left_out("a")
+                assert not each.take("a")
+            assert late.wait(["a"]) == {"a"}, "nobody waits for it"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_left_out_is_tried_again_when_all_who_knew_are_gone(tmp_path: Path, clock: Clock) -> None:
+    gone = open_claims(tmp_path, clock).__enter__()
+    for _ in range(LOSSES):
+        gone.take("a")
+        gone.lose("a")
+    assert gone.give_up("a")
+    assert gone.lost(["a"]) == {"a": LOSSES}
+    with open_claims(tmp_path, clock) as late:
+        assert late.lost(["a"]) == {"a": LOSSES}, "whoever left it out may live"
+        expire(clock, late)
+        for _ in range(14):
+            clock.now += 5
+            late.beat()
+        assert late.lost(["a"]) == {}
+        assert late.take("a", most_lost=0)
+
+
+def test_an_owner_that_ends_well_begins_the_count_anew(pair: tuple[Claims, Claims]) -> None:
+    one, other = pair
+    for _ in range(LOSSES - 1):
+        one.take("a")
+        one.lose("a")
+    assert other.take("a")
+    other.release("a")
+    assert one.lost(["a"]) == {}
+
+
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".a", "a" * 250])
 def test_names_that_no_file_may_have(pair: tuple[Claims, Claims], name: str) -> None:
     with pytest.raises(ValueError, match="cannot be claimed"):
@@ -232,7 +279,7 @@ def test_the_thread_shows_life(tmp_path: Path) -> None:
 SLEEPER = """
 import sys, time
 from pathlib import Path
-from sercache.claims import Claims
+from sercache.claims import LOSSES, Claims
 with Claims(Path(sys.argv[1])) as mine:
     mine.take("a")
     print(flush=True)
@@ -368,8 +415,8 @@ class Turns:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self._gates: dict[int, tuple[threading.Semaphore, threading.Semaphore]] = {}
         for owner, name in (
-            (claims, "_create"),
-            (claims, "_content"),
+            (claims._files, "create"),
+            (claims._files, "content"),
             (claims.os, "listdir"),
             (Path, "unlink"),
         ):
@@ -472,16 +519,16 @@ def test_who_looked_long_ago_takes_nothing_from_who_came_since(
             clock.now += 5
             [watching.others(["a"]) for watching in (late, quick, new)]
         create, others = (
-            claims._create,
+            claims._files.create,
             [lambda: quick.take("a"), lambda: quick.release("a"), lambda: new.take("a")],
         )
 
         def at_last(path: Path, content: bytes) -> bool:
-            monkeypatch.setattr(claims, "_create", create)
+            monkeypatch.setattr(claims._files, "create", create)
             for step in others:
                 step()
             return create(path, content)
 
-        monkeypatch.setattr(claims, "_create", at_last)
+        monkeypatch.setattr(claims._files, "create", at_last)
         assert not late.take("a")
         assert new.still_held("a")

@@ -103,6 +103,36 @@ def test_work_that_always_kills_its_member_ends_with_a_word(tmp_path, monkeypatc
         _share(_call(tmp_path, "import os; os.kill(os.getpid(), 11)"), 1)
 
 
+def test_members_may_be_lost_as_often_as_the_work_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(sharing, "ALLOWED_LOSSES", 1)
+    code = """
+import json, os, pathlib, sys
+path = pathlib.Path(json.loads(sys.stdin.readline())["progress"])
+n = json.loads(path.read_text())["n"] + 1 if path.exists() else 1
+path.write_text(json.dumps({"desc": "encode", "n": n, "total": 4, "unit": "s"}))
+os.kill(os.getpid(), 11 if n < 4 else 0)
+"""
+    assert _share(_call(tmp_path, code), 1).n_replaced == 3
+
+
+def test_what_an_engine_starts_anew_by_itself_is_told(tmp_path):
+    class Silent(ThreadPoolExecutor):
+        """Has its first work done twice, as Dask does when a worker is lost with it."""
+
+        def submit(self, call, *arguments):
+            def twice():
+                call(*arguments)
+                return call(*arguments)
+
+            return super().submit(twice)
+
+    notes: list[str] = []
+    with Silent(1) as executor:
+        done = cluster.share(_call(tmp_path, ""), executor, 1, note=notes.append)
+    assert done.n_replaced == 1
+    assert ["worker 0 was lost with all that ran it; started anew on" in note for note in notes] == [True]
+
+
 def test_an_interruption_stops_members_and_lets_them_commit(tmp_path):
     code = f"""
 import pathlib, signal, sys, time
@@ -182,6 +212,24 @@ def test_a_scheduler_that_does_not_answer_is_one_line(tmp_path, monkeypatch):
         cluster.started(parse("tcp://127.0.0.1:1"), tmp_path),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("script", "is_refused"),
+    [
+        ("ask()", True),
+        ("if True:\n    ask()", True),
+        ("def main():\n    ask()\n\nmain()", True),
+        ("def main():\n    ask()\n\nif __name__ == '__main__':\n    main()", False),
+        ("if '__main__' != __name__:\n    pass\nelse:\n    ask()", False),
+    ],
+)
+def test_a_script_that_workers_cannot_import_is_refused_in_words(tmp_path, script, is_refused):
+    path = tmp_path / "script.py"
+    path.write_text(f"from sercache.cluster.script import check_guarded as ask\n{script}\n")
+    ended = subprocess.run([sys.executable, path], capture_output=True, text=True, check=False)
+    assert ("if __name__ ==" in ended.stderr) == is_refused
+    assert (ended.returncode == 1) == is_refused
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import sercache
 from sercache import stores
 from sercache.api import _member
 from sercache.cli import main
-from sercache.errors import AudioError, SettingsError
+from sercache.errors import AudioError, LeftOutError, SettingsError
 from sercache.experiment import clustered, filled
 from sercache.experiment.extract import ExtractOptions
 from sercache.experiment.options import settings_of
@@ -68,6 +68,12 @@ def test_a_complaint_of_a_worker_is_that_of_the_verb():
     with pytest.raises(AudioError, match="3 of 9") as raised:
         clustered._result(said + "\n")
     assert raised.value.kind == "silent"
+
+
+def test_what_workers_left_out_is_told_as_one_process_tells_it():
+    said = json.dumps({"result": {"complaint": "left out: u6", "kind": None}})
+    with pytest.raises(LeftOutError, match="left out: u6"):
+        clustered._result(said + "\n")
 
 
 def test_what_the_first_worker_says_is_told_once(tmp_path):

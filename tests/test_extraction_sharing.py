@@ -21,11 +21,13 @@ import pytest
 import soundfile
 import torch
 import zarr
+from many_helpers import forks
 from store_helpers import append, features, make_spec
 from test_extraction import tone
 from test_extraction_company import InCompany, assert_equal, planned
+from test_training_shared import code_of, started
 
-from sercache import claims, extraction, progress, stores
+from sercache import audio, claims, extraction, progress, stores
 from sercache.datasets import Corpus, manifest
 from sercache.errors import SettingsError
 from sercache.experiment.extract import ExtractOptions, run
@@ -334,6 +336,46 @@ def test_the_dead_are_followed_at_once(corpus: Corpus, whole: stores.FeatureStor
     assert time.monotonic() - began < 30
     assert_equal(stores.open(folder), whole)
     assert not list((stores.notes_folder(folder) / FOLDER).iterdir())
+
+
+@forks
+@pytest.mark.filterwarnings("ignore:trying")
+@pytest.mark.parametrize("stage", ["decode", pytest.param("encode", marks=pytest.mark.slow)])
+def test_what_ends_each_process_that_computes_it_is_left_out_and_named(
+    corpus: Corpus, whole: stores.FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """Also where later batches cannot be composed without decoding it."""
+    folder, parent = tmp_path / "store", os.getpid()
+    read, encode = audio.read, InCompany.encode
+    deadly = read(corpus.by_id()["u0"].path, InCompany().sample_rate)
+
+    def end() -> None:
+        assert os.getpid() != parent, "it is left out"
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def reading(path: Path, *arguments: object) -> np.ndarray:
+        if path.name == "0.wav":
+            end()
+        return read(path, *arguments)  # type: ignore[arg-type]
+
+    def encoding(self: InCompany, waves: Sequence[np.ndarray], *more: object) -> Iterator:
+        if any(np.array_equal(wave, deadly) for wave in waves):
+            end()
+        return encode(self, waves, *more)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((audio, "read", reading) if stage == "decode" else (InCompany, "encode", encoding)))
+        codes = [code_of(started(lambda: extract(corpus, folder))) for _ in range(claims.LOSSES)]
+        assert codes == [-signal.SIGKILL] * claims.LOSSES
+        result = extract(corpus, folder)
+    left_out = {item.what for item in result.skipped if isinstance(item, extraction.LeftOut)}
+    assert "u0" in left_out
+    assert len(left_out) == 2, "its batch alone"
+    found = stores.open(folder).ids()
+    assert set(whole.ids()) - set(found) == {item.what for item in result.skipped}
+    extract(corpus, folder)
+    assert_equal(stores.open(folder), whole)
+    assert_each_once(folder)
 
 
 def test_what_passed_on_is_dropped_right_before_the_commit(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import multiprocessing
 import os
+import re
 import shlex
 import signal
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,12 +26,14 @@ from many_helpers import forks
 from test_training_partial import N_TRAININGS, SETUP, numbers, run
 from torch import nn
 
-from sercache.evaluation import Evaluated, How, Progress, partial, shared, trainings
+from sercache.claims import LOSSES
+from sercache.errors import LeftOutError
+from sercache.evaluation import Evaluated, How, Method, Progress, partial, shared, trainings
 from sercache.experiment import probe, together
 from sercache.heads import logistic
 from sercache.record import Job, Report
 from sercache.report import runs as run_folders
-from sercache.training import Fit
+from sercache.training import Fit, Member, processes
 
 Sercache = Callable[..., Outcome]
 
@@ -49,6 +54,8 @@ def started(work: Callable[[], object]) -> int:
         try:
             work()
             code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(code)
     return child
@@ -127,6 +134,45 @@ def test_what_a_process_leaves_is_done_by_another(
     assert code_of(child) == 0
     assert (tmp_path / "woken.json").read_text() == json.dumps(numbers(whole))
     assert not (folder / "claims").exists()
+
+
+@pytest.mark.filterwarnings("ignore:training")
+def test_a_training_that_ends_each_process_is_left_out_and_named(whole: Report, tmp_path: Path) -> None:
+    folder, parent = tmp_path / "run.partial", os.getpid()
+    deadly = whole.runs[3]
+
+    def dies(at: Progress) -> None:
+        if (at.fold, at.seed) == (deadly.fold, deadly.seed):
+            assert os.getpid() != parent, "it is left out"
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    how = How("serial", partial=folder)
+    codes = [code_of(started(lambda: run(how, progress=dies))) for _ in range(LOSSES)]
+    assert codes == [-signal.SIGKILL] * LOSSES
+    named = rf"left out: fold {re.escape(deadly.fold)} \(seed {deadly.seed}\), since every process"
+    with pytest.raises(LeftOutError, match=named):
+        run(how, progress=dies)
+    assert len(list(folder.glob("fold-*"))) == N_TRAININGS - 1, "all else is done"
+    assert numbers(run(how)) == numbers(whole), "it is tried again"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:training", "ignore:a training process")
+def test_a_process_of_ours_that_is_lost_costs_what_it_had_in_hand(
+    whole: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadly = whole.runs[3]
+    begin = processes.begin
+
+    def dies(member: Member, *more: Any) -> Any:
+        if multiprocessing.parent_process() and member.seed == deadly.seed:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return begin(member, *more)
+
+    monkeypatch.setattr(processes, "begin", dies)
+    folder = tmp_path / "run.partial"
+    # What is left at last is trained by this process itself, which has all the memory.
+    assert numbers(run(How("processes", partial=folder))) == numbers(whole)
 
 
 def test_a_stack_leaves_some_to_those_who_come_with_us(
@@ -281,6 +327,23 @@ def test_two_probes_share_their_fits_and_write_one_table(
     assert len(fitted) == 3 * n_states
     tables = [each.out[each.out.index("Probe of") :] for each in (outcomes[0], late)]
     assert tables[0] == tables[1]
+
+
+def test_a_state_that_ends_each_process_is_left_out_and_named(
+    sercache: Sercache, cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate, fitted = probe.evaluate, []
+
+    def lost(method: Method, *more: Any, **options: Any) -> Evaluated:
+        fitted.append(method.setup.states)
+        if len(fitted) == 1:
+            raise LeftOutError("left out: fold 2 (seed 0)")
+        return evaluate(method, *more, **options)
+
+    monkeypatch.setattr(probe, "evaluate", lost)
+    code, _, err = sercache("probe", "--encoder", "logmel", "--dataset", "manifest")
+    assert code == 2
+    assert err.splitlines()[-1].startswith(f"error: left out: state {fitted[0]}, since every process")
 
 
 def test_a_probe_that_was_cut_off_goes_on(

@@ -13,11 +13,13 @@ from conftest import Outcome
 from make_report import make_report
 
 from sercache.datasets import Corpus, emodb
-from sercache.errors import ProtocolError, SettingsError
+from sercache.errors import LeftOutError, ProtocolError, SettingsError
+from sercache.experiment import sweep
 from sercache.experiment.grid import folder_name, points, read_grid
+from sercache.experiment.setup import TrainOptions
 from sercache.experiment.starting import InitialWeights
 from sercache.protocols import Fold
-from sercache.record import StartRecord
+from sercache.record import Report, StartRecord
 from sercache.report import runs as run_folders
 
 Sercache = Callable[..., Outcome]
@@ -69,6 +71,25 @@ def test_points_of_the_sweep_are_drawn(sercache: Sercache, cached: Path) -> None
     )
     assert code == 0, err
     assert out.count("point  ") == 2
+
+
+def test_a_point_that_ends_each_process_is_left_out_and_named(
+    sercache: Sercache, cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = sweep._trained
+
+    def lost(wanted: TrainOptions, place: Path, *, test: bool) -> Report:
+        if place.name == "lr-0.1":
+            raise LeftOutError("left out: fold 2 (seed 0)")
+        return trained(wanted, place, test=test)
+
+    monkeypatch.setattr(sweep, "_trained", lost)
+    code, _, err = sercache(*SWEEP, "--grid", "lr=0.1,0.01")
+    assert code == 2
+    assert "note: left out: fold 2 (seed 0)" in err
+    assert err.splitlines()[-1].startswith("error: left out: lr-0.1, since every process")
+    assert [path.parent.name for path in (cached / "s").glob("*/report.json")] == ["lr-0.01"]
+    assert not (cached / "s" / ".claims").exists()
 
 
 def test_a_sweep_needs_dev(sercache: Sercache, cached: Path) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sercache import machine, signals
-from sercache.errors import AudioError, SercacheError
+from sercache.errors import AudioError, LeftOutError, SercacheError
 from sercache.text import one_line
 
 _KILL_SECONDS = 60.0
@@ -125,8 +125,8 @@ def main() -> int:
             call = json.loads(_first_line())
             threading.Thread(target=_end_with_input, daemon=True).start()
             _write(result=_run(call))
-        except AudioError as fault:  # all else is done
-            _write(result={"complaint": str(fault), "kind": fault.kind})
+        except (AudioError, LeftOutError) as fault:  # all else is done
+            _write(result={"complaint": str(fault), "kind": getattr(fault, "kind", None)})
         except SercacheError as fault:
             print(f"error: {one_line(fault)}", file=sys.stderr)
             return fault.exit_code

@@ -56,9 +56,11 @@ def extract(
     """Run an encoder over a corpus and give the store of its states; what the cache holds already is not computed.
 
     ``settings`` are the options of ``sercache extract``: ``states``, ``clip``, ``pooled_only``, ``dtype``, ``task``,
-    ``root``, ``device``, … An encoder of text takes the corpus' own transcripts, or those of the file ``transcripts``.
+    ``root``, ``device``, … A script with ``cluster="local:2"`` has that below ``if __name__ == "__main__":``.
+    An encoder of text takes the corpus' own transcripts, or those of the file ``transcripts``.
     Recordings that cannot be encoded raise AudioError after the rest is stored; with ``strict=False`` they are left
-    out, and ``sercache.extraction.skips(store.path)`` tells them.
+    out, and ``sercache.extraction.skips(store.path)`` tells them. So does LeftOutError for what ended every process
+    that encoded it.
     """
     from sercache.experiment import extract as work
     from sercache.experiment import filled

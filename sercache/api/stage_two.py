@@ -72,6 +72,7 @@ def train(
     ``settings`` are the options of ``sercache train``: ``encoder``, ``task``, ``protocol``, ``states``,
     ``recipe={"lr": 1e-3}``, ``options={...}`` of the head, …; what is not given is as published, and
     for a class as it declares (sercache.head.Declared), else the plain recipe and the corpus' own protocol.
+    A script with ``cluster="local:2"`` has that below ``if __name__ == "__main__":``.
     ``seeds=2`` is how many, ``seeds=[0, 1]`` which. ``folds=["1", "2"]`` and ``seeds="0-4/25"`` train a part of a run,
     and give an Unfinished while others are missing; processes that train the same at once share the trainings.
     ``beside`` are further inputs, by name or ``{"egemaps:all:frames": store}``; ``test_on`` other corpora, by name or

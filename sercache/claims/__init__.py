@@ -6,6 +6,9 @@ seconds. A rival measures on a clock of its own for how long that has not change
 creating the next generation: of several rivals one succeeds, and an owner that wakes late finds that it has lost the
 claim. That is to be asked right before work is made visible (``still_held``). Files cannot stop a process that is
 paused between asking and doing, so what is then done twice must do no harm.
+
+Generations count the owners that were lost, one after another, with a name in hand: they are removed when it is
+released. What ends each of its owners is left out at last (``give_up``), until all who are at work have left.
 """
 
 from __future__ import annotations
@@ -16,13 +19,14 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sercache.claims import _files
 from sercache.claims._process import is_dead as is_dead
 from sercache.claims._process import record_of
 from sercache.claims._process import this_process as this_process
@@ -33,8 +37,11 @@ EXPIRY_SECONDS = 60.0
 """Without a sign of life for so long, as a rival's clock measures it, an owner's claims may be taken over."""
 _BEATS = 6
 """Signs of life within that time."""
+LOSSES = 3
+"""Owners that may be lost one after another with a name in hand, before it is taken for what ends them."""
+_LEFT_OUT, _LOST = b"left out", b"lost"
+"""In the place of an owner: nobody is to take it, as it ends whoever does; its owner knows that the work was lost."""
 _NAME = re.compile(r"[A-Za-z0-9][\w=+,.@-]{0,199}")
-_CLAIM = re.compile(r"(?P<name>.+)\.(?P<generation>[1-9]\d*)")
 _OWNER = ".owner"
 _REMEDY = "mend that, then run the same command to resume"
 
@@ -51,11 +58,13 @@ class Claim:
     def is_held(self) -> bool:
         """Whether nobody has taken it over since. Raises FileError where that cannot be read."""
         with _faults_named(self.folder):
-            return self.is_mine() and _highest(self.folder, {self.name}).get(self.name) == self.generation
+            return (
+                self.is_mine() and _files.highest(self.folder, {self.name}).get(self.name) == self.generation
+            )
 
     def is_mine(self) -> bool:
         """Whether its file bears the name of its owner."""
-        return _content(self.path) == self.owner.encode()
+        return _files.content(self.path) == self.owner.encode()
 
     @property
     def path(self) -> Path:
@@ -93,6 +102,9 @@ class Claims:
         self._head = b""
         self._n_beats = 0
         self._held: dict[str, Claim] = {}
+        self._left_out: set[str] = set()
+        self._left_out_before: set[str] = set()
+        """By processes that may all be gone: then it is tried again."""
         self._watched: dict[str, _Watched] = {}
         self._lock = threading.RLock()
         self._over = threading.Event()
@@ -103,6 +115,7 @@ class Claims:
         with _faults_named(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self.beat()
+            self._left_out_before = self._given_up(_files.highest(self.folder))
         self._thread.start()
         return self
 
@@ -116,13 +129,18 @@ class Claims:
         with self._lock:
             for name in [*self._held, *self._held]:  # what cannot be removed is tried once more
                 self.release(name)
+            self._left_out_before |= self._left_out  # goes with the last one to leave
+            self._left_out.clear()
             with suppress(OSError, FileError):
                 self._clear_up()
             with suppress(OSError):
                 self._file(self._name).unlink(missing_ok=True)
 
-    def take(self, name: str) -> bool:
-        """Claim a name that nobody has, or whose owner is gone; false where somebody else has it. Never waits."""
+    def take(self, name: str, most_lost: int | None = None) -> bool:
+        """Claim a name that nobody has, or whose owner is gone; false where somebody else has it. Never waits.
+
+        ``most_lost``: only what no more owners were lost with, one after another.
+        """
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} cannot be claimed: expected a name that a file may have")
         with self._lock, _faults_named(self.folder):
@@ -135,16 +153,18 @@ class Claims:
             ):  # the others took this process for gone, and removed it when they were done
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self.beat()
-            before = Claim(self.folder, name, _highest(self.folder, {name}).get(name, 0), "")
-            owner = _content(before.path)
+            before = Claim(self.folder, name, _files.highest(self.folder, {name}).get(name, 0), "")
+            owner = _files.content(before.path)
+            if most_lost is not None and before.generation > most_lost and owner is not None:
+                return False
             if before.generation and not self._is_gone(before):
                 return False
             claim = Claim(self.folder, name, before.generation + 1, self._name)
             # Where the answer of a file server was lost, the file may be there and be ours.
-            if not _create(claim.path, self._name.encode()) and not claim.is_mine():
+            if not _files.create(claim.path, self._name.encode()) and not claim.is_mine():
                 return False
             # Rivals may have taken over from the same owner, and given back, since that was listed.
-            if _content(before.path) != owner or not claim.is_held():
+            if _files.content(before.path) != owner or not claim.is_held():
                 _remove_own(claim)
                 return False
             self._held[name] = claim
@@ -175,15 +195,63 @@ class Claims:
         """A claim that was taken, for another process or thread to ask about. Raises KeyError."""
         return self._held[name]
 
+    def lose(self, name: str) -> None:
+        """Give up a claim whose work was lost together with whatever did it: that counts as a lost owner does."""
+        with self._lock, suppress(OSError, FileError):
+            claim = self._held.pop(name, None)
+            if claim is not None and claim.is_held():
+                _files.sign(claim.path, _LOST)
+
+    def lost(self, names: Collection[str]) -> dict[str, int]:
+        """How many owners were lost one after another with a name in hand, for those of ``names`` that have any."""
+        with self._lock, _faults_named(self.folder):
+            found = _files.highest(self.folder, set(names).difference(self._held))
+            for name in self._given_up(found):
+                if self._is_gone(Claim(self.folder, name, found[name], "")) and self.take(name):
+                    self.release(name)  # it was left out by others who are gone: the count begins anew
+                    del found[name]
+            gone = {
+                name: self._is_gone(Claim(self.folder, name, generation, ""))
+                for name, generation in found.items()
+            }
+            counts = {name: generation - (not gone[name]) for name, generation in found.items()}
+            return {name: count for name, count in counts.items() if count}
+
+    def give_up(self, name: str) -> bool:
+        """Leave a name out that LOSSES owners were lost with; whether it is left out by now, whoever did so."""
+        with self._lock, _faults_named(self.folder):
+            if self.lost([name]).get(name, 0) >= LOSSES and self.take(name):
+                self.leave_out(name)
+            return self.is_left_out(name)
+
+    def leave_out(self, name: str) -> None:
+        """Have nobody take a name that is held, until all processes that are at work have left."""
+        with self._lock, _faults_named(self.folder):
+            claim = self._held.get(name)
+            if claim is not None and claim.is_held():
+                _files.sign(claim.path, _LEFT_OUT)
+                del self._held[name]
+                self._left_out.add(name)
+
+    def is_left_out(self, name: str) -> bool:
+        """Whether nobody is to take a name."""
+        with self._lock, _faults_named(self.folder):
+            found = _files.highest(self.folder, {name})
+            is_left_out = name in self._given_up(found)
+            if is_left_out and not self._is_gone(Claim(self.folder, name, found[name], "")):
+                self._left_out.add(name)
+                return True
+            return False
+
     def others(self, names: Collection[str]) -> set[str]:
         """Those of ``names`` that others hold who live, as far as is known."""
         with self._lock, _faults_named(self.folder):
-            found = _highest(self.folder, set(names).difference(self._held))
+            found = _files.highest(self.folder, set(names).difference(self._held))
             return {
                 name
                 for name, generation in found.items()
                 if not self._is_gone(Claim(self.folder, name, generation, ""))
-            }
+            } - self._given_up(found)
 
     def wait(self, names: Collection[str], timeout: float | None = None) -> set[str]:
         """Wait until some of ``names`` are free, or ``timeout`` (s) has passed; gives those that are free."""
@@ -206,7 +274,7 @@ class Claims:
                 # In place: a shared disk shows others the new bytes of a file sooner than another file of its name.
                 descriptor = os.open(path, os.O_WRONLY)
             except FileNotFoundError:  # new, or somebody took this process for gone
-                _create(path, self._head + beat)
+                _files.create(path, self._head + beat)
             else:
                 try:
                     os.pwrite(descriptor, beat, len(self._head))
@@ -214,7 +282,7 @@ class Claims:
                     os.close(descriptor)
             others = self._owners()
             for owner in others:
-                self._idle(owner, _content(self._file(owner)))
+                self._idle(owner, _files.content(self._file(owner)))
             long_ago = self._clock() - self.expiry
             for whose in [each for each in self._watched if "." not in each and each not in others]:
                 if self._watched[whose].looked < long_ago:  # else a claim of one who left is being waited for
@@ -237,16 +305,26 @@ class Claims:
     def _is_gone(self, claim: Claim) -> bool:
         """Whether the owner of a claim (whose own name need not be known) is gone, or has released it."""
         path = claim.path
-        owner = _content(path)
-        if owner is None:
+        owner = _files.content(path)
+        if owner is None or owner == _LOST:
             return True
+        if owner == _LEFT_OUT:
+            return claim.name in self._left_out_before - self._left_out and not self._are_others_here()
         name = owner.decode("ascii", "replace")
         if not re.fullmatch("[0-9a-f]{32}", name):  # created and not signed yet, or damaged
             return self._idle(path.name, owner) >= self.expiry
         return name != self._name and self._owner_is_gone(name)
 
+    def _given_up(self, found: Mapping[str, int]) -> set[str]:
+        """Of claims by their highest generation, the names that are left out."""
+        claims = [Claim(self.folder, name, generation, "") for name, generation in found.items()]
+        return {claim.name for claim in claims if _files.content(claim.path) == _LEFT_OUT}
+
+    def _are_others_here(self) -> bool:
+        return not all(self._owner_is_gone(owner) for owner in self._owners())
+
     def _owner_is_gone(self, owner: str) -> bool:
-        content = _content(self._file(owner))
+        content = _files.content(self._file(owner))
         record = record_of(content)
         if is_dead(record):
             return True
@@ -269,51 +347,12 @@ class Claims:
 
     def _clear_up(self) -> None:
         """Remove what owners left who are gone: first their claims, by taking them over, then their files."""
-        for name, generation in _highest(self.folder).items():
+        for name, generation in _files.highest(self.folder).items():
             if self._is_gone(Claim(self.folder, name, generation, "")) and self.take(name):
                 self.release(name)
         for owner in self._owners():
             if self._owner_is_gone(owner):  # one that wakes makes its file anew
                 self._file(owner).unlink(missing_ok=True)
-
-
-def _create(path: Path, content: bytes) -> bool:
-    """Make a file with this content; false where there is one. It is gone again where it cannot be written."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    except FileExistsError:
-        return False
-    try:
-        try:
-            os.write(descriptor, content)
-        finally:
-            os.close(descriptor)  # where a full disk of a file server may be told of
-    except BaseException:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-        raise
-    return True
-
-
-def _highest(folder: Path, names: set[str] | None = None) -> dict[str, int]:
-    """The highest generation of each of ``names`` that has one; None: of all."""
-    found: dict[str, int] = {}
-    try:
-        files = os.listdir(folder)  # noqa: PTH208 (called often)
-    except FileNotFoundError:  # whoever left last removed it
-        return found
-    for file in files:
-        match = _CLAIM.fullmatch(file)
-        if match and (names is None or match["name"] in names):
-            found[match["name"]] = max(found.get(match["name"], 0), int(match["generation"]))
-    return found
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
 
 
 def _remove_own(claim: Claim) -> None:

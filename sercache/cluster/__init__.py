@@ -1,7 +1,7 @@
 """Workers on this host, on a scheduler's nodes, or on a Dask cluster that runs already, each with the same command.
 
 The engine (Dask) starts workers, replaces those that are lost and ends them; how the work is divided is not its
-business: processes of one command share it by claims, however they were started (docs/decisions/0052-engine.md).
+business: processes of one command share it by claims, however they were started (docs/decisions/0060-engine.md).
 """
 
 from sercache.cluster.engine import Engine as Engine

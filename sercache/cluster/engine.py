@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sercache.cluster.script import check_guarded
 from sercache.cluster.where import Where
 from sercache.errors import ClusterError, MissingExtraError, SettingsError
 
@@ -64,10 +65,12 @@ def started(
     ``folder`` is one that all hosts see: keys, logs of jobs. ``cards`` are the graphics cards of this host, ``cores``
     those that workers here share; ``lifetime`` is when a worker leaves of itself, in seconds.
 
-    Raises MissingExtraError, SettingsError for options that the scheduler's kind of job lacks, ClusterError where
-    no cluster can be started or reached.
+    Raises MissingExtraError, SettingsError for options that the scheduler's kind of job lacks and for a script that
+    workers of this host cannot import, ClusterError where no cluster can be started or reached.
     """
     dask, distributed = _modules()
+    if where.kind == "local":
+        check_guarded()
     n_workers = where.n_workers or max(1, len(cards)) if where.kind != "running" else where.n_workers
     with ExitStack() as opened:
         opened.enter_context(dask.config.set(_CONFIG))

@@ -17,6 +17,8 @@ STOP = "stop"
 """File in the folder of a share: members end as after SIGTERM once it is there."""
 PROGRESS = ".progress"
 """Of the file in which a member says how far it is; its name goes into what the member is given."""
+STARTS = ".starts"
+"""Of the file that has a line, the host's name, for each start of a member: engines start lost ones anew themselves."""
 _LOOK_SECONDS = 0.5
 GRACE_SECONDS = 30.0
 """For a process to commit what it has, before it is killed."""
@@ -61,6 +63,8 @@ def run(call: Call, number: int, environment: Mapping[str, str]) -> Ended:
     """
     folder = Path(call.folder)
     began, log = time.monotonic(), folder / f"{number}.log"
+    with (folder / f"{number}{STARTS}").open("a", encoding="utf-8") as starts:
+        starts.write(f"{platform.node()}\n")
     # What it said before it was lost is another's; the log keeps all.
     with (folder / f"{number}.out").open("wb") as out, log.open("ab") as err:
         process = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import tempfile
@@ -16,7 +17,10 @@ from sercache.cluster.member import Call, Ended
 from sercache.errors import ClusterError
 
 ALLOWED_LOSSES = 10
-"""Members that may be lost one after another before it is taken for a fault of the work."""
+"""Members that may be lost one after another, without any of the work done, before it is taken for a fault of it all.
+
+What ends each process that does it is left out before by the members themselves.
+"""
 _LOOK_SECONDS = 1.0
 _REFUSED = (1, 2)
 """Exit codes of a member that said why it cannot."""
@@ -79,6 +83,10 @@ class _Members:
     ) -> None:
         self._call, self._executor, self._environments, self._note = call, executor, environments, note
         self._folder = Path(call.folder)
+        self._best: dict[tuple[str, float], float] = {}
+        """How far any member has been, by its bar."""
+        self._starts: dict[int, int] = {}
+        """How often each member was started, as far as was told."""
         self.waiting: dict[Future[Ended], int] = {}
         self.n_replaced = self._n_lost = 0
         self.said = ""
@@ -86,6 +94,7 @@ class _Members:
     def submit(self, number: int) -> None:
         """Have a member started where there is a worker for it."""
         own = dict(self._environments(number))
+        self._starts[number] = self._starts.get(number, 0) + 1
         self.waiting[self._executor.submit(member.run, self._call, number, own)] = number
 
     def take_ended(self) -> None:
@@ -97,6 +106,27 @@ class _Members:
                 self.said = ended.said
             elif not self.said:  # else there is no work left to take up
                 self._replace(number, ended, fault)
+        self._tell_started_anew()
+
+    def _tell_started_anew(self) -> None:
+        """Count members whose worker was lost, and which the engine started once more without a word."""
+        for number, known in self._starts.items():
+            with suppress(FileNotFoundError):
+                hosts = (self._folder / f"{number}{member.STARTS}").read_text(encoding="utf-8").splitlines()
+                for host in hosts[known:]:
+                    self._note(f"worker {number} was lost with all that ran it; started anew on {host}")
+                    self._starts[number] += 1
+                    self.n_replaced += 1
+
+    def _has_advanced(self) -> bool:
+        """Whether some member is further in the work than any was when this was asked last."""
+        has_advanced = False
+        for path in self._folder.glob("*" + member.PROGRESS):
+            said = json.loads(path.read_text())
+            bar = str(said["desc"]), float(said["total"] or 0)
+            if said["n"] > self._best.get(bar, 0):
+                self._best[bar], has_advanced = said["n"], True
+        return has_advanced
 
     def _replace(self, number: int, ended: Ended | None, fault: BaseException | None) -> None:
         if ended is not None and ended.code in _REFUSED:
@@ -105,7 +135,9 @@ class _Members:
                 f"worker {number} on {ended.host}: {said} (its log: {self._folder}/{number}.log)"
             )
         how = _how(ended, fault)
-        self._n_lost += ended is None or ended.code not in _STOPPED
+        self._n_lost = (0 if self._has_advanced() else self._n_lost) + (
+            ended is None or ended.code not in _STOPPED
+        )
         if self._n_lost > ALLOWED_LOSSES:
             raise ClusterError(
                 f"{self._n_lost} workers were lost one after another, the last one {how}; logs: {self._folder}; what "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 from sercache import files
 from sercache.claims import Claims
-from sercache.errors import FileError, SettingsError
+from sercache.errors import FileError, LeftOutError, LostProcessError, SettingsError
 from sercache.evaluation.method import How
 from sercache.evaluation.partial import CLAIMS, Partial, note_name, tidy, trained_in
 from sercache.evaluation.prepare import Prepared
@@ -30,7 +30,7 @@ from sercache.evaluation.trainings import (
     trained,
     waiting,
 )
-from sercache.progress import used
+from sercache.progress import used, warn
 from sercache.record import Experiment
 from sercache.training import Fit
 from sercache.units import listed
@@ -94,15 +94,16 @@ def taken(claims: Claims, name: str) -> Iterator[None]:
 def divided(claims: Claims, names: Sequence[str]) -> Iterator[int]:
     """Places of ``names``, each once: first those that no other process works on, which are claimed meanwhile.
 
-    What others work on comes last: it is done by then, or can be helped with.
+    What others work on comes last: it is done by then, or can be helped with. What they left out does not come.
     """
     left = list(range(len(names)))
     while left:
         place = next((place for place in left if claims.take(names[place])), left[0])
-        try:
-            yield place
-        finally:
-            claims.release(names[place])
+        if not claims.is_left_out(names[place]):
+            try:
+                yield place
+            finally:
+                claims.release(names[place])
         left.remove(place)
 
 
@@ -115,7 +116,8 @@ def fill(
 ) -> None:
     """Train what is not done and nobody else trains, until all of it is done: of ``part``, folds with seeds, if given.
 
-    Raises TrainingError.
+    What every process that trains it is lost with is left out, after all else is done. Raises TrainingError,
+    LeftOutError.
     """
     partial = kept_in(how, ready.jobs)
     assert partial
@@ -124,27 +126,67 @@ def fill(
     counter.note_known(partial)
     counter.n_others = n_others(ready, claims)
     elsewhere: dict[int, str] = {}
-    is_first, n_all = True, len(todo)
+    left_out: set[int] = set()
+    is_first, n_all, level = True, len(todo), 0
     while todo:
         partial = replace(partial)  # which looks anew at what other runs hold
+        done: set[int] = set()
         for group in groups(waiting(ready.method, ready.material, [(k, ready.jobs[k]) for k in todo], how)):
             found = finished_before(group, partial, how, say=is_first)
             counter.done |= found.keys()
-            free = [each for each in group if each.number not in found]
+            lost = claims.lost([each.job.digest for each in group if each.number not in found])
+            left_out |= {
+                each.number for each in group if each.job.digest in lost and claims.give_up(each.job.digest)
+            }
+            free = [each for each in group if each.number not in found and each.number not in left_out]
+            elsewhere |= {each.number: each.job.digest for each in free}
+            now, most_lost = _now(free, lost, level, is_alone=not done)
             # One stack of everything would leave nothing to those who come with us.
-            most = math.ceil(len(free) / max(1 + n_others(ready, claims), _array_tasks()))
-            share = _Share(claims, partial, counter, free, most)
-            for place, fit in trained(free, ready.method, how, counter, share.take):
-                share.keep(place, fit)
-            elsewhere |= {each.number: each.job.digest for each in free if each.number not in share.done}
+            most = math.ceil(len(now) / max(1 + n_others(ready, claims), _array_tasks()))
+            share = _Share(claims, partial, counter, now, most, most_lost)
+            try:
+                for place, fit in trained(now, ready.method, how, counter, share.take):
+                    share.keep(place, fit)
+            except LostProcessError as fault:
+                share.lose(fault)
+            done |= share.done
+        elsewhere = {number: digest for number, digest in elsewhere.items() if number not in done}
         held = claims.others(elsewhere.values())
         if held and is_first:
             used("training", f"{len(held)} of {n_all} trainings are with other processes")
-        is_first = False
+        is_first, level = False, 0 if done else (level + 1) % 3
         ready_now = claims.wait(set(elsewhere.values()))
         todo = [number for number, digest in elsewhere.items() if digest in ready_now]
         for number in todo:
             del elsewhere[number]
+    if left_out:
+        names = in_words([(ready.jobs[k].fold, ready.jobs[k].seed) for k in sorted(left_out)])
+        raise LeftOutError(
+            f"left out: {names}, since every process that trained {'it' if len(left_out) == 1 else 'them'} was lost "
+            f"(its memory, or a fault of the head); what else there is to train is done and kept in {partial.folder}, "
+            "and the same command tries again"
+        )
+
+
+def _now(
+    free: list[Waiting], lost: Mapping[str, int], level: int, *, is_alone: bool
+) -> tuple[list[Waiting], int | None]:
+    """What of some trainings is begun now, and how many processes may have been lost with each of them before.
+
+    First what nobody was lost with, then what one was, then the rest one by one, ``is_alone``: what ends each process
+    that trains it shall cost nothing else.
+    """
+    if level < 2:
+        return free, level
+    calm = [each for each in free if lost.get(each.job.digest, 0) < 2]
+    if calm or not is_alone:
+        return calm, 1
+    for each in free[:1]:
+        n = lost.get(each.job.digest, 0)
+        warn(
+            f"training {in_words([(each.job.fold, each.job.seed)])} again: {n} processes were lost with it before"
+        )
+    return free[:1], None
 
 
 @dataclass(eq=False)
@@ -157,16 +199,24 @@ class _Share:
     free: Sequence[Waiting]
     most: int
     """So many at a time."""
+    most_lost: int | None = None
+    """Only what no more processes were lost with."""
     in_hand: set[str] = field(default_factory=set)
     """Digests of what was begun and is not done."""
     done: set[int] = field(default_factory=set)
     """Numbers of what is."""
 
+    def lose(self, fault: LostProcessError) -> None:
+        """A process that trained for this one was lost, which costs what was in hand."""
+        warn(f"{fault}; what was in hand is trained again")
+        for digest in self.in_hand:
+            self.claims.lose(digest)
+
     def take(self, place: int) -> bool:
         """Whether to train it here: claimed now, unless enough are in hand or another process has done it."""
         each = self.free[place]
         digest = each.job.digest
-        if len(self.in_hand) >= self.most or not self.claims.take(digest):
+        if len(self.in_hand) >= self.most or not self.claims.take(digest, self.most_lost):
             return False
         if self.partial.read_own(each.job, each.member.head) is not None:
             self.claims.release(digest)
@@ -245,16 +295,23 @@ class Unfinished:
 
     def __str__(self) -> str:
         """``7 of 12 trainings are done; missing: fold 3 (seeds 0, 1), fold 4 (seed 1)``."""
-        by_fold: dict[str, list[int]] = {}
-        for fold, seed in self.missing:
-            by_fold.setdefault(fold, []).append(seed)
-        words = [
-            f"fold {fold} (seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))})"
-            for fold, seeds in by_fold.items()
-        ]
         n = self.n_done + len(self.missing)
         at_work = f"; {self.n_at_work} at work on it now" if self.n_at_work else ""
-        return f"{self.n_done} of {n} trainings are done; missing: {listed(words, 8) or 'none'}{at_work}"
+        return (
+            f"{self.n_done} of {n} trainings are done; missing: {in_words(self.missing) or 'none'}{at_work}"
+        )
+
+
+def in_words(trainings: Iterable[tuple[str, int]]) -> str:
+    """``fold 3 (seeds 0, 1), fold 4 (seed 1)``."""
+    by_fold: dict[str, list[int]] = {}
+    for fold, seed in trainings:
+        by_fold.setdefault(fold, []).append(seed)
+    words = [
+        f"fold {fold} (seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))})"
+        for fold, seeds in by_fold.items()
+    ]
+    return listed(words, 8)
 
 
 def unfinished(folder: Path) -> list[Unfinished]:

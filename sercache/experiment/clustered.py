@@ -12,7 +12,7 @@ from typing import Any
 
 from sercache import cluster, machine, progress, settings, text
 from sercache.cluster import Where
-from sercache.errors import AudioError, SettingsError
+from sercache.errors import AudioError, LeftOutError, SettingsError
 from sercache.experiment.options import settings_of
 
 FOLDER = ".cluster"
@@ -50,8 +50,8 @@ def run(verb: str, request: Any, shared: Path, *, has_objects: bool = False, **m
     """Have ``verb`` done as ``request`` says; gives what the workers' call of it gave, as JSON values.
 
     ``shared`` is a folder that all of them see: the cache or the runs; ``more`` is what the verb takes beside its
-    options. Objects at hand cannot be sent. Raises
-    SettingsError, ClusterError, what workers refuse as ClusterError, and AudioError as the verb does at its end.
+    options. Objects at hand cannot be sent. Raises SettingsError, ClusterError, what workers refuse as ClusterError,
+    and AudioError or LeftOutError as the verb does at its end.
     """
     if has_objects:
         raise SettingsError("cluster= sends names to workers: give encoder, corpus and head by name or file")
@@ -107,9 +107,11 @@ def _cards(where: Where, request: Any) -> Sequence[str]:
 
 
 def _result(said: str) -> dict[str, Any]:
-    """What a worker's call gave. Raises AudioError where that is a complaint."""
+    """What a worker's call gave. Raises AudioError or LeftOutError where that is a complaint."""
     result: dict[str, Any] = json.loads(said.splitlines()[-1])["result"]
     if "complaint" in result:
+        if result["kind"] is None:
+            raise LeftOutError(result["complaint"])
         raise AudioError(result["complaint"], result["kind"])
     return result
 

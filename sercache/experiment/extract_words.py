@@ -18,6 +18,7 @@ from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder
 from sercache.errors import (
     AudioError,
+    LeftOutError,
 )
 from sercache.experiment.extract_options import ExtractOptions, command_again
 from sercache.experiment.pace import amount, pace
@@ -134,16 +135,28 @@ def damaged_sources(result: Extraction) -> list[str]:
 
 
 def complain(skipped: Sequence[Skipped], utterances: Sequence[Utterance], clip: str, n_stored: int) -> None:
-    """Say what was left out, pieces of one recording for one reason together. Raises AudioError where anything was."""
+    """Say what was left out, pieces of one recording for one reason together. Raises AudioError where anything was.
+
+    LeftOutError where processes were lost with it.
+    """
     known, rule = {u.id for u in utterances}, clips.parse(clip)
     pieces: dict[tuple[str, str], int] = {}
+    lost: dict[str, None] = {}
     for item in skipped:
         whose = item.what if item.what in known else clips.utterance_id(item.what, rule)
+        if isinstance(item, extraction.LeftOut):
+            lost[whose] = None
         pieces[whose, item.reason] = pieces.get((whose, item.reason), 0) + 1
     for (whose, reason), n in list(pieces.items())[:_SHOWN]:
         warn(f"skipped {whose}{f' ({n} pieces)' if n > 1 else ''}: {reason}")
     if len(pieces) > _SHOWN:
         warn(f"and {len(pieces) - _SHOWN} more")
+    if lost:
+        raise LeftOutError(
+            f"left out: {listed(lost)}, since every process that encoded {'it' if len(lost) == 1 else 'them'} was lost "
+            "(its memory, a fault of the encoder, a damaged recording); the rest is stored, and the same command tries "
+            "again"
+        )
     if skipped and not n_stored:
         raise AudioError(f"none of {len(utterances)} recordings could be encoded")
     if skipped:

@@ -12,7 +12,7 @@ from typing import Any
 from sercache import catalog, files, settings, stores
 from sercache.claims import Claims
 from sercache.datasets import Corpus
-from sercache.errors import FileError, MissingExtraError, SettingsError
+from sercache.errors import FileError, LeftOutError, MissingExtraError, SettingsError
 from sercache.evaluation import (
     CLAIMS,
     MOST,
@@ -42,6 +42,7 @@ from sercache.report import ReportTable, html, plots
 from sercache.report.layer_plots import probe_curve
 from sercache.report.notes import about_score, interval_notes, of_rows, provenance
 from sercache.states import select
+from sercache.units import listed
 
 _HEAD = "logistic"
 _WHAT = "probe.json"
@@ -183,13 +184,23 @@ def _reports(
         names = select(store.spec.encoder_states or store.spec.states, setup.states)
     found: dict[str, Report] = {}
     asked = [str(folder), request.task, request.protocol, request.c, request.duplicates]
-    order = divided(claims, [f"state-{digest_of([*asked, name])}" for name in names])
+    claimed = [f"state-{digest_of([*asked, name])}" for name in names]
+    order = divided(claims, claimed)
     for place in bar(order, desc="probing", unit="state", total=len(names)):
         name = names[place]
         own = dataclasses.replace(setup, states=name, clip=store.spec.clip)
         method = Method(_HEAD, module.Head, own, module.RECIPE, {"c": request.c})
-        with notes_only():
-            found[name] = evaluate(method, data, how=How(partial=partial)).report
+        try:
+            with notes_only():
+                found[name] = evaluate(method, data, how=How(partial=partial)).report
+        except LeftOutError:
+            claims.leave_out(claimed[place])
+    if len(found) < len(names):
+        left_out = listed([name for name in names if name not in found])
+        raise LeftOutError(
+            f"left out: state {left_out}, since every process that fitted it was lost; the other states are done, and "
+            "the same command tries again"
+        )
     return {name: found[name] for name in names}
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from sercache import catalog, files, settings
 from sercache.chosen import read_seeds
 from sercache.claims import Claims
-from sercache.errors import RecipeError, SettingsError
+from sercache.errors import LeftOutError, RecipeError, SettingsError
 from sercache.evaluation import Evaluated, Prepared, claims_in, divided, taken
 from sercache.experiment import clustered, train
 from sercache.experiment.grid import Point, drawn, place_of, points, read_grid
@@ -30,12 +30,13 @@ from sercache.experiment.points import Comparison, begin_sweep, heads_of, make_r
 from sercache.experiment.result import Result
 from sercache.experiment.together import is_run_of, remove_partial, together
 from sercache.head import is_solved
-from sercache.progress import used
+from sercache.progress import used, warn
 from sercache.published import head_options, seeds_asked
 from sercache.recipe import Recipe, override
 from sercache.record import Report, digest_of
 from sercache.report import runs as run_folders
 from sercache.report import write_epochs
+from sercache.units import listed
 
 _SETUP = ("states", "normalise")
 TABLE = "sweep.csv"
@@ -123,12 +124,26 @@ def _swept(
     comparison, every = Comparison(), points(grid)
     for point in _order(grid, request.trials, found, claims):
         place = place_of(folder, point)
-        report = _done(_request(module, request, point), point, place, comparison, claims)
+        try:
+            report = _done(_request(module, request, point), point, place, comparison, claims)
+        except LeftOutError as fault:
+            if request.trials is not None:  # the next point depends on this one
+                raise
+            warn(str(fault))
+            claims.leave_out(_claimed_as(point))
+            continue
         first = _same_material(report, place, first)
         found.append((point, dev_score(report, request.on), place))
         drawn_so = request.trials is not None
         _write_table(
             folder / TABLE, found if drawn_so else sorted(found, key=lambda each: every.index(each[0]))
+        )
+    if request.trials is None and len(found) < len(every):
+        done = [point for point, _, _ in found]
+        names = [place_of(folder, point).name for point in every if point not in done]
+        raise LeftOutError(
+            f"left out: {listed(names)}, since every process that trained it was lost; the other points are done, and "
+            "the same command tries again"
         )
     # Of equal ones the first of the grid, in whichever order they were trained here.
     ranked = sorted(found, key=lambda each: (-each[1], every.index(each[0])))

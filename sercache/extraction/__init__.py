@@ -18,12 +18,14 @@ from sercache.extraction.notes import (
 )
 from sercache.extraction.plan import Part, Piece, Plan, batch_digest, feature_spec, free_bytes, make_plan
 from sercache.extraction.run import Extraction, extract, real_time_factor, threads
+from sercache.extraction.sharing import LeftOut
 from sercache.extraction.splits import FOLDER as SPLITS
 
 __all__ = [
     "SPLITS",
     "DeviceWorker",
     "Extraction",
+    "LeftOut",
     "Part",
     "Piece",
     "Plan",

@@ -17,6 +17,7 @@ from multiprocessing.process import BaseProcess
 from typing import cast
 
 from sercache import signals, stores
+from sercache.claims import Claim
 from sercache.datasets import Skipped
 from sercache.errors import SercacheError, StoreError
 from sercache.extraction import decode, notes, stages
@@ -153,10 +154,11 @@ def extract_together(
                 each.close()
         except BaseException:
             lead.dismiss(at_once=True)
+            lead.count_lost()
             for each in (writer, copies):
                 each.close()
             raise
-    if plan.part.is_whole:
+    if plan.part.is_whole and not share.left_out:
         notes.mark_finished(store.path)
     seconds = time.monotonic() - began
     return Extraction(
@@ -193,6 +195,8 @@ class _Lead:
         """Batches that were not given out; None: all were."""
         self.given: dict[int, Turn] = {}
         """Batches that were given out and are not decided, by number."""
+        self.claims: dict[int, Claim] = {}
+        """Of batches that are being computed, by number."""
         self.n_given = 0
         self.next = 0
         """The batch whose turn it is to be decided."""
@@ -244,6 +248,8 @@ class _Lead:
             self.n_given += 1
             self.given[number] = turn
             device_worker.given.add(number)
+            if turn.claim is not None:
+                self.claims[number] = turn.claim
             device_worker.send(BatchMessage(number, turn))
 
     def take(self, device_worker: DeviceWorker, message: object) -> None:
@@ -298,7 +304,14 @@ class _Lead:
         """Count a batch as done where nothing of it is left to compute."""
         if number not in self.left.values():
             device_worker.given.discard(number)
+            self.claims.pop(number, None)
             self.give(device_worker)
+
+    def count_lost(self) -> None:
+        """Note with which batches in hand a process was lost."""
+        for device_worker in self.device_workers:
+            for number in device_worker.given & self.claims.keys() if device_worker.process.exitcode else ():
+                self.share.lose(self.claims[number])
 
     def dismiss(self, *, at_once: bool) -> None:
         """Have every process commit and leave, and wait until all have; ``at_once``, until those who can have."""

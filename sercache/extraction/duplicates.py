@@ -140,6 +140,16 @@ class Duplicates:
     def before(self, batch: Sequence[Piece]) -> list[Piece]:
         """Earlier pieces that may equal one of a batch whose turn it is, and which are to be decoded to know that."""
         rank, length = self._rank[batch[0].entry_id], batch[0].n_samples
+        unknown = self.unknown_before(batch)
+        for piece in unknown:
+            self._asked[self._rank[piece.entry_id]] = True
+        self._asked_up_to[length] = max(rank, self._asked_up_to.get(length, 0))
+        self._asked[rank : rank + len(batch)] = b"\1" * len(batch)
+        return unknown
+
+    def unknown_before(self, batch: Sequence[Piece]) -> list[Piece]:
+        """As ``before``, without giving the batch its turn."""
+        rank, length = self._rank[batch[0].entry_id], batch[0].n_samples
         entries, unknown = self._store.entries(), []
         for k in range(rank - 1, self._asked_up_to.get(length, 0) - 1, -1):
             piece = self._order[k]
@@ -150,10 +160,7 @@ class Duplicates:
             if piece.entry_id in entries:
                 self._hear(k, entries[piece.entry_id].audio_digest)
             else:
-                self._asked[k] = True
                 unknown.append(piece)
-        self._asked_up_to[length] = max(rank, self._asked_up_to.get(length, 0))
-        self._asked[rank : rank + len(batch)] = b"\1" * len(batch)
         return unknown[::-1]
 
     def hear(self, pieces: Iterable[Decoded | DecodedPiece | Skipped]) -> None:

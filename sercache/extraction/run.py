@@ -97,7 +97,7 @@ def extract(
                     copies.seal()
                 share.settle(duplicates)
                 work.is_left = share.wait() or bool(duplicates.waiting)
-    if plan.part.is_whole:
+    if plan.part.is_whole and not share.left_out:
         notes.mark_finished(store.path)
     seconds = time.monotonic() - began
     return Extraction(

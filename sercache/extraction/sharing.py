@@ -1,7 +1,8 @@
 """Sharing: any number of processes with one plan divide its batches, each of which one process claims.
 
 A claim is held until its batch is committed. Who finds a batch committed passes it over; at the end each waits for what
-others hold, and takes over what nobody does any more.
+others hold, and takes over what nobody does any more. What a process was lost with in hand comes after all else, then
+alone, so that what ends every process which computes it costs nothing else; it is left out at last.
 """
 
 from __future__ import annotations
@@ -12,15 +13,23 @@ from functools import cached_property
 
 from sercache import stores
 from sercache.claims import Claim, Claims
+from sercache.datasets import Skipped
 from sercache.extraction.duplicates import Duplicates
 from sercache.extraction.plan import Piece, Plan, batch_digest
-from sercache.progress import say
+from sercache.progress import say, warn
 from sercache.stores import FeatureStore
+from sercache.units import listed
 
 FOLDER = "batches"
 """Beside the commit records, the claims on batches."""
+_WORDS = "{} processes were lost one after another with it in hand"
 _LOOK_SECONDS = 1.0
 """Between two looks at what others have committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut(Skipped):
+    """What was not encoded since each process that did so was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,32 +98,81 @@ class Share:
         self.fence = Fence()
         self.n_elsewhere = 0
         """Entries that other processes stored since the plan was made."""
+        self.left_out: set[str] = set()
+        """Entries of batches that end every process which computes them."""
+        self._names: dict[int, str] = {}
+        self._later: set[int] = set()
+        """Batches that wait for others, which some process was lost with."""
 
     def turns(self, duplicates: Duplicates) -> Iterator[Turn]:
-        """Claim what is free, batch by batch; ends when all that is left is held by others."""
-        for k in list(self._left):
-            if self._is_complete(k):
-                self._leave(k)
-                continue
-            name = self._name(k)
-            if not self._claims.take(name):
-                continue
-            self._refresh()  # a rival may have committed it right before it let go
-            if self._is_complete(k):
-                self._claims.release(name)
-                self._leave(k)
-                continue
-            pieces = self._batches[k]
-            self._count(pieces)
+        """Claim what is free, batch by batch; ends when all that is left is held by others.
+
+        First what no process was lost with. Ends early where some was, so that all before it is committed.
+        """
+        for most_lost in (0, 1, None):
+            lost = self._lost(duplicates, most_lost or 0)
+            n_turns = 0
+            for k in list(self._left):
+                if k in self._later or (most_lost is not None and lost.get(k, 0) > most_lost):
+                    continue
+                for turn in self._turn(k, most_lost, duplicates):
+                    if not n_turns and most_lost is None and k in lost:
+                        warn(f"trying {self._called(k)} again: {_WORDS.format(lost[k])}")
+                    n_turns += 1
+                    yield turn
+                if n_turns and most_lost is None:
+                    return
+            if n_turns:
+                return
+
+    def _turn(self, k: int, most_lost: int | None, duplicates: Duplicates) -> Iterator[Turn]:
+        """A batch, if it can be claimed, after those whose digests are to be known for it."""
+        if self._is_complete(k):
+            self._leave(k)
+            return
+        name = self._name(k)
+        if not self._claims.take(name, most_lost):
+            return
+        self._refresh()  # a rival may have committed it right before it let go
+        if self._is_complete(k):
+            self._claims.release(name)
+            self._leave(k)
+            return
+        pieces = self._batches[k]
+        self._count(pieces)
+        del self._left[k]
+        self._under_way[name] = k
+        self._own.update(piece.entry_id for piece in pieces)
+        earlier = [piece for piece in duplicates.before(pieces) if piece.entry_id not in self.left_out]
+        if earlier:
+            yield Turn(earlier, None)
+        done = frozenset(piece.entry_id for piece in pieces if piece.entry_id in self.done)
+        turn = Turn(pieces, self._claims.held(name), done)
+        self.fence.add(turn)
+        yield turn
+
+    def _lost(self, duplicates: Duplicates, most_lost: int) -> dict[int, int]:
+        """By batch, how many processes were lost one after another with it in hand.
+
+        Leaves out what ends all that compute it. What can be computed only with such batches decoded waits for them.
+        """
+        names = {self._name(k): k for k in self._left}
+        lost = {names[name]: n for name, n in self._claims.lost(names).items()}
+        for k in [k for k in lost if self._claims.give_up(self._name(k))]:
+            why = f"left out: {_WORDS.format(lost.pop(k))}"
+            self.left_out.update(piece.entry_id for piece in self._batches[k])
+            duplicates.skipped += [LeftOut(piece.entry_id, why) for piece in self._batches[k]]
             del self._left[k]
-            self._under_way[name] = k
-            self._own.update(piece.entry_id for piece in pieces)
-            if earlier := duplicates.before(pieces):
-                yield Turn(earlier, None)
-            done = frozenset(piece.entry_id for piece in pieces if piece.entry_id in self.done)
-            turn = Turn(pieces, self._claims.held(name), done)
-            self.fence.add(turn)
-            yield turn
+        feared = {piece.entry_id: k for k, n in lost.items() if n > most_lost for piece in self._batches[k]}
+        self._later = {
+            k
+            for k in self._left
+            if feared
+            and any(
+                feared.get(piece.entry_id, k) != k for piece in duplicates.unknown_before(self._batches[k])
+            )
+        }
+        return lost
 
     def settle(self, duplicates: Duplicates) -> None:
         """After everything that was computed is committed: release it, and have back what was lost meanwhile."""
@@ -136,19 +194,27 @@ class Share:
             self._refresh()
             for k in [k for k in self._left if self._is_complete(k)]:
                 self._leave(k)
-            names = [self._name(k) for k in self._left]
-            if names and self._claims.wait(names, _LOOK_SECONDS):
+            names = [self._name(k) for k in self._left if k not in self._later]
+            if self._left and (not names or self._claims.wait(names, _LOOK_SECONDS)):
                 return True
             if names and not told:
                 told = True
                 say(f"other processes have {len(names)} batches of the plan in hand; waiting for them")
         return False
 
+    def lose(self, claim: Claim) -> None:
+        """What did the work of a claim was lost, while this process goes on."""
+        self._claims.lose(claim.name)
+
     def is_through(self, id: str) -> bool:
         """Whether what the store lacks of an entry's batch cannot be encoded; if that is not known it is found out."""
         k = self._position[id]
         name = self._name(k)
-        if k in self._through or (name in self._under_way and self._claims.still_held(name)):
+        if (
+            id in self.left_out
+            or k in self._through
+            or (name in self._under_way and self._claims.still_held(name))
+        ):
             return True
         if name not in self._under_way:
             self._left[k] = None
@@ -160,7 +226,12 @@ class Share:
         return {piece.entry_id: k for k, batch in enumerate(self._batches) for piece in batch}
 
     def _name(self, k: int) -> str:
-        return batch_digest(self._batches[k])
+        if k not in self._names:
+            self._names[k] = batch_digest(self._batches[k])
+        return self._names[k]
+
+    def _called(self, k: int) -> str:
+        return listed([piece.entry_id for piece in self._batches[k]])
 
     def _is_complete(self, k: int) -> bool:
         entries = self._store.entries()

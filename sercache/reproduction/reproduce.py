@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from sercache import catalog, record, settings
 from sercache.errors import (
     EncoderError,
+    LeftOutError,
     MissingExtraError,
     MissingFeaturesError,
     SercacheError,
@@ -108,9 +108,18 @@ def _share(rows: Sequence[PaperRow], request: ReproduceOptions, place: Place, fo
                 each = request.plan(trial)
                 planned.setdefault(each.digest, (each, row))
     with claims_in(place.folder / CLAIMS) as claims:
-        for number in divided(claims, [f"trial-{digest}" for digest in planned]):
-            with suppress(SercacheError):
+        names = [f"trial-{digest}" for digest in planned]
+        for number in divided(claims, names):
+            try:
                 _report(*list(planned.values())[number], place, found)
+            except LeftOutError:
+                claims.leave_out(names[number])
+            except SercacheError:
+                continue
+        for digest in planned.keys() - found.faults.keys() - found.reports.keys():
+            found.faults[digest] = LeftOutError(
+                "left out by another process, since those that trained it were lost"
+            )
 
 
 def _place(paper: str, rows: Sequence[PaperRow], request: ReproduceOptions) -> Place:

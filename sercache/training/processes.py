@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from sercache import signals
-from sercache.errors import TrainingError
+from sercache.errors import LostProcessError
 from sercache.recipe import Recipe
 from sercache.training.contract import Fit, Member
 from sercache.training.loop import train_alone
@@ -110,7 +110,7 @@ def _receive(worker: Worker) -> tuple[str, int, Any]:
     except (EOFError, ConnectionResetError):
         worker.process.join()
         code = worker.process.exitcode
-        raise TrainingError(
+        raise LostProcessError(
             f"a training process ended with code {code}; expected it to finish: if memory ran out, train with "
             "--serial"
         ) from None
