@@ -12,6 +12,7 @@ __all__ = [
     "Result",
     "Unfinished",
     "check",
+    "compare",
     "convert",
     "doctor",
     "draw_map",
@@ -40,6 +41,7 @@ __all__ = [
 if TYPE_CHECKING:
     from sercache.api import (
         check,
+        compare,
         convert,
         doctor,
         draw_map,

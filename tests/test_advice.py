@@ -277,6 +277,22 @@ def test_runs_that_are_not_there_are_made(follow: Callable, tmp_path: Path) -> N
     RUN.add("sercache/report/side_by_side.py:_entries")  # what it advises was run above
 
 
+def test_a_run_of_other_folds_is_trained_on_the_same(
+    follow: Callable, sercache: Sercache, extracted: list[object], own_settings: Path
+) -> None:
+    made = own_settings / "runs"
+    for k in (2, 3):
+        train = ["train", "--head", "logistic", *extracted, "--states", "all", "--protocol", f"kfold:{k}"]
+        assert sercache(*train, "--option", "c=0.5", "--name", f"folds-{k}").code == 0
+    follow("compare", made / "folds-2", made / "folds-3", mends=False)
+    [again] = {path.name for path in made.iterdir()} - {"folds-2", "folds-3"}
+    done = sercache("compare", made / "folds-2", made / again, "--json")
+    assert done.code == 0, done.err
+    assert '"difference": 0.0' in done.out
+    follow("compare", made / "folds-2", mends=False)
+    RUN.add("sercache/report/pairs.py:best_column")  # `compare --help`
+
+
 def test_a_folder_that_is_no_store_is_looked_for(follow: Callable, tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     follow("info", tmp_path / "nothing", mends=False)

@@ -15,6 +15,7 @@ import sercache
 from sercache.cli import cli
 from sercache.errors import UnknownNameError
 from sercache.experiment import test_on
+from sercache.experiment.compare import CompareOptions
 from sercache.experiment.convert import ConvertOptions
 from sercache.experiment.doctor import DoctorOptions
 from sercache.experiment.ensemble import PredictOptions
@@ -36,6 +37,7 @@ from sercache.experiment.verify import VerifyOptions
 from sercache.reproduction.paper import ReproduceOptions
 
 VERBS: dict[str, tuple[Callable[..., Any], type, dict[str, Any]]] = {
+    "compare": (sercache.compare, CompareOptions, {"runs": ["a", "b"]}),
     "convert": (sercache.convert, ConvertOptions, {"store": "s"}),
     "doctor": (sercache.doctor, DoctorOptions, {"dataset": "demo"}),
     "evaluate": (sercache.evaluate, test_on.TestOptions, {"run": "r", "dataset": "demo"}),
@@ -67,6 +69,7 @@ TERMINAL_ONLY = {
 """Commands without a verb, and why or what there is instead."""
 OF_THE_TERMINAL = {
     "extract": {"dry_run"},
+    "compare": {"table_format", "as_json"},
     "doctor": {"as_json"},
     "predict": {"watch", "table_format", "out"},
 }

@@ -35,6 +35,7 @@ FLOORS = {
     "sercache.memory": 1,
     "sercache.kernels": 1,
     "sercache.transcripts": 1,
+    "sercache.statistics": 2,
     "sercache.trained_on": 1,
     "sercache.cluster": 2,
     "sercache.encoders": 2,

@@ -56,6 +56,7 @@ def test_the_contract_on_a_page_is_that_of_the_protocols(page: str) -> None:
         pytest.param("head.md", marks=pytest.mark.slow),
         pytest.param("encoder.md", marks=pytest.mark.slow),
         pytest.param("cluster.md", marks=pytest.mark.slow),
+        pytest.param("compare.md", marks=pytest.mark.slow),
     ],
 )
 def test_what_a_page_has_one_type_works(

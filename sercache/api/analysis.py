@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from sercache.api._arguments import (
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from sercache.contracts import Checked
     from sercache.datasets import Corpus
     from sercache.encoders import Encoder
+    from sercache.experiment.compare import PairedRuns
     from sercache.experiment.lexical import WordDependence
     from sercache.experiment.map import Mapped
     from sercache.experiment.probe import Probed
@@ -73,6 +76,24 @@ def lexical(
     request = filled(work.LexicalOptions, "lexical", {"run": place(run), "on": on, **settings})
     with told(progress, request, settings):
         return work.run(request, in_memory(run), corpus)
+
+
+def compare(runs: Sequence[AnyPath | Result], *, progress: Progress = True, **settings: Any) -> PairedRuns:
+    """Which of some runs differ on the same utterances: differences, intervals and a test over speakers, two by two.
+
+    ``runs`` are folders and results, two or more; ``settings`` are the options of ``sercache compare``: ``metrics``,
+    ``on``, ``plot``, ``page``. Raises SettingsError for runs of other utterances, tasks or folds.
+    """
+    from sercache.experiment import compare as work
+    from sercache.experiment import filled
+
+    if isinstance(runs, str | PathLike) or not isinstance(runs, Sequence):
+        raise unfit("runs", "a list of run folders and Results", runs)
+    results = [found for each in runs if (found := in_memory(each)) is not None]
+    folders = [each for each in runs if in_memory(each) is None]
+    request = filled(work.CompareOptions, "compare", {"runs": folders, **settings})
+    with told(progress, request, settings):
+        return work.run(request, results)
 
 
 def draw_map(run: AnyPath | Result, dataset: str, *, progress: Progress = True, **settings: Any) -> Mapped:

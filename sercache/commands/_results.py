@@ -1,9 +1,12 @@
-"""`sercache train | sweep | evaluate | probe | lexical | map`: what came out, as tables."""
+"""`sercache train | sweep | evaluate | probe | lexical | map | compare`: what came out, as tables."""
 
 from __future__ import annotations
 
+import json
+
 from sercache.commands.console import columns
 from sercache.evaluation import Unfinished
+from sercache.experiment.compare import PairedRuns
 from sercache.experiment.lexical import WordDependence
 from sercache.experiment.map import Mapped
 from sercache.experiment.outcome import shown
@@ -12,7 +15,7 @@ from sercache.experiment.result import Result
 from sercache.experiment.sweep import Swept
 from sercache.layout import terminal_width
 from sercache.progress import say, used
-from sercache.report import tables
+from sercache.report import Format, tables
 
 
 def trained(result: Result | Unfinished) -> None:
@@ -53,6 +56,17 @@ def tabled(found: Probed | WordDependence) -> None:
     say(found.table.render("text", terminal_width()))
     for path in found.written:
         used("written", path)
+
+
+def compared(found: PairedRuns, table_format: Format, *, as_json: bool) -> None:
+    """The pairs of some runs, and what was written; files are not named where what is printed is for programs."""
+    if as_json:
+        say(json.dumps(found.plain(), indent=1, ensure_ascii=False))
+        return
+    say(found.table.render(table_format, terminal_width()))
+    if table_format == "text":
+        for path in found.written:
+            used("written", path)
 
 
 def drawn(found: Mapped, by: str) -> None:

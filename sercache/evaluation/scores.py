@@ -11,8 +11,8 @@ from torch import nn
 
 from sercache import metrics
 from sercache.errors import TrainingError
-from sercache.evaluation.intervals import OF_NUMBERS, arrays, by_target, grouped, keys, over_folds, over_units
 from sercache.record import Classes, Numbers, Prediction, Run, Summary, Target, score
+from sercache.statistics import OF_NUMBERS, arrays, by_target, grouped, keys, over_folds, over_units
 from sercache.training import Fit
 from sercache.views import AnyView
 

@@ -57,7 +57,7 @@ def run(
     report, where = trained.report, trained.folder or "this result"
     if report.targets:
         raise SettingsError(f"{where} predicts numbers; PPMI is of predicted classes")
-    there = None if request.on is None else _there(request.on, trained)
+    there = None if request.on is None else said_there(request.on, trained)
     if there is None and not report.predictions:
         raise SettingsError(f"{where} tested nothing at home; name a corpus that it was tested on with --on")
     about = there.corpus if there else report.corpus
@@ -113,7 +113,7 @@ def called(about: Mapping[str, Any]) -> str:
     return f"{about['reader']}:{about['name']}" if about.get("reader") else str(about["name"])
 
 
-def _there(asked: str, trained: Result) -> CrossCorpus:
+def said_there(asked: str, trained: Result) -> CrossCorpus:
     """What the run says of another corpus: tested after training, or since by `sercache evaluate`."""
     found = [*trained.report.cross_corpus, *(tested_since(trained.folder) if trained.folder else ())]
     fitting = [each for each in found if answers(each, asked)]

@@ -38,10 +38,11 @@ from sercache.progress import bar, notes_only, used, warn
 from sercache.protocols import ALL
 from sercache.recipe import Setup
 from sercache.record import HEADLINE, NAMES, Report, digest_of
-from sercache.report import ReportTable, html, plots
+from sercache.report import Cell, ReportTable, html, pairs, plots
 from sercache.report.layer_plots import probe_curve
 from sercache.report.notes import about_score, interval_notes, of_rows, provenance
 from sercache.states import select
+from sercache.statistics import system_of
 from sercache.units import listed
 
 _HEAD = "logistic"
@@ -208,10 +209,11 @@ def table(reports: Mapping[str, Report], c: float) -> ReportTable:
     """One row per state: every metric of the pooled predictions, and the interval of its UA."""
     first = next(iter(reports.values()))
     metrics = first.metrics
-    rows = []
-    for name, report in reports.items():
+    differs, about_best = pairs.best_column([system_of(report, name) for name, report in reports.items()])
+    rows: list[tuple[Cell, ...]] = []
+    for k, (name, report) in enumerate(reports.items()):
         pooled = [report.summary[metric].score(HEADLINE) for metric in metrics]
-        rows.append((name, *pooled, report.summary["ua"].interval(HEADLINE)))
+        rows.append((name, *pooled, report.summary["ua"].interval(HEADLINE), *differs[k : k + 1]))
     best = max(reports, key=lambda name: reports[name].summary["ua"].score(HEADLINE).mean)
     notes = [
         f"logistic regression on the mean over time of one state, C = {c:g} fixed: nothing is tuned",
@@ -224,10 +226,11 @@ def table(reports: Mapping[str, Report], c: float) -> ReportTable:
             f"highest UA: state {best}; that it is the highest was seen on the test parts, so choose a state by a "
             "dev part before you report it"
         )
+    notes += about_best
     setup = first.setup
     title = (
         f"Probe of {setup['encoder']} on {first.corpus['name']} ({setup['protocol']}, {first.corpus['task']}): "
         f"{first.estimand(HEADLINE)}"
     )
-    columns = ("state", *(NAMES[metric] for metric in metrics), "UA 95 %")
+    columns = ("state", *(NAMES[metric] for metric in metrics), "UA 95 %", *([pairs.BEST] if differs else []))
     return ReportTable(title, columns, tuple(rows), tuple(notes))

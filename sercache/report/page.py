@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sercache import files
 from sercache.record import HEADLINE, Aggregate, CrossCorpus, Report
@@ -24,6 +24,9 @@ from sercache.report.tables import (
     metrics_table,
     outputs_table,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fff; --faint: #555; --line: #ddd; --block: #f5f5f5; }
@@ -78,6 +81,13 @@ def write(
     return path
 
 
+def write_table(table: ReportTable, drawn: Mapping[str, Figure], path: Path) -> Path:
+    """Write a table of several rows with its pictures, by name, as one page."""
+    pictures = "".join(_picture(name, _drawn(figure)) for name, figure in drawn.items())
+    files.write_text(path, _whole(table.title, [html(table), pictures]))
+    return path
+
+
 def page(
     report: Report,
     *,
@@ -115,10 +125,14 @@ def page(
         "".join(_record(name, getattr(report, name)) for name in _RECORDS),
         "".join(_record(f"tested on {there.dataset}", _about(there)) for there in report.cross_corpus),
     ]
+    return _whole(report.title, parts)
+
+
+def _whole(title: str, parts: Sequence[str]) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(report.title)}</title><style>{_STYLE}</style></head>\n<body>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n"
         + "\n".join(filter(None, parts))
         + "\n</body></html>\n"
     )

@@ -18,11 +18,10 @@ from sercache.report.notes import (
     scope_notes,
     there_notes,
 )
+from sercache.report.pairs import BEST, best_column
 from sercache.report.printed import PrintedNumber, compared, printed_notes
 from sercache.report.render import Cell, ReportTable
-
-ABROAD = "cross-corpus"
-"""What stands for the protocol where all of another corpus is tested on."""
+from sercache.statistics import ABROAD, System, system_of
 
 
 @dataclass(frozen=True)
@@ -143,6 +142,8 @@ def _table(
     beside = [metric for metric in metrics if any(metric in numbers for numbers in shown)]
     for metric in beside:
         columns += [f"{NAMES[metric]} printed", "difference", "within 2 std"]
+    best, about_best = best_column([_system(each, way) for each in entries])
+    columns += [BEST] if best else []
     rows: list[tuple[Cell, ...]] = []
     for k, each in enumerate(entries):
         found = each.summary
@@ -153,11 +154,17 @@ def _table(
         row += [devs[k]] if any(devs) else []
         for metric in beside:
             row += compared(found[metric].score(way) if metric in found else None, shown[k].get(metric))
-        rows.append(tuple(row))
+        rows.append((*row, *best[k : k + 1]))
     title = f"Runs: {corpus}, task {task}, {protocol}: {_estimand(group, way, reports)}"
-    return ReportTable(
-        title, tuple(columns), tuple(rows), tuple(_notes(group, entries, way, bool(any(devs))))
-    )
+    notes = [*_notes(group, entries, way, bool(any(devs))), *about_best]
+    return ReportTable(title, tuple(columns), tuple(rows), tuple(notes))
+
+
+def _system(each: SideBySideRow, way: Aggregate) -> System | None:
+    """What a row says of the utterances that it is tested on, as its scores take that together."""
+    if not each.summary:
+        return None
+    return system_of(each.report, each.name, each.there, by_fold=way == "folds")
 
 
 def _estimand(group: tuple[str, str, str], way: Aggregate, reports: Sequence[Report]) -> str:

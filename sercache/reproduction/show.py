@@ -12,9 +12,10 @@ from sercache.papers import PaperTable, scores
 from sercache.progress import say, used, warn
 from sercache.record import Report
 from sercache.report import ReportTable as Rendered
-from sercache.report import comparison_plots, maps, plots
+from sercache.report import comparison_plots, maps, pairs, plots
 from sercache.report.comparison import ComparedRow, comparison, run_notes
 from sercache.reproduction.paper import ReproduceOptions, TableProgress
+from sercache.statistics import system_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +30,7 @@ def show(
     folder: Path,
 ) -> Rendered:
     """Print the table and what is missing, write everything to the paper's folder; gives the table."""
-    notes = [*table.notes, *run_notes(list(found.reports.values()))]
+    notes = [*table.notes, *run_notes(list(found.reports.values())), *_differing(table, found)]
     if request.changes:
         notes.insert(0, f"NOT the paper's settings, changed: {'; '.join(request.changes)}")
     if n_skipped:
@@ -46,6 +47,20 @@ def show(
     for path in [*made.write(stem), *_draw(table, body, found, request, stem)]:
         used("written", str(path))
     return made
+
+
+def _differing(table: PaperTable, found: TableProgress) -> list[str]:
+    """Which trials differ from the best on the same utterances, by the estimand of the table."""
+    ways = {each.aggregate for row in table.rows for cell in row.cells.values() for each in scores(cell.ours)}
+    names = [name for name, _ in found.reports.values()]
+    systems = [
+        system_of(
+            report, name if names.count(name) == 1 else f"{name} ({report.title})", by_fold=ways == {"folds"}
+        )
+        for name, report in found.reports.values()
+        if report.predictions
+    ]
+    return pairs.best_notes(systems)
 
 
 def _file_name(change: str) -> str:

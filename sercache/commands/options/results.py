@@ -37,6 +37,38 @@ def report(runs: tuple[Path, ...], table_format: Any) -> None:
     run(runs, table_format)
 
 
+@click.command()
+@click.argument("runs", nargs=-1, type=FOLDER, required=True)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="ua, wa, macro-f1, rho, ccc or mse; again for more, the first decides.  [default: the main one, wa, and what "
+    "epochs were selected by]",
+)
+@click.option("--on", metavar="DATASET[:TASK]", help="Another corpus that all of them were tested on.")
+@click.option("--plot", type=FOLDER, help="Draw every run against every other: FILE.png and FILE.svg.")
+@click.option("--page", type=FOLDER, help="Write table and picture as one HTML file.")
+@click.option(
+    "--format", "table_format", type=click.Choice(["text", "markdown", "csv", "latex"]), default="text"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print pairs and notes as JSON.")
+def compare(table_format: Any, as_json: bool, **options: Any) -> None:
+    """Show which runs differ, two by two on the same utterances: differences, their intervals, a test over speakers.
+
+    Folders of runs are read too. The seeds of a run are averaged. Runs of other utterances, tasks or folds are refused.
+
+    \b
+    Examples:
+      sercache compare runs/linear-wavlm-large-emodb runs/mlp-wavlm-large-emodb
+      sercache compare runs/layer-attention-* --metric ua --plot heads.png
+    """
+    from sercache.commands import _results
+    from sercache.experiment.compare import CompareOptions, run
+
+    _results.compared(run(CompareOptions(**options)), table_format, as_json=as_json)
+
+
 @click.command("map")
 @click.argument("run", type=FOLDER)
 @click.option("--dataset", required=True, help="Whose utterances (sercache datasets).")
@@ -181,4 +213,4 @@ def reproduce(**options: Any) -> None:
     run(ReproduceOptions(**options))
 
 
-COMMANDS = (report, map_, lexical, export, reproduce)
+COMMANDS = (report, compare, map_, lexical, export, reproduce)

@@ -36,14 +36,28 @@ def over_units(groups: Groups, target: Target) -> dict[str, Interval]:
 
     An utterance whose speaker is not known is a unit of its own.
     """
-    names = sorted({_unit(each) for group in groups for each in group})
-    place = {name: k for k, name in enumerate(names)}
-    owners = [np.array([place[_unit(each)] for each in group]) for group in groups]
-    known = {speaker != "" for speaker, _ in names}
-    units = "speakers" if known == {True} else "utterances" if known == {False} else "speakers and utterances"
-    of = _classes if isinstance(target, Classes) else _numbers
-    keys_, measure = of(groups, owners, target)
+    names, units = _units(groups)
+    keys_, measure = _of(groups, names, target)
     return _intervals(keys_, measure, len(names), units)
+
+
+def of_differences(
+    systems: Sequence[Groups], places: Sequence[tuple[int, int]], target: Target, metric: str
+) -> list[Interval]:
+    """Of the first less the second of some pairs of systems, by one metric: each draw holds the same speakers for all.
+
+    ``systems`` are what each said of the same utterances, ``places`` which two make a pair.
+    """
+    names, units = _units(systems[0])
+    measures = [_of(groups, names, target) for groups in systems]
+    place = measures[0][0].index(metric)
+
+    def differences(times: np.ndarray) -> np.ndarray:
+        scores = np.array([measure(times)[place] for _, measure in measures])
+        return np.array([scores[a] - scores[b] for a, b in places])
+
+    told = [f"{a} {b}" for a, b in places]
+    return list(_intervals(told, differences, len(names), units).values())
 
 
 def over_folds(
@@ -64,6 +78,22 @@ def over_folds(
     if all(own == everyone for own in speakers):
         return over_units(grouped(predictions, lambda each: (each.fold, each.seed)), target)
     return {}
+
+
+def _units(groups: Groups) -> tuple[list[tuple[str, str]], str]:
+    """What is drawn, in order, and what that is called."""
+    names = sorted({_unit(each) for group in groups for each in group})
+    known = {speaker != "" for speaker, _ in names}
+    if len(known) == 2:
+        return names, "speakers and utterances"
+    return names, "speakers" if known == {True} else "utterances"
+
+
+def _of(groups: Groups, names: Sequence[tuple[str, str]], target: Target) -> tuple[list[str], _Measure]:
+    """Names of all metrics, and their means over groups for a draw of the units ``names``."""
+    place = {name: k for k, name in enumerate(names)}
+    owners = [np.array([place[_unit(each)] for each in group]) for group in groups]
+    return (_classes if isinstance(target, Classes) else _numbers)(groups, owners, target)
 
 
 def _unit(each: Prediction) -> tuple[str, str]:
