@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
 from make_report import make_report
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from sercache import record
 from sercache.record import Interval, Report, Score, Summary
-from sercache.report import comparison_plots, plots
+from sercache.report import comparison_plots, pair_plots, plots
 from sercache.report.canvas import canvas, label_states
 from sercache.report.comparison import Compared, ComparedRow
 from sercache.report.layer_plots import probe_curve
 from sercache.report.maps import place_map
 from sercache.report.render import Reference
+from sercache.statistics import PairDifference, SignFlip
 
 LONG = (
     "anger (hot, shouted)", "boredom", "contentment/happiness", "disgust", "fear of heights, long", "neutral",
@@ -204,3 +207,18 @@ def test_labels_of_a_map_differ_in_colour_and_shape(n: int) -> None:
     title = figure.get_suptitle()
     assert ("too many for a legend" in title) == (n > 48)
     assert outside(figure) == []
+
+
+@pytest.mark.parametrize("n", [2, 5, 20])
+def test_pairs_fit_whatever_they_are_called(n: int) -> None:
+    names = [f"layer-attention on a long name of an encoder {k}" for k in range(n)]
+    found = [
+        PairDifference(
+            a, b, "ua", (0.5 + 0.1 * k, 0.4), SignFlip(0.01, 0.01, 8, exact=True), 0.04 if k % 2 else 0.5
+        )
+        for k, (a, b) in enumerate(itertools.combinations(names, 2))
+    ]
+    figure = pair_plots.matrix("Pairs of runs on a corpus", names, found)
+    assert outside(figure) == []
+    framed = [each for each in figure.axes[0].patches if isinstance(each, Rectangle)]
+    assert len(framed) == 2 * sum(bool(each.differs) for each in found)

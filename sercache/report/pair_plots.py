@@ -34,8 +34,13 @@ def matrix(title: str, names: Sequence[str], found: Sequence[PairDifference]) ->
     shown = [short(name) for name in names]
     side, room = max(2.8, (0.8 if n <= _MOST_TOLD else 0.28) * n), 0.085 * max(map(len, shown))
     figure, [axes] = canvas(title, width=side + 2.6 + room, height=side + 1.8 + 0.7 * room)
+    figure.get_layout_engine().set(w_pad=0.1)  # type: ignore[union-attr, call-arg]
     far = float(np.nanmax(np.abs(gaps))) or 1.0
+    told = np.array([[bool((a, b) in p_of and p_of[a, b].differs) for b in range(n)] for a in range(n)])
     image = axes.imshow(gaps, cmap="RdBu", vmin=-far, vmax=far)
+    axes.imshow(
+        np.ones((n, n)), cmap="gray", vmin=0, vmax=1, alpha=np.where(told, 0.0, 0.6)
+    )  # paler: not different
     for (a, b), each in p_of.items():
         if each.differs:
             axes.add_patch(
@@ -43,7 +48,7 @@ def matrix(title: str, names: Sequence[str], found: Sequence[PairDifference]) ->
             )
         if n <= _MOST_TOLD:
             p = "" if each.corrected is None else f"\np {each.corrected:.2g}"
-            ink = "white" if abs(gaps[a, b]) > 0.6 * far else "black"
+            ink = "white" if abs(gaps[a, b]) > 0.6 * far and told[a, b] else "black"
             weight = "bold" if each.differs else "normal"
             axes.text(
                 b, a, f"{gaps[a, b]:+.3f}{p}", ha="center", va="center", fontsize=8, color=ink, weight=weight
@@ -53,6 +58,7 @@ def matrix(title: str, names: Sequence[str], found: Sequence[PairDifference]) ->
     axes.spines[:].set_visible(False)
     metric = metric_of(found[0].metric)
     corrected = " (Holm)" if n > 2 else ""
-    axes.set_xlabel(wrapped(f"framed: different, p{corrected} below {LEVEL:g}", side + 1.0, 9), fontsize=9)
+    told_by = f"framed: different, p{corrected} below {LEVEL:g}; pale: not called different"
+    axes.set_xlabel(wrapped(told_by, side + 1.0, 9), fontsize=9)
     figure.colorbar(image, ax=axes, label=f"{metric}: row less column", fraction=0.046, pad=0.04)
     return figure
