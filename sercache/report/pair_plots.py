@@ -34,13 +34,11 @@ def matrix(title: str, names: Sequence[str], found: Sequence[PairDifference]) ->
     shown = [short(name) for name in names]
     side, room = max(2.8, (0.8 if n <= _MOST_TOLD else 0.28) * n), 0.085 * max(map(len, shown))
     figure, [axes] = canvas(title, width=side + 2.6 + room, height=side + 1.8 + 0.7 * room)
-    figure.get_layout_engine().set(w_pad=0.1)  # type: ignore[union-attr, call-arg]
     far = float(np.nanmax(np.abs(gaps))) or 1.0
     told = np.array([[bool((a, b) in p_of and p_of[a, b].differs) for b in range(n)] for a in range(n)])
-    image = axes.imshow(gaps, cmap="RdBu", vmin=-far, vmax=far)
-    axes.imshow(
-        np.ones((n, n)), cmap="gray", vmin=0, vmax=1, alpha=np.where(told, 0.0, 0.6)
-    )  # paler: not different
+    image = axes.imshow(gaps, cmap="RdBu", vmin=-far, vmax=far, aspect="auto")
+    pale = np.where(told, 0.0, 0.6)
+    axes.imshow(np.ones((n, n)), cmap="gray", vmin=0, vmax=1, alpha=pale, aspect="auto")
     for (a, b), each in p_of.items():
         if each.differs:
             axes.add_patch(
