@@ -92,6 +92,21 @@ def test_a_point_that_ends_each_process_is_left_out_and_named(
     assert not (cached / "s" / ".claims").exists()
 
 
+@pytest.mark.parametrize("more", [["--seeds", 2], ["--grid", "batch-size=4,8"], ["--on", "dev-loss"]])
+def test_two_sweeps_of_one_name_are_one_sweep(
+    sercache: Sercache, cached: Path, monkeypatch: pytest.MonkeyPatch, more: list[object]
+) -> None:
+    def meanwhile(*_: object) -> Report:
+        monkeypatch.setattr(sweep, "_done", lambda *_: pytest.fail("it is refused before"))
+        other = sercache(*SWEEP, "--grid", "lr=0.1,0.01", *more)
+        assert other.code == 2
+        assert f"is being swept by another command now ({str(more[0])[2:]} " in other.err
+        raise SettingsError("that is all")
+
+    monkeypatch.setattr(sweep, "_done", meanwhile)
+    assert "that is all" in sercache(*SWEEP, "--grid", "lr=0.1,0.01").err
+
+
 def test_a_sweep_needs_dev(sercache: Sercache, cached: Path) -> None:
     last = ["--set", "select=last-epoch", "--set", "patience=none", "--dev", "none"]
     code, _, err = sercache(*SWEEP, *last, "--grid", "lr=0.1,0.01")

@@ -20,6 +20,7 @@ from store_helpers import append, assert_holds, features, fill, make_spec
 
 import sercache as face
 from sercache import stores
+from sercache.claims import Claims, this_process
 from sercache.errors import FileError, SettingsError, StoreError, UnknownNameError
 
 Sercache = Callable[..., Outcome]
@@ -357,6 +358,21 @@ def test_what_the_dead_left_goes(three: Path, own_settings: Path, sercache: Serc
     assert list((three / "ledger/writers").iterdir()) == []
     assert len(face.prune(leftovers=True, older=0, dry_run=True, progress=False)) == 1
     assert stores.verify(three) == []
+
+
+def test_what_somebody_trains_is_no_leftover(three: Path, own_settings: Path) -> None:
+    runs = own_settings / "runs"
+    trained, point, idle = runs / "a.partial", runs / "sweep" / ".lr-0.1.partial", runs / "idle.partial"
+    for folder in (trained, point, idle):
+        folder.mkdir(parents=True)
+    (idle / "claims").mkdir()
+    dead = json.dumps({**this_process(), "started": -1}).encode() + b"\n1"
+    (idle / "claims" / f"{'0' * 32}.owner").write_bytes(dead)
+    with Claims(trained / "claims"), Claims(runs / "sweep" / ".claims"):
+        found = face.prune(leftovers=True, older=0, dry_run=True, progress=False)
+        assert [each.folder.name for each in found] == ["idle.partial"]
+    face.prune(leftovers=True, older=0, progress=False)
+    assert list(runs.glob("**/*.partial")) == []
 
 
 def test_a_store_in_use_is_not_pruned(three: Path) -> None:

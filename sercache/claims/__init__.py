@@ -37,6 +37,7 @@ EXPIRY_SECONDS = 60.0
 """Without a sign of life for so long, as a rival's clock measures it, an owner's claims may be taken over."""
 _BEATS = 6
 """Signs of life within that time."""
+_SILENT_SECONDS = 3600
 LOSSES = 3
 """Owners that may be lost one after another with a name in hand, before it is taken for what ends them."""
 _LEFT_OUT, _LOST = b"left out", b"lost"
@@ -70,6 +71,21 @@ class Claim:
     def path(self) -> Path:
         """Its file."""
         return self.folder / f"{self.name}.{self.generation}"
+
+
+def is_at_work(folder: Path) -> bool:
+    """Whether a process may be at work that has claims in ``folder``, as far as one look can tell.
+
+    It is not, where it is known to have ended, or lives elsewhere and has shown no life for an hour.
+    """
+    with suppress(OSError):
+        for path in folder.glob(f"*{_OWNER}"):
+            if (
+                not is_dead(record_of(_files.content(path)))
+                and time.time() - path.stat().st_mtime < _SILENT_SECONDS
+            ):
+                return True
+    return False
 
 
 @dataclass(slots=True)

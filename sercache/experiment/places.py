@@ -7,8 +7,13 @@ import time
 from pathlib import Path
 
 from sercache import catalog
+from sercache.claims import is_at_work
 from sercache.errors import SettingsError
+from sercache.evaluation import CLAIMS
 from sercache.recipe import Setup
+
+SHARED_CLAIMS = ".claims"
+"""Beside the runs of a sweep or a paper, what the processes at work on it have claimed."""
 
 
 def default_name(head: str, setup: Setup) -> str:
@@ -49,10 +54,19 @@ def free_name(runs: Path, name: str) -> Path:
 
 
 def abandoned_runs(runs: Path, days: float) -> list[Path]:
-    """Folders of trainings that no run was made of, and to which nothing was written for so many days."""
+    """Folders of trainings that no run was made of, and to which nothing was written for so many days.
+
+    Those of processes that are at work, on a training, a sweep, a probe or a paper's table, are none.
+    """
     found = sorted({path for deep in ("", "*/") for path in runs.glob(f"{deep}*.partial") if path.is_dir()})
-    return [
-        path
-        for path in found
-        if time.time() - max(each.stat().st_mtime for each in (path, *path.rglob("*"))) >= days * 86400
-    ]
+    return [path for path in found if not is_held(path) and _days_since(path) >= days]
+
+
+def is_held(partial: Path) -> bool:
+    """Whether somebody works on an unfinished run, or on the sweep or paper that it is of."""
+    return any(is_at_work(folder) for folder in (partial / CLAIMS, partial.parent / SHARED_CLAIMS))
+
+
+def _days_since(folder: Path) -> float:
+    """How long ago anything was written in it."""
+    return (time.time() - max(each.stat().st_mtime for each in (folder, *folder.rglob("*")))) / 86400

@@ -27,6 +27,8 @@ from sercache.units import listed
 SHARED = "sweep.json"
 _FREE = ("grid", "name", "on", "trials", "runs", "cache", "root", "device", "serial", "seeds")
 """Options that may change from one call of a sweep to the next."""
+_POINTS = ("grid", "on", "trials", "seeds")
+"""Those of them that all processes at work at a time have in common."""
 _AT_WORK = tuple(f"at-work-{number}" for number in range(1, MOST + 1))
 """Claims of the processes that work on a sweep, one each."""
 
@@ -91,31 +93,44 @@ def move_aside(place: Path, why: tuple[str, ...]) -> None:
 
 
 def begin_sweep(options: Mapping[str, Any], folder: Path, claims: Claims) -> None:
-    """Note down what all points share. Raises SettingsError where the folder is that of another sweep."""
-    path, shared = folder / SHARED, {name: value for name, value in options.items() if name not in _FREE}
+    """Note down what all points share. Raises SettingsError where the folder is that of another sweep.
+
+    Also where others sweep other points, or with other seeds, under that name now.
+    """
+    path = folder / SHARED
+    shared = {name: value for name, value in options.items() if name not in _FREE or name in _POINTS}
     text = json.dumps(shared, indent=1, default=str, ensure_ascii=False)
     with taken(claims, "door"):
         # Without a point or a process at work, a mistake in the first call is no harm.
-        begun = any(folder.glob(f"*/{runs.REPORT}")) or claims.others(_AT_WORK)
-        if begun and path.is_file():
-            before, now = _asked(path.read_text(encoding="utf-8")), _asked(text)
-            differs = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-            if differs:
-                words = [
-                    f"{name} {_told(now.get(name))} instead of {_told(before.get(name))}" for name in differs
-                ]
+        others = bool(claims.others(_AT_WORK))
+        if (others or any(folder.glob(f"*/{runs.REPORT}"))) and path.is_file():
+            before, now = (json.loads(each) for each in (path.read_text(encoding="utf-8"), text))
+            if words := _differs(_asked(before), _asked(now)):
                 raise SettingsError(
-                    f"{folder} is a sweep with other settings ({'; '.join(words)}); give this one another --name, "
-                    "or remove that one"
+                    f"{folder} is a sweep with other settings ({words}); give this one another --name, or remove that "
+                    "one"
+                )
+            if others and (
+                words := _differs(*({name: each.get(name) for name in _POINTS} for each in (before, now)))
+            ):
+                raise SettingsError(
+                    f"{folder} is being swept by another command now ({words}); give this one another --name, or wait"
                 )
         files.write_text(path, text)
         any(claims.take(place) for place in _AT_WORK)
+
+
+def _differs(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    differs = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return "; ".join(
+        f"{name} {_told(now.get(name))} instead of {_told(before.get(name))}" for name in differs
+    )
 
 
 def _told(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value or "none")
 
 
-def _asked(text: str) -> dict[str, Any]:
+def _asked(record: Mapping[str, Any]) -> dict[str, Any]:
     """What the points of a sweep share, without what may change and what was left as it is."""
-    return {name: value for name, value in json.loads(text).items() if name not in _FREE and value}
+    return {name: value for name, value in record.items() if name not in _FREE and value}

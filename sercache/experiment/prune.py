@@ -18,9 +18,9 @@ from sercache.errors import SercacheError, SettingsError
 from sercache.experiment.info import folder_bytes
 from sercache.experiment.needs import RunNeeds, is_served, runs_in
 from sercache.experiment.options import Bound
-from sercache.experiment.places import abandoned_runs
+from sercache.experiment.places import abandoned_runs, is_held
 from sercache.experiment.upkeep import bytes_of, cache_of, make
-from sercache.progress import say, used
+from sercache.progress import say, used, warn
 from sercache.stores import FeatureSpec
 from sercache.units import listed, size
 
@@ -203,16 +203,26 @@ def _left_over(request: PruneOptions, named: Sequence[Path], cache: Path, runs: 
                 goes = Pruned(path, f"{len(left)} temporaries of dead writers", n_bytes)
                 steps.append(_Step(goes, lambda path=path: stores.clear_up(path)))  # type: ignore[misc]
     if not named:
-        steps += [_whole("unfinished run", path) for path in abandoned_runs(runs, request.older)]
+        steps += [
+            _whole("unfinished run", path, is_held=is_held) for path in abandoned_runs(runs, request.older)
+        ]
         parents += [runs, *runs.glob("*/")]
     steps += [_whole("half removed", path) for parent in parents for path in files.taken_away(parent)]
     return steps
 
 
-def _whole(what: str, folder: Path, needed_by: tuple[Path, ...] = ()) -> _Step:
-    """The removal of a folder, in one step."""
+def _whole(
+    what: str,
+    folder: Path,
+    needed_by: tuple[Path, ...] = (),
+    is_held: Callable[[Path], bool] = lambda folder: False,
+) -> _Step:
+    """The removal of a folder, in one step, unless somebody has come to work on it since it was listed."""
 
     def carry_out() -> None:
+        if is_held(folder):
+            warn(f"{folder} stays: it is being worked on now")
+            return
         with files.write_faults_named(folder, "run the same command again"):
             gone = folder if folder.name.endswith(".gone") else files.take_away(folder)
         shutil.rmtree(gone, ignore_errors=True)

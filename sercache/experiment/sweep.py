@@ -25,7 +25,7 @@ from sercache.experiment import clustered, train
 from sercache.experiment.grid import Point, drawn, place_of, points, read_grid
 from sercache.experiment.options import Count, DevScore, Duplicates, Seeds
 from sercache.experiment.outcome import compared, draw
-from sercache.experiment.places import checked_name
+from sercache.experiment.places import SHARED_CLAIMS, checked_name
 from sercache.experiment.points import Comparison, begin_sweep, heads_of, make_room, move_aside
 from sercache.experiment.result import Result
 from sercache.experiment.together import is_run_of, remove_partial, together
@@ -106,7 +106,7 @@ def run(request: SweepOptions) -> Swept:
         _request(module, request, point)
     known = settings.load().value("runs", request.runs)
     folder = Path(known.value).expanduser() / request.name
-    with claims_in(folder / ".claims") as claims:
+    with claims_in(folder / SHARED_CLAIMS) as claims:
         begin_sweep(clustered.without(dataclasses.asdict(request)), folder, claims)
         return _swept(module, request, grid, folder, claims)
 
