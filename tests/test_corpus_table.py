@@ -289,6 +289,22 @@ def test_probe_evaluate_and_map_go_by_the_table(sercache: Sercache, cached: Path
     assert "trained on" in done.err  # the corpus is known, and refused for what it is
 
 
+def test_probe_and_evaluate_take_a_store_as_train_does(sercache: Sercache, cached: Path, alone: Path) -> None:
+    elsewhere = alone.rename(cached.parent / "elsewhere")
+    done = sercache("probe", "--store", elsewhere, "--protocol", "kfold:2")
+    assert done.code == 0, done.err
+    assert f"store     {elsewhere}" in done.out
+    assert (cached / f"probe-logmel-{stores.read_spec(elsewhere).corpus}").is_dir()
+    done = sercache("probe", "--store", elsewhere, "--encoder", "mfcc")
+    assert "leave one of --store and --encoder out" in done.err
+    assert "name what is probed" in sercache("probe", "--encoder", "logmel").err
+    run = ["train", "--head", "mlp", "--store", elsewhere, *QUICK, "--protocol", "all", "--name", "all"]
+    assert sercache(*run).code == 0
+    found = sercache("evaluate", cached / "all", "--store", elsewhere, "--duplicates", "keep")
+    assert "trained on" in found.err
+    assert "name a corpus with --dataset, or a store" in sercache("evaluate", cached / "all").err
+
+
 def test_labels_that_changed_since_are_brought_up_to_date(
     sercache: Sercache, cached: Path, manifest: Path
 ) -> None:

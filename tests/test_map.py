@@ -12,6 +12,7 @@ import soundfile
 from conftest import Outcome
 from encoder_helpers import save, tiny_model
 
+from sercache import stores
 from sercache.report import runs as run_folders
 
 Sercache = Callable[..., Outcome]
@@ -66,6 +67,11 @@ def test_draws_the_vectors_of_a_trained_encoder_and_head(
     said = {each.id: report.classes[each.predicted] for each in report.predictions if each.fold == "s1"}
     assert said == {row["id"]: row["predicted"] for row in rows if row["speaker"] == "s1"}
     assert (folder / "map-corpus-label.png").stat().st_size > 1000
+    # A store names the corpus.
+    store = next(path for path, spec in stores.find(tmp_path / "cache") if spec.clip == "none")
+    code, _, err = sercache("map", folder, "--store", store, "--fold", "s1", "--by", "label")
+    assert code == 0, err
+    assert read(folder / "map-corpus-label.csv") == rows
     # The same vectors lie in the same places, whatever colours them; others elsewhere.
     assert sercache(*call).code == 0
     assert places(read(folder / "map-corpus-speaker.csv")) == places(rows)

@@ -102,6 +102,13 @@ def store_of(given: Any) -> FeatureStore:
     return store
 
 
+def folder_or_store(given: AnyPath | FeatureStore | None) -> tuple[AnyPath | None, FeatureStore | None]:
+    """The folder of a store, or the store where it is at hand. Raises SettingsError for anything else."""
+    if given is None or isinstance(given, str | PathLike):
+        return given, None
+    return None, store_of(given)
+
+
 def at_hand_of(
     head: str | type[nn.Module],
     store: AnyPath | FeatureStore | None,
@@ -116,10 +123,11 @@ def at_hand_of(
     named["head"], given["head"] = head_of(head)
     if dataset is not None:
         named["dataset"], given["corpus"] = corpus_of(dataset)
-    if isinstance(store, str | PathLike):
-        named["store"] = store
-    elif store is not None:
-        given["store"] = store_of(store)
+    folder, opened = folder_or_store(store)
+    if folder is not None:
+        named["store"] = folder
+    if opened is not None:
+        given["store"] = opened
     if named.get("encoder") is not None:
         named["encoder"], given["encoder"] = encoder_of(named["encoder"])
     beside = named.get("beside")

@@ -11,10 +11,10 @@ from sercache.api._arguments import (
     Progress,
     corpus_of,
     encoder_of,
+    folder_or_store,
     in_memory,
     place,
     saved,
-    store_of,
     told,
     unfit,
 )
@@ -33,15 +33,16 @@ if TYPE_CHECKING:
 
 
 def probe(
-    encoder: str | Encoder,
-    dataset: str | Corpus,
-    store: FeatureStore | None = None,
+    encoder: str | Encoder | None = None,
+    dataset: str | Corpus | None = None,
+    store: AnyPath | FeatureStore | None = None,
     *,
     progress: Progress = True,
     **settings: Any,
 ) -> Probed:
     """What each state of an encoder tells: logistic regression on its means, over the folds of a protocol.
 
+    A ``store`` names its encoder and corpus too.
     ``settings`` are the options of ``sercache probe``: ``states``, ``task``, ``protocol``, ``c``, … The table and the
     plot lie in the folder that the result names.
     """
@@ -49,10 +50,16 @@ def probe(
     from sercache.experiment import probe as work
     from sercache.experiment.ready import AtHand
 
-    name, frozen = encoder_of(encoder)
-    called, corpus = corpus_of(dataset)
-    request = filled(work.ProbeOptions, "probe", {"encoder": name, "dataset": called, **settings})
-    at_hand = AtHand(encoder=frozen, corpus=corpus, store=None if store is None else store_of(store))
+    name, frozen = (None, None) if encoder is None else encoder_of(encoder)
+    called, corpus = (None, None) if dataset is None else corpus_of(dataset)
+    folder, opened = folder_or_store(store)
+    if opened is not None and None in (name, called):
+        folder = opened.path
+    named = {"encoder": name, "dataset": called, "store": folder, **settings}
+    request = filled(
+        work.ProbeOptions, "probe", {key: value for key, value in named.items() if value is not None}
+    )
+    at_hand = AtHand(encoder=frozen, corpus=corpus, store=opened)
     with told(progress, request, settings):
         return work.run(request, at_hand)
 
@@ -96,7 +103,9 @@ def compare(runs: Sequence[AnyPath | Result], *, progress: Progress = True, **se
         return work.run(request, results)
 
 
-def draw_map(run: AnyPath | Result, dataset: str, *, progress: Progress = True, **settings: Any) -> Mapped:
+def draw_map(
+    run: AnyPath | Result, dataset: str | None = None, *, progress: Progress = True, **settings: Any
+) -> Mapped:
     """The vectors that a saved run's head gives the utterances of a corpus, in the plane (t-SNE), with a picture.
 
     ``settings`` are the options of ``sercache map``: ``by``, ``fold``, ``seed``, …
@@ -104,7 +113,11 @@ def draw_map(run: AnyPath | Result, dataset: str, *, progress: Progress = True, 
     from sercache.experiment import filled
     from sercache.experiment import map as work
 
-    request = filled(work.MapOptions, "draw_map", {"run": saved(run), "dataset": dataset, **settings})
+    request = filled(
+        work.MapOptions,
+        "draw_map",
+        {"run": saved(run), **({} if dataset is None else {"dataset": dataset}), **settings},
+    )
     with told(progress, request, settings):
         return work.run(request)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -93,8 +94,8 @@ def train(
 
 def evaluate(
     run: AnyPath | Result,
-    dataset: str | Corpus,
-    store: FeatureStore | Sequence[FeatureStore] = (),
+    dataset: str | Corpus | None = None,
+    store: AnyPath | FeatureStore | Sequence[FeatureStore] = (),
     *,
     progress: Progress = True,
     **settings: Any,
@@ -102,12 +103,18 @@ def evaluate(
     """Test the heads of a run on all of another corpus.
 
     A run that lies in a folder gets ``RUN/on-DATASET[-TASK]``. ``store`` holds the features of the corpus, of several
-    inputs one each; by default those of the cache. ``settings`` are the options of ``sercache evaluate``.
+    inputs one each, or is the folder of a store, whose corpus needs no name; by default those of the cache.
+    ``settings`` are the options of ``sercache evaluate``.
     """
     from sercache.experiment import filled, test_on
 
-    called, corpus = corpus_of(dataset)
-    request = filled(test_on.TestOptions, "evaluate", {"run": place(run), "dataset": called, **settings})
+    called, corpus = (None, None) if dataset is None else corpus_of(dataset)
+    named = {"run": place(run), "dataset": called, **settings}
+    if isinstance(store, str | PathLike):
+        named["store"], store = store, ()
+    request = filled(
+        test_on.TestOptions, "evaluate", {key: value for key, value in named.items() if value is not None}
+    )
     at_hand = tuple(map(store_of, store)) if isinstance(store, Sequence) else (store_of(store),)
     if at_hand and corpus is None:
         raise SettingsError("a store goes with the Corpus that it was extracted from; give that as dataset")

@@ -37,28 +37,41 @@ class TestedHeads:
     """Of the encoder of each input."""
 
 
+@dataclass(frozen=True)
+class Tested:
+    """Where a corpus is that heads are tested on."""
+
+    dataset: str | None
+    """Its name, or the folder of a store, whose corpus is meant."""
+    root: Path | None = None
+    store: Path | None = None
+    """That is read, of several; without ``dataset`` its corpus is meant."""
+
+
 def other_corpus(
-    dataset: str,
+    where: Tested,
     task: str | None,
     heads: TestedHeads,
     known: Settings,
     cache: Path,
     *,
-    root: Path | None = None,
     clip_is_chosen: bool = False,
 ) -> Extra:
     """A corpus with a store for each input, made by the encoders of the heads' own.
 
     ``clip_is_chosen``: no store of another clip rule will do.
-    ``dataset`` is its name, or a store, whose corpus is meant. Without a task it gets the one that is called as that of
+    Without a task it gets the one that is called as that of
     the heads, or else its default.
     Raises SettingsError, CorpusError, MissingFeaturesError.
     """
-    place = expanded(dataset)
-    if stores.exists(place):
-        corpus = read_labels(None, root, known, cache, place)
-        return _of_store(corpus, task or cross_corpus_task(corpus, heads.task), heads, place, clip_is_chosen)
-    corpus = read_labels(dataset, root, known, cache)
+    store, dataset = where.store, where.dataset
+    if store is None and dataset is None:
+        raise SettingsError("name a corpus with --dataset, or a store of it with --store")
+    if store is None and stores.exists(expanded(str(dataset))):
+        store, dataset = expanded(str(dataset)), None
+    corpus = read_labels(dataset, where.root, known, cache, store)
+    if store is not None:
+        return _of_store(corpus, task or cross_corpus_task(corpus, heads.task), heads, store, clip_is_chosen)
     task = task or cross_corpus_task(corpus, heads.task)
     return extra_of(corpus, task, heads, cache, clip_is_chosen=clip_is_chosen)
 

@@ -141,6 +141,18 @@ def _one_set_of_weights(usable: list[tuple[Path, FeatureSpec]]) -> None:
         )
 
 
+def encoder_of(store: Path, asked: str | None) -> str:
+    """The encoder of a store that was named: as it was ``asked`` for, if it was. Raises StoreError for another one."""
+    spec = stores.read_spec(store)
+    if asked not in (None, spec.encoder, spec.shown) and not is_same(
+        str(asked), spec.identity.get("revision"), spec.identity
+    ):
+        raise StoreError(
+            f"{store} was made by {spec.encoder}, asked for --encoder {asked}; leave one of --store and --encoder out"
+        )
+    return asked or spec.encoder
+
+
 def is_same(encoder: str, revision: str | None, identity: Mapping[str, Any]) -> bool:
     """Whether a checkpoint is the one that made a store, whatever its arithmetic's precision and device were.
 

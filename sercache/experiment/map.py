@@ -12,7 +12,7 @@ import numpy as np
 from sercache import catalog, files, settings
 from sercache.errors import SettingsError
 from sercache.evaluation import Data, Extra, gather, normalised, setup_of
-from sercache.experiment.cross_corpus import TestedHeads, other_corpus
+from sercache.experiment.cross_corpus import Tested, TestedHeads, other_corpus
 from sercache.experiment.export import member
 from sercache.experiment.origin import known_origin
 from sercache.experiment.result import Result
@@ -33,7 +33,8 @@ class MapOptions:
     """The options of one call."""
 
     run: Path
-    dataset: str
+    dataset: str | None = None
+    """A corpus, or the folder of a store of it; None: that of ``store``."""
     by: By = "speaker"
     task: str | None = None
     clip: str | None = None
@@ -47,6 +48,7 @@ class MapOptions:
     """Where the checkpoint lies, for a run that trained a local one's blocks with its head."""
     head: str | None = None
     """File of the run's head, where the run alone names it or nothing does."""
+    store: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,19 +122,20 @@ def _material(request: MapOptions, report: Report) -> tuple[Setup, Extra]:
     known = settings.load()
     cache = Path(known.value("cache", request.cache).value).expanduser()
     setup = replace(setup_of(report.setup), encoder=report.features["spec"]["encoder"], test_on=())
-    setup = replace(setup, clip=request.clip or setup.clip, dataset=request.dataset)
+    setup = replace(setup, clip=request.clip or setup.clip)
     extra = other_corpus(
-        request.dataset,
+        Tested(request.dataset, request.root, request.store),
         request.task,
         TestedHeads(report.head, setup, report.corpus["task"], identities(report)),
         known,
         cache,
-        root=request.root,
         clip_is_chosen=request.clip is not None,
     )
     # A run with --finetune-from needs the checkpoint itself; the store remembers where it lay.
     origin = known_origin(extra.store.path)
-    return replace(setup, encoder=request.encoder or origin.get("encoder", setup.encoder)), extra
+    return replace(
+        setup, dataset=extra.corpus.name, encoder=request.encoder or origin.get("encoder", setup.encoder)
+    ), extra
 
 
 def _write(

@@ -27,7 +27,7 @@ from sercache.evaluation import (
     tidy,
 )
 from sercache.experiment import clustered
-from sercache.experiment.finding import FoundStore, check_store, find_store
+from sercache.experiment.finding import FoundStore, check_store, encoder_of, find_store
 from sercache.experiment.labels import read_labels
 from sercache.experiment.options import Duplicates, Positive
 from sercache.experiment.origin import extract_command
@@ -54,8 +54,9 @@ _WHAT = "probe.json"
 class ProbeOptions:
     """The options of one call."""
 
-    encoder: str
-    dataset: str
+    encoder: str | None = None
+    """None: that of ``store``."""
+    dataset: str | None = None
     root: Path | None = None
     cache: Path | None = None
     runs: Path | None = None
@@ -65,6 +66,7 @@ class ProbeOptions:
     clip: str | None = None
     duplicates: Duplicates | None = None
     c: Positive = 0.01
+    store: Path | None = None
     cluster: str | None = None
     cluster_options: Sequence[str] = ()
     lifetime: str | None = None
@@ -98,9 +100,10 @@ def run(request: ProbeOptions, at_hand: AtHand | None = None) -> Probed:
         request = clustered.alone(request)
     known = settings.load()
     cache = Path(known.value("cache", request.cache).value).expanduser()
-    corpus = at_hand.corpus or read_labels(request.dataset, request.root, known, cache)
+    corpus = at_hand.corpus or _corpus(request, known, cache)
+    encoder = request.encoder if request.store is None else encoder_of(request.store, request.encoder)
     setup = Setup(
-        encoder=request.encoder,
+        encoder=str(encoder),
         dataset=corpus.name,
         protocol=request.protocol or corpus.info.default_protocol,
         states=request.states,
@@ -165,11 +168,20 @@ def _write(made: ReportTable, reports: Mapping[str, Report], wanted: Mapping[str
         files.write_json(temporary / _WHAT, wanted)
 
 
+def _corpus(request: ProbeOptions, known: settings.Settings, cache: Path) -> Corpus:
+    """The corpus by name, or that of the store. Raises SettingsError where neither is named."""
+    if request.store is None and None in (request.encoder, request.dataset):
+        raise SettingsError("name what is probed: --encoder and --dataset, or --store")
+    return read_labels(request.dataset, request.root, known, cache, request.store)
+
+
 def _store(request: ProbeOptions, at_hand: AtHand, cache: Path, corpus: Corpus, setup: Setup) -> FoundStore:
     """The store that is probed."""
     chosen = request.clip is not None
     if at_hand.store is not None:
         return check_store(at_hand.store.path, corpus, setup, chosen)
+    if request.store is not None:
+        return check_store(request.store, corpus, setup, chosen)
     identity = at_hand.encoder.identity if at_hand.encoder else None
     return find_store(cache, corpus, setup, _HEAD, clip_is_chosen=chosen, identity=identity)
 

@@ -14,8 +14,8 @@ from sercache.datasets import Corpus, split_task
 from sercache.encoders import Encoder
 from sercache.errors import RecipeError, SettingsError, StoreError
 from sercache.evaluation import Data, Extra, How, Method
-from sercache.experiment.cross_corpus import TestedHeads, other_corpus
-from sercache.experiment.finding import FoundStore, check_store, find_store, is_same
+from sercache.experiment.cross_corpus import Tested, TestedHeads, other_corpus
+from sercache.experiment.finding import FoundStore, check_store, encoder_of, find_store
 from sercache.experiment.labels import read_labels
 from sercache.experiment.origin import extract_command
 from sercache.experiment.setup import TrainOptions, check_inputs, chosen_setup
@@ -187,7 +187,7 @@ def _cross_corpus(
     identities = [each.spec.identity for each in found]
     heads = TestedHeads(request.head, setup, corpus.task_name(setup.task), identities)
     named = [split_task(text) for text in setup.test_on]
-    return [other_corpus(dataset, own_task, heads, known, cache) for dataset, own_task in named]
+    return [other_corpus(Tested(dataset), own_task, heads, known, cache) for dataset, own_task in named]
 
 
 def _named(asked: Sequence[str], extras: Sequence[Extra]) -> tuple[str, ...]:
@@ -245,15 +245,6 @@ def _say_setup(found: Sequence[FoundStore], setup: Setup, task: str) -> None:
 
 def _of_store(request: TrainOptions, setup: Setup, found: FoundStore) -> Setup:
     """The set-up with the encoder that made the store. Raises StoreError where another one was asked for."""
-    spec = found.spec
-    if request.encoder not in (None, spec.encoder, spec.shown) and not is_same(
-        str(request.encoder), spec.identity.get("revision"), spec.identity
-    ):
-        raise StoreError(
-            f"{found.folder} was made by {spec.encoder}, asked for --encoder {request.encoder}; leave one of "
-            "--store and --encoder out"
-        )
+    encoder = encoder_of(found.folder, request.encoder)
     # With trained blocks the checkpoint itself is read, which the store only names.
-    return (
-        setup if request.encoder or setup.finetune_from else dataclasses.replace(setup, encoder=spec.encoder)
-    )
+    return setup if request.encoder or setup.finetune_from else dataclasses.replace(setup, encoder=encoder)

@@ -15,7 +15,7 @@ from sercache import settings
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError, SettingsError
 from sercache.evaluation import Extra, cross_corpus_task, evaluate_cross_corpus, read_scalings, setup_of
-from sercache.experiment.cross_corpus import TestedHeads, extra_of, folder_on, other_corpus
+from sercache.experiment.cross_corpus import Tested, TestedHeads, extra_of, folder_on, other_corpus
 from sercache.experiment.options import Duplicates
 from sercache.experiment.origin import known_origin
 from sercache.experiment.outcome import draw
@@ -36,7 +36,8 @@ class TestOptions:
     """The options of one call."""
 
     run: Path
-    dataset: str
+    dataset: str | None = None
+    """A corpus, or the folder of a store of it; None: that of ``store``."""
     task: str | None = None
     root: Path | None = None
     cache: Path | None = None
@@ -47,6 +48,7 @@ class TestOptions:
     """File of the run's head, where the run alone names it or nothing does."""
     duplicates: Duplicates | None = None
     """What is to be done about recordings that the run was trained on: ``keep`` or ``apart``."""
+    store: Path | None = None
 
 
 def run(
@@ -105,7 +107,8 @@ def _extra(
         return Extra(corpus, first, request.task or cross_corpus_task(corpus, heads.task), beside=tuple(more))
     cache = Path(known.value("cache", request.cache).value).expanduser()
     if corpus is None:
-        return other_corpus(request.dataset, request.task, heads, known, cache, root=request.root)
+        where = Tested(request.dataset, request.root, request.store)
+        return other_corpus(where, request.task, heads, known, cache)
     return extra_of(corpus, request.task or cross_corpus_task(corpus, heads.task), heads, cache)
 
 

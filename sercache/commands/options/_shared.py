@@ -64,6 +64,11 @@ class _Seeds(click.ParamType):
 
 
 SEEDS = _Seeds()
+store_option = click.option(
+    "--store",
+    type=FOLDER,
+    help="A store folder, where several would fit; its encoder and corpus need no names.",
+)
 cache_option = click.option("--cache", type=FOLDER, help="Folder of the feature stores.")
 
 

@@ -13,6 +13,7 @@ from sercache.commands.options._shared import (
     head_option,
     root_option,
     runs_option,
+    store_option,
     where_options,
 )
 
@@ -71,7 +72,8 @@ def compare(table_format: Any, as_json: bool, **options: Any) -> None:
 
 @click.command("map")
 @click.argument("run", type=FOLDER)
-@click.option("--dataset", required=True, help="Whose utterances (sercache datasets).")
+@click.option("--dataset", help="Whose utterances (sercache datasets), or a store of them.")
+@store_option
 @click.option(
     "--by",
     type=click.Choice(["speaker", "label", "predicted"]),

@@ -13,6 +13,7 @@ from sercache.commands.options._shared import (
     head_option,
     root_option,
     runs_option,
+    store_option,
     where_options,
 )
 
@@ -24,7 +25,7 @@ from sercache.commands.options._shared import (
 @root_option
 @where_options
 @runs_option
-@click.option("--store", type=FOLDER, help="A store folder, where several would fit.")
+@store_option
 @click.option("--task", help="Label map of the corpus (sercache datasets NAME), or a .toml file of yours.")
 @click.option(
     "--protocol", help="leave-one-session-out, leave-one-speaker-out, kfold:5, fixed:NAME, fixed:FILE, …"
@@ -164,7 +165,8 @@ def sweep(**options: Any) -> None:
 
 @click.command()
 @click.argument("run", type=FOLDER)
-@click.option("--dataset", required=True, help="The corpus to test on (sercache datasets).")
+@click.option("--dataset", help="The corpus to test on (sercache datasets), or a store of it.")
+@store_option
 @click.option("--task", help="Its task.  [default: the one that is called as the run's]")
 @click.option("--encoder", help="Folder of the checkpoint, for a run with --finetune-from on a local one.")
 @click.option(
@@ -189,8 +191,9 @@ def evaluate(**options: Any) -> None:
 
 
 @click.command()
-@click.option("--encoder", required=True, help="Which cache to read.")
-@click.option("--dataset", required=True, help="Corpus name (sercache datasets).")
+@click.option("--encoder", help="Which cache to read.  [default: that of --store]")
+@click.option("--dataset", help="Corpus name (sercache datasets).  [default: that of --store]")
+@store_option
 @root_option
 @click.option("--cache", type=FOLDER, help="Folder of the feature stores.")
 @runs_option
