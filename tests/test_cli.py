@@ -98,7 +98,7 @@ def test_every_command_shows_an_example(name: str) -> None:
         (["verify", "nowhere"], "nowhere"),
         (["report", "nowhere"], "nowhere"),
         (["reproduce", "ionnides", "table2"], "did you mean ioannides"),
-        (["reproduce", "ioannides", "table9"], "there is: table2"),
+        (["reproduce", "ioannides", "table9"], "there is: table1, table2"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(arguments: list[str], message: str, sercache: Sercache) -> None:
