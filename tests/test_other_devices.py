@@ -23,7 +23,8 @@ Run = Callable[..., Outcome]
 
 @pytest.fixture
 def a_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine on which ``--device cuda`` can be named."""
+    """A machine on which ``--device cuda`` can be named, and nothing was shown equal on it."""
+    monkeypatch.setattr(_devices, "SHOWN", ())
     load = logmel.load
 
     def on_cpu(source: str, *, revision: str | None, device: str, precision: str) -> Any:
@@ -67,6 +68,16 @@ def test_devices_of_two_kinds_are_refused_unless_they_are_shown_equal(
 def extract(sercache: Run, manifest: Path, cache: Path, device: str) -> Outcome:
     given = ("--encoder", "logmel", "--dataset", "manifest", "--root", manifest, "--cache", cache)
     return sercache("extract", *given, "--pooled-only", "--device", device)
+
+
+@pytest.mark.usefixtures("a_card", "own_settings")
+def test_a_family_shown_equal_has_one_store_on_both(
+    sercache: Run, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_devices, "SHOWN", SHOWN)
+    assert extract(sercache, manifest, tmp_path, "cpu").code == 0
+    code, out, err = extract(sercache, manifest, tmp_path, "cuda")
+    assert (code, "nothing to do" in out) == (0, True), err
 
 
 @pytest.mark.usefixtures("a_card", "own_settings")
