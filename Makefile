@@ -52,8 +52,10 @@ explore: $(VENV)/.installed-dev
 	    $(PYTEST) -q -n auto -m "hypothesis and not slow" --hypothesis-profile=explore || exit 1; \
 	done
 
+# Each process begins with a half of the tests in their order, and takes from the other's when its own are done: a file
+# of ten minutes would leave the second core idle.
 test-slow: $(VENV)/.installed-dev
-	$(PYTEST) -n auto --dist loadfile -m slow
+	$(PYTEST) -n auto --dist worksteal -m slow
 
 # Kernels for graphics cards, without one: run in Triton's interpreter, then compiled for Ampere and Hopper.
 test-kernels: $(VENV)/.installed-dev

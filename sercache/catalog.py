@@ -49,9 +49,13 @@ def names(package: str) -> list[str]:
 
 def own_names(package: str) -> list[str]:
     """Those of ``names`` that sercache brings itself: public modules of the package."""
-    path = importlib.import_module(package).__path__
+    return list(_modules_in(tuple(importlib.import_module(package).__path__)))
+
+
+@functools.lru_cache(maxsize=32)  # asked for whenever one is loaded
+def _modules_in(path: tuple[str, ...]) -> tuple[str, ...]:
     found = (module.name for module in pkgutil.iter_modules(path))
-    return sorted(called(name) for name in found if not name.startswith("_"))
+    return tuple(sorted(called(name) for name in found if not name.startswith("_")))
 
 
 def load(package: str, name: str, digest: str = "") -> ModuleType:

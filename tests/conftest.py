@@ -93,6 +93,17 @@ class Outcome(NamedTuple):
     err: str
 
 
+@pytest.fixture(scope="session", autouse=True)
+def unsynced() -> Iterator[None]:
+    """Nothing waits for the disk in this process: no test cuts the power, and what order is kept is tested by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        patch.setattr(
+            soundfile.SoundFile, "flush", lambda file: None
+        )  # which is fsync; closing writes what there is
+        yield
+
+
 @pytest.fixture(autouse=True)
 def advised(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The commands that messages advise in a test; each must be one that the command line takes."""
@@ -165,7 +176,10 @@ def sercache(
     """Runs the command line in this process; plots and pages of runs are made where a test is marked ``draws``."""
     from sercache import cli
     from sercache.report import page, plots
+    from sercache.training import pace
 
+    # What a training takes is measured by training; tests of that ask for it themselves.
+    monkeypatch.setattr(pace, "measured", lambda work, n_trainings: pace.Pace(1e-3, 1e-6, 1.0, is_rough=True))
     if request.node.get_closest_marker("draws") is None:  # they take nine tenths of a small training's time
         monkeypatch.setattr(plots, "draw", lambda report, folder: [])
         monkeypatch.setattr(page, "write", lambda report, path, **options: path)
