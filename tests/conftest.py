@@ -95,7 +95,7 @@ class Outcome(NamedTuple):
 
 @pytest.fixture(scope="session", autouse=True)
 def unsynced() -> Iterator[None]:
-    """Nothing waits for the disk in this process: no test cuts the power, and what order is kept is tested by itself."""
+    """Nothing waits for the disk in this process: no test cuts the power, and the order is tested by itself."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         patch.setattr(
