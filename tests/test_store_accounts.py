@@ -121,6 +121,14 @@ def test_a_file_that_nobody_names_is_listed_and_removed(own: Path) -> None:
     assert stores.verify(own) == []
 
 
+def test_hidden_files_of_the_system_are_no_damage(own: Path) -> None:
+    for folder in ("pooled_mean", "shards", "ledger", "ledger/commits"):
+        for name in (".DS_Store", ".nfs0000000000a1", "._00000000.json"):
+            if (own / folder).is_dir():
+                (own / folder / name).write_bytes(b"x")
+    assert stores.verify(own) == []
+
+
 def test_what_the_dead_left_is_no_damage(own: Path) -> None:
     (own / "ledger/claims/00000099.json").write_text('"somebody"')
     (own / "ledger/writers/somebody.1.tmp").write_bytes(b"half")

@@ -53,6 +53,36 @@ def test_info_goes_on_behind_a_damaged_store(three: list[Path], sercache: Callab
     assert done.err.startswith(f"error: {three[1]}")
 
 
+@pytest.mark.parametrize("gone", ["spec.json", "ledger", "all but commits"])
+def test_a_part_of_a_store_is_told(three: list[Path], tmp_path: Path, sercache: Callable, gone: str) -> None:
+    """What a copy that broke off leaves: `verify` passed over it, and its corpus was called unknown."""
+    for folder in three:
+        if gone == "all but commits":
+            for path in (
+                path for path in folder.rglob("*") if path.is_file() and path.parent.name != "commits"
+            ):
+                path.unlink()
+        else:
+            path = folder / "ledger" / gone if gone == "spec.json" else folder / gone
+            path.unlink() if path.is_file() else shutil.rmtree(path)
+    (tmp_path / "cache/notes").mkdir()
+    (tmp_path / "cache/notes/zarr.json").write_text('{"attributes": {}}')
+    done = sercache("verify")
+    assert done.code == 2
+    for folder in three:
+        assert (
+            f"{folder} holds a part of a store: {folder}/ledger/spec.json is missing; restore it, or"
+            in done.err
+        )
+    assert "3 of 3 stores are damaged" in done.err
+    assert sercache("info").out.count("holds a part of a store") == 3
+    done = sercache("train", "--head", "linear", "--encoder", "logmel", "--dataset", "recordings")
+    assert done.code == 2
+    assert re.search(
+        r"unknown dataset .*; of the cache .*-c cannot be read: sercache info says why$", done.err.strip()
+    )
+
+
 def test_verify_goes_on_behind_a_store_that_cannot_be_opened(three: list[Path], sercache: Callable) -> None:
     """And does not call a cache whole in which a spec is damaged."""
     flip(three[0] / "ledger/spec.json", 5)

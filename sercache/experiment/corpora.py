@@ -14,6 +14,7 @@ from sercache.experiment import corpus_table
 from sercache.experiment.origin import known_origin
 from sercache.progress import used, warn
 from sercache.settings import Setting, Settings
+from sercache.units import listed
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,24 @@ def _locate(
         if made:
             return f"{made[0].reader}:{asked.name}", found
         if flag is not None:  # a name that stands nowhere may be a slip
-            raise UnknownNameError(datasets.unknown(asked.name, _names(all_made)))
+            raise _unknown(asked.name, all_made, cache)
         return f"{datasets.reader_at(asked.name, Path(found.value).expanduser())}:{asked.name}", found
     if not made and not asked.reader:
-        raise UnknownNameError(datasets.unknown(asked.name, _names(all_made)))
+        raise _unknown(asked.name, all_made, cache)
     one = _only(made, dataset, asked.name or asked.reader)
     name = asked.name or one.name
     return f"{one.reader}:{name}" if name else one.reader, Setting(one.root, "as last extracted")
+
+
+def _unknown(name: str, all_made: Sequence[_Made], cache: Path | None) -> UnknownNameError:
+    """What to raise for a name that nothing bears which can be read."""
+    told = datasets.unknown(name, _names(all_made))
+    unread = (
+        [path for path, found in stores.find_all(cache) if isinstance(found, SercacheError)] if cache else []
+    )
+    if unread:
+        told += f"; of the cache {listed(unread, 3)} cannot be read: {advice.command('info')} says why"
+    return UnknownNameError(told)
 
 
 def _check_variable(name: str, found: Setting, all_made: Sequence[_Made]) -> None:

@@ -121,7 +121,8 @@ def orphans(layout: Layout, ledger: Ledger) -> list[Path]:
     found = []
     for folder in schema.FOLDERS:
         for path in (layout.path / folder).glob("*"):
-            if path.relative_to(layout.path).as_posix() not in named:
+            # Hidden ones are the system's: of file servers, of who looked into the folder.
+            if path.relative_to(layout.path).as_posix() not in named and not path.name.startswith("."):
                 found.append(path)
     return sorted(found)
 

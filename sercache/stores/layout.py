@@ -6,8 +6,9 @@ A store is a folder. What sercache needs for itself is in its subfolder ``ledger
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -149,6 +150,8 @@ def load(path: Path) -> Layout:
         spec, sizes = FeatureSpec.from_json(record["spec"]), Sizes(**record["sizes"])
         return Layout(path, spec, record["format"], sizes, str(record["sercache"]), record["layout"])
     except (FileNotFoundError, NotADirectoryError) as fault:
+        if _is_part(path):
+            raise DamagedStoreError(f"{path} holds a part of a store: {file} is missing; {remedy}") from fault
         raise StoreError(
             f"{path} is not a feature store ({file} is missing); `{advice.command('info')}` lists those of the cache"
         ) from fault
@@ -172,7 +175,7 @@ def _check_folders(path: Path) -> None:
 
 def find(cache: Path) -> list[tuple[Path, FeatureSpec]]:
     """Stores below ``cache`` (two folders deep), by path; those without a spec that can be read are passed over."""
-    return [(path, found) for path, found in find_all(cache) if isinstance(found, FeatureSpec)]
+    return [(path, found) for path, found in _with_spec(cache) if isinstance(found, FeatureSpec)]
 
 
 @contextmanager
@@ -186,9 +189,30 @@ def _listing(cache: Path) -> Iterator[None]:
 def find_all(cache: Path) -> list[tuple[Path, FeatureSpec | SercacheError]]:
     """Store folders below ``cache`` (two folders deep), by path, with their specs, or why these cannot be read.
 
-    Raises StoreError where the folders cannot be listed.
+    Those whose ``spec.json`` is gone, as a copy that broke off leaves them, are told by what else they hold. Raises
+    StoreError where the folders cannot be listed.
     """
-    found: list[tuple[Path, FeatureSpec | SercacheError]] = []
+    found = _with_spec(cache)
+    with _listing(cache):
+        others = [path for deep in ("*", "*/*") for path in cache.glob(deep) if not spec_path(path).exists()]
+    for path in others:
+        if not path.name.startswith(".") and _is_part(path):
+            found += _loaded([path])
+    return sorted(found, key=lambda each: each[0])
+
+
+def _is_part(path: Path) -> bool:
+    """Whether a folder without a ``spec.json`` holds commits, or a Zarr group that sercache made."""
+    if any((path / "ledger/commits").glob("*.json")):
+        return True
+    try:
+        made_by = json.loads((path / "zarr.json").read_bytes())["attributes"]["made_by"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return str(made_by).startswith("sercache")
+
+
+def _with_spec(cache: Path) -> list[tuple[Path, FeatureSpec | SercacheError]]:
     if cache.exists() and not cache.is_dir():
         raise StoreError(f"{cache} is no folder that stores could lie in; choose another --cache")
     with _listing(cache):
@@ -196,7 +220,12 @@ def find_all(cache: Path) -> list[tuple[Path, FeatureSpec | SercacheError]]:
     paths = [
         path for path in paths if not path.name.startswith(".")
     ]  # on their way to be stores, or to be gone
-    for path in sorted(paths):
+    return _loaded(sorted(paths))
+
+
+def _loaded(paths: Iterable[Path]) -> list[tuple[Path, FeatureSpec | SercacheError]]:
+    found: list[tuple[Path, FeatureSpec | SercacheError]] = []
+    for path in paths:
         try:
             found.append((path, load(path).spec))
         except SercacheError as fault:
