@@ -113,6 +113,20 @@ def notes_only() -> Iterator[None]:
         yield
 
 
+class _Deaf(Silent):
+    """Nobody, not even for notes."""
+
+    def note(self, text: str) -> None:
+        """Dropped."""
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Drop all that is told inside the block: what is tried there is done, and told, later."""
+    with sent_to(_Deaf()):
+        yield
+
+
 @contextmanager
 def sent_to(listener: Listener) -> Iterator[None]:
     """Send what is reported inside the block to ``listener``."""

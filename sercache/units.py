@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+
+from sercache.errors import SettingsError
 
 
 def size(n_bytes: float) -> str:
@@ -20,6 +23,15 @@ def duration(seconds: float) -> str:
     if whole >= 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else _below_a_minute(seconds)
+
+
+def seconds(given: str, option: str) -> float:
+    """Seconds of ``90s``, ``50m``, ``1h30m`` or ``2h``, as an option takes it. Raises SettingsError for others."""
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", given)
+    if not found or not any(found.groups()):
+        raise SettingsError(f"{option} is a time such as 50m, 1h30m or 90s, got {given!r}")
+    hours, minutes, rest = (int(part or 0) for part in found.groups())
+    return float((hours * 60 + minutes) * 60 + rest)
 
 
 def _below_a_minute(seconds: float) -> str:

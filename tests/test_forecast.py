@@ -15,9 +15,16 @@ import torch
 from evaluations import evaluated, told
 from fake_store import make_talk
 
-from sercache.evaluation import Data, Forecast, How, Method, forecast, prepare
+from sercache.errors import SettingsError
+from sercache.evaluation import Data, Forecast, How, Method, evaluate, forecast, prepare
+from sercache.experiment import foretold
+from sercache.experiment.together import is_run_of
 from sercache.heads import linear
+from sercache.published import LOOK_EPOCHS, glanced
 from sercache.recipe import Recipe, Setup
+from sercache.record import LOOK
+from sercache.report import page, tables
+from sercache.report import runs as run_folders
 from sercache.training import Choice, Member, WithSpeakers, Work, pace
 from sercache.training.pace import Pace, measured, pace_of
 from sercache.views import Shape, drawn, drawn_like
@@ -144,7 +151,8 @@ def test_only_what_is_left_is_foretold(tmp_path: Path, monkeypatch: pytest.Monke
     assert said[0].startswith("5 trainings, ")
     method = Method("linear", linear.Head, dataclasses.replace(SETUP, seeds=(0, 3, 4, 5)), RECIPE)
     ready = prepare(method, Data(corpus, (store,)), how)
-    left = forecast(ready, how)
+    left, which = forecast(ready, how)
+    assert {seed for _, seed in which} == {5}
     assert left.n_trainings == 5
     assert left.seconds == left.n_updates
 
@@ -167,3 +175,73 @@ def test_forecasts_add_up_and_say_what_they_are() -> None:
     unknown = one + Forecast(1, 0, math.nan)
     assert unknown.n_trainings == 11
     assert "time not known" in str(unknown)
+
+
+def test_a_look_is_no_result_anywhere(tmp_path: Path) -> None:
+    corpus, store = make_talk()
+    recipe, setup = glanced(RECIPE), dataclasses.replace(SETUP, seeds=(0,))
+    data, how = Data(corpus, (store,)), How("serial", partial=tmp_path / "run.partial")
+    look = evaluate(Method("linear", linear.Head, setup, recipe, look=True), data, how=how)
+    report = look.report
+    assert report.recipe["max_epochs"] == LOOK_EPOCHS
+    run_folders.save(report, tmp_path / "run", weights=look.weights)
+    again = run_folders.load(tmp_path / "run")
+    assert again.look
+    assert json.loads((tmp_path / "run" / "report.json").read_text())["look"] is True
+    for text in (
+        tables.table([again]),
+        tables.table([again], format="markdown"),
+        page.page(again, drawn=()),
+        again.to_json(),
+    ):
+        assert LOOK in str(text) or "coarse look" in str(text)
+    assert again.title.startswith(LOOK)
+    with told("training") as said:  # the very same settings, asked for as a result, take nothing of it
+        method = Method("linear", linear.Head, setup, recipe)
+        result = evaluate(method, data, how=dataclasses.replace(how, runs=tmp_path))
+    assert not any("finished before" in line for line in said)
+    assert not is_run_of(prepare(method, data, how), tmp_path / "run")
+    assert "look" not in result.report.to_json()
+    assert result.report.summary == report.summary, (
+        "its numbers are those of such a short training all the same"
+    )
+
+
+@pytest.mark.parametrize(("given", "n"), [("25s", 2), ("1h", 20)])
+def test_what_fits_into_a_time_is_done_seed_by_seed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str, n: int
+) -> None:
+    corpus, store = make_talk()
+    ready = prepare(Method("linear", linear.Head, SETUP, RECIPE), Data(corpus, (store,)), How())
+    n_all = len(ready.jobs)
+    of_one = Forecast(n_all, 60, 10.0 * n_all)
+    monkeypatch.setattr(foretold, "forecast", lambda ready, how, part: (of_one, sorted(part)))
+    with told("budget") as said:
+        part = foretold.fitting(given, How(), None)(ready)
+    assert len(part) == min(n, n_all)
+    if n < n_all:
+        assert {seed for _, seed in part} == {0}, "all folds of a seed before the next one"
+        assert said[0].startswith(f"{given}: 2 of the {n_all} trainings that are left; left out: seed 0 (")
+    with pytest.raises(SettingsError, match=r"one training takes about 10 s, which is more than --budget 9s"):
+        foretold.fitting("9s", How(), None)(ready)
+    monkeypatch.setattr(
+        foretold, "forecast", lambda ready, how, part: (Forecast(1, 0, math.nan), sorted(part))
+    )
+    with pytest.raises(SettingsError, match="nobody knows"):
+        foretold.fitting("9s", How(), None)(ready)
+
+
+def test_a_sum_over_many_is_foretold_from_those_that_were_looked_at_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(foretold, "LIMIT", -1.0)
+    with told("forecast") as said:
+        foretold.tell([lambda: Forecast(2, 10, 300.0, 1000)] * 4, "point")
+    assert said == ["4 points: 8 trainings, 40 updates: about 20 min 00 s by this process; 4.0 kB of disk"]
+
+    def refused() -> Forecast:
+        raise SettingsError("no such state")
+
+    with told("forecast") as said:
+        foretold.tell([refused], "point")
+    assert not said

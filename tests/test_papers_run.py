@@ -219,6 +219,38 @@ def test_kept_heads_are_tested_on_corpora_that_came_later(
 
 
 @pytest.mark.slow
+def test_a_look_is_kept_apart_and_a_budget_leaves_rows_out(
+    sercache: Sercache, give: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = ("reproduce", "ioannides2023", "table4", "--rows", "IEMOCAP -> ")
+    give("iemocap", "emodb")
+    code, out, err = sercache(*call, "--look", "--set", "batch-size=64")
+    assert code == 0, err
+    assert "A LOOK, NO RESULT: " in out
+    assert "one seed and at most 3 epochs of every training: nothing of this is a result" in out
+    folder = tmp_path / "runs" / "ioannides2023"
+    looks = run_folders.find(folder)
+    assert looks
+    assert all(run_folders.load(each).look and each.name.endswith("-look") for each in looks)
+    assert not (folder / "table4.csv").exists()
+    code, out, err = sercache(*call, *QUICK, "--budget", "10h")
+    assert code == 0, err
+    assert "forecast  1 of 1 trials: " in out
+    assert "budget    10h: " in out
+    assert [
+        each.look
+        for each in map(run_folders.load, run_folders.find(folder))
+        if each.recipe["max_epochs"] == 1
+    ]
+    code, out, err = sercache(*call, "--budget", "0s")
+    assert code == 2
+    assert "more than --budget 0s" in err
+    code, out, err = sercache(*call, "--look", "--seeds", "2")
+    assert code == 2
+    assert "a look takes the first seed alone" in err
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("table", "n"), [("table1", 100), ("table2", 20), ("figure2", 9), ("figure3", 10)])
 def test_mohapatra(sercache: Sercache, everything: Path, table: str, n: int) -> None:
     run_whole(sercache, "mohapatra2023", table)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sercache import units
 from sercache.advice import unknown
 from sercache.errors import SettingsError
 
@@ -60,11 +61,7 @@ def parse(given: str, options: Sequence[str] = ()) -> Where:
 
 def seconds(given: str) -> float:
     """Seconds of ``90s``, ``50m``, ``1h30m`` or ``2h``. Raises SettingsError for anything else."""
-    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", given)
-    if not found or not any(found.groups()):
-        raise SettingsError(f"--lifetime is a time such as 50m, 1h30m or 90s, got {given!r}")
-    hours, minutes, rest = (int(part or 0) for part in found.groups())
-    return float((hours * 60 + minutes) * 60 + rest)
+    return units.seconds(given, "--lifetime")
 
 
 def _count(given: str, rest: str) -> int | None:

@@ -76,10 +76,20 @@ def _labelled(corpus: Corpus, task: str, language: str | None) -> Labelled:
 
 
 def jobs_of(
-    experiment: Experiment, material: Material, seeds: Sequence[int], *, with_speakers: bool
+    experiment: Experiment,
+    material: Material,
+    seeds: Sequence[int],
+    *,
+    with_speakers: bool,
+    look: bool = False,
 ) -> list[Job]:
-    """The trainings of an experiment: folds outside, seeds inside. ``with_speakers``: whether speakers are trained."""
+    """The trainings of an experiment: folds outside, seeds inside. ``with_speakers``: whether speakers are trained.
+
+    Those of a ``look`` have names of their own.
+    """
     items = items_digests(material, experiment.normalise, with_speakers=with_speakers)
+    if look:
+        items = {fold: digest_of([each, "look"]) for fold, each in items.items()}
     name = experiment.digest
     return [Job(name, fold.name, seed, items[fold.name]) for fold in material.folds for seed in seeds]
 

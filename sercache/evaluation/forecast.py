@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sercache.evaluation.material import FoldViews
 from sercache.evaluation.method import How, Method
@@ -38,6 +38,16 @@ class Forecast:
             self.n_bytes + other.n_bytes,
             self.may_stop or other.may_stop,
             self.is_rough or other.is_rough,
+        )
+
+    def times(self, n: float) -> Forecast:
+        """So many of it."""
+        return replace(
+            self,
+            n_trainings=round(n * self.n_trainings),
+            n_updates=round(n * self.n_updates),
+            seconds=n * self.seconds,
+            n_bytes=round(n * self.n_bytes),
         )
 
     @property

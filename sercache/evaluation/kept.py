@@ -43,7 +43,7 @@ def differs(report: Report, method: Method, data: Data, how: How) -> tuple[str, 
     if found:
         return found
     with_speakers = bool(method.recipe.second_weight)
-    jobs = jobs_of(experiment, material, method.setup.seeds, with_speakers=with_speakers)
+    jobs = jobs_of(experiment, material, method.setup.seeds, with_speakers=with_speakers, look=method.look)
     return (*_trainings(report, jobs, bool(how.started_from)), *_tests(report, material))
 
 

@@ -31,6 +31,8 @@ class Method:
     """Of the head; those at their defaults may be left out."""
     fold_seed: int = 0
     """Decides random folds and dev parts."""
+    look: bool = False
+    """Whether it is tried for a coarse look: what is trained then is taken for no result, and no result for it."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -73,7 +73,7 @@ def prepare(method: Method, data: Data, how: How) -> Prepared:
     head = check(method, material)
     experiment = experiment_of(method, data.corpus, material, how)
     with_speakers = bool(method.recipe.second_weight)
-    jobs = tuple(jobs_of(experiment, material, setup.seeds, with_speakers=with_speakers))
+    jobs = tuple(jobs_of(experiment, material, setup.seeds, with_speakers=with_speakers, look=method.look))
     return Prepared(
         method, data, material, head, experiment, jobs, encoders, recordings, remarks, started, clock
     )

@@ -39,6 +39,7 @@ global (see ``scaling_tensors``)."""
 _SHARED = (
     "the seeds of a fold share the order of their batches; they differ in initial weights and dropout only"
 )
+_LOOK = "a coarse look, of one seed and few epochs: no result, and never taken for one"
 _UNTESTED = "not tested: the dev part is to choose among several trainings first"
 
 
@@ -149,6 +150,7 @@ def assemble(
         **provenance(data.corpus, data.stores, ready.material, setup, method.recipe, ready.head),
         experiment=experiment,
         environment=environment(how.device, data.stores, solves),
+        look=method.look,
         timing=_timing(ready, trained),
     )
     return Evaluated(report, trained.weights)
@@ -174,7 +176,12 @@ def _results(trained: _Trained, ready: Prepared, how: How) -> dict[str, Any]:
         "predictions": predictions,
         "summary": summarise(trained.runs, predictions, target),
         "cross_corpus": _cross_corpus(trained, ready),
-        "notes": (*ready.remarks, *notes, *(() if how.test else (_UNTESTED,))),
+        "notes": (
+            *((_LOOK,) if ready.method.look else ()),
+            *ready.remarks,
+            *notes,
+            *(() if how.test else (_UNTESTED,)),
+        ),
         "confusion": confusion(predictions, target),
     }
 

@@ -171,22 +171,26 @@ def _foretell(left: Sequence[Waiting], method: Method, how: How, counter: Counte
     used("forecast", f"{found}{others}")
 
 
-def forecast(ready: Prepared, how: How) -> Forecast:
-    """What the trainings of an evaluation take that are not done; nothing is trained but some updates.
+def forecast(
+    ready: Prepared, how: How, part: Collection[tuple[str, int]] | None = None
+) -> tuple[Forecast, list[tuple[str, int]]]:
+    """What the trainings of an evaluation take that are not done, and their folds and seeds; of a ``part``, if given.
 
-    Raises TrainingError, RecipeError.
+    Nothing is trained but some updates. Raises RecipeError.
     """
-    counter = Counter(None, ready.jobs, ready.method.recipe.max_epochs)
+    wanted = [k for k, job in enumerate(ready.jobs) if part is None or (job.fold, job.seed) in part]
+    counter = Counter(None, ready.jobs, ready.method.recipe.max_epochs, wanted=wanted)
     if how.partial is not None:
         counter.note_known(Partial(how.partial, ready.experiment.digest, how.runs))
-    todo = counter.running
+    todo = [(number, ready.jobs[number]) for number in counter.running]
     if not todo:
-        return Forecast()
+        return Forecast(), []
     recipe = ready.method.recipe
-    first = next(waiting(ready.method, ready.material, [(todo[0], ready.jobs[todo[0]])], how))
+    first = next(waiting(ready.method, ready.material, todo[:1], how))
     solved = is_solved(ready.method.kind)
     choice = None if solved else choose([first.member] * len(todo), recipe, how.device, how.way)
-    return of_alike(first.member, first.views, len(todo), ready.method, how, choice)
+    found = of_alike(first.member, first.views, len(todo), ready.method, how, choice)
+    return found, [(job.fold, job.seed) for _, job in todo]
 
 
 def _solved(left: Sequence[Waiting], take: Callable[[int], bool] | None) -> Iterator[tuple[int, Fit]]:

@@ -23,7 +23,7 @@ from sercache.experiment.starting import read as read_start
 from sercache.experiment.tails import head_class
 from sercache.head import is_solved, of_class
 from sercache.progress import used, warn
-from sercache.published import head_defaults, head_options, published_of
+from sercache.published import glanced, head_defaults, head_options, published_of
 from sercache.recipe import Published, Recipe, Setup, inputs, override
 from sercache.settings import Settings
 from sercache.stores import FeatureStore
@@ -65,7 +65,7 @@ def asked(request: TrainOptions, corpus: Corpus) -> tuple[Method, Data, How]:
     cache = Path(settings.load().value("cache", request.cache).value).expanduser()
     setup, _ = chosen_setup(module, request, corpus)
     found = _found(request, AtHand(), cache, corpus, setup)
-    method = Method(request.head, module.Head, setup, recipe, options)
+    method = Method(request.head, module.Head, setup, recipe, options, look=request.look)
     how = dataclasses.replace(_how(request, corpus), paces=paces_in(cache))
     return method, Data(corpus, tuple(stores.open(each.folder) for each in found)), how
 
@@ -109,7 +109,12 @@ def ready(request: TrainOptions, at_hand: AtHand, *, test: bool = True) -> Asked
     more = at_hand.beside or tuple(stores.open(each.folder) for each in found[1:])
     read = (*first, *more)
     method = Method(
-        request.head, head_class(module, setup, [each.spec for each in read]), setup, recipe, options
+        request.head,
+        head_class(module, setup, [each.spec for each in read]),
+        setup,
+        recipe,
+        options,
+        look=request.look,
     )
     remedy = f"run: {extract_command(read[0].path, task=setup.task)}"
     data = Data(corpus, read, test_on=extras if test else (), remedy=remedy)
@@ -166,6 +171,8 @@ def _check_of(store: FeatureStore | None, corpus: Corpus) -> None:
 def _checked_settings(module: ModuleType, request: TrainOptions) -> tuple[Recipe, dict[str, Any]]:
     """The recipe and the head's options as asked for. Raises RecipeError."""
     recipe = override(module.RECIPE, request.settings)
+    if request.look:
+        recipe = glanced(recipe)
     options = head_options(module, request.head_options)
     if request.settings and is_solved(module.Head):
         on_offer = ", ".join(head_defaults(module))

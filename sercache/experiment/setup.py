@@ -52,6 +52,10 @@ class TrainOptions:
     settings: Sequence[str] = ()
     head_options: Sequence[str] = ()
     name: str | None = None
+    look: bool = False
+    """A coarse look, no result: one seed, few epochs."""
+    budget: str | None = None
+    """Time for the trainings of this call, as 2h: those of them that fit are done."""
     serial: bool = False
     share_order: bool = False
     deterministic: bool = False
@@ -91,7 +95,11 @@ def chosen_setup(module: ModuleType, request: TrainOptions, corpus: Corpus) -> t
         changes["normalise"] = (
             "none"  # blocks are trained on what was cached; a head's own default is for frozen ones
         )
-    if request.seeds is not None:
+    if request.look:
+        if request.seeds is not None:
+            raise SettingsError("a look takes the first seed alone: leave --seeds out, or --look")
+        changes["seeds"] = setup.seeds[:1]
+    elif request.seeds is not None:
         changes["seeds"] = first_seeds(setup.seeds, read_seeds(request.seeds).run)
     return dataclasses.replace(setup, **changes), published
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,8 +21,9 @@ from sercache import catalog, files, settings
 from sercache.chosen import read_seeds
 from sercache.claims import Claims
 from sercache.errors import LeftOutError, RecipeError, SettingsError
-from sercache.evaluation import Evaluated, Prepared, claims_in, divided, taken
+from sercache.evaluation import Evaluated, Forecast, Prepared, claims_in, divided, taken
 from sercache.experiment import clustered, train
+from sercache.experiment.foretold import of_request, tell
 from sercache.experiment.grid import Point, drawn, place_of, points, read_grid
 from sercache.experiment.options import Count, DevScore, Duplicates, Seeds
 from sercache.experiment.outcome import compared, draw
@@ -122,6 +124,7 @@ def _swept(
     found: list[tuple[Point, float, Path]] = []
     first: Report | None = None
     comparison, every = Comparison(), points(grid)
+    tell(_asks(module, request, folder, every), "point")
     for point in _order(grid, request.trials, found, claims):
         place = place_of(folder, point)
         try:
@@ -152,6 +155,20 @@ def _swept(
         draw(report, ranked[0][2])
     scores = tuple((point, value) for point, value, _ in ranked)
     return Swept(scores, _on(report, request.on), folder / TABLE, Result.load(ranked[0][2]))
+
+
+def _asks(
+    module: ModuleType, request: SweepOptions, folder: Path, every: Sequence[Point]
+) -> list[Callable[[], Forecast]]:
+    """What asks for the time of each point that is not done; of drawn ones, which nobody knows yet, the first."""
+    left = [point for point in every if not (place_of(folder, point) / run_folders.REPORT).is_file()]
+    n_done = len(every) - len(left)
+    n_left = len(left) if request.trials is None else max(0, min(len(left), request.trials - n_done))
+    return [partial(_ahead, module, request, folder, point) for point in left[:n_left]]
+
+
+def _ahead(module: ModuleType, request: SweepOptions, folder: Path, point: Point) -> Forecast:
+    return of_request(_request(module, request, point), heads_of(place_of(folder, point)))
 
 
 def _order(

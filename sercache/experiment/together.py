@@ -127,7 +127,7 @@ def part_of(request: TrainOptions) -> Callable[[Prepared], Part] | None:
 
 def command_of(request: TrainOptions) -> str:
     """The command that trains the whole of which a call names a part."""
-    whole = dataclasses.replace(request, folds=None, seeds=_whole(request))
+    whole = dataclasses.replace(request, folds=None, seeds=_whole(request), budget=None)
     options: dict[str, Any] = {}
     for field in dataclasses.fields(whole):
         value = getattr(whole, field.name)

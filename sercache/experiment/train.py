@@ -9,6 +9,7 @@ from sercache.errors import SettingsError
 from sercache.evaluation import Evaluated, Prepared, Unfinished, evaluate
 from sercache.experiment import clustered
 from sercache.experiment.epochs import epochs_shown
+from sercache.experiment.foretold import fitting
 from sercache.experiment.outcome import finish
 from sercache.experiment.places import check_writable, checked_name, default_name, free_name, partial_of
 from sercache.experiment.ready import AskedTraining, AtHand, ready
@@ -41,6 +42,8 @@ def run(request: TrainOptions, at_hand: AtHand | None = None) -> Result | Unfini
         return _by_workers(request, at_hand)
     part = part_of(request)
     asked, meant = begin(request, at_hand)
+    if request.budget is not None:
+        part = fitting(request.budget, asked.how, part)
     head = at_hand.head if at_hand else None
 
     def standing(ready: Prepared) -> Result | None:
@@ -64,6 +67,8 @@ def run(request: TrainOptions, at_hand: AtHand | None = None) -> Result | Unfini
 
 def _by_workers(request: TrainOptions, at_hand: AtHand | None) -> Result:
     """As ``run``, done by the workers of a cluster."""
+    if request.budget is not None:
+        raise SettingsError("a budget is that of one process: give --budget without --cluster")
     if part_of(request) is not None:
         raise SettingsError("workers share a whole run: name no part of it with --cluster")
     there = clustered.runs_folder(request)
@@ -77,7 +82,7 @@ def in_memory(request: TrainOptions, at_hand: AtHand) -> Result:
         raise SettingsError("workers write a run folder, and read a store by its name; give name= or runs=")
     if request.track:
         raise SettingsError("track writes beside a run folder; give name= or runs=, so that there is one")
-    if part_of(request) is not None:
+    if part_of(request) is not None or request.budget is not None:
         raise SettingsError(
             "a part of a run is kept in its folder; give name= or runs=, so that there is one"
         )
@@ -107,6 +112,8 @@ def begin(
     keep_freed_memory()
     asked = ready(request, at_hand or AtHand(), test=test)
     name = checked_name(request.name) or default_name(request.head, asked.method.setup)
+    if request.look and request.name is None:
+        name += "-look"
     folder = folder or free_name(asked.runs, name)
     if request.track:
         check_tensorboard()

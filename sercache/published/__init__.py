@@ -1,7 +1,9 @@
 """What papers did, made whole from the files of heads and papers, and which of it a run did in another way."""
 
 from sercache.published.head import (
+    LOOK_EPOCHS,
     first_seeds,
+    glanced,
     head_defaults,
     head_options,
     published_of,
@@ -11,8 +13,10 @@ from sercache.published.head import (
 from sercache.published.trial import TrialPlan, plan
 
 __all__ = [
+    "LOOK_EPOCHS",
     "TrialPlan",
     "first_seeds",
+    "glanced",
     "head_defaults",
     "head_options",
     "plan",

@@ -58,6 +58,15 @@ def first_seeds(published: tuple[int, ...], n: Which | None) -> tuple[int, ...]:
     return (*published, *spare)[:n]
 
 
+LOOK_EPOCHS = 3
+"""Of a coarse look, at most."""
+
+
+def glanced(recipe: Recipe) -> Recipe:
+    """The recipe for a coarse look, which is no result."""
+    return dataclasses.replace(recipe, max_epochs=min(recipe.max_epochs, LOOK_EPOCHS))
+
+
 def head_options(module: ModuleType, pairs: Sequence[str]) -> dict[str, Any]:
     """Options of a head written ``name=value``, read as the types of its constructor.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sercache import catalog
 from sercache.papers import Trial
-from sercache.published.head import published_setup
+from sercache.published.head import glanced, published_setup
 from sercache.recipe import Recipe, Setup, override
 
 
@@ -26,6 +26,8 @@ class TrialPlan:
     recipe: Recipe
     start: TrialPlan | None = None
     speaker: TrialPlan | None = None
+    look: bool = False
+    """Whether it is a coarse look, of one seed and few epochs, and no result."""
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -46,7 +48,7 @@ class TrialPlan:
         setup.pop("test_on")
         if setup["duplicates"] is None:  # trials of before there was a choice keep their digest
             del setup["duplicates"]
-        record = {
+        record: dict[str, Any] = {
             "head": self.trial.head,
             "options": dict(self.trial.options),
             "setup": setup,
@@ -55,6 +57,8 @@ class TrialPlan:
             "start": self.start.content if self.start else None,
             "speaker": self.speaker.content if self.speaker else None,
         }
+        if self.look:
+            record["look"] = True
         return dict(json.loads(json.dumps(record)))
 
     @property
@@ -67,7 +71,7 @@ class TrialPlan:
     def name(self) -> str:
         """What a run folder of it is called."""
         encoder = str(self.setup.encoder).rstrip("/").rpartition("/")[2]
-        return f"{self.trial.head}-{encoder}-{self.setup.dataset}-{self.digest}"
+        return f"{self.trial.head}-{encoder}-{self.setup.dataset}-{self.digest}{'-look' if self.look else ''}"
 
 
 def plan(
@@ -76,10 +80,12 @@ def plan(
     changes: Sequence[str] = (),
     seeds: int | None = None,
     encoders: Mapping[str, str] | None = None,
+    look: bool = False,
 ) -> TrialPlan:
     """The trial made whole; ``changes`` are recipe settings ``name=value``, ``seeds`` how many at most.
 
-    ``encoders`` are checkpoints that stand for others, by the name of these. Raises UnknownNameError and
+    ``encoders`` are checkpoints that stand for others, by the name of these. A ``look`` has one
+    seed and few epochs. Raises UnknownNameError and
     RecipeError for what heads or recipes do not have.
     """
     module = catalog.load("sercache.heads", trial.head)
@@ -90,10 +96,11 @@ def plan(
         setup,
         encoder=instead.get(setup.encoder, setup.encoder),
         beside=tuple(_instead(each, instead) for each in setup.beside),
-        seeds=setup.seeds[:seeds],
+        seeds=setup.seeds[: 1 if look else seeds],
     )
     recipe = override(dataclasses.replace(module.RECIPE, **trial.recipe), changes)
-    before = {"changes": changes, "seeds": seeds, "encoders": encoders}
+    recipe = glanced(recipe) if look else recipe
+    before = {"changes": changes, "seeds": seeds, "encoders": encoders, "look": look}
     return TrialPlan(
         trial,
         module,
@@ -101,6 +108,7 @@ def plan(
         recipe,
         plan(trial.start, **before) if trial.start else None,  # type: ignore[arg-type]
         plan(trial.speaker, **before) if trial.speaker else None,  # type: ignore[arg-type]
+        look,
     )
 
 

@@ -11,7 +11,7 @@ from sercache.record._parts import (
     StartRecord,
     TrainedEncoder,
 )
-from sercache.record._report import READABLE, SCHEMA, Report
+from sercache.record._report import LOOK, READABLE, SCHEMA, Report
 from sercache.record._scores import (
     AGGREGATES,
     HEADLINE,
@@ -30,6 +30,7 @@ from sercache.record._target import Answer, Classes, Numbers, Target
 __all__ = [
     "AGGREGATES",
     "HEADLINE",
+    "LOOK",
     "METRICS",
     "NAMES",
     "NUMBER_METRICS",

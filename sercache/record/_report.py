@@ -41,6 +41,10 @@ _STORED = {"cross_corpus": "elsewhere", "recordings": "heard"}
 """Fields that JSON calls as it did before they had their names."""
 
 
+LOOK = "A LOOK, NO RESULT"
+"""Begins the title of what was trained for a few epochs to see what a table would be like."""
+
+
 @dataclass(frozen=True, repr=False)
 class Report:
     """A result with all that made it."""
@@ -99,6 +103,8 @@ class Report:
     """Package versions, platform, device."""
     head_file: str = ""
     """Where the head's file lay, of one that is no part of sercache or of an installed package."""
+    look: bool = False
+    """Whether it is a coarse look, of one seed and few epochs, and no result."""
     timing: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """When it was run and for how long: the only part that two equal runs may differ in."""
 
@@ -148,7 +154,8 @@ class Report:
         """One line for headings: head, encoder, corpus, protocol."""
         setup = self.setup
         clip = next((f"; {line}" for line in self.deviations if line.startswith("clip ")), "")
-        return f"{self.head} on {setup['encoder']}, {self.corpus['name']} ({setup['protocol']}{clip})"
+        mark = f"{LOOK}: " if self.look else ""
+        return f"{mark}{self.head} on {setup['encoder']}, {self.corpus['name']} ({setup['protocol']}{clip})"
 
     @property
     def head_source(self) -> tuple[str, str]:
@@ -202,6 +209,8 @@ class Report:
         """As plain JSON values, with the schema version."""
         experiment = self.experiment.to_json() if self.experiment else None
         values = {_STORED.get(name, name): value for name, value in asdict(self).items()}
+        if not self.look:
+            del values["look"]  # results are written as before there were looks
         return {"schema": SCHEMA, **values, "experiment": experiment}
 
     @classmethod

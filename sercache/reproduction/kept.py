@@ -138,7 +138,7 @@ def _differs(plan: TrialPlan, report: Report, place: Place) -> tuple[tuple[str, 
         if found is not None and found.differs:
             return tuple(f"{before.trial.head} that comes before: {line}" for line in found.differs), ""
     try:
-        method, data, how = _asked(plan, place)
+        method, data, how = asked_of(plan, place)
     except SercacheError as fault:
         return (), _short(fault)
     try:
@@ -147,7 +147,7 @@ def _differs(plan: TrialPlan, report: Report, place: Place) -> tuple[tuple[str, 
         return (_short(fault),), ""
 
 
-def _asked(plan: TrialPlan, place: Place) -> tuple[Method, Data, How]:
+def asked_of(plan: TrialPlan, place: Place) -> tuple[Method, Data, How]:
     """What the plan would train now, by the corpora and features that are here. Raises SercacheError."""
     for before in filter(None, (plan.start, plan.speaker)):
         if find(before, place) is None:
@@ -159,7 +159,7 @@ def _asked(plan: TrialPlan, place: Place) -> tuple[Method, Data, How]:
     start = start_of(plan, corpus, place)
     added = tuple(added_corpus(setup, also, head, here) for also in plan.trial.also_train)
     return (
-        Method(head, plan.module.Head, setup, plan.recipe, plan.trial.options),
+        Method(head, plan.module.Head, setup, plan.recipe, plan.trial.options, look=plan.look),
         Data(corpus, tuple(stores.open(each) for each in folders), added),
         How(started_from=start.recorded() if start else ()),
     )

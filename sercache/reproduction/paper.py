@@ -40,6 +40,10 @@ class ReproduceOptions:
     settings: Sequence[str] = ()
     seeds: Count | None = None
     encoders: Sequence[str] = ()
+    look: bool = False
+    """A coarse look, no result: one seed, few epochs of every trial."""
+    budget: str | None = None
+    """Time for the trainings of this call, as 2h: rows and seeds that fit are done."""
     cluster: str | None = None
     cluster_options: Sequence[str] = ()
     lifetime: str | None = None
@@ -55,7 +59,7 @@ class ReproduceOptions:
 
     def plan(self, trial: Trial) -> TrialPlan:
         """The trial with what this call changes of it."""
-        return plan(trial, changes=self.settings, seeds=self.seeds, encoders=self.instead)
+        return plan(trial, changes=self.settings, seeds=self.seeds, encoders=self.instead, look=self.look)
 
     @property
     def changes(self) -> tuple[str, ...]:
@@ -67,7 +71,8 @@ class ReproduceOptions:
             for name, value in self.instead.items()
             if not known.get(name, ("", ""))[1].endswith(_GIVEN)
         )
-        return (*self.settings, *seeds, *swapped)
+        look = ("look",) if self.look else ()
+        return (*look, *self.settings, *seeds, *swapped)
 
 
 @dataclass

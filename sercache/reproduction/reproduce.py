@@ -42,7 +42,7 @@ from sercache.record import Report
 from sercache.report import Compared, ComparedRow, Reference
 from sercache.report import ReportTable as Rendered
 from sercache.reproduction import cells as cell_values
-from sercache.reproduction import facts, measured, vectors
+from sercache.reproduction import facts, foretold, measured, vectors
 from sercache.reproduction.kept import find
 from sercache.reproduction.material import (
     CLAIMS,
@@ -79,12 +79,19 @@ def run(request: ReproduceOptions) -> Rendered:
     if request.table not in module.TABLES:
         raise UnknownNameError(catalog.unknown(f"table of {name}", request.table, list(module.TABLES)))
     table: PaperTable = module.TABLES[request.table]
+    if request.look and request.seeds is not None:
+        raise SettingsError("a look takes the first seed alone: leave --seeds out, or --look")
     if clustered.asked(request):
+        if request.budget is not None:
+            raise SettingsError("a budget is that of one process: give --budget without --cluster")
         clustered.run("reproduce", request, clustered.runs_folder(request))
         request = clustered.alone(request)
     used("paper", module.CITATION)
     chosen = _chosen(table, request.rows)
     place = _place(name, chosen, request)
+    if request.budget is not None:
+        chosen, request = foretold.fitting(request.budget, chosen, request, place)
+    foretold.tell(chosen, request, place)
     expect((p.setup for p in plans_of(chosen, request)), place)
     found = TableProgress()
     _share(chosen, request, place, found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,8 @@ from sercache.errors import MissingExtraError
 from sercache.layout import terminal_width
 from sercache.papers import PaperTable, scores
 from sercache.progress import say, used, warn
-from sercache.record import Report
+from sercache.published import LOOK_EPOCHS
+from sercache.record import LOOK, Report
 from sercache.report import ReportTable as Rendered
 from sercache.report import comparison_plots, maps, pairs, plots
 from sercache.report.comparison import ComparedRow, comparison, run_notes
@@ -31,7 +33,12 @@ def show(
 ) -> Rendered:
     """Print the table and what is missing, write everything to the paper's folder; gives the table."""
     notes = [*table.notes, *run_notes(list(found.reports.values())), *_differing(table, found)]
-    if request.changes:
+    if request.look:
+        table = replace(table, title=f"{LOOK}: {table.title}")
+        notes.insert(
+            0, f"one seed and at most {LOOK_EPOCHS} epochs of every training: nothing of this is a result"
+        )
+    elif request.changes:
         notes.insert(0, f"NOT the paper's settings, changed: {'; '.join(request.changes)}")
     if n_skipped:
         notes.append(f"{n_skipped} rows are left out: their corpora or checkpoints are not at hand")

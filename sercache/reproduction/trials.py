@@ -85,7 +85,7 @@ def _run(plan: TrialPlan, setup: Setup, folder: Path, place: Place) -> Kept:
     )
     read = tuple(map(stores.open, found))
     kind = head_class(plan.module, setup, [each.spec for each in read])
-    method = Method(head, kind, setup, plan.recipe, plan.trial.options)
+    method = Method(head, kind, setup, plan.recipe, plan.trial.options, look=plan.look)
     remedy = f"run: {extract_command(read[0].path, task=setup.task)}"
     data = Data(corpus, read, tuple(added), tuple(filter(None, tested)), remedy)
     how = _how(plan, corpus, place, partial)

@@ -72,6 +72,14 @@ store_option = click.option(
 cache_option = click.option("--cache", type=FOLDER, help="Folder of the feature stores.")
 
 
+budget_option = click.option(
+    "--budget", metavar="TIME", help="Train what fits into 30m, 2h, 1h30m, and say what is left out."
+)
+look_option = click.option(
+    "--look", is_flag=True, help="A coarse look, marked as no result: one seed and at most three epochs."
+)
+
+
 def cluster_options(function: Callable) -> Callable:
     """``--cluster`` and how its workers are to be had."""
     function = click.option(

@@ -9,8 +9,10 @@ import click
 
 from sercache.commands.options._shared import (
     FOLDER,
+    budget_option,
     cluster_options,
     head_option,
+    look_option,
     root_option,
     runs_option,
     store_option,
@@ -196,6 +198,8 @@ def export(run: Path, out: Path | None, **options: Any) -> None:
     metavar="NAME=CHECKPOINT",
     help="Take a local folder or another encoder where the table says NAME.",
 )
+@budget_option
+@look_option
 @cluster_options
 def reproduce(**options: Any) -> None:
     """Print a paper's table with ours beside the printed numbers; finished trials are kept.

@@ -9,8 +9,10 @@ import click
 from sercache.commands.options._shared import (
     FOLDER,
     SEEDS,
+    budget_option,
     cluster_options,
     head_option,
+    look_option,
     root_option,
     runs_option,
     store_option,
@@ -84,6 +86,8 @@ from sercache.commands.options._shared import (
     "--option", "head_options", multiple=True, metavar="NAME=VALUE", help="Change an option of the head."
 )
 @click.option("--name", help="Name of the run folder; one that was cut off is continued.")
+@budget_option
+@look_option
 @click.option("--serial", is_flag=True, help="Train folds and seeds one after another, for comparison.")
 @click.option(
     "--share-order", is_flag=True, help="Let the seeds of a fold see the same batches (a deviation)."
