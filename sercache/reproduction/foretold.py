@@ -9,14 +9,13 @@ from dataclasses import dataclass, field, replace
 from sercache import advice
 from sercache.errors import SercacheError, SettingsError
 from sercache.evaluation import Forecast, forecast, prepare
-from sercache.experiment.ready import paces_in
 from sercache.papers import PaperRow
 from sercache.progress import unheard, used
 from sercache.published import TrialPlan
 from sercache.reproduction.kept import asked_of, find
 from sercache.reproduction.material import Place
 from sercache.reproduction.paper import ReproduceOptions, plans_of
-from sercache.settings import resolve_device
+from sercache.reproduction.trials import computed_on
 from sercache.units import duration, listed, seconds
 
 LIMIT = 20.0
@@ -50,8 +49,8 @@ class Ahead:
             if time.perf_counter() - self.began > LIMIT and key in self.of_heads:
                 return self.of_heads[key]
             method, data, how = asked_of(plan, self.place)
-            device = resolve_device(self.place.device)
-            how = replace(how, device=device, paces=paces_in(self.place.cache))
+            device, paces = computed_on(self.place)
+            how = replace(how, device=device, paces=paces)
             self.of_heads[key] = forecast(prepare(method, data, how), how)[0]
         except SercacheError:
             return None

@@ -107,10 +107,15 @@ def _run(plan: TrialPlan, setup: Setup, folder: Path, place: Place) -> Kept:
     return made
 
 
+def computed_on(place: Place) -> tuple[str, Path]:
+    """The device that trials are trained on, and the file that keeps how fast heads were seen to train."""
+    return settings.resolve_device(place.device), paces_in(place.cache)
+
+
 def _how(plan: TrialPlan, corpus: Corpus, place: Place, partial: Path) -> How:
     """How a trial is trained: from the weights of the trials that come before it, where there are any."""
     found = start_of(plan, corpus, place)
-    device, paces = settings.resolve_device(place.device), paces_in(place.cache)
+    device, paces = computed_on(place)
     how = How(partial=partial, runs=place.folder.parent, device=device, paces=paces)
     if found is None:
         return how
