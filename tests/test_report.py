@@ -327,7 +327,7 @@ def test_plots_are_written_with_their_words(tmp_path: Path) -> None:
     before = matplotlib_settings()
     paths = plots.draw(make_report(), tmp_path / "plots")
     assert matplotlib_settings() == before, "the user's own plots look as they did"
-    names = ["layer-weights", "confusion", "learning-curves", "folds"]
+    names = ["layer-weights", "confusion", "learning-curves", "folds", "calibration"]
     assert [path.name for path in paths] == [f"{name}.{kind}" for name in names for kind in ("png", "svg")]
     text = {path.stem: path.read_text() for path in paths if path.suffix == ".svg"}
     for path in paths:
@@ -364,10 +364,10 @@ def test_the_confusion_matrix_shows_counts_and_shares() -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"layers": 0}, {"confusion", "learning-curves", "folds"}),
-        ({"n_folds": 1, "seeds": (0,)}, {"layer-weights", "confusion", "learning-curves"}),
-        ({"dev": False}, {"layer-weights", "confusion", "learning-curves", "folds"}),
-        ({"n_folds": 91, "layers": 49}, {"layer-weights", "confusion", "learning-curves", "folds"}),
+        ({"layers": 0}, {"calibration", "confusion", "learning-curves", "folds"}),
+        ({"n_folds": 1, "seeds": (0,)}, {"layer-weights", "calibration", "confusion", "learning-curves"}),
+        ({"dev": False}, {"layer-weights", "calibration", "confusion", "learning-curves", "folds"}),
+        ({"n_folds": 91, "layers": 49}, {"layer-weights", "calibration", "confusion", "learning-curves", "folds"}),
     ],
 )
 def test_plots_of_odd_reports(options: dict[str, object], expected: set[str], tmp_path: Path) -> None:
@@ -408,7 +408,7 @@ def test_the_page_stands_alone_and_escapes(tmp_path: Path) -> None:
     text = page.write(report, tmp_path / "run.html").read_text(encoding="utf-8")
     assert "<script>" not in text
     assert "lr &lt;1 &amp; more" in text
-    assert text.count("data:image/svg+xml;base64,") == 4
+    assert text.count("data:image/svg+xml;base64,") == 5
     assert 'src="http' not in text
     assert "href=" not in text
     assert "wavlm-large" in text
@@ -425,6 +425,9 @@ def test_the_page_says_each_thing_once() -> None:
         "Differences from what was published",
         "Classes",
         "Folds",
+        "Calibration",
+        "Answering the surest",
+        "Speakers",
         "What made it",
     ]
     assert text.count("<li>clip none instead of split:5</li>") == 1

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sercache.datasets import Corpus
     from sercache.encoders import Encoder
     from sercache.experiment.compare import PairedRuns
+    from sercache.experiment.details import Details
     from sercache.experiment.lexical import WordDependence
     from sercache.experiment.map import Mapped
     from sercache.experiment.probe import Probed
@@ -101,6 +102,22 @@ def compare(runs: Sequence[AnyPath | Result], *, progress: Progress = True, **se
     request = filled(work.CompareOptions, "compare", {"runs": folders, **settings})
     with told(progress, request, settings):
         return work.run(request, results)
+
+
+def details(
+    run: AnyPath | Result, corpus: Corpus | None = None, *, progress: Progress = True, **settings: Any
+) -> Details:
+    """What lies behind the score of a run: its probabilities, and its scores on parts of the utterances, as tables.
+
+    ``settings`` are the options of ``sercache report``: ``calibration=True``, ``by=["speaker", "sex"]``, ``root``,
+    ``cache``; ``corpus`` says sex and language, by default that of the run is read.
+    """
+    from sercache.experiment import details as work
+    from sercache.experiment import filled
+
+    request = filled(work.DetailsOptions, "details", {"run": place(run), **settings})
+    with told(progress, request, settings):
+        return work.run(request, in_memory(run), corpus)
 
 
 def draw_map(

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from sercache.experiment import details
 from sercache.experiment.outcome import shown, unfinished_at
 from sercache.experiment.several import all_runs, names_of_runs, read_runs, run_folders
+from sercache.layout import terminal_width
 from sercache.progress import say, used
 from sercache.report import Format
+
+
+def detailed(request: details.DetailsOptions, table_format: Format, *, as_json: bool) -> None:
+    """Print what lies behind the score of one run."""
+    found = details.run(request)
+    if as_json:
+        say(json.dumps(found.plain(), indent=1, ensure_ascii=False))
+        return
+    say("\n\n".join(each.render(table_format, terminal_width()) for each in found.tables))
 
 
 def run(paths: Sequence[Path], table_format: Format) -> None:

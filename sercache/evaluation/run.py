@@ -24,13 +24,14 @@ from sercache.evaluation.material import Material
 from sercache.evaluation.method import Data, How, Method
 from sercache.evaluation.prepare import Prepared, prepare
 from sercache.evaluation.published import differences, fewer_updates
-from sercache.evaluation.scores import confusion, run_record, summarise
+from sercache.evaluation.scores import confusion, predictions_of, run_record, summarise
 from sercache.evaluation.shared import at_work, fill
 from sercache.evaluation.trainings import Progress, TrainedMember, trainings
 from sercache.head import is_solved, notes_of
 from sercache.progress import used
 from sercache.recipe import Published, Setup
 from sercache.record import CrossCorpus, Prediction, Report, Run
+from sercache.training import predict
 
 Weights = dict[tuple[str, int | None], Mapping[str, Tensor]]
 """Weights of the head of each fold and seed; under (fold, None) the statistics of that fold, where normalisation is
@@ -58,6 +59,8 @@ class _Trained:
     runs: list[Run] = field(default_factory=list)
     at_home: list[HeadOutput] = field(default_factory=list)
     cross_corpus: list[list[HeadOutput]] = field(default_factory=list)
+    dev: list[Prediction] = field(default_factory=list)
+    """Of the dev parts."""
     seconds: list[float] = field(default_factory=list)
     timings: list[Mapping[str, Any]] = field(default_factory=list)
     """How each was computed."""
@@ -78,6 +81,7 @@ class _Trained:
         self.inside = standardises(done.head)
         own = _hear_at_home(at, material, how)
         self.at_home.append(own)
+        self.dev += _hear_dev(at, material, how.device)
         self.cross_corpus.append(_predict_cross_corpus(at, material, how.device))
         said, weighed = own.predictions, own.layer_weights
         self.runs.append(run_record(fold, at.seed, done, said, weighed, material.target, at.job.digest))
@@ -174,6 +178,7 @@ def _results(trained: _Trained, ready: Prepared, how: How) -> dict[str, Any]:
     return {
         "runs": tuple(trained.runs),
         "predictions": predictions,
+        "dev_predictions": tuple(trained.dev),
         "summary": summarise(trained.runs, predictions, target),
         "cross_corpus": _cross_corpus(trained, ready),
         "notes": (
@@ -223,6 +228,15 @@ def _hear_at_home(at: TrainedMember, material: Material, how: How) -> HeadOutput
     if view is None:
         return HeadOutput(at.fold.name, at.seed, (), layer_weights(at.done.head, None, how.device))
     return output_of(at.done.head, view, material.main, at.fold.name, at.seed, how.device)
+
+
+def _hear_dev(at: TrainedMember, material: Material, device: str) -> list[Prediction]:
+    """What a head says of its fold's dev part at the epoch that was kept; nothing where there is none."""
+    view = at.views.dev
+    if view is None:
+        return []
+    outputs = predict(at.done.head, view, device=device)
+    return predictions_of(outputs, view, at.fold.name, at.seed, material.main.speakers)
 
 
 def _predict_cross_corpus(at: TrainedMember, material: Material, device: str) -> list[HeadOutput]:

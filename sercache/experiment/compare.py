@@ -79,7 +79,7 @@ def run(request: CompareOptions, results: Sequence[Result] = ()) -> PairedRuns:
         if why:
             raise SettingsError(
                 f"{name.name} cannot be compared with {systems[0].name}: {why}; leave it out, or train it on the same: "
-                f"{_trained_alike(each, reports[0])}"
+                f"{trained_alike(each, reports[0])}"
             )
     metrics = _metrics(request.metrics, reports, systems)
     found = [each for metric in metrics for each in pairs(systems, metric)]
@@ -187,8 +187,8 @@ def _written(
     return written
 
 
-def _trained_alike(report: Report, model: Report) -> str:
-    """The command that trains a run's head on the utterances and folds of another run."""
+def trained_alike(report: Report, model: Report, name: str | None = None) -> str:
+    """The command that trains a run's head on the utterances and folds of another run, as a run of that name."""
     own, theirs = setup_of(report.setup), setup_of(model.setup)
     recipe: Mapping[str, Any] = {}
     defaults: Mapping[str, Any] = {}
@@ -207,6 +207,7 @@ def _trained_alike(report: Report, model: Report) -> str:
             normalise=own.normalise,
             clip=own.clip,
             seeds=report.seeds,
+            name=name,
             settings=_changed(report.recipe, recipe),
             head_options=_changed(report.options, defaults),
         )

@@ -102,7 +102,7 @@ def grouped(found: Sequence[StoreInfo], by: By) -> list[StoreGroup]:
     opened = [(each, each.spec) for each in found if each.spec is not None]
     for each, spec in opened:
         groups.setdefault(_name(spec, by), []).append(each)
-    spoken = {each.folder: _spoken(each.folder) for each, _ in opened}
+    spoken = {each.folder: spoken_seconds(each.folder) for each, _ in opened}
     rows = [_group(name, members, spoken) for name, members in groups.items()]
     rows.sort(key=lambda row: (-row.n_bytes, row.name))
     return [*rows, _group("all", [each for each, _ in opened], spoken)] if rows else []
@@ -118,7 +118,7 @@ def _name(spec: FeatureSpec, by: By) -> str:
     return f"{spec.corpus}, {spec.shown}, {len(spec.states)} states, {kept}{clip} ({spec.digest})"
 
 
-def _spoken(folder: Path) -> dict[tuple[str, str], float]:
+def spoken_seconds(folder: Path) -> dict[tuple[str, str], float]:
     """Seconds of each utterance that a store holds, by corpus and id; of text, of nothing."""
     store, found = stores.open(folder), dict[tuple[str, str], float]()
     rule, rate = clips.parse(store.spec.clip), store.spec.sample_rate

@@ -101,6 +101,9 @@ class Report:
     """What papers printed when it was saved, where, and what differs from their systems."""
     environment: Mapping[str, Any] = field(default_factory=dict)
     """Package versions, platform, device."""
+    dev_predictions: tuple[Prediction, ...] = ()
+    """What each training says of its dev part at the epoch that was kept; empty without one, and in runs of before
+    these were kept."""
     head_file: str = ""
     """Where the head's file lay, of one that is no part of sercache or of an installed package."""
     look: bool = False
@@ -228,6 +231,7 @@ class Report:
                 "seeds": tuple(values["seeds"]),
                 "runs": tuple(run_from(run) for run in values["runs"]),
                 "predictions": tuple(prediction_from(p) for p in values["predictions"]),
+                "dev_predictions": tuple(prediction_from(p) for p in values.get("dev_predictions", ())),
                 "summary": summaries_from(values),
                 "confusion": tuple(tuple(row) for row in values["confusion"]),
                 "also_trained": tuple(values.get("also_trained", ())),

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from sercache import files
 from sercache.record import HEADLINE, Aggregate, CrossCorpus, Report
+from sercache.report.breakdown import breakdown_table
 from sercache.report.notes import differences, provenance
 from sercache.report.plots import figures, svg
 from sercache.report.printed import PrintedNumber
+from sercache.report.probabilities import calibration_table, selective_table
 from sercache.report.render import ReportTable, html
 from sercache.report.tables import (
     classes_table,
@@ -121,6 +123,7 @@ def page(
             if report.classes
         ),
         _section("Folds", folds_table(report)),
+        *(_section(heading, made) for heading, made in _behind(report).items()),
         "<h2>What made it</h2>",
         "".join(_record(name, getattr(report, name)) for name in _RECORDS),
         "".join(_record(f"tested on {there.dataset}", _about(there)) for there in report.cross_corpus),
@@ -136,6 +139,17 @@ def _whole(title: str, parts: Sequence[str]) -> str:
         + "\n".join(filter(None, parts))
         + "\n</body></html>\n"
     )
+
+
+def _behind(report: Report) -> dict[str, ReportTable]:
+    """What lies behind the score, by heading: probabilities, and the speakers."""
+    found = {}
+    if report.predictions and report.predictions[0].probabilities:
+        found = {"Calibration": calibration_table(report), "Answering the surest": selective_table(report)}
+    speakers = {p.id: p.speaker for p in report.predictions if p.speaker}
+    if len(set(speakers.values())) > 1:
+        found["Speakers"] = breakdown_table(report, "speaker", speakers)
+    return found
 
 
 def _section(heading: str, table: ReportTable, report: Report | None = None) -> str:

@@ -20,6 +20,7 @@ from sercache.report.curves import folds, learning_curves
 from sercache.report.layer_plots import layer_weights, layer_weights_on
 from sercache.report.maps import vector_map
 from sercache.report.notes import made_of, way_there
+from sercache.report.probability_plots import calibration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,6 +59,7 @@ def figures(report: Report) -> dict[str, Figure]:
         "scatter" if report.targets else "confusion": _agreement,
         "learning-curves": learning_curves,
         "folds": folds,
+        "calibration": calibration,
     }
     drawn = {name: plot(report) for name, plot in plots.items()}
     for there in report.cross_corpus:

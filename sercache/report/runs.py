@@ -1,8 +1,9 @@
 """Run folders: a Report on disk, written whole or not at all.
 
 ``report.json`` holds all but the long lists, ``predictions.csv`` one line per run and utterance (and
-``predictions-on-<corpus>-<task>.csv`` those of another corpus), ``history.jsonl`` one line per run and epoch,
-``heard.csv`` what was trained on by digests of its audio, ``weights/`` the trained heads where they were kept.
+``predictions-on-<corpus>-<task>.csv`` those of another corpus, ``predictions-dev.csv`` those of the dev parts),
+``history.jsonl`` one line per run and epoch, ``heard.csv`` what was trained on by digests of its audio, ``weights/``
+the trained heads where they were kept.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 REPORT, PREDICTIONS, HISTORY, WEIGHTS = "report.json", "predictions.csv", "history.jsonl", "weights"
+DEV_PREDICTIONS = "predictions-dev.csv"
 RECORDINGS = "heard.csv"
 _FIXED = ("fold", "seed", "id", "speaker")
 
@@ -75,6 +77,8 @@ def load(folder: Path) -> Report:
         outputs = record["classes"], record.get("targets", [])
         record["heard"] = _read_recordings(Path(folder) / RECORDINGS)
         record["predictions"] = list(_read_predictions(Path(folder) / PREDICTIONS, *outputs))
+        dev = Path(folder) / DEV_PREDICTIONS  # which runs of before do not have
+        record["dev_predictions"] = list(_read_predictions(dev, *outputs)) if dev.is_file() else []
         for each in record.get("elsewhere", []):
             each["predictions"] = list(_read_predictions(Path(folder) / _cross_corpus_name(each), *outputs))
         histories: dict[tuple[str, int], list[dict[str, Any]]] = {}
@@ -172,7 +176,7 @@ def _write(report: Report, folder: Path) -> None:
     del record["heard"]
     if report.recordings is not None:
         _write_recordings(folder / RECORDINGS, report.recordings)
-    predictions = record.pop("predictions")
+    predictions, dev = record.pop("predictions"), record.pop("dev_predictions")
     tested = [(each, each.pop("predictions")) for each in record["elsewhere"]]
     histories = [(run["fold"], run["seed"], run.pop("history")) for run in record["runs"]]
     _write_text(folder / REPORT, [json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)])
@@ -183,6 +187,8 @@ def _write(report: Report, folder: Path) -> None:
     ]
     _write_text(folder / HISTORY, lines)
     _write_predictions(folder / PREDICTIONS, predictions, report)
+    if dev:
+        _write_predictions(folder / DEV_PREDICTIONS, dev, report)
     for each, found in tested:
         _write_predictions(folder / _cross_corpus_name(each), found, report)
 

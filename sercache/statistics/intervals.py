@@ -46,9 +46,9 @@ def of_differences(
 ) -> list[Interval]:
     """Of the first less the second of some pairs of systems, by one metric: each draw holds the same speakers for all.
 
-    ``systems`` are what each said of the same utterances, ``places`` which two make a pair.
+    ``systems`` are what each said, ``places`` which two make a pair.
     """
-    names, units = _units(systems[0])
+    names, units = _units([group for groups in systems for group in groups])
     measures = [_of(groups, names, target) for groups in systems]
     place = measures[0][0].index(metric)
 
@@ -58,6 +58,24 @@ def of_differences(
 
     told = [f"{a} {b}" for a, b in places]
     return list(_intervals(told, differences, len(names), units).values())
+
+
+def over_units_by(
+    groups: Groups, names: Sequence[str], measure: Callable[[int, np.ndarray], Sequence[float]]
+) -> dict[str, Interval]:
+    """Of any numbers, as their mean over groups: speakers are drawn, with all that was said of each.
+
+    ``measure`` gives the numbers ``names`` of a group by its place, for how often each of its predictions counts (U,).
+    """
+    units, called = _units(groups)
+    place = {name: k for k, name in enumerate(units)}
+    owners = [np.array([place[_unit(each)] for each in group]) for group in groups]
+
+    def means(times: np.ndarray) -> np.ndarray:
+        found = [measure(k, times[owner].astype(float)) for k, owner in enumerate(owners)]
+        return np.mean(found, axis=0)
+
+    return _intervals(names, means, len(units), called)
 
 
 def over_folds(

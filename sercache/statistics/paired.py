@@ -191,7 +191,7 @@ class _BySpeaker:
     @cached_property
     def score(self) -> float:
         """Mean over groups."""
-        return float(np.mean([_measure(self.metric, self.target)(*pair) for pair in self.pairs]))
+        return float(np.mean([measure_of(self.metric, self.target)(*pair) for pair in self.pairs]))
 
     @cached_property
     def shares(self) -> np.ndarray:
@@ -212,7 +212,7 @@ class _BySpeaker:
 
     def swapping(self, other: _BySpeaker) -> Statistic:
         """The difference after each swap, scored anew: groups of the two go together as ``_together`` says."""
-        measure = _measure(self.metric, self.target)
+        measure = measure_of(self.metric, self.target)
         together = [
             (*self.pairs[a], other.pairs[b][1], self.owners[a]) for a, b in _together(self.folds, other.folds)
         ]
@@ -239,7 +239,7 @@ def _together(mine: Sequence[frozenset[str]], theirs: Sequence[frozenset[str]]) 
     return found
 
 
-def _measure(metric: str, target: Target) -> metrics.Metric:
+def measure_of(metric: str, target: Target) -> metrics.Metric:
     """The score of truth and predictions by one metric, ``rho:anger`` among them."""
     if isinstance(target, Classes):
         return {"wa": metrics.wa, "ua": metrics.ua, "macro_f1": metrics.macro_f1}[metric]

@@ -10,6 +10,7 @@ import click
 from sercache.commands.options._shared import (
     FOLDER,
     budget_option,
+    cache_option,
     cluster_options,
     head_option,
     look_option,
@@ -25,19 +26,38 @@ from sercache.commands.options._shared import (
 @click.option(
     "--format", "table_format", type=click.Choice(["text", "markdown", "csv", "latex"]), default="text"
 )
-def report(runs: tuple[Path, ...], table_format: Any) -> None:
+@click.option(
+    "--calibration", is_flag=True, help="Of one run: calibration, temperature, answering the surest."
+)
+@click.option(
+    "--by",
+    multiple=True,
+    type=click.Choice(["speaker", "sex", "language", "duration", "corpus"]),
+    help="Of one run: scores on parts of the utterances, the worst named; again for more.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what --calibration and --by tell as JSON.")
+@root_option
+@cache_option
+def report(runs: tuple[Path, ...], table_format: Any, as_json: bool, **options: Any) -> None:
     """Print runs side by side; without names, all in the runs folder.
 
     A table holds what can be compared: runs of one corpus, task and protocol. Folders of runs (sweeps) are read too. Of
     an unfinished run it says what is missing, and the command that finishes it.
 
     \b
-    Example:
+    Examples:
       sercache report runs/layer-attention-* --format markdown
+      sercache report runs/linear-wavlm-large-emodb --calibration --by sex --by duration
     """
-    from sercache.commands.report import run
+    from sercache.commands import report as work
+    from sercache.experiment import details
 
-    run(runs, table_format)
+    if not (options["calibration"] or options["by"]):
+        work.run(runs, table_format)
+        return
+    if len(runs) != 1:
+        raise click.UsageError(f"--calibration and --by are of one run, got {len(runs)}")
+    work.detailed(details.DetailsOptions(runs[0], **options), table_format, as_json=as_json)
 
 
 @click.command()
@@ -67,9 +87,9 @@ def compare(table_format: Any, as_json: bool, **options: Any) -> None:
       sercache compare runs/layer-attention-* --metric ua --plot heads.png
     """
     from sercache.commands import _results
-    from sercache.experiment.compare import CompareOptions, run
+    from sercache.experiment import compare as work
 
-    _results.compared(run(CompareOptions(**options)), table_format, as_json=as_json)
+    _results.compared(work.run(work.CompareOptions(**options)), table_format, as_json=as_json)
 
 
 @click.command("map")

@@ -1,0 +1,134 @@
+"""What lies behind the score of a run: its probabilities, and how it does on parts of the utterances."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from sercache import advice, settings, stores
+from sercache.datasets import Corpus
+from sercache.errors import SettingsError
+from sercache.experiment.compare import trained_alike
+from sercache.experiment.corpora import cache_if_any
+from sercache.experiment.info import spoken_seconds
+from sercache.experiment.labels import read_labels
+from sercache.experiment.lexical import called
+from sercache.experiment.result import Result
+from sercache.record import Report
+from sercache.report import ReportTable, breakdown, html, probabilities, tables
+
+By = Literal["speaker", "sex", "language", "duration", "corpus"]
+
+
+@dataclass(frozen=True)
+class DetailsOptions:
+    """The options of one call."""
+
+    run: Path
+    calibration: bool = False
+    by: Sequence[By] = ()
+    root: Path | None = None
+    cache: Path | None = None
+
+
+@dataclass(frozen=True)
+class Details:
+    """Tables on one run, in the order that they were asked for."""
+
+    tables: tuple[ReportTable, ...]
+
+    def plain(self) -> list[dict[str, Any]]:
+        """As JSON values: title, rows by column, notes."""
+        return [
+            {
+                "title": table.title,
+                "rows": [dict(zip(table.columns, map(_plain, row), strict=True)) for row in table.rows],
+                "notes": list(table.notes),
+            }
+            for table in self.tables
+        ]
+
+    def _repr_html_(self) -> str:
+        """The tables, for notebooks."""
+        return "\n".join(map(html, self.tables))
+
+
+def run(request: DetailsOptions, trained: Result | None = None, corpus: Corpus | None = None) -> Details:
+    """The tables that are asked for of one run; a result and a corpus in memory take the place of names.
+
+    Sex and language are those of the corpus, lengths those of the store. Raises SettingsError where the run tested
+    nothing, predicts numbers, or what is asked for is not known.
+    """
+    trained = trained or Result.load(request.run)
+    report, where = trained.report, trained.folder or "this result"
+    if not report.predictions:
+        raise SettingsError(f"{where} tested nothing at home, so that there is nothing to break down")
+    made = []
+    if request.calibration:
+        if report.targets:
+            raise SettingsError(
+                f"{where} predicts numbers, which have no probabilities; leave --calibration out"
+            )
+        old = not report.dev_predictions and any(fold.n_dev for fold in report.folds)
+        remedy = trained_alike(report, report, name=f"{Path(where).name}-with-dev") if old else ""
+        made += [probabilities.calibration_table(report, remedy), probabilities.selective_table(report)]
+    for by in request.by:
+        if by == "corpus":
+            made.append(_other_corpora(report))
+            continue
+        made.append(breakdown.breakdown_table(report, by, _values(by, report, request, corpus)))
+    return Details(tuple(made))
+
+
+def _other_corpora(report: Report) -> ReportTable:
+    if not report.cross_corpus:
+        raise SettingsError(
+            f"these heads were tested on {report.corpus['name']} alone; `{advice.command('evaluate', help=True)}` "
+            "shows how to test them on others"
+        )
+    return tables.cross_corpus_table(report)
+
+
+def _plain(cell: Any) -> Any:
+    return dataclasses.asdict(cell) if dataclasses.is_dataclass(cell) and not isinstance(cell, type) else cell
+
+
+def _values(by: str, report: Report, request: DetailsOptions, corpus: Corpus | None) -> Mapping[str, str]:
+    """By id what an utterance is told apart by. Raises SettingsError for what is not known of any."""
+    found: Mapping[str, str]
+    if by == "speaker":
+        found = {p.id: p.speaker for p in report.predictions if p.speaker}
+    elif by == "duration":
+        found = {id: breakdown.band(seconds) for id, seconds in _seconds(report, request).items()}
+    else:
+        own = corpus or _corpus(report, request)
+        found = {u.id: value for u in own.utterances if (value := getattr(u, by))}
+    ids = {p.id for p in report.predictions}
+    found = {id: value for id, value in found.items() if id in ids}
+    if not found:
+        raise SettingsError(
+            f"{report.corpus['name']} does not say the {by} of its utterances; choose another --by"
+        )
+    return found
+
+
+def _corpus(report: Report, request: DetailsOptions) -> Corpus:
+    known = settings.load()
+    return read_labels(called(report.corpus), request.root, known, cache_if_any(known, request.cache))
+
+
+def _seconds(report: Report, request: DetailsOptions) -> dict[str, float]:
+    """Length of each utterance in seconds, all of its clips together, by the store that trained the run."""
+    cache = Path(settings.load().value("cache", request.cache).value).expanduser()
+    digest = report.features["digest"]
+    folder = next((folder for folder, spec in stores.find(cache) if spec.digest == digest), None)
+    if folder is None:
+        raise SettingsError(
+            f"lengths are read from the features of the run, which are not in {cache}; give their --cache"
+        )
+    if stores.read_spec(folder).is_text:
+        raise SettingsError("features of text have no length in seconds; choose another --by")
+    return {id: seconds for (_, id), seconds in spoken_seconds(folder).items()}
