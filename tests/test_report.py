@@ -367,7 +367,10 @@ def test_the_confusion_matrix_shows_counts_and_shares() -> None:
         ({"layers": 0}, {"calibration", "confusion", "learning-curves", "folds"}),
         ({"n_folds": 1, "seeds": (0,)}, {"layer-weights", "calibration", "confusion", "learning-curves"}),
         ({"dev": False}, {"layer-weights", "calibration", "confusion", "learning-curves", "folds"}),
-        ({"n_folds": 91, "layers": 49}, {"layer-weights", "calibration", "confusion", "learning-curves", "folds"}),
+        (
+            {"n_folds": 91, "layers": 49},
+            {"layer-weights", "calibration", "confusion", "learning-curves", "folds"},
+        ),
     ],
 )
 def test_plots_of_odd_reports(options: dict[str, object], expected: set[str], tmp_path: Path) -> None:
