@@ -278,6 +278,10 @@ class World:
         table = csv.DictReader(io.StringIO(text))
         if path.name == "epochs.csv":  # the values are those of history.jsonl
             return list(table.fieldnames or ())
+        if (
+            path.name == "predictions-dev.csv"
+        ):  # that these give the dev scores is seen in test_probabilities.py
+            return dict.fromkeys(table.fieldnames or (), ANY)
         return _columns([{k: _cell(v) for k, v in row.items()} for row in table])
 
 
@@ -356,7 +360,7 @@ def _undecided(found: dict[str, Any]) -> dict[str, Any]:
     """Classes that TOLERANCE decides are left open, and with them all that counts them."""
     close_classes = close_ranks = False
     for path, table in found.items():
-        if not Path(path).name.startswith("predictions"):
+        if not Path(path).name.startswith("predictions") or ANY in table.values():
             continue
         chances = np.array([v for k, v in table.items() if k.startswith("p:")], float)
         said = [np.array(v, float) for k, v in table.items() if k.startswith("predicted:")]

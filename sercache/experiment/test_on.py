@@ -148,6 +148,7 @@ def _finish(trained: Result, there: CrossCorpus, corpus: Corpus) -> Result:
         report,
         runs=bare,
         predictions=(),
+        dev_predictions=(),
         summary={},
         confusion=(),
         notes=(),
