@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from sercache import __version__, given, machine, memory, progress, signals
+from sercache import __version__, given, machine, memory, objects, progress, signals
 from sercache.catalog import unknown
 from sercache.commands.console import Terminal
 from sercache.commands.options import catalogue, disk, features, predicting, results, sharing, training
@@ -109,7 +109,7 @@ def main() -> None:
         fault.show()
         sys.exit(fault.exit_code)
     except SercacheError as fault:
-        click.echo(f"error: {one_line(fault)}", err=True)
+        click.echo(f"error: {objects.shown(one_line(fault))}", err=True)
         sys.exit(fault.exit_code)
     except KeyboardInterrupt as fault:
         _end_stopped(fault)

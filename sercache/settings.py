@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sercache import files, text
+from sercache import files, objects, text
 from sercache.advice import unknown
 from sercache.errors import SettingsError, TextError
 
@@ -59,7 +59,13 @@ class Settings:
         found = self._first(flag, f"SERCACHE_{key.upper()}", self.table.get(key))
         if found is None:
             return Setting(_default(key), "default")
-        return found if key == "device" else Setting(str(expanded(found.value)), found.source)
+        if key == "device":
+            return found
+        if objects.is_address(found.value) and key != "cache":
+            raise SettingsError(
+                f"{key} is {found.value} ({found.source}), and only feature stores lie in object stores: name a folder"
+            )
+        return Setting(str(expanded(found.value)), found.source)
 
     def root(self, dataset: str, flag: str | os.PathLike[str] | None = None) -> Setting | None:
         """The folder of a corpus, or None where nobody named one."""
@@ -92,7 +98,12 @@ def root_variable(dataset: str) -> str:
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
-    """``path`` with the home folder in the place of ``~``. Raises SettingsError where there is no such home."""
+    """``path`` with the home folder in the place of ``~``; of an address (``s3://…``) the folder that stands for it.
+
+    Raises SettingsError where there is no such home, and for addresses that mean nothing.
+    """
+    if objects.is_address(path):
+        return objects.folder_of(path)
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -180,7 +191,9 @@ def change(settings: Settings, changes: Mapping[str, str]) -> Settings:
             raise SettingsError(
                 unknown("setting", key, [*KEYS, *(f"{s}.<{n}>" for s, n in SECTIONS.items())])
             )
-        if value and key != "device":
+        if value and key == "cache" and objects.is_address(value):
+            objects.folder_of(value)  # a scheme that means nothing is told now
+        elif value and key != "device":
             value = str(expanded(value).absolute())
         _check_text(f"{key}={value}")
         if value:

@@ -140,6 +140,7 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SERCACHE_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setenv("SERCACHE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("SERCACHE_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("SERCACHE_OBJECTS", str(tmp_path / "objects"))
     monkeypatch.setenv("SERCACHE_DEVICE", "cpu")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     return tmp_path

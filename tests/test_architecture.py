@@ -23,6 +23,7 @@ FLOORS = {
     "sercache.clips": 1,
     "sercache.states": 1,
     "sercache.files": 1,
+    "sercache.objects": 1,
     "sercache.claims": 1,
     "sercache.text": 1,
     "sercache.layout": 1,

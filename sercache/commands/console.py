@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sercache import layout
+from sercache import layout, objects
 from sercache.text import one_line
 
 
@@ -17,15 +17,15 @@ class Terminal:
 
     def line(self, text: str) -> None:
         """One line for the user."""
-        click.echo(text)
+        click.echo(objects.shown(text))
 
     def used(self, label: str, value: object) -> None:
         """A label and what it stands for."""
-        click.echo(f"{label:<10}{one_line(value)}")
+        click.echo(f"{label:<10}{objects.shown(one_line(value))}")
 
     def note(self, text: str) -> None:
         """One line on standard error."""
-        click.echo(f"note: {one_line(text)}", err=True)
+        click.echo(f"note: {objects.shown(one_line(text))}", err=True)
 
     def bar(self, iterable: Iterable | None, options: dict[str, Any]) -> Any:
         """A tqdm bar that redraws on a terminal; into a log it writes a line now and then, and no bar."""

@@ -13,6 +13,7 @@ from sercache import (
     audio,
     encoders,
     extraction,
+    objects,
     settings,
     stores,
     text,
@@ -70,6 +71,7 @@ def run(
     cache = known.value("cache", request.cache)
     devices, source = _devices(request, known) if at_hand is None else (["that of the encoder"], "at hand")
     cache_folder = Path(cache.value).expanduser()
+    objects.refuse(cache_folder, "extract", "give --cache FOLDER")
     if corpus is None:
         corpus, where = read_corpus(request.dataset, request.root, known, cache_folder)
         root = where.value

@@ -8,10 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from sercache import clips, settings, stores
+from sercache import clips, objects, settings, stores
 from sercache.errors import DamagedStoreError, SercacheError
 from sercache.experiment.origin import known_origin
 from sercache.extraction import skips, training_record
+from sercache.objects import mirror
 from sercache.progress import used, warn
 from sercache.stores import FeatureSpec
 from sercache.trained_on import TrainedOn
@@ -171,5 +172,10 @@ def _look(folder: Path) -> StoreInfo:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes that the files below ``folder`` take on disk; holes in sparse files do not count."""
+    """Bytes that the files below ``folder`` take on disk, without the holes of sparse ones; or in an object store."""
+    far = mirror.n_bytes(folder)
+    if far is not None:
+        return far
+    if objects.place_of(folder):
+        return stores.open(folder).n_bytes()
     return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from sercache import advice, files, settings, states, stores
+from sercache import advice, files, objects, settings, states, stores
 from sercache.errors import SercacheError, SettingsError
 from sercache.experiment.info import folder_bytes
 from sercache.experiment.needs import RunNeeds, is_served, runs_in
@@ -74,6 +74,8 @@ def run(request: PruneOptions) -> list[Pruned]:
     known = settings.load()
     runs, cache = (Path(known.value(key, getattr(request, key)).value) for key in ("runs", "cache"))
     named = [settings.expanded(folder) for folder in request.stores]
+    for folder in (*named, cache):
+        objects.refuse(folder, "prune", "remove its objects with the store's own tools, or name a folder")
     _check(request, named)
     finished = runs_in(runs)
     steps = [step for folder in named for step in _of_store(request, folder, finished)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from sercache import advice, catalog, files, settings, stores
+from sercache import advice, catalog, files, objects, settings, stores
 from sercache.errors import DamagedStoreError, DiskSpaceError, HubError, SettingsError
 from sercache.experiment import corpus_table, hub
 from sercache.experiment.hub import Kind, RemoteFile
@@ -64,6 +64,7 @@ def run(request: PullOptions) -> Pulled:
     """
     repo, known = hub.checked_name(request.repo), settings.load()
     name = checked_name(request.name)
+    objects.refuse(Path(known.value("cache", request.cache).value), "pull", "give --cache FOLDER")
     asked = hub.api()
     with hub.faults_named(repo):
         kind, commit = _found(asked, repo, request.revision)

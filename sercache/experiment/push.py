@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sercache import advice, catalog, stores
+from sercache import advice, catalog, objects, settings, stores
 from sercache.datasets import Corpus
 from sercache.errors import DamagedStoreError, HubError, SettingsError, UnknownNameError
 from sercache.experiment import card, corpus_table, hub
 from sercache.experiment.hub import Kind
 from sercache.experiment.origin import known_origin
+from sercache.experiment.upkeep import copy_first
 from sercache.progress import bar, say, used, warn
 from sercache.record import Report
 from sercache.report import runs
@@ -92,6 +93,7 @@ def run(request: PushOptions) -> Pushed:
     Raises SettingsError without a licence or for a restricted corpus, DamagedStoreError, StoreError for a store that is
     written to, HubError.
     """
+    objects.refuse(settings.expanded(request.what), "push", copy_first(settings.expanded(request.what)))
     repo = hub.checked_name(request.repo)
     _check_right(request)
     licence = _checked_licence(request.licence, request.what)

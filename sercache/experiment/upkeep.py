@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sercache import clips, extraction, settings, stores
+from sercache import advice, clips, extraction, settings, stores
 from sercache.datasets import Skipped
 from sercache.errors import DiskSpaceError
 from sercache.experiment.origin import known_origin, write_origin
@@ -24,7 +24,7 @@ _SPARE_BYTES = 2**26
 def cache_of(folder: Path, request: Path | None) -> Path:
     """The cache of a store that is made of the one at ``folder``: the one named, else that which this lies in."""
     if request is not None:
-        return request
+        return settings.expanded(request)
     place = folder.absolute()
     cache = place.parents[1]
     if place == stores.store_path(cache, stores.read_spec(folder), stores.read_format(folder)):
@@ -101,3 +101,8 @@ def _take_notes(folder: Path, sources: Sequence[Path], changes: Mapping[str, Any
             f"the extraction into {unfinished[0]} did not come to its end: what it lacks is lacking here too"
         )
         extraction.mark_begun(folder)
+
+
+def copy_first(folder: str | Path) -> str:
+    """What to do with a store in an object store that is to be changed."""
+    return f"copy it into a folder first, which checks every byte: {advice.command('convert', folder, cache='FOLDER')}"

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sercache import advice, clips, encoders, extraction, settings, stores
+from sercache import advice, clips, encoders, extraction, objects, settings, stores
 from sercache.encoders import Encoder
 from sercache.errors import SercacheError, StoreError
 from sercache.experiment import corpus_table, extract
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.origin import extract_again, origin_by_spec, read_origin
+from sercache.experiment.upkeep import copy_first
 from sercache.extraction import words
 from sercache.progress import bar, say, used, warn
 from sercache.stores import Damage, FeatureSpec
@@ -60,6 +61,8 @@ def run(request: VerifyOptions) -> list[Verified]:
         used("cache", cache_setting)
     named = [settings.expanded(folder) for folder in request.stores]
     chosen = named or [folder for folder, _ in stores.find_all(cache_folder)]
+    for folder in chosen if request.repair else ():
+        objects.refuse(folder, "--repair", copy_first(folder))
     found = []
     for folder in chosen:
         try:

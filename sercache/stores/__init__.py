@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sercache import advice, files, settings
+from sercache import advice, files, objects, settings
 from sercache.errors import StoreError
+from sercache.objects import mirror
 from sercache.stores import layout as _layout
 from sercache.stores.contract import Copied, Damage, Entry, FeatureStore, FeatureWriter
 from sercache.stores.dtypes import FLOAT16_LIMIT, decode_frames, encode_frames, frame_bytes
@@ -101,6 +102,7 @@ def open(path: str | os.PathLike[str]) -> FeatureStore:
 
 def exists(path: Path) -> bool:
     """Whether there is a store at ``path``."""
+    mirror.arrive(path)
     return _layout.spec_path(path).is_file()
 
 
@@ -130,6 +132,7 @@ def read_note(path: Path, name: str) -> dict[str, Any]:
     """What ``write_note`` wrote, of earlier versions too; empty where nothing was. Raises DamagedStoreError."""
     from sercache.stores import checked_json
 
+    mirror.arrive(path)
     file = notes_folder(path) / name
     remedy = f"run {advice.command('verify', path, repair=True)}"
     return checked_json.load_note(file, remedy) if file.exists() else {}
@@ -152,6 +155,7 @@ def copy(
     """
     from sercache.stores import copying
 
+    objects.refuse(target, "making a store of stores", "give --cache FOLDER")
     return copying.copy(target, spec, format, sources, finish=finish, progress=progress)
 
 
@@ -170,6 +174,7 @@ def remove(path: Path, seen: frozenset[int] | None = None) -> None:
     """
     from sercache.stores import copying
 
+    objects.refuse(path, "removing a store", "remove its objects with the store's own tools")
     copying.remove(path, seen)
 
 
@@ -192,6 +197,7 @@ def write_corpus(path: Path, values: Callable[[], Iterable[Any]]) -> bool:
 
 def has_corpus(path: Path) -> bool:
     """Whether a store has a table of its corpus."""
+    mirror.arrive(path)
     return corpus_path(path).is_file()
 
 
@@ -199,6 +205,7 @@ def read_corpus(path: Path) -> Iterator[Any]:
     """The values that ``write_corpus`` wrote. Raises DamagedStoreError; StoreError where there is none."""
     from sercache.stores import lines
 
+    mirror.arrive(path)
     try:
         yield from lines.read(corpus_path(path), f"run {advice.command('verify', path, repair=True)}")
     except FileNotFoundError as fault:
@@ -246,6 +253,7 @@ def drop(path: Path, damage: Iterable[Damage]) -> list[str]:
     """
     from sercache.stores import repair
 
+    objects.refuse(path, "taking out what is damaged", "copy the store into a folder first")
     return repair.drop(path, damage)
 
 

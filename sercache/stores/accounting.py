@@ -7,10 +7,12 @@ from pathlib import Path
 
 from sercache import trained_on
 from sercache.errors import DamagedStoreError
+from sercache.objects import mirror
 from sercache.stores import checked_json, commits, formats, lines, roster, schema, stock, use
 from sercache.stores.contract import Damage
 from sercache.stores.durable import read_whole, repair_command
 from sercache.stores.hdf5 import FORMER_TABLE
+from sercache.stores.kept import listed
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
 from sercache.stores.stock import StockView
@@ -92,6 +94,7 @@ def _derived(layout: Layout, ledger: Ledger) -> list[Damage]:
 
 def _differing(layout: Layout, ledger: Ledger) -> Iterator[str]:
     expected = expected_files(layout, ledger)
+    mirror.fetch(layout.path, expected)
     former = layout.path / FORMER_TABLE
     if layout.format == "hdf5" and former.exists():  # the one table of an earlier version
         tables = [data for name, data in sorted(expected.items()) if name.endswith(".csv")]
@@ -120,7 +123,7 @@ def orphans(layout: Layout, ledger: Ledger) -> list[Path]:
     named |= set(expected_files(layout, ledger))
     found = []
     for folder in schema.FOLDERS:
-        for path in (layout.path / folder).glob("*"):
+        for path in listed(layout.path / folder):
             # Hidden ones are the system's: of file servers, of who looked into the folder.
             if path.relative_to(layout.path).as_posix() not in named and not path.name.startswith("."):
                 found.append(path)

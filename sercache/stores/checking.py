@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from sercache import objects
 from sercache.errors import DamagedStoreError
 from sercache.stores import checkpoints, commits, formats
 from sercache.stores.batch import hex_crcs
 from sercache.stores.commits import Record
 from sercache.stores.contract import Damage
-from sercache.stores.durable import Opened, crc32c
+from sercache.stores.durable import crc32c
+from sercache.stores.kept import Files, Wanted, fetched, is_there, opened
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
-from sercache.stores.mapped import Files
-from sercache.stores.ranges import FrameRange, as_runs, read_frames, read_rows, rest_crc, stretches
+from sercache.stores.ranges import (
+    FrameRange,
+    as_runs,
+    read_frames,
+    read_rows,
+    rest_crc,
+    stretches,
+    wanted_frames,
+)
 from sercache.stores.watch import Watch
 
 
@@ -34,10 +42,21 @@ def check(
         found += (fault for fault in _check_files(layout, record) if fault.path not in known)
         for what in ("mean", "std"):
             found += _check_pooled(layout, record, rows, what, watch)
-        for row in rows.tolist() if record.blocks else ():
+        kept = rows.tolist() if record.blocks else []
+        for row in kept if objects.place_of(layout.path) is None else _ahead(layout, record, kept, watch):
             found += _check_frames(layout, record, row, watch)
         progress(commits.n_bytes(record))
     return found
+
+
+def _ahead(layout: Layout, record: Record, rows: Sequence[int], watch: Watch) -> Iterator[int]:
+    """The rows; of a store far away their frames are fetched before their turn."""
+    states = range(len(layout.spec.states))
+
+    def wanted(row: int) -> list[Wanted]:
+        return wanted_frames(layout, stretches(layout, (record, row)), states)
+
+    return fetched(rows, wanted, watch.file)
 
 
 def _check_shared(layout: Layout, ledger: Ledger) -> Iterator[Damage]:
@@ -53,15 +72,15 @@ def _check_files(layout: Layout, record: Record) -> Iterator[Damage]:
     for file in record.files:
         path = layout.path / file.name
         try:
-            with Opened(str(path)) as opened:
-                size = opened.size()
+            with opened(path) as file_there:
+                size = file_there.size()
             if size < file.size or (file.begin is None and size > file.size):
                 yield Damage("", path, f"the file has {size} bytes, expected {file.size}")
             elif (crc := rest_crc(layout, record, file)) != file.rest_crc:
                 reason = f"headers, padding and index have checksum {crc}, expected {file.rest_crc}"
                 yield Damage("", path, reason)
         except DamagedStoreError as fault:
-            missing = not os.path.lexists(path)
+            missing = not is_there(path)
             yield Damage(
                 "", path, f"the file is missing, expected {file.size} bytes" if missing else str(fault)
             )

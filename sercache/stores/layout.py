@@ -18,6 +18,7 @@ import sercache
 from sercache import advice, files
 from sercache.catalog import file_name, unknown
 from sercache.errors import DamagedStoreError, SercacheError, StoreError, UnknownNameError
+from sercache.objects import mirror
 from sercache.stores import checked_json, schema
 from sercache.stores.dtypes import frame_bytes
 from sercache.stores.spec import FeatureSpec
@@ -128,12 +129,17 @@ def to_json(layout: Layout) -> dict[str, Any]:
     }
 
 
-def load(path: Path) -> Layout:
-    """The layout of the store at ``path``.
+def load(path: Path, *, fresh: bool = False) -> Layout:
+    """The layout of the store at ``path``; of one in an object store, as it was some seconds ago unless ``fresh``.
 
     Raises StoreError where there is none or a newer sercache made it, DamagedStoreError where
     its ``spec.json`` is not what was written.
     """
+    mirror.arrive(path, fresh=fresh)
+    return _load(path)
+
+
+def _load(path: Path) -> Layout:
     file = spec_path(path)
     try:
         remedy = f"restore it, or remove {path} and extract again"
@@ -192,6 +198,7 @@ def find_all(cache: Path) -> list[tuple[Path, FeatureSpec | SercacheError]]:
     Those whose ``spec.json`` is gone, as a copy that broke off leaves them, are told by what else they hold. Raises
     StoreError where the folders cannot be listed.
     """
+    mirror.arrive_cache(cache)
     found = _with_spec(cache)
     with _listing(cache):
         others = [path for deep in ("*", "*/*") for path in cache.glob(deep) if not spec_path(path).exists()]
@@ -227,7 +234,7 @@ def _loaded(paths: Iterable[Path]) -> list[tuple[Path, FeatureSpec | SercacheErr
     found: list[tuple[Path, FeatureSpec | SercacheError]] = []
     for path in paths:
         try:
-            found.append((path, load(path).spec))
+            found.append((path, _load(path).spec))
         except SercacheError as fault:
             found.append((path, fault))
     return found

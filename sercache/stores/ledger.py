@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from sercache.errors import DamagedStoreError
+from sercache.objects import mirror
 from sercache.stores import checkpoints, commits
 from sercache.stores.columns import hash_id, hash_ids
 from sercache.stores.commits import Record, record_path
@@ -60,6 +61,7 @@ class Ledger:
         no more often than a small share of the time. Raises DamagedStoreError for a damaged record; with
         ``damaged``, its path is put there instead. Raises StoreError where the records cannot be listed.
         """
+        mirror.arrive(self.folder.parent, fresh=not quick)
         with read_faults_named(self.folder / "commits", self.folder.parent):
             return self._refresh(damaged, quick)
 

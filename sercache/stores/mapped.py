@@ -11,10 +11,8 @@ import ctypes
 import math
 import mmap
 import os
-import threading
 import time
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -22,8 +20,6 @@ import numpy as np
 
 from sercache.stores.durable import Opened, Stamp
 
-_MOST_OPEN = 128
-"""Files that a reader keeps open at once; each takes two descriptors, one of them its map's."""
 _BLOCK_BITS = 16
 """What the kernel said is remembered for blocks of 64 KiB: asking each time costs as much as copying a part."""
 _BLOCK = 1 << _BLOCK_BITS
@@ -195,26 +191,3 @@ class KeptOpen(Opened):
             if b"\0" not in found[at // mmap.PAGESIZE : (at + _BLOCK) // mmap.PAGESIZE]:
                 self._believed_until[start + at >> _BLOCK_BITS] = until
         return b"\0" not in found[(begin - start) // mmap.PAGESIZE : (end - 1 - start) // mmap.PAGESIZE + 1]
-
-
-class Files:
-    """The files that a reader keeps open, those that were used last. Pickled, it is empty."""
-
-    def __init__(self) -> None:
-        self._open: OrderedDict[str, KeptOpen] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def __reduce__(self) -> tuple[type[Files], tuple[()]]:
-        return Files, ()
-
-    def __call__(self, path: str) -> KeptOpen:
-        """The file at ``path``. Raises DamagedStoreError where it is missing."""
-        with self._lock:
-            found = self._open.get(path)
-            if found is None:
-                found = self._open[path] = KeptOpen(path)
-                if len(self._open) > _MOST_OPEN:
-                    self._open.popitem(last=False)  # closed once no thread reads from it any more
-            else:
-                self._open.move_to_end(path)
-            return found

@@ -11,7 +11,8 @@ from sercache.errors import MissingFeaturesError
 from sercache.stores import mapped
 from sercache.stores.commits import File, Record, file_names
 from sercache.stores.dtypes import STORED, width
-from sercache.stores.durable import Opened, crc32c
+from sercache.stores.durable import crc32c
+from sercache.stores.kept import Wanted, opened
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Place
 from sercache.stores.mapped import KeptOpen
@@ -54,6 +55,16 @@ def stretches(layout: Layout, place: Place) -> list[FrameRange]:
             found.append(FrameRange(block.file, stop - start, first, step))
         at += block.n_frames
     return found
+
+
+def wanted_frames(layout: Layout, parts: Iterable[FrameRange], states: Iterable[int]) -> list[Wanted]:
+    """Ranges of files that hold these states of the parts of an utterance."""
+    chosen = list(states)
+    return [
+        (part.name, (first, first + part.n_frames * layout.frame_bytes))
+        for part in parts
+        for first in (part.first + state * part.step for state in chosen)
+    ]
 
 
 def read_frames(
@@ -116,11 +127,11 @@ def measure_files(layout: Layout, record: Record) -> list[File]:
 def rest_crc(layout: Layout, record: Record, file: File) -> str:
     """CRC-32C, 8 hex digits, of the bytes of a file that a commit wrote and that are no utterance's."""
     crc, at = 0, file.begin or 0
-    with Opened(f"{layout.path}/{file.name}") as opened:
+    with opened(f"{layout.path}/{file.name}") as there:
         for start, stop in [*sorted(_feature_bytes(layout, record, file.name)), (file.size, file.size)]:
             for begin in range(at, min(start, file.size), _PIECE):
                 gap = np.empty(min(_PIECE, min(start, file.size) - begin), np.uint8)
-                opened.read_into(gap, begin)
+                there.read_into(gap, begin)
                 crc = crc32c(gap, crc)
             at = max(at, stop)
     return f"{crc:08x}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, ValuesView
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, ValuesView
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from sercache import advice
+from sercache import advice, objects
 from sercache.catalog import unknown
 from sercache.errors import MissingFeaturesError, UnknownNameError
 from sercache.stores import checking, commits, mapped
@@ -16,10 +16,11 @@ from sercache.stores.commits import Record
 from sercache.stores.contract import Damage, Entry
 from sercache.stores.dtypes import STORED, decode_frames, width
 from sercache.stores.held import Hold
+from sercache.stores.kept import Files, Wanted, fetched
 from sercache.stores.layout import Layout, load
 from sercache.stores.ledger import Ledger, Place
-from sercache.stores.mapped import Files, Stretch
-from sercache.stores.ranges import Run, as_runs, read_frames, read_rows, stretches
+from sercache.stores.mapped import Stretch
+from sercache.stores.ranges import Run, as_runs, read_frames, read_rows, stretches, wanted_frames
 from sercache.stores.watch import Watch
 
 _MOST_REMEMBERED = 2**16
@@ -27,6 +28,7 @@ _MOST_REMEMBERED = 2**16
 _MEANS = np.dtype("<f4")
 _READ_AT_ONCE = 2**21
 """Bytes of means: a table that is read takes no more memory than this beside the array that is asked for."""
+_T = TypeVar("_T")
 _Key = tuple[str, tuple[str, ...] | None]
 """Utterance and states."""
 
@@ -35,7 +37,7 @@ class StoreReader:
     """Committed utterances of a store. It may be pickled, forked and shared by threads."""
 
     def __init__(self, path: Path) -> None:
-        self.layout: Layout = load(path)
+        self.layout: Layout = load(path, fresh=True)
         self.path = self.layout.path
         self.spec = self.layout.spec
         self._hold = Hold(self.layout.ledger)
@@ -99,12 +101,29 @@ class StoreReader:
 
     def read_many(self, ids: Sequence[str], states: Sequence[str] | None = None) -> list[np.ndarray]:
         """``read`` of each id, in the order asked for; the disk is gone through in its own order."""
-        self._indices(states)
         places = [self._find(id, ids) for id in ids]
         out: list[np.ndarray] = [np.empty(0)] * len(ids)
-        for k in sorted(range(len(ids)), key=lambda k: (places[k][0].number, places[k][1])):
+        indices = self._indices(states)
+
+        def wanted(k: int) -> list[Wanted]:
+            return wanted_frames(self.layout, stretches(self.layout, places[k]), indices)
+
+        order = sorted(range(len(ids)), key=lambda k: (places[k][0].number, places[k][1]))
+        for k in self._ahead(order, wanted):
             out[k] = self.read(ids[k], states)
         return out
+
+    def _ahead(self, items: Iterable[_T], wanted: Callable[[_T], Sequence[Wanted]]) -> Iterable[_T]:
+        """The items; of a store far away what they want is fetched before their turn."""
+        return items if objects.place_of(self.path) is None else fetched(items, wanted, self._watch.file)
+
+    def _wanted_rows(self, record: Record, runs: Iterable[Run], what: str) -> list[Wanted]:
+        """Ranges of files that hold these rows."""
+        table, row_bytes = record.tables[what], len(self.spec.states) * self.spec.dim * 4
+        return [
+            (table.file, (table.offset + first * row_bytes, table.offset + (first + n) * row_bytes))
+            for first, _, n in runs
+        ]
 
     def _find_and_read(self, key: _Key) -> np.ndarray:
         """``read_stored`` of what was not read before, has changed, or is not in the page cache."""
@@ -138,8 +157,10 @@ class StoreReader:
         indices = self._indices(states)
         n_utterances = len(self._ledger if ids is None else ids)
         out = mapped.empty((n_utterances, len(indices), self.spec.dim), _MEANS, 0)
-        for record, runs in self._everything() if ids is None else self._chosen(ids):
-            self._read_rows(record, what, runs, indices, out)
+        chosen = self._everything() if ids is None else self._chosen(ids)
+        parts = ((record, list(runs)) for record, runs in chosen)
+        for record, part in self._ahead(parts, lambda each: self._wanted_rows(*each, what)):
+            self._read_rows(record, what, part, indices, out)
         return out
 
     def _read_rows(

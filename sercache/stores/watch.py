@@ -56,6 +56,10 @@ class Watch:
             self._note(record, name, stamp)
         return file
 
+    def file(self, name: str) -> KeptOpen:
+        """A file, without a look at it."""
+        return self._opened(f"{self._store}/{name}")
+
     def stamp(self, record: Record, name: str) -> Stamp:
         """What a file that was opened was like when the reading of it was last compared."""
         return self._of(record).stamps[name]

@@ -12,7 +12,8 @@ import numpy as np
 
 from sercache.errors import DamagedStoreError
 from sercache.stores.commits import Record
-from sercache.stores.durable import Opened, crc32c
+from sercache.stores.durable import crc32c
+from sercache.stores.kept import is_there, opened
 from sercache.stores.layout import Layout
 from sercache.stores.slots import Slot
 from sercache.stores.zarr_metadata import slot_number
@@ -116,12 +117,12 @@ def check_shared(layout: Layout, records: Sequence[Record]) -> Iterator[tuple[Pa
 def _index_fault(path: Path, expected: np.ndarray) -> str:
     """What is wrong with the index at the end of a shard; nothing of it may be but what no record knows of."""
     n_bytes = expected.nbytes + 4
-    if not path.exists():
+    if not is_there(path):
         return ""  # said of the whole file
-    size = path.stat().st_size
     data = np.zeros(n_bytes, np.uint8)
     try:
-        with Opened(str(path)) as file:
+        with opened(path) as file:
+            size = file.size()
             file.read_into(data, max(size - n_bytes, 0))
     except DamagedStoreError as fault:
         return str(fault)

@@ -16,6 +16,7 @@ import torch
 
 from sercache import signals
 from sercache.errors import LostProcessError
+from sercache.objects import bucket
 from sercache.recipe import Recipe
 from sercache.training.contract import Fit, Member
 from sercache.training.loop import train_alone
@@ -27,8 +28,11 @@ from sercache.training.tables import Tables
 def can_fork(device: str) -> bool:
     """Whether forked processes can train: on a CPU under Linux, where nothing was started that forbids it.
 
-    With a GPU about, autograd keeps threads that a forked process lacks; elsewhere forking itself is unsafe.
+    With a GPU about, autograd keeps threads that a forked process lacks, as connections to object stores do; elsewhere
+    forking itself is unsafe.
     """
+    if bucket.is_used():
+        return False
     return torch.device(device).type == "cpu" and sys.platform == "linux" and not torch.cuda.is_available()
 
 
