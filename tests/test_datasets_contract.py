@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import importlib.util
 import json
 import os
@@ -243,6 +244,35 @@ def test_any_bytes_give_a_refusal_or_fewer_labels_never_others(name, roots, trut
         return
     for u in corpus.utterances:
         assert u.raw_label in ("", truths(name).get(u.id)), (path, u.id)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_that_cannot_be_listed_is_named(name, roots, monkeypatch):
+    """It was passed over, and a part of a corpus taken for the corpus."""
+    root = roots(name)
+    if root.is_file():
+        root = root.parent
+    inside = [path for path in root.rglob("*") if path.is_dir()]
+    chosen, asked = os.fspath(max(inside, key=lambda path: len(list(path.glob("*.*"))), default=root)), []
+
+    def failing(call):
+        def do(path="."):
+            if str(path) == chosen:
+                asked.append(path)
+                raise OSError(errno.EIO, os.strerror(errno.EIO), chosen)
+            return call(path)
+
+        return do
+
+    monkeypatch.setattr(os, "scandir", failing(os.scandir))
+    monkeypatch.setattr(os, "listdir", failing(os.listdir))
+    said = ""
+    try:
+        module(name).read(roots(name))
+    except SercacheError as fault:
+        said = str(fault)
+    assert bool(said) is bool(asked)
+    assert not said or f"{chosen} cannot be read: Input/output error; see whether the disk is sound" in said
 
 
 @pytest.mark.parametrize("name", NAMES)

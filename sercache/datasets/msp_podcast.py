@@ -12,7 +12,7 @@ from sercache.datasets import _msp_podcast_text as text
 from sercache.datasets._check import assemble
 from sercache.datasets._corpus import Corpus
 from sercache.datasets._examples import _tables
-from sercache.datasets._files import child, entries, find_root, ignored
+from sercache.datasets._files import child, entries, find_root, visible
 from sercache.datasets._labels import canonical, four_class
 from sercache.datasets._records import CorpusInfo, Rating, Skipped, Utterance
 from sercache.datasets._text import WESTERN, read_text
@@ -152,7 +152,7 @@ def _wavs(folder: Path) -> Iterator[Path]:
         here = child(folder, *place)
         if here is not None:
             # One flat folder of some hundred thousand files: no sorting, no stat.
-            yield from (p for p in here.iterdir() if p.suffix.lower() == ".wav" and not ignored(p.name))
+            yield from (p for p in visible(here) if p.suffix.lower() == ".wav")
 
 
 def _release(folder: Path, n_rows: int) -> tuple[str, list[str]]:
