@@ -12,6 +12,7 @@ from typing import Any
 import encoder_helpers as tiny
 import huggingface_hub
 import pytest
+import torch
 import transformers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -136,6 +137,56 @@ def test_a_name_that_is_no_text_is_not_laid_to_the_weights(folder: Path, tmp_pat
     assert "name are not UTF-8, which loaders of weights need; make a link" in refused(odd)
     (tmp_path / "link").symlink_to(odd)
     assert encoders.load(str(tmp_path / "link")).states
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("num_attention_heads", 5, "embed_dim must be divisible by num_heads"),
+        ("hidden_act", "gleu", "KeyError 'gleu'"),
+        ("num_conv_pos_embedding_groups", 7, "divisible by groups"),
+    ],
+)
+def test_a_configuration_of_no_model_is_not_laid_to_the_weights(
+    folder: Path, name: str, value: Any, says: str
+) -> None:
+    change(folder, "config.json", **{name: value})
+    said = refused(folder)
+    assert said.startswith(f"{folder}/config.json describes no hubert (")
+    assert says in said
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.bool, torch.float8_e4m3fn])
+def test_weights_that_are_no_plain_numbers_are_refused(folder: Path, kind: torch.dtype) -> None:
+    """They were taken as they stood, without the scales that belong to them."""
+    tensors = load_file(folder / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("q_proj.weight"))
+    save_file(tensors | {name: tensors[name].to(kind)}, folder / "model.safetensors", {"format": "pt"})
+    assert f"holds {name} as " in refused(folder)
+    torch.save(tensors | {name: tensors[name].to(kind)}, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    assert f"holds {name} as {str(kind).removeprefix('torch.')}, expected floating" in refused(folder)
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.bfloat16])
+def test_weights_of_any_plain_type_are_taken(folder: Path, kind: torch.dtype) -> None:
+    tensors = {name: each.to(kind) for name, each in load_file(folder / "model.safetensors").items()}
+    counted = {"encoder.n_seen": torch.tensor(3)}
+    save_file(tensors | counted, folder / "model.safetensors", {"format": "pt"})
+    assert encoders.load(str(folder)).states
+
+
+def test_objects_beside_tensors_are_not_loaded(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    torch.save({"trainer": Path("/")}, folder / "pytorch_model.bin")
+    assert "holds more than tensors" in refused(folder)
+
+
+def test_an_index_without_metadata_is_named(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "model-00001-of-00001.safetensors"}}))
+    assert refused(folder).startswith(f"{index} has no object 'metadata'")
 
 
 def test_an_adapter_is_no_checkpoint(folder: Path) -> None:

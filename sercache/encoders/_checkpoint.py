@@ -20,9 +20,10 @@ from sercache.encoders._weight_files import (
     SAFE,
     TORCH,
     check_own,
+    not_floating,
     prefix,
     read_json,
-    tensor_names,
+    tensor_types,
     weight_files,
     weights_sha256,
 )
@@ -212,15 +213,25 @@ def load_whole(
         _faults.pass_on(fault, named)
         if line := _modules.missing(fault):
             raise MissingExtraError(f"loading {named} needs {line}") from fault
-        reason = " ".join(str(fault).split())[:300] or type(fault).__name__
+        reason = _in_one_line(fault)
         if "ignore_mismatched_sizes" in reason or "size mismatch" in reason:
             raise EncoderError(
                 f"{named} holds tensors of other shapes than config.json describes; get both files of one checkpoint"
             ) from fault
+        if "Weights only load failed" in reason:
+            raise EncoderError(
+                f"{named} holds more than tensors, objects that could run code, and is not loaded; get the checkpoint "
+                "as safetensors, or its state_dict() alone"
+            ) from fault
+        if reason == _fault_of_config(checkpoint.folder):
+            said = reason if " " in reason else f"{type(fault).__name__} {reason}"
+            raise EncoderError(
+                f"{checkpoint.folder / 'config.json'} describes no {checkpoint.model_type} ({said}); get the file again"
+            ) from fault
         raise EncoderError(f"{named} cannot be loaded ({reason}); get the file again") from fault
     absent = sorted(name for name in missing if not re.search(may_miss, name))
     if absent:
-        if before := prefix(absent, tensor_names(files)):
+        if before := prefix(absent, tensor_types(files)):
             raise EncoderError(
                 f"{named} holds the tensors of {checkpoint.model_type} under names that begin with {before!r}: the "
                 "model was saved with what wrapped it in training; save the model inside, model.module.save_pretrained"
@@ -229,12 +240,34 @@ def load_whole(
             f"{named} lacks {len(absent)} tensors of {checkpoint.model_type}: {listed(absent)}; it is corrupt or of "
             "another architecture"
         )
+    if found := not_floating(files, [name for name, _ in module.named_parameters()]):
+        raise EncoderError(
+            f"{named} holds {found[0]} as {found[1]}, expected floating-point numbers: quantised weights are not used; "
+            "get the checkpoint as it was trained"
+        )
     broken = [name for name, tensor in module.named_parameters() if not bool(tensor.isfinite().all())]
     if broken:
         raise EncoderError(
             f"{named} holds values that are not finite, first in {broken[0]}; get the file again"
         )
     return module.eval().requires_grad_(False)
+
+
+def _fault_of_config(folder: Path) -> str:
+    """What transformers says where it makes no model of a configuration, whatever the weights; else nothing."""
+    import torch
+    import transformers
+
+    try:
+        with torch.device("meta"), _quiet():
+            transformers.AutoModel.from_config(transformers.AutoConfig.from_pretrained(folder))
+    except Exception as fault:  # transformers raises whatever it likes
+        return _in_one_line(fault)
+    return ""
+
+
+def _in_one_line(fault: Exception) -> str:
+    return " ".join(str(fault).split())[:300] or type(fault).__name__
 
 
 def _check_name(folder: Path) -> None:

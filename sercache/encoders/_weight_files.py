@@ -17,6 +17,8 @@ from sercache.units import listed
 
 SAFE = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
 TORCH = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")
+_FLOATING = ("F64", "F32", "F16", "BF16")
+"""Types that hold weights as they are; others are of use with scales that other code applies."""
 _LFS = b"version https://git-lfs"
 _OTHERS = {
     "tf_model.h5": "TensorFlow",
@@ -82,9 +84,12 @@ def weight_files(folder: Path) -> list[Path]:
 def _shards(index: Path) -> list[str]:
     """File names in an index of weights. Raises EncoderError for one that names none, or files of another folder."""
     check_own(index)
-    shards = read_json(index).get("weight_map")
+    found = read_json(index)
+    shards = found.get("weight_map")
     if not isinstance(shards, dict) or not shards:
         raise EncoderError(f"{index} names no weight files; download the whole checkpoint")
+    if not isinstance(found.get("metadata"), dict):
+        raise EncoderError(f"{index} has no object 'metadata', which transformers reads; get the file again")
     names = sorted({str(name) for name in shards.values()})
     for name in names:
         if (
@@ -141,18 +146,38 @@ def _instead(folder: Path) -> str:
     )
 
 
-def tensor_names(files: Sequence[Path]) -> list[str]:
-    """Names of the tensors in weight files."""
+def tensor_types(files: Sequence[Path]) -> dict[str, str]:
+    """Type of each tensor in weight files, by its name, as safetensors writes it: F32, BF16, I8, …"""
     import torch
 
-    found: list[str] = []
+    found: dict[str, str] = {}
     for path in files:
         if path.suffix == ".safetensors":
             with opened_tensors(path) as file:
-                found += file.keys()
+                found |= {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
         else:
-            found += torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+            held = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+            found |= {name: _type_of(tensor) for name, tensor in held.items()}
     return found
+
+
+def _type_of(tensor: Any) -> str:
+    import torch
+
+    known = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+    kind = tensor.dtype if isinstance(tensor, torch.Tensor) else None
+    return known[kind] if kind in known else str(kind).removeprefix("torch.")
+
+
+def not_floating(files: Sequence[Path], parameters: Collection[str]) -> tuple[str, str] | None:
+    """Name and type of the first tensor that stands for a parameter and is no plain floating-point number."""
+    wanted = frozenset(parameters)
+    for name, kind in tensor_types(files).items():
+        parts = name.split(".")
+        # Whoever saved it may have wrapped the module.
+        if kind not in _FLOATING and any(".".join(parts[k:]) in wanted for k in range(len(parts))):
+            return name, kind
+    return None
 
 
 def prefix(absent: Collection[str], held: Collection[str]) -> str:

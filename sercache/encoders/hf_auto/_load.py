@@ -13,7 +13,7 @@ import torch
 
 from sercache.encoders import _faults, _modules
 from sercache.encoders._checkpoint import Checkpoint
-from sercache.encoders._weight_files import tensor_names, weight_files
+from sercache.encoders._weight_files import tensor_types, weight_files
 from sercache.errors import EncoderError, MissingExtraError
 
 _PARTS = ("audio_tower", "audio_encoder", "speech_encoder")
@@ -72,7 +72,7 @@ def _unreported(model: Any, part: Any, prefix: str, checkpoint: Checkpoint) -> s
     asked = [name for name in part.state_dict() if re.search(silent, prefix + name)]
     if not asked:
         return set()
-    held = tensor_names(weight_files(checkpoint.folder))
+    held = tensor_types(weight_files(checkpoint.folder))
     tails = {key[k:] for key in held for k in range(len(key)) if k == 0 or key[k - 1] == "."}
     return {name for name in asked if name not in tails and not name.endswith("num_batches_tracked")}
 
