@@ -218,7 +218,9 @@ def load_whole(
             raise EncoderError(
                 f"{named} holds tensors of other shapes than config.json describes; get both files of one checkpoint"
             ) from fault
-        if "Weights only load failed" in reason:
+        if "Weights only load failed" in reason and "nsupported global" not in str(fault):
+            reason = "it is no file that torch.save wrote"
+        elif "Weights only load failed" in reason:
             raise EncoderError(
                 f"{named} holds more than tensors, objects that could run code, and is not loaded; get the checkpoint "
                 "as safetensors, or its state_dict() alone"
