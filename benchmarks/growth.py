@@ -1,4 +1,4 @@
-"""What a store costs as it grows: seconds and memory of appending by fifths, opening, one more, verifying.
+"""What a store costs as it grows: seconds and memory of appending (CPU time by fifths), opening, one more, verifying.
 
 Used by ``python benchmarks/store.py --means``. Each step runs in a process of its own, so that its peak memory
 is its own; the peak of a process that only imports what the steps do is printed beside them.
@@ -31,9 +31,9 @@ def bench_growth(path: Path, spec: FeatureSpec, n: int, format: str) -> None:
     print(f"  {'imports alone':<22}{'':>10}   peak {idle / 2**20:7.0f} MB")
     fifths = _step("append", lambda: _append(path, spec, n, format))
     print(
-        "  fifths of it",
+        "  fifths of it",  # which other processes change little
         *(f"{spent:8.2f}" for spent in fifths),
-        f"s   last / first {fifths[-1] / fifths[0]:.2f}",
+        f"s of CPU time   last / first {fifths[-1] / fifths[0]:.2f}",
     )
     _step("open", lambda: stores.open(path))
     _step("open and read one", lambda: stores.open(path).pooled([f"u{n // 2}"]))
@@ -47,13 +47,13 @@ def bench_growth(path: Path, spec: FeatureSpec, n: int, format: str) -> None:
 
 def _append(path: Path, spec: FeatureSpec, n: int, format: str) -> list[float]:
     rows = np.random.default_rng(0).standard_normal((_N_ROWS, len(spec.states), spec.dim), np.float32)
-    marks = [time.perf_counter()]
+    marks = [time.process_time()]
     with stores.create(path, spec, format) as writer:
         for k in range(n):
             row = rows[k % _N_ROWS]
             writer.append(f"u{k}", row, row, None, n_frames=200, n_samples=64000, audio_digest=f"{k:064x}")
             if (k + 1) % max(n // 5, 1) == 0:
-                marks.append(time.perf_counter())
+                marks.append(time.process_time())
     return np.diff(marks).tolist()
 
 
