@@ -290,6 +290,7 @@ def test_a_run_of_other_folds_is_trained_on_the_same(
     assert done.code == 0, done.err
     assert '"difference": 0.0' in done.out
     follow("compare", made / "folds-2", mends=False)
+    follow("report", made / "folds-2", "--by", "corpus", mends=False)
     RUN.add("sercache/report/pairs.py:best_column")  # `compare --help`
 
 

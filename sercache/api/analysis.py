@@ -109,8 +109,8 @@ def details(
 ) -> Details:
     """What lies behind the score of a run: its probabilities, and its scores on parts of the utterances, as tables.
 
-    ``settings`` are the options of ``sercache report``: ``calibration=True``, ``by=["speaker", "sex"]``, ``root``,
-    ``cache``; ``corpus`` says sex and language, by default that of the run is read.
+    ``settings`` are the options of ``sercache report``: ``calibration=True``, ``by=["speaker", "sex"]``,
+    ``listeners=True``, ``root``, ``cache``; ``corpus`` says sex and language, by default that of the run is read.
     """
     from sercache.experiment import details as work
     from sercache.experiment import filled

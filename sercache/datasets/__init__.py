@@ -11,6 +11,7 @@ from __future__ import annotations
 from sercache.datasets._check import ListCheck, assemble, check
 from sercache.datasets._corpus import Corpus
 from sercache.datasets._examples._tools import write_wav as write_tone
+from sercache.datasets._listeners import listener_rates, listener_votes
 from sercache.datasets._named import read_named
 from sercache.datasets._own import Named, named, read, reader_at, readers, split_task, unknown
 from sercache.datasets._reader import CorpusReader, OwnReader
@@ -34,6 +35,8 @@ __all__ = [
     "check",
     "from_values",
     "holds_texts",
+    "listener_rates",
+    "listener_votes",
     "named",
     "read",
     "read_named",

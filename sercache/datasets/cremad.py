@@ -28,6 +28,8 @@ _TABLE = "summaryTable.csv"
 _FILE = "FileName"
 _RATERS = ("VoiceVote", "FaceVote", "MultiModalVote")
 """Columns of the table of votes."""
+_RESPONSES = "finishedResponses.csv"
+"""Single answers of the listeners: 1 in its queryType is the voice alone, ``A_80`` in ans is anger at level 80."""
 _WITHOUT = "no utterance has votes, and @voice-agreed labels none; take the table of the release"
 _SENTENCES = {
     "IEO": "It's eleven o'clock.",
@@ -106,8 +108,12 @@ def read(root: Path) -> Corpus:
     """
     corpus = read_named("cremad", root, INFO, "1001_IEO_ANG_HI.wav", _utterance, release="1.0")
     votes, remarks = _votes(root)
-    rated = tuple(dataclasses.replace(u, ratings=votes.get(u.id, ())) for u in corpus.utterances)
-    if votes and not any(u.ratings for u in rated):
+    single = _single_votes(root)
+    rated = tuple(
+        dataclasses.replace(u, ratings=(*votes.get(u.id, ()), *single.get(u.id, ())))
+        for u in corpus.utterances
+    )
+    if votes and not any(u.id in votes for u in rated):
         remarks = [f"{_TABLE} has votes of other recordings alone, first: {next(iter(votes))}; {_WITHOUT}"]
     return dataclasses.replace(corpus, utterances=rated, warnings=(*corpus.warnings, *remarks))
 
@@ -126,6 +132,27 @@ def _utterance(path: Path) -> Utterance | None:
         sex="F" if int(match["actor"]) in _WOMEN else "M",
         sentence=match["text"],
     )
+
+
+LISTENERS = ("voice:",)
+"""Who heard the voice alone; the other ratings are votes that were counted already."""
+
+
+def _single_votes(root: Path) -> dict[str, tuple[Rating, ...]]:
+    """What each listener to the voice alone said, by id, from ``finishedResponses.csv``; of repeated ones the first."""
+    table = child(root, _RESPONSES)
+    if table is None:
+        return {}
+    columns, rows = read_table(table, columns=("localid", "ans", "queryType", "clipName"))
+    if not {"localid", "ans", "queryType", "clipName"} <= set(columns):
+        return {}
+    found: dict[str, dict[str, Rating]] = {}
+    for _, row in rows:
+        label = _VOTES.get(row["ans"][:1])
+        if row["queryType"] == "1" and label:
+            rating = Rating(f"voice:{row['localid']}", (label,))
+            found.setdefault(_whole(Path(row["clipName"]).stem), {}).setdefault(rating.rater, rating)
+    return {id: tuple(own.values()) for id, own in found.items()}
 
 
 def _whole(name: str) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from sercache.datasets._corpus import Corpus
 from sercache.datasets._examples import _acted
+from sercache.datasets._files import child
 from sercache.datasets._labels import four_class
+from sercache.datasets._listeners import RECOGNISED
 from sercache.datasets._named import read_named
-from sercache.datasets._records import CorpusInfo, PublishedList, Utterance
-from sercache.datasets._text import read_table
+from sercache.datasets._records import CorpusInfo, PublishedList, Rating, Utterance
+from sercache.datasets._text import WESTERN, read_lines, read_table
 from sercache.errors import CorpusError
 
 _CLASSES = {
@@ -81,7 +85,38 @@ def read(root: Path) -> Corpus:
     """
     classic = _gold_standard(root)
     release = "classic" if classic is None else "2.0"
-    return read_named("emodb", root, INFO, "03a01Fa.wav", lambda p: _utterance(p, classic), release=release)
+    corpus = read_named("emodb", root, INFO, "03a01Fa.wav", lambda p: _utterance(p, classic), release=release)
+    rates = _recognition(root)
+    if not rates:
+        return corpus
+    rated = tuple(
+        dataclasses.replace(u, ratings=(Rating("listeners", attributes={RECOGNISED: rates[u.id]}),))
+        if u.id in rates
+        else u
+        for u in corpus.utterances
+    )
+    return dataclasses.replace(corpus, utterances=rated)
+
+
+def _recognition(root: Path) -> dict[str, float]:
+    """Share of the listeners who named the emotion, by id, from ``erkennung.txt``: columns ``Satz`` and ``erkannt``.
+
+    Its fields stand apart by blanks, also such that do not break a line; numbers have a decimal comma and are percent.
+    """
+    table = child(root, "erkennung.txt")
+    if table is None:
+        return {}
+    rows = [line.split() for line in read_lines(table, WESTERN) if line.strip()]
+    heads = [head.lower() for head in rows[0]] if rows else []
+    if not {"satz", "erkannt"} <= set(heads):
+        return {}
+    found = {}
+    for row in rows[1:]:
+        with suppress(ValueError, IndexError):
+            percent = float(row[heads.index("erkannt")].replace(",", "."))
+            if 0 <= percent <= 100:
+                found[row[heads.index("satz")].removesuffix(".wav")] = percent / 100
+    return found
 
 
 def _utterance(path: Path, classic: set[str] | None) -> Utterance | str | None:

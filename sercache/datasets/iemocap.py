@@ -37,6 +37,8 @@ _SPEAKERS = {
     "Ses01F": 873, "Ses01M": 946, "Ses02F": 859, "Ses02M": 952, "Ses03F": 1048,
     "Ses03M": 1088, "Ses04F": 987, "Ses04M": 1116, "Ses05F": 1033, "Ses05M": 1137,
 }  # fmt: skip
+LISTENERS = ("C-E",)
+"""Raters of categories from outside; C-F and C-M are the actors themselves."""
 
 
 def _improvised(utterance: Utterance) -> bool:

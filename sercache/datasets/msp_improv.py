@@ -121,6 +121,9 @@ def _label_file(folder: Path) -> Path | None:
     return next((p for name in _LABEL_FILES if (p := child(folder, name)) is not None), None)
 
 
+LISTENERS = ("",)
+"""All raters are."""
+
 Clip = tuple[str, dict[str, float] | None, tuple[Rating, ...]]
 """Label, attributes, ratings."""
 

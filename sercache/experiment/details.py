@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sercache import advice, settings, stores
+from sercache import advice, datasets, settings, stores
 from sercache.datasets import Corpus
 from sercache.errors import SettingsError
 from sercache.experiment.compare import trained_alike
@@ -18,7 +18,7 @@ from sercache.experiment.labels import read_labels
 from sercache.experiment.lexical import called
 from sercache.experiment.result import Result
 from sercache.record import Report
-from sercache.report import ReportTable, breakdown, html, probabilities, tables
+from sercache.report import ReportTable, breakdown, html, listeners, probabilities, tables
 
 By = Literal["speaker", "sex", "language", "duration", "corpus"]
 
@@ -30,6 +30,7 @@ class DetailsOptions:
     run: Path
     calibration: bool = False
     by: Sequence[By] = ()
+    listeners: bool = False
     root: Path | None = None
     cache: Path | None = None
 
@@ -80,7 +81,26 @@ def run(request: DetailsOptions, trained: Result | None = None, corpus: Corpus |
             made.append(_other_corpora(report))
             continue
         made.append(breakdown.breakdown_table(report, by, _values(by, report, request, corpus)))
+    if request.listeners:
+        made.append(_listeners(report, corpus or _corpus(report, request)))
     return Details(tuple(made))
+
+
+def _listeners(report: Report, corpus: Corpus) -> ReportTable:
+    """Human listeners beside the head. Raises SettingsError where the corpus, as it lies here, holds none."""
+    if report.targets:
+        raise SettingsError("these heads predict numbers, and listeners are compared by classes")
+    made = listeners.listeners_table(report, datasets.listener_votes(corpus, str(report.corpus["task"])))
+    if made is not None:
+        return made
+    ids = {p.id for p in report.predictions}
+    rates = {id: rate for id, rate in datasets.listener_rates(corpus).items() if id in ids}
+    if not rates:
+        raise SettingsError(
+            f"{corpus.name} as it lies here holds neither votes of single listeners nor rates of recognition; IEMOCAP, "
+            "MSP-IMPROV, CREMA-D (finishedResponses.csv) and EMO-DB (erkennung.txt) publish them"
+        )
+    return listeners.rates_table(report, rates)
 
 
 def _other_corpora(report: Report) -> ReportTable:

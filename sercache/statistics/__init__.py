@@ -14,6 +14,7 @@ from sercache.statistics.intervals import (
     over_units,
     over_units_by,
 )
+from sercache.statistics.listeners import AgainstOthers, against_others
 from sercache.statistics.paired import (
     ABROAD,
     PairDifference,
@@ -45,10 +46,12 @@ __all__ = [
     "LEVEL",
     "N_BINS",
     "OF_NUMBERS",
+    "AgainstOthers",
     "PairDifference",
     "Said",
     "SignFlip",
     "System",
+    "against_others",
     "arrays",
     "aurc",
     "bins",

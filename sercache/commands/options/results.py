@@ -35,7 +35,8 @@ from sercache.commands.options._shared import (
     type=click.Choice(["speaker", "sex", "language", "duration", "corpus"]),
     help="Of one run: scores on parts of the utterances, the worst named; again for more.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print what --calibration and --by tell as JSON.")
+@click.option("--listeners", is_flag=True, help="Of one run: human listeners beside the head.")
+@click.option("--json", "as_json", is_flag=True, help="Print what these three tell as JSON.")
 @root_option
 @cache_option
 def report(runs: tuple[Path, ...], table_format: Any, as_json: bool, **options: Any) -> None:
@@ -52,11 +53,11 @@ def report(runs: tuple[Path, ...], table_format: Any, as_json: bool, **options: 
     from sercache.commands import report as work
     from sercache.experiment import details
 
-    if not (options["calibration"] or options["by"]):
+    if not (options["calibration"] or options["by"] or options["listeners"]):
         work.run(runs, table_format)
         return
     if len(runs) != 1:
-        raise click.UsageError(f"--calibration and --by are of one run, got {len(runs)}")
+        raise click.UsageError(f"--calibration, --by and --listeners are of one run, got {len(runs)}")
     work.detailed(details.DetailsOptions(runs[0], **options), table_format, as_json=as_json)
 
 
