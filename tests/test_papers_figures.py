@@ -57,7 +57,9 @@ def drawn(own_settings: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str,
     def save(figure: Any, stem: Path) -> list[Path]:
         for axes in figure.axes:
             handles, labels = axes.get_legend_handles_labels()
-            for each, label in zip(handles, labels, strict=True):
+            for each, label in zip(
+                handles, [f"{axes.get_title()} {label}".strip() for label in labels], strict=True
+            ):
                 ticks = [tick.get_text() for tick in axes.get_xticklabels()]
                 if hasattr(each, "patches"):
                     shown[label] = dict(zip(ticks, [bar.get_height() for bar in each.patches], strict=True))
@@ -233,6 +235,29 @@ def test_ioannides_lines_are_of_the_training_set_that_they_name(drawn: Callable[
             of: number((*made, "layer-weight", "emodb", of)) for of in [*map(str, range(1, 25)), "1-12"]
         }
         assert shown[name] == pytest.approx(wanted)
+
+
+def test_chen_lines_are_of_the_recogniser_and_corpora_that_they_name(
+    drawn: Callable[[str, str], Shown],
+) -> None:
+    """Blocks and words of a half are of one recogniser; A+T has a line in each half."""
+    shown = drawn("chen2022", "figure2")
+    settings = {
+        "IEM": ("iemocap", None), "MSP": ("msp-improv", None), "MSP2IEM": ("msp-improv", "iemocap"),
+        "IEM2MSP": ("iemocap", "msp-improv"),
+    }  # fmt: skip
+    text = ("bert-large-uncased:final:frames",)
+    for half, encoder in (("Librispeech", "wenet-librispeech"), ("Gigaspeech", "wenet-gigaspeech")):
+        for setting, (corpus, on) in settings.items():
+            blocks = {str(k): ("rnn", encoder, corpus, str(k), None, ()) for k in (2, 4, 6, 8, 10, 12)}
+            blocks["0"] = ("rnn", "kaldi-fbank", corpus, "all", None, ())
+            both = ("pair-rnn", "kaldi-fbank", corpus, "all", None, text)
+            rest = (None, None, True, 0.0, "cross-entropy", None, (), None)
+            score = ("ua", on, None)
+            wanted = {block: 100 * number((*made, *rest, "", *score)) for block, made in blocks.items()}
+            assert shown[f"{half} E(i), {setting}"] == pytest.approx(wanted)
+            level = 100 * number((*both, *rest, encoder, *score))
+            assert shown[f"{half} A+T, {setting}"] == pytest.approx({"0": level, "12": level})
 
 
 def test_what_stands_for_configurations_differs_where_they_do() -> None:

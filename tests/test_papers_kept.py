@@ -18,7 +18,7 @@ from sercache.published.trial import TrialPlan, plan
 from sercache.record import Report
 from sercache.report import runs
 from sercache.reproduction.kept import find, is_done
-from sercache.reproduction.material import Place
+from sercache.reproduction.place import Place
 from sercache.reproduction.trials import obtain
 
 TRIAL = Trial(

@@ -25,9 +25,9 @@ from sercache.report.comparison import Compared, ComparedRow, comparison
 from sercache.report.render import Reference
 from sercache.reproduction import reproduce
 from sercache.reproduction.kept import Kept
-from sercache.reproduction.material import Place
 from sercache.reproduction.paper import ReproduceOptions
 from sercache.reproduction.paper import TableProgress as Results
+from sercache.reproduction.place import Place
 
 WAVLM = {
     "encoder": "wavlm-large",

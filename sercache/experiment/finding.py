@@ -40,8 +40,12 @@ def find_store(
     clip_is_chosen: bool,
     revision: str | None = None,
     identity: Mapping[str, Any] | None = None,
+    transcripts: str | None = None,
 ) -> FoundStore:
     """The store that ``setup`` means; of the weights and settings ``identity`` where it is given.
+
+    ``transcripts``: digest of the texts that a store of an encoder of text is to be of, empty for the corpus' own;
+    None for any.
 
     A store with another clip rule serves where the rule was not chosen by the user, and the difference is
     named. Raises MissingFeaturesError with the command that makes the store, StoreError where stores of
@@ -54,6 +58,7 @@ def find_store(
         if (spec.corpus == corpus.name or corpus.goes_by(spec.corpus, spec.release))
         and is_encoder(spec)
         and serves(spec, setup)
+        and (transcripts is None or not spec.is_text or spec.transcripts == transcripts)
     ]
     current = [pair for pair in fitting if corpus.goes_by(pair[1].corpus, pair[1].release)]
     exact = [pair for pair in current if _same_clip(pair[1], setup)]

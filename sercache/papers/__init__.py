@@ -187,6 +187,8 @@ class Plot:
     predicted values of each cell's trial; ``map``: t-SNE of each cell's vectors."""
     x: str
     y: str
+    panels: tuple[str, ...] = ()
+    """Lines: a panel for the rows whose names begin with each of these; none: all in one."""
     omit: tuple[str, ...] = ()
     """Rows and columns that are in the table alone, such as sums."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -98,8 +99,13 @@ def encoder_of(report: Report) -> str:
     return str(report.features.get("spec", {}).get("encoder", report.setup["encoder"]))
 
 
-def other_system(meant: TrialPlan, report: Report, counts: Mapping[str, int]) -> list[Difference]:
-    """What a report did in another way than the trial ``meant`` of a paper, which had ``counts`` of utterances."""
+def other_system(
+    meant: TrialPlan, report: Report, counts: Mapping[str, int], recognised: AbstractSet[str] = frozenset()
+) -> list[Difference]:
+    """What a report did in another way than the trial ``meant`` of a paper, which had ``counts`` of utterances.
+
+    ``recognised``: digests of transcripts that are known to be of the trial's recogniser.
+    """
     setup = setup_of(report.setup)
     published = published_of(meant.module, meant.setup, meant.recipe, meant.trial.options)
     if published is None:
@@ -109,7 +115,7 @@ def other_system(meant: TrialPlan, report: Report, counts: Mapping[str, int]) ->
     return [
         *kept,
         *_task(meant, report),
-        *_inputs(meant, report.features),
+        *_inputs(meant, report.features, recognised),
         *_corpus(meant, report, counts),
         *_way(meant, report),
     ]
@@ -152,7 +158,9 @@ def _task(meant: TrialPlan, report: Report) -> Iterator[Difference]:
         yield Difference("task", f"task {ours} instead of {published}")
 
 
-def _inputs(meant: TrialPlan, features: Mapping[str, Any], of: str = "") -> Iterator[Difference]:
+def _inputs(
+    meant: TrialPlan, features: Mapping[str, Any], recognised: AbstractSet[str], of: str = ""
+) -> Iterator[Difference]:
     """Other weights under an encoder's name, other arithmetic, other texts: of every input that was read.
 
     ``features`` are those of a report, or of a corpus ``of`` that was tested on.
@@ -176,7 +184,9 @@ def _inputs(meant: TrialPlan, features: Mapping[str, Any], of: str = "") -> Iter
         if spec.get("dtype") == "int8" and read.get("kind") == "frames":
             yield Difference("dtype", f"sequences kept as int8{which}")
         if identity.get("modality") == "text":
-            yield from _texts(meant, str(spec.get("transcripts", "")), which)
+            file = str(spec.get("transcripts", ""))
+            if file not in recognised:
+                yield from _texts(meant, file, which)
 
 
 def _texts(meant: TrialPlan, file: str, which: str) -> Iterator[Difference]:
@@ -224,7 +234,11 @@ def _utterances(about: Mapping[str, Any], counts: Mapping[str, int]) -> Iterator
 
 
 def other_corpus(
-    meant: TrialPlan, report: Report, on: str | None, counts: Mapping[str, int]
+    meant: TrialPlan,
+    report: Report,
+    on: str | None,
+    counts: Mapping[str, int],
+    recognised: AbstractSet[str] = frozenset(),
 ) -> Iterator[Difference]:
     """What differs on a corpus ``on`` that the heads of a trial are tested on; None: on no other corpus.
 
@@ -237,7 +251,7 @@ def other_corpus(
     tasks = [text.partition(":")[2] for text in meant.setup.test_on if text.partition(":")[0] == on]
     if tasks and tasks[0] and there.task != tasks[0]:
         yield Difference("task", f"task {there.task} of {on} instead of {tasks[0]}")
-    yield from _inputs(meant, there.features, there.dataset)
+    yield from _inputs(meant, there.features, recognised, there.dataset)
     for number, read in enumerate((there.features, *there.features.get("beside", ())), 1):
         spec = read.get("spec", {})
         clip, wanted = spec.get("clip"), str(clips.parse(meant.setup.clip))

@@ -28,6 +28,8 @@ class TrialPlan:
     speaker: TrialPlan | None = None
     look: bool = False
     """Whether it is a coarse look, of one seed and few epochs, and no result."""
+    recogniser: str = ""
+    """Whose texts an encoder of text reads; empty: the corpus' own transcripts."""
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -59,6 +61,8 @@ class TrialPlan:
         }
         if self.look:
             record["look"] = True
+        if self.recogniser:
+            record["transcripts"] = self.recogniser
         return dict(json.loads(json.dumps(record)))
 
     @property
@@ -109,6 +113,7 @@ def plan(
         plan(trial.start, **before) if trial.start else None,  # type: ignore[arg-type]
         plan(trial.speaker, **before) if trial.speaker else None,  # type: ignore[arg-type]
         look,
+        instead.get(trial.transcripts, trial.transcripts),
     )
 
 

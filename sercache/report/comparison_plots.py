@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,13 +19,36 @@ if TYPE_CHECKING:
 _MARKERS = "os^D"
 
 
-def lines(title: str, columns: Sequence[str], rows: Sequence[ComparedRow], x: str, y: str) -> Figure | None:
-    """A line for each row over the columns: ours solid with deviations, printed dashed. None without values."""
-    if not _any_value(rows):
+def lines(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[ComparedRow],
+    x: str,
+    y: str,
+    panels: Sequence[str] = (),
+) -> Figure | None:
+    """A line for each row over the columns: ours solid with deviations, printed dashed. None without values.
+
+    ``panels``: rows whose names begin so have a panel of their own each.
+    """
+    parts = [(name, [row for row in rows if row.name.startswith(name)]) for name in panels or ("",)]
+    shown = [(name, part) for name, part in parts if _any_value(part)]
+    if not shown:
         return None
-    figure, [axes] = canvas(title, width=max(6.8, 2.4 + 0.32 * len(columns)), height=4.6)
+    width = max(6.8, 2.4 + 0.32 * len(columns))
+    figure, grid = canvas(title, width=width * len(shown), height=4.6, columns=len(shown))
+    for axes, (name, part) in zip(grid, shown, strict=True):
+        _lines(axes, columns, {row.name.removeprefix(name).strip(): row for row in part})
+        axes.set_title(name, fontsize=9)
+        _label(axes, x, y, part)
+    legend(figure, max(grid, key=lambda axes: len(axes.get_legend_handles_labels()[1])))
+    return figure
+
+
+def _lines(axes: Axes, columns: Sequence[str], rows: Mapping[str, ComparedRow]) -> None:
+    """The lines of one panel, by name: the n-th of every panel looks alike."""
     places = {column: k for k, column in enumerate(columns)}
-    for number, row in enumerate(rows):
+    for number, (name, row) in enumerate(rows.items()):
         colour = COLOURS[number % len(COLOURS)]
         ours = {places[c]: cell.ours for c, cell in row.cells.items() if cell.ours}
         printed = {places[c]: cell.printed for c, cell in row.cells.items() if cell.printed}
@@ -41,15 +64,14 @@ def lines(title: str, columns: Sequence[str], rows: Sequence[ComparedRow], x: st
                 marker=marker,
                 markersize=4,
                 capsize=2,
-                label=row.name,
+                label=name,
             )
         if printed:
-            means = [number.mean for number in printed.values()]
+            means = [each.mean for each in printed.values()]
             axes.plot(
-                list(printed), means, color=colour, linestyle="--", linewidth=1, label=f"{row.name}, printed"
+                list(printed), means, color=colour, linestyle="--", linewidth=1, label=f"{name}, printed"
             )
     axes.set_xticks(range(len(columns)), columns, fontsize=8)
-    return _finish(figure, axes, x, y, rows)
 
 
 def bars(title: str, columns: Sequence[str], rows: Sequence[ComparedRow], x: str, y: str) -> Figure | None:
@@ -86,7 +108,9 @@ def bars(title: str, columns: Sequence[str], rows: Sequence[ComparedRow], x: str
     if min(values) > 0.5 * max(values):  # high bars of nearly one height say nothing from zero up
         axes.set_ylim(bottom=min(values) - 0.3 * (max(values) - min(values)) - 0.01 * max(values))
         y += "\n(the axis does not begin at 0)"
-    return _finish(figure, axes, x, y, rows)
+    _label(axes, x, y, rows)
+    legend(figure, axes)
+    return figure
 
 
 def scatter(title: str, panels: Sequence[tuple[str, Report]], x: str, y: str) -> Figure | None:
@@ -117,8 +141,8 @@ def _any_value(rows: Sequence[ComparedRow]) -> bool:
     return any(cell.ours or cell.printed for row in rows for cell in row.cells.values())
 
 
-def _finish(figure: Figure, axes: Axes, x: str, y: str, rows: Sequence[ComparedRow]) -> Figure:
-    """Labels, grid and legend; what deviations are of stands under the axis."""
+def _label(axes: Axes, x: str, y: str, rows: Sequence[ComparedRow]) -> None:
+    """Labels and grid; what deviations are of stands under the axis."""
     numbers = sorted(
         {c.ours.n for row in rows for c in row.cells.values() if c.ours and c.ours.std is not None}
     )
@@ -127,5 +151,3 @@ def _finish(figure: Figure, axes: Axes, x: str, y: str, rows: Sequence[ComparedR
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(axis="y", color=GREY, alpha=0.2)
-    legend(figure, axes)
-    return figure

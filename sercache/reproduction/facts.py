@@ -8,8 +8,8 @@ from sercache import catalog
 from sercache.errors import RecipeError
 from sercache.papers import Built, Fact, Members, RecipeField
 from sercache.record import Score
-from sercache.reproduction.material import Place, corpus_of
 from sercache.reproduction.paper import ReproduceOptions
+from sercache.reproduction.place import Place, corpus_of
 
 
 def fact(wanted: Fact, request: ReproduceOptions, place: Place) -> Score:

@@ -26,7 +26,8 @@ from sercache.published import TrialPlan
 from sercache.recipe import Setup
 from sercache.record import CrossCorpus, Report
 from sercache.report import runs
-from sercache.reproduction.material import NotAtHandError, Place, added_corpus, inputs_of, tested_corpus
+from sercache.reproduction.material import added_corpus, inputs_of, tested_corpus
+from sercache.reproduction.place import NotAtHandError, Place
 
 _SHOWN = 3
 """Differences that are named."""
@@ -155,9 +156,9 @@ def asked_of(plan: TrialPlan, place: Place) -> tuple[Method, Data, How]:
     setup, head, here = plan.setup, plan.trial.head, place.as_it_is
     if plan.speaker is not None:
         setup = setup_beside(plan, encoder_of(plan, place))
-    corpus, *folders = inputs_of(setup, head, here, task=setup.task)
+    corpus, *folders = inputs_of(setup, head, here, recogniser=plan.recogniser)
     start = start_of(plan, corpus, place)
-    added = tuple(added_corpus(setup, also, head, here) for also in plan.trial.also_train)
+    added = tuple(added_corpus(plan, setup, also, here) for also in plan.trial.also_train)
     return (
         Method(head, plan.module.Head, setup, plan.recipe, plan.trial.options, look=plan.look),
         Data(corpus, tuple(stores.open(each) for each in folders), added),
@@ -174,7 +175,7 @@ def _is_current(plan: TrialPlan, report: Report, there: CrossCorpus, place: Plac
     if text is None:
         return False
     try:
-        extra = tested_corpus(plan.setup, text, plan.trial.head, place.as_it_is)
+        extra = tested_corpus(plan, text, place.as_it_is)
     except SercacheError:
         return True
     return extra is None or not cross_corpus_differs(there, extra, plan.setup, report.classes)

@@ -1,68 +1,26 @@
-"""What trials need: corpora and stores, read once, extracted where they are missing, named where they cannot be."""
+"""What trials need: stores of the features of corpora, extracted where they are missing."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sercache import advice, catalog, clips, encoders, extraction, stores
+from sercache import clips, encoders, extraction, stores
 from sercache.datasets import Corpus
-from sercache.errors import AudioError, MissingFeaturesError, SercacheError
-from sercache.evaluation import Extra, claims_in, taken
+from sercache.errors import AudioError, MissingFeaturesError
+from sercache.evaluation import Extra
 from sercache.experiment import extract
-from sercache.experiment.corpora import is_known, read_corpus
 from sercache.experiment.finding import find_store
 from sercache.papers import AlsoTrain
 from sercache.progress import warn
+from sercache.published import TrialPlan
 from sercache.recipe import Setup, inputs
-from sercache.record import digest_of
-from sercache.settings import Settings, expanded
-
-if TYPE_CHECKING:
-    from sercache.reproduction.kept import Kept
-
-CLAIMS = ".claims"
-"""Folder of what the processes at work on a paper have claimed, beside its runs."""
-_Need = tuple[str, str, str]
-"""Corpus, encoder, clip rule: what shares a store."""
-
-
-class NotAtHandError(SercacheError):
-    """A corpus or checkpoint that is not on this machine."""
-
-
-@dataclass
-class Place:
-    """Where a reproduction finds and leaves things, and what it has found already."""
-
-    known: Settings
-    cache: Path
-    device: str
-    folder: Path
-    may_extract: bool
-    may_download: bool = True
-    wanted: dict[_Need, dict[str, None]] = field(default_factory=dict)
-    """State selections that the trials to come read of a store: they are extracted in one go."""
-    corpora: dict[str, tuple[Corpus, str]] = field(default_factory=dict)
-    complete: set[tuple[object, ...]] = field(default_factory=set)
-    kept: dict[str, Kept] = field(default_factory=dict)
-    """Finished trials by the digest of their plan, compared once."""
-
-    @property
-    def as_it_is(self) -> Place:
-        """The same place, where nothing is extracted: what is missing is missing."""
-        return replace(self, may_extract=False, complete=set())
-
-
-@contextmanager
-def done_by_one(name: str, place: Place) -> Iterator[None]:
-    """Do something that is done once for a paper: other processes wait, and find it done."""
-    with claims_in(place.folder / CLAIMS) as claims, taken(claims, f"once-{digest_of(name)}"):
-        yield
+from sercache.reproduction.place import Need, NotAtHandError, Place, corpus_of, is_at_hand
+from sercache.reproduction.recognised import Recognised, recognised
+from sercache.settings import expanded
 
 
 def expect(setups: Iterable[Setup], place: Place) -> None:
@@ -72,78 +30,69 @@ def expect(setups: Iterable[Setup], place: Place) -> None:
             place.wanted.setdefault(_need(each), {})[each.cached_states] = None
 
 
-def is_at_hand(dataset: str, place: Place) -> bool:
-    """Whether somebody said where the corpus lies."""
-    return is_known(dataset, place.known, place.cache)
-
-
-def check_at_hand(dataset: str, place: Place) -> None:
-    """Raises NotAtHandError with how to get the corpus where nobody pointed to it."""
-    if not is_at_hand(dataset, place):
-        about = catalog.load("sercache.datasets", dataset).INFO
-        raise NotAtHandError(
-            f"{about.title}: get it from {about.access} ({about.licence}), then run: "
-            f"{advice.command('config', f'roots.{dataset}=FOLDER')}"
-        )
-
-
-def corpus_of(dataset: str, place: Place) -> tuple[Corpus, str]:
-    """The corpus and its folder, read once. Raises NotAtHandError, CorpusError."""
-    if dataset not in place.corpora:
-        check_at_hand(dataset, place)
-        corpus, root = read_corpus(dataset, None, place.known, place.cache)
-        place.corpora[dataset] = corpus, root.value
-    return place.corpora[dataset]
-
-
 def store_of(
-    setup: Setup, head: str, place: Place, *, task: str | None = None, language: str | None = None
+    setup: Setup, head: str, place: Place, *, language: str | None = None, recogniser: str = ""
 ) -> tuple[Corpus, Path]:
     """A corpus and the store that serves one input, extracted where it is missing and may be.
 
-    Raises NotAtHandError, MissingFeaturesError, EncoderError, and what else an extraction raises.
+    Words are those that ``recogniser`` hears, the corpus' own without one. Raises NotAtHandError,
+    MissingFeaturesError, EncoderError, and what else a recognition or an extraction raises.
     """
     corpus, root = corpus_of(setup.dataset, place)
-    key = (setup.dataset, setup.encoder, setup.cached_states, setup.cached_frames, setup.clip, task, language)
+    texts = recognised(recogniser, setup.dataset, place) if recogniser else None
+    which = "" if texts is None else texts.digest
+    key = (
+        setup.dataset, setup.encoder, setup.cached_states, setup.cached_frames, setup.clip, setup.task, language, which
+    )  # fmt: skip
+    find = partial(find_store, place.cache, corpus, setup, head, clip_is_chosen=True, transcripts=which)
     try:
-        folder = find_store(place.cache, corpus, setup, head, clip_is_chosen=True).folder
-        if not place.may_extract or key in place.complete or _is_complete(folder, corpus, task, language):
+        folder = find().folder
+        if (
+            not place.may_extract
+            or key in place.complete
+            or _is_complete(folder, corpus, setup.task, language)
+        ):
             place.complete.add(key)
             return corpus, folder
     except MissingFeaturesError as missing:
+        if not place.may_extract and texts is not None:
+            raise MissingFeaturesError(
+                f"{_told(missing)} of what {recogniser} recognises in it; leave --no-extract out"
+            ) from None
         if not place.may_extract:
             raise
-        warn(str(missing).partition("; run:")[0] + "; extracting it now")
+        warn(f"{_told(missing)}; extracting it now")
     _check_checkpoint(setup.encoder, place)
-    _extract(setup, corpus, root, place, task, language)
+    _extract(setup, corpus, root, place, language, texts)
     place.complete.add(key)
-    return corpus, find_store(place.cache, corpus, setup, head, clip_is_chosen=True).folder
+    return corpus, find().folder
 
 
 def inputs_of(
-    setup: Setup, head: str, place: Place, *, task: str | None = None, language: str | None = None
+    setup: Setup, head: str, place: Place, *, language: str | None = None, recogniser: str = ""
 ) -> tuple[Corpus, Path, *tuple[Path, ...]]:
     """The corpus and a store for each input of the set-up. Raises as ``store_of``."""
-    corpus, first = store_of(setup, head, place, task=task, language=language)
-    rest = inputs(setup)[1:]
-    return corpus, first, *(store_of(each, head, place, task=task, language=language)[1] for each in rest)
+    found = [store_of(each, head, place, language=language, recogniser=recogniser) for each in inputs(setup)]
+    return found[0][0], found[0][1], *(store for _, store in found[1:])
 
 
-def added_corpus(setup: Setup, also: AlsoTrain, head: str, place: Place) -> Extra:
+def added_corpus(plan: TrialPlan, setup: Setup, also: AlsoTrain, place: Place) -> Extra:
     """A corpus that is added to the training parts, cut down to its share."""
     there = replace(setup, dataset=also.dataset, task=also.task)
-    corpus, first, *rest = inputs_of(there, head, place, task=also.task, language=also.language)
+    corpus, first, *rest = inputs_of(
+        there, plan.trial.head, place, language=also.language, recogniser=plan.recogniser
+    )
     beside = tuple(stores.open(each) for each in rest)
     return Extra(part_of(corpus, also), stores.open(first), also.task, also.language, beside)
 
 
-def tested_corpus(setup: Setup, text: str, head: str, place: Place) -> Extra | None:
+def tested_corpus(plan: TrialPlan, text: str, place: Place) -> Extra | None:
     """A corpus ``DATASET[:TASK]`` that trained heads are tested on; None where it is not at hand."""
     dataset, _, task = text.partition(":")
     if not is_at_hand(dataset, place):
         return None
-    there = replace(setup, dataset=dataset, task=task or None)
-    corpus, first, *rest = inputs_of(there, head, place, task=task or None)
+    there = replace(plan.setup, dataset=dataset, task=task or None)
+    corpus, first, *rest = inputs_of(there, plan.trial.head, place, recogniser=plan.recogniser)
     beside = tuple(stores.open(each) for each in rest)
     return Extra(corpus, stores.open(first), task or None, None, beside)
 
@@ -157,14 +106,20 @@ def part_of(corpus: Corpus, also: AlsoTrain) -> Corpus:
     return replace(corpus, utterances=tuple(u for u in corpus.utterances if u.id in chosen))
 
 
-def _need(setup: Setup) -> _Need:
+def _told(missing: MissingFeaturesError) -> str:
+    """What is missing, without the command that makes it."""
+    return str(missing).partition("; run:")[0]
+
+
+def _need(setup: Setup) -> Need:
     return setup.dataset, setup.encoder, setup.clip
 
 
 def _extract(
-    setup: Setup, corpus: Corpus, root: str, place: Place, task: str | None, language: str | None
+    setup: Setup, corpus: Corpus, root: str, place: Place, language: str | None, texts: Recognised | None
 ) -> None:
     """Run the encoder for this input and for all that later trials read of the same store."""
+    reads_text = texts is not None and encoders.identify(setup.encoder).get("modality") == "text"
     selections = {**place.wanted.get(_need(setup), {}), setup.cached_states: None}
     # The convolutional state has a size of its own and never shares a store with blocks.
     together = [s for s in selections if (s == "conv") == (setup.cached_states == "conv")]
@@ -177,8 +132,9 @@ def _extract(
         states="+".join(together),
         clip=setup.clip,
         pooled_only=not setup.cached_frames,
-        task=task,
+        task=setup.task,
         language=language,
+        transcripts=texts.path if texts is not None and reads_text else None,
     )
     try:
         extract.run(request)

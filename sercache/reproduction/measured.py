@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from sercache import catalog, files, record, settings, transcription, transcripts
-from sercache.experiment.extract import chosen_utterances
 from sercache.papers import ErrorRate, Latency
-from sercache.progress import bar, used, warn
-from sercache.reproduction.material import NotAtHandError, Place, corpus_of
+from sercache.progress import used
+from sercache.reproduction.place import NotAtHandError, Place, corpus_of
+from sercache.reproduction.recognised import recognised
 
 _RATE = 16_000
 """Hz."""
@@ -23,8 +23,8 @@ _REPEATS = 7
 def error_rate(wanted: ErrorRate, instead: Mapping[str, str], place: Place) -> record.Score:
     """Share of words or characters that are wrong, over all utterances of the corpus' default task.
 
-    What was recognised is kept in a file beside the table. Raises NotAtHandError for a corpus that does not
-    say what is said, EncoderError for a recogniser that cannot be had.
+    Raises NotAtHandError for a corpus that does not say what is said, EncoderError for a recogniser that cannot be
+    had.
     """
     corpus, _ = corpus_of(wanted.dataset, place)
     references = {u.id: u.transcript for u in corpus.utterances if u.transcript}
@@ -32,17 +32,9 @@ def error_rate(wanted: ErrorRate, instead: Mapping[str, str], place: Place) -> r
         raise NotAtHandError(
             f"{corpus.info.title} comes without transcripts: there is nothing to compare with"
         )
-    utterances = [u for u in chosen_utterances(corpus, None) if u.id in references]
-    out = place.folder / "transcripts" / f"{wanted.recogniser}-{wanted.dataset}.csv"
-    if not out.exists() or not {u.id for u in utterances} <= set(transcripts.read(out)):
-        model = instead.get(wanted.recogniser, wanted.recogniser)
-        recogniser = transcription.load(model, device=settings.resolve_device(place.device))
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with bar(total=len(utterances), desc="recognising", unit="utt") as shown:
-            done = transcription.transcribe(utterances, recogniser, out, progress=lambda _: shown.update())
-        for item in done.skipped[:5]:
-            warn(f"skipped {item.what}: {item.reason}")
-    rates = transcription.error_rates({u.id: references[u.id] for u in utterances}, transcripts.read(out))
+    found = recognised(instead.get(wanted.recogniser, wanted.recogniser), wanted.dataset, place)
+    own = {each: references[each] for each in corpus.members() if each in references}
+    rates = transcription.error_rates(own, transcripts.read(found.path))
     share = rates.wer if wanted.unit == "word" else rates.cer
     return record.Score(share, None, rates.n_utterances)
 

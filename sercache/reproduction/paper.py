@@ -16,7 +16,7 @@ from sercache.papers import ErrorRate, Members, PaperRow, PaperTable, Trial, Vec
 from sercache.published import TrialPlan, plan
 from sercache.record import Report
 from sercache.reproduction.kept import is_done
-from sercache.reproduction.material import Place, is_at_hand
+from sercache.reproduction.place import Place, is_at_hand
 from sercache.settings import Settings
 
 _GIVEN = "a folder of yours"

@@ -44,15 +44,7 @@ from sercache.report import ReportTable as Rendered
 from sercache.reproduction import cells as cell_values
 from sercache.reproduction import facts, foretold, measured, vectors
 from sercache.reproduction.kept import find
-from sercache.reproduction.material import (
-    CLAIMS,
-    NotAtHandError,
-    Place,
-    check_at_hand,
-    corpus_of,
-    done_by_one,
-    expect,
-)
+from sercache.reproduction.material import expect
 from sercache.reproduction.paper import (
     ReproduceOptions,
     TableProgress,
@@ -61,6 +53,7 @@ from sercache.reproduction.paper import (
     plans_of,
     roots_of,
 )
+from sercache.reproduction.place import CLAIMS, NotAtHandError, Place, check_at_hand, corpus_of, done_by_one
 from sercache.reproduction.show import show
 from sercache.reproduction.trials import obtain
 
@@ -212,8 +205,8 @@ def _differs(
     for each in scores(cell.ours):
         _, report = found.reports[request.plan(each.trial).digest]
         meant = plan(each.trial)
-        differs |= dict.fromkeys(fixed(other_system(meant, report, counts)))
-        differs |= dict.fromkeys(other_corpus(meant, report, each.on, counts))
+        differs |= dict.fromkeys(fixed(other_system(meant, report, counts, place.recognised)))
+        differs |= dict.fromkeys(other_corpus(meant, report, each.on, counts, place.recognised))
         differs |= dict.fromkeys(_before(request.plan(each.trial), meant, place, counts))
     return tuple(differs)
 
@@ -261,8 +254,7 @@ def _ours(
             case Members() | Built() | RecipeField() as wanted:
                 return facts.fact(wanted, request, place)
             case ErrorRate() as wanted:
-                with done_by_one(f"transcripts-{wanted.recogniser}-{wanted.dataset}", place):
-                    return measured.error_rate(wanted, request.instead, place)
+                return measured.error_rate(wanted, request.instead, place)
             case Latency() as wanted:
                 with done_by_one("latency", place):
                     return measured.latency(wanted, place)

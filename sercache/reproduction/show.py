@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,8 @@ def _draw(
             panels = _panels(table, body, found, request)
             figure = comparison_plots.scatter(table.title, panels, about.x, about.y)
         else:
-            draw = comparison_plots.lines if about.kind == "lines" else comparison_plots.bars
+            lines = partial(comparison_plots.lines, panels=about.panels)
+            draw = lines if about.kind == "lines" else comparison_plots.bars
             shown = [
                 ComparedRow(row.name, {c: v for c, v in row.cells.items() if c not in about.omit})
                 for row in body

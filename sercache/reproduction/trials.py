@@ -23,15 +23,8 @@ from sercache.record import Report
 from sercache.report import runs as run_folders
 from sercache.report import write_epochs
 from sercache.reproduction.kept import Kept, encoder_of, find, folder_of, setup_beside, start_of, untested
-from sercache.reproduction.material import (
-    Place,
-    added_corpus,
-    check_at_hand,
-    corpus_of,
-    done_by_one,
-    inputs_of,
-    tested_corpus,
-)
+from sercache.reproduction.material import added_corpus, inputs_of, tested_corpus
+from sercache.reproduction.place import Place, check_at_hand, corpus_of, done_by_one
 
 
 def obtain(plan: TrialPlan, place: Place) -> Report:
@@ -76,9 +69,9 @@ def setup_to_run(plan: TrialPlan, place: Place) -> Setup:
 def _run(plan: TrialPlan, setup: Setup, folder: Path, place: Place) -> Kept:
     """A trial trained, with whatever other processes are given the same; one of them writes its run."""
     head, meant = plan.trial.head, as_printed(plan.trial)
-    corpus, *found = inputs_of(setup, head, place, task=setup.task)
-    added = [added_corpus(setup, also, head, place) for also in plan.trial.also_train]
-    tested = [tested_corpus(setup, text, head, place) for text in plan.setup.test_on]
+    corpus, *found = inputs_of(setup, head, place, recogniser=plan.recogniser)
+    added = [added_corpus(plan, setup, also, place) for also in plan.trial.also_train]
+    tested = [tested_corpus(plan, text, place) for text in plan.setup.test_on]
     partial = folder.with_name(f".{folder.name}.partial")
     published = published_of(
         plan.module, replace(meant.setup, beside=setup.beside), meant.recipe, plan.trial.options
@@ -128,11 +121,13 @@ def _tested(plan: TrialPlan, found: Kept, place: Place) -> Report:
     """The report, its heads tested on corpora of the trial that were not at hand, or not as they are now, before."""
     done = False
     for text in untested(plan, found.report):
-        if tested_corpus(plan.setup, text, plan.trial.head, place) is None:
+        extra = tested_corpus(plan, text, place)
+        if extra is None:
             continue
         name, _, task = text.partition(":")
         root = Path(corpus_of(name, place)[1])
-        test_on.run(test_on.TestOptions(found.folder, name, task or None, root, place.cache, place.device))
+        options = test_on.TestOptions(found.folder, name, task or None, root, place.cache, place.device)
+        test_on.run(options, None, extra.corpus, *extra.stores)
         done = True
     if not done:
         return found.report

@@ -13,7 +13,8 @@ from sercache.published import TrialPlan
 from sercache.recipe import Setup
 from sercache.report import runs
 from sercache.reproduction.kept import folder_of
-from sercache.reproduction.material import Place, inputs_of
+from sercache.reproduction.material import inputs_of
+from sercache.reproduction.place import Place
 from sercache.reproduction.trials import obtain, setup_to_run
 from sercache.training import build
 from sercache.views import AnyView
@@ -24,7 +25,7 @@ def labelled(wanted: Vectors, plan: TrialPlan, place: Place) -> LabelledVectors:
     check_embeds(plan.trial.head, catalog.load("sercache.heads", plan.trial.head).Head)
     report = obtain(plan, place)
     setup = _setup(wanted, setup_to_run(plan, place))
-    corpus, store, *beside = inputs_of(setup, plan.trial.head, place, task=setup.task)
+    corpus, store, *beside = inputs_of(setup, plan.trial.head, place, recogniser=plan.recogniser)
     found = stores.open(store)
     more = [stores.open(each) for each in beside]
     material = gather(Data(corpus, (found, *more)), setup)

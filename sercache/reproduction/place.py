@@ -1,0 +1,85 @@
+"""Where a reproduction finds and leaves things: corpora that are at hand, and what is done once for all processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sercache import advice, catalog
+from sercache.datasets import Corpus
+from sercache.errors import SercacheError
+from sercache.evaluation import claims_in, taken
+from sercache.experiment.corpora import is_known, read_corpus
+from sercache.record import digest_of
+from sercache.settings import Settings
+
+if TYPE_CHECKING:
+    from sercache.reproduction.kept import Kept
+
+CLAIMS = ".claims"
+"""Folder of what the processes at work on a paper have claimed, beside its runs."""
+Need = tuple[str, str, str]
+"""Corpus, encoder, clip rule: what shares a store."""
+
+
+class NotAtHandError(SercacheError):
+    """A corpus or checkpoint that is not on this machine."""
+
+
+@dataclass
+class Place:
+    """Where a reproduction finds and leaves things, and what it has found already."""
+
+    known: Settings
+    cache: Path
+    device: str
+    folder: Path
+    may_extract: bool
+    may_download: bool = True
+    wanted: dict[Need, dict[str, None]] = field(default_factory=dict)
+    """State selections that the trials to come read of a store: they are extracted in one go."""
+    corpora: dict[str, tuple[Corpus, str]] = field(default_factory=dict)
+    complete: set[tuple[object, ...]] = field(default_factory=set)
+    recognised: set[str] = field(default_factory=set)
+    """Digests of what the recognisers of trials heard in their corpora."""
+    kept: dict[str, Kept] = field(default_factory=dict)
+    """Finished trials by the digest of their plan, compared once."""
+
+    @property
+    def as_it_is(self) -> Place:
+        """The same place, where nothing is extracted: what is missing is missing."""
+        return replace(self, may_extract=False, complete=set())
+
+
+@contextmanager
+def done_by_one(name: str, place: Place) -> Iterator[None]:
+    """Do something that is done once for a paper: other processes wait, and find it done."""
+    with claims_in(place.folder / CLAIMS) as claims, taken(claims, f"once-{digest_of(name)}"):
+        yield
+
+
+def is_at_hand(dataset: str, place: Place) -> bool:
+    """Whether somebody said where the corpus lies."""
+    return is_known(dataset, place.known, place.cache)
+
+
+def check_at_hand(dataset: str, place: Place) -> None:
+    """Raises NotAtHandError with how to get the corpus where nobody pointed to it."""
+    if not is_at_hand(dataset, place):
+        about = catalog.load("sercache.datasets", dataset).INFO
+        raise NotAtHandError(
+            f"{about.title}: get it from {about.access} ({about.licence}), then run: "
+            f"{advice.command('config', f'roots.{dataset}=FOLDER')}"
+        )
+
+
+def corpus_of(dataset: str, place: Place) -> tuple[Corpus, str]:
+    """The corpus and its folder, read once. Raises NotAtHandError, CorpusError."""
+    if dataset not in place.corpora:
+        check_at_hand(dataset, place)
+        corpus, root = read_corpus(dataset, None, place.known, place.cache)
+        place.corpora[dataset] = corpus, root.value
+    return place.corpora[dataset]
