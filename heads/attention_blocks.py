@@ -9,12 +9,7 @@ gives logits (4 parameters more): train it with ``--set loss=cross-entropy``.
 The published system trains wav2vec 2.0's Transformer too; its frozen CNN output is what the cache holds
 (``finetune_from="conv"``). Training the head alone on frozen states is not the paper.
 
-Deviations: attention and pooling see real frames only (the published code passes no mask, so that its scores
-depend on the company in a batch); recordings over 15 s keep their first 15 s (theirs a random crop, also in
-the test), those under 3 s are repeated until they last 3 s as the text says (the code's rule stops short).
-As in the code, dev is drawn from the training sessions, as many utterances of each class as 20 % of the
-smallest (``balanced20``), the kept epoch is the one with the best dev WA, and patience counts dev losses from
-epoch 50 on.
+Where text and code of the paper differ is in ``READINGS``, which holds what is common to its three heads too.
 """
 
 from __future__ import annotations
@@ -23,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from sercache.nn import ArcFace, AttentionBlocks, only_state
+from sercache.readings import NOT_SAID, Reading
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Park et al. 2023, Speaker-specific emotion representations in wav2vec 2.0 (emotion network)"
@@ -64,6 +60,36 @@ SETUP = Setup(
     seeds=(1000,),
     finetune_from="conv",
 )
+CODE = "github.com/ParkSomin23/2023-speaker_specific_emotion_SER at fe2ba18"
+OF_ALL = (
+    Reading("gradient clipping", "values at 100", "norm at 100; no step where it is nan", "norm at 100",
+            as_text={"clip_norm": None, "clip_value": 100.0}, as_code={"clip_norm": 100.0, "clip_value": None}),
+    Reading("epsilon of Adam", NOT_SAID, "1e-6", "1e-6", as_text={"eps": 1e-8}, as_code={"eps": 1e-6}),
+    Reading("padding", NOT_SAID, "read as frames by encoder, attention and pooling", "masked", True,
+            alone="outputs would depend on which recordings share a batch"),
+    Reading("recordings over 15 s", "cut to 15 s", "15 s from anywhere, drawn anew each time, also in the test",
+            "the first 15 s", True, alone="features are computed once"),
+    Reading("waveform", NOT_SAID, "as it is read", "normalised where the checkpoint's preprocessor says so", True,
+            alone="it decides the features, before there is a head"),
+    Reading("UA", "its formula is precision", "mean recall", "mean recall"),
+    Reading("seed", NOT_SAID, "1000", "1000"),
+)  # fmt: skip
+"""Common to the three heads of the paper."""
+OF_EMOTIONS = (
+    Reading("recordings under 3 s", "repeated until they last 3 s", "int(3 / length) copies in all: may stay shorter",
+            "as the text", True, alone="it decides the features, before there is a head"),
+    Reading("dev part of IEMOCAP", NOT_SAID, "of each class as many utterances as 20 % of the smallest; same speakers",
+            "as the code"),
+    Reading("batch", "6", "6 or 7, in parts of about equal size", "6, the last smaller"),
+)  # fmt: skip
+"""Common to both emotion networks."""
+READINGS = (
+    *OF_ALL,
+    *OF_EMOTIONS,
+    Reading("epoch that is kept", NOT_SAID, "highest dev WA", "highest dev WA"),
+    Reading("early stopping counts", "10 epochs", "10 epochs, from epoch 50 on, by dev loss", "as the code",
+            as_text={"patience_from": 1}, as_code={"patience_from": 50}),
+)  # fmt: skip
 
 
 class Head(nn.Module):

@@ -6,15 +6,13 @@ last states of both layers through Linear 512 are the query, the outputs keys an
 products over sqrt(512) over the real frames; LayerNorm over that vector of 199; its sum of the outputs; Linear
 256, 128, 64 with ReLU and LayerNorm, Linear 1 with ReLU. One network per emotion: ``Setup.target`` chooses
 it; without, every output has a network of its own. 7,788,751 parameters for W = 1024, 7,198,927 for 768,
-5,598,429 for 40 with 797 frames (the published code has a further LayerNorm (199, 512) that it never uses).
+5,598,429 for 40 with 797 frames.
 
-``variant="paper"`` leaves out the LayerNorms, which the text does not mention; padding is then read by the
-convolutions alone. It keeps sqrt(512), as the text speaks of scaled dot-product attention (it prints the
-length). After the LayerNorm the attention is no distribution: weights may be negative. As in the code the
-convolutions narrow, the output has a ReLU and the epoch with the best rho on devel of 150 is kept; it used
-the seed 66 for boredom and concentration and 999 for the other seven. Some initial weights leave the last
-ReLU dead for every input: the prediction is then 0 for good, rho counts as 0, and another seed is needed. A
-recording of one frame keeps one pooled frame.
+``variant="paper"`` leaves out the LayerNorms; padding is then read by the convolutions alone. After the
+LayerNorm the attention is no distribution: weights may be negative. Where text and code of the paper differ is
+in ``READINGS``; the code's last ReLU is kept. Some initial weights leave it dead for every input: the
+prediction is then 0 for good, rho counts as 0, and another seed is needed. A recording of one frame keeps one
+pooled frame.
 """
 
 from __future__ import annotations
@@ -26,7 +24,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sercache.heads import cnn_lstm
 from sercache.nn import ConvFront, mask_of, masked_softmax, only_state, over_frames, padded_to
+from sercache.readings import NOT_SAID, Reading
 from sercache.recipe import Recipe, Setup
 
 SOURCE = (
@@ -49,6 +49,18 @@ SETUP = Setup(
     max_frames=398,
     seeds=(999,),
 )
+CODE = cnn_lstm.CODE
+READINGS = (
+    *cnn_lstm.OF_BOTH,
+    Reading("LayerNorms", NOT_SAID, "over the pooled map, padding included, the attention's weights, each dense layer",
+            "as the code", True, as_text={"option variant": "paper"}, as_code={"option variant": "code"}),
+    Reading("a further LayerNorm (199, 512)", NOT_SAID, "built and never used", "left out"),
+    Reading("scale of the attention's scores", "divided by the length W_l; called scaled dot-product", "1/sqrt(512)",
+            "1/sqrt(512)", True, alone="the text's words and its formula do not agree"),
+    Reading("sizes of the dense layers", "as architecture 1 up to the LSTM", "256, 128, 64, 1", "as the code"),
+    Reading("seed", NOT_SAID, "66 for boredom and concentration, 999 for the others", "as the code in the tables"),
+)  # fmt: skip
+ADDED = ("final_relu",)
 SMALL = {"width": 48, "hidden": 64, "max_frames": 30}
 
 MAX_FRAMES = 398
@@ -57,7 +69,7 @@ MAX_FRAMES_LOG_MEL = 797
 
 
 class Head(nn.Module):
-    """A network per output; gives values (B, C), none below 0."""
+    """A network per output; gives values (B, C)."""
 
     STACKS = True
     """Recurrent networks run by ``sercache.nn``, which has a rule for a stack."""
@@ -71,8 +83,9 @@ class Head(nn.Module):
         hidden: int = 512,
         max_frames: int | None = None,
         variant: Literal["paper", "code"] = "code",
+        final_relu: bool = True,
     ) -> None:
-        """``max_frames``: None is 398, or 797 where D is 40."""
+        """``max_frames``: None is 398, or 797 where D is 40; ``final_relu``: whether no value is below 0."""
         super().__init__()
         only_state(n_layers)
         if variant not in ("paper", "code"):
@@ -83,6 +96,7 @@ class Head(nn.Module):
             raise ValueError(f"frames are pooled by twos: max_frames is 2 or more, got {self.max_frames}")
         self.normed = variant == "code"
         n_pooled = self.max_frames // 2 if self.normed else None
+        self.final_relu = final_relu
         self.networks = nn.ModuleList(_Network(dim, width, hidden, n_pooled) for _ in range(n_outputs))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -91,7 +105,8 @@ class Head(nn.Module):
         n_frames = self.max_frames if self.normed else min(self.max_frames, max(x.shape[2] + 2, 2))
         frames, mask = padded_to(x[:, 0], mask, n_frames)
         n_pooled = (mask.sum(1) // 2).clamp_min(1)
-        return torch.cat([network(frames, n_pooled) for network in self.networks], 1)
+        values = torch.cat([network(frames, n_pooled) for network in self.networks], 1)
+        return F.relu(values) if self.final_relu else values
 
 
 class _Network(nn.Module):
@@ -119,7 +134,7 @@ class _Network(nn.Module):
         scores = query @ outputs.transpose(1, 2) * outputs.shape[-1] ** -0.5
         weights = masked_softmax(scores, mask_of(n_pooled, outputs.shape[1])[:, None])
         # Outputs in the padding are zeros: what the LayerNorm gives them there weighs nothing.
-        return F.relu(self.out((self.norm_attention(weights) @ outputs)[:, 0]))
+        return self.out((self.norm_attention(weights) @ outputs)[:, 0])
 
 
 def _norm(n_pooled: int | None, shape: tuple[int | None, ...]) -> nn.Module:

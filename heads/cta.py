@@ -7,10 +7,6 @@ frame of every block; the weighted sum goes through the value map; the heads sid
 
 Nothing between weights and value map is non-linear: the sums over frames and blocks come first, and the value
 map acts on 8 vectors instead of L x T. Exact, forward and backward.
-
-Open in the paper, and how it is read here: no biases in the attention; padding masked in the means and in
-alpha_c; one linear map as classifier; unweighted cross-entropy; the epoch with the highest dev UA; batches of
-like length within windows of 8.
 """
 
 from __future__ import annotations
@@ -27,6 +23,7 @@ PRINTED = ("chen2022 table3",)
 RECIPE = cta_rnn.RECIPE
 SETUP = cta_rnn.SETUP
 SETUPS = cta_rnn.other_corpora(SETUP)
+READINGS = cta_rnn.OF_ALL
 SMALL = {"heads": 2, "head_dim": 6}
 OPEN = cta_rnn.OPEN
 UPDATES = cta_rnn.UPDATES

@@ -10,11 +10,8 @@ the blocks.
 Nothing between weights and value map is non-linear: the sums over frames and blocks come first, and the value
 map acts on 8 vectors instead of L x T. Exact, forward and backward.
 
-Open in the paper, and how it is read here: 256 units in each direction; dropout 0.3 after
-each GRU layer; no biases in the attention, padding masked; one linear map as classifier; unweighted
-cross-entropy; the epoch with the highest dev UA; batches of like length within windows of 8.
-
-The other six heads of the paper are trained as this one is, and take its recipe and set-up from here.
+The other six heads of the paper are trained as this one is, and take its recipe, its set-up and what is open
+in all of them (``READINGS``) from here.
 """
 
 from __future__ import annotations
@@ -24,6 +21,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from sercache.nn import BiGRU, BlockTimeAttention, bigru_of_each, many_blocks
+from sercache.readings import NO_CODE, NOT_SAID, Reading
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Chen and Zhang 2022, CTA-RNN (CTA-RNN)"
@@ -48,6 +46,28 @@ SETUP = Setup(
     states="blocks",
     frames=True,
 )
+OF_ALL = (
+    Reading("biases of the attention", "none in the equations", NO_CODE, "none"),
+    Reading("padding", NOT_SAID, NO_CODE, "masked in attention and means"),
+    Reading("classifier", NOT_SAID, NO_CODE, "one linear map, no dropout"),
+    Reading("loss", NOT_SAID, NO_CODE, "unweighted cross-entropy"),
+    Reading("epoch that is kept", "the best models", NO_CODE, "highest dev UA; the dev loss rules the learning rate"),
+    Reading("batches", "32", NO_CODE, "32, of like length within windows of 8"),
+    Reading("longest recording", NOT_SAID, NO_CODE, "none is cut"),
+    Reading("score within a corpus", "UA over the folds", NO_CODE, "mean of the folds"),
+    Reading("seed", NOT_SAID, NO_CODE, "0"),
+    Reading("checkpoints", "trained on Librispeech and Gigaspeech", NO_CODE,
+            "yours; WeNet's of June and August 2021 have the 12 blocks of 512"),
+    Reading("block 12", NOT_SAID, NO_CODE, "raw output, as of the other blocks"),
+)  # fmt: skip
+"""Common to the seven heads of the paper."""
+OF_RECURRENT = (
+    *OF_ALL,
+    Reading("units of a Bi-GRU layer", "256", NO_CODE, "256 in each direction", True,
+            alone="128 in each is --option hidden=128; the attention's 8 x 64 fit 256"),
+    Reading("dropout of the Bi-GRU", "0.3 of each layer", NO_CODE, "after each layer, the last included"),
+)  # fmt: skip
+READINGS = OF_RECURRENT
 SMALL = {"hidden": 12, "heads": 2, "head_dim": 6, "dropout_rate": 0.1}
 OPEN = ("bucket", "max_frames", "select")
 UPDATES = 6_900  # at most: eight speakers of ten of 5,531 turns, 50 epochs

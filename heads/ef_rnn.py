@@ -3,10 +3,6 @@
 Early fusion: the L blocks of a frame make one vector (T, L x D), which goes through two bidirectional GRU
 layers of 256, attention with 8 learned queries of 64 (RNN-MHSA) and Linear C. 11,543,044 parameters for 12 x
 512 and 4 classes.
-
-Open in the paper, and how it is read here: 256 units in each direction; dropout 0.3 after
-each GRU layer; no biases in the attention, padding masked; one linear map as classifier; unweighted
-cross-entropy; the epoch with the highest dev UA; batches of like length within windows of 8.
 """
 
 from __future__ import annotations
@@ -22,6 +18,7 @@ PRINTED = ("chen2022 table3",)
 RECIPE = cta_rnn.RECIPE
 SETUP = cta_rnn.SETUP
 SETUPS = cta_rnn.other_corpora(SETUP)
+READINGS = cta_rnn.OF_RECURRENT
 SMALL = cta_rnn.SMALL
 OPEN = cta_rnn.OPEN
 UPDATES = cta_rnn.UPDATES

@@ -6,9 +6,8 @@ encoder's 20 ms: dropout, Linear 128, ReLU. Both side by side (256), dropout, Li
 real frames, Linear C. Keras initialisation: Glorot uniform, zero biases. 135,185 parameters for 13 x 768
 beside 25 and 4 classes.
 
-Open in the paper: the two sequences of an utterance differ by a frame or two, and its code uses one mask,
-which one is not clear; here both are cut to the shorter. Deviations: learning rate 1e-4 as in the authors'
-configurations and models (the text says 1e-3); ``variant="code"`` takes |alpha| in the numerator only.
+The two sequences of an utterance differ by a frame or two: both are cut to the shorter. Where text and code of
+the paper differ is in ``READINGS``.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from torch.nn import functional as F
 
 from sercache.heads import weighted_dense
 from sercache.nn import dropout, masked_mean, side_by_side, weighted_sum
+from sercache.readings import NOT_SAID, Reading
 
 SOURCE = "Pepino, Riera, Ferrer 2021, Emotion Recognition from Speech Using wav2vec 2.0 Embeddings (Fusion)"
 PRINTED = ("pepino2021 table2",)
@@ -31,6 +31,14 @@ INPUTS = 2
 RECIPE = weighted_dense.RECIPE
 SETUP = replace(weighted_dense.SETUP, normalise="global", beside=("egemaps-20ms",))
 SETUPS = weighted_dense.other_corpora(SETUP)
+CODE = weighted_dense.CODE
+READINGS = (
+    *weighted_dense.OF_ALL,
+    Reading("frames of two sequences that differ by one or two", NOT_SAID, "one mask for both", "the shorter of both",
+            True, alone="which mask it is, is not clear from the code"),
+    Reading("eGeMAPS to 20 ms", "mean of two frames", "two frames of zeros behind an even length", "mean of two", True,
+            alone="it decides the features, before there is a head"),
+)  # fmt: skip
 UPDATES = weighted_dense.UPDATES
 
 

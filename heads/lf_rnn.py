@@ -3,11 +3,6 @@
 Late fusion: each of the L blocks (T, D) goes through two bidirectional GRU layers of 256 and attention with 8
 learned queries of 64 (RNN-MHSA) of its own; the L vectors of 512, in the order of the blocks, are a sequence
 that a further RNN-MHSA reads; Linear C. 37,575,172 parameters for 12 x 512 and 4 classes.
-
-Open in the paper, and how it is read here: "concatenated" vectors are a sequence of L steps; 256 units in
-each direction; dropout 0.3 after each GRU layer; no biases in the attention, padding masked; one linear map
-as classifier; unweighted cross-entropy; the epoch with the highest dev UA; batches of like length within
-windows of 8.
 """
 
 from __future__ import annotations
@@ -17,6 +12,7 @@ from torch import Tensor, nn
 
 from sercache.heads import cta_rnn
 from sercache.nn import RecurrentAttention, many_blocks, recurrent_attention_of_each
+from sercache.readings import NO_CODE, Reading
 
 SOURCE = "Chen and Zhang 2022, CTA-RNN (LF-RNN)"
 PRINTED = ("chen2022 table3",)
@@ -24,6 +20,12 @@ PRINTED = ("chen2022 table3",)
 RECIPE = cta_rnn.RECIPE
 SETUP = cta_rnn.SETUP
 SETUPS = cta_rnn.other_corpora(SETUP)
+READINGS = (
+    *cta_rnn.OF_RECURRENT,
+    Reading(
+        "vectors of the blocks into a further RNN-MHSA", '"concatenated"', NO_CODE, "a sequence of L steps"
+    ),
+)
 SMALL = cta_rnn.SMALL
 OPEN = cta_rnn.OPEN
 UPDATES = cta_rnn.UPDATES

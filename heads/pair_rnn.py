@@ -5,11 +5,6 @@ Each goes through two bidirectional GRU layers of 256 and attention with 8 learn
 its own; the two vectors, in the order of the inputs, are a sequence that a further RNN-MHSA reads; Linear C.
 8,795,652 parameters for A+T (80 beside 1024), 8,009,220 for A+E (80 beside 512), 9,459,204 for T+E (1024
 beside 512), with 4 classes. The set-up is T+E(6), the best pair; ``--beside`` names others.
-
-Open in the paper, and how it is read here: "concatenated" vectors are a sequence of two steps; 256 units in
-each direction; dropout 0.3 after each GRU layer; no biases in the attention, padding masked; one linear map
-as classifier; unweighted cross-entropy; the epoch with the highest dev UA; batches of like length within
-windows of 8.
 """
 
 from __future__ import annotations
@@ -21,6 +16,7 @@ from torch import Tensor, nn
 
 from sercache.heads import cta_rnn
 from sercache.nn import RecurrentAttention, only_state, side_by_side
+from sercache.readings import NO_CODE, Reading
 
 SOURCE = "Chen and Zhang 2022, CTA-RNN (A+T, A+E, T+E)"
 PRINTED = ("chen2022 table2",)
@@ -31,6 +27,13 @@ ONE_STATE = True
 RECIPE = cta_rnn.RECIPE
 SETUP = replace(cta_rnn.SETUP, states="6", beside=("bert-large-uncased:final:frames",))
 SETUPS = cta_rnn.other_corpora(SETUP)
+READINGS = (
+    *cta_rnn.OF_RECURRENT,
+    Reading("two vectors into a further RNN-MHSA", '"concatenated"', NO_CODE, "a sequence of two steps"),
+    Reading(
+        "T", "recognised words through a BERT of 1024", NO_CODE, "BERT large, uncased, last layer, no marks"
+    ),
+)
 SMALL = cta_rnn.SMALL
 OPEN = cta_rnn.OPEN
 UPDATES = cta_rnn.UPDATES

@@ -3,10 +3,6 @@
 One state (T, D) of any encoder: log-mel energies A, a text encoder's tokens T, a Conformer's block E(i). Two
 bidirectional GRU layers of 256, attention with 8 learned queries of 64 (RNN-MHSA), Linear C. 2,228,740
 parameters for D = 80, 2,892,292 for 512, 3,678,724 for 1024, with 4 classes.
-
-Open in the paper, and how it is read here: 256 units in each direction; dropout 0.3 after
-each GRU layer; no biases in the attention, padding masked; one linear map as classifier; unweighted
-cross-entropy; the epoch with the highest dev UA; batches of like length within windows of 8.
 """
 
 from __future__ import annotations
@@ -17,6 +13,7 @@ from torch import Tensor, nn
 
 from sercache.heads import cta_rnn
 from sercache.nn import RecurrentAttention, only_state
+from sercache.readings import NO_CODE, Reading
 
 SOURCE = "Chen and Zhang 2022, CTA-RNN (RNN)"
 PRINTED = ("chen2022 table2",)
@@ -26,6 +23,10 @@ ONE_STATE = True
 RECIPE = cta_rnn.RECIPE
 SETUP = replace(cta_rnn.SETUP, states="6")
 SETUPS = cta_rnn.other_corpora(SETUP)
+READINGS = (
+    *cta_rnn.OF_RECURRENT,
+    Reading("A", "80 log-mel energies", NO_CODE, "with the encoder's global mean and variance"),
+)
 SMALL = cta_rnn.SMALL
 OPEN = cta_rnn.OPEN
 UPDATES = cta_rnn.UPDATES

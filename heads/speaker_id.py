@@ -4,13 +4,11 @@ One state (T, D): multi-head self-attention (dropout 0.1, no residual), the larg
 to a centre per speaker. 3,323,136 parameters for D = 768 and the 1,251 speakers of VoxCeleb1. With
 ``arcface=False`` a linear map gives logits (3,324,387): train it with ``--set loss=cross-entropy``.
 
-``variant="paper"`` has 4 attention heads; ``"code"`` has 1: a setting of the published run, whose weights are
-then read into the 4 heads of the joint network, where they mean something else. The published system trains
+``variant="paper"`` has 4 attention heads, ``"code"`` 1. The published system trains
 wav2vec 2.0's Transformer too, from its frozen CNN output (``finetune_from="conv"``); training the head alone
 on frozen states is not the paper. ``embed`` gives the speaker vector that ``speaker-specific`` reads.
 
-Deviations: attention and pooling see real frames only (the published code passes no mask); recordings over 15
-s keep their first 15 s (theirs a random crop); undersampling is the emotion networks' and not used here.
+Where text and code of the paper differ is in ``READINGS``.
 """
 
 from __future__ import annotations
@@ -19,7 +17,9 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from sercache.heads import attention_blocks
 from sercache.nn import ArcFace, AttentionBlock, only_state
+from sercache.readings import NOT_SAID, Reading
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Park et al. 2023, Speaker-specific emotion representations in wav2vec 2.0 (speaker identification)"
@@ -59,6 +59,15 @@ SETUP = Setup(
     seeds=(1000,),
     finetune_from="conv",
 )
+CODE = attention_blocks.CODE
+READINGS = (
+    *attention_blocks.OF_ALL,
+    Reading("attention heads", "4", "1 (pool_head of the run), whose weights the joint network reads into 4", "4", True,
+            as_text={"option variant": "paper"}, as_code={"option variant": "code"}),
+    Reading("epoch that is kept", NOT_SAID, "highest dev WA", "highest dev WA"),
+    Reading("undersampling", "of emotions", "of emotions alone", "none here"),
+    Reading("test of the cross-entropy row", "the official split", "16 files in the archived script", "as the text"),
+)  # fmt: skip
 
 
 class Head(nn.Module):

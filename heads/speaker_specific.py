@@ -9,16 +9,15 @@ parameters for K = 1 to 4, D = 768 and 4 classes. ``arcface=False`` gives logits
 speaker network stays ArcFace.
 
 ``configuration``: ``all-frozen`` (the best of the paper) leaves the speaker network as it is;
-``arcface-fine-tuned`` trains its attention block with new centres for the ``speakers`` of the training part,
-as the code does (the text says once that the centres alone are trained, once both); ``all-fine-tuned`` goes
-with ``finetune_from="conv,conv"``, which trains the speaker network's encoder too. In training mode both
-fine-tuned configurations give (cosines of emotions, cosines of speakers), whose second loss counts
-``second_weight`` times (beta: 0.5, 1 or 1.5).
+``arcface-fine-tuned`` trains its attention block with new centres for the ``speakers`` of the training part;
+``all-fine-tuned`` goes with ``finetune_from="conv,conv"``, which trains the speaker network's encoder too. In
+training mode both fine-tuned configurations give (cosines of emotions, cosines of speakers), whose second loss
+counts ``second_weight`` times (beta: 0.5, 1 or 1.5).
 
 In the paper both networks were trained before: ``start_from`` takes their weights over, ``start_centres``
 puts each speaker's centre at its mean vector. Without a trained speaker network the second input is a mere
-stand-in. Deviations: those of ``attention-blocks``; a frozen speaker network runs in evaluation mode (in the
-published code it is frozen with its dropout on: ``variant="code"``, where it is part of the head).
+stand-in. A frozen speaker network runs in evaluation mode; ``variant="code"`` leaves its dropout on in
+training, where it is part of the head. Where text and code of the paper differ is in ``READINGS``.
 """
 
 from __future__ import annotations
@@ -29,7 +28,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from sercache.heads import attention_blocks
 from sercache.nn import ArcFace, AttentionBlock, AttentionBlocks, masked_mean, only_state, side_by_side
+from sercache.readings import NOT_SAID, Reading
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Park et al. 2023, Speaker-specific emotion representations in wav2vec 2.0 (joint network)"
@@ -72,6 +73,20 @@ SETUP = Setup(
     beside=("wav2vec2-base:final:pooled",),
     finetune_from="conv",
 )
+
+CODE = attention_blocks.CODE
+READINGS = (
+    *attention_blocks.OF_ALL,
+    *attention_blocks.OF_EMOTIONS,
+    Reading("a frozen speaker network", NOT_SAID, "its dropout stays on in training", "in evaluation mode",
+            as_text={"option variant": "paper"}, as_code={"option variant": "code"}),
+    Reading("Arcface fine-tuned", "centres alone; elsewhere attention and centres", "attention and centres",
+            "as the code"),
+    Reading("initial centres of the speakers", NOT_SAID, "mean vector of each speaker", "as the code"),
+    Reading("epoch that is kept", NOT_SAID, "highest dev UA", "highest dev UA"),
+    Reading("early stopping counts", "10 epochs", "10 epochs, from epoch 30 on, by dev loss", "as the code",
+            as_text={"patience_from": 1}, as_code={"patience_from": 30}),
+)  # fmt: skip
 
 CONFIGURATIONS = ("all-frozen", "arcface-fine-tuned", "all-fine-tuned")
 _FROZEN = (

@@ -5,12 +5,8 @@ and classifier have no activation between them; the mean is over real frames onl
 initialisation. Nothing before the mean is non-linear, so the mean over time commutes with all of it:
 pooled states give the same logits as full sequences, and are the default here.
 
-Training there: cross-entropy, Adam 1e-4, batches of 4 accumulated over 8, gradient norm clipped at 1,
-30,000 updates, dev (a random fifth of the four training sessions, the same speakers) looked at every 1,000
-updates and the most accurate kept. Deviations: one batch of 32 in place of 8 of 4 (the same gradient) and a
-smaller update at the end of an epoch (theirs carries the rest over); 270 epochs of about 111 updates are the
-30,000 on IEMOCAP, and dev, here a fifth of each class, is looked at after each. S3PRL's last state of pre-LN
-(large) encoders is taken after the closing LayerNorm: ask for ``--states input+1-23+final`` there.
+270 epochs of about 111 updates are S3PRL's 30,000 on IEMOCAP. Where training and states differ from there is in
+``READINGS``; ``--states input+1-23+final`` gives its states of pre-LN (large) encoders.
 """
 
 from __future__ import annotations
@@ -19,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sercache.nn import linear, product, weighted_mean
+from sercache.readings import NOT_SAID, Reading
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Yang et al. 2021, SUPERB: Speech processing Universal PERformance Benchmark (emotion recognition)"
@@ -41,7 +38,15 @@ SETUP = Setup(
     frames=False,
 )
 
-
+CODE = "github.com/s3prl/s3prl at ec8064b, downstream emotion"
+READINGS = (
+    Reading("batch", NOT_SAID, "8 batches of 4 accumulated", "one of 32: the same gradient"),
+    Reading("end of an epoch", NOT_SAID, "the rest is carried over", "a smaller update"),
+    Reading("dev part", NOT_SAID, "a random fifth of the training sessions, same speakers", "a fifth of each class"),
+    Reading("looks at dev", NOT_SAID, "every 1,000 of 30,000 updates", "after each of 270 epochs"),
+    Reading("last state of pre-LN encoders", NOT_SAID, "after the closing LayerNorm", "raw", True,
+            alone="--states input+1-23+final takes it"),
+)  # fmt: skip
 UPDATES = 30_000
 
 

@@ -6,12 +6,9 @@ each dense layer, as in the models that the authors published. Keras initialisat
 biases. 115,473 parameters for 13 x 768 and 4 classes; with a single layer there is nothing to weigh and no
 alpha: 115,460.
 
-Deviations: the learning rate is 1e-4 as in the authors' configurations and models (the text says 1e-3); an
-epoch ends with an ordinary smaller batch (theirs wraps round to the first utterances); normalisation is by
-true speaker with exact variances. ``variant="code"`` takes |alpha| in the numerator only, as the authors'
-code does: the same while all alpha are positive. RAVDESS sequences are cut to 250 frames,
-IEMOCAP's to 400: each corpus of the paper has its own set-up. The other two heads of the paper take recipe and set-up
-from here.
+RAVDESS sequences are cut to 250 frames, IEMOCAP's to 400: each corpus of the paper has its own set-up. Where
+text and code of the paper differ is in ``READINGS``. The other two heads of the paper take recipe, set-up and
+what is common of these from here.
 """
 
 from __future__ import annotations
@@ -24,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sercache.nn import dropout, linear, weighted_frames
+from sercache.readings import NOT_SAID, Reading
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Pepino, Riera, Ferrer 2021, Emotion Recognition from Speech Using wav2vec 2.0 Embeddings (Dense)"
@@ -51,6 +49,38 @@ SETUP = Setup(
     max_frames=400,
     seeds=(123, 1234, 2345, 3456, 4567),
 )
+CODE = "github.com/habla-liaa/ser-with-w2v2 at f778fd8"
+OF_ALL = (
+    Reading("learning rate", "1e-3", "1e-4, in every configuration and stored model", "1e-4",
+            as_text={"lr": 1e-3}, as_code={"lr": 1e-4}),
+    Reading("gradient clipping", NOT_SAID, "each element at 1 (Keras' clipvalue)", "as the code",
+            as_text={"clip_value": None}, as_code={"clip_value": 1.0}),
+    Reading("longest training", NOT_SAID, "100 epochs", "100 epochs"),
+    Reading("layer weights in the numerator", "alpha", "|alpha|, over the sum of alpha", "alpha", True,
+            as_text={"option variant": "paper"}, as_code={"option variant": "code"}),
+    Reading("place of dropout", NOT_SAID, "before each dense layer, none before the last", "as the code"),
+    Reading("last batch of an epoch", NOT_SAID, "filled up with the first utterances", "smaller"),
+    Reading("dev part of IEMOCAP", "one of the four training sessions", "the last of them (seed 1234)", "the last"),
+    Reading("IEMOCAP", "four classes", "5,473 turns whose forced alignment holds a word", "as the code"),
+    Reading("RAVDESS", "actors 1-20, 20-22 and 22-24", "speech and song, actors 1-20, 21-22 and 23-24",
+            "as the code"),
+    Reading("speakers of IEMOCAP's normalisation", "the speaker", "who wears the markers: two voices under one name",
+            "who talks", True, alone="its groups are no speakers"),
+    Reading("variance of the normalisation", NOT_SAID, "a running one, slightly too small", "exact", True,
+            alone="it depends on the order in which files are read"),
+    Reading("waveform", NOT_SAID, "as it is read", "normalised where the checkpoint's preprocessor says so", True,
+            alone="it decides the features, before there is a head"),
+    Reading("score", "mean and deviation over 5 seeds", "UA of the predictions of all folds together, by seed",
+            "as the code"),
+)  # fmt: skip
+"""Common to the three heads of the paper."""
+READINGS = (
+    *OF_ALL,
+    Reading("spectrogram", "25 ms every 10 ms", "every 20 ms; RAVDESS at 48 kHz, so every 6.7 ms",
+            "every 20 ms at 16 kHz", True, alone="features of their own: spectrogram-48k, a row of table 1"),
+    Reading("eGeMAPS to 20 ms", "mean of two frames", "two frames of zeros behind an even length", "mean of two", True,
+            alone="it decides the features, before there is a head"),
+)  # fmt: skip
 UPDATES = 10_300  # at most: three sessions of five of 5,473 turns, 100 epochs
 
 

@@ -6,12 +6,8 @@ alpha, initially 1, applied as sum(alpha_i f_i) / sum(alpha_i); dropout, Linear 
 recurrent map, zero biases but a forget bias of 1. Keras' LSTM has one bias (torch's has two): here it is the
 last column of the input map, on an input that is always 1. 230,545 parameters for 13 x 768 and 4 classes.
 
-Deviations: the ReLU after the LSTM is not in the text; it is what the authors' "activation: relu" becomes.
-Batches of 16 as in their script for this model, learning rate 1e-4 as in their configurations (the text says
-32 and 1e-3). Table 2 calls the model "Global"; no version of their run script switches global normalisation
-on for it, so that their row may be with speaker normalisation (``--normalise speaker``). ``variant="code"``
-takes |alpha| in the numerator only, the same while all alpha are positive. Sequences are cut to 400 frames on
-IEMOCAP, 250 on RAVDESS.
+Sequences are cut to 400 frames on IEMOCAP, 250 on RAVDESS. Where text and code of the paper differ is in
+``READINGS``.
 """
 
 from __future__ import annotations
@@ -25,6 +21,7 @@ from torch.nn import functional as F
 
 from sercache.heads import weighted_dense
 from sercache.nn import dropout, masked_mean, over_frames, weighted_sum
+from sercache.readings import Reading
 
 SOURCE = "Pepino, Riera, Ferrer 2021, Emotion Recognition from Speech Using wav2vec 2.0 Embeddings (LSTM)"
 PRINTED = ("pepino2021 table2",)
@@ -32,6 +29,17 @@ PRINTED = ("pepino2021 table2",)
 RECIPE = replace(weighted_dense.RECIPE, batch_size=16)
 SETUP = replace(weighted_dense.SETUP, normalise="global")
 SETUPS = weighted_dense.other_corpora(SETUP)
+CODE = weighted_dense.CODE
+READINGS = (
+    *weighted_dense.OF_ALL,
+    Reading("batch", "32", "16 in the script of this model", "16",
+            as_text={"batch_size": 32}, as_code={"batch_size": 16}),
+    Reading("after the LSTM", "nothing", 'a ReLU: what its "activation: relu" becomes', "as the code", True,
+            as_text={"option relu_after_lstm": False}, as_code={"option relu_after_lstm": True}),
+    Reading("normalisation", "global (table 2)", "no version of the run script switches it on: by speaker", "global",
+            True, as_text={"normalise": "global"}, as_code={"normalise": "speaker"}),
+)  # fmt: skip
+ADDED = ("relu_after_lstm",)
 SMALL = {"hidden": 24}
 UPDATES = 20_500  # at most: three sessions of five of 5,473 turns, 100 epochs
 
@@ -50,8 +58,11 @@ class Head(nn.Module):
         hidden: int = 128,
         dropout_rate: float = 0.2,
         variant: Literal["paper", "code"] = "paper",
+        relu_after_lstm: bool = True,
     ) -> None:
+        """``variant``: whether layer weights are signed or absolute in the numerator."""
         super().__init__()
+        self.relu_after_lstm = relu_after_lstm
         if variant not in ("paper", "code"):
             raise ValueError(f"variant is paper or code, got {variant!r}")
         self.variant = variant
@@ -70,7 +81,7 @@ class Head(nn.Module):
         frames = self._dropped(weighted_sum(x, self.layer_weights(), mask))
         frames = self._dropped(F.relu(self.dense(frames)))
         outputs, _ = over_frames(self.lstm, F.pad(frames, (0, 1), value=1.0), mask.sum(1))
-        return self.out(masked_mean(F.relu(outputs), mask))
+        return self.out(masked_mean(F.relu(outputs) if self.relu_after_lstm else outputs, mask))
 
     def layer_weights(self) -> Tensor:
         """Share (L,) of each layer; they sum to 1."""

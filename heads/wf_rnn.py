@@ -2,11 +2,6 @@
 
 The weighted blocks (T, D) go through two bidirectional GRU layers of 256, attention with 8 learned queries of
 64 (RNN-MHSA) and Linear C. 2,892,304 parameters for 12 x 512 and 4 classes.
-
-Open in the paper, and how it is read here: the "trainable fully connected layer" that averages the blocks is
-a softmax over one scalar for each, equal at first, without bias; 256 units in each direction; dropout 0.3
-after each GRU layer; no biases in the attention, padding masked; one linear map as classifier; unweighted
-cross-entropy; the epoch with the highest dev UA; batches of like length within windows of 8.
 """
 
 from __future__ import annotations
@@ -16,6 +11,7 @@ from torch import Tensor, nn
 
 from sercache.heads import cta_rnn
 from sercache.nn import RecurrentAttention, weighted_sum
+from sercache.readings import NO_CODE, Reading
 
 SOURCE = "Chen and Zhang 2022, CTA-RNN (WF-RNN)"
 PRINTED = ("chen2022 table3",)
@@ -23,6 +19,11 @@ PRINTED = ("chen2022 table3",)
 RECIPE = cta_rnn.RECIPE
 SETUP = cta_rnn.SETUP
 SETUPS = cta_rnn.other_corpora(SETUP)
+READINGS = (
+    *cta_rnn.OF_RECURRENT,
+    Reading("average of the blocks", '"trainable fully connected layer"', NO_CODE,
+            "softmax over a number for each block, equal at first, no bias"),
+)  # fmt: skip
 SMALL = cta_rnn.SMALL
 OPEN = cta_rnn.OPEN
 UPDATES = cta_rnn.UPDATES

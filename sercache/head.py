@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from sercache import catalog
+from sercache.readings import Reading
 from sercache.recipe import Recipe, Setup
 
 if TYPE_CHECKING:
@@ -180,12 +181,19 @@ class Declared:
     """``UPDATES``: about how many updates a training of the paper makes."""
     printed: tuple[str, ...]
     """``PRINTED``: tables that print results of this head, as ``reproduce`` takes them: ``PAPER TABLE``."""
+    readings: tuple[Reading, ...]
+    """``READINGS``: where the paper's text, its authors' code and the head differ, a ``sercache.readings.Reading``
+    each."""
+    code: str
+    """``CODE``: where the authors' code lies, and its commit; empty where none was published."""
     baseline: bool
     """``BASELINE``: that there is no paper."""
     inputs: int
     """``INPUTS``: how many inputs it reads."""
     one_state: bool
     """``ONE_STATE``: that it reads one state of each input, no more."""
+    added: tuple[str, ...]
+    """``ADDED``: options that came later: at their defaults they name no other training than before."""
     small: Mapping[str, Any]
     """``SMALL``: options that make it quick to try, where its published sizes take long."""
     version: str
@@ -203,9 +211,12 @@ def declared(module: ModuleType) -> Declared:
         open=tuple(found.get("OPEN", ())),
         updates=found.get("UPDATES"),
         printed=tuple(found.get("PRINTED", ())),
+        readings=tuple(found.get("READINGS", ())),
+        code=str(found.get("CODE", "")),
         baseline=bool(found.get("BASELINE", False)),
         inputs=int(found.get("INPUTS", 1)),
         one_state=bool(found.get("ONE_STATE", False)),
+        added=tuple(found.get("ADDED", ())),
         small=found.get("SMALL", {}),
         version=version_of(found["Head"]),
     )
@@ -215,6 +226,19 @@ def options_of(head_class: Any) -> dict[str, Any]:
     """Options of a head with their defaults: what its constructor takes beyond the shape of its inputs."""
     parameters = inspect.signature(head_class).parameters.values()
     return {each.name: each.default for each in parameters if each.name not in SHAPE}
+
+
+def deciding_options(head_class: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that name a training: all, but for those at their defaults that came later (``ADDED``).
+
+    Trainings of before there was such a choice are those of its default.
+    """
+    found = inspect.unwrap(head_class)
+    module = sys.modules.get(found.__module__)
+    added = () if module is None else vars(module).get("ADDED", ())
+    usual = options_of(head_class)
+    every = {**usual, **options}
+    return {name: value for name, value in every.items() if name not in added or value != usual[name]}
 
 
 def version_of(head_class: Any) -> str:

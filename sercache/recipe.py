@@ -194,6 +194,10 @@ class Published:
     """Fields of set-up, recipe and options that the paper does not fix: ``OPEN`` of the head's file."""
     updates: int | None = None
     """About how many updates a training of the paper makes, where that is known: ``UPDATES`` of the head's file."""
+    text: Mapping[str, Any] = field(default_factory=dict)
+    """Fields, and ``option NAME``, that the paper's text has otherwise than its code: what it says."""
+    code: Mapping[str, Any] = field(default_factory=dict)
+    """What the authors' code does of them."""
 
 
 def inputs(setup: Setup) -> tuple[Setup, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,26 @@ CHECKPOINTS = {
     "facebook/wav2vec2-large-lv60": ("wav2vec2-large", 24),
 }
 """Hub id -> tiny configuration and number of blocks."""
+
+
+@dataclass
+class Hears:
+    """A recogniser whose words follow from the sound; it takes nothing longer than ``max_seconds``."""
+
+    name: str
+    max_seconds: float | None = None
+    sample_rate = 16_000
+    min_samples = 1
+    n_heard: int = 0
+
+    @property
+    def identity(self) -> dict[str, str]:
+        return {"recogniser": self.name}
+
+    def recognise(self, wave: np.ndarray, language: str | None) -> str:
+        self.n_heard += 1
+        words = ("kids", "are", "talking", "by", "the", "door", "dogs", "sit")
+        return " ".join(words[k] for k in {zlib.crc32(wave.tobytes()) % 8, len(self.name) % 8, len(wave) % 8})
 
 
 def make_corpora(folder: Path) -> dict[str, Path]:

@@ -233,7 +233,8 @@ def test_a_head_is_shown_whole(head: str, sercache: Sercache, monkeypatch: pytes
     monkeypatch.setenv("COLUMNS", "80")
     _, out, _ = sercache("heads", head)
     assert max(map(len, out.splitlines())) <= 80
-    rows = dict(line.strip().split(maxsplit=1) for line in out.splitlines() if line.startswith("  "))
+    settings = out.partition("Where the paper's text")[0]
+    rows = dict(line.strip().split(maxsplit=1) for line in settings.splitlines() if line.startswith("  "))
     assert rows["finetune_from"] == "none"
     options = {"layer-attention": "final_relu", "egemaps-fusion": "variant", "logistic": "c"}
     if head in options:

@@ -23,7 +23,7 @@ from sercache.recipe import Setup, inputs
 from sercache.record import CrossCorpus, Report, Run, Score, StartRecord
 from sercache.report.comparison import Compared, ComparedRow, comparison
 from sercache.report.render import Reference
-from sercache.reproduction import reproduce
+from sercache.reproduction import differs
 from sercache.reproduction.kept import Kept
 from sercache.reproduction.paper import ReproduceOptions
 from sercache.reproduction.paper import TableProgress as Results
@@ -245,6 +245,8 @@ def test_transcripts_of_people_are_not_those_of_a_recogniser() -> None:
     assert texts(*pair("T+E(6)", given)) == [
         "transcripts of a file (01234567), of which it is not known that wenet-gigaspeech recognised them (input 2)"
     ]
+    known = other_system(*pair("T+E(6)", given), {}, frozenset({"0123456789abcdef"}))
+    assert "transcripts" not in [each.field for each in known], "what was recognised here is known"
     _, report = pair("T+E(6)", BERT)
     beside = printed_beside(report)
     assert beside
@@ -295,7 +297,7 @@ def place_of(folder: Path) -> Place:
 
 def test_times_of_another_machine_have_no_verdict(own_settings: Path) -> None:
     cell = catalog.load("sercache.papers", "park2023").TABLES["table7"].rows[0].cells["3 s"]
-    [found] = reproduce._differs(cell, ReproduceOptions(), place_of(own_settings), Results(), {})
+    [found] = differs.differs(cell, ReproduceOptions(), place_of(own_settings), Results(), {})
     assert found.text == "measured on this machine (cpu) instead of NVIDIA RTX 3090"
 
 
@@ -312,8 +314,8 @@ def test_a_trial_that_comes_before_may_be_what_differs(
         head="speaker-id", options={}, setup=asdict(meant.speaker.setup), recipe=asdict(meant.speaker.recipe),
         corpus=part, features={"spec": {"encoder": "wav2vec2-base"}, "states": ["conv"]},
     )  # fmt: skip
-    monkeypatch.setattr(reproduce, "find", lambda *_: Kept(own_settings, report))
-    found = [each.text for each in reproduce._before(meant, meant, place_of(own_settings), {})]
+    monkeypatch.setattr(differs, "find", lambda *_: Kept(own_settings, report))
+    found = [each.text for each in differs._before(meant, meant, place_of(own_settings), {})]
     assert "speaker-id that comes before: voxceleb1: 90 of 153516" in found
 
 

@@ -15,11 +15,12 @@ from sercache import encoders as encoder_room
 from sercache.commands.console import columns
 from sercache.datasets import CorpusInfo
 from sercache.errors import SettingsError
-from sercache.head import is_solved
+from sercache.head import declared, is_solved
 from sercache.layout import filled, terminal_width
 from sercache.progress import say, used
 from sercache.protocols import DEVS, PROTOCOLS
-from sercache.published import head_defaults
+from sercache.published import head_defaults, text_and_code
+from sercache.readings import variants
 from sercache.recipe import Recipe
 from sercache.units import listed
 
@@ -180,6 +181,13 @@ def heads(name: str | None) -> None:
     options = head_defaults(module)
     if options:
         _table("options of the head (change with --option name=value):", list(options.items()))
+    beside = text_and_code([name])
+    if beside is not None:
+        say()
+        say(beside.render("text", terminal_width()))
+        on_offer = variants(declared(module).readings)
+        if on_offer:
+            say(f"all of one side where they differ: --variant {' or '.join(on_offer)}")
 
 
 _ALWAYS = ("loss", "optimiser", "lr", "batch_size", "max_epochs")

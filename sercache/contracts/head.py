@@ -243,6 +243,7 @@ CHECKS = (
     ContractCheck("holds what the file of a head holds", head_file.holds, is_needed=True),
     ContractCheck("says what it was published with", head_file.is_declared, is_needed=True),
     ContractCheck("has a set-up that can be read", head_file.can_be_read, is_needed=True),
+    ContractCheck("reads its paper as it says", head_file.reads_its_paper),
     ContractCheck(
         "names encoders, states, corpora and protocols that there are", head_file.names_what_there_is
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from dataclasses import fields
 from types import ModuleType
 
 from torch import nn
@@ -12,8 +13,9 @@ from sercache import catalog, encoders, states
 from sercache.contracts.check import missing
 from sercache.datasets import CorpusInfo
 from sercache.errors import RecipeError, UnknownNameError
-from sercache.head import SHAPE, HeadFile, declared
+from sercache.head import SHAPE, HeadFile, declared, options_of
 from sercache.protocols import DEVS, PROTOCOLS
+from sercache.readings import NO_CODE, OPTION, Reading
 from sercache.recipe import Recipe, Setup, inputs
 
 _TRANSFORMER = ("conv", "projection", "input", *map(str, range(1, 25)), "final")
@@ -55,6 +57,30 @@ def is_declared(module: ModuleType) -> Iterator[str]:
     for corpus, setup in about.setups.items():
         if corpus != setup.dataset:
             yield f"SETUPS calls the set-up of {setup.dataset} {corpus}"
+
+
+def reads_its_paper(module: ModuleType) -> Iterator[str]:
+    """Entries of READINGS that leave something open: text, code, ours, or how the other reading is to be had."""
+    about = declared(module)
+    if any(not isinstance(each, Reading) for each in about.readings):
+        yield "READINGS holds something else than sercache.readings.Reading"
+        return
+    named = {*(each.name for each in (*fields(Recipe), *fields(Setup)))}
+    named |= {f"{OPTION}{name}" for name in options_of(module.Head)}
+    for each in about.readings:
+        for part in ("what", "text", "code", "ours"):
+            if not getattr(each, part).strip() or "\n" in getattr(each, part):
+                yield f"READINGS, {each.what or '?'}: {part} is {getattr(each, part)!r}, expected one line"
+        if (each.code == NO_CODE) != (not about.code):
+            yield f"READINGS, {each.what}: code is {each.code!r}, but CODE is {about.code!r}"
+        changed = {*each.as_text, *each.as_code}
+        if changed - named:
+            yield f"READINGS, {each.what}: {', '.join(sorted(changed - named))} is no field and no option"
+        if each.outputs_differ and not changed and not each.alone:
+            yield f"READINGS, {each.what}: outputs differ, so say as_text and as_code, or why there is none (alone)"
+    whats = [each.what for each in about.readings]
+    if len(set(whats)) < len(whats):
+        yield "READINGS names one thing twice"
 
 
 def names_what_there_is(module: ModuleType) -> Iterator[str]:

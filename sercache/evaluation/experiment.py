@@ -14,7 +14,7 @@ from sercache.datasets import Corpus
 from sercache.evaluation.material import Material
 from sercache.evaluation.method import How, Method
 from sercache.evaluation.parts import Part, Value
-from sercache.head import is_solved, options_of, version_of
+from sercache.head import deciding_options, is_solved, version_of
 from sercache.protocols import Fold
 from sercache.recipe import Recipe, Setup, inputs
 from sercache.record import Experiment, Features, Initial, Job, Labelled, digest_of
@@ -31,7 +31,7 @@ def experiment_of(method: Method, corpus: Corpus, material: Material, how: How) 
     return Experiment(
         head=catalog.shown(method.head),
         head_version=version_of(method.kind),
-        options={**options_of(method.kind), **method.options},
+        options=deciding_options(method.kind, method.options),
         inputs=tuple(
             features_of(view.source.store.spec, view.states, each)
             for view, each in zip(material.main.inputs, own, strict=True)

@@ -19,7 +19,7 @@ from sercache.evaluation.experiment import (
 )
 from sercache.evaluation.material import Material, gather
 from sercache.evaluation.method import Data, Extra, How, Method
-from sercache.head import options_of
+from sercache.head import deciding_options
 from sercache.recipe import Recipe, Setup, inputs
 from sercache.record import TRAINING, Classes, CrossCorpus, Experiment, Job, Report
 from sercache.stores import FeatureSpec
@@ -63,7 +63,7 @@ def experiment_differs_in_code(
     now = replace(
         experiment,
         head_version=version_of(head_class),
-        options={**options_of(head_class), **options},
+        options=deciding_options(head_class, options),
         recipe=all_settings(head_class, recipe),
         training=TRAINING,
     )

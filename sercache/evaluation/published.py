@@ -43,8 +43,19 @@ def differences(
             continue
         plain = name.removeprefix("option ")
         shown = f"head option {plain}={_text(after)}" if plain != name else f"{_words(name)} {_text(after)}"
-        found.append(Difference(plain, f"{shown} instead of {_text(before)}", plain in published.open))
+        whose = _whose(published, name, after)
+        as_whose = f", as {whose}," if whose else ""
+        is_open = bool(whose) or plain in published.open
+        found.append(Difference(plain, f"{shown}{as_whose} instead of {_text(before)}", is_open))
     return found
+
+
+def _whose(published: Published, name: str, value: Any) -> str:
+    """Whether a value is what the paper's text says or its code does, where these differ; empty for neither."""
+    for whose, said in (("the paper's text", published.text), ("the authors' code", published.code)):
+        if name in said and said[name] == value:
+            return whose
+    return ""
 
 
 def fewer_updates(published: Published, setup: Setup, runs: Sequence[Run]) -> list[Difference]:

@@ -16,10 +16,8 @@ from sercache.evaluation import MOST, differs, differs_in_code, keep_trainings, 
 from sercache.experiment.labels import read_labels
 from sercache.experiment.places import free_name
 from sercache.experiment.ready import asked
-from sercache.experiment.setup import TrainOptions
+from sercache.experiment.setup import TrainOptions, chosen_settings
 from sercache.progress import warn
-from sercache.published import head_options
-from sercache.recipe import override
 from sercache.record import Report
 from sercache.report import runs
 from sercache.units import listed
@@ -47,8 +45,8 @@ class Comparison:
         Where the corpus or its features are not at hand, code and settings alone are compared, and that is said.
         """
         module = catalog.load("sercache.heads", request.head)
-        own: Mapping[str, Any] = head_options(module, request.head_options)
-        found = differs_in_code(report, module.Head, own, override(module.RECIPE, request.settings))
+        recipe, own = chosen_settings(module, request)
+        found = differs_in_code(report, module.Head, own, recipe)
         if found:
             return found
         try:

@@ -18,13 +18,13 @@ from sercache.experiment.cross_corpus import Tested, TestedHeads, other_corpus
 from sercache.experiment.finding import FoundStore, check_store, encoder_of, find_store
 from sercache.experiment.labels import read_labels
 from sercache.experiment.origin import extract_command
-from sercache.experiment.setup import TrainOptions, check_inputs, chosen_setup
+from sercache.experiment.setup import TrainOptions, check_inputs, chosen_settings, chosen_setup
 from sercache.experiment.starting import read as read_start
 from sercache.experiment.tails import head_class
 from sercache.head import is_solved, of_class
 from sercache.progress import used, warn
-from sercache.published import glanced, head_defaults, head_options, published_of
-from sercache.recipe import Published, Recipe, Setup, inputs, override
+from sercache.published import head_defaults, published_of
+from sercache.recipe import Published, Recipe, Setup, inputs
 from sercache.settings import Settings
 from sercache.stores import FeatureStore
 
@@ -170,10 +170,7 @@ def _check_of(store: FeatureStore | None, corpus: Corpus) -> None:
 
 def _checked_settings(module: ModuleType, request: TrainOptions) -> tuple[Recipe, dict[str, Any]]:
     """The recipe and the head's options as asked for. Raises RecipeError."""
-    recipe = override(module.RECIPE, request.settings)
-    if request.look:
-        recipe = glanced(recipe)
-    options = head_options(module, request.head_options)
+    recipe, options = chosen_settings(module, request)
     if request.settings and is_solved(module.Head):
         on_offer = ", ".join(head_defaults(module))
         raise RecipeError(

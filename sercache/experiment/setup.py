@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from sercache.chosen import read_seeds
 from sercache.datasets import Corpus
@@ -14,8 +15,9 @@ from sercache.errors import SettingsError
 from sercache.experiment.options import Count, Duplicates, Scope, Seeds
 from sercache.head import declared
 from sercache.protocols import ALL, RANDOM
-from sercache.published import first_seeds
-from sercache.recipe import Setup, inputs
+from sercache.published import first_seeds, glanced, head_options, of_variant
+from sercache.readings import Variant
+from sercache.recipe import Recipe, Setup, inputs, override
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class TrainOptions:
     start_from: Sequence[str] = ()
     settings: Sequence[str] = ()
     head_options: Sequence[str] = ()
+    variant: Variant | None = None
+    """Where they differ, all that the paper's text says (``paper``), or all that its authors' code does (``code``)."""
     name: str | None = None
     look: bool = False
     """A coarse look, no result: one seed, few epochs."""
@@ -79,6 +83,7 @@ def chosen_setup(module: ModuleType, request: TrainOptions, corpus: Corpus) -> t
         setup = on_this or dataclasses.replace(
             setup, dataset=corpus.name, task=None, protocol=protocol, dev=_dev(setup, protocol)
         )
+    setup = dataclasses.replace(setup, **of_variant(module, request.variant, request.head).setup)
     names = {field.name for field in dataclasses.fields(Setup)} - {"seeds", "dataset"}
     changes = {name: value for name in names if (value := getattr(request, name)) not in (None, ())}
     if request.test_on:
@@ -102,6 +107,14 @@ def chosen_setup(module: ModuleType, request: TrainOptions, corpus: Corpus) -> t
     elif request.seeds is not None:
         changes["seeds"] = first_seeds(setup.seeds, read_seeds(request.seeds).run)
     return dataclasses.replace(setup, **changes), published
+
+
+def chosen_settings(module: ModuleType, request: TrainOptions) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe and the options of the head as asked for: the user's, above those of a variant. Raises RecipeError."""
+    own = of_variant(module, request.variant, request.head)
+    recipe = override(dataclasses.replace(module.RECIPE, **own.recipe), request.settings)
+    recipe = glanced(recipe) if request.look else recipe
+    return recipe, {**own.options, **head_options(module, request.head_options)}
 
 
 def _dev(setup: Setup, protocol: str) -> str:

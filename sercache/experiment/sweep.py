@@ -33,7 +33,8 @@ from sercache.experiment.result import Result
 from sercache.experiment.together import is_run_of, remove_partial, together
 from sercache.head import is_solved
 from sercache.progress import used, warn
-from sercache.published import head_options, seeds_asked
+from sercache.published import head_options, of_variant, seeds_asked
+from sercache.readings import Variant
 from sercache.recipe import Recipe, override
 from sercache.record import Report, digest_of
 from sercache.report import runs as run_folders
@@ -67,6 +68,7 @@ class SweepOptions:
     duplicates: Duplicates | None = None
     seeds: Seeds | None = None
     settings: Sequence[str] = ()
+    variant: Variant | None = None
     serial: bool = False
     cluster: str | None = None
     cluster_options: Sequence[str] = ()
@@ -222,6 +224,7 @@ def _request(module: ModuleType, request: SweepOptions, point: Point) -> train.T
     own = [*request.settings, *recipe]
     override(module.RECIPE, own)
     head_options(module, options)
+    of_variant(module, request.variant, request.head)
     shared = {field.name: getattr(request, field.name) for field in dataclasses.fields(request)}
     for name in ("grid", "name", "on", "trials", "settings"):
         del shared[name]

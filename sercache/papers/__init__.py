@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from sercache.readings import Variant
 from sercache.record import Aggregate
 
 
@@ -53,6 +54,8 @@ class Trial:
     """Trial whose weights, fold by fold, this one's begin with."""
     speaker: Trial | None = None
     """Trial whose trained network gives the frozen vectors that the head reads beside its encoder's."""
+    variant: Variant | None = None
+    """Where they differ: all as the paper's text says, or as its code does. None: as the head's file has it."""
     transcripts: str = ""
     """Recogniser whose texts an encoder of text reads; empty: it reads the corpus' own transcripts."""
 

@@ -117,7 +117,7 @@ TABLES = {
             _dense("Dense - Speaker", _PT, "projection+blocks", (67.2, 0.7), (84.3, 1.7)),
             _row("Dense - Global", "weighted-dense", _PT, (65.8, 0.3), (75.7, 2.3),
                  states="projection+blocks", normalise="global"),
-            _row("LSTM - Global", "weighted-lstm", _PT, (64.8, 1.9), (74.6, 3.7), normalise="global"),
+            _row("LSTM - Global", "weighted-lstm", _PT, (64.8, 1.9), (74.6, 3.7)),
             _row("Fusion - Global", "egemaps-fusion", _PT, (66.3, 0.7), (77.5, 1.0), normalise="global"),
             _theirs("BiLSTM w. attention [13]", 58.8),
             _theirs("CNN-BiLSTM [14]", 59.4),

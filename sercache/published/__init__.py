@@ -6,10 +6,12 @@ from sercache.published.head import (
     glanced,
     head_defaults,
     head_options,
+    of_variant,
     published_of,
     published_setup,
     seeds_asked,
 )
+from sercache.published.text_and_code import text_and_code
 from sercache.published.trial import TrialPlan, plan
 
 __all__ = [
@@ -19,8 +21,10 @@ __all__ = [
     "glanced",
     "head_defaults",
     "head_options",
+    "of_variant",
     "plan",
     "published_of",
     "published_setup",
     "seeds_asked",
+    "text_and_code",
 ]

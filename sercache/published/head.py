@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
 from sercache import catalog
 from sercache.chosen import Which
-from sercache.errors import RecipeError
+from sercache.errors import RecipeError, SettingsError
 from sercache.head import declared, options_of
+from sercache.readings import NO_CODE, OPTION, Variant, changes, variants
 from sercache.recipe import Published, Recipe, Setup, read_value
 
 
@@ -36,6 +38,51 @@ def published_of(
         {**head_defaults(module), **(options or {})},
         about.open,
         about.updates,
+        changes(about.readings, "paper"),
+        changes(about.readings, "code"),
+    )
+
+
+@dataclass(frozen=True)
+class OfVariant:
+    """What a variant of a head changes of its set-up, recipe and options."""
+
+    setup: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """In a line: ``lr 0.001, option variant=paper``."""
+        plain = {**self.setup, **self.recipe}
+        told = [f"{name.replace('_', ' ')} {value}" for name, value in plain.items()]
+        return ", ".join([*told, *(f"option {name}={value}" for name, value in self.options.items())])
+
+
+def of_variant(module: ModuleType, variant: Variant | None, head: str) -> OfVariant:
+    """All that makes a head as its paper's text says, or as the authors' code does; nothing for None.
+
+    Raises SettingsError for a variant that the head does not have.
+    """
+    if variant is None:
+        return OfVariant()
+    about = declared(module)
+    if variant not in variants(about.readings):
+        why = (
+            "it has no paper" if about.baseline
+            else NO_CODE if variant == "code" and not about.code
+            else "text and code of its paper differ in nothing that can be chosen"
+        )  # fmt: skip
+        raise SettingsError(
+            f"{head} has no variant {variant}: {why}; leave --variant out (sercache heads {head} shows what differs)"
+        )
+    found = changes(about.readings, variant)
+    recipe = {each.name for each in dataclasses.fields(Recipe)}
+    own = {name: value for name, value in found.items() if not name.startswith(OPTION)}
+    return OfVariant(
+        {name: value for name, value in own.items() if name not in recipe},
+        {name: value for name, value in own.items() if name in recipe},
+        {name.removeprefix(OPTION): value for name, value in found.items() if name.startswith(OPTION)},
     )
 
 

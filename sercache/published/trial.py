@@ -11,8 +11,10 @@ from types import ModuleType
 from typing import Any
 
 from sercache import catalog
+from sercache.head import declared
 from sercache.papers import Trial
-from sercache.published.head import glanced, published_setup
+from sercache.published.head import glanced, of_variant, published_setup
+from sercache.readings import Variant, variants
 from sercache.recipe import Recipe, Setup, override
 
 
@@ -85,8 +87,11 @@ def plan(
     seeds: int | None = None,
     encoders: Mapping[str, str] | None = None,
     look: bool = False,
+    variant: Variant | None = None,
 ) -> TrialPlan:
     """The trial made whole; ``changes`` are recipe settings ``name=value``, ``seeds`` how many at most.
+
+    ``variant``: of heads that have it, where the trial names none of its own; what the trial says stands above it.
 
     ``encoders`` are checkpoints that stand for others, by the name of these. A ``look`` has one
     seed and few epochs. Raises UnknownNameError and
@@ -95,16 +100,19 @@ def plan(
     module = catalog.load("sercache.heads", trial.head)
     instead = encoders or {}
     published = published_setup(module, trial.dataset)
-    setup = dataclasses.replace(published, encoder=trial.encoder, **trial.setup)
+    has_it = variant in variants(declared(module).readings)
+    own = of_variant(module, trial.variant or (variant if has_it else None), trial.head)
+    trial = dataclasses.replace(trial, options={**own.options, **trial.options})
+    setup = dataclasses.replace(published, **{**own.setup, "encoder": trial.encoder, **trial.setup})
     setup = dataclasses.replace(
         setup,
         encoder=instead.get(setup.encoder, setup.encoder),
         beside=tuple(_instead(each, instead) for each in setup.beside),
         seeds=setup.seeds[: 1 if look else seeds],
     )
-    recipe = override(dataclasses.replace(module.RECIPE, **trial.recipe), changes)
+    recipe = override(dataclasses.replace(module.RECIPE, **{**own.recipe, **trial.recipe}), changes)
     recipe = glanced(recipe) if look else recipe
-    before = {"changes": changes, "seeds": seeds, "encoders": encoders, "look": look}
+    before = {"changes": changes, "seeds": seeds, "encoders": encoders, "look": look, "variant": variant}
     return TrialPlan(
         trial,
         module,

@@ -13,8 +13,8 @@ from sercache.papers import PaperRow
 from sercache.progress import unheard, used
 from sercache.published import TrialPlan
 from sercache.reproduction.kept import asked_of, find
-from sercache.reproduction.material import Place
 from sercache.reproduction.paper import ReproduceOptions, plans_of
+from sercache.reproduction.place import Place
 from sercache.reproduction.trials import computed_on
 from sercache.units import duration, listed, seconds
 

@@ -65,7 +65,14 @@ def store_of(
     _check_checkpoint(setup.encoder, place)
     _extract(setup, corpus, root, place, language, texts)
     place.complete.add(key)
-    return corpus, find().folder
+    try:
+        return corpus, find().folder
+    except MissingFeaturesError as missing:  # nothing could be encoded, which was told
+        if texts is None:
+            raise
+        raise MissingFeaturesError(
+            f"{_told(missing)}: nothing could be encoded of what {recogniser} recognised, see {texts.path}"
+        ) from None
 
 
 def inputs_of(

@@ -14,6 +14,7 @@ from sercache.experiment import Count
 from sercache.experiment.vectors import LabelledVectors
 from sercache.papers import ErrorRate, Members, PaperRow, PaperTable, Trial, Vectors, trials_of
 from sercache.published import TrialPlan, plan
+from sercache.readings import Variant
 from sercache.record import Report
 from sercache.reproduction.kept import is_done
 from sercache.reproduction.place import Place, is_at_hand
@@ -40,6 +41,7 @@ class ReproduceOptions:
     settings: Sequence[str] = ()
     seeds: Count | None = None
     encoders: Sequence[str] = ()
+    variant: Variant | None = None
     look: bool = False
     """A coarse look, no result: one seed, few epochs of every trial."""
     budget: str | None = None
@@ -59,7 +61,18 @@ class ReproduceOptions:
 
     def plan(self, trial: Trial) -> TrialPlan:
         """The trial with what this call changes of it."""
-        return plan(trial, changes=self.settings, seeds=self.seeds, encoders=self.instead, look=self.look)
+        return plan(
+            trial,
+            changes=self.settings,
+            seeds=self.seeds,
+            encoders=self.instead,
+            look=self.look,
+            variant=self.variant,
+        )
+
+    def meant(self, trial: Trial) -> TrialPlan:
+        """The trial as the paper has it, in the variant that this call names."""
+        return plan(trial, variant=self.variant)
 
     @property
     def changes(self) -> tuple[str, ...]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sercache import catalog, record, settings
@@ -16,9 +15,10 @@ from sercache.errors import (
     SettingsError,
     UnknownNameError,
 )
-from sercache.evaluation import Difference, claims_in, divided, transcripts
+from sercache.evaluation import claims_in, divided, transcripts
 from sercache.experiment import clustered
 from sercache.experiment.vectors import separation
+from sercache.head import declared
 from sercache.papers import (
     BestOf,
     Built,
@@ -32,18 +32,18 @@ from sercache.papers import (
     RecipeField,
     TrialScore,
     Vectors,
-    scores,
     trials_of,
 )
 from sercache.progress import used
-from sercache.published import TrialPlan, plan
-from sercache.published.compare import counts_of, fixed, other_corpus, other_system
+from sercache.published import TrialPlan
+from sercache.published.compare import counts_of
+from sercache.readings import variants
 from sercache.record import Report
 from sercache.report import Compared, ComparedRow, Reference
 from sercache.report import ReportTable as Rendered
 from sercache.reproduction import cells as cell_values
 from sercache.reproduction import facts, foretold, measured, vectors
-from sercache.reproduction.kept import find
+from sercache.reproduction.differs import differs
 from sercache.reproduction.material import expect
 from sercache.reproduction.paper import (
     ReproduceOptions,
@@ -81,6 +81,7 @@ def run(request: ReproduceOptions) -> Rendered:
         request = clustered.alone(request)
     used("paper", module.CITATION)
     chosen = _chosen(table, request.rows)
+    _check_variant(chosen, request)
     place = _place(name, chosen, request)
     if request.budget is not None:
         chosen, request = foretold.fitting(request.budget, chosen, request, place)
@@ -149,6 +150,18 @@ def _chosen(table: PaperTable, pattern: str | None) -> list[PaperRow]:
     return rows
 
 
+def _check_variant(rows: Sequence[PaperRow], request: ReproduceOptions) -> None:
+    """Raises SettingsError where no head of some rows has the variant that is asked for."""
+    heads = dict.fromkeys(each.trial.head for each in plans_of(rows, request))
+    having = {name: variants(declared(catalog.load("sercache.heads", name)).readings) for name in heads}
+    if request.variant is not None and not any(request.variant in each for each in having.values()):
+        named = "; ".join(f"{name} has {', '.join(each) or 'none'}" for name, each in having.items())
+        raise SettingsError(
+            f"{request.paper} {request.table} has no variant {request.variant}: "
+            f"{named or 'nothing is trained for it'}; leave --variant out"
+        )
+
+
 def _body(
     rows: Sequence[PaperRow],
     table: PaperTable,
@@ -164,9 +177,9 @@ def _body(
         for column, cell in row.cells.items():
             ours = _ours(cell, row, request, place, found)
             printed = None if cell.printed is None else Reference(cell.printed.mean, cell.printed.std)
-            differs = _differs(cell, request, place, found, counts) if ours else ()
+            otherwise = differs(cell, request, place, found, counts) if ours else ()
             cells[column] = Compared(
-                printed, ours and _scaled(ours, _scale(cell, table)), differs, _over(cell)
+                printed, ours and _scaled(ours, _scale(cell, table)), otherwise, _over(cell)
             )
         if request.only_available and wanted and not any(cells[c].ours for c in wanted):
             n_skipped += 1
@@ -189,43 +202,6 @@ def _over(cell: Cell) -> str | None:
         case None:
             return ""
     return "utterance"
-
-
-def _differs(
-    cell: Cell, request: ReproduceOptions, place: Place, found: TableProgress, counts: Mapping[str, int]
-) -> tuple[Difference, ...]:
-    """What stands behind a cell and was done in another way than in the paper."""
-    if isinstance(cell.ours, Latency):
-        here = measured.machine(place)
-        return (Difference("machine", f"measured on {here} instead of {cell.ours.machine}"),)
-    differs: dict[Difference, None] = {}
-    if isinstance(cell.ours, Members):
-        corpus, _ = corpus_of(cell.ours.dataset, place)
-        return tuple(Difference("corpus", f"{corpus.name}: {line}") for line in corpus.warnings)
-    for each in scores(cell.ours):
-        _, report = found.reports[request.plan(each.trial).digest]
-        meant = plan(each.trial)
-        differs |= dict.fromkeys(fixed(other_system(meant, report, counts, place.recognised)))
-        differs |= dict.fromkeys(other_corpus(meant, report, each.on, counts, place.recognised))
-        differs |= dict.fromkeys(_before(request.plan(each.trial), meant, place, counts))
-    return tuple(differs)
-
-
-def _before(
-    done: TrialPlan, meant: TrialPlan, place: Place, counts: Mapping[str, int]
-) -> Iterator[Difference]:
-    """What the trials that come before one did in another way than in the paper."""
-    for ours, theirs in ((done.start, meant.start), (done.speaker, meant.speaker)):
-        if ours is None or theirs is None:
-            continue
-        kept = find(ours, place)
-        if kept is None:
-            yield Difference(
-                theirs.trial.head, f"the run of {theirs.trial.head} that comes before is not there"
-            )
-            continue
-        for each in fixed(other_system(theirs, kept.report, counts)):
-            yield replace(each, text=f"{theirs.trial.head} that comes before: {each.text}")
 
 
 def _scale(cell: Cell, table: PaperTable) -> float:

@@ -8,16 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sercache import catalog
 from sercache.errors import MissingExtraError
+from sercache.head import declared
 from sercache.layout import terminal_width
 from sercache.papers import PaperTable, scores
 from sercache.progress import say, used, warn
-from sercache.published import LOOK_EPOCHS
+from sercache.published import LOOK_EPOCHS, of_variant, text_and_code
+from sercache.readings import Variant, variants
 from sercache.record import LOOK, Report
 from sercache.report import ReportTable as Rendered
 from sercache.report import comparison_plots, maps, pairs, plots
 from sercache.report.comparison import ComparedRow, comparison, run_notes
-from sercache.reproduction.paper import ReproduceOptions, TableProgress
+from sercache.reproduction.paper import ReproduceOptions, TableProgress, plans_of
 from sercache.statistics import system_of
 
 if TYPE_CHECKING:
@@ -34,6 +37,10 @@ def show(
 ) -> Rendered:
     """Print the table and what is missing, write everything to the paper's folder; gives the table."""
     notes = [*table.notes, *run_notes(list(found.reports.values())), *_differing(table, found)]
+    plans = plans_of([row for row in table.rows if row.name in {each.name for each in body}], request)
+    heads = list(dict.fromkeys(each.trial.head for each in plans))
+    if request.variant is not None:
+        notes = [*_of_variant(request.variant, heads), *notes]
     if request.look:
         table = replace(table, title=f"{LOOK}: {table.title}")
         notes.insert(
@@ -49,10 +56,17 @@ def show(
     if not request.only_available:
         for fault in found.missing:
             say(f"missing: {fault}")
+    beside = text_and_code(heads)
+    if beside is not None:
+        say()
+        say(beside.render("text", terminal_width()))
     for fault in found.failed:
         warn(f"failed: {fault}")
-    stem = folder / ".".join([str(request.table), *(_file_name(change) for change in request.changes)])
-    for path in [*made.write(stem), *_draw(table, body, found, request, stem)]:
+    stem = folder / ".".join([str(request.table), *(_file_name(each) for each in _marks(request))])
+    written = made.write(stem) + (
+        beside.write(stem.with_name(f"{stem.name}.text-and-code")) if beside else []
+    )
+    for path in [*written, *_draw(table, body, found, request, stem)]:
         used("written", str(path))
     return made
 
@@ -69,6 +83,22 @@ def _differing(table: PaperTable, found: TableProgress) -> list[str]:
         if report.predictions
     ]
     return pairs.best_notes(systems)
+
+
+def _marks(request: ReproduceOptions) -> list[str]:
+    """What tells the files of a call from those of the paper's settings."""
+    return ([f"variant-{request.variant}"] if request.variant else []) + list(request.changes)
+
+
+def _of_variant(variant: Variant, heads: Sequence[str]) -> list[str]:
+    """What a variant changes, a line for each head that has it, and the heads that have not."""
+    modules = {name: catalog.load("sercache.heads", name) for name in heads}
+    having = [name for name, module in modules.items() if variant in variants(declared(module).readings)]
+    lines = [
+        f"variant {variant}, {name}: {of_variant(modules[name], variant, name).words}" for name in having
+    ]
+    others = [name for name in heads if name not in having]
+    return [*lines, *([f"no variant {variant}, as everywhere: {', '.join(others)}"] if others else [])]
 
 
 def _file_name(change: str) -> str:

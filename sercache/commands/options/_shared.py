@@ -56,6 +56,11 @@ def _as_written(context: click.Context, parameter: click.Parameter, value: bool)
         context.with_resource(text.reading_as(labels_as_written=True))
 
 
+variant_option = click.option(
+    "--variant",
+    type=click.Choice(["paper", "code"]),
+    help="All as the paper's text says, or all as its authors' code does, where they differ (sercache heads NAME).",
+)
 head_option = click.option(
     "--head",
     metavar="FILE",

@@ -17,6 +17,7 @@ from sercache.commands.options._shared import (
     root_option,
     runs_option,
     store_option,
+    variant_option,
     where_options,
 )
 
@@ -221,6 +222,7 @@ def export(run: Path, out: Path | None, **options: Any) -> None:
 )
 @budget_option
 @look_option
+@variant_option
 @cluster_options
 def reproduce(**options: Any) -> None:
     """Print a paper's table with ours beside the printed numbers; finished trials are kept.

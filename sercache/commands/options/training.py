@@ -16,6 +16,7 @@ from sercache.commands.options._shared import (
     root_option,
     runs_option,
     store_option,
+    variant_option,
     where_options,
 )
 
@@ -85,6 +86,7 @@ from sercache.commands.options._shared import (
 @click.option(
     "--option", "head_options", multiple=True, metavar="NAME=VALUE", help="Change an option of the head."
 )
+@variant_option
 @click.option("--name", help="Name of the run folder; one that was cut off is continued.")
 @budget_option
 @look_option
@@ -152,6 +154,7 @@ def train(**options: Any) -> None:
     "--seeds", type=SEEDS, metavar="N|LIST", help="How many seeds, or which.  [default: as published]"
 )
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a recipe field.")
+@variant_option
 @click.option("--serial", is_flag=True, help="Train folds and seeds one after another.")
 @cluster_options
 def sweep(**options: Any) -> None:
