@@ -84,7 +84,7 @@ def everything(give: Callable[..., None], world: Path, monkeypatch: pytest.Monke
 
 
 def cells(folder: Path, stem: str) -> list[dict[str, str]]:
-    [path] = folder.glob(f"{stem}*.csv")
+    [path] = (each for each in folder.glob(f"{stem}*.csv") if "text-and-code" not in each.name)
     with path.open() as file:
         return list(csv.DictReader(file))
 
