@@ -17,6 +17,15 @@ from sercache.errors import SercacheError, SettingsError, UnknownNameError
 from sercache.text import one_line
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_SECTIONS = {
+    "What there is": ("datasets", "encoders", "heads", "doctor"),
+    "Stage one: encoders over corpora, into stores": ("extract", "transcribe", "info", "verify"),
+    "Stage two: heads from stores": ("train", "sweep", "probe", "evaluate", "predict"),
+    "Results": ("report", "compare", "map", "lexical", "reproduce"),
+    "Keeping and sharing": ("prune", "convert", "merge", "export", "push", "pull"),
+    "Settings and files of your own": ("new", "check", "config", "completion"),
+}
+"""Headings of the list of commands, in the order that one needs them."""
 _COMMANDS = [
     *features.COMMANDS,
     *disk.COMMANDS,
@@ -66,9 +75,9 @@ class _Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Every command with the first sentence of its help, whole: click cuts it to fit one line."""
-        rows = [(name, _summary(self.get_command(ctx, name))) for name in self.list_commands(ctx)]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+        for heading, names in _SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, _summary(self.get_command(ctx, name))) for name in names])
 
 
 def _summary(command: click.Command | None) -> str:

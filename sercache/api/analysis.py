@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sercache.api._arguments import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sercache.experiment.details import Details
     from sercache.experiment.lexical import WordDependence
     from sercache.experiment.map import Mapped
+    from sercache.experiment.new import Kind
     from sercache.experiment.probe import Probed
     from sercache.experiment.result import Result
     from sercache.record import Report
@@ -137,6 +139,16 @@ def draw_map(
     )
     with told(progress, request, settings):
         return work.run(request)
+
+
+def new(kind: Kind, name: str, folder: AnyPath = ".") -> Path:
+    """Write ``folder``/NAME.py, a small ``head``, ``corpus`` or ``encoder`` that passes ``check``, to be changed.
+
+    Gives its path. Raises SettingsError for a name that cannot be a file's or is taken, FileError.
+    """
+    from sercache.experiment import new as work
+
+    return work.run(kind, name, Path(folder))
 
 
 def check(name: AnyPath) -> list[Checked]:

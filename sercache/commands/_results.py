@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-from sercache.commands.console import columns
+from sercache.commands.console import columns, print_json
 from sercache.evaluation import Unfinished
 from sercache.experiment.compare import PairedRuns
 from sercache.experiment.lexical import WordDependence
@@ -61,7 +59,7 @@ def tabled(found: Probed | WordDependence) -> None:
 def compared(found: PairedRuns, table_format: Format, *, as_json: bool) -> None:
     """The pairs of some runs, and what was written; files are not named where what is printed is for programs."""
     if as_json:
-        say(json.dumps(found.plain(), indent=1, ensure_ascii=False))
+        print_json(found.plain())
         return
     say(found.table.render(table_format, terminal_width()))
     if table_format == "text":

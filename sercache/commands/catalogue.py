@@ -12,9 +12,10 @@ from typing import Any
 
 from sercache import advice, catalog, files
 from sercache import encoders as encoder_room
-from sercache.commands.console import columns
+from sercache.commands.console import columns, print_json
 from sercache.datasets import CorpusInfo
 from sercache.errors import SettingsError
+from sercache.experiment import new
 from sercache.head import declared, is_solved
 from sercache.layout import filled, terminal_width
 from sercache.progress import say, used
@@ -30,8 +31,13 @@ _CLASSES = 12
 """Classes of a task that are named."""
 
 
-def datasets(name: str | None) -> None:
+def datasets(name: str | None, *, as_json: bool = False) -> None:
     """List the corpora, or describe one. Raises UnknownNameError."""
+    if as_json:
+        named = [name] if name else catalog.names("sercache.datasets")
+        found = {each: catalog.load("sercache.datasets", each).INFO for each in named}
+        print_json(found[name] if name else found)
+        return
     if name is None:
         heading = ("name", "language", "speakers", "hours", "classes", "corpus", "licence", "access")
         rows: list[tuple[object, ...]] = [heading]
@@ -73,6 +79,14 @@ def write_example(name: str, folder: Path) -> None:
     with files.new_folder(folder) as work:
         inside = module.example(work).relative_to(work)
     used("written", f"a small {catalog.shown(name)} of tones: --dataset {name} --root {folder / inside}")
+
+
+def written(kind: new.Kind, name: str, folder: Path) -> None:
+    """Write the file of a new head, corpus or encoder, and say how to go on."""
+    path = new.run(kind, name, folder)
+    used("written", path)
+    for command in new.next_steps(kind, path):
+        used("next", command)
 
 
 def _tasks(about: CorpusInfo) -> Iterator[tuple[str, str]]:
@@ -133,9 +147,16 @@ def _or_dash(value: object) -> object:
     return "-" if value is None else value
 
 
-def encoders(name: str | None) -> None:
+def encoders(name: str | None, *, as_json: bool = False) -> None:
     """List the short names, or say what one stands for. Raises UnknownNameError."""
     known = encoder_room.short_names() if name is None else encoder_room.named(name)
+    if as_json:
+        told = {
+            each: {"source": source, "family": family, **encoder_room.remarks(family)}
+            for each, (family, source) in sorted(known.items())
+        }
+        print_json(told if name is None else told.popitem()[1])
+        return
     rows: list[tuple[str, str, str]] = [("name", "source", "family")]
     rows += [(each, source, family) for each, (family, source) in sorted(known.items())]
     for line in columns(rows, spare=1):
@@ -150,8 +171,13 @@ def encoders(name: str | None) -> None:
         used(what, text)
 
 
-def heads(name: str | None) -> None:
+def heads(name: str | None, *, as_json: bool = False) -> None:
     """List the heads, or describe one. Raises UnknownNameError."""
+    if as_json:
+        named = [name] if name else catalog.names("sercache.heads")
+        found = {each: _head(catalog.load("sercache.heads", each)) for each in named}
+        print_json(found[name] if name else found)
+        return
     if name is None:
         rows = [("name", "encoder", "corpus", "source", "protocol")]
         for each in catalog.names("sercache.heads"):
@@ -188,6 +214,18 @@ def heads(name: str | None) -> None:
         on_offer = variants(declared(module).readings)
         if on_offer:
             say(f"all of one side where they differ: --variant {' or '.join(on_offer)}")
+
+
+def _head(module: Any) -> dict[str, object]:
+    """What ``--json`` says of a head."""
+    return {
+        "source": module.SOURCE,
+        "about": inspect.cleandoc(module.__doc__ or ""),
+        "setup": module.SETUP,
+        "recipe": None if is_solved(module.Head) else module.RECIPE,
+        "options": head_defaults(module),
+        "readings": declared(module).readings,
+    }
 
 
 _ALWAYS = ("loss", "optimiser", "lr", "batch_size", "max_epochs")

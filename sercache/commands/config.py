@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sercache import datasets, settings
-from sercache.commands.console import columns
+from sercache.commands.console import columns, print_json
 from sercache.errors import SettingsError
 from sercache.progress import say
 
 
-def run(changes: Sequence[str]) -> None:
+def run(changes: Sequence[str], *, as_json: bool = False) -> None:
     """Apply ``key=value`` changes, then print every setting with its source. Raises SettingsError."""
     known = settings.load()
     if changes:
@@ -27,6 +27,10 @@ def run(changes: Sequence[str]) -> None:
         (f"encoders.{name}", settings.Setting(path, source), "")
         for name, path in sorted(known.encoders.items())
     ]
+    if as_json:
+        told = {key: {"value": str(each.value), "source": each.source} for key, each, _ in rows}
+        print_json({"file": known.file, "settings": told})
+        return
     for line in columns(rows):
         say(line)
     if known.file is None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from pathlib import PurePath
 from typing import Any
 
 import click
@@ -13,15 +18,18 @@ from sercache.text import one_line
 
 
 class Terminal:
-    """Shows what is told of the work: results on standard output, notes and bars on standard error."""
+    """Shows what is told of the work: results on standard output, unless ``err``; notes and bars on standard error."""
+
+    def __init__(self, *, err: bool = False) -> None:
+        self.err = err
 
     def line(self, text: str) -> None:
         """One line for the user."""
-        click.echo(objects.shown(text))
+        click.echo(objects.shown(text), err=self.err)
 
     def used(self, label: str, value: object) -> None:
         """A label and what it stands for."""
-        click.echo(f"{label:<10}{objects.shown(one_line(value))}")
+        click.echo(f"{label:<10}{objects.shown(one_line(value))}", err=self.err)
 
     def note(self, text: str) -> None:
         """One line on standard error."""
@@ -72,3 +80,30 @@ def columns(
 ) -> list[str]:
     """Rows as aligned lines for this terminal, or whole for a pipe; see ``layout.aligned``."""
     return layout.aligned(rows, right, width=layout.terminal_width(), spare=spare, below=below)
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output, of what a listing or a result holds."""
+    click.echo(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: object) -> object:
+    """Records as objects, without what is private or computes; numbers that JSON lacks as null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        pairs = ((each.name, getattr(value, each.name)) for each in dataclasses.fields(value))
+        return {name: _plain(held) for name, held in pairs if name[0] != "_" and not callable(held)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(held) for held in value]
+    if isinstance(value, set | frozenset):
+        return sorted((_plain(held) for held in value), key=str)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, PurePath | Exception):
+        return str(value)
+    return _plain(value.item()) if hasattr(value, "item") else str(value)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from sercache.checkup import KINDS, CheckUp, Count, Finding
-from sercache.commands.console import columns
+from sercache.commands.console import columns, print_json
 from sercache.experiment.doctor import DoctorOptions, check
 from sercache.layout import filled, terminal_width
 from sercache.progress import say
@@ -32,7 +31,7 @@ def run(request: DoctorOptions, *, as_json: bool = False) -> int:
     """Check the copy and print what was found; the exit code: 1 where there are problems, else 0."""
     found = check(request)
     if as_json:
-        say(json.dumps(found.plain(), indent=1))
+        print_json(found.plain())
     else:
         for line in render(found):
             say(line)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sercache import advice
-from sercache.commands.console import columns
+from sercache.commands.console import columns, print_json
 from sercache.errors import StoreError
 from sercache.experiment import info as store_info
 from sercache.experiment.origin import extract_command
@@ -15,12 +15,26 @@ from sercache.stores import FeatureSpec
 from sercache.units import duration, size
 
 
-def info(request: store_info.InfoOptions) -> None:
+def info(request: store_info.InfoOptions, *, as_json: bool = False) -> None:
     """List the stores of the cache, or describe those named.
 
     Those that cannot be opened are listed with the reason, and then a StoreError is raised.
     """
     found = store_info.run(request)
+    faults = [each.fault for each in found if each.fault is not None]
+    if as_json:
+        print_json(store_info.grouped(found, request.by) if request.by else found)
+    else:
+        _show(found, request)
+        for fault in faults:
+            say(f"cannot be opened: {fault}")
+    if faults:
+        raise StoreError(
+            f"{len(faults)} of {len(found)} stores cannot be opened; the lines above say why, and what to do"
+        )
+
+
+def _show(found: Sequence[store_info.StoreInfo], request: store_info.InfoOptions) -> None:
     if not found:
         say(
             f"no stores yet; make one with: {advice.command('extract', encoder='demo-wavlm', dataset='demo')}"
@@ -35,13 +49,6 @@ def info(request: store_info.InfoOptions) -> None:
         heading = ("corpus", "encoder", "states", "kept", "clip", "entries", "audio", "disk", "folder")
         for line in columns([heading, *(_row(*each) for each in opened)], right=(5, 6, 7), below=8):
             say(line)
-    faults = [each.fault for each in found if each.fault is not None]
-    for fault in faults:
-        say(f"cannot be opened: {fault}")
-    if faults:
-        raise StoreError(
-            f"{len(faults)} of {len(found)} stores cannot be opened; the lines above say why, and what to do"
-        )
 
 
 def _show_groups(groups: Sequence[store_info.StoreGroup], by: str) -> None:

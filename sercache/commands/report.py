@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
+from sercache.commands.console import print_json
 from sercache.experiment import details
 from sercache.experiment.outcome import shown, unfinished_at
 from sercache.experiment.several import all_runs, names_of_runs, read_runs, run_folders
@@ -18,17 +19,20 @@ def detailed(request: details.DetailsOptions, table_format: Format, *, as_json: 
     """Print what lies behind the score of one run."""
     found = details.run(request)
     if as_json:
-        say(json.dumps(found.plain(), indent=1, ensure_ascii=False))
+        print_json(found.plain())
         return
     say("\n\n".join(each.render(table_format, terminal_width()) for each in found.tables))
 
 
-def run(paths: Sequence[Path], table_format: Format) -> None:
+def run(paths: Sequence[Path], table_format: Format, *, as_json: bool = False) -> None:
     """Print the runs named, or all of the runs folder, as tables of what can be compared.
 
     Of a folder that holds runs, as a sweep does, all of them; of an unfinished run what is missing. Raises
     SettingsError.
     """
+    if as_json:
+        _print_json(paths)
+        return
     finished = [path for path in paths if not _told(path)]
     if paths and not finished:
         return
@@ -38,6 +42,22 @@ def run(paths: Sequence[Path], table_format: Format) -> None:
         for folder in folders:
             plots = folder / "plots"
             used("run", f"{folder}{f', plots in {plots}' if any(plots.glob('*.png')) else ''}")
+
+
+def _print_json(paths: Sequence[Path]) -> None:
+    """All that the tables are made from, of every run; predictions, epochs and recordings stay in its folder."""
+    reports, folders = read_runs(run_folders(paths) if paths else all_runs())
+    told = [{each.name: getattr(report, each.name) for each in fields(report)} for report in reports]
+    print_json(
+        [
+            {"folder": folder, **{name: held for name, held in report.items() if name not in _LONG}}
+            for folder, report in zip(folders, told, strict=True)
+        ]
+    )
+
+
+_LONG = ("predictions", "runs", "recordings")
+"""Fields of a report with an entry an utterance or an epoch."""
 
 
 def _told(path: Path) -> bool:

@@ -10,6 +10,7 @@ import click
 
 from sercache import objects, text
 from sercache.chosen import read_seeds
+from sercache.commands.options._names import STORE
 from sercache.errors import SettingsError
 
 
@@ -66,7 +67,23 @@ head_option = click.option(
     metavar="FILE",
     help="File of the run's head, for one that you have not named before or that was a class in Python.",
 )
+json_option = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    callback=lambda context, _, value: _apart(context) if value else value,
+    help="Print JSON, for programs; all else goes to standard error.",
+)
 runs_option = click.option("--runs", type=FOLDER, help="Folder that runs are written to.")
+
+
+def _apart(context: click.Context) -> bool:
+    """Send what the work reports to standard error, where it does not mix with the JSON."""
+    from sercache import progress
+    from sercache.commands.console import Terminal
+
+    context.with_resource(progress.sent_to(Terminal(err=True)))
+    return True
 
 
 class _Seeds(click.ParamType):
@@ -85,7 +102,7 @@ class _Seeds(click.ParamType):
 SEEDS = _Seeds()
 store_option = click.option(
     "--store",
-    type=FOLDER,
+    type=STORE,
     help="A store folder, where several would fit; its encoder and corpus need no names.",
 )
 cache_option = click.option("--cache", type=FOLDER, help="Folder of the feature stores.")

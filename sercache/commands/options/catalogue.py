@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from sercache.commands.options._shared import FOLDER, root_option
+from sercache.commands.options._names import CORPUS, ENCODER, HEAD
+from sercache.commands.options._shared import FOLDER, json_option, root_option
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", type=CORPUS, metavar="[NAME]", required=False)
 @click.option(
     "--counts", is_flag=True, help="Read the corpus and count utterances by session, sex and class."
 )
 @click.option("--task", help="Label map that --counts counts.  [default: the corpus']")
 @click.option("--example", type=FOLDER, help="New folder to write a small example to, with tones for speech.")
+@json_option
 @root_option
 def datasets(
-    name: str | None, counts: bool, task: str | None, example: Path | None, root: Path | None
+    name: str | None, counts: bool, task: str | None, example: Path | None, root: Path | None, as_json: bool
 ) -> None:
     """List the corpora that can be read, or show one: expected tree, tasks, splits, licence.
 
@@ -29,6 +32,8 @@ def datasets(
       sercache datasets iemocap --counts
       sercache datasets iemocap --example ./iemocap-example
     """
+    if as_json and (counts or example):
+        raise click.UsageError("--json goes with the list of corpora, or with the name of one")
     if example is not None:
         if not name or counts or task or root:
             raise click.UsageError("--example goes with the name of a corpus, and with nothing else")
@@ -45,15 +50,17 @@ def datasets(
         raise click.UsageError("--counts goes with the name of a corpus, --task and --root with --counts")
     from sercache.commands.catalogue import datasets as run
 
-    run(name)
+    run(name, as_json=as_json)
 
 
 @click.command()
-@click.option("--dataset", required=True, help="Corpus name (sercache datasets).")
+@click.option(
+    "--dataset", type=CORPUS, metavar="DATASET", required=True, help="Corpus name (sercache datasets)."
+)
 @root_option
 @click.option("--task", help="The copy is meant to hold only what this task labels: check just that.")
 @click.option("--deep", is_flag=True, help="Decode every utterance: silence, damage, equal audio.")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@json_option
 def doctor(dataset: str, root: Path | None, task: str | None, deep: bool, as_json: bool) -> None:
     """Check a copy of a corpus: completeness, broken files, equal audio. Exit code 1 on problems.
 
@@ -69,8 +76,9 @@ def doctor(dataset: str, root: Path | None, task: str | None, deep: bool, as_jso
 
 
 @click.command()
-@click.argument("name", required=False)
-def encoders(name: str | None) -> None:
+@click.argument("name", type=ENCODER, metavar="[NAME]", required=False)
+@json_option
+def encoders(name: str | None, as_json: bool) -> None:
     """List the encoders that have short names; any Hugging Face id or local folder works beside them.
 
     \b
@@ -79,12 +87,13 @@ def encoders(name: str | None) -> None:
     """
     from sercache.commands.catalogue import encoders as run
 
-    run(name)
+    run(name, as_json=as_json)
 
 
 @click.command()
-@click.argument("name", required=False)
-def heads(name: str | None) -> None:
+@click.argument("name", type=HEAD, metavar="[NAME]", required=False)
+@json_option
+def heads(name: str | None, as_json: bool) -> None:
     """List the heads, or show one: source, published set-up, recipe.
 
     \b
@@ -93,7 +102,7 @@ def heads(name: str | None) -> None:
     """
     from sercache.commands.catalogue import heads as run
 
-    run(name)
+    run(name, as_json=as_json)
 
 
 @click.command()
@@ -113,7 +122,8 @@ def check(name: str) -> None:
 
 @click.command()
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
-def config(settings: tuple[str, ...]) -> None:
+@json_option
+def config(settings: tuple[str, ...], as_json: bool) -> None:
     """Show the settings and where each comes from, or change the configuration file.
 
     Keys: cache, runs, device, roots.<dataset> (where a corpus lies), encoders.<name> (a checkpoint folder under a
@@ -127,7 +137,44 @@ def config(settings: tuple[str, ...]) -> None:
     """
     from sercache.commands.config import run
 
-    run(settings)
+    run(settings, as_json=as_json)
 
 
-COMMANDS = (datasets, doctor, encoders, heads, check, config)
+@click.command()
+@click.argument("kind", type=click.Choice(["head", "corpus", "encoder"]))
+@click.argument("name")
+@click.option("--folder", type=FOLDER, default=Path(), show_default=True, help="Where to write it.")
+def new(kind: Any, name: str, folder: Path) -> None:
+    """Write the file of a new head, corpus or encoder: a small one that works and passes `check`, to be changed.
+
+    \b
+    Examples:
+      sercache new head my-head
+      sercache new corpus my-corpus --folder readers
+    """
+    from sercache.commands.catalogue import written
+
+    written(kind, name, folder)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print what makes a shell complete commands, options, heads, corpora, encoders, runs and stores.
+
+    \b
+    Examples:
+      eval "$(sercache completion bash)"
+      eval "$(sercache completion zsh)"
+      sercache completion fish > ~/.config/fish/completions/sercache.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    root = context.find_root()
+    click.echo(kind(root.command, {}, "sercache", "_SERCACHE_COMPLETE").source())
+
+
+COMMANDS = (datasets, doctor, encoders, heads, check, new, config, completion)

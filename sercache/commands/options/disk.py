@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from sercache.commands.options._names import STORE
 from sercache.commands.options._shared import FOLDER, cache_option, runs_option
 
 
@@ -35,7 +36,7 @@ def convert(**options: Any) -> None:
 
 
 @click.command()
-@click.argument("stores", nargs=-1, type=FOLDER, required=True)
+@click.argument("stores", nargs=-1, type=STORE, required=True)
 @click.option("--into", type=FOLDER, help="Store that is made or filled.  [default: its place in the cache]")
 @cache_option
 @click.option("--remove-sources", is_flag=True, help="Remove the stores, once the result was checked.")
@@ -54,7 +55,7 @@ def merge(stores: tuple[Path, ...], **options: Any) -> None:
 
 
 @click.command()
-@click.argument("stores", nargs=-1, type=FOLDER)
+@click.argument("stores", nargs=-1, type=STORE)
 @click.option("--keep-states", help="States that stay: 6,9, 1-12, blocks, …")
 @click.option("--drop-states", help="States that go: input, 1-5, …")
 @click.option("--to", type=click.Choice(["pooled"]), help="Drop sequences; means and deviations stay.")

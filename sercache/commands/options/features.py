@@ -7,18 +7,28 @@ from typing import Any
 
 import click
 
+from sercache.commands.options._names import CORPUS, ENCODER, STORE
 from sercache.commands.options._shared import (
     FOLDER,
     cache_option,
     cluster_options,
+    json_option,
     root_option,
     where_options,
 )
 
 
 @click.command()
-@click.option("--encoder", required=True, help="Short name, Hugging Face id, or local folder.")
-@click.option("--dataset", required=True, help="Corpus name (sercache datasets).")
+@click.option(
+    "--encoder",
+    type=ENCODER,
+    metavar="ENCODER",
+    required=True,
+    help="Short name, Hugging Face id, or local folder.",
+)
+@click.option(
+    "--dataset", type=CORPUS, metavar="DATASET", required=True, help="Corpus name (sercache datasets)."
+)
 @root_option
 @where_options
 @click.option("--devices", help="Several devices, a process for each: cuda:0,cuda:1.")
@@ -103,7 +113,9 @@ def extract(**options: Any) -> None:
 
 @click.command()
 @click.option("--model", required=True, help="Whisper or CTC model (Hugging Face id, folder), WeNet folder.")
-@click.option("--dataset", required=True, help="Corpus name (sercache datasets).")
+@click.option(
+    "--dataset", type=CORPUS, metavar="DATASET", required=True, help="Corpus name (sercache datasets)."
+)
 @click.option("--out", type=FOLDER, required=True, help="File to write, .csv or .tsv; what it holds is kept.")
 @root_option
 @where_options
@@ -124,12 +136,13 @@ def transcribe(**options: Any) -> None:
 
 
 @click.command()
-@click.argument("stores", nargs=-1, type=FOLDER)
+@click.argument("stores", nargs=-1, type=STORE)
 @cache_option
 @click.option(
     "--by", type=click.Choice(["spec", "corpus", "encoder"]), help="Add them up: sizes, utterances, last use."
 )
-def info(stores: tuple[Path, ...], **options: Any) -> None:
+@json_option
+def info(stores: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     """Show the stores of the cache, or everything about those that are named.
 
     \b
@@ -141,11 +154,11 @@ def info(stores: tuple[Path, ...], **options: Any) -> None:
     from sercache.commands.inspect import info as run
     from sercache.experiment import info as work
 
-    run(work.InfoOptions(stores, **options))
+    run(work.InfoOptions(stores, **options), as_json=as_json)
 
 
 @click.command()
-@click.argument("stores", nargs=-1, type=FOLDER)
+@click.argument("stores", nargs=-1, type=STORE)
 @root_option
 @where_options
 @click.option("--repair", is_flag=True, help="Extract damaged parts again.")

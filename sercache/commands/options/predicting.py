@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
+from sercache.commands.options._names import RUN
 from sercache.commands.options._shared import FOLDER, head_option, root_option, where_options
 
 
 @click.command()
-@click.argument("run", type=FOLDER)
+@click.argument("run", type=RUN)
 @click.argument("audio", nargs=-1)
 @click.option("--manifest", type=FOLDER, help="A table of recordings, as of a corpus of your own.")
 @click.option(

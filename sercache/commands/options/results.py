@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
+from sercache.commands.options._names import CORPUS, RUN
 from sercache.commands.options._shared import (
     FOLDER,
     budget_option,
     cache_option,
     cluster_options,
     head_option,
+    json_option,
     look_option,
     root_option,
     runs_option,
@@ -23,7 +25,7 @@ from sercache.commands.options._shared import (
 
 
 @click.command()
-@click.argument("runs", nargs=-1, type=FOLDER)
+@click.argument("runs", nargs=-1, type=RUN)
 @click.option(
     "--format", "table_format", type=click.Choice(["text", "markdown", "csv", "latex"]), default="text"
 )
@@ -37,7 +39,7 @@ from sercache.commands.options._shared import (
     help="Of one run: scores on parts of the utterances, the worst named; again for more.",
 )
 @click.option("--listeners", is_flag=True, help="Of one run: human listeners beside the head.")
-@click.option("--json", "as_json", is_flag=True, help="Print what these three tell as JSON.")
+@json_option
 @root_option
 @cache_option
 def report(runs: tuple[Path, ...], table_format: Any, as_json: bool, **options: Any) -> None:
@@ -55,7 +57,7 @@ def report(runs: tuple[Path, ...], table_format: Any, as_json: bool, **options: 
     from sercache.experiment import details
 
     if not (options["calibration"] or options["by"] or options["listeners"]):
-        work.run(runs, table_format)
+        work.run(runs, table_format, as_json=as_json)
         return
     if len(runs) != 1:
         raise click.UsageError(f"--calibration, --by and --listeners are of one run, got {len(runs)}")
@@ -63,7 +65,7 @@ def report(runs: tuple[Path, ...], table_format: Any, as_json: bool, **options: 
 
 
 @click.command()
-@click.argument("runs", nargs=-1, type=FOLDER, required=True)
+@click.argument("runs", nargs=-1, type=RUN, required=True)
 @click.option(
     "--metric",
     "metrics",
@@ -77,7 +79,7 @@ def report(runs: tuple[Path, ...], table_format: Any, as_json: bool, **options: 
 @click.option(
     "--format", "table_format", type=click.Choice(["text", "markdown", "csv", "latex"]), default="text"
 )
-@click.option("--json", "as_json", is_flag=True, help="Print pairs and notes as JSON.")
+@json_option
 def compare(table_format: Any, as_json: bool, **options: Any) -> None:
     """Show which runs differ, two by two on the same utterances: differences, their intervals, a test over speakers.
 
@@ -95,8 +97,13 @@ def compare(table_format: Any, as_json: bool, **options: Any) -> None:
 
 
 @click.command("map")
-@click.argument("run", type=FOLDER)
-@click.option("--dataset", help="Whose utterances (sercache datasets), or a store of them.")
+@click.argument("run", type=RUN)
+@click.option(
+    "--dataset",
+    type=CORPUS,
+    metavar="DATASET",
+    help="Whose utterances (sercache datasets), or a store of them.",
+)
 @store_option
 @click.option(
     "--by",
@@ -127,7 +134,7 @@ def map_(**options: Any) -> None:
 
 
 @click.command()
-@click.argument("run", type=FOLDER)
+@click.argument("run", type=RUN)
 @click.option("--on", metavar="DATASET[:TASK]", help="Another corpus that the run was tested on.")
 @root_option
 @click.option("--cache", type=FOLDER, help="Folder of the feature stores.")
@@ -150,7 +157,7 @@ def lexical(**options: Any) -> None:
 
 
 @click.command()
-@click.argument("run", metavar="RUN|STORE", type=FOLDER)
+@click.argument("run", metavar="RUN|STORE", type=RUN)
 @click.option(
     "--out", type=FOLDER, help="Folder to write; it must not exist.  [default, of a store: its name and form]"
 )

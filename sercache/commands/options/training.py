@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from sercache.commands.options._names import CORPUS, ENCODER, HEAD, RUN
 from sercache.commands.options._shared import (
     FOLDER,
     SEEDS,
@@ -22,9 +23,16 @@ from sercache.commands.options._shared import (
 
 
 @click.command()
-@click.option("--head", required=True, help="Head name (sercache heads).")
-@click.option("--encoder", help="Which cache to read.  [default: the head's published encoder]")
-@click.option("--dataset", help="Corpus.  [default: the head's published corpus]")
+@click.option("--head", type=HEAD, metavar="HEAD", required=True, help="Head name (sercache heads).")
+@click.option(
+    "--encoder",
+    type=ENCODER,
+    metavar="ENCODER",
+    help="Which cache to read.  [default: the head's published encoder]",
+)
+@click.option(
+    "--dataset", type=CORPUS, metavar="DATASET", help="Corpus.  [default: the head's published corpus]"
+)
 @root_option
 @where_options
 @runs_option
@@ -120,7 +128,7 @@ def train(**options: Any) -> None:
 
 
 @click.command()
-@click.option("--head", required=True, help="Head name (sercache heads).")
+@click.option("--head", type=HEAD, metavar="HEAD", required=True, help="Head name (sercache heads).")
 @click.option(
     "--grid",
     multiple=True,
@@ -137,8 +145,15 @@ def train(**options: Any) -> None:
 @click.option(
     "--trials", type=click.IntRange(1), help="Draw this many points by Optuna (extra tune), not all of them."
 )
-@click.option("--encoder", help="Which cache to read.  [default: the head's published encoder]")
-@click.option("--dataset", help="Corpus.  [default: the head's published corpus]")
+@click.option(
+    "--encoder",
+    type=ENCODER,
+    metavar="ENCODER",
+    help="Which cache to read.  [default: the head's published encoder]",
+)
+@click.option(
+    "--dataset", type=CORPUS, metavar="DATASET", help="Corpus.  [default: the head's published corpus]"
+)
 @root_option
 @where_options
 @runs_option
@@ -171,11 +186,21 @@ def sweep(**options: Any) -> None:
 
 
 @click.command()
-@click.argument("run", type=FOLDER)
-@click.option("--dataset", help="The corpus to test on (sercache datasets), or a store of it.")
+@click.argument("run", type=RUN)
+@click.option(
+    "--dataset",
+    type=CORPUS,
+    metavar="DATASET",
+    help="The corpus to test on (sercache datasets), or a store of it.",
+)
 @store_option
 @click.option("--task", help="Its task.  [default: the one that is called as the run's]")
-@click.option("--encoder", help="Folder of the checkpoint, for a run with --finetune-from on a local one.")
+@click.option(
+    "--encoder",
+    type=ENCODER,
+    metavar="ENCODER",
+    help="Folder of the checkpoint, for a run with --finetune-from on a local one.",
+)
 @click.option(
     "--duplicates",
     type=click.Choice(["keep", "apart"]),
@@ -198,8 +223,15 @@ def evaluate(**options: Any) -> None:
 
 
 @click.command()
-@click.option("--encoder", help="Which cache to read.  [default: that of --store]")
-@click.option("--dataset", help="Corpus name (sercache datasets).  [default: that of --store]")
+@click.option(
+    "--encoder", type=ENCODER, metavar="ENCODER", help="Which cache to read.  [default: that of --store]"
+)
+@click.option(
+    "--dataset",
+    type=CORPUS,
+    metavar="DATASET",
+    help="Corpus name (sercache datasets).  [default: that of --store]",
+)
 @store_option
 @root_option
 @click.option("--cache", type=FOLDER, help="Folder of the feature stores.")

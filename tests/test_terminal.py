@@ -1,0 +1,147 @@
+"""JSON of listings, completion in shells, the list of commands, and files of one's own to begin with."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+import howto
+import pytest
+from click.shell_completion import ShellComplete
+from conftest import Outcome
+
+from sercache.cli import _SECTIONS, cli
+
+Run = Callable[..., Outcome]
+
+
+def test_every_command_stands_under_one_heading() -> None:
+    named = [name for names in _SECTIONS.values() for name in names]
+    assert sorted(named) == sorted(cli.commands)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "holds"),
+    [
+        (("datasets",), "emodb"),
+        (("datasets", "emodb"), "tasks"),
+        (("encoders",), "wavlm-large"),
+        (("encoders", "wavlm-large"), "source"),
+        (("heads",), "superb"),
+        (("heads", "superb"), "recipe"),
+        (("config",), "settings"),
+    ],
+)
+def test_a_listing_is_one_json_document(arguments: tuple[str, ...], holds: str, sercache: Run) -> None:
+    code, out, err = sercache(*arguments, "--json")
+    assert code == 0, err
+    assert holds in json.loads(out)
+
+
+@pytest.mark.usefixtures("own_settings")
+def test_stores_as_json_stand_alone_on_standard_output(sercache: Run) -> None:
+    code, out, err = sercache("info", "--json")
+    assert (code, json.loads(out)) == (0, [])
+    assert "cache" in err, "what is said beside it goes to standard error"
+
+
+@pytest.mark.parametrize("kind", ["head", "corpus", "encoder"])
+def test_a_new_file_is_the_one_of_its_page_and_keeps_its_contract(
+    kind: str, sercache: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = resources.files("sercache.experiment.templates") / f"my_{kind}.py"
+    assert howto.files()[f"my_{kind}.py"].partition("\n")[2] == template.read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    code, out, err = sercache("new", kind, "try-it")
+    assert code == 0, err
+    text = (tmp_path / "try_it.py").read_text(encoding="utf-8")
+    assert "my_" not in text.replace("my_head", "") or kind == "head"
+    advised = [line[10:] for line in out.splitlines() if line.startswith("next")]
+    assert len(advised) >= 2
+    for line in (
+        advised[:2] if kind != "head" else advised[:1]
+    ):  # the rest extracts and trains: docs/howto does
+        done = sercache(*shlex.split(line)[1:]) if " extract " not in line else None
+        assert done is None or done.code == 0, f"{line}: {done.err}"
+    again = sercache("new", kind, "try-it")
+    assert again.code == 2
+    assert "there already" in again.err
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("superb", "called superb already"),
+        ("My Head", "no name for a file"),
+        ("class", "no name"),
+        ("../x", "no name"),
+    ],
+)
+def test_a_name_that_cannot_be_is_refused(name: str, words: str, sercache: Run, tmp_path: Path) -> None:
+    code, _, err = sercache("new", "head", name, "--folder", tmp_path)
+    assert code == 2
+    assert words in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def completed(*words: str) -> list[str]:
+    *given, begun = words
+    found = ShellComplete(cli, {}, "sercache", "_SERCACHE_COMPLETE").get_completions(list(given), begun)
+    return [item.value for item in found]
+
+
+@pytest.mark.usefixtures("own_settings")
+def test_names_are_completed() -> None:
+    assert completed("tra") == ["train", "transcribe"]
+    assert "layer-attention" in completed("train", "--head", "la")
+    assert completed("extract", "--dataset", "emod") == ["emodb"]
+    assert completed("extract", "--encoder", "wavlm-b") == ["wavlm-base", "wavlm-base-plus"]
+    assert completed("heads", "sup") == ["superb"]
+    assert "--json" in completed("info", "--j")
+
+
+def test_runs_and_stores_are_completed(own_settings: Path, sercache: Run) -> None:
+    given = ("--encoder", "logmel", "--dataset", "manifest", "--pooled-only")
+    rows = own_settings / "rows.csv"
+    import numpy as np
+    import soundfile
+
+    soundfile.write(own_settings / "a.wav", np.sin(np.arange(16_000) / 10) / 2, 16_000)
+    rows.write_text("id,path,label,speaker\na,a.wav,x,s\n")
+    assert sercache("extract", *given, "--root", rows).code == 0
+    [store] = completed("verify", str(own_settings / "cache"))[:1]
+    assert Path(store).is_dir()
+    assert "logmel" in store
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_takes_its_script(shell: str, sercache: Run) -> None:
+    code, script, _ = sercache("completion", shell)
+    assert code == 0
+    assert "_SERCACHE_COMPLETE" in script
+    if shutil.which(shell):
+        assert subprocess.run([shell, "-n"], input=script, text=True, check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_bash_completes_what_is_typed(tmp_path: Path) -> None:
+    if shutil.which("bash") is None:
+        pytest.skip("there is no bash here")
+    (tmp_path / "sercache").write_text(
+        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m sercache.cli "$@"\n'
+    )
+    (tmp_path / "sercache").chmod(0o755)
+    lines = [
+        f"export PATH={shlex.quote(str(tmp_path))}:$PATH",
+        'eval "$(sercache completion bash)"',
+        "COMP_WORDS=(sercache train --head layer-at); COMP_CWORD=3",
+        "_sercache_completion sercache; echo ${COMPREPLY[@]}",
+    ]
+    done = subprocess.run(["bash", "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "layer-attention", done.stderr
