@@ -409,11 +409,12 @@ def test_every_advice_is_run() -> None:
     if len(RUN) < 15:
         pytest.skip("looks at what the other tests of this file ran")
     elsewhere = {
-        "sercache/commands/inspect.py:info",  # in the slow tier, below
+        "sercache/commands/inspect.py:_show",  # in the slow tier, below
         "sercache/experiment/origin.py:read_origin",  # a damaged note is repaired in test_store_damage.py
         "sercache/stores/__init__.py:read_note",
         "sercache/experiment/together.py:command_of",  # in test_training_shared.py
         "sercache/given.py:check",  # in test_given.py
+        "sercache/experiment/new.py:next_steps",  # in test_terminal.py; the same as docs/howto has one type
         "sercache/experiment/extract_words.py:damaged_sources",  # of another store: in test_features_reused.py
         "sercache/extraction/splits.py:_read",  # the same, of a note that says how a batch was cut
         "sercache/experiment/verify.py:_repair",  # in test_other_devices.py

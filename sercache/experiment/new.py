@@ -49,7 +49,11 @@ def next_steps(kind: Kind, path: Path) -> list[str]:
     file = str(path)
     check = advice.command("check", file)
     if kind == "head":
-        return [check, advice.command("train", head=file)]
+        return [
+            check,
+            advice.command("extract", encoder="demo-wavlm", dataset="demo"),
+            advice.command("train", head=file),
+        ]
     if kind == "corpus":
         example = path.with_name(f"{path.stem}-example")
         return [
