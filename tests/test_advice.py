@@ -419,6 +419,8 @@ def test_every_advice_is_run() -> None:
         "sercache/extraction/splits.py:_read",  # the same, of a note that says how a batch was cut
         "sercache/experiment/verify.py:_repair",  # in test_other_devices.py
         "sercache/experiment/verify.py:_print",  # of a repair that was stopped: in test_stopped.py
+        "sercache/experiment/corpora.py:_unknown",  # `info` beside a store that is damaged: test_store_listing.py
+        "sercache/reproduction/foretold.py:fitting",  # of a budget, in test_papers_run.py
         "sercache/experiment/verify.py:_encoder",  # both are run in test_store_listing.py
         "sercache/experiment/origin.py:extract_again",
         "sercache/experiment/merge.py:_check_spec",  # in test_upkeep.py
