@@ -26,6 +26,15 @@ from sercache.errors import DiskSpaceError, FileError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LEFT_OVER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(?P<kind>new|old|tmp)")
+_READ_REMEDIES = {
+    errno.EACCES: "see who may read it (ls -l)",
+    errno.EPERM: "see who may read it (ls -l)",
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path",
+    errno.EISDIR: "name a file in it",
+    errno.ELOOP: "mend the link",
+    errno.ENAMETOOLONG: "check the path",
+}
 _STALE_SECONDS = 24 * 3600
 """After this long a temporary counts as left over where locks cannot tell."""
 
@@ -50,12 +59,7 @@ def write_faults_named(path: Path, remedy: str = "") -> Iterator[None]:
 
 def read_fault(path: Path, fault: OSError) -> FileError:
     """What is said of a file, or a file of a folder, that the system does not give."""
-    forbidden = fault.errno in (errno.EACCES, errno.EPERM)
-    remedy = (
-        "see who may read it (ls -l)"
-        if forbidden
-        else "see whether the disk is sound, and run the same again"
-    )
+    remedy = _READ_REMEDIES.get(fault.errno or 0, "see whether the disk is sound, and run the same again")
     where = f" ({fault.filename})" if fault.filename and str(fault.filename) != str(path) else ""
     return FileError(f"{path} cannot be read: {fault.strerror or fault}{where}; {remedy}")
 

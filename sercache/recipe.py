@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_type_hints
@@ -69,6 +70,9 @@ class Recipe:
         for name, choices in _choices().items():
             if getattr(self, name) not in choices:
                 raise RecipeError(unknown(name, str(getattr(self, name)), list(choices)))
+        for name, value in vars(self).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise RecipeError(f"recipe field {name} must be a finite number, got {value}")
         for name in (
             "lr",
             "eps",

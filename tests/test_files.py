@@ -153,6 +153,14 @@ def test_weights_are_for_whom_the_umask_lets_read(tmp_path: Path, mask: int) -> 
     assert {stat.S_IMODE(path.stat().st_mode) for path in found} == {0o666 & ~mask}
 
 
+def test_what_is_not_there_is_no_fault_of_the_disk(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name in ("nothing", "file/below", "n" * 300):
+        with pytest.raises(OSError, match=name) as caught:
+            (tmp_path / name).read_bytes()
+        assert str(files.read_fault(tmp_path / name, caught.value)).endswith("; check the path")
+
+
 def test_tensors_are_read_whatever_their_name(tmp_path: Path) -> None:
     """Whose name is no UTF-8 were called damaged, and unfinished trainings among them trained again."""
     import torch

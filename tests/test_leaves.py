@@ -150,6 +150,8 @@ def test_recipe_override_reads_the_field_types() -> None:
         ("loss=focl", "did you mean focal"),
         ("batch_size=0", "above 0"),
         ("batch_size=1.5", "takes int"),
+        ("lr=inf", "lr must be a finite number"),
+        ("clip_norm=1e400", "clip_norm must be a finite number"),
     ],
 )
 def test_recipe_settings_that_do_not_fit(setting: str, message: str) -> None:

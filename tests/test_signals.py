@@ -120,6 +120,29 @@ def test_an_extraction_seals_what_it_has(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("clip", ["none", "window:20:2"])
+def test_an_extraction_in_the_middle_of_a_long_recording_ends_soon(
+    long_corpus: Path, own_settings: Path, number: signal.Signals, clip: str
+) -> None:
+    """Ten minutes, the longest first: nothing is done yet, and a second signal is not needed."""
+    soundfile.write(long_corpus.parent / "0.wav", np.random.default_rng(0).normal(0, 0.1, 16000 * 600), 16000)
+    running = extraction(long_corpus, "--clip", clip)
+    wait_until(lambda: list((own_settings / "cache").glob("*/*/ledger/writers/*.lock")), running)
+    time.sleep(1)
+    os.kill(running.pid, number)
+    began = time.monotonic()
+    out, err = running.communicate(timeout=60)
+    assert time.monotonic() - began < 20, "with nothing else to do, two seconds"
+    assert running.returncode == CODES[number], (out, err)
+    assert "of 24 entries are safe" in err
+    assert "run the same command to resume" in err
+    [(folder, _)] = stores.find(own_settings / "cache")
+    assert stores.verify(folder) == []
+    assert list((folder / "ledger/writers").iterdir()) == []
+
+
+@pytest.mark.slow
 def test_a_second_signal_ends_at_once(long_corpus: Path, own_settings: Path) -> None:
     running = extraction(long_corpus, "--devices", "cpu,cpu")
     wait_until(lambda: committed(own_settings / "cache"), running)

@@ -161,6 +161,7 @@ def test_a_solved_head_has_nothing_to_select_by(sercache: Sercache, cached: Path
     ("more", "message"),
     [
         (["--name", "a/b"], "--name 'a/b' is no name of a folder"),
+        (["--name", "a\nb"], "is no name of a folder"),
         (["--name", ".."], "does not begin with a dot"),
         (["--runs", "{file}/x"], "runs cannot be written to"),
         (["--runs", "{link}"], "runs cannot be written to"),

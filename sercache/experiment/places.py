@@ -24,7 +24,8 @@ def default_name(head: str, setup: Setup) -> str:
 
 def checked_name(name: str | None) -> str | None:
     """The name of a run folder, as given. Raises SettingsError for one that `sercache report` would not find."""
-    if name is not None and (not name.strip() or name.startswith(".") or {"/", "\\", "\0"} & set(name)):
+    odd = name is not None and (not name.strip() or not name.isprintable() or name.startswith("."))
+    if name is not None and (odd or {"/", "\\"} & set(name)):
         raise SettingsError(
             f"--name {name!r} is no name of a folder; expected one without slashes that does not begin with a dot: "
             "choose where runs lie with --runs"
