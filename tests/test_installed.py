@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import venv
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -107,15 +108,17 @@ class Installed:
         )
 
 
+_MADE = ("build", "dist", "demo-output", "runs")
+"""What work with a checkout may leave in it."""
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The sdist, the wheel of the sources and the wheel of the sdist."""
     folder = tmp_path_factory.mktemp("built")
     sources = folder / "sources"
     sources.mkdir()
-    for path in (
-        TOP / name for name in ("pyproject.toml", "README.md", "LICENSE", "cli.py", "sercache", "heads")
-    ):
+    for path in (path for path in TOP.iterdir() if path.name[0] != "." and path.name not in _MADE):
         if path.is_dir():
             ignore = shutil.ignore_patterns("__pycache__")
             shutil.copytree(path, sources / path.name, symlinks=True, ignore=ignore)
@@ -214,6 +217,20 @@ def test_every_way_of_building_holds_one_name_and_the_same_files(built: dict[str
         "sercache/py.typed"
     }
     assert held == dict.fromkeys(held, expected)
+
+
+@pytest.mark.slow
+def test_the_source_distribution_has_what_its_tests_need(built: dict[str, Path]) -> None:
+    with tarfile.open(built["sdist"]) as held:
+        names = {name.partition("/")[2] for name in held.getnames()}
+    missing = {
+        str(path.relative_to(TOP))
+        for top in ("tests", "docs", "benchmarks", "sercache")
+        for path in (TOP / top).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and str(path.relative_to(TOP)) not in names
+    }
+    assert not missing
+    assert {"Makefile", "constraints.txt", "CITATION.cff", "SECURITY.md", "CHANGELOG.md"} <= names
 
 
 @pytest.mark.slow
