@@ -28,6 +28,7 @@ from sercache.statistics import (
     bins,
     brier,
     ece,
+    is_at_end,
     log_loss,
     over_units_by,
     surest,
@@ -88,6 +89,9 @@ def test_the_temperature_undoes_what_made_a_head_too_sure(sharpness: float) -> N
 def test_certain_heads_have_a_temperature_too() -> None:
     certain = Said(np.array([0, 1, 0]), np.eye(2)[[0, 1, 1]])
     assert math.isfinite(temperature(certain))
+    sure = Said(np.array([0, 1]), np.array([[0.6, 0.4], [0.3, 0.7]]))
+    assert is_at_end(temperature(sure)), "all is right: the surer the better"
+    assert not is_at_end(temperature(some()))
     assert 0 < temperature(Said(np.array([0, 1]), np.eye(2))) < 1
 
 
@@ -293,3 +297,12 @@ def test_a_trained_run_keeps_what_it_says_of_dev(
     assert done.code == 0, done.err
     assert "finished before" in done.out
     assert runs.load(own_settings / "runs" / "made-with-dev").dev_predictions == made.dev_predictions
+
+
+def test_points_of_a_sweep_are_compared_by_their_dev_parts(sercache: Callable, cached: Path) -> None:
+    sweep = ["sweep", "--head", "linear", "--encoder", "logmel", "--dataset", "manifest", "--dev", "next"]
+    done = sercache(*sweep, "--grid", "lr=1e-3,1e-1", "--set", "max-epochs=1", "--seeds", 1, "--name", "grid")
+    assert done.code == 0, done.err
+    [head] = [line for line in done.out.splitlines() if line.startswith("lr ")]
+    assert head.endswith("differs from best")
+    assert "note: dev parts: differs from best in UA: sign-flip permutation over" in done.out

@@ -11,7 +11,7 @@ from sercache.experiment.outcome import shown
 from sercache.experiment.probe import Probed
 from sercache.experiment.result import Result
 from sercache.experiment.sweep import Swept
-from sercache.layout import terminal_width
+from sercache.layout import filled, terminal_width
 from sercache.progress import say, used
 from sercache.report import Format, tables
 
@@ -30,10 +30,16 @@ def trained(result: Result | Unfinished) -> None:
 def swept(found: Swept) -> None:
     """Every point by its dev score, and the table of the one that was selected."""
     say()
-    rows = [[*point.values(), f"{score:.4f}"] for point, score in found.points]
+    told = [each or "-" for each in found.differs]
+    rows = [
+        [*point.values(), f"{score:.4f}", *told[k : k + 1]] for k, (point, score) in enumerate(found.points)
+    ]
     best = found.points[0][0]
-    for line in columns([[*best, f"mean {found.on}"], *rows]):
+    for line in columns([[*best, f"mean {found.on}", *(["differs from best"] if told else [])], *rows]):
         say(line)
+    for note in found.notes:
+        for line in filled(f"dev parts: {note}", terminal_width(), "note: ", "      "):
+            say(line)
     used("selected", ", ".join(f"{name}={value}" for name, value in best.items()))
     used("table", found.table)
     say()

@@ -37,8 +37,9 @@ from sercache.published import head_options, of_variant, seeds_asked
 from sercache.readings import Variant
 from sercache.recipe import Recipe, override
 from sercache.record import Report, digest_of
+from sercache.report import Cell, pairs, write_epochs
 from sercache.report import runs as run_folders
-from sercache.report import write_epochs
+from sercache.statistics import System, grouped
 from sercache.units import listed
 
 _SETUP = ("states", "normalise")
@@ -83,6 +84,10 @@ class Swept:
     """Each with its dev score, higher is better; the best first."""
     on: str
     """Name of that score."""
+    differs: tuple[Cell, ...]
+    """Of each point, whether its dev predictions differ from the best ones; empty where that cannot be told."""
+    notes: tuple[str, ...]
+    """On how that was told."""
     table: Path
     result: Result
     """Of the point that was selected, with its test scores: the only ones that a sweep computes."""
@@ -124,6 +129,7 @@ def _swept(
 ) -> Swept:
     """Train the points that nobody has trained or trains now, help with the others, then test the best."""
     found: list[tuple[Point, float, Path]] = []
+    reports: dict[str, Report] = {}
     first: Report | None = None
     comparison, every = Comparison(), points(grid)
     tell(_asks(module, request, folder, every), "point")
@@ -138,6 +144,7 @@ def _swept(
             claims.leave_out(_claimed_as(point))
             continue
         first = _same_material(report, place, first)
+        reports[place.name] = report
         found.append((point, dev_score(report, request.on), place))
         drawn_so = request.trials is not None
         _write_table(
@@ -156,7 +163,17 @@ def _swept(
         report = _tested(module, request, ranked[0][0], ranked[0][2])
         draw(report, ranked[0][2])
     scores = tuple((point, value) for point, value, _ in ranked)
-    return Swept(scores, _on(report, request.on), folder / TABLE, Result.load(ranked[0][2]))
+    differs, notes = pairs.best_column([_dev_of(reports[place.name], place.name) for _, _, place in ranked])
+    on = _on(report, request.on)
+    return Swept(scores, on, tuple(differs), tuple(notes), folder / TABLE, Result.load(ranked[0][2]))
+
+
+def _dev_of(report: Report, name: str) -> System | None:
+    """What the heads of a point say of their dev parts; None of runs of before this was kept."""
+    if not report.dev_predictions:
+        return None
+    material = (report.corpus["name"], str(report.corpus["task"]), "dev parts")
+    return System(name, material, report.target, grouped(report.dev_predictions, lambda p: (p.fold, p.seed)))
 
 
 def _asks(

@@ -19,6 +19,7 @@ from sercache.statistics import (
     brier,
     ece,
     grouped,
+    is_at_end,
     log_loss,
     over_units_by,
     said,
@@ -104,9 +105,11 @@ def _about_temperature(report: Report, found: Calibrated, remedy: str) -> str:
     if found.after is not None:
         low, high = min(found.temperatures), max(found.temperatures)
         n = counted(len(found.temperatures), "training")
+        n_ends = sum(map(is_at_end, found.temperatures))
         return (
             f"temperature: fitted on the dev part of each of {n} alone, {low:.2f} to {high:.2f}, above 1 for heads "
             "that are too sure; predicted classes stay as they are"
+            + (f"; {n_ends} had no best one, as of a dev part of which all is right" if n_ends else "")
         )
     if any(fold.n_dev for fold in report.folds):
         return "temperature: this run was saved without its dev predictions" + (
