@@ -168,10 +168,6 @@ _COMMON = (
     "head trained alone on frozen states is not this paper",
     "one training per fold, mean over the five folds; the paper does not say whether its numbers are means of "
     "folds or pooled",
-    "attention and pooling see real frames only; the published code passes no mask, so that its scores depend on "
-    "the company in a batch",
-    "dev, which the paper does not describe, is that of its code: of each class of the training sessions as many "
-    "utterances as 20 % of the smallest; it shares speakers with training",
 )
 _MAP_BETA = 1.0
 _TUNED = (

@@ -73,11 +73,7 @@ UTTERANCES = {
 }
 """By corpus and task, as the authors ran it."""
 _COMMON = (
-    "speaker normalisation is by true speaker; the authors' code takes who wears the markers on IEMOCAP",
-    "waveforms are normalised where the checkpoint's own preprocessor says so; the authors read them as they are",
     "the paper's IEMOCAP is the 5473 turns of the four classes whose forced alignment holds a word",
-    "the learning rate is 1e-4 as in the authors' configurations and models; the text says 1e-3",
-    "the text prints overlapping actor ranges; used are 1-20, 21-22 and 23-24 of the authors' code",
     _RAVDESS_NOTE,
 )
 
@@ -126,8 +122,6 @@ TABLES = {
         ),
         notes=(
             *_COMMON,
-            "LSTM - Global: no version of the authors' run script switches global normalisation on for it, so "
-            "that the printed row may be with speaker normalisation",
         ),
     ),
     "issa": PaperTable(
