@@ -6,6 +6,7 @@ import csv
 import inspect
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -299,8 +300,13 @@ def test_park_maps_of_emotions(
 ) -> None:
     """Each panel is drawn from the weights of a run of the configuration that it is to show."""
     read: list[Path] = []
-    load = vectors.load_file
-    monkeypatch.setattr(vectors, "load_file", lambda path: (read.append(Path(path)), load(path))[1])
+
+    def read_tensors(path: Path) -> Any:
+        read.append(path)
+        return run_folders.read_tensors(path)
+
+    reading = SimpleNamespace(weights_path=run_folders.weights_path, read_tensors=read_tensors)
+    monkeypatch.setattr(vectors, "runs", reading)
     run_whole(sercache, "park2023", figure, "--encoder", f"wav2vec2-base={world / 'short'}")
     folder = everything / "park2023"
     assert filled(folder, figure) >= 2, "speakers of both parts; a young head may predict one class alone"
