@@ -2,10 +2,14 @@
 
     python benchmarks/scale.py                           a million, and a tenth of it: about an hour on two cores
     python benchmarks/scale.py --utterances 100000       a tenth of both
+    python benchmarks/scale.py --frames 8                gigabytes of frames that are streamed, and nothing else
 
 Utterances are segments of long generated recordings, no two equal: 0.36 s each, noise whose level and colour tell the
 class. Each step is a process of its own, with its own peak of memory. A step grows no faster than its work where the
 last column, its processor time for each utterance against that at the tenth, is about 1.
+
+Frames: of a store for which no memory is allowed an epoch of shuffled batches of 32, each touched, as a training reads
+it, against plain sequential reading of the same files, both from the disk (the kernel is asked to forget them before).
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 import soundfile
+from store import DIM, STATES, compare, forget, make_features, make_spec
 
 _SECONDS = 0.36
 _RATE = 16_000
@@ -154,13 +159,59 @@ def measure(folder: Path, n: int) -> dict[str, Cost]:
     return costs
 
 
+def stream(folder: Path, n_bytes: float, repeats: int = 3) -> None:
+    """How fast frames come that lie on the disk alone, against the files themselves."""
+    import torch
+
+    from sercache import stores
+    from sercache.training.feeding import Feeder
+    from sercache.views import open_view
+
+    features = make_features(64)
+    n = max(64, round(n_bytes / sum(each.nbytes for each in features.values()) * 64))
+    path, row = folder / "store", np.zeros((STATES, DIM), np.float32)
+    with stores.create(path, make_spec()) as writer:
+        for k in range(n):
+            frames = features[f"u{k % 64:04}"]
+            about = {"n_frames": frames.shape[1], "n_samples": frames.shape[1] * 320, "audio_digest": ""}
+            writer.append(f"{k}", row, row, frames, **about)
+    files = [each for each in path.rglob("*") if each.is_file() and each.stat().st_size > 1 << 20]
+    n_stored = sum(each.stat().st_size for each in files)
+    view = open_view(stores.open(path), {f"{k}": 0 for k in range(n)}, states="all", frames=True, budget=0)
+    view.source.store.read("0")  # each file is compared with its checksum once, which is not measured
+    chance = np.random.default_rng(0)
+
+    def plain() -> None:
+        memory = memoryview(bytearray(8 << 20))
+        for each in files:
+            with each.open("rb", buffering=0) as file:
+                while file.readinto(memory):
+                    pass
+
+    def epoch() -> None:
+        order = chance.permutation(n)
+        for x, _ in Feeder(torch.device("cpu")).feed(view, np.array_split(order, max(1, n // 32))):
+            x[..., -1, 0].sum()
+
+    print(f"{n_stored / 1e9:.2f} GB of frames, {n} utterances")
+    compare(
+        "an epoch, cold", n_stored, repeats, {"plain reading": plain, "streamed": epoch}, lambda: forget(path)
+    )
+    print(f"  peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--utterances", type=int, default=1_000_000, help="default: 1,000,000")
     parser.add_argument("--folder", type=Path, help="on the disk to use; default: the temporary folder")
+    parser.add_argument("--frames", type=float, metavar="GB", help="stream so many, and measure nothing else")
     given = parser.parse_args()
+    if given.frames is not None:
+        with tempfile.TemporaryDirectory(dir=given.folder) as place:
+            stream(Path(place), given.frames * 1e9)
+        return
     found = []
     for n in (max(1000, given.utterances // 10), given.utterances):
         with tempfile.TemporaryDirectory(dir=given.folder) as folder:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +46,24 @@ def test_the_script_for_a_card_runs_in_tiny_sizes_without_one(tmp_path: Path) ->
     )
     assert [row for row in got if row[1].startswith(("failed", "not measured"))] == []
     assert list(tmp_path.iterdir()) == [], "what was written is removed"
+
+
+@pytest.mark.slow
+def test_the_script_for_a_million_runs_in_tiny_sizes(
+    tmp_path: Path, own_settings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(TOP / "benchmarks")
+    monkeypatch.setenv("PYTHONPATH", str(TOP))
+    scale = importlib.import_module("scale")
+    costs = scale.measure(tmp_path, 200)
+    assert list(costs) == ["plan", "extract", "extract again", "info", "verify", "train"]
+    assert all(cost.seconds > 0 and cost.cpu > 0 and cost.peak > 10 for cost in costs.values())
+    (tmp_path / "frames").mkdir()
+    monkeypatch.setattr("store.DIM", 8)
+    monkeypatch.setattr(scale, "DIM", 8)
+    monkeypatch.setattr(scale, "make_spec", functools.partial(scale.make_spec, dim=8))
+    scale.stream(tmp_path / "frames", 1e6, repeats=1)
+    assert "streamed" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ complete, whole, and equal to the bit to that of one undisturbed process.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import howto
 import numpy as np
 import pytest
 import slurm_cluster
@@ -137,6 +139,82 @@ def test_an_array_job_divides_the_work(work, tmp_path):
     until(lambda: not work.slurm.jobs(), 120)
     work.check("array")
     assert all("done" in (tmp_path / f"{k}.log").read_text() for k in range(4))
+
+
+_ON_THIS_SLURM = {
+    "--encoder wavlm-large --dataset iemocap": f"--encoder {_ENCODER} --dataset manifest:tones --root .",
+    "--head superb": "--head linear TRAINED",
+    "--head layer-attention": "--head linear TRAINED",
+    "TRAINED": f"--encoder {_ENCODER} --dataset manifest:tones --states all --protocol kfold:2 --dev random20",
+    "--seeds 25": "--seeds 2",
+    "slurm:25": "slurm:2 --cluster-option cores=1 --cluster-option memory=1GB --seeds 2",
+    "--gres=gpu:1 --cpus-per-task=8 --mem=32G --time=04:00:00": "--cpus-per-task=1 --mem=1G --time=00:10:00",
+    "--array=0-7": "--array=0-3",
+    "slurm:8": "slurm:2",
+    "queue=gpu": "queue=main",
+    "walltime=04:00:00": "walltime=00:10:00",
+    "cores=8": "cores=1",
+    "memory=32GB": "memory=1GB",
+    "directive=--gres=gpu:1": "directive=--comment=gpu",
+    "--device cuda": "--device cpu",
+}
+"""What the pages say of a lab's cluster, corpus and encoder, and what there is here."""
+
+
+def _lines_of_pages() -> tuple[list[str], str]:
+    """The commands that README and page have one type on Slurm, and the script that one of them submits."""
+    readme = (howto.PAGES.parents[1] / "README.md").read_text(encoding="utf-8")
+    lines = [line.partition("   #")[0] for line in readme.splitlines() if line.startswith("sbatch ")]
+    blocks = re.findall(
+        r"```sh\n(.*?)```", (howto.PAGES / "cluster.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    [script] = [block for block in blocks if block.startswith("#!")]
+    others = [
+        line
+        for block in blocks
+        for line in block.replace("\\\n", "").splitlines()
+        if re.match(r"sbatch |.* --cluster slurm:", line)
+    ]
+    return [*others, *lines], script
+
+
+def test_what_the_pages_have_one_type_works(work):
+    place = work.folder / "pages"
+    place.mkdir()
+    for name in ("manifest.csv", *(f"{k}.wav" for k in range(_N))):
+        (place / name).symlink_to(work.folder / name)
+    _, environment = work.arguments("pages")
+    binaries = place / "bin"
+    binaries.mkdir()
+    (binaries / "sercache").write_text(f'#!/bin/sh\nexec {sys.executable} -m sercache.cli "$@"\n')
+    (binaries / "sercache").chmod(0o755)
+    environment |= {
+        "PATH": f"{binaries}{os.pathsep}{environment['PATH']}",
+        "SERCACHE_CACHE": str(place / "cache"),
+        "SERCACHE_RUNS": str(place / "runs"),
+        "SERCACHE_TEST_SECONDS": "0.05",
+    }
+
+    def here(text: str) -> str:
+        for theirs, ours in {**_ON_THIS_SLURM, "/shared/": f"{place}/"}.items():
+            text = text.replace(theirs, ours)
+        return text
+
+    lines, script = _lines_of_pages()
+    assert len(lines) == 4
+    (place / "extract.sh").write_text(here(script))
+    for line in lines:
+        done = subprocess.run(
+            here(line), shell=True, env=environment, cwd=place, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+        until(lambda: not work.slurm.jobs(), 240)
+        logs = "".join(path.read_text() for path in place.glob("slurm-*.out"))
+        assert "error" not in logs, logs
+    work.check("pages/cache")
+    made = sorted(path.name for path in (place / "runs").glob("[!.]*"))
+    assert made == ["linear-slow-encoder-tones", "superb-25"]
+    assert [path for path in place.glob("*/.cluster/**/*") if path.is_file()] == []  # keys and logs are gone
 
 
 def test_workers_on_slurm_share_the_work(work):

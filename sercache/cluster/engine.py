@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
+import shutil
 import signal
 import threading
 import warnings
@@ -98,6 +100,7 @@ def started(
             n_workers,
             lambda number: _environment(number, n_workers, cards, cores) if here else {},
         )
+    shutil.rmtree(_logs(folder), ignore_errors=True)  # of what went well they are of no use
 
 
 def job_script(where: Where, folder: Path, lifetime: float | None = None) -> str:
@@ -183,7 +186,7 @@ def _job_options(where: Where, folder: Path, lifetime: float | None) -> dict[str
         directives = dict(value.partition("=")[::2] for value in directives)
         given.setdefault("disk", "1GB")
     lifetime = lifetime or _lifetime(given.get("walltime", ""))
-    logs = folder / "jobs"
+    logs = _logs(folder)
     logs.mkdir(parents=True, exist_ok=True)
     return {
         "cores": int(given.pop("cores", _CORES)),
@@ -202,6 +205,11 @@ def _job_options(where: Where, folder: Path, lifetime: float | None) -> dict[str
         "scheduler_options": {"dashboard": False, "dashboard_address": None},
         **given,
     }
+
+
+def _logs(folder: Path) -> Path:
+    """Where the jobs of this process write what they say."""
+    return folder / f"jobs-{platform.node()}-{os.getpid()}"
 
 
 def _lifetime(walltime: str) -> float | None:
