@@ -19,7 +19,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from sercache.nn import ConvFront, mask_of, masked_mean, only_state, over_frames, padded_to
+from sercache.nn import ConvFront, StretchedFrames, mask_of, masked_mean, only_state, over_frames, padded_to
 from sercache.readings import NOT_SAID, Reading
 from sercache.recipe import Recipe, Setup
 
@@ -97,7 +97,8 @@ class Head(nn.Module):
         n_frames = min(self.max_frames, max(x.shape[2] + 2, 2))
         frames, mask = padded_to(x[:, 0], mask, n_frames)
         n_pooled = (mask.sum(1) // 2).clamp_min(1)
-        return torch.cat([network(frames, n_pooled) for network in self.networks], 1)
+        stretched = StretchedFrames.of(frames, mask.sum(1))
+        return torch.cat([network(stretched, n_pooled) for network in self.networks], 1)
 
 
 class _Network(nn.Module):
@@ -112,7 +113,7 @@ class _Network(nn.Module):
         parts = [layer for pair in layers for layer in pair]
         self.out = nn.Sequential(*(parts if final_relu else parts[:-1]))
 
-    def forward(self, frames: Tensor, n_pooled: Tensor) -> Tensor:
-        """(B, 1) of frames (B, T, D), of which ``n_pooled`` (B,) pairs count."""
+    def forward(self, frames: StretchedFrames, n_pooled: Tensor) -> Tensor:
+        """(B, 1) of frames of (B, T, D), of which ``n_pooled`` (B,) pairs count."""
         outputs, _ = over_frames(self.lstm, self.front(frames), n_pooled)
         return self.out(masked_mean(outputs, mask_of(n_pooled, outputs.shape[1])))

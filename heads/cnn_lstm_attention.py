@@ -25,7 +25,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sercache.heads import cnn_lstm
-from sercache.nn import ConvFront, mask_of, masked_softmax, only_state, over_frames, padded_to
+from sercache.nn import (
+    ConvFront,
+    StretchedFrames,
+    mask_of,
+    masked_softmax,
+    only_state,
+    over_frames,
+    padded_to,
+)
 from sercache.readings import NOT_SAID, Reading
 from sercache.recipe import Recipe, Setup
 
@@ -105,7 +113,8 @@ class Head(nn.Module):
         n_frames = self.max_frames if self.normed else min(self.max_frames, max(x.shape[2] + 2, 2))
         frames, mask = padded_to(x[:, 0], mask, n_frames)
         n_pooled = (mask.sum(1) // 2).clamp_min(1)
-        values = torch.cat([network(frames, n_pooled) for network in self.networks], 1)
+        stretched = StretchedFrames.of(frames, mask.sum(1))
+        values = torch.cat([network(stretched, n_pooled) for network in self.networks], 1)
         return F.relu(values) if self.final_relu else values
 
 
@@ -126,8 +135,8 @@ class _Network(nn.Module):
         ]
         self.out = nn.Sequential(*(layer for part in layers for layer in part), nn.Linear(sizes[-1], 1))
 
-    def forward(self, frames: Tensor, n_pooled: Tensor) -> Tensor:
-        """(B, 1) of frames (B, T, D), of which ``n_pooled`` (B,) pairs count."""
+    def forward(self, frames: StretchedFrames, n_pooled: Tensor) -> Tensor:
+        """(B, 1) of frames of (B, T, D), of which ``n_pooled`` (B,) pairs count."""
         maps = self.norm_map(self.front(frames))
         outputs, last = over_frames(self.lstm, maps, n_pooled)
         query = self.query(last.transpose(0, 1).flatten(1))[:, None]

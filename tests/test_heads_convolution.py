@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from sercache.heads import cnn_lstm, cnn_lstm_attention
-from sercache.nn import ConvFront
+from sercache.nn import ConvFront, StretchedFrames
 from sercache.training import build
 
 SMALL = {"width": 8, "hidden": 32, "max_frames": 30}
@@ -177,3 +177,32 @@ def test_front_pools_by_twos_and_drops_an_odd_frame() -> None:
     front = ConvFront(5, 8)
     assert front.dim == 2
     assert front(torch.randn(2, 7, 5)).shape == (2, 3, 2)
+
+
+@pytest.mark.parametrize("n_frames", [2, 5, 7, 12, 13, 24])
+def test_padding_is_told_apart_no_further_than_the_convolutions_do(n_frames: int) -> None:
+    """Forward and backward, of every length: equal to convolutions of the whole padded map."""
+    torch.manual_seed(0)
+    front = ConvFront(5, 8).double()
+    for conv in front.convs:
+        nn.init.normal_(conv.bias)
+    lengths = torch.arange(n_frames + 1)
+    x = torch.randn(len(lengths), n_frames, 5, dtype=torch.float64)
+    x = torch.where(torch.arange(n_frames)[:, None] < lengths[:, None, None], x, 0.0)
+    weights = torch.randn(len(lengths), n_frames // 2, 2, dtype=torch.float64)
+    found = []
+    for of in (lambda given: given, lambda given: StretchedFrames.of(given, lengths)):
+        given = x.clone().requires_grad_()
+        maps = front(of(given))
+        real = torch.arange(n_frames)[:, None] < lengths[:, None, None]
+        gradients = torch.autograd.grad((maps * weights).sum(), [given, *front.parameters()])
+        found.append((maps, gradients[0] * real, *gradients[1:]))  # what padding is told of goes nowhere
+    for plain, stretched in zip(*found, strict=True):
+        torch.testing.assert_close(
+            stretched, plain, rtol=0, atol=1e-12 * max(1.0, float(plain.detach().abs().max()))
+        )
+
+
+def test_less_is_convolved_than_is_padded() -> None:
+    stretched = StretchedFrames.of(torch.zeros(3, 398, 5), torch.tensor([398, 100, 0]))
+    assert len(stretched.frames) == (398 + 1) + (106 + 1) + (6 + 1)

@@ -167,6 +167,15 @@ def test_fields_that_are_open_are_fields() -> None:
             assert set(published.open) <= set(known), name
 
 
+def test_only_the_paper_that_trained_so_mixes_precisions() -> None:
+    mixed = [
+        name
+        for name in catalog.names("sercache.heads")
+        if getattr(getattr(catalog.load("sercache.heads", name), "RECIPE", None), "mixed_precision", False)
+    ]
+    assert mixed == ["layer-attention"]
+
+
 def test_the_row_that_comes_closest_stands_beside() -> None:
     report = exact(also_trained=({"name": "esd"},))
     [number] = printed_beside(report)

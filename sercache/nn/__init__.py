@@ -12,7 +12,7 @@ from sercache.nn._attention import (
     LearnedQuery,
     QueryAttention,
 )
-from sercache.nn._convolution import ConvFront
+from sercache.nn._convolution import ConvFront, StretchedFrames
 from sercache.nn._losses import cross_entropy, focal_loss, wide
 from sercache.nn._masked import (
     mask_of,
@@ -48,6 +48,7 @@ __all__ = [
     "PooledLinear",
     "QueryAttention",
     "RecurrentAttention",
+    "StretchedFrames",
     "at_once",
     "bigru_of_each",
     "cross_entropy",
