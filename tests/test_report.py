@@ -133,10 +133,29 @@ def test_what_is_not_a_run_is_said_to_be(tmp_path: Path) -> None:
     (folder / "report.json").write_text(whole.replace('"schema": 3', '"schema": 99', 1))
     with pytest.raises(SettingsError, match="schema 99, this sercache reads 3"):
         runs.load(folder)
+    (folder / "report.json").write_text(whole.replace("{", '{"of_tomorrow": 1,', 1))
+    with pytest.raises(
+        SettingsError, match="has 'of_tomorrow', which this sercache does not know; use the version"
+    ):
+        runs.load(folder)
     (folder / "report.json").write_text(whole)
     (folder / "predictions.csv").unlink()
     with pytest.raises(SettingsError, match=r"lacks predictions\.csv; remove that folder"):
         runs.load(folder)
+
+
+@pytest.mark.parametrize("change", ["emptied", "cut", "a line twice"])
+def test_predictions_that_are_not_all_there_are_damage(tmp_path: Path, change: str) -> None:
+    """They were read as they stood."""
+    folder = runs.save(make_report(), tmp_path / "run")
+    path = folder / "predictions.csv"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = {"emptied": [], "cut": lines[:-1], "a line twice": [*lines, lines[-1]]}[change]
+    path.write_text("".join(kept), encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"damaged .* of fold .* were tested\); restore it, or remove"):
+        runs.load(folder)
+    path.write_text("\ufeff" + "".join(lines), encoding="utf-8")  # as editors save it
+    assert runs.load(folder) == make_report()
 
 
 # Tables

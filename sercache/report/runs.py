@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +29,7 @@ REPORT, PREDICTIONS, HISTORY, WEIGHTS = "report.json", "predictions.csv", "histo
 DEV_PREDICTIONS = "predictions-dev.csv"
 RECORDINGS = "heard.csv"
 _FIXED = ("fold", "seed", "id", "speaker")
+_UNKNOWN = re.compile(r"unexpected keyword argument ('\w+')")
 
 
 def save(
@@ -68,7 +71,7 @@ def load(folder: Path) -> Report:
     if not path.is_file():
         raise SettingsError(f"{folder} is not a run folder: it has no {REPORT}{meant(folder)}")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8-sig"))
         if record["schema"] not in READABLE:
             raise SettingsError(
                 f"{path} has schema {record['schema']}, this sercache reads {READABLE[-1]}; use the version "
@@ -87,7 +90,9 @@ def load(folder: Path) -> Report:
             histories.setdefault((epoch.pop("fold"), epoch.pop("seed")), []).append(epoch)
         for run in record["runs"]:
             run["history"] = histories.get((run["fold"], run["seed"]), [])
-        return Report.from_json(record)
+        report = Report.from_json(record)
+        _check_all_there(report)
+        return report
     except FileNotFoundError as fault:
         raise SettingsError(
             f"the run in {folder} lacks {Path(fault.filename).name}; remove that folder and train it again"
@@ -95,9 +100,30 @@ def load(folder: Path) -> Report:
     except OSError as fault:  # which is no damage: nobody is to remove what is sound
         raise files.read_fault(folder, fault) from fault
     except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as fault:
+        unknown = _UNKNOWN.search(str(fault))
+        if unknown is not None:
+            raise SettingsError(
+                f"the run in {folder} has {unknown[1]}, which this sercache does not know; use the version that "
+                "wrote it"
+            ) from fault
         raise SettingsError(
-            f"the run in {folder} is damaged ({type(fault).__name__}: {fault}); remove that folder and train it again"
+            f"the run in {folder} is damaged ({type(fault).__name__}: {fault}); restore it, or remove that folder and "
+            "train it again"
         ) from fault
+
+
+def _check_all_there(report: Report) -> None:
+    """Raise ValueError where other predictions lie there than were tested; some runs test nothing."""
+    counted = Counter((each.fold, each.seed) for each in report.predictions)
+    if not counted and not any(map(sum, report.confusion)):
+        return
+    n_test = {fold.name: fold.n_test for fold in report.folds}
+    for run in report.runs:
+        n, expected = counted[run.fold, run.seed], n_test[run.fold]
+        if n != expected:
+            raise ValueError(
+                f"{PREDICTIONS} holds {n} predictions of fold {run.fold}, seed {run.seed}, where {expected} were tested"
+            )
 
 
 def experiment_digest(path: Path) -> str:
@@ -228,7 +254,7 @@ def _write_predictions(path: Path, predictions: Sequence[Mapping[str, Any]], rep
 
 def _read_predictions(path: Path, classes: Sequence[str], targets: Sequence[str]) -> Iterator[dict[str, Any]]:
     place = {name: k for k, name in enumerate(classes)}
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         for row in csv.DictReader(file):
             yield {
                 "id": row["id"],
