@@ -57,5 +57,11 @@ def _reliability(axes: Axes, own: Sequence[Said], colour: str, name: str) -> Non
     label = f"{name}: ECE {np.mean([ece(each) for each in own]):.3f}"
     axes.plot(sure[held], right[held], color=colour, linewidth=1.2, label=label)
     axes.scatter(
-        sure[held], right[held], s=6 + 160 * n[held] / n.sum(), color=colour, alpha=0.5, linewidths=0
+        sure[held],
+        right[held],
+        s=6 + 160 * n[held] / n.sum(),
+        color=colour,
+        alpha=0.5,
+        linewidths=0,
+        clip_on=False,
     )
