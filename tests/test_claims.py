@@ -337,7 +337,7 @@ def test_disk_faults_are_one_line(
 
     expected = DiskSpaceError if number in (errno.ENOSPC, errno.EDQUOT) else FileError
     with monkeypatch.context() as patch:
-        patch.setattr(claims.os, call, fails)
+        patch.setattr(os, call, fails)
         with pytest.raises(expected, match=f"^[^\n]*{tmp_path}[^\n]*$"):
             pair[0].take("a")
         if call != "listdir":
@@ -417,7 +417,7 @@ class Turns:
         for owner, name in (
             (claims._files, "create"),
             (claims._files, "content"),
-            (claims.os, "listdir"),
+            (claims._files.os, "listdir"),
             (Path, "unlink"),
         ):
             patch.setattr(owner, name, self._stopping(getattr(owner, name)))

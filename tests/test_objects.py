@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Outcome
-from object_servers import StaticServer, static_server
+from static_files import StaticServer, static_server
 
 from sercache import objects, settings, stores
 from sercache.errors import DamagedStoreError, SettingsError, StoreError

@@ -14,7 +14,6 @@ released. What ends each of its owners is left out at last (``give_up``), until 
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
 import time
@@ -30,7 +29,7 @@ from sercache.claims import _files
 from sercache.claims._process import is_dead as is_dead
 from sercache.claims._process import record_of
 from sercache.claims._process import this_process as this_process
-from sercache.errors import FileError
+from sercache.errors import SercacheError
 from sercache.files import write_faults_named
 
 EXPIRY_SECONDS = 60.0
@@ -78,7 +77,7 @@ def is_at_work(folder: Path) -> bool:
 
     It is not, where it is known to have ended, or lives elsewhere and has shown no life for an hour.
     """
-    with suppress(OSError):
+    with suppress(OSError, SercacheError):
         for path in folder.glob(f"*{_OWNER}"):
             if (
                 not is_dead(record_of(_files.content(path)))
@@ -129,7 +128,7 @@ class Claims:
     def __enter__(self) -> Self:
         self._head = json.dumps({**this_process(), "expiry": self.expiry}).encode() + b"\n"
         with _faults_named(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            _files.make(self.folder)
             self.beat()
             self._left_out_before = self._given_up(_files.highest(self.folder))
         self._thread.start()
@@ -147,10 +146,10 @@ class Claims:
                 self.release(name)
             self._left_out_before |= self._left_out  # goes with the last one to leave
             self._left_out.clear()
-            with suppress(OSError, FileError):
+            with suppress(OSError, SercacheError):
                 self._clear_up()
-            with suppress(OSError):
-                self._file(self._name).unlink(missing_ok=True)
+            with suppress(OSError, SercacheError):
+                _files.remove(self._file(self._name))
 
     def take(self, name: str, most_lost: int | None = None) -> bool:
         """Claim a name that nobody has, or whose owner is gone; false where somebody else has it. Never waits.
@@ -164,10 +163,10 @@ class Claims:
                 if self._held[name].is_held():
                     return True
                 self.release(name)
-            if (
-                not self.folder.is_dir()
+            if not _files.is_there(
+                self.folder
             ):  # the others took this process for gone, and removed it when they were done
-                self.folder.mkdir(parents=True, exist_ok=True)
+                _files.make(self.folder)
                 self.beat()
             before = Claim(self.folder, name, _files.highest(self.folder, {name}).get(name, 0), "")
             owner = _files.content(before.path)
@@ -191,13 +190,13 @@ class Claims:
 
         What the system refuses to remove stays this process's own, until it leaves.
         """
-        with self._lock, suppress(OSError, FileError):
+        with self._lock, suppress(OSError, SercacheError):
             claim = self._held.get(name)
             if claim is None:
                 return
             if claim.is_held():  # the highest goes last: whoever looks meanwhile sees it
                 for generation in range(1, claim.generation):
-                    replace(claim, generation=generation).path.unlink(missing_ok=True)
+                    _files.remove(replace(claim, generation=generation).path)
             _remove_own(claim)
             del self._held[name]
 
@@ -213,7 +212,7 @@ class Claims:
 
     def lose(self, name: str) -> None:
         """Give up a claim whose work was lost together with whatever did it: that counts as a lost owner does."""
-        with self._lock, suppress(OSError, FileError):
+        with self._lock, suppress(OSError, SercacheError):
             claim = self._held.pop(name, None)
             if claim is not None and claim.is_held():
                 _files.sign(claim.path, _LOST)
@@ -286,16 +285,7 @@ class Claims:
             self._n_beats += 1
             beat = b"%012d" % self._n_beats
             path = self._file(self._name)
-            try:
-                # In place: a shared disk shows others the new bytes of a file sooner than another file of its name.
-                descriptor = os.open(path, os.O_WRONLY)
-            except FileNotFoundError:  # new, or somebody took this process for gone
-                _files.create(path, self._head + beat)
-            else:
-                try:
-                    os.pwrite(descriptor, beat, len(self._head))
-                finally:
-                    os.close(descriptor)
+            _files.show(path, self._head, beat)
             others = self._owners()
             for owner in others:
                 self._idle(owner, _files.content(self._file(owner)))
@@ -306,7 +296,7 @@ class Claims:
 
     def _renew(self) -> None:
         while not self._over.wait(self.expiry / _BEATS):
-            with suppress(OSError):  # what keeps on failing shows in the work itself
+            with suppress(OSError, SercacheError):  # what keeps on failing shows in the work itself
                 self.beat()
 
     def _file(self, owner: str) -> Path:
@@ -314,8 +304,9 @@ class Claims:
 
     def _owners(self) -> list[str]:
         """The other owners that have a file."""
-        names = os.listdir(self.folder)  # noqa: PTH208 (called often)
-        owners = (name.removesuffix(_OWNER) for name in names if name.endswith(_OWNER))
+        owners = (
+            name.removesuffix(_OWNER) for name in _files.file_names(self.folder) if name.endswith(_OWNER)
+        )
         return [owner for owner in owners if owner != self._name]
 
     def _is_gone(self, claim: Claim) -> bool:
@@ -368,12 +359,12 @@ class Claims:
                 self.release(name)
         for owner in self._owners():
             if self._owner_is_gone(owner):  # one that wakes makes its file anew
-                self._file(owner).unlink(missing_ok=True)
+                _files.remove(self._file(owner))
 
 
 def _remove_own(claim: Claim) -> None:
     if claim.is_mine():
-        claim.path.unlink(missing_ok=True)
+        _files.remove(claim.path)
 
 
 @contextmanager

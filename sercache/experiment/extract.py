@@ -71,7 +71,7 @@ def run(
     cache = known.value("cache", request.cache)
     devices, source = _devices(request, known) if at_hand is None else (["that of the encoder"], "at hand")
     cache_folder = Path(cache.value).expanduser()
-    objects.refuse(cache_folder, "extract", "give --cache FOLDER")
+    objects.check_writable(cache_folder)
     if corpus is None:
         corpus, where = read_corpus(request.dataset, request.root, known, cache_folder)
         root = where.value

@@ -11,6 +11,7 @@ from sercache import (
     clips,
     encoders,
     extraction,
+    objects,
     settings,
     stores,
 )
@@ -98,7 +99,10 @@ def tell_plan(plan: Plan, encoder: Encoder, folder: Path, speed: float) -> None:
             "",
             f"what equals {kind} of {listed(source.path for source in plan.sources)} is copied, not encoded",
         )
-    used("", f"{size(plan.n_bytes)} on disk, {size(plan.free_bytes)} free")
+    where = (
+        "on disk" if objects.place_of(folder) is None else "in the object store; on the disk of its shards"
+    )
+    used("", f"{size(plan.n_bytes)} {where}, {size(plan.free_bytes)} free")
 
 
 def nothing_to_do(plan: Plan, folder: Path) -> str:

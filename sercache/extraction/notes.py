@@ -10,7 +10,8 @@ from sercache import advice, trained_on
 from sercache.datasets import Skipped
 from sercache.errors import DamagedStoreError
 from sercache.extraction.plan import Plan
-from sercache.stores import FeatureStore, notes_folder, read_note, write_note
+from sercache.objects import mirror
+from sercache.stores import FeatureStore, drop_note, notes_folder, read_note, write_note
 from sercache.stores import open as open_store
 from sercache.trained_on import TrainedOn
 
@@ -21,6 +22,7 @@ _REPAIRING = "repairing"
 
 def mark_begun(folder: Path) -> None:
     """Say that an extraction into ``folder`` is on its way."""
+    mirror.send(notes_folder(folder) / _UNFINISHED, b"")
     (notes_folder(folder) / _UNFINISHED).touch()
 
 
@@ -28,7 +30,7 @@ def mark_finished(folder: Path) -> None:
     """Say that everything asked for is in the store; an extraction that has nothing to do says so too."""
     path = notes_folder(folder) / _UNFINISHED
     if path.exists():  # else nothing is touched: the disk may be read-only
-        path.unlink(missing_ok=True)
+        drop_note(folder, _UNFINISHED)
 
 
 def is_finished(folder: Path) -> bool:
@@ -58,7 +60,6 @@ def record_skips(folder: Path, skipped: Sequence[Skipped], plan: Plan | None = N
 
     Where only a part of ``plan`` was done, what other parts noted stays; the last of them says that all is finished.
     """
-    path = notes_folder(folder) / _SKIPS
     reasons = {item.what: item.reason for item in skipped}
     if plan is not None and not plan.part.is_whole:
         entries = open_store(folder).entries()
@@ -72,7 +73,7 @@ def record_skips(folder: Path, skipped: Sequence[Skipped], plan: Plan | None = N
     if reasons:
         write_note(folder, _SKIPS, reasons)
     else:
-        path.unlink(missing_ok=True)
+        drop_note(folder, _SKIPS)
 
 
 def skips(folder: Path) -> dict[str, str]:

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sercache import audio, clips, states
+from sercache import audio, clips, objects, states
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder, modality, windowed
 from sercache.errors import AudioError, DiskSpaceError, SettingsError, StoreError
 from sercache.stores import DType, FeatureSpec, FeatureStore, frame_bytes
 
+_STAGED_BYTES = 2**29
+"""Of what goes to an object store, what waits on the disk at a time, at most."""
 _SPARE_BYTES = 256 * 2**20
 """Kept free beyond the plan, so that a run never fills a disk to the last byte."""
 
@@ -170,7 +172,8 @@ def make_plan(
         raise AudioError(f"none of {len(utterances)} utterances can be encoded{first}")
     budget = encoder.pack_frames if pack_frames is None else pack_frames
     plan = Plan(spec, _batches(pieces, budget), frozenset(done), skipped, free_bytes(folder))
-    if plan.pending and plan.n_bytes + _SPARE_BYTES > plan.free_bytes:
+    here = plan.n_bytes if objects.place_of(folder) is None else min(plan.n_bytes, _STAGED_BYTES)
+    if plan.pending and here + _SPARE_BYTES > plan.free_bytes:
         raise DiskSpaceError(_too_large(plan, folder))
     return plan
 

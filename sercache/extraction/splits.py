@@ -9,6 +9,7 @@ from pathlib import Path
 from sercache import advice, stores
 from sercache.errors import DamagedStoreError
 from sercache.extraction.decode import Decoded
+from sercache.objects import mirror
 
 FOLDER = "splits"
 """Beside the commit records, a file for each batch that was cut, named by its digest."""
@@ -51,6 +52,7 @@ class Splits:
     def cuts(self, company: Company) -> tuple[int, ...] | None:
         """Positions at which a batch is cut; none where a part of it is stored as it was; None: nothing is known."""
         path = self._path(company.batch)
+        mirror.arrive(self._folder)  # another host may have noted it
         if path.exists():
             return self._read(company.batch)[0]
         return () if any(item.piece.entry_id in self._done for item in company.items) else None

@@ -116,3 +116,16 @@ def refuse(path: Path, doing: str, remedy: str) -> None:
     """Raise SettingsError where ``path`` lies in an object store, for what is done in folders only."""
     if place := place_of(path):
         raise SettingsError(f"{doing} works in folders only, and {place} is an object store: {remedy}")
+
+
+def check_writable(path: Path) -> None:
+    """Raise SettingsError where ``path`` lies where nothing can be written, or a request to it cannot be made."""
+    place = place_of(path)
+    if place is None:
+        return
+    if not place.writes:
+        takes = ", ".join(f"{name}://" for name, scheme in SCHEMES.items() if scheme.writes)
+        raise SettingsError(f"{place} is for reading only: give a folder, or one of {takes}")
+    from sercache.objects.bucket import bucket_of
+
+    bucket_of(place).folders(place.key)  # credentials, bucket and server

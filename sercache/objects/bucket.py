@@ -213,10 +213,10 @@ def _client(place: Place) -> Any:
     if plain or place.root.startswith("http:"):
         options["allow_http"] = True
     retry: Any = {
-        "max_retries": 5,
+        "max_retries": 8,
         "retry_timeout": timedelta(seconds=PATIENCE_SECONDS),
         "backoff": {
-            "init_backoff": timedelta(milliseconds=100),
+            "init_backoff": timedelta(milliseconds=200),
             "max_backoff": timedelta(seconds=3),
             "base": 2,
         },

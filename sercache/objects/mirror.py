@@ -182,3 +182,30 @@ def n_bytes(store: Path) -> int | None:
     if place is None or not place.writes:
         return None
     return sum(mark.size for mark in bucket_of(place).names(place.key).values())
+
+
+def send(path: Path, data: bytes | Path) -> None:
+    """Put the object that a file of this machine is a copy of; nothing is done for a file of a folder of its own."""
+    place = place_of(path)
+    if place is not None:
+        bucket_of(place).put(place.key, data)
+
+
+def create(path: Path, data: bytes) -> bool:
+    """``send`` of what must not be there; false where it is. True for a file of a folder of its own."""
+    place = place_of(path)
+    return place is None or bucket_of(place).create(place.key, data)
+
+
+def drop(paths: Iterable[Path]) -> None:
+    """Remove the objects that files are copies of, where they are; nothing is done for other files."""
+    for path in paths:
+        place = place_of(path)
+        if place is not None:
+            bucket_of(place).remove([place.key])
+
+
+def content(path: Path) -> bytes | None:
+    """What the object holds that a path stands for; None where there is none."""
+    place = place_of(path)
+    return None if place is None else bucket_of(place).get(place.key)

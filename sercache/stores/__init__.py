@@ -39,6 +39,7 @@ __all__ = [
     "create",
     "decode_frames",
     "drop",
+    "drop_note",
     "dropped",
     "encode_frames",
     "exists",
@@ -125,7 +126,15 @@ def write_note(path: Path, name: str, value: Mapping[str, Any]) -> None:
     """Keep a small record about the store at ``path``, durably, with a checksum. Raises DiskSpaceError, FileError."""
     from sercache.stores import checked_json
 
-    files.write_bytes(notes_folder(path) / name, checked_json.dump(dict(value), indent=1))
+    data = checked_json.dump(dict(value), indent=1)
+    mirror.send(notes_folder(path) / name, data)
+    files.write_bytes(notes_folder(path) / name, data)
+
+
+def drop_note(path: Path, name: str) -> None:
+    """Let a small record about the store at ``path`` be gone, if it is there. Raises StoreError, OSError."""
+    mirror.drop([notes_folder(path) / name])
+    (notes_folder(path) / name).unlink(missing_ok=True)
 
 
 def read_note(path: Path, name: str) -> dict[str, Any]:
@@ -192,7 +201,10 @@ def write_corpus(path: Path, values: Callable[[], Iterable[Any]]) -> bool:
     """
     from sercache.stores import lines
 
-    return lines.write(corpus_path(path), values)
+    is_new = lines.write(corpus_path(path), values)
+    if is_new:
+        mirror.send(corpus_path(path), corpus_path(path))
+    return is_new
 
 
 def has_corpus(path: Path) -> bool:

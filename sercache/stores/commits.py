@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from sercache.errors import DamagedStoreError
+from sercache.objects import mirror
 from sercache.stores import checked_json, schema
 from sercache.stores.columns import Checksums, Texts
 from sercache.stores.durable import repair_command, replace_file
@@ -118,6 +119,11 @@ def file_names(record: Record) -> list[str]:
 def publish(ledger: Path, record: Record, temporary: Path) -> None:
     """Commit: from this rename on, the record counts."""
     replace_file(record_path(ledger, record.number), temporary, checked_json.dump(_plain(record)))
+
+
+def create_far(ledger: Path, record: Record) -> bool:
+    """Commit in an object store: false where a record of that number is there. True in a folder of its own."""
+    return mirror.create(record_path(ledger, record.number), checked_json.dump(_plain(record)))
 
 
 COLUMNS = (

@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 
 from sercache.errors import StoreError
+from sercache.objects import mirror
 from sercache.stores import stock
 from sercache.stores.batch import Item, describe, state_pieces
 from sercache.stores.commits import FrameBlock, MeansTable, Record
@@ -100,6 +101,7 @@ class Hdf5Shards:
     def take_back(self) -> None:
         """The commit that was written last failed: remove its file."""
         if self._written:
+            mirror.drop([self._written])
             self._written.unlink(missing_ok=True)
         self._written = None
 

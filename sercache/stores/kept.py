@@ -17,7 +17,7 @@ from sercache.stores.remote import ObjectFile, Range
 
 _MOST_OPEN = 128
 """Files that a reader keeps open at once; each takes two descriptors, one of them its map's."""
-_AHEAD = 16 * 2**20
+_AHEAD = 8 * 2**20
 """Bytes that are asked for together."""
 _GROUPS = 3
 """So many times that are on their way at once."""

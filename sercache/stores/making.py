@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sercache.errors import StoreError
+from sercache.objects import mirror
 from sercache.stores import checked_json, roster
 from sercache.stores.durable import make_folder, replace_file, write_faults_named
 from sercache.stores.layout import LAYOUT, Layout, check_format, choose_sizes, load, spec_path, to_json
@@ -19,6 +20,7 @@ def make_or_continue(path: Path, spec: FeatureSpec, format: str, sizes: Mapping[
     Raises StoreError where the folder holds something else, or a store of another spec, format or sizes.
     """
     check_format(format)
+    mirror.arrive(path, fresh=True)
     wanted = Layout(path, spec, format, choose_sizes(spec, **sizes))
     with write_faults_named(path):
         _check_free(path)
@@ -28,13 +30,15 @@ def make_or_continue(path: Path, spec: FeatureSpec, format: str, sizes: Mapping[
             roster.make_folders(wanted.ledger)
             if not spec_path(path).exists():
                 data = checked_json.dump(to_json(wanted), indent=1)
-                replace_file(spec_path(path), wanted.ledger / "spec.json.tmp", data)
-    there = load(path)
+                if mirror.create(spec_path(path), data):
+                    replace_file(spec_path(path), wanted.ledger / "spec.json.tmp", data)
+    there = load(path, fresh=True)  # of an object store, where a rival may have been the first
     _check_same(there, wanted, any(sizes.values()))
     if there.version < LAYOUT:  # earlier versions would take what is written from here on for damaged
         there = replace(there, version=LAYOUT)
         with write_faults_named(path), roster.short_lock(there.ledger):
             data = checked_json.dump(to_json(there), indent=1)
+            mirror.send(spec_path(path), data)
             replace_file(spec_path(path), there.ledger / "spec.json.tmp", data)
     return there
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from sercache.errors import MissingFeaturesError
 from sercache.stores import mapped
 from sercache.stores.commits import File, Record, file_names
 from sercache.stores.dtypes import STORED, width
-from sercache.stores.durable import crc32c
+from sercache.stores.durable import Opened, crc32c
 from sercache.stores.kept import Wanted, opened
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Place
@@ -120,11 +120,11 @@ def measure_files(layout: Layout, record: Record) -> list[File]:
     found = []
     for name in file_names(record):
         size = (layout.path / name).stat().st_size
-        found.append(File(name, size, rest_crc(layout, record, File(name, size, ""))))
+        found.append(File(name, size, rest_crc(layout, record, File(name, size, ""), Opened)))
     return found
 
 
-def rest_crc(layout: Layout, record: Record, file: File) -> str:
+def rest_crc(layout: Layout, record: Record, file: File, opened: Callable[[str], Opened] = opened) -> str:
     """CRC-32C, 8 hex digits, of the bytes of a file that a commit wrote and that are no utterance's."""
     crc, at = 0, file.begin or 0
     with opened(f"{layout.path}/{file.name}") as there:

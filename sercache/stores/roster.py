@@ -20,10 +20,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from sercache import objects
 from sercache.claims import is_dead, this_process
 from sercache.errors import SercacheError, StoreError
+from sercache.objects import mirror
 from sercache.stores import commits, locks
 from sercache.stores.durable import make_folder
+from sercache.stores.kept import is_there, listed
 from sercache.stores.ledger import Ledger
 
 STALE_SECONDS = 24 * 3600
@@ -54,6 +57,8 @@ def short_lock_where_possible(ledger: Path) -> Iterator[None]:
 def is_in_use(ledger: Path) -> bool:
     """Whether a writer may be at work, or died at it and was not cleared up yet."""
     claims, writers = ledger / "claims", ledger / "writers"
+    if objects.place_of(ledger) is not None and listed(claims):
+        return True
     return (claims.is_dir() and any(claims.iterdir())) or (writers.is_dir() and any(writers.iterdir()))
 
 
@@ -91,6 +96,8 @@ class Registration:
         if locks.exist(self._file("lock")):
             self._lock.acquire(blocking=False)
         owner = {**this_process(), "since": time.time()}
+        self._signed = json.dumps({"writer": self._name, **owner}).encode()
+        """What a claim in an object store holds."""
         try:
             self._file("json").write_text(json.dumps(owner))
         except BaseException:
@@ -139,7 +146,23 @@ class Registration:
         self._claimed.append(claim)
         with file:
             json.dump(self._name, file)
+        if not mirror.create(_claim_path(self._ledger, claim), self._signed):
+            self._claimed.remove(claim)
+            _claim_path(self._ledger, claim).unlink(missing_ok=True)
+            return False
         return True
+
+    def check_held(self) -> None:
+        """Raise StoreError where another host took this writer for dead, and removed a claim of it.
+
+        Of claims in a folder that is known otherwise.
+        """
+        for claim in self._claimed if objects.place_of(self._ledger) is not None else ():
+            if mirror.content(_claim_path(self._ledger, claim)) != self._signed:
+                raise StoreError(
+                    f"{_claim_path(self._ledger, claim)} is gone: another host took this writer for dead; run the same "
+                    "command to resume"
+                )
 
     def give_up(self, claim: str) -> None:
         """Release a claim, once a record stands for it or nothing was written.
@@ -147,7 +170,8 @@ class Registration:
         What the system refuses to remove is tried once more on leaving, and then left to the next writer.
         """
         if claim in self._claimed:
-            with suppress(OSError):
+            with suppress(OSError, SercacheError):
+                mirror.drop([_claim_path(self._ledger, claim)])
                 _claim_path(self._ledger, claim).unlink(missing_ok=True)
                 self._claimed.remove(claim)
 
@@ -186,7 +210,7 @@ def _highest_record(ledger: Path) -> int:
 def _is_recorded(ledger: Path, number: int) -> bool:
     """Whether a number is that of a record, or of one that was set aside."""
     name = commits.record_path(ledger, number).name
-    return any((ledger / folder / name).exists() for folder in ("commits", "damaged"))
+    return any(is_there(ledger / folder / name) for folder in ("commits", "damaged"))
 
 
 def clear_up(ledger: Ledger, files_of: Callable[[str], Iterable[Path]]) -> None:
@@ -215,6 +239,40 @@ def clear_up(ledger: Ledger, files_of: Callable[[str], Iterable[Path]]) -> None:
     for path in (ledger.folder / "writers").iterdir():
         if path.name.partition(".")[0] not in living:
             path.unlink(missing_ok=True)
+
+
+def clear_up_far(ledger: Ledger, files_of: Callable[[str], Iterable[Path]]) -> None:
+    """``clear_up`` of what dead writers of any host left in an object store; nothing for a folder of its own.
+
+    Dead is who is known to have ended on this host, and who shows no record for a day.
+    """
+    if objects.place_of(ledger.folder) is None:
+        return
+    claims = {
+        match[1]: path for path in listed(ledger.folder / "claims") if (match := _CLAIM.fullmatch(path.name))
+    }
+    dead = [claim for claim, path in claims.items() if _is_dead_claim(path)]
+    if not dead:
+        return
+    ledger.refresh()  # the dead commit nothing any more
+    store = ledger.folder.parent
+    committed = {store / name for r in ledger.records.values() for name in commits.file_names(r)}
+    highest = _highest_record(ledger.folder)
+    for claim in dead:
+        mirror.drop(path for path in files_of(claim) if path not in committed)
+        if not claim.isdecimal() or int(claim) <= highest:
+            mirror.drop([claims[claim]])
+
+
+def _is_dead_claim(path: Path) -> bool:
+    mark, data = mirror.mark_of(path), mirror.content(path)
+    if mark is None or data is None:
+        return False
+    try:
+        owner = json.loads(data)
+    except ValueError:
+        owner = {}
+    return (isinstance(owner, dict) and is_dead(owner)) or time.time() - mark.changed > STALE_SECONDS
 
 
 def _is_old(ledger: Path, claim: str) -> bool:

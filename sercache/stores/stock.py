@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 from sercache.errors import DamagedStoreError
+from sercache.objects import mirror
 from sercache.stores import checked_json
 from sercache.stores.durable import make_folder, replace_file
 from sercache.stores.layout import Layout
@@ -30,6 +31,7 @@ def putter(layout: Layout, temporary: Callable[[], Path]) -> Put:
         if path.exists() and path.stat().st_size == len(data) and path.read_bytes() == data:
             return
         make_folder(path.parent)
+        mirror.send(path, data)
         replace_file(path, temporary(), data)
 
     return put

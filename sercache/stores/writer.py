@@ -9,11 +9,15 @@ from typing import Self
 
 import numpy as np
 
+from sercache import objects
 from sercache.errors import AlreadyStoredError, StoreError
+from sercache.objects import mirror
 from sercache.stores import checkpoints, commits, formats, roster, stock
 from sercache.stores.batch import Item
+from sercache.stores.commits import Record
 from sercache.stores.dtypes import STORED, check_statistics, encode_frames, width
 from sercache.stores.durable import write_faults_named
+from sercache.stores.kept import is_there
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
 from sercache.stores.roster import Registration
@@ -142,6 +146,7 @@ class Writer:
                     if self._drop_lost():
                         self._take_back(number)
                         continue
+                    self._send(record)
                     commits.publish(self._layout.ledger, record, self._registration.temporary())
                 except BaseException:
                     self._take_back(number)
@@ -149,6 +154,21 @@ class Writer:
             self._keep(number)
             # Listing the records to find one's own would cost with each seal what is there already.
             self._ledger.add(record)
+
+    def _send(self, record: Record) -> None:
+        """Of a store in an object store: first the shards, then the record, which must be new; the shards go here."""
+        if objects.place_of(self.path) is None:
+            return
+        files = [self.path / name for name in commits.file_names(record)]
+        for path in files:
+            mirror.send(path, path)
+        self._registration.check_held()
+        if not commits.create_far(self._layout.ledger, record):
+            raise StoreError(
+                f"commit {record.number} of {self.path} was made by another writer; run the same command to resume"
+            )
+        for path in files:
+            path.unlink(missing_ok=True)
 
     def _drop_lost(self) -> bool:
         """Forget what is another's to write by now; true where that was anything."""
@@ -158,7 +178,7 @@ class Writer:
         return bool(lost)
 
     def _is_free(self, number: int) -> bool:
-        return not any(path.exists() for path in self._format.files_of(self._layout, f"{number:08d}"))
+        return not any(is_there(path) for path in self._format.files_of(self._layout, f"{number:08d}"))
 
     def _keep(self, number: int) -> None:
         self._shards.keep()
@@ -171,14 +191,19 @@ class Writer:
 
     def _take_back(self, number: int) -> None:
         """After a failure: remove the files, unless the record stands and they are committed."""
-        if commits.record_path(self._layout.ledger, number).exists():
+        try:
+            stands = is_there(commits.record_path(self._layout.ledger, number))
+        except StoreError:  # out of reach: whether it stands is seen when the store is opened again
+            return
+        if stands:
             self._keep(number)
         else:
             self._shards.take_back()
             self._registration.give_up(f"{number:08d}")
 
     def _clear_up(self) -> None:
-        roster.clear_up(self._ledger, lambda claim: self._format.files_of(self._layout, claim))
+        for clear_up in (roster.clear_up, roster.clear_up_far):
+            clear_up(self._ledger, lambda claim: self._format.files_of(self._layout, claim))
 
     def close(self) -> None:
         """Seal, refresh what stock readers go by, and leave the store; the second time nothing happens."""
@@ -191,6 +216,9 @@ class Writer:
                 self._ledger.refresh()
                 view = stock.on_disk(self._layout, self._registration.temporary)
                 self._format.refresh(self._layout, self._ledger, view)
+                # Writers on other hosts write the view too: whoever is last sees all that was committed before.
+                while objects.place_of(self.path) is not None and self._ledger.refresh():
+                    self._format.refresh(self._layout, self._ledger, view)
                 checkpoints.add(self._layout.ledger, self._ledger.records, self._registration.temporary)
         finally:
             self.abandon()

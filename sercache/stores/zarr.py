@@ -16,10 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+from sercache import objects
+from sercache.objects import mirror
 from sercache.stores.batch import Item, describe, state_pieces
 from sercache.stores.commits import File, FrameBlock, MeansTable, Record
 from sercache.stores.dtypes import STORED, fill_value, width
 from sercache.stores.durable import Opened, Piece, crc32c, make_folder, sync_folder, write_file
+from sercache.stores.kept import is_there
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
 from sercache.stores.roster import Registration
@@ -63,11 +66,14 @@ class ZarrShards:
             "pooled", sizes.shard_utterances, registration, partial(self._is_there, "pooled")
         )
         self._written: dict[str, list[Slot]] = {}
+        self._ledger = ledger
+        self._once = objects.place_of(layout.path) is not None
+        """Objects cannot grow: each commit has shards of its own, which are sent once."""
         for slots in (self._frames, self._pooled):
             _adopt(layout, ledger, slots)
 
     def _is_there(self, array: str, number: int) -> bool:
-        return any((self._layout.path / name).exists() for name in shard_files(array, number))
+        return any(is_there(self._layout.path / name) for name in shard_files(array, number))
 
     @property
     def room(self) -> tuple[int, int]:
@@ -81,6 +87,9 @@ class ZarrShards:
     def write(self, items: Sequence[Item], number: int) -> Record:
         """Write the shards of one commit under their final names, durably; gives its record."""
         layout, blocks, first = self._layout, [], 0
+        for array in [self._frames, self._pooled] if self._once else []:  # rivals elsewhere may be far ahead
+            used = used_slots(layout, self._ledger.records.values(), array.array)
+            array.highest = max([array.highest, *used])
         if layout.spec.frames:
             slots = self._frames.take(sum(item.n_frames for item in items))
             first = slots[0].number * layout.sizes.shard_frames + slots[0].filled
@@ -135,6 +144,8 @@ class ZarrShards:
         for slots in (self._frames, self._pooled):
             if slots.array in self._written:
                 slots.keep(self._written[slots.array])
+                if self._once:
+                    slots.leave()
         self._written = {}
 
     def take_back(self) -> None:
@@ -142,8 +153,10 @@ class ZarrShards:
         for slots in (self._frames, self._pooled):
             new = slots.take_back()
             for number in new:
-                for name in shard_files(slots.array, number):
-                    (self._layout.path / name).unlink(missing_ok=True)
+                files = [self._layout.path / name for name in shard_files(slots.array, number)]
+                mirror.drop(files)
+                for path in files:
+                    path.unlink(missing_ok=True)
             slots.give_up(new)
         self._written = {}
 
@@ -164,6 +177,8 @@ def _adopt(layout: Layout, ledger: Ledger, slots: Slots) -> None:
     closed = set(used_slots(layout, odd, slots.array))
 
     def may_grow(slot: Slot) -> bool:
+        if objects.place_of(layout.path) is not None:
+            return False
         n_bytes = slot.filled * row_bytes(layout, slots.array)
         files = [layout.path / name for name in shard_files(slots.array, slot.number)]
         whole = all(file.is_file() and file.stat().st_size >= n_bytes for file in files)
