@@ -293,6 +293,21 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         return made(store, folder / "list.csv", folder / "run"), folder / "list.csv"
 
 
+@pytest.mark.parametrize("given", ["a.wav", "sub", "sub/../link.wav"])
+def test_what_is_read_is_not_written_over(tmp_path: Path, given: str) -> None:
+    """`--out` took the place of the recording."""
+    (tmp_path / "sub").mkdir()
+    for name in ("a.wav", "sub/a.wav"):
+        (tmp_path / name).write_bytes(b"speech")
+    (tmp_path / "link.wav").symlink_to("a.wav")
+    out = tmp_path / ("sub/a.wav" if given == "sub" else "a.wav")
+    with pytest.raises(SettingsError, match="is to be read; choose another file with --out"):
+        incoming.check_not_asked(out, [tmp_path / given])
+    incoming.check_not_asked(tmp_path / "sub/p.jsonl", [tmp_path / given])
+    (tmp_path / "sub/p.jsonl").touch()
+    incoming.check_not_asked(tmp_path / "sub/p.jsonl", [tmp_path / given])
+
+
 def test_a_run_over_words_takes_transcripts(
     sercache: Sercache, words: tuple[Path, Path], trained: Path, wave: Path, tmp_path: Path
 ) -> None:

@@ -40,6 +40,7 @@ def run(
     is_live = options.watch is not None or stream is not None
     if out is not None:
         files.check_output(out, _ELSEWHERE)
+        predict.check_out(options, out)
     with contextlib.ExitStack() as stack:
         stack.enter_context(progress.sent_to(_Aside()))
         answers = predict.run(options, stream=stream)

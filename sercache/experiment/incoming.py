@@ -106,6 +106,16 @@ def below(path: Path) -> list[Asked]:
     ]
 
 
+def check_not_asked(out: Path, given: Iterable[str | Path]) -> None:
+    """Raise SettingsError where ``out`` is among what is to be read: it would be written over."""
+    for path in map(Path, given):
+        inside_it = path.is_dir() and out.resolve().is_relative_to(path.resolve())
+        if out.exists() and (
+            out.resolve() == path.resolve() or (inside_it and out.suffix.lower() in SUFFIXES)
+        ):
+            raise SettingsError(f"--out {out} is to be read; choose another file with --out")
+
+
 def one(path: Path) -> Asked:
     """A file, unless it is something that would never end, or does not exist; nothing is opened."""
     try:

@@ -27,7 +27,14 @@ from sercache.experiment.arriving import arriving, listed
 from sercache.experiment.corpora import cache_if_any, read_corpus
 from sercache.experiment.ensemble import Ensemble, PredictOptions, ensemble, trained_by
 from sercache.experiment.filling import carry_out, plan_for
-from sercache.experiment.incoming import Asked, check_windows, in_windows, of_corpus, recordings
+from sercache.experiment.incoming import (
+    Asked,
+    check_not_asked,
+    check_windows,
+    in_windows,
+    of_corpus,
+    recordings,
+)
 from sercache.experiment.result import Result
 from sercache.experiment.test_on import scalings_of, trained_head
 from sercache.progress import bar
@@ -116,6 +123,12 @@ def run(options: PredictOptions, result: Result | None = None, stream: IO[Any] |
 _NOTHING = (
     "no recordings are named; give files, folders, - for paths on standard input, --manifest or --dataset"
 )
+
+
+def check_out(options: PredictOptions, out: Path) -> None:
+    """Raise SettingsError where ``out`` is among what is to be read."""
+    named = [*options.paths, options.manifest, options.transcripts, options.watch]
+    check_not_asked(out, [each for each in named if each is not None])
 
 
 def _asked(options: PredictOptions, result: Result) -> list[Asked]:
