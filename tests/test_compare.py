@@ -434,15 +434,15 @@ def test_tables_of_several_rows_say_what_differs_from_the_best() -> None:
     )
 
 
-def test_a_command_that_trains_on_the_same_is_named(own_settings: Path, advised: list[str]) -> None:
+def test_a_command_that_trains_on_the_same_is_named(advised: list[str]) -> None:
     one, other = report("mlp", 0), report("linear", 1)
     one, other = (dataclasses.replace(r, setup={**r.setup, "frames": False}) for r in (one, other))
     fewer = dataclasses.replace(
         other, predictions=other.predictions[12:], recipe={"lr": 0.5, "select": "dev-loss"}, options={}
     )
-    folders = saved(own_settings / "runs", one, fewer)
-    with pytest.raises(SettingsError, match="cannot be compared with mlp-0: utterances: 6 of 36") as fault:
-        api.compare(folders, progress=False)
+    words_of = "linear, result 2 cannot be compared with mlp, result 1: utterances: 6 of 36"
+    with pytest.raises(SettingsError, match=words_of) as fault:
+        api.compare([api.Result(one), api.Result(fewer)], progress=False)
     assert advised[-1] in str(fault.value)
     words = shlex.split(advised[-1])
     assert words[:6] == ["sercache", "train", "--head", "linear", "--encoder", "wavlm-large"]
