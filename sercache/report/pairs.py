@@ -111,8 +111,8 @@ def best_column(systems: Sequence[System | None]) -> tuple[list[Cell], list[str]
         return [], [f"{BEST}: not tested here, {why}; `{advice.command('compare', help=True)}` shows how"]
     metric = own[0].target.main_metric
     best = max(own, key=lambda each: score_of(each, metric))
-    odd = {each.name: faults for each in own if (faults := unlike(best, each))}
-    if len(odd) == len(own) - 1:
+    odd = {each.name: faults for each in own if each is not best and (faults := unlike(best, each))}
+    if len(odd) >= len(own) - 1:
         return [], [
             f"{BEST}: not tested, for rows differ in what they are tested on ({next(iter(odd.values()))})"
         ]
