@@ -423,6 +423,8 @@ def test_every_advice_is_run() -> None:
         "sercache/reproduction/foretold.py:fitting",  # of a budget, in test_papers_run.py
         "sercache/experiment/verify.py:_encoder",  # both are run in test_store_listing.py
         "sercache/experiment/origin.py:extract_again",
+        "sercache/published/head.py:of_variant",  # in test_cli.py, of every head
+        "sercache/experiment/upkeep.py:copy_first",  # in test_objects.py and docs/howto/objects.md
         "sercache/experiment/merge.py:_check_spec",  # in test_upkeep.py
         "sercache/experiment/prune.py:_check",  # the same
         "sercache/stores/held.py:__init__",  # in test_store_copying.py

@@ -60,10 +60,12 @@ VERBS: dict[str, tuple[Callable[..., Any], type, dict[str, Any]]] = {
 }
 """Command: its verb, the record that both make, and what the verb needs at least."""
 TERMINAL_ONLY = {
+    "completion": "for a shell",
     "config": "settings of the user",
     "datasets": "sercache.datasets",
     "encoders": "sercache.encoders",
     "heads": "sercache.heads",
+    "new": "sercache.new",
     "report": "sercache.table",
 }
 """Commands without a verb, and why or what there is instead."""
@@ -71,6 +73,7 @@ OF_THE_TERMINAL = {
     "extract": {"dry_run"},
     "compare": {"table_format", "as_json"},
     "doctor": {"as_json"},
+    "info": {"as_json"},
     "predict": {"watch", "table_format", "out"},
 }
 """Options that print, or go on until Ctrl-C."""

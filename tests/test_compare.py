@@ -89,7 +89,9 @@ def test_every_sign_is_gone_through_as_scipy_does(gaps: list[float]) -> None:
     assert ours.p == pytest.approx(np.mean(np.array(far) >= abs(values.sum()) - 1e-9))
     assert ours.smallest == 2 / 2 ** len(values)
     assert ours.exact
-    if theirs is not None:
+    if (
+        theirs is not None and abs(values.sum()) > 1e-9
+    ):  # of a sum that is rounding alone scipy calls equal ones less
         assert ours.p == pytest.approx(min(1.0, theirs.pvalue))
 
 

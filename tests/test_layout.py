@@ -135,6 +135,6 @@ def test_reports_fit() -> None:
     assert max(map(shown_width, text.splitlines())) <= 80
     whole = tables.table([make_report(), make_report(seed=1)], names=["one", "two"]).splitlines()
     (row,) = [line for line in whole if line.startswith("one ")]
-    assert row.endswith(")")
+    assert row.endswith("0.650 to 0.780 (3 speakers)  best")
     cells = ReportTable("t", ("a", "b"), (("x", Score(0.5, 0.1, 3)), ("y", Interval(0.1, 0.2, 9, "folds"))))
     assert "0.5000 ± 0.1000" in cells.render("text", 20)

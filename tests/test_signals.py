@@ -253,7 +253,7 @@ def test_a_stopped_command_says_so(
 ) -> None:
     from sercache.commands import inspect
 
-    def stop(*arguments: object) -> None:
+    def stop(*arguments: object, **named: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(1)
 

@@ -79,7 +79,7 @@ def test_a_solved_head_is_judged_shown_and_kept_like_any_other(tmp_path: Path) -
     assert not any("solver" in line for line in report.deviations)
     assert all(run.history == () for run in report.runs)
     assert runs.load(runs.save(report, tmp_path / "run", weights=kept)) == report
-    assert set(plots.figures(report)) == {"confusion", "folds"}
+    assert set(plots.figures(report)) == {"calibration", "confusion", "folds"}
     assert "no epochs" in tables.table([report])
     page.write(report, tmp_path / "page.html")
 

@@ -16,7 +16,7 @@ from store_helpers import as_stored, fill, make_spec, without_sync
 
 from sercache import stores
 from sercache.errors import DamagedStoreError
-from sercache.stores import mapped
+from sercache.stores import kept, mapped
 from sercache.stores.mapped import KeptOpen
 from sercache.stores.reader import StoreReader
 
@@ -49,7 +49,7 @@ def test_warm_and_cold_bytes_are_the_same(
 
 def test_a_file_is_asked_for_once_and_few_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = fill(tmp_path, LENGTHS, "zarr")
-    monkeypatch.setattr(mapped, "_MOST_OPEN", 2)
+    monkeypatch.setattr(kept, "_MOST_OPEN", 2)
     opened = []
     plain = os.open
     monkeypatch.setattr(os, "open", lambda path, *rest: opened.append(path) or plain(path, *rest))

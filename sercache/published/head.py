@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
-from sercache import catalog
+from sercache import advice, catalog
 from sercache.chosen import Which
 from sercache.errors import RecipeError, SettingsError
 from sercache.head import declared, options_of
@@ -74,7 +74,8 @@ def of_variant(module: ModuleType, variant: Variant | None, head: str) -> OfVari
             else "text and code of its paper differ in nothing that can be chosen"
         )  # fmt: skip
         raise SettingsError(
-            f"{head} has no variant {variant}: {why}; leave --variant out (sercache heads {head} shows what differs)"
+            f"{head} has no variant {variant}: {why}; leave --variant out; "
+            f"{advice.command('heads', head)} shows what differs"
         )
     found = changes(about.readings, variant)
     recipe = {each.name for each in dataclasses.fields(Recipe)}

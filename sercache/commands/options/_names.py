@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
+
+from sercache import objects
 
 
 class _Name(click.ParamType):
@@ -24,11 +27,23 @@ class _Name(click.ParamType):
         return _begun(incomplete, known)
 
 
-class _Place(click.Path):
+class Folder(click.Path):
+    """A folder, or the address of one in an object store (``s3://…``), as the folder that stands for it."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Path:
+        """The folder. Raises SettingsError for an address that means nothing."""
+        found = super().convert(value, param, context)
+        return objects.folder_of(value) if objects.is_address(value) else Path(str(found))
+
+
+class _Place(Folder):
     """A folder, of which sercache knows some."""
 
     def __init__(self, kind: str) -> None:
-        super().__init__(path_type=Path)
+        super().__init__()
         self.kind = kind
 
     def shell_complete(
@@ -58,4 +73,5 @@ def _begun(incomplete: str, known: Iterable[str]) -> list[CompletionItem]:
 HEAD = _Name("head", "sercache.heads")
 CORPUS = _Name("corpus", "sercache.datasets")
 ENCODER = _Name("encoder", "sercache.encoders")
+FOLDER = Folder()
 STORE, RUN = _Place("store"), _Place("run")

@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import click
 
-from sercache import objects, text
+from sercache import text
 from sercache.chosen import read_seeds
-from sercache.commands.options._names import STORE
+from sercache.commands.options._names import FOLDER, STORE
 from sercache.errors import SettingsError
-
-
-class Folder(click.Path):
-    """A folder, or the address of one in an object store (``s3://…``), as the folder that stands for it."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
-
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Path:
-        """The folder. Raises SettingsError for an address that means nothing."""
-        found = super().convert(value, param, context)
-        return objects.folder_of(value) if objects.is_address(value) else Path(str(found))
-
-
-FOLDER = Folder()
 
 
 def root_option(function: Callable) -> Callable:
