@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -245,6 +246,32 @@ def test_what_was_left_out_is_tried_again_when_all_who_knew_are_gone(tmp_path: P
             late.beat()
         assert late.lost(["a"]) == {}
         assert late.take("a", most_lost=0)
+
+
+def test_what_a_led_process_left_out_stays_so_while_none_of_them_lives(tmp_path: Path, clock: Clock) -> None:
+    begun: list[tuple[str, int, str]] = []
+
+    def said(*work: Any) -> None:
+        begun.append(work)
+
+    with claims.led("share-1", said):
+        lost = [open_claims(tmp_path, clock).__enter__() for _ in range(LOSSES + 1)]
+        for each in lost[:LOSSES]:
+            assert each.take("a")
+            each.begin("a", "fold 1")
+            each.lose("a")
+        assert lost[-1].give_up("a")
+        assert begun == [("a", generation, "fold 1") for generation in range(1, LOSSES + 1)]
+        for path in tmp_path.glob("*.owner"):
+            path.unlink()
+        for _ in range(2):  # one more takes the place of the first
+            with open_claims(tmp_path, clock) as late:
+                assert late.give_up("a")
+                assert not late.take("a")
+    with open_claims(tmp_path, clock) as again:
+        assert again.lost(["a"]) == {}
+        assert again.take("a", most_lost=0)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_owner_that_ends_well_begins_the_count_anew(pair: tuple[Claims, Claims]) -> None:

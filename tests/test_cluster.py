@@ -115,6 +115,33 @@ os.kill(os.getpid(), 11 if n < 4 else 0)
     assert _share(_call(tmp_path, code), 1).n_replaced == 3
 
 
+def _begins(n_names: int, n_times: int) -> str:
+    """Code of a member that begins one piece of work of some, and is lost with it until all were begun so often."""
+    return f"""
+import json, os, pathlib, sys
+given = json.loads(sys.stdin.readline())
+path = pathlib.Path(given["begun"])
+n = len(path.read_text().splitlines()) if path.exists() else 0
+assert pathlib.Path(given["leader"]).name == path.parent.name
+if n < {n_names * n_times}:
+    with path.open("a") as file:
+        file.write(json.dumps([str(n % {n_names}), 1 + n // {n_names} % 3, "fold " + str(n % {n_names})]) + chr(10))
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_members_may_be_lost_as_often_as_there_is_work_to_lose_them_with(tmp_path, monkeypatch):
+    monkeypatch.setattr(sharing, "ALLOWED_LOSSES", 1)
+    assert _share(_call(tmp_path, _begins(2, 3)), 1).n_replaced == 6
+
+
+@pytest.mark.parametrize(("name", "most"), [("ALLOWED_LOSSES", 1), ("MOST_LOSSES", 4)])
+def test_losses_that_change_nothing_end_with_what_was_begun(tmp_path, monkeypatch, name, most):
+    monkeypatch.setattr(sharing, name, most)
+    with pytest.raises(ClusterError, match=r"workers were lost one after another.*having begun fold 0"):
+        _share(_call(tmp_path, _begins(1, 9) if most == 1 else _begins(9, 1)), 1)
+
+
 def test_what_an_engine_starts_anew_by_itself_is_told(tmp_path):
     class Silent(ThreadPoolExecutor):
         """Has its first work done twice, as Dask does when a worker is lost with it."""

@@ -152,6 +152,38 @@ def test_workers_on_this_host_do_what_one_process_does(tmp_path, monkeypatch, ca
     assert "local:2, 2 workers" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_trainings_that_end_each_worker_are_left_out_and_named_however_many(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("distributed")
+    monkeypatch.setenv("SERCACHE_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.setenv("SERCACHE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("sercache.cluster.sharing.ALLOWED_LOSSES", 3)  # of the twelve that there will be
+    sercache.extract("logmel", "demo", device="cpu", progress=False)
+    train = [
+        "train",
+        "--head",
+        str(Path(__file__).parent / "deadly_head.py"),
+        "--encoder",
+        "logmel",
+        "--dataset",
+    ]
+    train += ["demo", "--device", "cpu", "--seeds", "4", "--protocol", "kfold:2", "--dev", "random20"]
+    train += ["--states", "all", "--set", "max-epochs=2", "--runs", str(tmp_path / "runs"), "--name", "r"]
+    monkeypatch.setattr("sys.argv", ["sercache", *train, "--cluster", "local:2"])
+    monkeypatch.setenv("SERCACHE_TEST_DEADLY", "0,3")
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert "error: left out: fold 1 (seeds 0, 3), fold 2 (seeds 0, 3), since every process" in err
+    assert len(list((tmp_path / "runs" / "r.partial").glob("fold-*"))) == 4, "the others are done"
+    monkeypatch.setenv("SERCACHE_TEST_DEADLY", "")  # what ended them is mended
+    monkeypatch.setattr("sys.argv", ["sercache", *train])
+    main()
+    assert "4 of 8 trainings were finished before" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["r"]
+
+
 def test_a_command_that_is_no_ones_is_refused_before_workers_start(tmp_path):
     request = replace(TrainOptions("linear", folds="1"), cluster="local:2")
     with pytest.raises(SettingsError, match="name no part"):

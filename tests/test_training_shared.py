@@ -156,6 +156,19 @@ def test_a_training_that_ends_each_process_is_left_out_and_named(whole: Report, 
     assert numbers(run(how)) == numbers(whole), "it is tried again"
 
 
+def test_a_head_that_ends_its_process_when_it_is_measured_counts_against_its_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(trainings, "of_alike", dies)
+    folder = tmp_path / "run.partial"
+    assert code_of(started(lambda: run(How("serial", partial=folder)))) == -signal.SIGKILL
+    claimed = [path.stem for path in (folder / "claims").glob("*.1")]
+    assert len([name for name in claimed if "-" not in name]) == 1, "beside that of the process itself"
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:training", "ignore:a training process")
 def test_a_process_of_ours_that_is_lost_costs_what_it_had_in_hand(

@@ -14,11 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from sercache import machine, signals
+from sercache.claims import led
 from sercache.errors import AudioError, LeftOutError, SercacheError
 from sercache.text import one_line
 
@@ -75,6 +77,12 @@ def _bar(path: Path, iterable: Iterable | None, options: dict[str, Any]) -> Any:
     return Written(iterable, **kept, mininterval=_PROGRESS_SECONDS, file=sys.stderr)
 
 
+def _begun(path: Path, name: str, generation: int, words: str) -> None:
+    """Note work that is begun, in a line of a file: this process may be gone with it right after."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps([name, generation, words]) + "\n")
+
+
 def _first_line() -> bytes:
     """Of standard input, not a byte beyond it: the thread that waits for the end reads the rest."""
     line = b""
@@ -110,7 +118,10 @@ def _run(call: Mapping[str, Any]) -> dict[str, Any]:
     module, record = _VERBS[call["verb"]]
     work = import_module(module)
     request = filled(getattr(work, record), call["verb"], call["options"])
-    with told(_Reports(Path(call["progress"])), request, call["options"]):
+    with (
+        told(_Reports(Path(call["progress"])), request, call["options"]),
+        led(call["leader"], partial(_begun, Path(call["begun"]))),
+    ):
         found = work.run(request, **call["more"])
     folder = found if isinstance(found, Path) else getattr(found, "folder", None)
     return {} if folder is None else {"folder": str(Path(folder).absolute())}

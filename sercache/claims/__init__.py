@@ -8,7 +8,8 @@ claim. That is to be asked right before work is made visible (``still_held``). F
 paused between asking and doing, so what is then done twice must do no harm.
 
 Generations count the owners that were lost, one after another, with a name in hand: they are removed when it is
-released. What ends each of its owners is left out at last (``give_up``), until all who are at work have left.
+released. What ends each of its owners is left out at last (``give_up``), until all who are at work have left; processes
+that something starts anew when they are lost (``led``) are at work until that ends.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from types import TracebackType
 from typing import Self
 
 from sercache.claims import _files
+from sercache.claims._leading import leader as leader
+from sercache.claims._leading import led as led
+from sercache.claims._leading import tell_begun
 from sercache.claims._process import is_dead as is_dead
 from sercache.claims._process import record_of
 from sercache.claims._process import this_process as this_process
@@ -40,7 +44,8 @@ _SILENT_SECONDS = 3600
 LOSSES = 3
 """Owners that may be lost one after another with a name in hand, before it is taken for what ends them."""
 _LEFT_OUT, _LOST = b"left out", b"lost"
-"""In the place of an owner: nobody is to take it, as it ends whoever does; its owner knows that the work was lost."""
+"""In the place of an owner: nobody is to take it, as it ends whoever does, which may be followed by what leads the
+process that found so; its owner knows that the work was lost."""
 _NAME = re.compile(r"[A-Za-z0-9][\w=+,.@-]{0,199}")
 _OWNER = ".owner"
 _REMEDY = "mend that, then run the same command to resume"
@@ -114,6 +119,7 @@ class Claims:
         self.folder, self.expiry = folder, EXPIRY_SECONDS if expiry is None else expiry
         self._clock, self._sleep = clock, sleep
         self._name = uuid.uuid4().hex
+        self._leader = leader().encode()
         self._head = b""
         self._n_beats = 0
         self._held: dict[str, Claim] = {}
@@ -210,6 +216,10 @@ class Claims:
         """A claim that was taken, for another process or thread to ask about. Raises KeyError."""
         return self._held[name]
 
+    def begin(self, name: str, words: str) -> None:
+        """Say that the work of a claim that is held, ``words``, is begun now: it may end this process."""
+        tell_begun(name, self.held(name).generation, words)
+
     def lose(self, name: str) -> None:
         """Give up a claim whose work was lost together with whatever did it: that counts as a lost owner does."""
         with self._lock, suppress(OSError, SercacheError):
@@ -244,7 +254,7 @@ class Claims:
         with self._lock, _faults_named(self.folder):
             claim = self._held.get(name)
             if claim is not None and claim.is_held():
-                _files.sign(claim.path, _LEFT_OUT)
+                _files.sign(claim.path, b" ".join(filter(None, (_LEFT_OUT, self._leader))))
                 del self._held[name]
                 self._left_out.add(name)
 
@@ -315,7 +325,9 @@ class Claims:
         owner = _files.content(path)
         if owner is None or owner == _LOST:
             return True
-        if owner == _LEFT_OUT:
+        if owner.startswith(_LEFT_OUT):
+            if self._leader and owner == _LEFT_OUT + b" " + self._leader:
+                return False
             return claim.name in self._left_out_before - self._left_out and not self._are_others_here()
         name = owner.decode("ascii", "replace")
         if not re.fullmatch("[0-9a-f]{32}", name):  # created and not signed yet, or damaged
@@ -325,7 +337,7 @@ class Claims:
     def _given_up(self, found: Mapping[str, int]) -> set[str]:
         """Of claims by their highest generation, the names that are left out."""
         claims = [Claim(self.folder, name, generation, "") for name, generation in found.items()]
-        return {claim.name for claim in claims if _files.content(claim.path) == _LEFT_OUT}
+        return {claim.name for claim in claims if (_files.content(claim.path) or b"").startswith(_LEFT_OUT)}
 
     def _are_others_here(self) -> bool:
         return not all(self._owner_is_gone(owner) for owner in self._owners())

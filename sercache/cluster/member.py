@@ -17,6 +17,8 @@ STOP = "stop"
 """File in the folder of a share: members end as after SIGTERM once it is there."""
 PROGRESS = ".progress"
 """Of the file in which a member says how far it is; its name goes into what the member is given."""
+BEGUN = ".begun"
+"""Of the file in which a member says what work it has begun, a JSON line each; its name is among what it is given."""
 STARTS = ".starts"
 """Of the file that has a line, the host's name, for each start of a member: engines start lost ones anew themselves."""
 _LOOK_SECONDS = 0.5
@@ -32,7 +34,7 @@ class Call:
     command: tuple[str, ...]
     """Program and arguments; standard input is a pipe, whose end tells that the worker is gone."""
     given: Mapping[str, Any]
-    """JSON values, the first line of standard input; ``progress`` is added."""
+    """JSON values, the first line of standard input; ``progress``, ``begun`` and ``leader`` are added."""
     folder: str
     """Absolute, seen by all: what members say (``<number>.out``, ``<number>.log``), and STOP."""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -78,7 +80,7 @@ def run(call: Call, number: int, environment: Mapping[str, str]) -> Ended:
         )
         assert process.stdin is not None
         try:
-            told = {**call.given, "progress": str(folder / f"{number}{PROGRESS}")}
+            told = {**call.given, **_places(folder, number)}
             process.stdin.write(json.dumps(told).encode() + b"\n")
             process.stdin.flush()
             while process.poll() is None:
@@ -93,6 +95,12 @@ def run(call: Call, number: int, environment: Mapping[str, str]) -> Ended:
                 process.stdin.close()
     said = (folder / f"{number}.out").read_text(errors="replace")
     return Ended(number, process.returncode, said, _last_line(log), platform.node(), time.monotonic() - began)
+
+
+def _places(folder: Path, number: int) -> dict[str, str]:
+    """Where a member says how far it is, and what leads it."""
+    places = {"progress": f"{number}{PROGRESS}", "begun": f"{number}{BEGUN}"}
+    return {"leader": folder.name, **{name: str(folder / file) for name, file in places.items()}}
 
 
 def _end(process: subprocess.Popen) -> None:

@@ -15,12 +15,15 @@ from pathlib import Path
 from sercache.cluster import member
 from sercache.cluster.member import Call, Ended
 from sercache.errors import ClusterError
+from sercache.units import listed
 
 ALLOWED_LOSSES = 10
-"""Members that may be lost one after another, without any of the work done, before it is taken for a fault of it all.
+"""Members that may be lost one after another, with nothing begun or done meanwhile that had not been before.
 
-What ends each process that does it is left out before by the members themselves.
+What ends each process that does it is left out by the members themselves after some losses, which are bounded so.
 """
+MOST_LOSSES = 100
+"""Members that may be lost one after another, with nothing done meanwhile: it is a fault of all the work, or nearly."""
 _LOOK_SECONDS = 1.0
 _REFUSED = (1, 2)
 """Exit codes of a member that said why it cannot."""
@@ -88,7 +91,11 @@ class _Members:
         self._starts: dict[int, int] = {}
         """How often each member was started, as far as was told."""
         self.waiting: dict[Future[Ended], int] = {}
-        self.n_replaced = self._n_lost = 0
+        self._begun: dict[str, int] = {}
+        """By work that members had begun when they were lost: which time that was."""
+        self._named: dict[str, None] = {}
+        """Those of it since something was done, in words."""
+        self.n_replaced = self._n_lost = self._n_idle = 0
         self.said = ""
 
     def submit(self, number: int) -> None:
@@ -128,20 +135,35 @@ class _Members:
                 self._best[bar], has_advanced = said["n"], True
         return has_advanced
 
+    def _has_begun(self, number: int) -> bool:
+        """Whether a member that was lost had begun some work for the first time, or once more than any before."""
+        has_begun, path = False, self._folder / f"{number}{member.BEGUN}"
+        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+            with suppress(ValueError):  # cut off
+                name, generation, words = json.loads(line)
+                if generation > self._begun.get(name, 0):
+                    self._begun[name], has_begun = generation, True
+                    self._named[words] = None
+        return has_begun
+
     def _replace(self, number: int, ended: Ended | None, fault: BaseException | None) -> None:
         if ended is not None and ended.code in _REFUSED:
             said = ended.last.removeprefix("error: ") or "no word"
             raise ClusterError(
                 f"worker {number} on {ended.host}: {said} (its log: {self._folder}/{number}.log)"
             )
-        how = _how(ended, fault)
-        self._n_lost = (0 if self._has_advanced() else self._n_lost) + (
-            ended is None or ended.code not in _STOPPED
-        )
-        if self._n_lost > ALLOWED_LOSSES:
+        how, is_lost = _how(ended, fault), ended is None or ended.code not in _STOPPED
+        has_advanced = self._has_advanced()
+        if has_advanced:
+            self._named.clear()
+        has_begun = self._has_begun(number)
+        self._n_idle = (0 if has_advanced else self._n_idle) + is_lost
+        self._n_lost = 0 if has_begun else (0 if has_advanced else self._n_lost) + is_lost
+        if self._n_lost > ALLOWED_LOSSES or self._n_idle > MOST_LOSSES:
+            named = f", having begun {listed(self._named, 8)}" if self._named else ""
             raise ClusterError(
-                f"{self._n_lost} workers were lost one after another, the last one {how}; logs: {self._folder}; what "
-                "was committed is safe: run the same command to resume"
+                f"{self._n_idle} workers were lost one after another, the last one {how}{named}; logs: {self._folder}; "
+                "what was committed is safe: run the same command to resume"
             )
         self._note(f"worker {number} {how}; another takes its place")
         self.n_replaced += 1

@@ -222,6 +222,7 @@ class _Share:
             self.claims.release(digest)
             return False
         self.in_hand.add(digest)
+        self.claims.begin(digest, in_words([(each.job.fold, each.job.seed)]))
         return True
 
     def keep(self, place: int, fit: Fit) -> None:

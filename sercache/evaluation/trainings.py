@@ -145,9 +145,26 @@ def trained(
     counter: Counter,
     take: Callable[[int], bool] | None = None,
 ) -> Iterator[tuple[int, Fit]]:
-    """Place and Fit of each of ``left`` as it finishes; ``take`` may leave some out."""
+    """Place and Fit of each of ``left`` as it finishes; ``take`` may leave some out.
+
+    Some updates are measured of the first that is taken, after that: where the head ends this process, it is known
+    with what.
+    """
     if is_solved(method.kind):
         return _solved(left, take)
+    choices: list[Choice] = []
+
+    def foretell(choice: Choice) -> None:
+        choices.append(choice)
+        if take is None:
+            _foretell(left[0], method, how, counter, choice)
+
+    def taken(place: int) -> bool:
+        is_taken = take is None or take(place)
+        if is_taken:
+            _foretell(left[place], method, how, counter, choices[0])
+        return is_taken
+
     done = fits(
         [each.member for each in left],
         method.recipe,
@@ -155,18 +172,18 @@ def trained(
         way=how.way,
         progress=counter.of(left),
         say=lambda text: used("training", text),
-        take=take,
-        ahead=partial(_foretell, left, method, how, counter),
+        take=None if take is None else taken,
+        ahead=foretell,
     )
     return map(partial(_with_place, how.device), done)
 
 
-def _foretell(left: Sequence[Waiting], method: Method, how: How, counter: Counter, choice: Choice) -> None:
-    """Say once what all trainings that are not done take, by the first of them."""
+def _foretell(first: Waiting, method: Method, how: How, counter: Counter, choice: Choice) -> None:
+    """Say once what all trainings that are not done take, by one of them."""
     if counter.is_foretold:
         return
     counter.is_foretold = True
-    found = of_alike(left[0].member, left[0].views, len(counter.running), method, how, choice)
+    found = of_alike(first.member, first.views, len(counter.running), method, how, choice)
     others = f"; {counter.n_others} other processes share them" if counter.n_others else ""
     used("forecast", f"{found}{others}")
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from sercache.claims import leader
 from sercache.errors import SercacheError, SettingsError
 from sercache.evaluation import Forecast, How, Prepared, forecast, prepare
 from sercache.experiment.ready import AtHand, ready
@@ -44,8 +45,11 @@ def of_request(request: TrainOptions, partial: Path) -> Forecast:
 
 
 def tell(asks: Sequence[Callable[[], Forecast]], what: str) -> None:
-    """Say what all of some ``what`` take that are not done, before the first begins."""
-    if not asks:
+    """Say what all of some ``what`` take that are not done, before the first begins.
+
+    Not where this process is started anew when it is lost: a head may end it, which counts once its work is claimed.
+    """
+    if not asks or leader():
         return
     found, n_had = together(asks)
     if n_had:

@@ -149,6 +149,7 @@ class Share:
         done = frozenset(piece.entry_id for piece in pieces if piece.entry_id in self.done)
         turn = Turn(pieces, self._claims.held(name), done)
         self.fence.add(turn)
+        self._claims.begin(name, self._called(k))
         yield turn
 
     def _lost(self, duplicates: Duplicates, most_lost: int) -> dict[int, int]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from sercache import advice
+from sercache.claims import leader
 from sercache.errors import SercacheError, SettingsError
 from sercache.evaluation import Forecast, forecast, prepare
 from sercache.papers import PaperRow
@@ -68,7 +69,12 @@ class Ahead:
 
 
 def tell(rows: Sequence[PaperRow], request: ReproduceOptions, place: Place) -> None:
-    """Say what the trials of some rows take, and of how many nobody knows before their features are here."""
+    """Say what the trials of some rows take, and of how many nobody knows before their features are here.
+
+    Not where this process is started anew when it is lost: a head may end it, which counts once its work is claimed.
+    """
+    if leader():
+        return
     ahead, plans = Ahead(place), plans_of(rows, request)
     found = [ahead.of(plan) for plan in plans]
     known = [each for each in found if each is not None]

@@ -1,0 +1,44 @@
+"""What leads this process, if something does: it starts processes anew that are lost, until no work is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+Begun = Callable[[str, int, str], object]
+"""Is told of work that is begun: the name of its claim, the generation of that, and what it is in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Leader:
+    name: str
+    begun: Begun
+
+
+_leaders: list[_Leader] = []
+
+
+@contextmanager
+def led(name: str, begun: Begun) -> Iterator[None]:
+    """Inside the block this process is one of those that ``name`` leads, which ``begun`` tells what work is begun.
+
+    What one of them leaves out stays so for all of them, even where none lives for a while.
+    """
+    leader = _Leader(name, begun)
+    _leaders.append(leader)
+    try:
+        yield
+    finally:
+        _leaders.remove(leader)
+
+
+def leader() -> str:
+    """The name of what leads this process; empty where nothing does."""
+    return _leaders[-1].name if _leaders else ""
+
+
+def tell_begun(name: str, generation: int, words: str) -> None:
+    """Say that the work of a claim is begun, to what leads this process, before it can end it."""
+    if _leaders:
+        _leaders[-1].begun(name, generation, words)
