@@ -7,7 +7,7 @@ from fake_store import FakeStore
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sercache.errors import MissingFeaturesError, SettingsError, UnknownNameError
+from sercache.errors import DamagedStoreError, MissingFeaturesError, SettingsError, UnknownNameError
 from sercache.views import (
     FeatureView,
     JoinedView,
@@ -207,6 +207,36 @@ def test_frames_are_read_once_where_they_fit_and_again_where_not(dtype: str) -> 
     assert counts == [2, 4]
     assert "kept in memory" in str(kept.plan)
     assert "streamed" in str(streamed.plan)
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_several_threads_stream_what_one_gives(inference: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = random_store([10, 3, 5, 8, 1], dtype="float16")
+    kept, streamed = (view_of(store, True, budget=b) for b in (10**9, 0))
+    scaling = speaker_scaling(kept, {f"u{k}": "ab"[k % 2] for k in range(5)})
+    monkeypatch.setattr("sercache.machine.cores", lambda: 3)
+    with torch.inference_mode(inference):
+        for view, other in ((kept, streamed), (kept.scaled(scaling), streamed.scaled(scaling))):
+            for rows in ([3], [0, 2, 0, 4, 1], [4, 4, 4, 4]):
+                for ours, expected in zip(other.batch(rows), view.batch(rows), strict=True):
+                    assert torch.equal(ours, expected)
+    assert torch.equal(streamed.source.stored([2, 0, 2, 1]), kept.source.stored([2, 0, 2, 1]))
+
+
+def test_a_fault_of_any_thread_that_streams_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = random_store([2] * 6)
+    view = view_of(store, True, budget=0)
+    monkeypatch.setattr("sercache.machine.cores", lambda: 3)
+    read = store.read_many
+
+    def failing(ids: list[str], states: list[str] | None = None) -> list[np.ndarray]:
+        if "u3" in ids:
+            raise DamagedStoreError("u3 is damaged")
+        return read(ids, states)
+
+    monkeypatch.setattr(store, "read_many", failing)
+    with pytest.raises(DamagedStoreError, match="u3 is damaged"):
+        view.batch(range(6))
 
 
 def test_subsets_share_the_source_and_keep_labels_and_normalisation() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -11,11 +13,14 @@ from typing import Literal
 import numpy as np
 import torch
 
+from sercache import machine
 from sercache.stores import FeatureStore
 from sercache.units import size
 
 MEMORY_SHARE = 0.4
 """Part of the free memory that frames may take before they are streamed from the store."""
+_THREADS = 4
+"""That read and lay out what is streamed."""
 _KEPT_AS = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
@@ -85,6 +90,20 @@ class BatchMemory:
         return self._memory[:n].view(shape)
 
 
+def _lay_out(item: torch.Tensor, frames: torch.Tensor, affine: Affine | None, place: int) -> None:
+    """Fill ``item`` (L, T, D) with ``frames`` (L, T', D), T' <= T, scaled, and zeros."""
+    length = frames.shape[1]
+    item[:, length:] = 0
+    if affine is None:  # at once: threads that share a copy wait for each other at its end
+        item[:, :length].copy_(frames)
+        return
+    # State by state: what is converted is scaled while it lies in the processor's cache.
+    for state, block in enumerate(frames):
+        real = item[state, :length].copy_(block)
+        real.sub_(affine.shift[affine.group[place], state])
+        real.mul_(affine.scale[affine.group[place], state])
+
+
 class Source:
     """Cached features of R rows, shared by all views of them: read once, kept where they fit."""
 
@@ -152,18 +171,19 @@ class Source:
         if not self.frames:
             torch.index_select(torch.from_numpy(self.mean), 0, torch.from_numpy(rows), out=x[:, :, 0])
             return x if affine is None else affine.over(x)
-        blocks = self._blocks(rows.tolist())
-        for place, (row, length) in enumerate(zip(rows.tolist(), lengths.tolist(), strict=True)):
-            item = x[place]
-            item[:, length:] = 0
-            if affine is None:  # at once: threads that share a copy wait for each other at its end
-                item[:, :length].copy_(blocks[row])
-                continue
-            # State by state: what is converted is scaled while it lies in the processor's cache.
-            for state, block in enumerate(blocks[row]):
-                real = item[state, :length].copy_(block)
-                real.sub_(affine.shift[affine.group[place], state])
-                real.mul_(affine.scale[affine.group[place], state])
+
+        places: dict[int, list[int]] = {}  # a row may be asked for more than once, and is read once
+        for place, row in enumerate(rows.tolist()):
+            places.setdefault(row, []).append(place)
+
+        def lay_out(part: Sequence[int]) -> None:
+            blocks = self._blocks(part)
+            with torch.inference_mode(x.is_inference()):  # of the caller, which other threads do not share
+                for row in part:
+                    for place in places[row]:
+                        _lay_out(x[place], blocks[row], affine, place)
+
+        self._by_threads(lay_out, list(places))
         return x
 
     def load(self) -> None:
@@ -181,8 +201,26 @@ class Source:
 
     def stored(self, rows: Sequence[int]) -> torch.Tensor:
         """Frames (L, F, D) of rows one after another, in the type of the store; nothing is kept."""
-        blocks = self._blocks(rows, keep=False)
+        blocks: dict[int, torch.Tensor] = {}
+        self._by_threads(
+            lambda part: blocks.update(self._blocks(part, keep=False)), list(dict.fromkeys(rows))
+        )
         return torch.cat([blocks[row].to(self.kept_as) for row in rows], 1)
+
+    def _by_threads(self, act: Callable[[Sequence[int]], None], over: Sequence[int]) -> None:
+        """``act`` on parts of what it is to act ``over``: where frames are streamed by several threads at once.
+
+        One alone waits for the disk at each utterance, and the disk waits while it makes room and converts.
+        """
+        n_threads = 1 if self.plan.in_memory else min(_THREADS, machine.cores(), len(over))
+        if n_threads < 2:
+            act(over)
+            return
+        bounds = [round(k * len(over) / n_threads) for k in range(n_threads + 1)]
+        # Of this call alone: a process that is forked between two of them would inherit threads that are not there.
+        with ThreadPoolExecutor(n_threads) as threads:
+            for _ in threads.map(act, [over[a:b] for a, b in itertools.pairwise(bounds)]):
+                pass
 
     def _blocks(self, rows: Sequence[int], *, keep: bool = True) -> dict[int, torch.Tensor]:
         """Frames (L, T, D) of rows as stored, cut; kept for the next epoch where the plan says so."""
