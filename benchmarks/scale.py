@@ -188,10 +188,14 @@ def stream(folder: Path, n_bytes: float, repeats: int = 3) -> None:
                 while file.readinto(memory):
                     pass
 
+    feeder = Feeder(torch.device("cpu"))  # one for all epochs, as a training has
+
     def epoch() -> None:
         order = chance.permutation(n)
-        for x, _ in Feeder(torch.device("cpu")).feed(view, np.array_split(order, max(1, n // 32))):
+        for x, _ in feeder.feed(view, np.array_split(order, max(1, n // 8))):
             x[..., -1, 0].sum()
+
+    epoch()
 
     print(f"{n_stored / 1e9:.2f} GB of frames, {n} utterances")
     compare(

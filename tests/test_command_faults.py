@@ -79,7 +79,7 @@ TUNED_JOBS = {
 """Commands on what takes longer to make."""
 
 
-_REMEDIES = "(run|free|choose|see|restore|mend|remove|point|sercache|the lines above say)"
+_REMEDIES = "(run|give|free|choose|see|restore|mend|remove|point|sercache|the lines above say)"
 
 
 class Ended(NamedTuple):

@@ -269,7 +269,7 @@ def test_mohapatra(sercache: Sercache, everything: Path, table: str, n: int) -> 
         ("table6", 32),
         ("figure7", 14),
         ("table1", 15),
-        ("figure4", 51),
+        ("figure4", 11 * 5),
         ("figure5", 2),
         ("figure6", 4),
     ],
