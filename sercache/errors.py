@@ -31,6 +31,10 @@ class HubError(SercacheError):
     """The Hugging Face hub refuses, is out of reach, or gave other bytes than it had promised."""
 
 
+class MissingMaterialError(SercacheError):
+    """What a paper's table needs and is not on this machine: a corpus, a checkpoint, words, another run."""
+
+
 class TextError(SercacheError):
     """A text file or table that cannot be read: its encoding is not known, or its lines make no table."""
 

@@ -1,6 +1,6 @@
 """Text that people and corpora write: UTF-8, else the encoding that somebody names; bytes are never guessed.
 
-How text is read (``Reading``) holds for everything that is read inside ``reading_as``, as ``decimal.localcontext``
+How text is read (``TextOptions``) holds for everything that is read inside ``reading_as``, as ``decimal.localcontext``
 does for arithmetic: tables, transcripts, label maps and lists lie in many rooms, and a user says it once.
 """
 
@@ -47,7 +47,7 @@ _COMMON = {"gb18030": (0xB0, 0xD7), "big5hkscs": (0xA4, 0xC6), "cp949": (0xB0, 0
 
 
 @dataclass(frozen=True)
-class Reading:
+class TextOptions:
     """How text is read."""
 
     encoding: str | None = None
@@ -56,10 +56,10 @@ class Reading:
     """Whether spellings that differ only by case, space or normal form stay apart."""
 
 
-_READING: ContextVar[Reading] = ContextVar("reading", default=Reading())  # noqa: B039 - frozen
+_READING: ContextVar[TextOptions] = ContextVar("reading", default=TextOptions())  # noqa: B039 - frozen
 
 
-def reading() -> Reading:
+def reading() -> TextOptions:
     """How text is read here."""
     return _READING.get()
 
@@ -72,7 +72,7 @@ def reading_as(encoding: str | None = None, labels_as_written: bool = False) -> 
     """
     outside = _READING.get()
     named = codec(encoding) if encoding is not None else outside.encoding
-    token = _READING.set(Reading(named, labels_as_written or outside.labels_as_written))
+    token = _READING.set(TextOptions(named, labels_as_written or outside.labels_as_written))
     try:
         yield
     finally:

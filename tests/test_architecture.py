@@ -90,7 +90,7 @@ def nodes(path: Path) -> list[ast.AST]:
     return [
         node
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Import | ast.ImportFrom | ast.Call | ast.ExceptHandler)
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.Call | ast.ExceptHandler | ast.ClassDef)
     ]
 
 
@@ -162,6 +162,19 @@ def test_a_room_is_used_through_its_face() -> None:
     assert set(PAST_THEIR_FACE) <= set(past), "these are past their face no more: take them out"
     for name, most in NAMESPACES.items():
         assert len(past[name]) <= most, f"{name}: {len(past[name])} imports, {most} before this change"
+
+
+def test_a_class_name_means_one_thing() -> None:
+    """Heads aside: their files, also the one that users begin with, all call their class Head."""
+    where: dict[str, list[str]] = {}
+    for module, path in sources():
+        if room(module) == "sercache.heads" or "templates" in path.parts:
+            continue
+        for node in nodes(path):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                where.setdefault(node.name, []).append(module)
+    several = {name: modules for name, modules in where.items() if len(modules) > 1}
+    assert not several, "rename the less central one to what it is"
 
 
 def test_every_room_is_on_the_plan() -> None:

@@ -32,7 +32,7 @@ from sercache.datasets import Corpus, manifest
 from sercache.errors import SettingsError
 from sercache.experiment.extract import ExtractOptions, run
 from sercache.experiment.parts import part_of
-from sercache.extraction import Part
+from sercache.extraction import PlanPart
 from sercache.extraction.sharing import FOLDER, Fence, Turn
 from sercache.stores.ledger import Ledger
 
@@ -88,11 +88,11 @@ class Slow(InCompany):
 def extract(
     corpus: Corpus,
     folder: Path,
-    part: Part | None = None,
+    part: PlanPart | None = None,
     encoder: InCompany | None = None,
     **options: object,
 ) -> extraction.Extraction:
-    plan = dataclasses.replace(planned(corpus, folder, pack_frames=120), part=part or Part(1, 1))
+    plan = dataclasses.replace(planned(corpus, folder, pack_frames=120), part=part or PlanPart(1, 1))
     writer = stores.create(folder, plan.spec)
     with progress.sent_to(progress.Shown()):
         return extraction.extract(plan, encoder or InCompany(), writer, stores.open(folder), **options)  # type: ignore[arg-type]
@@ -189,8 +189,10 @@ def test_parts_give_the_whole_in_any_order(
     for number in range(count, 0, -1):
         assert not (stores.exists(folder) and extraction.is_finished(folder)) or number < count - n_batches
         before = planned(corpus, folder, 120)
-        result = extract(corpus, folder, Part(number, count))
-        extraction.record_skips(folder, result.skipped, dataclasses.replace(before, part=Part(number, count)))
+        result = extract(corpus, folder, PlanPart(number, count))
+        extraction.record_skips(
+            folder, result.skipped, dataclasses.replace(before, part=PlanPart(number, count))
+        )
         n_encoded += result.n_encoded
         if number > n_batches:
             assert result.n_encoded == 0
@@ -207,7 +209,7 @@ def test_a_task_of_an_array_goes_on_with_what_is_left(
     extract(
         corpus,
         tmp_path / "store",
-        Part(2, 3, alone=False),
+        PlanPart(2, 3, alone=False),
         progress=lambda piece: order.append(piece.entry_id),
     )
     batches = planned(corpus, tmp_path, 120).batches
@@ -223,20 +225,20 @@ def slurm(task: int, count: int, first: int = 0, step: int | None = None) -> dic
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({}, Part(1, 1)),
-        (slurm(0, 4), Part(1, 4, False)),
-        (slurm(3, 4), Part(4, 4, False)),
-        (slurm(4, 4, first=1), Part(4, 4, False)),
-        (slurm(9, 5, first=1, step=2), Part(5, 5, False)),
-        (slurm(7, 3, first=1), Part(1, 1)),
-        (slurm(2, 1, first=2), Part(1, 1)),
-        ({"SLURM_ARRAY_TASK_ID": "3"}, Part(1, 1)),
-        (slurm(1, 4) | {"SLURM_ARRAY_TASK_COUNT": "many"}, Part(1, 1)),
+        ({}, PlanPart(1, 1)),
+        (slurm(0, 4), PlanPart(1, 4, False)),
+        (slurm(3, 4), PlanPart(4, 4, False)),
+        (slurm(4, 4, first=1), PlanPart(4, 4, False)),
+        (slurm(9, 5, first=1, step=2), PlanPart(5, 5, False)),
+        (slurm(7, 3, first=1), PlanPart(1, 1)),
+        (slurm(2, 1, first=2), PlanPart(1, 1)),
+        ({"SLURM_ARRAY_TASK_ID": "3"}, PlanPart(1, 1)),
+        (slurm(1, 4) | {"SLURM_ARRAY_TASK_COUNT": "many"}, PlanPart(1, 1)),
     ],
 )
-def test_the_part_of_a_task_of_an_array(environment: dict[str, str], expected: Part) -> None:
+def test_the_part_of_a_task_of_an_array(environment: dict[str, str], expected: PlanPart) -> None:
     assert part_of(None, environment)[0] == expected
-    assert part_of("2/3", environment)[0] == Part(2, 3)
+    assert part_of("2/3", environment)[0] == PlanPart(2, 3)
 
 
 @pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "a/b", "1/0", "-1/2", "1/2/3", ""])

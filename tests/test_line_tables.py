@@ -29,7 +29,7 @@ def test_an_encoding_is_said_once(sercache, own_settings):
     done = sercache(*first, "--encoding", "gbk")
     assert done.code == 0
     assert "'s2' (1) and 'S2' (1) are the speaker s2" in done.err
-    assert text.reading() == text.Reading()
+    assert text.reading() == text.TextOptions()
     ((folder, _),) = list(stores.find(own_settings / "cache"))
     command = shlex.split(extract_command(folder))[1:]
     assert command[command.index("--encoding") + 1] == "gbk"

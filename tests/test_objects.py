@@ -53,7 +53,7 @@ def test_an_address_is_a_folder_that_says_it(
     own_settings: Path, address: str, place: tuple[str, str, str]
 ) -> None:
     folder = settings.expanded(address)
-    assert objects.place_of(folder) == objects.Place(*place)
+    assert objects.place_of(folder) == objects.ObjectAddress(*place)
     assert objects.shown(f"in {folder}: x") == f"in {objects.place_of(folder)}: x"
     assert objects.place_of(own_settings / "cache") is None
 

@@ -13,13 +13,13 @@ from corpus_trees import TREES
 from paper_world import Hears, give_voices
 
 from sercache import settings, transcription, transcripts
-from sercache.errors import MissingFeaturesError
+from sercache.errors import MissingFeaturesError, MissingMaterialError
 from sercache.papers import Trial
 from sercache.published.trial import TrialPlan, plan
 from sercache.record import Report
 from sercache.report import runs
 from sercache.reproduction.kept import find
-from sercache.reproduction.place import NotAtHandError, Place
+from sercache.reproduction.place import Place
 from sercache.reproduction.trials import obtain
 
 SETUP = {"protocol": "kfold:2", "dev": "none", "states": "final", "frames": False}
@@ -118,7 +118,7 @@ def test_without_extraction_nothing_is_recognised_or_encoded(
 ) -> None:
     monkeypatch.setattr(transcription, "load", lambda source, device: Hears("ear"))
     heard = plan_of("ear")
-    with pytest.raises(NotAtHandError, match="lacks what ear recognises in it; leave --no-extract out"):
+    with pytest.raises(MissingMaterialError, match="lacks what ear recognises in it; leave --no-extract out"):
         obtain(heard, place_of(may_extract=False))
     obtain(heard, place_of())
     shutil.rmtree(place_of().cache)

@@ -81,9 +81,9 @@ def test_a_named_encoding_that_does_not_fit_is_refused() -> None:
 def test_what_is_said_of_reading_holds_inside_alone() -> None:
     with text.reading_as("gbk"):
         with text.reading_as(labels_as_written=True):
-            assert text.reading() == text.Reading("gbk", True)
-        assert text.reading() == text.Reading("gbk", False)
-    assert text.reading() == text.Reading()
+            assert text.reading() == text.TextOptions("gbk", True)
+        assert text.reading() == text.TextOptions("gbk", False)
+    assert text.reading() == text.TextOptions()
 
 
 def test_the_encodings_of_a_corpus_own_tables_come_after_the_named_one() -> None:

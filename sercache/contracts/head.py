@@ -34,7 +34,7 @@ _SEEDS = 16
 
 
 @dataclass(frozen=True)
-class Shape:
+class InputSizes:
     """What a head reads, one number for each input: layers L and feature size D."""
 
     n_layers: tuple[int, ...]
@@ -46,22 +46,22 @@ class Shape:
         return (self.n_layers[0], self.dim[0]) if len(self.dim) == 1 else (self.n_layers, self.dim)
 
 
-def shape_of(module: ModuleType, n_layers: int = 4, dim: int = 24) -> Shape:
+def shape_of(module: ModuleType, n_layers: int = 4, dim: int = 24) -> InputSizes:
     """A shape that the head reads: as many inputs as it declares, one state where it reads one.
 
     Inputs differ in size, unless the head says that they may not.
     """
     about = declared(module)
     layers = (1 if about.one_state else n_layers,) * about.inputs
-    sizes = Shape(layers, tuple(dim - 8 * k for k in range(about.inputs)))
+    sizes = InputSizes(layers, tuple(dim - 8 * k for k in range(about.inputs)))
     try:
         built(module, sizes, 2)
     except ValueError:
-        return Shape(layers, (dim,) * about.inputs)
+        return InputSizes(layers, (dim,) * about.inputs)
     return sizes
 
 
-def built(module: ModuleType, shape: Shape, n_outputs: int, seed: int = 0) -> nn.Module:
+def built(module: ModuleType, shape: InputSizes, n_outputs: int, seed: int = 0) -> nn.Module:
     """A head with initial weights from a seed, with the options that make it quick to try."""
     with own_randomness(torch.device("cpu")) as reseed:
         reseed(stream(seed, 0, "weights"))
@@ -69,7 +69,7 @@ def built(module: ModuleType, shape: Shape, n_outputs: int, seed: int = 0) -> nn
     return head
 
 
-def alive(module: ModuleType, shape: Shape, n_outputs: int) -> nn.Module:
+def alive(module: ModuleType, shape: InputSizes, n_outputs: int) -> nn.Module:
     """A head whose outputs differ from one utterance to another."""
     x, mask = batch(shape, [3, 9, 5, 7])
     for seed in range(_SEEDS):
@@ -80,7 +80,7 @@ def alive(module: ModuleType, shape: Shape, n_outputs: int) -> nn.Module:
     return built(module, shape, n_outputs).eval()
 
 
-def batch(shape: Shape, lengths: Sequence[int], seed: int = 0) -> tuple[Inputs, Inputs]:
+def batch(shape: InputSizes, lengths: Sequence[int], seed: int = 0) -> tuple[Inputs, Inputs]:
     """Random features (B, L, T, D) and mask (B, T) of utterances with these lengths, for each input."""
     random = torch.Generator().manual_seed(seed)
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]

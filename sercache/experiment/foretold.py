@@ -18,7 +18,8 @@ from sercache.units import duration, seconds
 
 LIMIT = 10.0
 """Seconds that are spent on looking ahead; what is not looked at by then is taken for the mean of the others."""
-Part = Collection[tuple[str, int]]
+FoldSeeds = Collection[tuple[str, int]]
+"""Folds with seeds."""
 
 
 def together(asks: Sequence[Callable[[], Forecast]]) -> tuple[Forecast, int]:
@@ -56,14 +57,16 @@ def tell(asks: Sequence[Callable[[], Forecast]], what: str) -> None:
         used("forecast", f"{len(asks)} {what}{'' if len(asks) == 1 else 's'}: {found}")
 
 
-def fitting(given: str, how: How, chosen: Callable[[Prepared], Part] | None) -> Callable[[Prepared], Part]:
+def fitting(
+    given: str, how: How, chosen: Callable[[Prepared], FoldSeeds] | None
+) -> Callable[[Prepared], FoldSeeds]:
     """The folds and seeds that fit into a time, all folds of a seed before the next one; of those ``chosen``, if any.
 
     What is done counts as nothing. Raises SettingsError where not one of them fits, or nobody knows.
     """
     budget = seconds(given, "--budget")
 
-    def part(ready: Prepared) -> Part:
+    def part(ready: Prepared) -> FoldSeeds:
         wanted = {(job.fold, job.seed) for job in ready.jobs} if chosen is None else set(chosen(ready))
         found, left = forecast(ready, how, wanted)
         if not found.is_known:

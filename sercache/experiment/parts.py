@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping
 
 from sercache.errors import SettingsError
-from sercache.extraction import Part
+from sercache.extraction import PlanPart
 
-WHOLE = Part(1, 1)
+WHOLE = PlanPart(1, 1)
 
 
-def part_of(shard: str | None, environment: Mapping[str, str] = os.environ) -> tuple[Part, str]:
+def part_of(shard: str | None, environment: Mapping[str, str] = os.environ) -> tuple[PlanPart, str]:
     """The part to do, and where it was named; empty: nowhere. Raises SettingsError for a text that is not K/N.
 
     A task of a Slurm array begins with its part and then does what is left: the tasks of an array need not be the
@@ -25,7 +25,7 @@ def part_of(shard: str | None, environment: Mapping[str, str] = os.environ) -> t
             raise SettingsError(
                 f"--shard {shard} is no part of the work: expected K/N with K from 1 to N, such as 2/8"
             )
-        return Part(number, count), "flag"
+        return PlanPart(number, count), "flag"
     names = ("ID", "COUNT", "MIN", "STEP")
     values = [environment.get(f"SLURM_ARRAY_TASK_{name}", "1" if name == "STEP" else "") for name in names]
     if not all(re.fullmatch(r"\d{1,9}", value) for value in values):
@@ -34,4 +34,4 @@ def part_of(shard: str | None, environment: Mapping[str, str] = os.environ) -> t
     place, rest = divmod(task - first, max(1, step))
     if rest or not 0 <= place < count or count == 1:  # tasks such as 1,5,7: which comes where is not told
         return WHOLE, ""
-    return Part(place + 1, count, alone=False), "SLURM_ARRAY_TASK_ID"
+    return PlanPart(place + 1, count, alone=False), "SLURM_ARRAY_TASK_ID"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from sercache.evaluation import (
     undone,
 )
 from sercache.experiment.epochs import epochs_shown
+from sercache.experiment.foretold import FoldSeeds
 from sercache.experiment.ready import AskedTraining
 from sercache.experiment.setup import TrainOptions
 from sercache.progress import used
@@ -37,8 +38,6 @@ from sercache.report import remove_live, runs
 from sercache.text import reading
 
 Made = TypeVar("Made")
-Part = Collection[tuple[str, int]]
-"""Folds with seeds."""
 _CALLED = {"settings": "set", "head_options": "option"}
 """Options of the command by their fields, where they have other names."""
 
@@ -47,7 +46,7 @@ _CALLED = {"settings": "set", "head_options": "option"}
 class Sharing:
     """How the trainings of a run are shared."""
 
-    part: Callable[[Prepared], Part] | None = None
+    part: Callable[[Prepared], FoldSeeds] | None = None
     """Those that this process is to care for; None: all."""
     alone: bool = False
     """Whether another experiment under the name of the run is refused while it is trained."""
@@ -102,13 +101,13 @@ def _holds(report: Report, ready: Prepared) -> bool:
     return same and [run.job for run in report.runs] == [job.digest for job in ready.jobs]
 
 
-def part_of(request: TrainOptions) -> Callable[[Prepared], Part] | None:
+def part_of(request: TrainOptions) -> Callable[[Prepared], FoldSeeds] | None:
     """The folds and seeds that a call names; None where it names no part. Raises SettingsError, UnknownNameError."""
     folds, seeds = request.folds, read_seeds(request.seeds).part
     if folds is None and seeds is None:
         return None
 
-    def chosen(ready: Prepared) -> Part:
+    def chosen(ready: Prepared) -> FoldSeeds:
         names = list(dict.fromkeys(job.fold for job in ready.jobs))
         own = names if folds is None else folds_named(folds, names)
         all_seeds = ready.method.setup.seeds

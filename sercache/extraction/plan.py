@@ -42,7 +42,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PlanPart:
     """Every ``count``-th batch of a plan, from the ``number``-th on (from 1)."""
 
     number: int
@@ -82,7 +82,7 @@ class Plan:
     sources: tuple[FeatureStore, ...] = ()
     """Other stores that hold the same features, and perhaps more, of what is equal audio: these are copied."""
 
-    part: Part = field(default_factory=lambda: Part(1, 1))
+    part: PlanPart = field(default_factory=lambda: PlanPart(1, 1))
     """What of the batches is done here."""
 
     @property

@@ -40,7 +40,7 @@ _COLLAPSED = re.compile(rf"\b({'|'.join(SCHEMES)}):/(?=[\w.])")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ObjectAddress:
     """A place in an object store."""
 
     scheme: str
@@ -83,14 +83,14 @@ def folder_of(address: str | os.PathLike[str]) -> Path:
     return copies().joinpath(match["scheme"], bucket, *parts)
 
 
-def place_of(path: Path) -> Place | None:
+def place_of(path: Path) -> ObjectAddress | None:
     """The place that a folder or file below ``copies()`` stands for; None for any other path."""
     parts = str(path).removeprefix(f"{copies()}/")
     if len(parts) == len(str(path)):
         return None
     scheme, _, rest = parts.partition("/")
     bucket, _, key = rest.partition("/")
-    return Place(scheme, bucket, key) if scheme in SCHEMES and bucket else None
+    return ObjectAddress(scheme, bucket, key) if scheme in SCHEMES and bucket else None
 
 
 def copies() -> Path:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from sercache import objects
 from sercache.errors import MissingExtraError, StoreError
-from sercache.objects import Place
+from sercache.objects import ObjectAddress
 
 IN_FLIGHT = 8
 """Requests at once."""
@@ -47,7 +47,7 @@ class Mark:
 class Bucket:
     """A bucket, container or server. Names are keys below it. It may be used by any number of threads."""
 
-    def __init__(self, place: Place, client: Any) -> None:
+    def __init__(self, place: ObjectAddress, client: Any) -> None:
         self.place, self._client = place, client
 
     def get(self, key: str) -> bytes | None:
@@ -179,7 +179,7 @@ _opened: dict[str, Bucket] = {}
 _lock = threading.Lock()
 
 
-def bucket_of(place: Place) -> Bucket:
+def bucket_of(place: ObjectAddress) -> Bucket:
     """The bucket of a place. Raises MissingExtraError, StoreError where its settings are not whole."""
     with _lock:
         found = _opened.get(place.root)
@@ -193,12 +193,12 @@ def is_used() -> bool:
     return bool(_opened)
 
 
-def check(place: Place) -> None:
+def check(place: ObjectAddress) -> None:
     """Raises as ``bucket_of``, before any work."""
     bucket_of(place)
 
 
-def _client(place: Place) -> Any:
+def _client(place: ObjectAddress) -> Any:
     try:
         from obstore.exceptions import BaseError
         from obstore.store import from_url

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sercache import files
-from sercache.objects import Place, place_of
+from sercache.objects import ObjectAddress, place_of
 from sercache.objects.bucket import Bucket, Mark, at_once, bucket_of
 
 _SEEN = ".mirrored.json"
@@ -101,7 +101,7 @@ def _copy(bucket: Bucket, key: str, path: Path) -> bool:
     return True
 
 
-def _listed(bucket: Bucket, place: Place, store: Path) -> None:
+def _listed(bucket: Bucket, place: ObjectAddress, store: Path) -> None:
     seen = _seen(store)  # before the list: what came between is not taken for gone
     base = f"{place.key}/ledger/"
     there = {
@@ -121,7 +121,7 @@ def _listed(bucket: Bucket, place: Place, store: Path) -> None:
         _note(store, there)
 
 
-def _unlisted(bucket: Bucket, place: Place, store: Path) -> None:
+def _unlisted(bucket: Bucket, place: ObjectAddress, store: Path) -> None:
     """Where nothing is listed the view says which records there are, and the names of notes are known."""
     base, seen = f"{place.key}/ledger/", _seen(store)
     marks = dict(zip(_LISTED, at_once(lambda name: bucket.mark(base + name), _LISTED), strict=True))

@@ -13,7 +13,7 @@ from sercache.reproduction.place import Place, corpus_of
 
 
 def fact(wanted: Fact, request: ReproduceOptions, place: Place) -> Score:
-    """The number as it is here. Raises NotAtHandError for a corpus that is not, CorpusError, RecipeError."""
+    """The number as it is here. Raises MissingMaterialError for a corpus that is not, CorpusError, RecipeError."""
     match wanted:
         case Members():
             return _exactly(_count(wanted, place))

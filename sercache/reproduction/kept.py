@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sercache import stores
 from sercache.datasets import Corpus
-from sercache.errors import MissingFeaturesError, SercacheError
+from sercache.errors import MissingFeaturesError, MissingMaterialError, SercacheError
 from sercache.evaluation import (
     Data,
     How,
@@ -27,7 +27,7 @@ from sercache.recipe import Setup
 from sercache.record import CrossCorpus, Report
 from sercache.report import runs
 from sercache.reproduction.material import added_corpus, inputs_of, tested_corpus
-from sercache.reproduction.place import NotAtHandError, Place
+from sercache.reproduction.place import Place
 
 _SHOWN = 3
 """Differences that are named."""
@@ -152,7 +152,7 @@ def asked_of(plan: TrialPlan, place: Place) -> tuple[Method, Data, How]:
     """What the plan would train now, by the corpora and features that are here. Raises SercacheError."""
     for before in filter(None, (plan.start, plan.speaker)):
         if find(before, place) is None:
-            raise NotAtHandError(f"the run of {before.trial.head} that comes before is not there")
+            raise MissingMaterialError(f"the run of {before.trial.head} that comes before is not there")
     setup, head, here = plan.setup, plan.trial.head, place.as_it_is
     if plan.speaker is not None:
         setup = setup_beside(plan, encoder_of(plan, place))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sercache import clips, encoders, extraction, stores
 from sercache.datasets import Corpus
-from sercache.errors import AudioError, MissingFeaturesError
+from sercache.errors import AudioError, MissingFeaturesError, MissingMaterialError
 from sercache.evaluation import Extra
 from sercache.experiment import extract
 from sercache.experiment.finding import find_store
@@ -18,7 +18,7 @@ from sercache.papers import AlsoTrain
 from sercache.progress import warn
 from sercache.published import TrialPlan
 from sercache.recipe import Setup, inputs
-from sercache.reproduction.place import Need, NotAtHandError, Place, corpus_of, is_at_hand
+from sercache.reproduction.place import Need, Place, corpus_of, is_at_hand
 from sercache.reproduction.recognised import Recognised, recognised
 from sercache.settings import expanded
 
@@ -35,7 +35,7 @@ def store_of(
 ) -> tuple[Corpus, Path]:
     """A corpus and the store that serves one input, extracted where it is missing and may be.
 
-    Words are those that ``recogniser`` hears, the corpus' own without one. Raises NotAtHandError,
+    Words are those that ``recogniser`` hears, the corpus' own without one. Raises MissingMaterialError,
     MissingFeaturesError, EncoderError, and what else a recognition or an extraction raises.
     """
     corpus, root = corpus_of(setup.dataset, place)
@@ -150,7 +150,7 @@ def _extract(
 
 
 def _check_checkpoint(encoder: str, place: Place) -> None:
-    """Raises NotAtHandError where the weights would have to be downloaded and may not be."""
+    """Raises MissingMaterialError where the weights would have to be downloaded and may not be."""
     known = encoders.short_names()
     source = known[encoder][1] if encoder in known else encoder
     if place.may_download or expanded(encoder).is_dir() or " " in source or "/" not in source:
@@ -158,7 +158,7 @@ def _check_checkpoint(encoder: str, place: Place) -> None:
     from huggingface_hub import try_to_load_from_cache
 
     if not isinstance(try_to_load_from_cache(source, "config.json"), str):
-        raise NotAtHandError(
+        raise MissingMaterialError(
             f"{source} is not in the cache of the Hugging Face hub; run: hf download {source}"
         )
 

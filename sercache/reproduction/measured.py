@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from sercache import catalog, files, record, settings, transcription, transcripts
+from sercache.errors import MissingMaterialError
 from sercache.papers import ErrorRate, Latency
 from sercache.progress import used
-from sercache.reproduction.place import NotAtHandError, Place, corpus_of
+from sercache.reproduction.place import Place, corpus_of
 from sercache.reproduction.recognised import recognised
 
 _RATE = 16_000
@@ -23,13 +24,13 @@ _REPEATS = 7
 def error_rate(wanted: ErrorRate, instead: Mapping[str, str], place: Place) -> record.Score:
     """Share of words or characters that are wrong, over all utterances of the corpus' default task.
 
-    Raises NotAtHandError for a corpus that does not say what is said, EncoderError for a recogniser that cannot be
-    had.
+    Raises MissingMaterialError for a corpus that does not say what is said, EncoderError for a recogniser that cannot
+    be had.
     """
     corpus, _ = corpus_of(wanted.dataset, place)
     references = {u.id: u.transcript for u in corpus.utterances if u.transcript}
     if not references:
-        raise NotAtHandError(
+        raise MissingMaterialError(
             f"{corpus.info.title} comes without transcripts: there is nothing to compare with"
         )
     found = recognised(instead.get(wanted.recogniser, wanted.recogniser), wanted.dataset, place)

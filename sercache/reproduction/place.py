@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sercache import advice, catalog
 from sercache.datasets import Corpus
-from sercache.errors import SercacheError
+from sercache.errors import MissingMaterialError
 from sercache.evaluation import claims_in, taken
 from sercache.experiment.corpora import is_known, read_corpus
 from sercache.record import digest_of
@@ -23,10 +23,6 @@ CLAIMS = ".claims"
 """Folder of what the processes at work on a paper have claimed, beside its runs."""
 Need = tuple[str, str, str]
 """Corpus, encoder, clip rule: what shares a store."""
-
-
-class NotAtHandError(SercacheError):
-    """A corpus or checkpoint that is not on this machine."""
 
 
 @dataclass
@@ -67,17 +63,17 @@ def is_at_hand(dataset: str, place: Place) -> bool:
 
 
 def check_at_hand(dataset: str, place: Place) -> None:
-    """Raises NotAtHandError with how to get the corpus where nobody pointed to it."""
+    """Raises MissingMaterialError with how to get the corpus where nobody pointed to it."""
     if not is_at_hand(dataset, place):
         about = catalog.load("sercache.datasets", dataset).INFO
-        raise NotAtHandError(
+        raise MissingMaterialError(
             f"{about.title}: get it from {about.access} ({about.licence}), then run: "
             f"{advice.command('config', f'roots.{dataset}=FOLDER')}"
         )
 
 
 def corpus_of(dataset: str, place: Place) -> tuple[Corpus, str]:
-    """The corpus and its folder, read once. Raises NotAtHandError, CorpusError."""
+    """The corpus and its folder, read once. Raises MissingMaterialError, CorpusError."""
     if dataset not in place.corpora:
         check_at_hand(dataset, place)
         corpus, root = read_corpus(dataset, None, place.known, place.cache)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from sercache import audio, encoders, files, settings, transcription, transcripts
 from sercache.datasets import Utterance
+from sercache.errors import MissingMaterialError
 from sercache.experiment.extract import chosen_utterances
 from sercache.progress import bar, used, warn
 from sercache.record import digest_of
-from sercache.reproduction.place import NotAtHandError, Place, corpus_of, done_by_one
+from sercache.reproduction.place import Place, corpus_of, done_by_one
 
 _NAMED = 5
 """Recordings left out that are named."""
@@ -29,15 +30,15 @@ class Recognised:
 def recognised(recogniser: str, dataset: str, place: Place) -> Recognised:
     """The transcripts of all utterances that the default task of a corpus labels, recognised where they are missing.
 
-    Recordings that the recogniser cannot take have none. Raises NotAtHandError where texts are missing and nothing
-    may be computed, EncoderError for a recogniser that cannot be had.
+    Recordings that the recogniser cannot take have none. Raises MissingMaterialError where texts are missing and
+    nothing may be computed, EncoderError for a recogniser that cannot be had.
     """
     corpus, _ = corpus_of(dataset, place)
     path = place.folder / "transcripts" / f"{_name(recogniser)}-{dataset}.csv"
     ids = corpus.members()
     if not _is_whole(path, ids):
         if not place.may_extract:
-            raise NotAtHandError(
+            raise MissingMaterialError(
                 f"{corpus.info.title}: {path} lacks what {recogniser} recognises in it; leave --no-extract out"
             )
         with done_by_one(f"transcripts-{path.stem}", place):

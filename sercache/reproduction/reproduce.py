@@ -11,6 +11,7 @@ from sercache.errors import (
     LeftOutError,
     MissingExtraError,
     MissingFeaturesError,
+    MissingMaterialError,
     SercacheError,
     SettingsError,
     UnknownNameError,
@@ -53,11 +54,11 @@ from sercache.reproduction.paper import (
     plans_of,
     roots_of,
 )
-from sercache.reproduction.place import CLAIMS, NotAtHandError, Place, check_at_hand, corpus_of, done_by_one
+from sercache.reproduction.place import CLAIMS, Place, check_at_hand, corpus_of, done_by_one
 from sercache.reproduction.show import show
 from sercache.reproduction.trials import obtain
 
-_MISSING = (EncoderError, MissingFeaturesError, MissingExtraError, NotAtHandError)
+_MISSING = (EncoderError, MissingFeaturesError, MissingExtraError, MissingMaterialError)
 
 
 def run(request: ReproduceOptions) -> Rendered:

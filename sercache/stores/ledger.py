@@ -29,7 +29,7 @@ _SETTLED_SECONDS = 3.0
 _LISTING_SHARE = 20
 """A writer spends at most one part in so many of its time on listing records of others."""
 
-Place = tuple[Record, int]
+RecordRow = tuple[Record, int]
 """A commit record and the row of an utterance in it."""
 
 
@@ -156,7 +156,7 @@ class Ledger:
                 dead.add(row)
                 self._n_alive -= 1
 
-    def copies(self, id: str) -> list[Place]:
+    def copies(self, id: str) -> list[RecordRow]:
         """All that any record lists of an id, in the order of the records, whether it counts or not."""
         key, found = hash_id(id), []
         for run in self._runs:
@@ -168,7 +168,7 @@ class Ledger:
                 at += 1
         return [(self.records[number], row) for number, row in sorted(found)]
 
-    def find(self, id: str) -> Place | None:
+    def find(self, id: str) -> RecordRow | None:
         """Record and row of an utterance that exists; None where there is none."""
         for record, row in self.copies(id):
             if self.is_alive(record.number, row):

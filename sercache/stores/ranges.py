@@ -14,7 +14,7 @@ from sercache.stores.dtypes import STORED, width
 from sercache.stores.durable import Opened, crc32c
 from sercache.stores.kept import Wanted, opened
 from sercache.stores.layout import Layout
-from sercache.stores.ledger import Place
+from sercache.stores.ledger import RecordRow
 from sercache.stores.mapped import KeptOpen
 from sercache.stores.watch import Watch
 
@@ -35,7 +35,7 @@ class FrameRange:
     """Bytes."""
 
 
-def stretches(layout: Layout, place: Place) -> list[FrameRange]:
+def stretches(layout: Layout, place: RecordRow) -> list[FrameRange]:
     """Where the frames of an utterance lie, in order: one stretch but for those that go over a file's end.
 
     Raises MissingFeaturesError where the store keeps no frames.

@@ -18,7 +18,7 @@ from sercache.stores.dtypes import STORED, decode_frames, width
 from sercache.stores.held import Hold
 from sercache.stores.kept import Files, Wanted, fetched
 from sercache.stores.layout import Layout, load
-from sercache.stores.ledger import Ledger, Place
+from sercache.stores.ledger import Ledger, RecordRow
 from sercache.stores.mapped import Stretch
 from sercache.stores.ranges import Run, as_runs, read_frames, read_rows, stretches, wanted_frames
 from sercache.stores.watch import Watch
@@ -42,7 +42,7 @@ class StoreReader:
         self.spec = self.layout.spec
         self._hold = Hold(self.layout.ledger)
         self._ledger = Ledger(self.layout.ledger)
-        self._found: dict[str, Place] = {}
+        self._found: dict[str, RecordRow] = {}
         self._known: dict[_Key, Stretch] = {}
         self._states: dict[tuple[str, ...] | None, Sequence[int]] = {}
         self._dtype = STORED[self.spec.dtype]
@@ -222,7 +222,7 @@ class StoreReader:
         """Bytes of all committed files."""
         return sum(map(commits.n_bytes, self._ledger.records.values()))
 
-    def _find(self, id: str, among: Sequence[str] = ()) -> Place:
+    def _find(self, id: str, among: Sequence[str] = ()) -> RecordRow:
         place = self._found.get(id)
         if place is None:
             place = self._ledger.find(id)

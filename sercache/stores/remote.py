@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 
 from sercache.errors import DamagedStoreError
-from sercache.objects import Place, bucket
+from sercache.objects import ObjectAddress, bucket
 from sercache.stores.durable import Stamp, repair_command
 from sercache.stores.mapped import KeptOpen, Stretch
 
@@ -35,7 +35,7 @@ class ObjectFile(KeptOpen):
     """A committed file in an object store, for any number of threads. Raises as ``Opened``."""
 
     def __init__(
-        self, path: str, place: Place
+        self, path: str, place: ObjectAddress
     ) -> None:  # nothing is opened, so nothing of KeptOpen's is needed
         self._path, self._place = path, place
         self._bucket = bucket.bucket_of(place)

@@ -16,7 +16,7 @@ from sercache.objects import mirror
 from sercache.stores import checked_json
 from sercache.stores.durable import make_folder, replace_file
 from sercache.stores.layout import Layout
-from sercache.stores.ledger import Ledger, Place
+from sercache.stores.ledger import Ledger, RecordRow
 from sercache.stores.schema import MOST_NUMBER
 
 Put = Callable[[str, bytes], None]
@@ -45,7 +45,7 @@ class StockView:
     remove: Callable[[str], object] = lambda name: None
     everything: bool = True
 
-    def begin(self, ledger: Ledger) -> list[Place] | None:
+    def begin(self, ledger: Ledger) -> list[RecordRow] | None:
         """Places that the view may show otherwise than they are; None: all of them. Notes that they are written now."""
         if self.everything:
             return None
@@ -67,7 +67,7 @@ def note_path(ledger: Path) -> Path:
     return ledger / "view.json"
 
 
-def stale(ledger: Ledger) -> list[Place] | None:
+def stale(ledger: Ledger) -> list[RecordRow] | None:
     """Places that the view may show otherwise than they are; None: all of them."""
     shown = shown_by(note_path(ledger.folder))
     if shown is None or not shown.issubset(ledger.records):

@@ -16,7 +16,7 @@ from sercache.stores import stock
 from sercache.stores.commits import Record
 from sercache.stores.dtypes import ENCODINGS, STORED, fill_value, width
 from sercache.stores.layout import Layout, to_json
-from sercache.stores.ledger import Ledger, Place
+from sercache.stores.ledger import Ledger, RecordRow
 from sercache.stores.stock import StockView
 
 _INDEX_ROWS = 4096
@@ -113,7 +113,7 @@ def _used_chunks(spans: Iterable[Span]) -> set[int]:
     }
 
 
-def _chunks(layout: Layout, places: Iterable[Place]) -> set[int]:
+def _chunks(layout: Layout, places: Iterable[RecordRow]) -> set[int]:
     """Chunks of the index arrays in which these places lie."""
     return {(_first_slot(layout, record) + row) // _INDEX_ROWS for record, row in places}
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sercache.machine import free_memory
 from sercache.training.contract import Adds, View, parts_of
-from sercache.training.tables import Resident, Rows, Table, Tables, starts_of
+from sercache.training.tables import Resident, ResidentInput, ResidentTable, Tables, starts_of
 from sercache.views import FeatureView, SideBySideView, Source
 
 SHARE = 0.5
@@ -69,7 +69,7 @@ def _several(sizes: int | tuple[int, ...]) -> tuple[int, ...]:
     return sizes if isinstance(sizes, tuple) else (sizes,)
 
 
-def _means(view: FeatureView, device: torch.device, tables: Tables) -> Rows:
+def _means(view: FeatureView, device: torch.device, tables: Tables) -> ResidentInput:
     """Means of a view, normalised in the table."""
     key = id(view.source), digest(view), str(device)
     table = tables.get(key)
@@ -81,19 +81,19 @@ def _means(view: FeatureView, device: torch.device, tables: Tables) -> Rows:
         chunk = missing[start : start + _CHUNK]
         table.values[torch.from_numpy(view.rows[chunk]).to(device)] = view.batch(chunk)[0].to(device)
     table.filled[rows[0]] = True
-    return Rows(table, view.rows)
+    return ResidentInput(table, view.rows)
 
 
-def _empty_table(view: FeatureView, device: torch.device) -> Table:
+def _empty_table(view: FeatureView, device: torch.device) -> ResidentTable:
     mean = torch.from_numpy(view.source.mean)[:, :, None]
     plain = view.shift is None
     values = mean.to(device) if plain else torch.empty_like(mean, device=device)
-    return Table(
+    return ResidentTable(
         values, np.ones(len(mean), np.int64), mean.shape[1], None, np.full(len(mean), plain), view.source
     )
 
 
-def _as_stored(view: FeatureView, device: torch.device, tables: Tables) -> Rows:
+def _as_stored(view: FeatureView, device: torch.device, tables: Tables) -> ResidentInput:
     """Features of a view as they are stored, all rows of its source."""
     key, source = (id(view.source), "", str(device)), view.source
     table = tables.get(key)
@@ -102,7 +102,7 @@ def _as_stored(view: FeatureView, device: torch.device, tables: Tables) -> Rows:
     name = digest(view)
     if name not in table.scalings:
         table.scalings[name] = scaling_on(view, device)
-    return Rows(table, view.rows, table.scalings[name], view.group)
+    return ResidentInput(table, view.rows, table.scalings[name], view.group)
 
 
 def scaling_on(view: FeatureView, device: torch.device) -> tuple[Tensor, Tensor] | None:
@@ -118,17 +118,17 @@ def of_batch(
     """Some items of a view, whose frames ``values`` (L, F + 1, D) lie on a device as they are stored."""
     table = _table_of_frames(values, view.source.n_frames[view.rows[items]], view)
     groups = None if view.group is None else view.group[items]
-    return Resident(view, (Rows(table, np.arange(len(items)), scaling, groups),), values.device)
+    return Resident(view, (ResidentInput(table, np.arange(len(items)), scaling, groups),), values.device)
 
 
-def _plain_means(source: Source, device: torch.device) -> Table:
+def _plain_means(source: Source, device: torch.device) -> ResidentTable:
     mean = torch.from_numpy(source.mean)[:, :, None]
-    return Table(
+    return ResidentTable(
         mean.to(device), np.ones(len(mean), np.int64), mean.shape[1], None, np.ones(len(mean), bool), source
     )
 
 
-def _frames(source: Source, device: torch.device) -> Table:
+def _frames(source: Source, device: torch.device) -> ResidentTable:
     """Frames of all rows of a source, in its own type."""
     n_rows, n_frames = len(source.n_frames), int(source.n_frames.sum())
     shape = len(source.states), n_frames + 1, source.dim
@@ -141,22 +141,24 @@ def _frames(source: Source, device: torch.device) -> Table:
     return _table_of_frames(values, source.n_frames, source)
 
 
-def _table_of_frames(values: Tensor, lengths: np.ndarray, source: object) -> Table:
+def _table_of_frames(values: Tensor, lengths: np.ndarray, source: object) -> ResidentTable:
     spans = torch.from_numpy(np.stack([starts_of(lengths.tolist())[:-1], lengths], 1)).to(values.device)
-    return Table(values.flatten(0, 1), lengths, len(values), spans, np.ones(len(lengths), bool), source)
+    return ResidentTable(
+        values.flatten(0, 1), lengths, len(values), spans, np.ones(len(lengths), bool), source
+    )
 
 
-def _own_rows(view: View, device: torch.device, tables: Tables) -> tuple[Rows, ...]:
+def _own_rows(view: View, device: torch.device, tables: Tables) -> tuple[ResidentInput, ...]:
     """All rows of one table per input that holds the items of ``view`` and no others."""
     keys = [(id(view), f"input {number}", str(device)) for number in range(len(_several(view.dim)))]
     held = [table for table in (tables.get(key) for key in keys) if table is not None]
     if len(held) < len(keys):
         held = _own_tables(view, device)
         tables.update(zip(keys, held, strict=True))
-    return tuple(Rows(table, np.arange(len(view))) for table in held)
+    return tuple(ResidentInput(table, np.arange(len(view))) for table in held)
 
 
-def _own_tables(view: View, device: torch.device) -> list[Table]:
+def _own_tables(view: View, device: torch.device) -> list[ResidentTable]:
     """What a view reads whose items are no rows of a source, one of each input."""
     rows, means = np.arange(len(view)), int(view.n_frames.max()) == 1
     parts: list[list[Tensor]] = [[] for _ in _several(view.dim)]
@@ -172,7 +174,7 @@ def _own_tables(view: View, device: torch.device) -> list[Table]:
             lengths[number].append(mask.sum(1).cpu().numpy())
     if means:
         ones, filled = np.ones(len(view), np.int64), np.ones(len(view), bool)
-        return [Table(torch.cat(each), ones, each[0].shape[1], None, filled, view) for each in parts]
+        return [ResidentTable(torch.cat(each), ones, each[0].shape[1], None, filled, view) for each in parts]
     ends = [each[0].new_zeros(each[0].shape[0], 1, each[0].shape[2]) for each in parts]
     pairs = zip(parts, ends, lengths, strict=True)
     return [_table_of_frames(torch.cat([*p, end], 1), np.concatenate(n), view) for p, end, n in pairs]

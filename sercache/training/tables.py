@@ -22,7 +22,7 @@ from sercache.training.contract import Inputs, View, second_of, targets_of
 
 
 @dataclass(eq=False)
-class Table:
+class ResidentTable:
     """Features of R rows on a device: means (R, L, 1, D), or frames (L (F + 1), D), zeros after those of each layer."""
 
     values: Tensor
@@ -55,15 +55,15 @@ class Table:
         return self.values.index_select(0, places.flatten()).view(*places.shape, -1), mask
 
 
-Tables = WeakValueDictionary[tuple[int, str, str], Table]
+Tables = WeakValueDictionary[tuple[int, str, str], ResidentTable]
 """The tables of views that are in use, so that folds and seeds share them."""
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ResidentInput:
     """One input of a view: rows of a table, and how they are normalised where the table is not."""
 
-    table: Table
+    table: ResidentTable
     rows: np.ndarray
     """(U,) of the table."""
     scaling: tuple[Tensor, Tensor] | None = None
@@ -77,11 +77,11 @@ class Resident:
     """A view whose features lie on the device."""
 
     view: View
-    inputs: tuple[Rows, ...]
+    inputs: tuple[ResidentInput, ...]
     device: torch.device
 
     @property
-    def tables(self) -> tuple[Table, ...]:
+    def tables(self) -> tuple[ResidentTable, ...]:
         """Of each input."""
         return tuple(each.table for each in self.inputs)
 
