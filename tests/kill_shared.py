@@ -31,7 +31,8 @@ import sercache.stores.making
 import sercache.stores.reader
 import sercache.stores.writer
 import sercache.stores.zarr  # noqa: F401
-from sercache import claims, stores
+from sercache import stores
+from sercache.claims import _claims
 from sercache.datasets import Corpus, manifest
 from sercache.stores.ledger import Ledger
 
@@ -95,8 +96,8 @@ def check(folder: Path, whole: stores.FeatureStore) -> int:
 
 def main(n_kills: int = 200, n_processes: int = 4, seed: int = 0, locks: str = "locks") -> dict[str, int]:
     """Kill until it was done so often; gives counts."""
-    claims.EXPIRY_SECONDS = EXPIRY
-    claims.LOSSES = 10**6  # kills at random are no fault of the work
+    _claims.EXPIRY_SECONDS = EXPIRY
+    _claims.LOSSES = 10**6  # kills at random are no fault of the work
     if locks == "no-locks":
         fcntl.flock = no_flock
     os.fsync = lambda descriptor: None  # what a process wrote outlives its death without

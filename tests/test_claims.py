@@ -158,7 +158,7 @@ def test_an_owner_whose_file_is_gone_expires_and_may_come_back(
 ) -> None:
     one, other = pair
     assert one.take("a")
-    [mine] = [path for path in tmp_path.glob("*.owner") if one._name in path.name]
+    [mine] = [path for path in tmp_path.glob("*.owner") if one._owners.own in path.name]
     mine.unlink()
     assert not other.take("a")
     one.beat()
@@ -335,7 +335,7 @@ def test_the_dead_of_this_host_are_known_at_once(tmp_path: Path, clock: Clock) -
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         assert other.take("a"), "it is dead, though nobody has asked how it ended"
-        [theirs] = [path for path in tmp_path.glob("*.owner") if other._name not in path.name]
+        [theirs] = [path for path in tmp_path.glob("*.owner") if other._owners.own not in path.name]
         record, beat = theirs.read_bytes().split(b"\n")
         elsewhere = json.loads(record) | {"boot": "another"}
         theirs.write_bytes(json.dumps(elsewhere).encode() + b"\n" + beat)
@@ -347,7 +347,7 @@ def test_the_dead_of_this_host_are_known_at_once(tmp_path: Path, clock: Clock) -
 def test_a_process_of_the_same_number_is_another(tmp_path: Path, clock: Clock) -> None:
     with open_claims(tmp_path, clock) as one, open_claims(tmp_path, clock) as other:
         one.take("a")
-        path = tmp_path / f"{one._name}.owner"
+        path = tmp_path / f"{one._owners.own}.owner"
         record, _, beat = path.read_bytes().partition(b"\n")
         older = json.loads(record) | {"started": 1}
         path.write_bytes(json.dumps(older).encode() + b"\n" + beat)

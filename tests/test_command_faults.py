@@ -110,7 +110,8 @@ def call(command: list[str]) -> Ended:
 @contextmanager
 def at_home(folder: Path) -> Iterator[None]:
     """Everything lies in ``folder``, which is the current one; nothing is drawn, and claims expire in a moment."""
-    from sercache import claims, metrics
+    from sercache import metrics
+    from sercache.claims import _claims
     from sercache.report import maps, page, plots
 
     with pytest.MonkeyPatch.context() as patch:
@@ -121,7 +122,9 @@ def at_home(folder: Path) -> Iterator[None]:
             "DEVICE": "cpu",
         }.items():
             patch.setenv(f"SERCACHE_{name}", value)
-        patch.setattr(claims, "EXPIRY_SECONDS", 0.5)  # whose claim could not be removed is waited for so long
+        patch.setattr(
+            _claims, "EXPIRY_SECONDS", 0.5
+        )  # whose claim could not be removed is waited for so long
         patch.setattr(plots, "draw", lambda report, folder: [])
         patch.setattr(page, "write", lambda report, path, **options: path)
         patch.setattr(maps, "tsne", lambda vectors: vectors[:, :2])

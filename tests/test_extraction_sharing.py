@@ -282,8 +282,8 @@ CHILD = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from sercache import claims
-claims.EXPIRY_SECONDS = float(sys.argv[4])
+from sercache.claims import _claims
+_claims.EXPIRY_SECONDS = float(sys.argv[4])
 from test_extraction_sharing import Slow, extract, manifest
 corpus, encoder = manifest.read(Path(sys.argv[2])), Slow(stops_at=int(sys.argv[5]))
 result = extract(corpus, Path(sys.argv[3]), encoder=encoder, seal_every=float(sys.argv[6]))
@@ -309,7 +309,7 @@ def test_an_owner_that_was_paused_publishes_nothing_of_what_passed_on(
     seal_every: float,
 ) -> None:
     """SIGSTOP in the middle of a batch, others waiting to be sealed; the claims expire and pass on; SIGCONT."""
-    monkeypatch.setattr("sercache.claims.EXPIRY_SECONDS", 1.0)
+    monkeypatch.setattr("sercache.claims._claims.EXPIRY_SECONDS", 1.0)
     folder = tmp_path / "store"
     with child(corpus, folder, 1.0, 2, seal_every) as paused:
         os.waitid(os.P_PID, paused.pid, os.WSTOPPED | os.WNOWAIT)

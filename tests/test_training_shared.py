@@ -106,7 +106,7 @@ def test_two_processes_share_the_trainings_and_get_the_numbers_of_one(
 def test_what_a_process_leaves_is_done_by_another(
     whole: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    monkeypatch.setattr("sercache.claims.EXPIRY_SECONDS", 1.0)
+    monkeypatch.setattr("sercache.claims._claims.EXPIRY_SECONDS", 1.0)
     folder = tmp_path / "run.partial"
 
     def slow(at: Progress) -> None:

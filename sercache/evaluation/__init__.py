@@ -18,21 +18,11 @@ from sercache.evaluation.prepare import Prepared, check, prepare
 from sercache.evaluation.published import Difference, differences
 from sercache.evaluation.run import Evaluated, Weights, assemble, evaluate, say_reading
 from sercache.evaluation.scores import mean_of_clips, merge_clips
-from sercache.evaluation.shared import (
-    MOST,
-    Unfinished,
-    at_work,
-    claims_in,
-    divided,
-    fill,
-    n_others,
-    taken,
-    undone,
-    unfinished,
-)
+from sercache.evaluation.shared import at_work, claims_in, divided, fill, n_others, taken
 from sercache.evaluation.sound import audio_of
 from sercache.evaluation.trained_encoders import training_of
 from sercache.evaluation.trainings import Progress, forecast
+from sercache.evaluation.unfinished import MOST, Unfinished, undone, unfinished
 
 __all__ = [
     "CLAIMS",

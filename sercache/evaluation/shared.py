@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from sercache import files
 from sercache.claims import Claims
 from sercache.errors import FileError, LeftOutError, LostProcessError, SettingsError
 from sercache.evaluation.method import How
-from sercache.evaluation.partial import CLAIMS, Partial, note_name, tidy, trained_in
+from sercache.evaluation.partial import CLAIMS, Partial, note_name, tidy
 from sercache.evaluation.prepare import Prepared
 from sercache.evaluation.trainings import (
     Counter,
@@ -30,13 +28,12 @@ from sercache.evaluation.trainings import (
     trained,
     waiting,
 )
+from sercache.evaluation.unfinished import in_words, places, read_note, write_note
 from sercache.progress import used, warn
 from sercache.record import Experiment
 from sercache.training import Fit
 from sercache.units import listed
 
-MOST = 99
-"""Processes that count each other; more share the work all the same."""
 _DOOR = "door"
 _TRIES = 100
 
@@ -73,8 +70,8 @@ def at_work(folder: Path, ready: Prepared, *, alone: bool = False, command: str 
             with taken(claims, _DOOR):
                 if alone:
                     _check_same(folder, experiment, claims)
-                _write_note(folder, ready, command)
-                any(claims.take(place) for place in _places(experiment.digest))
+                write_note(folder, ready, command)
+                any(claims.take(place) for place in places(experiment.digest))
             yield claims
     finally:
         tidy(folder)
@@ -239,7 +236,7 @@ class _Share:
 
 def n_others(ready: Prepared, claims: Claims) -> int:
     """How many other processes train the same, as far as is known."""
-    return len(claims.others(_places(ready.experiment.digest)))
+    return len(claims.others(places(ready.experiment.digest)))
 
 
 def _array_tasks() -> int:
@@ -248,91 +245,14 @@ def _array_tasks() -> int:
     return int(text) if text.isdecimal() and int(text) else 1
 
 
-def _places(experiment: str) -> list[str]:
-    """Claims of the processes that train an experiment, one each: how they count each other."""
-    return [f"{experiment}-{number}" for number in range(1, MOST + 1)]
-
-
 def _check_same(folder: Path, experiment: Experiment, claims: Claims) -> None:
     """Raises SettingsError where living processes train another experiment in the folder."""
     for path in sorted(folder.glob(note_name("*"))):
         digest = path.stem.partition("-")[2]
-        if digest == experiment.digest or not claims.others(_places(digest)):
+        if digest == experiment.digest or not claims.others(places(digest)):
             continue
-        other = Experiment.from_json(_note(path)["experiment"])
+        other = Experiment.from_json(read_note(path)["experiment"])
         raise SettingsError(
             f"{folder.stem} is being trained by another command, and this one asks for "
             f"{listed(experiment.differs_from(other), between='; ')}; give this run another --name, or wait"
         )
-
-
-def _write_note(folder: Path, ready: Prepared, command: str) -> None:
-    """Say which trainings there are to be, those that other commands ask of the same experiment included."""
-    path = folder / note_name(ready.experiment.digest)
-    wanted: list[tuple[str, int]] = []
-    if path.is_file():
-        with suppress(FileError, KeyError, TypeError, ValueError):  # damaged: it is written anew
-            wanted = [(str(fold), int(seed)) for fold, seed in _note(path)["trainings"]]
-    trainings = list(dict.fromkeys([*wanted, *((job.fold, job.seed) for job in ready.jobs)]))
-    record = {"experiment": ready.experiment.to_json(), "trainings": trainings, "command": command}
-    files.write_json(path, record)
-
-
-def _note(path: Path) -> dict[str, Any]:
-    return files.read_json(path, "remove it")
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """How far an unfinished run is."""
-
-    n_done: int
-    missing: tuple[tuple[str, int], ...]
-    """Folds with seeds."""
-    n_at_work: int = 0
-    """Processes that train it now."""
-    command: str = ""
-    """What finishes it; empty where that is not known."""
-
-    def __str__(self) -> str:
-        """``7 of 12 trainings are done; missing: fold 3 (seeds 0, 1), fold 4 (seed 1)``."""
-        n = self.n_done + len(self.missing)
-        at_work = f"; {self.n_at_work} at work on it now" if self.n_at_work else ""
-        return (
-            f"{self.n_done} of {n} trainings are done; missing: {in_words(self.missing) or 'none'}{at_work}"
-        )
-
-
-def in_words(trainings: Iterable[tuple[str, int]]) -> str:
-    """``fold 3 (seeds 0, 1), fold 4 (seed 1)``."""
-    by_fold: dict[str, list[int]] = {}
-    for fold, seed in trainings:
-        by_fold.setdefault(fold, []).append(seed)
-    words = [
-        f"fold {fold} (seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))})"
-        for fold, seeds in by_fold.items()
-    ]
-    return listed(words, 8)
-
-
-def unfinished(folder: Path) -> list[Unfinished]:
-    """How far the runs are whose trainings lie in the folder of an unfinished run, one for each experiment."""
-    claims, found = Claims(folder / CLAIMS), []
-    for path in sorted(folder.glob(note_name("*"))):
-        record, digest = _note(path), path.stem.partition("-")[2]
-        wanted = [(str(fold), int(seed)) for fold, seed in record["trainings"]]
-        done = trained_in(folder, digest, wanted)
-        n_at_work = len(claims.others(_places(digest))) if claims.folder.is_dir() else 0
-        missing = tuple(each for each in wanted if each not in done)
-        found.append(Unfinished(len(wanted) - len(missing), missing, n_at_work, str(record["command"])))
-    return found
-
-
-def undone(ready: Prepared, how: How) -> tuple[tuple[str, int], ...]:
-    """Folds with seeds of what is not trained."""
-    assert how.partial is not None
-    partial = Partial(how.partial, ready.experiment.digest, how.runs)
-    found: set[int] = set()
-    for group in groups(waiting(ready.method, ready.material, list(enumerate(ready.jobs)), how)):
-        found |= finished_before(group, partial, how, say=False).keys()
-    return tuple((job.fold, job.seed) for k, job in enumerate(ready.jobs) if k not in found)

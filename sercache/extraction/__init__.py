@@ -4,7 +4,7 @@
 """
 
 from sercache.extraction.compute import device_of
-from sercache.extraction.device_workers import DeviceWorker, extract_together, start_workers
+from sercache.extraction.device_workers import DeviceWorker, start_workers
 from sercache.extraction.notes import (
     is_finished,
     is_half_repaired,
@@ -20,6 +20,7 @@ from sercache.extraction.plan import Piece, Plan, PlanPart, batch_digest, featur
 from sercache.extraction.run import Extraction, extract, real_time_factor, threads
 from sercache.extraction.sharing import LeftOut
 from sercache.extraction.splits import FOLDER as SPLITS
+from sercache.extraction.together import extract_together
 
 __all__ = [
     "SPLITS",

@@ -1,6 +1,6 @@
 """The line in a process of its own: its encoder on its device, its decoding threads, its shards.
 
-What is computed together is decided by the process that leads (sercache.extraction.device_workers), so that features
+What is computed together is decided by the process that leads (sercache.extraction.together), so that features
 do not depend on how many processes there are.
 """
 

@@ -236,9 +236,9 @@ def abandoned(parent: Path, days: float = 0) -> list[Path]:
 
 def temporaries(path: Path) -> list[Path]:
     """What dead writers left in the store at ``path``. Raises as ``open``."""
-    from sercache.stores import roster
+    from sercache.stores import clearing
 
-    return roster.leftovers(_layout.load(path).ledger)
+    return clearing.leftovers(_layout.load(path).ledger)
 
 
 def clear_up(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Who writes to a store: lock files, temporaries, shard numbers, and clearing up after the dead.
+"""Who writes to a store: lock files, temporaries, shard numbers.
 
 Writers never wait for each other on the way of the data. Each takes the number of a commit, or a shard that it
 fills, by creating ``ledger/claims/<claim>.json``, which fails where another was first. What no commit names is
@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -27,12 +26,9 @@ from sercache.objects import mirror
 from sercache.stores import commits, locks
 from sercache.stores.durable import make_folder
 from sercache.stores.kept import is_there, listed
-from sercache.stores.ledger import Ledger
 
 STALE_SECONDS = 24 * 3600
 """After this long without a seal, a writer on another host whose lock looks free is taken for dead."""
-_CLAIM = re.compile(r"((?:frames\.|pooled\.)?\d{8,})\.json")
-_WAIT_SECONDS = 60
 
 
 @contextmanager
@@ -65,19 +61,13 @@ def is_in_use(ledger: Path) -> bool:
 def at_work(ledger: Path) -> list[str]:
     """Writers that live, or may on another host: ``process 12 on host``."""
     found = []
-    for name in sorted(_living(ledger / "writers")):
+    for name in sorted(living_writers(ledger / "writers")):
         try:
             owner = json.loads((ledger / "writers" / f"{name}.json").read_text())
             found.append(f"process {owner['pid']} on {owner['host']}")
         except (OSError, ValueError, KeyError, TypeError):
             found.append("a process that is starting")
     return found
-
-
-def leftovers(ledger: Path) -> list[Path]:
-    """Temporaries of dead writers, which the next one clears up."""
-    folder, living = ledger / "writers", _living(ledger / "writers")
-    return [path for path in folder.glob("*") if path.name.partition(".")[0] not in living]
 
 
 class Registration:
@@ -140,15 +130,15 @@ class Registration:
     def take(self, claim: str) -> bool:
         """Create the file of a claim; false where somebody has it."""
         try:
-            file = _claim_path(self._ledger, claim).open("x")
+            file = claim_path(self._ledger, claim).open("x")
         except FileExistsError:
             return False
         self._claimed.append(claim)
         with file:
             json.dump(self._name, file)
-        if not mirror.create(_claim_path(self._ledger, claim), self._signed):
+        if not mirror.create(claim_path(self._ledger, claim), self._signed):
             self._claimed.remove(claim)
-            _claim_path(self._ledger, claim).unlink(missing_ok=True)
+            claim_path(self._ledger, claim).unlink(missing_ok=True)
             return False
         return True
 
@@ -158,9 +148,9 @@ class Registration:
         Of claims in a folder that is known otherwise.
         """
         for claim in self._claimed if objects.place_of(self._ledger) is not None else ():
-            if mirror.content(_claim_path(self._ledger, claim)) != self._signed:
+            if mirror.content(claim_path(self._ledger, claim)) != self._signed:
                 raise StoreError(
-                    f"{_claim_path(self._ledger, claim)} is gone: another host took this writer for dead; run the same "
+                    f"{claim_path(self._ledger, claim)} is gone: another host took this writer for dead; run the same "
                     "command to resume"
                 )
 
@@ -171,8 +161,8 @@ class Registration:
         """
         if claim in self._claimed:
             with suppress(OSError, SercacheError):
-                mirror.drop([_claim_path(self._ledger, claim)])
-                _claim_path(self._ledger, claim).unlink(missing_ok=True)
+                mirror.drop([claim_path(self._ledger, claim)])
+                claim_path(self._ledger, claim).unlink(missing_ok=True)
                 self._claimed.remove(claim)
 
     def close(self) -> None:
@@ -197,14 +187,9 @@ def make_folders(ledger: Path) -> None:
         make_folder(ledger / name)
 
 
-def _claim_path(ledger: Path, claim: str) -> Path:
+def claim_path(ledger: Path, claim: str) -> Path:
+    """The file of a claim."""
     return ledger / "claims" / f"{claim}.json"
-
-
-def _highest_record(ledger: Path) -> int:
-    set_aside = ledger / "damaged"
-    found = commits.numbers(ledger / "commits") + (commits.numbers(set_aside) if set_aside.is_dir() else [])
-    return max(found, default=-1)
 
 
 def _is_recorded(ledger: Path, number: int) -> bool:
@@ -213,91 +198,7 @@ def _is_recorded(ledger: Path, number: int) -> bool:
     return any(is_there(ledger / folder / name) for folder in ("commits", "damaged"))
 
 
-def clear_up(ledger: Ledger, files_of: Callable[[str], Iterable[Path]]) -> None:
-    """Remove what dead writers left: temporaries, uncommitted files, locks. Call under ``short_lock``.
-
-    ``files_of`` names the files that a claim may have.
-    """
-    claims = {claim: _owner(ledger.folder, claim) for claim in _claims(ledger.folder)}
-    living = _living(ledger.folder / "writers")
-    # Read after the dead are known: they commit nothing any more.
-    ledger.refresh()
-    dead = {claim: owner for claim, owner in claims.items() if owner is not None and owner not in living}
-    if dead:
-        store = ledger.folder.parent
-        committed = {store / name for r in ledger.records.values() for name in commits.file_names(r)}
-        highest_record = _highest_record(ledger.folder)
-    for claim, owner in dead.items():
-        # A claim without a name is so young that nothing was written under it, by a dead writer or a living.
-        for path in files_of(claim) if owner else ():
-            if path not in committed:
-                path.unlink(missing_ok=True)
-        # Above the records the claim of a number stays, or that would be free again. That of a shard is somebody's
-        # who has just created it, as long as it bears no name.
-        if int(claim) <= highest_record if claim.isdecimal() else owner or _is_old(ledger.folder, claim):
-            _claim_path(ledger.folder, claim).unlink(missing_ok=True)
-    for path in (ledger.folder / "writers").iterdir():
-        if path.name.partition(".")[0] not in living:
-            path.unlink(missing_ok=True)
-
-
-def clear_up_far(ledger: Ledger, files_of: Callable[[str], Iterable[Path]]) -> None:
-    """``clear_up`` of what dead writers of any host left in an object store; nothing for a folder of its own.
-
-    Dead is who is known to have ended on this host, and who shows no record for a day.
-    """
-    if objects.place_of(ledger.folder) is None:
-        return
-    claims = {
-        match[1]: path for path in listed(ledger.folder / "claims") if (match := _CLAIM.fullmatch(path.name))
-    }
-    dead = [claim for claim, path in claims.items() if _is_dead_claim(path)]
-    if not dead:
-        return
-    ledger.refresh()  # the dead commit nothing any more
-    store = ledger.folder.parent
-    committed = {store / name for r in ledger.records.values() for name in commits.file_names(r)}
-    highest = _highest_record(ledger.folder)
-    for claim in dead:
-        mirror.drop(path for path in files_of(claim) if path not in committed)
-        if not claim.isdecimal() or int(claim) <= highest:
-            mirror.drop([claims[claim]])
-
-
-def _is_dead_claim(path: Path) -> bool:
-    mark, data = mirror.mark_of(path), mirror.content(path)
-    if mark is None or data is None:
-        return False
-    try:
-        owner = json.loads(data)
-    except ValueError:
-        owner = {}
-    return (isinstance(owner, dict) and is_dead(owner)) or time.time() - mark.changed > STALE_SECONDS
-
-
-def _is_old(ledger: Path, claim: str) -> bool:
-    try:
-        return time.time() - _claim_path(ledger, claim).stat().st_mtime > _WAIT_SECONDS
-    except FileNotFoundError:
-        return False
-
-
-def _claims(ledger: Path) -> list[str]:
-    return [match[1] for path in (ledger / "claims").iterdir() if (match := _CLAIM.fullmatch(path.name))]
-
-
-def _owner(ledger: Path, claim: str) -> str | None:
-    """Name of the writer that holds a claim, empty where it is not written yet, or damaged; None: released."""
-    try:
-        found = json.loads(_claim_path(ledger, claim).read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        return ""
-    return found if isinstance(found, str) else ""
-
-
-def _living(writers: Path) -> set[str]:
+def living_writers(writers: Path) -> set[str]:
     """Names of the writers that hold their lock, or may hold it on another host."""
     return {lock.stem for lock in writers.glob("*.lock") if not _is_free(lock) or _may_live_elsewhere(lock)}
 

@@ -12,7 +12,7 @@ import numpy as np
 from sercache import objects
 from sercache.errors import AlreadyStoredError, StoreError
 from sercache.objects import mirror
-from sercache.stores import checkpoints, commits, formats, roster, stock
+from sercache.stores import checkpoints, clearing, commits, formats, roster, stock
 from sercache.stores.batch import Item
 from sercache.stores.commits import Record
 from sercache.stores.dtypes import STORED, check_statistics, encode_frames, width
@@ -202,7 +202,7 @@ class Writer:
             self._registration.give_up(f"{number:08d}")
 
     def _clear_up(self) -> None:
-        for clear_up in (roster.clear_up, roster.clear_up_far):
+        for clear_up in (clearing.clear_up, clearing.clear_up_far):
             clear_up(self._ledger, lambda claim: self._format.files_of(self._layout, claim))
 
     def close(self) -> None:
