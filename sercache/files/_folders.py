@@ -1,0 +1,145 @@
+"""Folders that appear whole, vanish in one step, and leave nothing that is not cleared up."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sercache.files._system import sync, sync_folder, write_faults_named
+
+_LEFT_OVER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(?P<kind>new|old|tmp)")
+_STALE_SECONDS = 24 * 3600
+"""After this long a temporary counts as left over where locks cannot tell."""
+
+
+@contextmanager
+def new_folder(folder: Path, *, first_wins: bool = False) -> Iterator[Path]:
+    """A temporary folder that becomes ``folder`` when the block is left, and is gone where it fails.
+
+    An older ``folder`` goes only when the new one stands; with ``first_wins`` one that holds anything stays.
+    Raises as ``write_faults_named``.
+    """
+    with write_faults_named(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(folder.parent)
+        temporary, held = _held_folder(folder)
+    try:
+        try:
+            yield temporary
+            with write_faults_named(folder):
+                _settle(temporary)
+                if first_wins and folder.is_dir() and any(folder.iterdir()):
+                    shutil.rmtree(temporary)
+                else:
+                    _put_in_place(temporary, folder)
+        finally:
+            os.close(held)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _held_folder(folder: Path) -> tuple[Path, int]:
+    """A new temporary folder, locked as long as this process lives; on some shared disks it cannot be."""
+    while True:
+        temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.new")
+        temporary.mkdir()
+        held = os.open(temporary, os.O_RDONLY)
+        try:
+            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:  # it was just found without an owner, and is being removed
+            os.close(held)
+            continue
+        except OSError:
+            return temporary, held
+        if temporary.is_dir():
+            return temporary, held
+        os.close(held)
+
+
+def _settle(folder: Path) -> None:
+    """Bring all files to the disk, readable for whom the umask allows: libraries make theirs private."""
+    mode = folder.stat().st_mode & 0o666
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(mode)
+        if not path.is_symlink():
+            sync(path)
+    sync_folder(folder)
+
+
+def _put_in_place(temporary: Path, folder: Path) -> None:
+    older = temporary.with_suffix(".old")
+    if folder.exists():
+        folder.rename(older)
+    temporary.rename(folder)
+    sync_folder(folder.parent)
+    shutil.rmtree(older, ignore_errors=True)
+
+
+def take_away(folder: Path) -> Path:
+    """Let a folder vanish in one step; gives where its files lie until they are removed, ``.NAME.<digits>.gone``."""
+    gone = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.gone")
+    folder.rename(gone)
+    sync_folder(folder.parent)
+    return gone
+
+
+def taken_away(parent: Path) -> list[Path]:
+    """Folders whose removal was cut off."""
+    return [path for path in parent.glob(".*.gone") if path.is_dir() and not path.is_symlink()]
+
+
+def clear_leftovers(parent: Path) -> None:
+    """Remove what killed processes left half-written in a folder; what has an owner that lives stays.
+
+    Where one was killed between taking the old folder away and putting the new one in place, the old comes back.
+    """
+    found = [(path, match) for path in parent.glob(".*") if (match := _LEFT_OVER.fullmatch(path.name))]
+    for path, match in found:
+        if match["kind"] == "new" and path.is_dir():
+            _remove_ownerless(path)
+        elif match["kind"] == "tmp" and path.is_file() and _is_old(path):
+            path.unlink(missing_ok=True)
+    for path, match in found:
+        # Whoever took it away and lives still holds the new one, which bears the same number.
+        if match["kind"] != "old" or not path.is_dir() or path.with_suffix(".new").exists():
+            continue
+        if path.with_name(match["name"]).exists():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.rename(path.with_name(match["name"]))
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > _STALE_SECONDS
+    except OSError:
+        return False
+
+
+def _remove_ownerless(folder: Path) -> None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ownerless = True
+    except BlockingIOError:
+        ownerless = False
+    except OSError:  # this disk has no locks for folders
+        ownerless = _is_old(folder)
+    try:
+        if ownerless:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(descriptor)
