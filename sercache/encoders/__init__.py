@@ -18,13 +18,13 @@ from sercache.encoders import _checkpoint, _weight_files
 from sercache.encoders._arguments import placement
 from sercache.encoders._checkpoint import Checkpoint
 from sercache.encoders._checkpoint import identity as checkpoint_identity
-from sercache.encoders._checkpoint import load_whole as load_checkpoint
 from sercache.encoders._checkpoint import locate as locate_checkpoint
 from sercache.encoders._computed import Computed, Feature, computed_identity, computed_place
 from sercache.encoders._devices import device_kind, on_devices, with_device, without_device
 from sercache.encoders._encoder import Encoder
 from sercache.encoders._family import Exemplifies, Family, Owns, TrainsTails, Tries
 from sercache.encoders._faults import pass_on
+from sercache.encoders._loading import load_whole as load_checkpoint
 from sercache.encoders._modules import missing, missing_named
 from sercache.encoders._names import (
     ROOM,

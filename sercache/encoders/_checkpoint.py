@@ -1,4 +1,4 @@
-"""Checkpoints of Hugging Face transformers: where they lie, what they are, and loading them whole."""
+"""Checkpoints of Hugging Face transformers: where they lie, and what they are."""
 
 from __future__ import annotations
 
@@ -7,32 +7,26 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sercache import files, trained_on
 from sercache.audio import RESAMPLER
-from sercache.encoders import _faults, _modules, _schema
+from sercache.encoders import _schema
+from sercache.encoders._loading import quiet
 from sercache.encoders._weight_files import (
     SAFE,
     TORCH,
     check_own,
-    not_floating,
-    prefix,
     read_json,
-    tensor_types,
     weight_files,
     weights_sha256,
 )
-from sercache.errors import EncoderError, MissingExtraError
+from sercache.errors import EncoderError
 from sercache.settings import expanded
 from sercache.units import listed
-
-if TYPE_CHECKING:
-    from torch import nn
 
 _CONFIGS = ["config.json", "preprocessor_config.json", "processor_config.json"]
 _VOLATILE = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
@@ -182,120 +176,8 @@ def with_precision(record: Mapping[str, Any], precision: str) -> dict[str, Any]:
 
 def write(model: Any, checkpoint: Checkpoint, folder: Path) -> None:
     """Write a stock module as a folder, with the preprocessor's files of the checkpoint that it came from."""
-    with _quiet(), files.tensor_faults_named():
+    with quiet(), files.tensor_faults_named():
         model.save_pretrained(folder)
     for name in _CONFIGS[1:]:
         if (checkpoint.folder / name).exists():
             shutil.copyfile(checkpoint.folder / name, folder / name)
-
-
-def load_whole(
-    checkpoint: Checkpoint, build: Callable[[], tuple[nn.Module, Sequence[str]]], may_miss: str = r"$^"
-) -> nn.Module:
-    """The module that ``build`` makes, once every tensor of it is known to come from the checkpoint.
-
-    ``build`` returns a module and the names of tensors that the checkpoint lacks; those that match
-    ``may_miss`` play no part in the states. Raises EncoderError for a file that cannot be read, tensors of
-    another shape, missing tensors (nothing is ever initialised in their place) and values that are not
-    finite.
-    """
-    _check_name(checkpoint.folder)
-    files = weight_files(checkpoint.folder)
-    named = files[0] if len(files) == 1 else checkpoint.folder
-    n_bytes = sum(path.stat().st_size for path in files)
-    _schema.check_size_of_weights(checkpoint.config, checkpoint.folder / "config.json", n_bytes)
-    try:
-        with _quiet():
-            module, missing = build()
-    except EncoderError:
-        raise
-    except Exception as fault:  # the loaders of torch, safetensors and transformers raise whatever they like
-        _faults.pass_on(fault, named)
-        if line := _modules.missing(fault):
-            raise MissingExtraError(f"loading {named} needs {line}") from fault
-        reason = _in_one_line(fault)
-        if "ignore_mismatched_sizes" in reason or "size mismatch" in reason:
-            raise EncoderError(
-                f"{named} holds tensors of other shapes than config.json describes; get both files of one checkpoint"
-            ) from fault
-        if "Weights only load failed" in reason and "nsupported global" not in str(fault):
-            reason = "it is no file that torch.save wrote"
-        elif "Weights only load failed" in reason:
-            raise EncoderError(
-                f"{named} holds more than tensors, objects that could run code, and is not loaded; get the checkpoint "
-                "as safetensors, or its state_dict() alone"
-            ) from fault
-        if reason == _fault_of_config(checkpoint.folder):
-            said = reason if " " in reason else f"{type(fault).__name__} {reason}"
-            raise EncoderError(
-                f"{checkpoint.folder / 'config.json'} describes no {checkpoint.model_type} ({said}); get the file again"
-            ) from fault
-        raise EncoderError(f"{named} cannot be loaded ({reason}); get the file again") from fault
-    absent = sorted(name for name in missing if not re.search(may_miss, name))
-    if absent:
-        if before := prefix(absent, tensor_types(files)):
-            raise EncoderError(
-                f"{named} holds the tensors of {checkpoint.model_type} under names that begin with {before!r}: the "
-                "model was saved with what wrapped it in training; save the model inside, model.module.save_pretrained"
-            )
-        raise EncoderError(
-            f"{named} lacks {len(absent)} tensors of {checkpoint.model_type}: {listed(absent)}; it is corrupt or of "
-            "another architecture"
-        )
-    if found := not_floating(files, [name for name, _ in module.named_parameters()]):
-        raise EncoderError(
-            f"{named} holds {found[0]} as {found[1]}, expected floating-point numbers: quantised weights are not used; "
-            "get the checkpoint as it was trained"
-        )
-    broken = [name for name, tensor in module.named_parameters() if not bool(tensor.isfinite().all())]
-    if broken:
-        raise EncoderError(
-            f"{named} holds values that are not finite, first in {broken[0]}; get the file again"
-        )
-    return module.eval().requires_grad_(False)
-
-
-def _fault_of_config(folder: Path) -> str:
-    """What transformers says where it makes no model of a configuration, whatever the weights; else nothing."""
-    import torch
-    import transformers
-
-    try:
-        with torch.device("meta"), _quiet():
-            transformers.AutoModel.from_config(transformers.AutoConfig.from_pretrained(folder))
-    except Exception as fault:  # transformers raises whatever it likes
-        return _in_one_line(fault)
-    return ""
-
-
-def _in_one_line(fault: Exception) -> str:
-    return " ".join(str(fault).split())[:300] or type(fault).__name__
-
-
-def _check_name(folder: Path) -> None:
-    """Raise EncoderError for a name that the loaders do not take, and would call the file damaged for."""
-    try:
-        str(folder).encode()
-    except UnicodeEncodeError:
-        raise EncoderError(
-            f"{folder}: the bytes of its name are not UTF-8, which loaders of weights need; make a link to the folder "
-            "whose name is, and give that"
-        ) from None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bars and load reports, no change to the global random state."""
-    import torch
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sercache.encoders import Encoder, _checkpoint
+from sercache.encoders import Encoder, _checkpoint, _loading
 from sercache.errors import EncoderError
 
 SHORT_NAMES = {
@@ -44,7 +44,7 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     place, dtype = placement(device, precision)
     checkpoint = _checkpoint.locate(source, revision)
     preprocessing = _preprocessing(checkpoint)
-    model = _checkpoint.load_whole(checkpoint, lambda: build(checkpoint))
+    model = _loading.load_whole(checkpoint, lambda: build(checkpoint))
     record = _checkpoint.identity(checkpoint, "whisper", preprocessing)
     return WhisperStates(
         model,

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sercache import (
     audio,
@@ -16,14 +14,12 @@ from sercache import (
     objects,
     settings,
     stores,
-    text,
 )
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder
 from sercache.errors import (
     DiskSpaceError,
     FileError,
-    SercacheError,
     SettingsError,
 )
 from sercache.experiment import clustered, corpus_table
@@ -41,12 +37,13 @@ from sercache.experiment.extract_words import (
     tell_plan,
 )
 from sercache.experiment.filling import carry_out, place_of, plan_for
-from sercache.experiment.origin import known_origin, write_origin
+from sercache.experiment.origin import origin_of, remember, write_origin
 from sercache.experiment.pace import entries_bar
 from sercache.experiment.parts import part_of
 from sercache.extraction import DeviceWorker, Extraction, Plan, words
 from sercache.progress import bar, say, used, warn
 from sercache.stores import FeatureSpec
+from sercache.trained_on import TrainedOn
 
 
 def run(
@@ -87,20 +84,10 @@ def run(
     encoder = at_hand or load(devices[0] if len(devices) == 1 else "cpu")
     describe_encoder(encoder)
     utterances, transcripts = words.replaced(utterances, request.transcripts, encoder)
+    check_states(asked, request, encoder)
     # A head's clip rule is for its recordings; only one that was asked for is refused.
     clip = asked.clip if encoders.modality(encoder) == "text" else request.clip
-    check_states(asked, request, encoder)
-    spec = extraction.feature_spec(
-        encoder,
-        corpus,
-        selection=request.states or "all",
-        dtype=request.dtype,
-        frames=not request.pooled_only,
-        clip=clip or "none",
-        transcripts=transcripts,
-    )
-    if len(devices) > 1:
-        spec = replace(spec, identity=encoders.on_devices(encoder.identity, devices))
+    spec = _spec(replace(request, clip=clip), encoder, corpus, transcripts, devices)
     spec, folder = place_of(cache_folder, spec, corpus, request.store_format)
     say_other_devices(spec, folder)
     if len(devices) == 1:
@@ -111,6 +98,24 @@ def run(
     if strict:
         complain(skipped, utterances, spec.clip, n_stored)
     return folder
+
+
+def _spec(
+    request: ExtractOptions, encoder: Encoder, corpus: Corpus, transcripts: str, devices: Sequence[str]
+) -> FeatureSpec:
+    """What the store holds; ``transcripts`` is the digest of a file of them."""
+    spec = extraction.feature_spec(
+        encoder,
+        corpus,
+        selection=request.states or "all",
+        dtype=request.dtype,
+        frames=not request.pooled_only,
+        clip=request.clip or "none",
+        transcripts=transcripts,
+    )
+    if len(devices) > 1:
+        return replace(spec, identity=encoders.on_devices(encoder.identity, devices))
+    return spec
 
 
 def _by_workers(request: ExtractOptions, has_objects: bool, strict: bool) -> Path:
@@ -155,7 +160,7 @@ def work(
     """
     # First, so that a damaged store can be repaired after it.
     if request.encoder and stores.exists(folder) and not request.dry_run:
-        _say_where(folder, _origin(request, root))
+        remember(folder, origin_of(request, root))
     part, named = part_of(request.shard)
     plan = plan_for(
         encoder,
@@ -172,7 +177,7 @@ def work(
     if request.dry_run:
         say_served(request, root, spec, corpus)
         return (), len(plan.done)
-    n_stored = len(plan.done)
+    skipped, n_stored = plan.skipped, len(plan.done)
     trained = (
         encoders.training_record(request.encoder, revision=request.revision) if request.encoder else None
     )
@@ -184,7 +189,7 @@ def work(
         if corpus is not None:
             corpus_table.write(folder, corpus, request.keep_transcripts)
         if request.encoder:
-            write_origin(folder, _origin(request, root))
+            write_origin(folder, origin_of(request, root))
         result = _encode(plan, encoder, writer, request, device_workers)
         say(summary(result, spec, folder))
         say(f"limit: {result.load}")
@@ -193,20 +198,26 @@ def work(
         skipped = result.skipped
         n_stored += result.n_encoded + result.n_copied + result.n_elsewhere
     else:
-        say(nothing_to_do(plan, folder))
-        try:
-            extraction.record_training(folder, trained)
-        except (DiskSpaceError, FileError) as fault:  # the disk may be read-only
-            warn(f"what the encoder was trained on is not recorded beside its features: {fault}")
-        if part.is_whole:
-            extraction.mark_finished(folder)
-        stores.note_use(folder)  # what adds to it shows by its commits
-        if corpus is not None and corpus_table.write(folder, corpus, request.keep_transcripts):
-            say(f"its labels are brought up to date: {corpus.name}, {len(corpus.utterances)} utterances")
-        skipped = plan.skipped
+        _bring_up_to_date(plan, folder, trained, corpus, request.keep_transcripts)
     extraction.record_skips(folder, skipped, plan)
     say_served(request, root, spec, corpus)
     return skipped, n_stored
+
+
+def _bring_up_to_date(
+    plan: Plan, folder: Path, trained: TrainedOn | None, corpus: Corpus | None, keep_transcripts: bool | None
+) -> None:
+    """Note beside the features of a complete store what is known of its encoder and its corpus by now."""
+    say(nothing_to_do(plan, folder))
+    try:
+        extraction.record_training(folder, trained)
+    except (DiskSpaceError, FileError) as fault:  # the disk may be read-only
+        warn(f"what the encoder was trained on is not recorded beside its features: {fault}")
+    if plan.part.is_whole:
+        extraction.mark_finished(folder)
+    stores.note_use(folder)  # what adds to it shows by its commits
+    if corpus is not None and corpus_table.write(folder, corpus, keep_transcripts):
+        say(f"its labels are brought up to date: {corpus.name}, {len(corpus.utterances)} utterances")
 
 
 def _encode(
@@ -263,36 +274,3 @@ def chosen_utterances(
             "", f"{len(chosen)} of them{spoken} carry a label of task {named} (--task all takes the rest too)"
         )
     return chosen[:limit]
-
-
-def _origin(request: ExtractOptions, root: str) -> dict[str, Any]:
-    """The request as JSON values, folders made absolute so that it can be run again from anywhere."""
-    said = clustered.without(asdict(request))
-    for key in ("cache", "root", "devices", "shard", "keep_transcripts"):
-        del said[key]
-    record = {key: value for key, value in said.items() if value is not None}
-    record["encoder"] = encoders.absolute(request.encoder)
-    if request.transcripts is not None:
-        record["transcripts"] = str(settings.expanded(request.transcripts).absolute())
-    how = text.reading()
-    if how.encoding is not None:
-        record["encoding"] = how.encoding
-    if how.labels_as_written:
-        record["labels_as_written"] = True
-    place = settings.expanded(root).absolute()
-    # A way up is taken now: the folder that it leads out of may be gone later. Links stay, as they may be moved.
-    return {**record, "root": str(place.resolve() if ".." in place.parts else place)}
-
-
-def _say_where(folder: Path, now: dict[str, Any]) -> None:
-    """Remember how a store was made where that is not known, and where corpus and encoder have moved to."""
-    before = known_origin(folder)
-    gone = [
-        key
-        for key in ("root", "encoder")
-        if Path(str(before.get(key, ""))).is_absolute() and not Path(str(before[key])).exists()
-    ]
-    if before and not gone:
-        return
-    with suppress(SercacheError):  # the disk may be read-only
-        write_origin(folder, {**now, **before, **{key: now[key] for key in gone}} if before else now)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sercache import advice, datasets, settings, stores
-from sercache.errors import DamagedStoreError, SettingsError
+from sercache import advice, datasets, encoders, settings, stores, text
+from sercache.errors import DamagedStoreError, SercacheError, SettingsError
+from sercache.experiment import clustered
+from sercache.experiment.extract_options import ExtractOptions
 from sercache.progress import warn
 
 _ORIGIN = "origin.json"
@@ -16,6 +20,39 @@ _ORIGIN = "origin.json"
 def write_origin(folder: Path, origin: Mapping[str, Any]) -> None:
     """Remember beside the features how they were made: encoder argument, root, options."""
     stores.write_note(folder, _ORIGIN, origin)
+
+
+def origin_of(request: ExtractOptions, root: str) -> dict[str, Any]:
+    """The request as JSON values, folders made absolute so that it can be run again from anywhere."""
+    said = clustered.without(asdict(request))
+    for key in ("cache", "root", "devices", "shard", "keep_transcripts"):
+        del said[key]
+    record = {key: value for key, value in said.items() if value is not None}
+    record["encoder"] = encoders.absolute(request.encoder)
+    if request.transcripts is not None:
+        record["transcripts"] = str(settings.expanded(request.transcripts).absolute())
+    how = text.reading()
+    if how.encoding is not None:
+        record["encoding"] = how.encoding
+    if how.labels_as_written:
+        record["labels_as_written"] = True
+    place = settings.expanded(root).absolute()
+    # A way up is taken now: the folder that it leads out of may be gone later. Links stay, as they may be moved.
+    return {**record, "root": str(place.resolve() if ".." in place.parts else place)}
+
+
+def remember(folder: Path, now: dict[str, Any]) -> None:
+    """Remember how a store was made where that is not known, and where corpus and encoder have moved to."""
+    before = known_origin(folder)
+    gone = [
+        key
+        for key in ("root", "encoder")
+        if Path(str(before.get(key, ""))).is_absolute() and not Path(str(before[key])).exists()
+    ]
+    if before and not gone:
+        return
+    with suppress(SercacheError):  # the disk may be read-only
+        write_origin(folder, {**now, **before, **{key: now[key] for key in gone}} if before else now)
 
 
 def read_origin(folder: Path) -> dict[str, Any]:

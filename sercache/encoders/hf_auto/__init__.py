@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sercache.encoders import Encoder, _checkpoint
+from sercache.encoders import Encoder, _checkpoint, _loading
 from sercache.errors import EncoderError
 
 SHORT_NAMES = {
@@ -46,7 +46,7 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     checkpoint = _checkpoint.locate(source, revision)
     preprocessing = _preprocessing(checkpoint)
     extract = extractor(checkpoint)
-    model = _checkpoint.load_whole(checkpoint, lambda: build(checkpoint), r"masked_spec_embed$")
+    model = _loading.load_whole(checkpoint, lambda: build(checkpoint), r"masked_spec_embed$")
     record = _checkpoint.identity(checkpoint, "hf-auto", preprocessing)
     return AutoEncoder(
         model,

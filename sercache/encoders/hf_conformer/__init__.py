@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sercache.encoders import Encoder, _checkpoint
+from sercache.encoders import Encoder, _checkpoint, _loading
 from sercache.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     place, dtype = placement(device, precision)
     checkpoint = _checkpoint.locate(source, revision)
     preprocessing = _preprocessing(checkpoint)
-    model = _checkpoint.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
+    model = _loading.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
     record = _checkpoint.identity(checkpoint, "hf-conformer", preprocessing)
     return ConformerEncoder(
         model,
@@ -87,7 +87,7 @@ def tail(source: str, *, revision: str | None, boundary: str, states: Sequence[s
     from sercache.encoders.hf_conformer._encoder import parts
 
     checkpoint = _checkpoint.locate(source, revision)
-    model = _checkpoint.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
+    model = _loading.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
     return _tail.of(model, parts(model), boundary, states)
 
 
@@ -101,7 +101,7 @@ def export(source: str, folder: Path, tail: nn.Module, *, revision: str | None) 
 
     assert isinstance(tail, _tail.ConformerTail)
     checkpoint = _checkpoint.locate(source, revision)
-    model: Any = _checkpoint.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
+    model: Any = _loading.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
     layers, closing, _ = parts(model)
     tail.give_back(layers, closing)
     _checkpoint.write(model, checkpoint, folder)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sercache.encoders import Encoder, _checkpoint
+from sercache.encoders import Encoder, _checkpoint, _loading
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,7 +75,7 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     place, dtype = placement(device, precision)
     checkpoint = _checkpoint.locate(source, revision)
     preprocessing = _preprocessing(checkpoint)
-    model = _checkpoint.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
+    model = _loading.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
     record = _checkpoint.identity(checkpoint, "hf-speech", preprocessing)
     return SpeechEncoder(
         model,
@@ -102,7 +102,7 @@ def tail(source: str, *, revision: str | None, boundary: str, states: Sequence[s
     from sercache.encoders.hf_speech._tail import SpeechTail
 
     checkpoint = _checkpoint.locate(source, revision)
-    model = _checkpoint.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
+    model = _loading.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
     return SpeechTail(model, boundary, states)
 
 
@@ -115,7 +115,7 @@ def export(source: str, folder: Path, tail: nn.Module, *, revision: str | None) 
 
     assert isinstance(tail, SpeechTail)
     checkpoint = _checkpoint.locate(source, revision)
-    model: Any = _checkpoint.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
+    model: Any = _loading.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
     tail.give_back(model)
     _checkpoint.write(model, checkpoint, folder)
 

@@ -12,7 +12,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from sercache.encoders import Encoder, _checkpoint
+from sercache.encoders import Encoder, _checkpoint, _loading
 
 SHORT_NAMES = {
     "bert-base-uncased": "google-bert/bert-base-uncased",
@@ -64,7 +64,7 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     place, dtype = placement(device, precision)
     checkpoint = _checkpoint.locate(source, revision, also=_TOKENIZER)
     split = tokenizer(checkpoint)
-    model = _checkpoint.load_whole(checkpoint, lambda: build(checkpoint), _MAY_MISS)
+    model = _loading.load_whole(checkpoint, lambda: build(checkpoint), _MAY_MISS)
     return TextEncoder(
         model,
         split,
