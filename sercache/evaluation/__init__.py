@@ -1,5 +1,6 @@
 """Evaluation: one head, one cache, all folds and seeds of a protocol, as a Report."""
 
+from sercache.evaluation.counter import Progress
 from sercache.evaluation.cross_corpus import evaluate_cross_corpus, normalised, read_scalings
 from sercache.evaluation.describe import setup_of, slurm_array, with_scope
 from sercache.evaluation.forecast import Forecast
@@ -21,7 +22,7 @@ from sercache.evaluation.scores import mean_of_clips, merge_clips
 from sercache.evaluation.shared import at_work, claims_in, divided, fill, n_others, taken
 from sercache.evaluation.sound import audio_of
 from sercache.evaluation.trained_encoders import training_of
-from sercache.evaluation.trainings import Progress, forecast
+from sercache.evaluation.trainings import forecast
 from sercache.evaluation.unfinished import MOST, Unfinished, undone, unfinished
 
 __all__ = [

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from sercache import catalog
+from sercache.evaluation.counter import Progress
 from sercache.evaluation.cross_corpus import (
     HeadOutput,
     conclude,
@@ -26,7 +27,7 @@ from sercache.evaluation.prepare import Prepared, prepare
 from sercache.evaluation.published import differences, fewer_updates
 from sercache.evaluation.scores import confusion, predictions_of, run_record, summarise
 from sercache.evaluation.shared import at_work, fill
-from sercache.evaluation.trainings import Progress, TrainedMember, trainings
+from sercache.evaluation.trainings import TrainedMember, trainings
 from sercache.head import is_solved, notes_of
 from sercache.progress import used
 from sercache.recipe import Published, Setup

@@ -15,19 +15,11 @@ from pathlib import Path
 
 from sercache.claims import Claims
 from sercache.errors import FileError, LeftOutError, LostProcessError, SettingsError
+from sercache.evaluation.counter import Counter, Progress, Waiting
 from sercache.evaluation.method import How
 from sercache.evaluation.partial import CLAIMS, Partial, note_name, tidy
 from sercache.evaluation.prepare import Prepared
-from sercache.evaluation.trainings import (
-    Counter,
-    Progress,
-    Waiting,
-    finished_before,
-    groups,
-    kept_in,
-    trained,
-    waiting,
-)
+from sercache.evaluation.trainings import finished_before, groups, kept_in, trained, waiting
 from sercache.evaluation.unfinished import in_words, places, read_note, write_note
 from sercache.progress import used, warn
 from sercache.record import Experiment

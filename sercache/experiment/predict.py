@@ -18,15 +18,14 @@ from typing import IO, Any
 
 import numpy as np
 
-from sercache import clips, extraction, settings, stores
-from sercache.datasets import Skipped, Utterance
-from sercache.errors import AudioError, SettingsError
+from sercache import extraction, settings
+from sercache.datasets import Utterance
+from sercache.errors import SettingsError
 from sercache.evaluation import audio_of, mean_of_clips, merge_clips, normalised
 from sercache.experiment import spoken
 from sercache.experiment.arriving import arriving, listed
 from sercache.experiment.corpora import cache_if_any, read_corpus
 from sercache.experiment.ensemble import Ensemble, PredictOptions, ensemble, trained_by
-from sercache.experiment.filling import carry_out, plan_for
 from sercache.experiment.incoming import (
     Asked,
     check_not_asked,
@@ -35,14 +34,15 @@ from sercache.experiment.incoming import (
     of_corpus,
     recordings,
 )
+from sercache.experiment.predict_features import features_of
 from sercache.experiment.result import Result
 from sercache.experiment.test_on import scalings_of, trained_head
 from sercache.progress import bar
 from sercache.recipe import Setup, inputs
 from sercache.record import Report
-from sercache.stores import FeatureSpec, FeatureStore
+from sercache.stores import FeatureStore
 from sercache.training import predict as outputs_of
-from sercache.views import FeatureView, open_view, speaker_scaling, stored_entries
+from sercache.views import FeatureView, open_view, speaker_scaling
 
 _TOGETHER = 64
 """Recordings whose features are made at a time."""
@@ -182,7 +182,7 @@ def predicted(members: Ensemble, asked: Sequence[Asked]) -> list[Predicted]:
     said, audio = dict[str, np.ndarray](), None
     if found:
         with tempfile.TemporaryDirectory(prefix="sercache-predict-") as folder:
-            held, unfit = _features(members, list(found.values()), Path(folder))
+            held, unfit = features_of(members, list(found.values()), Path(folder))
             faults |= unfit
             ids = [id for id in found if id not in faults]
             said = _said(members, held, ids, found) if ids else {}
@@ -204,50 +204,6 @@ def predicted(members: Ensemble, asked: Sequence[Asked]) -> list[Predicted]:
 def _for_predict(reason: str) -> str:
     """A reason with the option of this command, where extraction would name one of its own."""
     return re.sub(r"use --clip split:([\d.]+).*", r"use --window \1", reason)
-
-
-def _features(
-    members: Ensemble, utterances: Sequence[Utterance], folder: Path
-) -> tuple[list[FeatureStore], dict[str, str]]:
-    """A store for each input, and by id why a recording has no features in one of them."""
-    held, faults = [], dict[str, str]()
-    for k, (encoder, spec) in enumerate(zip(members.encoders, members.specs, strict=True)):
-        left = [u for u in utterances if u.id not in faults]
-        if not left:
-            break
-        place = stores.store_path(folder / str(k), spec, "zarr")
-        try:
-            plan = plan_for(encoder, left, spec, place)
-        except AudioError as fault:  # none of them can be used
-            if len(left) > 1:
-                faults |= _each_alone(members, left, folder)
-            else:
-                faults[left[0].id] = str(fault).rpartition(f"first: {left[0].id}: ")[2]
-            continue
-        done = carry_out(plan, encoder, stores.create(place, spec, "zarr"), "zarr")
-        store = stores.open(place)
-        there, reasons = stored_entries(store), _reasons(done.skipped, spec)
-        extraction.record_skips(place, done.skipped)
-        for u in left:
-            if u.id not in there:
-                faults[u.id] = reasons.get(u.id, "has no features")
-        held.append(store)
-    return held, faults
-
-
-def _reasons(skipped: Sequence[Skipped], spec: FeatureSpec) -> dict[str, str]:
-    """By recording, also of one whose pieces were left out."""
-    rule = clips.parse(spec.clip)
-    pieces = {clips.utterance_id(each.what, rule): each.reason for each in skipped}
-    return pieces | {each.what: each.reason for each in skipped}
-
-
-def _each_alone(members: Ensemble, utterances: Sequence[Utterance], folder: Path) -> dict[str, str]:
-    """Why each of some recordings cannot be used, where none of them can."""
-    found: dict[str, str] = {}
-    for number, u in enumerate(utterances):
-        found |= _features(members, [u], folder / f"alone-{number}")[1]
-    return found
 
 
 def _said(

@@ -16,7 +16,8 @@ from sercache.extraction.notes import (
     skips,
     training_record,
 )
-from sercache.extraction.plan import Piece, Plan, PlanPart, batch_digest, feature_spec, free_bytes, make_plan
+from sercache.extraction.pieces import Piece
+from sercache.extraction.plan import Plan, PlanPart, batch_digest, feature_spec, free_bytes, make_plan
 from sercache.extraction.run import Extraction, extract, real_time_factor, threads
 from sercache.extraction.sharing import LeftOut
 from sercache.extraction.splits import FOLDER as SPLITS

@@ -19,7 +19,7 @@ from sercache.audio import Remark
 from sercache.datasets import Skipped
 from sercache.encoders import Encoder
 from sercache.errors import AudioError
-from sercache.extraction.plan import Piece, length_fault
+from sercache.extraction.pieces import Piece, length_fault
 from sercache.extraction.stages import Busy
 
 LOOKAHEAD = 2

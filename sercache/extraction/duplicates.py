@@ -13,7 +13,8 @@ from sercache.audio import Remark
 from sercache.datasets import Skipped
 from sercache.errors import AlreadyStoredError, DamagedStoreError
 from sercache.extraction.decode import Decoded
-from sercache.extraction.plan import Piece, Plan
+from sercache.extraction.pieces import Piece
+from sercache.extraction.plan import Plan
 from sercache.stores import FeatureStore, FeatureWriter
 
 

@@ -22,7 +22,8 @@ from sercache.extraction import compute, decode, notes, stages
 from sercache.extraction.compute import ComputedBatch
 from sercache.extraction.decode import Decoded
 from sercache.extraction.duplicates import Copies, Duplicates
-from sercache.extraction.plan import Piece, Plan
+from sercache.extraction.pieces import Piece
+from sercache.extraction.plan import Plan
 from sercache.extraction.sharing import Share, claims_of
 from sercache.extraction.splits import Company, Splits
 from sercache.extraction.stages import Busy, Load

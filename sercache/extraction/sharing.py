@@ -15,7 +15,8 @@ from sercache import stores
 from sercache.claims import Claim, Claims
 from sercache.datasets import Skipped
 from sercache.extraction.duplicates import Duplicates
-from sercache.extraction.plan import Piece, Plan, batch_digest
+from sercache.extraction.pieces import Piece
+from sercache.extraction.plan import Plan, batch_digest
 from sercache.progress import say, warn
 from sercache.stores import FeatureStore
 from sercache.units import listed

@@ -18,7 +18,8 @@ from sercache.errors import SercacheError
 from sercache.extraction import decode, notes, stages
 from sercache.extraction.device_workers import DeviceWorker
 from sercache.extraction.duplicates import Copies, DecodedPiece, Duplicates
-from sercache.extraction.plan import Piece, Plan
+from sercache.extraction.pieces import Piece
+from sercache.extraction.plan import Plan
 from sercache.extraction.run import Extraction, begun
 from sercache.extraction.sharing import Share, Turn
 from sercache.extraction.worker import (

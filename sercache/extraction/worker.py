@@ -26,7 +26,7 @@ from sercache.encoders import Encoder, windowed
 from sercache.errors import SercacheError
 from sercache.extraction import compute, decode
 from sercache.extraction.decode import Decoded, Result
-from sercache.extraction.plan import Piece
+from sercache.extraction.pieces import Piece
 from sercache.extraction.run import kept, real_time_factor
 from sercache.extraction.sharing import Fence, Turn
 from sercache.extraction.splits import Company, Splits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, ValuesView
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from sercache.stores import checking, commits, mapped
 from sercache.stores.commits import Record
 from sercache.stores.contract import Damage, Entry
 from sercache.stores.dtypes import STORED, decode_frames, width
+from sercache.stores.entries import Entries, entry_of
 from sercache.stores.held import Hold
 from sercache.stores.kept import Files, Wanted, fetched
 from sercache.stores.layout import Layout, load
@@ -216,7 +217,7 @@ class StoreReader:
         for record, rows in self._ledger.live():
             for row in rows.tolist():
                 frames = record.frame_crcs[row] if record.blocks else ""
-                yield _entry(record, row), frames, record.pooled_crcs[row]
+                yield entry_of(record, row), frames, record.pooled_crcs[row]
 
     def n_bytes(self) -> int:
         """Bytes of all committed files."""
@@ -259,47 +260,3 @@ class StoreReader:
                 found = range(found[0], found[-1] + 1)
             self._states[key] = found
         return found
-
-
-class Entries(Mapping[str, Entry]):
-    """Committed entries of a ledger by id, in the order of their commits."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-
-    def __len__(self) -> int:
-        return len(self._ledger)
-
-    def __iter__(self) -> Iterator[str]:
-        return self._ledger.ids()
-
-    def __contains__(self, id: object) -> bool:
-        return isinstance(id, str) and self._ledger.find(id) is not None
-
-    def __getitem__(self, id: str) -> Entry:
-        place = self._ledger.find(id)
-        if place is None:
-            raise KeyError(id)
-        return _entry(*place)
-
-    def values(self) -> ValuesView[Entry]:
-        """Entries, gone through without looking each of them up."""
-        return _Values(self)
-
-    def all(self) -> Iterator[Entry]:
-        """Each entry."""
-        for record, rows in self._ledger.live():
-            yield from (_entry(record, row) for row in rows.tolist())
-
-
-class _Values(ValuesView[Entry]):
-    _mapping: Entries
-
-    def __iter__(self) -> Iterator[Entry]:
-        return self._mapping.all()
-
-
-def _entry(record: Record, row: int) -> Entry:
-    return Entry(
-        record.ids[row], int(record.n_frames[row]), int(record.n_samples[row]), record.audio_digest[row]
-    )
