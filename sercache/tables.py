@@ -36,11 +36,14 @@ class Table:
     rows: tuple[Row, ...]
 
 
-def parse(text: str, where: object, columns: Collection[str] = (), *, ragged: bool = False) -> Table:
+def parse(
+    text: str, where: object, columns: Collection[str] = (), *, ragged: bool = False, padded: bool = False
+) -> Table:
     """The table in ``text``, whose separator is the one that splits its first line into known ``columns``.
 
     Empty rows and nameless empty columns are passed over. ``ragged``: missing cells are empty, superfluous ones left
-    out, names of columns kept as written; else both are refused. Raises TextError, naming the line, for quotation
+    out, names of columns kept as written; else both are refused. ``padded``: space behind a separator is none of the
+    cell. Raises TextError, naming the line, for quotation
     marks that are not closed, cells without a column, a column that occurs twice.
     """
     text = text.removeprefix("\ufeff")
@@ -50,7 +53,9 @@ def parse(text: str, where: object, columns: Collection[str] = (), *, ragged: bo
     found: list[Row] = []
     header: list[str] = []
     with _any_length():
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=not ragged)
+        reader = csv.reader(
+            io.StringIO(text, newline=""), delimiter=separator, strict=not ragged, skipinitialspace=padded
+        )
         line = 1
         try:
             for values in reader:

@@ -13,9 +13,9 @@ from sercache.units import listed
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An utterance whose recording is there, and the line that tells of it."""
+    """An utterance whose recording is there, and the line that tells of it (``line 3``)."""
 
-    line: int
+    where: str
     utterance: Utterance
 
 
@@ -31,13 +31,13 @@ def unique(found: Sequence[Found], table: Path) -> tuple[list[Utterance], list[s
         if other is each:
             continue
         if other.utterance != each.utterance:
-            raise CorpusError(f"{table} line {each.line}: {_contradiction(other, each)}")
+            raise CorpusError(f"{table} {each.where}: {_contradiction(other, each)}")
         repeated.append(each)
     again = repeated[0] if repeated else None
     warnings = (
         [
-            f"{len(repeated)} rows of {table.name} repeat others, first: line {again.line} says what line "
-            f"{first[again.utterance.id].line} says of {again.utterance.id}"
+            f"{len(repeated)} rows of {table.name} repeat others, first: {again.where} says what "
+            f"{first[again.utterance.id].where} says of {again.utterance.id}"
         ]
         if again
         else []
@@ -49,7 +49,7 @@ def _contradiction(first: Found, second: Found) -> str:
     """What two rows of one id say differently."""
     one, two = first.utterance, second.utterance
     if (one.path, one.start, one.end) != (two.path, two.start, two.end):
-        return f"id {two.id} occurs twice; ids must be unique, line {first.line} has it too"
+        return f"id {two.id} occurs twice; ids must be unique, {first.where} has it too"
     fields = (
         "raw_label",
         "speaker",
@@ -62,7 +62,7 @@ def _contradiction(first: Found, second: Found) -> str:
         "attributes",
     )
     field = next(each for each in fields if getattr(one, each) != getattr(two, each))
-    said = f"{getattr(two, field)!r}, line {first.line} says {getattr(one, field)!r}"
+    said = f"{getattr(two, field)!r}, {first.where} says {getattr(one, field)!r}"
     return (
         f"says of {two.id} the {field.removeprefix('raw_')} {said[:150]}; keep one row, or add a column id that tells "
         "them apart"
@@ -80,7 +80,7 @@ def several_ids(found: Sequence[Found]) -> list[str]:
     agree = [group for group in several if group not in differ]
     warnings = []
     if differ:
-        shown = listed(f"{each.utterance.raw_label or 'no label'} in line {each.line}" for each in differ[0])
+        shown = listed(f"{each.utterance.raw_label or 'no label'} in {each.where}" for each in differ[0])
         warnings.append(
             f"{len(differ)} recordings stand under several ids with different labels, first: "
             f"{differ[0][0].utterance.path.name} ({shown}); a head cannot be right about both"

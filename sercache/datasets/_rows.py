@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -30,13 +30,13 @@ TEXT = (
 TIMES = ("start", "end")
 ATTRIBUTES = ("arousal", "valence", "dominance")
 COLUMNS = (*TEXT, *TIMES, *ATTRIBUTES, "scale")
-_PARTS = {
+PARTS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("dev", "devel", "development", "val", "valid", "validation"), "dev"),
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
     "": "",
 }
-_SEXES = {"f": "F", "female": "F", "m": "M", "male": "M", "": ""}
+SEXES = {"f": "F", "female": "F", "m": "M", "male": "M", "": ""}
 _COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
@@ -44,7 +44,8 @@ _COMMA = re.compile(r"[+-]?\d+,\d+")
 class CheckedRow:
     """One row, its values checked."""
 
-    line: int
+    where: str
+    """``line 3``, with the file before it where several tell of one corpus."""
     text: dict[str, str]
     """By column, for every one of TEXT; empty where the table has none."""
     numbers: dict[str, float]
@@ -74,7 +75,7 @@ def parse(content: str, table: Path) -> Rows:
     if table.suffix.lower() in (".jsonl", ".ndjson"):
         raw = list(_json_rows(content, table))
         names = dict.fromkeys(name for _, cells in raw for name in cells)
-        return Rows(tuple(_row(cells, f"{table} line {line}", line) for line, cells in raw), tuple(names), ())
+        return Rows(tuple(checked(cells, table, f"line {line}") for line, cells in raw), tuple(names), ())
     try:
         found = tables.parse(content, table, COLUMNS)
     except TextError as fault:
@@ -82,7 +83,7 @@ def parse(content: str, table: Path) -> Rows:
     if found.columns and "path" not in found.columns:
         raise CorpusError(f"{table}: needs a column path, has {', '.join(found.columns)[:200]}")
     comma = found.separator != ","
-    rows = tuple(_row(row.cells, f"{table} line {row.line}", row.line, comma) for row in found.rows)
+    rows = tuple(checked(row.cells, table, f"line {row.line}", decimal_comma=comma) for row in found.rows)
     long = [row for row in found.rows if row.last_line > row.line]
     warnings = (
         [
@@ -115,7 +116,14 @@ def _json_rows(content: str, table: Path) -> Iterator[tuple[int, dict[str, Any]]
         yield line, cells
 
 
-def _row(cells: dict[str, Any], where: str, line: int, decimal_comma: bool = False) -> CheckedRow:
+def checked(
+    cells: Mapping[str, Any], table: Path, at: str, *, fault: str = "", decimal_comma: bool = False
+) -> CheckedRow:
+    """The row of ``COLUMNS`` that stands ``at`` a line of a table, set aside where there is a ``fault`` already.
+
+    Raises CorpusError, naming the line, for a value that cannot be used.
+    """
+    where = f"{table} {at}"
     text = {name: _string(cells.get(name), name, where) for name in TEXT}
     if not Path(text["path"]).name:
         raise CorpusError(f"{where}: expected the path of a recording, got {text['path']!r}")
@@ -124,15 +132,14 @@ def _row(cells: dict[str, Any], where: str, line: int, decimal_comma: bool = Fal
         for name in ATTRIBUTES
         if (number := _number(cells.get(name), name, where, decimal_comma)) is not None
     }
-    times, fault = _times(cells, decimal_comma)
-    text["partition"] = _choice(text["partition"], _PARTS, "partition", where)
-    text["sex"] = _choice(text["sex"], _SEXES, "sex", where)
-    return CheckedRow(
-        line, text, numbers | times, _scale(_string(cells.get("scale"), "scale", where), where), fault
-    )
+    times, odd = _times(cells, decimal_comma)
+    text["partition"] = _choice(text["partition"], PARTS, "partition", where)
+    text["sex"] = _choice(text["sex"], SEXES, "sex", where)
+    scale = _scale(_string(cells.get("scale"), "scale", where), where)
+    return CheckedRow(at, text, numbers | times, scale, fault or odd)
 
 
-def _times(cells: dict[str, Any], decimal_comma: bool) -> tuple[dict[str, float], str]:
+def _times(cells: Mapping[str, Any], decimal_comma: bool) -> tuple[dict[str, float], str]:
     """Start and end (s) where the row has them, or why they are none: what is wrong with one recording is no fault of
     the table.
     """

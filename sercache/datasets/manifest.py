@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from sercache import text
-from sercache.datasets import _alike, _ids, _rows
-from sercache.datasets._check import assemble
+from sercache.datasets import _rows
 from sercache.datasets._corpus import Corpus
+from sercache.datasets._described import Described, corpus_of
 from sercache.datasets._examples import _tables
 from sercache.datasets._files import entries
-from sercache.datasets._labels import FOUR, canonical
-from sercache.datasets._names import Names
 from sercache.datasets._own import fitted, normal, of_table
-from sercache.datasets._records import CorpusInfo, Skipped, Utterance
-from sercache.datasets._repeated import Found, several_ids, unique
-from sercache.datasets._rows import ATTRIBUTES, COLUMNS, CheckedRow, Rows
+from sercache.datasets._records import CorpusInfo
+from sercache.datasets._rows import COLUMNS, CheckedRow, Rows
 from sercache.errors import CorpusError, TextError
 from sercache.files import read_fault
 from sercache.units import listed
@@ -28,8 +23,8 @@ _READER = "manifest"
 _NAME = "corpus"
 _SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
 _WORKBOOKS = (".xlsx", ".xls", ".ods")
-_MISSING = ("nan", "none", "null", "n/a", "na", "<na>")
-"""Labels that programs write where there is none."""
+_SNIFFED = 2**16
+"""Bytes of a table that tell whether it is one of ours."""
 
 INFO = CorpusInfo(
     title="Your own corpus, described by a table",
@@ -82,40 +77,27 @@ def read(root: Path, name: str = "") -> Corpus:
         raise CorpusError(
             f"{table} holds no utterance; write a header with the column path, and one line for each"
         )
-    names = Names(table.parent)
-    found, skipped = _utterances(rows.rows, names)
-    spelt, alike = _alike.of_one_spelling([each.utterance for each in found])
-    found = [Found(each.line, u) for each, u in zip(found, spelt, strict=True)]
-    utterances, repeated = unique(found, table)
     called, remarks = (name, []) if name else _called(rows.rows, table)
-    corpus = assemble(
+    return corpus_of(
         called,
-        table.parent,
-        dataclasses.replace(INFO, tasks=_tasks(utterances), attribute_range=_scale(rows.rows, table)),
-        utterances,
-        skipped,
-        release=_release(data, content),
-        warnings=[
-            *remarks,
-            *_columns(rows, table),
-            *_unused_encoding(data, table),
-            *rows.warnings,
-            *names.warnings(),
-            *names.outside(u.path for u in utterances),
-            *alike,
-            *repeated,
-            *_missing_labels(utterances),
-            *several_ids(found),
-        ],
+        _READER,
+        INFO,
+        Described(
+            table,
+            table.parent,
+            rows.rows,
+            _release(data, content),
+            (*remarks, *_columns(rows, table), *_unused_encoding(data, table), *rows.warnings),
+        ),
     )
-    return dataclasses.replace(corpus, reader=_READER, table=table)
 
 
 def holds(root: Path) -> bool:
-    """Whether there is a table at ``root``."""
+    """Whether there is a table with a column path at ``root``: those of other tools have none."""
     try:
-        return _find(root).is_file()
-    except CorpusError:
+        with _find(root).open("rb") as file:
+            return b"path" in file.read(_SNIFFED).replace(b"\0", b"").lower()
+    except (CorpusError, OSError):
         return False
 
 
@@ -164,92 +146,6 @@ def _release(data: bytes, content: str) -> str:
     """
     decided = text.needs_a_name(data) and content != data.decode("cp1252", errors="replace")
     return hashlib.sha256(data + content.encode() if decided else data).hexdigest()[:16]
-
-
-def _utterances(rows: Sequence[CheckedRow], names: Names) -> tuple[list[Found], list[Skipped]]:
-    """Utterances of the rows whose recording is there, and the others with the reason."""
-    found: list[Found] = []
-    skipped: list[Skipped] = []
-    usable = [row for row in rows if not row.fault]
-    for row in rows:
-        if row.fault:
-            named = row.text["id"] or _ids.stem(row.text["path"])
-            skipped.append(Skipped(f"line {row.line}: {named}", row.fault))
-    for row, name in zip(usable, _named(usable), strict=True):
-        path = names.find(row.text["path"])
-        if isinstance(path, str):
-            skipped.append(Skipped(f"line {row.line}: {name}", path))
-        else:
-            found.append(Found(row.line, _utterance(row, name, path)))
-    return found, skipped
-
-
-def _named(rows: Sequence[CheckedRow]) -> list[str]:
-    """The id of each row: its own, else from its path and, where several rows are of one path, its segment."""
-    bare = [row for row in rows if not row.text["id"]]
-    base = _ids.of_paths(row.text["path"] for row in bare)
-    spans: dict[str, set[_ids.Span]] = {}
-    for row in bare:
-        spans.setdefault(row.text["path"], set()).add(row.span)
-    cut = [row for row in bare if len(spans[row.text["path"]]) > 1]
-    segments = iter(_ids.of_segments([base[row.text["path"]] for row in cut], [row.span for row in cut]))
-    return [
-        row.text["id"] or (next(segments) if len(spans[row.text["path"]]) > 1 else base[row.text["path"]])
-        for row in rows
-    ]
-
-
-def _utterance(row: CheckedRow, name: str, path: Path) -> Utterance:
-    told, (start, end) = row.text, row.span
-    return Utterance(
-        id=name,
-        path=path,
-        raw_label=told["label"],
-        speaker=told["speaker"],
-        group=told["group"],
-        start=start,
-        end=end,
-        partition=told["partition"],
-        transcript=told["transcript"] or None,
-        language=told["language"],
-        sex=told["sex"],
-        sentence=told["sentence"],
-        attributes={each: row.numbers[each] for each in ATTRIBUTES if each in row.numbers} or None,
-    )
-
-
-def _missing_labels(utterances: Sequence[Utterance]) -> list[str]:
-    """Lines for labels that some rows lack, and for those that look as if a program had written them for none."""
-    found = []
-    empty = [u for u in utterances if not u.raw_label.strip()]
-    if empty and len(empty) < len(utterances):
-        found.append(f"{len(empty)} of {len(utterances)} utterances have no label, first: {empty[0].id}")
-    strange = Counter(u.raw_label for u in utterances if u.raw_label.lower() in _MISSING)
-    return found + [
-        f"{n} {'utterance has' if n == 1 else 'utterances have'} the label {label!r}, which is taken as a class; leave "
-        "the cell empty where there is no label"
-        for label, n in strange.items()
-    ]
-
-
-def _scale(rows: Sequence[CheckedRow], table: Path) -> tuple[float, float] | None:
-    """Ends of the attributes' scale, which all rows that name one must share; None where none does."""
-    found: dict[tuple[float, float], int] = {}
-    for row in rows:
-        if row.scale is not None:
-            found.setdefault(row.scale, row.line)
-    if len(found) > 1:
-        raise CorpusError(
-            f"{table} line {list(found.values())[1]}: another scale than in line {min(found.values())}"
-        )
-    return next(iter(found), None)
-
-
-def _tasks(utterances: Sequence[Utterance]) -> dict[str, dict[str, str]]:
-    """``label``: the labels as written; ``4class``: those that are common words for the four classes."""
-    labels = sorted({u.raw_label for u in utterances if u.raw_label})
-    four = {label: name for label in labels if (name := canonical(label)) in FOUR and name}
-    return {"label": {label: label for label in labels}} | ({"4class": four} if four else {})
 
 
 def _unused_encoding(data: bytes, table: Path) -> list[str]:

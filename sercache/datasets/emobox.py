@@ -1,0 +1,165 @@
+"""Any corpus as EmoBox describes it: JSON lines with ``key``, ``wav`` and ``emo`` (github.com/emo-box/EmoBox)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sercache.datasets import _foreign
+from sercache.datasets._corpus import Corpus
+from sercache.datasets._described import Described, base_of, corpus_of
+from sercache.datasets._examples import _interchange
+from sercache.datasets._files import entries
+from sercache.datasets._records import CorpusInfo
+from sercache.datasets._rows import ATTRIBUTES, CheckedRow, checked
+from sercache.errors import CorpusError
+
+_READER = "emobox"
+_SUFFIXES = (".jsonl", ".jsonl.gz")
+_NAMES = {
+    "key": "id",
+    "wav": "path",
+    "wav_filename": "path",
+    "emo": "label",
+    "start_time": "start",
+    "end_time": "end",
+}
+_NOT_NEEDED = ("type", "sample_rate", "num_frame", "task", "length", "channel")
+_FOLD = "fold_"
+_PARTS = {"train": "train", "valid": "dev", "test": "test"}
+
+INFO = CorpusInfo(
+    title="A corpus described as EmoBox does",
+    language="any",
+    n_speakers=None,
+    hours=None,
+    licence="as the recordings",
+    access="https://github.com/emo-box/EmoBox",
+    tree=(
+        "<root>/<name>.jsonl (or --root <that file>), recordings where its paths lead: below that folder or up to\n"
+        "three above it, as data/<name>/<name>.jsonl and downloads/<name>/... in a copy of EmoBox"
+    ),
+    tasks={"label": {}},
+    default_task="label",
+    official="the lists of fold_1, where there is no other fold",
+    own=True,
+    notes=(
+        "Of several folds each is a group, so that leave-one-session-out tests what EmoBox does.",
+        "label_map.json beside the list is the task emobox.",
+        "EmoBox names no speakers; where its lines have a speaker or spk, it is read.",
+    ),
+)
+
+
+def read(root: Path, name: str = "") -> Corpus:
+    """The utterances of the list at ``root``, a file or the folder that holds it.
+
+    Raises CorpusError, with the line number, for lines that cannot be read.
+    """
+    table = _find(root)
+    lines = list(_foreign.json_lines(table))
+    cells = [_foreign.ours(line, _NAMES) for _, line in lines]
+    if not cells:
+        raise CorpusError(f"{table} holds no utterance; write a line with key, wav and emo for each")
+    belongs, remarks = _folds(table)
+    rows = tuple(
+        _row(line, {**mine, **belongs.get(str(mine.get("id", "")), {})}, table, where)
+        for (where, line), mine in zip(lines, cells, strict=True)
+    )
+    base = base_of(table.parent, (row.text["path"] for row in rows))
+    columns = dict.fromkeys(key for _, line in lines for key in line)
+    told = [
+        *_foreign.unused(columns, (*_NAMES, *_NOT_NEEDED), table.name),
+        *_foreign.without_labels(cells, table.name, "emo"),
+        *remarks,
+    ]
+    described = Described(
+        table, base, rows, _foreign.release_of([table]), tuple(told), tasks=_task(table.with_name("label_map.json"))
+    )  # fmt: skip
+    said = (mine.get("corpus") for mine in cells)
+    return corpus_of(_foreign.called(name, said, table, _READER), _READER, INFO, described)
+
+
+def holds(root: Path) -> bool:
+    """Whether there is a list of EmoBox at ``root``."""
+    try:
+        return _is_list(_find(root))
+    except CorpusError:
+        return False
+
+
+def _is_list(path: Path) -> bool:
+    keys = set(_foreign.first_object(path))
+    return bool(keys & {"wav", "wav_filename"}) and bool(keys & {"emo", "label"}) and "path" not in keys
+
+
+def _find(root: Path) -> Path:
+    """The list that ``root`` means: of several that which is called as its folder."""
+    tables = _foreign.candidates(root, _SUFFIXES)
+    tables = [each for each in tables if each.stem == root.absolute().name] or tables
+    if len(tables) != 1:
+        expected = "one list <name>.jsonl" if not tables else f"one list, not {len(tables)}"
+        raise _foreign.nothing(_READER, root, expected)
+    return tables[0]
+
+
+def _row(line: Mapping[str, Any], mine: dict[str, Any], table: Path, where: str) -> CheckedRow:
+    """A line as a row; a number that EmoBox has for the label is that of the attribute that it names."""
+    if not mine.get("path"):
+        raise CorpusError(
+            f"{table} {where}: expected an object with wav, got the keys {', '.join(line)[:100]}"
+        )
+    fault, task = "", line.get("task", "category")
+    if line.get("type", "raw") != "raw":
+        fault = f"is of type {line['type']!r}, expected raw: a recording"
+    elif line.get("channel", 1) not in (1, None):
+        fault = f"asks for channel {line['channel']!r} alone, which is not done; write a file of that channel"
+    if task in ATTRIBUTES and "label" in mine:
+        mine[str(task)] = mine.pop("label")
+    return checked(mine, table, where, fault=fault)
+
+
+def _folds(table: Path) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """By id, the part of the only fold, or of several the one that tests it; and a remark where that cannot be told."""
+    folds = [each for each in entries(table.parent) if each.name.startswith(_FOLD) and each.is_dir()]
+    lists = {fold.name: _lists(table, fold) for fold in folds}
+    if len(folds) == 1:
+        return {
+            key: {"partition": _PARTS[part]} for part, keys in lists[folds[0].name].items() for key in keys
+        }, []
+    tests = [(fold, key) for fold, parts in lists.items() for key in parts.get("test", ())]
+    counted = Counter(key for _, key in tests)
+    several = [key for key, n in counted.items() if n > 1]
+    if several:
+        return {}, [
+            f"{len(several)} utterances are tested in several folds of {table.parent}, first: {several[0]}; the folds "
+            "are not used"
+        ]
+    return {key: {"group": fold} for fold, key in tests}, []
+
+
+def _lists(table: Path, fold: Path) -> dict[str, list[str]]:
+    """Ids of a fold by the part that EmoBox calls them."""
+    stem, number = table.name.partition(".")[0], fold.name.removeprefix(_FOLD)
+    found: dict[str, list[str]] = {}
+    for part in _PARTS:
+        path = fold / f"{stem}_{part}_{_FOLD}{number}.jsonl"
+        if path.is_file():
+            found[part] = [str(line.get("key", "")) for _, line in _foreign.json_lines(path)]
+    return found
+
+
+def _task(path: Path) -> dict[str, dict[str, str]]:
+    """The task ``emobox``: classes of labels as EmoBox merges them; none where there is no map."""
+    if not path.is_file():
+        return {}
+    found = _foreign.parsed(_foreign.read(path), path)
+    odd = next((key for key, value in found.items() if not isinstance(value, str)), None)
+    if odd is not None:
+        raise CorpusError(f"{path}: expected a class for each label, got {found[odd]!r} for {odd!r}"[:300])
+    return {"emobox": found}
+
+
+example = _interchange.emobox
