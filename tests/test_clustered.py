@@ -14,7 +14,8 @@ import sercache
 from sercache import stores
 from sercache.api import _member
 from sercache.cli import main
-from sercache.errors import AudioError, LeftOutError, SettingsError
+from sercache.datasets import Corpus, demo
+from sercache.errors import AudioError, LeftOutError, SercacheError, SettingsError
 from sercache.experiment import clustered, filled
 from sercache.experiment.extract import ExtractOptions
 from sercache.experiment.options import settings_of
@@ -188,3 +189,17 @@ def test_a_command_that_is_no_ones_is_refused_before_workers_start(tmp_path):
     request = replace(TrainOptions("linear", folds="1"), cluster="local:2")
     with pytest.raises(SettingsError, match="name no part"):
         import_module("sercache.experiment.train").run(request)
+
+
+@pytest.mark.parametrize("verb", ["train", "probe"])
+def test_names_are_sent_to_workers_and_objects_are_refused(verb, own_settings):
+    how = {"cluster": "nowhere:2", "progress": False}
+    first = ("linear",) if verb == "train" else ()
+    call = getattr(sercache, verb)
+    with pytest.raises(
+        SercacheError, match="nowhere"
+    ):  # it comes as far as asking where workers are to be had
+        call(*first, encoder="logmel", dataset="demo", **how)
+    corpus = Corpus("here", "1", own_settings, demo.INFO, ())
+    with pytest.raises(SettingsError, match="sends names to workers"):
+        call(*first, encoder="logmel", dataset=corpus, **how)

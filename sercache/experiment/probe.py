@@ -96,7 +96,7 @@ def run(request: ProbeOptions, at_hand: AtHand | None = None) -> Probed:
     """
     at_hand = at_hand or AtHand()
     if clustered.asked(request):
-        clustered.run("probe", request, clustered.runs_folder(request), has_objects=at_hand != AtHand())
+        clustered.run("probe", request, clustered.runs_folder(request), has_objects=not at_hand.is_empty)
         request = clustered.alone(request)
     known = settings.load()
     cache = Path(known.value("cache", request.cache).value).expanduser()

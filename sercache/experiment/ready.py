@@ -46,6 +46,11 @@ class AtHand:
     """Of the further inputs, in their order."""
     test_on: tuple[Extra, ...] = ()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything is to be found by its name."""
+        return all(value is None or value == () for value in vars(self).values())
+
 
 @dataclass(frozen=True, eq=False)
 class AskedTraining:

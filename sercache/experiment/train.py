@@ -72,7 +72,7 @@ def _by_workers(request: TrainOptions, at_hand: AtHand | None) -> Result:
     if part_of(request) is not None:
         raise SettingsError("workers share a whole run: name no part of it with --cluster")
     there = clustered.runs_folder(request)
-    found = clustered.run("train", request, there, has_objects=at_hand not in (None, AtHand()))
+    found = clustered.run("train", request, there, has_objects=not (at_hand or AtHand()).is_empty)
     return Result.load(Path(found["folder"]))
 
 
