@@ -8,7 +8,7 @@ DEMO := demo-output
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest
 SERCACHE := SERCACHE_CACHE=$(DEMO)/cache SERCACHE_RUNS=$(DEMO)/runs $(BIN)/sercache
 
-.PHONY: all demo test test-processors test-kernels test-slow test-gpu test-slurm explore golden lint types format bench bench-gpu
+.PHONY: all demo docs test test-processors test-kernels test-slow test-gpu test-slurm explore golden lint types format bench bench-gpu
 .PHONY: reproduce clean
 all: lint types test
 
@@ -87,6 +87,11 @@ types: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The documentation as a site in build/site, without a warning; nothing is fetched. Search in it needs a server:
+# python -m http.server --directory build/site
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/extract.py

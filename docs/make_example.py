@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -69,19 +70,24 @@ CELLS = [
 ]
 
 
-def main() -> None:
-    """Run the cells in a temporary folder and write the notebook beside this file."""
+def write(cells: Sequence[tuple[str, str]], name: str, folder: Path) -> None:
+    """Run cells, each its kind and its text, in a folder, and write them as a notebook beside this file."""
     book = nbformat.v4.new_notebook()
     make = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
-    book.cells = [make[kind](text, id=f"cell-{k}") for k, (kind, text) in enumerate(CELLS)]
-    with tempfile.TemporaryDirectory() as folder:
-        NotebookClient(book, timeout=600, resources={"metadata": {"path": folder}}).execute()
+    book.cells = [make[kind](text, id=f"cell-{k}") for k, (kind, text) in enumerate(cells)]
+    NotebookClient(book, timeout=1800, resources={"metadata": {"path": str(folder)}}).execute()
     book.metadata = {"language_info": {"name": "python"}}
     for cell in book.cells:
         cell.get("metadata", {}).pop("execution", None)
         if cell.cell_type == "code":  # progress bars and warnings name folders of this machine
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
-    nbformat.write(book, Path(__file__).with_name("example.ipynb"))
+    nbformat.write(book, Path(__file__).with_name(name))
+
+
+def main() -> None:
+    """Run the cells in a temporary folder and write the notebook beside this file."""
+    with tempfile.TemporaryDirectory() as folder:
+        write(CELLS, "example.ipynb", Path(folder))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from sercache.errors import SercacheError, SettingsError, UnknownNameError
 from sercache.text import one_line
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-_SECTIONS = {
+SECTIONS = {
     "What there is": ("datasets", "encoders", "heads", "doctor"),
     "Stage one: encoders over corpora, into stores": ("extract", "transcribe", "info", "verify"),
     "Stage two: heads from stores": ("train", "sweep", "probe", "evaluate", "predict"),
@@ -75,7 +75,7 @@ class _Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Every command with the first sentence of its help, whole: click cuts it to fit one line."""
-        for heading, names in _SECTIONS.items():
+        for heading, names in SECTIONS.items():
             with formatter.section(heading):
                 formatter.write_dl([(name, _summary(self.get_command(ctx, name))) for name in names])
 

@@ -1,9 +1,18 @@
-"""The how-to pages as tests use them: files, commands, contracts; `python tests/howto.py` writes the contracts anew."""
+"""Pages of the documentation as tests use them: fences, files, commands, contracts.
+
+`python tests/howto.py` writes the contracts on the how-to pages anew.
+"""
 
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from sercache.contracts.words import members
 from sercache.datasets import CorpusReader, OwnReader
@@ -11,17 +20,64 @@ from sercache.encoders import Encoder, Exemplifies, Family, Owns, TrainsTails, T
 from sercache.head import ABILITIES, Declared, Head, HeadFile
 
 PAGES = Path(__file__).parents[1] / "docs" / "howto"
+_FENCE = re.compile(r"^```(\w*)(?: title=\"([^\"]*)\")?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_FILE = re.compile(r"# (\w+\.\w+)\n")
+
+
+@dataclass(frozen=True)
+class CodeBlock:
+    """A block of code or text on a page."""
+
+    language: str
+    title: str
+    """``needs …`` where no test runs it: what the block needs."""
+    text: str
+
+    @property
+    def file(self) -> str:
+        """The name of the file that it is, by its first line; empty for none."""
+        named = _FILE.match(self.text)
+        return named[1] if named else ""
+
+    def lines(self) -> Iterator[str]:
+        """The commands in it, without prompt and comment, one a line."""
+        for line in self.text.replace("\\\n", "").splitlines():
+            command = line.removeprefix("$ ").partition("  #")[0].removesuffix("&").strip()
+            if self.language == "sh" or line.startswith("$ "):
+                yield command
+
+
+def fences(page: Path) -> list[CodeBlock]:
+    """All blocks of a page, in order."""
+    return [CodeBlock(*found) for found in _FENCE.findall(page.read_text(encoding="utf-8"))]
+
+
+def calls(fence: CodeBlock) -> Iterator[str]:
+    """Each call of sercache in the commands of a block."""
+    for line in fence.lines():
+        wrapped = re.search(r'--wrap "([^"]*)"', line)
+        words = shlex.split(wrapped[1] if wrapped else line)
+        if "sercache" in words and "<<" not in words:
+            yield shlex.join(words[words.index("sercache") :])
+
+
+def navigation() -> list[str]:
+    """The pages that mkdocs.yml lists, those that are made while the site is built included."""
+
+    def leaves(tree: Any) -> list[str]:
+        if isinstance(tree, str):
+            return [tree]
+        return [leaf for each in (tree.values() if isinstance(tree, dict) else tree) for leaf in leaves(each)]
+
+    about = yaml.safe_load((PAGES.parents[1] / "mkdocs.yml").read_text(encoding="utf-8"))
+    return leaves(about["nav"])
 
 
 def files() -> dict[str, str]:
     """Text of every file that a how-to page holds, by the name in its first line."""
-    found = {}
-    for page in sorted(PAGES.glob("*.md")):
-        for _, text in re.findall(r"```(\w+)\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
-            named = re.match(r"# (\w+\.\w+)\n", text)
-            if named:
-                found[named[1]] = text
-    return found
+    return {
+        fence.file: fence.text for page in sorted(PAGES.glob("*.md")) for fence in fences(page) if fence.file
+    }
 
 
 def write(folder: Path, *names: str) -> Path:
@@ -35,9 +91,16 @@ def write(folder: Path, *names: str) -> Path:
 
 def commands(page: str) -> list[str]:
     """The lines that a page has one type, in order."""
-    text = (PAGES / page).read_text(encoding="utf-8")
-    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
-    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+    blocks = [each for each in fences(PAGES / page) if each.language == "console" and not each.title]
+    return [line for block in blocks for line in block.lines()]
+
+
+def code(page: str) -> str:
+    """The Python that a page has one run, in order; files are no part of it."""
+    blocks = [
+        each for each in fences(PAGES / page) if each.language == "python" and not (each.title or each.file)
+    ]
+    return "\n".join(block.text for block in blocks)
 
 
 BEGIN, END = "<!-- contract -->\n", "<!-- end of contract: written by tests/howto.py from the protocols -->"

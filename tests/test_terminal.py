@@ -16,13 +16,13 @@ import pytest
 from click.shell_completion import ShellComplete
 from conftest import Outcome
 
-from sercache.cli import _SECTIONS, cli
+from sercache.cli import SECTIONS, cli
 
 Run = Callable[..., Outcome]
 
 
 def test_every_command_stands_under_one_heading() -> None:
-    named = [name for names in _SECTIONS.values() for name in names]
+    named = [name for names in SECTIONS.values() for name in names]
     assert sorted(named) == sorted(cli.commands)
 
 
