@@ -71,9 +71,7 @@ TERMINAL_ONLY = {
 """Commands without a verb, and why or what there is instead."""
 OF_THE_TERMINAL = {
     "extract": {"dry_run"},
-    "compare": {"table_format", "as_json"},
-    "doctor": {"as_json"},
-    "info": {"as_json"},
+    "compare": {"table_format"},
     "predict": {"watch", "table_format", "out"},
 }
 """Options that print, or go on until Ctrl-C."""
@@ -86,7 +84,7 @@ def options(command: str) -> dict[str, click.Parameter]:
     return {
         names.get(str(each.name), str(each.name)): each
         for each in cli.commands[command].params
-        if each.expose_value and each.name not in OF_THE_TERMINAL.get(command, ())
+        if each.expose_value and each.name not in {"as_json", *OF_THE_TERMINAL.get(command, ())}
     }
 
 

@@ -51,6 +51,55 @@ def test_stores_as_json_stand_alone_on_standard_output(sercache: Run) -> None:
     assert "cache" in err, "what is said beside it goes to standard error"
 
 
+def test_every_command_speaks_to_programs() -> None:
+    without = {
+        name for name, command in cli.commands.items() if "as_json" not in {p.name for p in command.params}
+    }
+    assert without == {"completion", "predict"}  # a script of the shell, and JSON lines by default
+
+
+def test_results_stand_alone_on_standard_output(cached: Path, recordings: Path, sercache: Run) -> None:
+    given = ("--encoder", "logmel", "--dataset", "manifest")
+    found = {}
+    for name, *options in (
+        ("extract", *given, "--root", recordings),
+        ("train", "--head", "logistic", *given, "--name", "one"),
+        ("train", "--head", "svm", *given, "--name", "two"),
+        ("compare", cached / "one", cached / "two"),
+        ("report", cached / "one"),
+        ("probe", *given),
+        ("verify",),
+        ("check", "linear"),
+        ("reproduce",),
+        ("prune", "--leftovers", "--dry-run"),
+        ("datasets", "manifest", "--counts", "--root", recordings),
+        ("new", "head", "my-head", "--folder", cached),
+    ):
+        code, out, err = sercache(name, *options, "--json")
+        assert code == 0, err
+        found[name] = json.loads(out)
+    assert found["extract"]["n_entries"] == 24
+    assert found["train"]["folder"] == str(cached / "two")
+    assert found["report"] == [{**found["report"][0], "folder": str(cached / "one"), "head": "logistic"}]
+    assert found["report"][0].keys() == found["train"].keys()
+    assert found["probe"]["states"]["logmel"]["ua"]["seeds"]["mean"] > 0.5
+    assert [store["is_whole"] for store in found["verify"]] == [True]
+    assert [row["loud"] for row in found["datasets"]] == [12, 12]
+    assert not any(each["faults"] for each in found["check"]["head"])
+    assert {row["paper"] for row in found["reproduce"]} >= {"chen2022", "park2023"}
+    assert Path(found["new"]["written"]).is_file()
+
+
+def test_a_damaged_store_is_told_to_programs(cached: Path, sercache: Run) -> None:
+    [shard] = (cached.parent / "cache").rglob("frames/c.*")
+    shard.write_bytes(bytes(len(shard.read_bytes())))
+    code, out, _ = sercache("verify", "--json")
+    assert code == 2
+    [store] = json.loads(out)
+    assert not store["is_whole"]
+    assert store["damage"][0]["reason"]
+
+
 @pytest.mark.parametrize("kind", ["head", "corpus", "encoder"])
 def test_a_new_file_is_the_one_of_its_page_and_keeps_its_contract(
     kind: str, sercache: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from sercache import advice
-from sercache.commands.console import columns
+from sercache.commands.console import columns, print_json
 from sercache.progress import say
 from sercache.reproduction import reproduce
 from sercache.reproduction.paper import OVERVIEW, ReproduceOptions, overview
 
 
-def run(options: ReproduceOptions) -> None:
+def run(options: ReproduceOptions, *, as_json: bool = False) -> None:
     """Without a table: list what there is, how much of it is done, and what it waits for. Raises SercacheError."""
     if options.paper is not None and options.table is not None:
-        reproduce.run(options)
+        made = reproduce.run(options)
+        if as_json:
+            print_json(made)
+        return
+    if as_json:
+        print_json([dict(zip(OVERVIEW, row, strict=True)) for row in overview(options)])
         return
     for line in columns([OVERVIEW, *overview(options)]):
         say(line)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sercache.commands.console import columns, print_json
+from collections.abc import Callable
+
+from sercache.commands.console import columns
 from sercache.evaluation import Unfinished
 from sercache.experiment.compare import PairedRuns
 from sercache.experiment.lexical import WordDependence
@@ -62,19 +64,22 @@ def tabled(found: Probed | WordDependence) -> None:
         used("written", path)
 
 
-def compared(found: PairedRuns, table_format: Format, *, as_json: bool) -> None:
-    """The pairs of some runs, and what was written; files are not named where what is printed is for programs."""
-    if as_json:
-        print_json(found.plain())
-        return
-    say(found.table.render(table_format, terminal_width()))
-    if table_format == "text":
-        for path in found.written:
-            used("written", path)
+def compared_as(table_format: Format) -> Callable[[PairedRuns], None]:
+    """Shows the pairs of some runs, and what was written; files are not named where a format is for programs."""
+
+    def compared(found: PairedRuns) -> None:
+        say(found.table.render(table_format, terminal_width()))
+        if table_format == "text":
+            for path in found.written:
+                used("written", path)
+
+    return compared
 
 
-def drawn(found: Mapped, by: str) -> None:
+def drawn(found: Mapped) -> None:
     """How far apart the groups of a map lie, and what was written."""
     if found.silhouette is not None:
-        say(f"mean silhouette of the vectors by {by} (cosine): {found.silhouette:.3f}; 1 apart, 0 mixed")
+        say(
+            f"mean silhouette of the vectors by {found.by} (cosine): {found.silhouette:.3f}; 1 apart, 0 mixed"
+        )
     used("written", ", ".join(map(str, found.written)))

@@ -81,9 +81,12 @@ def write_example(name: str, folder: Path) -> None:
     used("written", f"a small {catalog.shown(name)} of tones: --dataset {name} --root {folder / inside}")
 
 
-def written(kind: new.Kind, name: str, folder: Path) -> None:
+def written(kind: new.Kind, name: str, folder: Path, *, as_json: bool) -> None:
     """Write the file of a new head, corpus or encoder, and say how to go on."""
     path = new.run(kind, name, folder)
+    if as_json:
+        print_json({"written": path, "next": new.next_steps(kind, path)})
+        return
     used("written", path)
     for command in new.next_steps(kind, path):
         used("next", command)

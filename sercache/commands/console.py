@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import PurePath
 from typing import Any
@@ -82,13 +82,24 @@ def columns(
     return layout.aligned(rows, right, width=layout.terminal_width(), spare=spare, below=below)
 
 
+def told(found: Any, show: Callable[[Any], object], as_json: bool) -> None:
+    """What a command found: as ``show`` prints it for people, or as JSON for programs."""
+    if as_json:
+        print_json(found)
+    else:
+        show(found)
+
+
 def print_json(value: object) -> None:
     """One JSON document on standard output, of what a listing or a result holds."""
     click.echo(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))
 
 
 def _plain(value: object) -> object:
-    """Records as objects, without what is private or computes; numbers that JSON lacks as null."""
+    """Records as they say (``plain``), or field by field without what is private or computes; numbers that JSON lacks
+    as null."""
+    if hasattr(value, "plain") and not isinstance(value, type):
+        return _plain(value.plain())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         pairs = ((each.name, getattr(value, each.name)) for each in dataclasses.fields(value))
         return {name: _plain(held) for name, held in pairs if name[0] != "_" and not callable(held)}

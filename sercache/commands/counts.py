@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sercache import settings
-from sercache.commands.console import columns
+from sercache.commands.console import columns, print_json
 from sercache.datasets import Corpus, Utterance
 from sercache.errors import SettingsError
 from sercache.experiment.corpora import cache_if_any, read_corpus
@@ -18,7 +18,7 @@ _MOST_CLASSES = 20
 _MOST_GROUPS = 40
 
 
-def run(name: str, *, root: Path | None, task: str | None) -> None:
+def run(name: str, *, root: Path | None, task: str | None, as_json: bool = False) -> None:
     """Print the counts of the corpus as it lies on disk (Park et al. 2023, Figure 4, shows those of IEMOCAP).
 
     Raises SettingsError for a task that gives numbers, CorpusError, UnknownNameError.
@@ -30,8 +30,11 @@ def run(name: str, *, root: Path | None, task: str | None) -> None:
         raise SettingsError(
             f"task {corpus.task_name(task)} of {name} gives numbers, which have no counts; choose another --task"
         )
-    used("task", corpus.task_name(task))
     rows = counted(corpus, corpus.labels(task))
+    if as_json:
+        print_json([dict(zip(map(str, rows[0]), row, strict=True)) for row in rows[1:]])
+        return
+    used("task", corpus.task_name(task))
     for line in columns(rows, right=[k for k, title in enumerate(rows[0]) if title not in _NAMED]):
         say(line)
 

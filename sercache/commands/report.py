@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
 from sercache.commands.console import print_json
 from sercache.experiment import details
 from sercache.experiment.outcome import shown, unfinished_at
+from sercache.experiment.result import Result
 from sercache.experiment.several import all_runs, names_of_runs, read_runs, run_folders
 from sercache.layout import terminal_width
 from sercache.progress import say, used
@@ -19,7 +19,7 @@ def detailed(request: details.DetailsOptions, table_format: Format, *, as_json: 
     """Print what lies behind the score of one run."""
     found = details.run(request)
     if as_json:
-        print_json(found.plain())
+        print_json(found)
         return
     say("\n\n".join(each.render(table_format, terminal_width()) for each in found.tables))
 
@@ -45,19 +45,9 @@ def run(paths: Sequence[Path], table_format: Format, *, as_json: bool = False) -
 
 
 def _print_json(paths: Sequence[Path]) -> None:
-    """All that the tables are made from, of every run; predictions, epochs and recordings stay in its folder."""
+    """All that the tables are made from, of every run."""
     reports, folders = read_runs(run_folders(paths) if paths else all_runs())
-    told = [{each.name: getattr(report, each.name) for each in fields(report)} for report in reports]
-    print_json(
-        [
-            {"folder": folder, **{name: held for name, held in report.items() if name not in _LONG}}
-            for folder, report in zip(folders, told, strict=True)
-        ]
-    )
-
-
-_LONG = ("predictions", "runs", "recordings")
-"""Fields of a report with an entry an utterance or an epoch."""
+    print_json([Result(report, folder=folder) for report, folder in zip(reports, folders, strict=True)])
 
 
 def _told(path: Path) -> bool:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from sercache import advice
+from sercache.commands.console import print_json
 from sercache.errors import DamagedStoreError, StoreError
 from sercache.experiment import verify
 
 
-def run(request: verify.VerifyOptions) -> None:
+def run(request: verify.VerifyOptions, *, as_json: bool = False) -> None:
     """Check as asked. Raises DamagedStoreError where damage remains, StoreError where a store cannot be checked."""
     found = verify.run(request)
+    if as_json:
+        print_json(found)
     unchecked = [each.fault for each in found if each.fault is not None]
     n_unread = sum(not isinstance(fault, DamagedStoreError) for fault in unchecked)
     n_damaged = sum(not each.is_whole for each in found) - n_unread

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,14 +42,7 @@ class Details:
 
     def plain(self) -> list[dict[str, Any]]:
         """As JSON values: title, rows by column, notes."""
-        return [
-            {
-                "title": table.title,
-                "rows": [dict(zip(table.columns, map(_plain, row), strict=True)) for row in table.rows],
-                "notes": list(table.notes),
-            }
-            for table in self.tables
-        ]
+        return [table.plain() for table in self.tables]
 
     def _repr_html_(self) -> str:
         """The tables, for notebooks."""
@@ -110,10 +102,6 @@ def _other_corpora(report: Report) -> ReportTable:
             "shows how to test them on others"
         )
     return tables.cross_corpus_table(report)
-
-
-def _plain(cell: Any) -> Any:
-    return dataclasses.asdict(cell) if dataclasses.is_dataclass(cell) and not isinstance(cell, type) else cell
 
 
 def _values(by: str, report: Report, request: DetailsOptions, corpus: Corpus | None) -> Mapping[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -65,6 +65,13 @@ class Mapped:
     member: Run
     """The training whose head it is."""
     written: tuple[Path, ...]
+    by: By = "speaker"
+    """The rule that was asked for."""
+
+    def plain(self) -> dict[str, Any]:
+        """For programs; the places of the utterances are in the CSV that was written."""
+        training = {"fold": self.member.fold, "seed": self.member.seed}
+        return {"by": self.by, "silhouette": self.silhouette, **training, "written": self.written}
 
 
 def run(request: MapOptions) -> Mapped:
@@ -90,7 +97,7 @@ def run(request: MapOptions) -> Mapped:
     table = stem.with_name(f"{stem.name}.csv")
     _write(table, ids, places, groups)
     apart = separation(LabelledVectors(vectors, labels))
-    return Mapped(ids, places, groups, apart.mean if apart else None, one, (*drawn, table))
+    return Mapped(ids, places, groups, apart.mean if apart else None, one, (*drawn, table), request.by)
 
 
 def _vectors(

@@ -83,6 +83,11 @@ class Probed:
     """That holds the table, and the plot where matplotlib is installed."""
     written: tuple[Path, ...]
 
+    def plain(self) -> dict[str, Any]:
+        """For programs: the table, and scores by state."""
+        states = {name: report.summary for name, report in self.reports.items()}
+        return {"folder": self.folder, "written": self.written, "table": self.table.plain(), "states": states}
+
     def _repr_html_(self) -> str:
         """The table, for notebooks."""
         return html(self.table)

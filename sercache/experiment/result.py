@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
@@ -174,6 +174,11 @@ class Result:
             raise SettingsError(catalog.unknown("corpus that these heads were tested on", on, names))
         return fitting[0].predictions
 
+    def plain(self) -> dict[str, Any]:
+        """Its folder and what tables are made from; what has an entry an utterance or an epoch stays in the folder."""
+        told = {each.name: getattr(self.report, each.name) for each in fields(self.report)}
+        return {"folder": self.folder} | {name: held for name, held in told.items() if name not in _LONG}
+
     def __repr__(self) -> str:
         """One line: what it is of, its main score with the interval, and where it is kept."""
         told = self.report.told or "; ".join(_told(self.report, there) for there in self.report.cross_corpus)
@@ -188,6 +193,10 @@ class Result:
         if self.report.summary and len(self.report.folds) > 1:
             tables.append(_folds(self.report))
         return "\n".join(map(html, tables)) or html(ReportTable(self.report.title, ("not tested",), ()))
+
+
+_LONG = ("predictions", "dev_predictions", "runs", "recordings")
+"""Fields of a report with an entry an utterance or an epoch."""
 
 
 def _told(report: Report, there: CrossCorpus) -> str:

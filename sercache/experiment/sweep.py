@@ -92,6 +92,16 @@ class Swept:
     result: Result
     """Of the point that was selected, with its test scores: the only ones that a sweep computes."""
 
+    def plain(self) -> dict[str, Any]:
+        """For programs: points with their dev scores, the best first, and the result of that one."""
+        differs = self.differs or (None,) * len(self.points)
+        points = [
+            {**point, f"mean {self.on}": score, "differs from best": told}
+            for (point, score), told in zip(self.points, differs, strict=True)
+        ]
+        about = {"table": self.table, "notes": self.notes, "result": self.result.plain()}
+        return {"selected": self.points[0][0], "points": points, **about}
+
 
 def run(request: SweepOptions) -> Swept:
     """Train every point that is not done yet, then test the best. Raises SercacheError."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sercache import audio, settings, transcription, transcripts
 from sercache.datasets import Corpus, Skipped, Utterance
@@ -46,6 +47,10 @@ class Transcribed:
     skipped: tuple[Skipped, ...]
     rates: ErrorRates | None
     """Beside the corpus' own transcripts, where it has some."""
+
+    def plain(self) -> dict[str, Any]:
+        """For programs; the texts are in the file."""
+        return {name: held for name, held in vars(self).items() if name != "texts"}
 
 
 def run(request: TranscribeOptions, corpus: Corpus | None = None, *, strict: bool = True) -> Transcribed:

@@ -48,6 +48,10 @@ class Verified:
         """Whether it was checked and is not damaged."""
         return not self.damage and self.fault is None
 
+    def plain(self) -> dict[str, Any]:
+        """For programs."""
+        return {"is_whole": self.is_whole, **vars(self)}
+
 
 def run(request: VerifyOptions) -> list[Verified]:
     """Check the stores named, or all of the cache, one after another, whatever is wrong with one of them.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from sercache import files
 from sercache.layout import aligned, filled, wrapped
@@ -69,6 +69,11 @@ class ReportTable:
         }  # fmt: skip
         return forms[format](self)
 
+    def plain(self) -> dict[str, Any]:
+        """Title, notes, and rows by column, for programs."""
+        rows = [dict(zip(self.columns, map(_plain, row), strict=True)) for row in self.rows]
+        return {"title": self.title, "rows": rows, "notes": list(self.notes)}
+
     def _repr_html_(self) -> str:
         """For notebooks."""
         return html(self)
@@ -113,6 +118,10 @@ def html(table: ReportTable) -> str:
         f"<h2>{escape(table.title)}</h2>\n"
         f'<div class="wide"><table>{row(table.columns, "th")}\n{body}</table></div>\n{notes}'
     )
+
+
+def _plain(cell: Cell) -> Any:
+    return cell if cell is None or isinstance(cell, str | int | float) else vars(cell)
 
 
 def _text(table: ReportTable, width: int | None = None) -> str:

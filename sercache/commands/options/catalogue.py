@@ -32,8 +32,8 @@ def datasets(
       sercache datasets iemocap --counts
       sercache datasets iemocap --example ./iemocap-example
     """
-    if as_json and (counts or example):
-        raise click.UsageError("--json goes with the list of corpora, or with the name of one")
+    if as_json and example:
+        raise click.UsageError("--json goes with lists and counts, and --example writes a folder")
     if example is not None:
         if not name or counts or task or root:
             raise click.UsageError("--example goes with the name of a corpus, and with nothing else")
@@ -44,7 +44,7 @@ def datasets(
     if name and counts:
         from sercache.commands.counts import run as count
 
-        count(name, root=root, task=task)
+        count(name, root=root, task=task, as_json=as_json)
         return
     if counts or task or root:
         raise click.UsageError("--counts goes with the name of a corpus, --task and --root with --counts")
@@ -107,7 +107,8 @@ def heads(name: str | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name")
-def check(name: str) -> None:
+@json_option
+def check(name: str, as_json: bool) -> None:
     """Check that a file of your own, or one that is installed, keeps the contract of a head, corpus or encoder.
 
     \b
@@ -117,7 +118,7 @@ def check(name: str) -> None:
     """
     from sercache.commands.check import run
 
-    run(name)
+    run(name, as_json=as_json)
 
 
 @click.command()
@@ -144,7 +145,8 @@ def config(settings: tuple[str, ...], as_json: bool) -> None:
 @click.argument("kind", type=click.Choice(["head", "corpus", "encoder"]))
 @click.argument("name")
 @click.option("--folder", type=FOLDER, default=Path(), show_default=True, help="Where to write it.")
-def new(kind: Any, name: str, folder: Path) -> None:
+@json_option
+def new(kind: Any, name: str, folder: Path, as_json: bool) -> None:
     """Write the file of a new head, corpus or encoder: a small one that works and passes `check`, to be changed.
 
     \b
@@ -154,7 +156,7 @@ def new(kind: Any, name: str, folder: Path) -> None:
     """
     from sercache.commands.catalogue import written
 
-    written(kind, name, folder)
+    written(kind, name, folder, as_json=as_json)
 
 
 @click.command()

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sercache.commands.options._names import STORE
-from sercache.commands.options._shared import FOLDER, cache_option, runs_option
+from sercache.commands.options._shared import FOLDER, cache_option, json_option, runs_option
 
 
 @click.command()
@@ -20,7 +20,8 @@ from sercache.commands.options._shared import FOLDER, cache_option, runs_option
 )
 @click.option("--format", "store_format", type=click.Choice(["zarr", "hdf5"]), help="[default: as it is]")
 @cache_option
-def convert(**options: Any) -> None:
+@json_option
+def convert(as_json: bool, **options: Any) -> None:
     """Make a store of another type or format of one that is there; nothing is encoded, and the old one stays.
 
     It is a store with a digest of its own. Cut off, the same command goes on with what was converted.
@@ -30,9 +31,12 @@ def convert(**options: Any) -> None:
       sercache convert ~/.cache/sercache/iemocap/wavlm-large-0123456789abcdef --dtype float16
       sercache convert ~/.cache/sercache/iemocap/wavlm-large-0123456789abcdef --dtype int8 --format hdf5
     """
+    from sercache.commands import console
     from sercache.experiment import convert as work
 
-    work.run(work.ConvertOptions(**options))
+    found = work.run(work.ConvertOptions(**options))
+    if as_json:
+        console.print_json(found)
 
 
 @click.command()
@@ -40,7 +44,8 @@ def convert(**options: Any) -> None:
 @click.option("--into", type=FOLDER, help="Store that is made or filled.  [default: its place in the cache]")
 @cache_option
 @click.option("--remove-sources", is_flag=True, help="Remove the stores, once the result was checked.")
-def merge(stores: tuple[Path, ...], **options: Any) -> None:
+@json_option
+def merge(stores: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     """Make one store of several of one spec, made on two machines or of parts of a corpus; nothing is encoded.
 
     Equal ids with equal recordings and features are one entry, with other features an error that names them.
@@ -49,9 +54,12 @@ def merge(stores: tuple[Path, ...], **options: Any) -> None:
     Example:
       sercache merge /mnt/left/wavlm-large-0123456789abcdef /mnt/right/wavlm-large-0123456789abcdef
     """
+    from sercache.commands import console
     from sercache.experiment import merge as work
 
-    work.run(work.MergeOptions(stores, **options))
+    found = work.run(work.MergeOptions(stores, **options))
+    if as_json:
+        console.print_json(found)
 
 
 @click.command()
@@ -74,7 +82,8 @@ def merge(stores: tuple[Path, ...], **options: Any) -> None:
 @click.option("--dry-run", "only_listed", is_flag=True, help="List what would go, with sizes, and stop.")
 @runs_option
 @cache_option
-def prune(**options: Any) -> None:
+@json_option
+def prune(as_json: bool, **options: Any) -> None:
     """Give disk back: states and sequences of stores, runs without their store, leftovers. Lists what goes first.
 
     What stays of a store is a store with a digest of its own, checked before the old one goes. What a run still reads
@@ -86,9 +95,12 @@ def prune(**options: Any) -> None:
       sercache prune ~/.cache/sercache/iemocap/wavlm-large-0123456789abcdef --to pooled
       sercache prune --leftovers --runs-without-store --dry-run
     """
+    from sercache.commands import console
     from sercache.experiment import prune as work
 
-    work.run(work.PruneOptions(**options))
+    found = work.run(work.PruneOptions(**options))
+    if as_json:
+        console.print_json(found)
 
 
 COMMANDS = (convert, merge, prune)

@@ -95,7 +95,8 @@ from sercache.commands.options._shared import (
 )
 @cluster_options
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
-def extract(**options: Any) -> None:
+@json_option
+def extract(as_json: bool, **options: Any) -> None:
     """Run an encoder over a corpus and write its states into a store. Continues where it was stopped.
 
     The same command may run any number of times at once, on any hosts that see the cache: they share the work.
@@ -106,9 +107,15 @@ def extract(**options: Any) -> None:
       sercache extract --encoder wavlm-large --dataset iemocap --for layer-attention
       sercache extract --encoder path/to/hf/folder --dataset emodb --root /data/emodb --states blocks
     """
+    from sercache.commands import console
+    from sercache.experiment import info
     from sercache.experiment.extract import ExtractOptions, run
 
-    run(ExtractOptions(**options))
+    if as_json and options["dry_run"]:
+        raise click.UsageError("--json describes the store that is made, and --dry-run makes none")
+    folder = run(ExtractOptions(**options))
+    if as_json:
+        console.print_json(*info.run(info.InfoOptions((folder,))))
 
 
 @click.command()
@@ -123,16 +130,20 @@ def extract(**options: Any) -> None:
 @click.option("--task", help="Only utterances that this task labels, or all.  [default: the corpus']")
 @click.option("--language", help="Only utterances in this language: en, zh, …")
 @click.option("--limit", type=click.IntRange(1), help="Only the first utterances, to try things out.")
-def transcribe(**options: Any) -> None:
+@json_option
+def transcribe(as_json: bool, **options: Any) -> None:
     """Transcribe a corpus with a speech recogniser, for --transcripts; prints word and character error rates.
 
     \b
     Example:
       sercache transcribe --model openai/whisper-base.en --dataset iemocap --out iemocap-whisper.csv
     """
+    from sercache.commands import console
     from sercache.experiment import transcribe as work
 
-    work.run(work.TranscribeOptions(**options))
+    found = work.run(work.TranscribeOptions(**options))
+    if as_json:
+        console.print_json(found)
 
 
 @click.command()
@@ -162,7 +173,8 @@ def info(stores: tuple[Path, ...], as_json: bool, **options: Any) -> None:
 @root_option
 @where_options
 @click.option("--repair", is_flag=True, help="Extract damaged parts again.")
-def verify(**options: Any) -> None:
+@json_option
+def verify(as_json: bool, **options: Any) -> None:
     """Check every checksum of the stores; exit code 2 where something is damaged.
 
     \b
@@ -173,7 +185,7 @@ def verify(**options: Any) -> None:
     from sercache.commands.verify import run
     from sercache.experiment import verify as work
 
-    run(work.VerifyOptions(**options))
+    run(work.VerifyOptions(**options), as_json=as_json)
 
 
 COMMANDS = (extract, transcribe, info, verify)

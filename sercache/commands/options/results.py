@@ -90,10 +90,10 @@ def compare(table_format: Any, as_json: bool, **options: Any) -> None:
       sercache compare runs/linear-wavlm-large-emodb runs/mlp-wavlm-large-emodb
       sercache compare runs/layer-attention-* --metric ua --plot heads.png
     """
-    from sercache.commands import _results
+    from sercache.commands import _results, console
     from sercache.experiment import compare as work
 
-    _results.compared(work.run(work.CompareOptions(**options)), table_format, as_json=as_json)
+    console.told(work.run(work.CompareOptions(**options)), _results.compared_as(table_format), as_json)
 
 
 @click.command("map")
@@ -120,17 +120,18 @@ def compare(table_format: Any, as_json: bool, **options: Any) -> None:
 @head_option
 @root_option
 @where_options
-def map_(**options: Any) -> None:
+@json_option
+def map_(as_json: bool, **options: Any) -> None:
     """Draw the vectors of a run's head in the plane (t-SNE); writes RUN/map-DATASET-BY.png and .csv.
 
     \b
     Example:
       sercache map runs/speaker-id-wav2vec2-base-voxceleb1 --dataset iemocap --by speaker
     """
-    from sercache.commands import _results
+    from sercache.commands import _results, console
     from sercache.experiment.map import MapOptions, run
 
-    _results.drawn(run(MapOptions(**options)), options["by"])
+    console.told(run(MapOptions(**options)), _results.drawn, as_json)
 
 
 @click.command()
@@ -143,17 +144,18 @@ def map_(**options: Any) -> None:
     help="What a lexical item is.",
 )  # fmt: skip
 @click.option("--weighted", is_flag=True, help="Weigh items by how often the class goes with them.")
-def lexical(**options: Any) -> None:
+@json_option
+def lexical(as_json: bool, **options: Any) -> None:
     """Show how much a run's predictions depend on the words: PPMI of transcripts and predicted classes.
 
     \b
     Example:
       sercache lexical runs/layer-attention-wavlm-large-iemocap --on mesd
     """
-    from sercache.commands import _results
+    from sercache.commands import _results, console
     from sercache.experiment.lexical import LexicalOptions, run
 
-    _results.tabled(run(LexicalOptions(**options)))
+    console.told(run(LexicalOptions(**options)), _results.tabled, as_json)
 
 
 @click.command()
@@ -183,7 +185,8 @@ def lexical(**options: Any) -> None:
     show_default=True,
     help="Of which input, for a head that reads several.",
 )
-def export(run: Path, out: Path | None, **options: Any) -> None:
+@json_option
+def export(run: Path, out: Path | None, as_json: bool, **options: Any) -> None:
     """Write a run's trained encoder (--finetune-from) as a Hugging Face folder, or a store for others' loaders.
 
     \b
@@ -191,10 +194,13 @@ def export(run: Path, out: Path | None, **options: Any) -> None:
       sercache export runs/speaker-id-wav2vec2-base-voxceleb1 --out encoders/speaker-id
       sercache export ~/.cache/sercache/emodb/wavlm-large-0123456789abcdef --to webdataset --states 12
     """
+    from sercache.commands import console
     from sercache.experiment.export import ExportOptions
     from sercache.experiment.export import run as write
 
-    write(ExportOptions(run, out, **options))
+    written = write(ExportOptions(run, out, **options))
+    if as_json:
+        console.print_json({"folder": written})
 
 
 @click.command()
@@ -231,7 +237,8 @@ def export(run: Path, out: Path | None, **options: Any) -> None:
 @look_option
 @variant_option
 @cluster_options
-def reproduce(**options: Any) -> None:
+@json_option
+def reproduce(as_json: bool, **options: Any) -> None:
     """Print a paper's table with ours beside the printed numbers; finished trials are kept.
 
     Without a table: list all papers and tables, what is done and what is missing.
@@ -246,7 +253,7 @@ def reproduce(**options: Any) -> None:
     from sercache.commands._papers import run
     from sercache.reproduction.paper import ReproduceOptions
 
-    run(ReproduceOptions(**options))
+    run(ReproduceOptions(**options), as_json=as_json)
 
 
 COMMANDS = (report, compare, map_, lexical, export, reproduce)

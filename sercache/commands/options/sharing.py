@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from sercache.commands.options._shared import FOLDER, cache_option, runs_option
+from sercache.commands.options._shared import FOLDER, cache_option, json_option, runs_option
 
 
 @click.command()
@@ -26,7 +25,8 @@ from sercache.commands.options._shared import FOLDER, cache_option, runs_option
     is_flag=True,
     help="The owners of a corpus that may not be passed on let you pass on what was made of it.",
 )
-def push(**options: Any) -> None:
+@json_option
+def push(as_json: bool, **options: Any) -> None:
     """Send a store or a run to the Hugging Face hub, checked, with a card that says what it is.
 
     A store goes without its recordings, as a dataset; a run as a model. Log in first: hf auth login.
@@ -39,7 +39,7 @@ def push(**options: Any) -> None:
     from sercache.commands.sharing import push as run
     from sercache.experiment import push as work
 
-    run(work.PushOptions(**options))
+    run(work.PushOptions(**options), as_json=as_json)
 
 
 @click.command()
@@ -48,7 +48,8 @@ def push(**options: Any) -> None:
 @cache_option
 @runs_option
 @click.option("--name", help="Name of the run folder.  [default: that of the repository]")
-def pull(repo: str, revision: str | None, cache: Path | None, runs: Path | None, name: str | None) -> None:
+@json_option
+def pull(as_json: bool, **options: Any) -> None:
     """Fetch a store into the cache, or a run into the folder of runs; every checksum is compared on arrival.
 
     What was fetched before it was cut off is not fetched again.
@@ -57,9 +58,12 @@ def pull(repo: str, revision: str | None, cache: Path | None, runs: Path | None,
     Example:
       sercache pull my-lab/emodb-wavlm
     """
+    from sercache.commands import console
     from sercache.experiment import pull as work
 
-    work.run(work.PullOptions(repo, revision, cache, runs, name))
+    found = work.run(work.PullOptions(**options))
+    if as_json:
+        console.print_json(found)
 
 
 COMMANDS = (push, pull)

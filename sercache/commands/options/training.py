@@ -13,6 +13,7 @@ from sercache.commands.options._shared import (
     budget_option,
     cluster_options,
     head_option,
+    json_option,
     look_option,
     root_option,
     runs_option,
@@ -107,7 +108,8 @@ from sercache.commands.options._shared import (
 )
 @click.option("--track", is_flag=True, help="Write TensorBoard events beside epochs.csv (extra track).")
 @cluster_options
-def train(**options: Any) -> None:
+@json_option
+def train(as_json: bool, **options: Any) -> None:
     """Train a head from the cache over all folds and seeds, and write a run folder.
 
     A head's published encoder, corpus, protocol and recipe are the defaults. Processes that are given the same command,
@@ -120,11 +122,11 @@ def train(**options: Any) -> None:
       sercache train --head superb --encoder hubert-base --dataset emodb --set lr=1e-3 --set max-epochs=30
       sercache train --head layer-attention --protocol all --test-on emodb,aesdd,mesd
     """
-    from sercache.commands import _results
+    from sercache.commands import _results, console
     from sercache.experiment.setup import TrainOptions
     from sercache.experiment.train import run
 
-    _results.trained(run(TrainOptions(**options)))
+    console.told(run(TrainOptions(**options)), _results.trained, as_json)
 
 
 @click.command()
@@ -172,17 +174,18 @@ def train(**options: Any) -> None:
 @variant_option
 @click.option("--serial", is_flag=True, help="Train folds and seeds one after another.")
 @cluster_options
-def sweep(**options: Any) -> None:
+@json_option
+def sweep(as_json: bool, **options: Any) -> None:
     """Train a head at every point of a grid, select on dev alone, and test what was selected.
 
     \b
     Example:
       sercache sweep --head superb --dataset emodb --dev next --grid lr=1e-3,1e-4 --grid "states=all;6" --name lr
     """
-    from sercache.commands import _results
+    from sercache.commands import _results, console
     from sercache.experiment.sweep import SweepOptions, run
 
-    _results.swept(run(SweepOptions(**options)))
+    console.told(run(SweepOptions(**options)), _results.swept, as_json)
 
 
 @click.command()
@@ -209,17 +212,18 @@ def sweep(**options: Any) -> None:
 @head_option
 @root_option
 @where_options
-def evaluate(**options: Any) -> None:
+@json_option
+def evaluate(as_json: bool, **options: Any) -> None:
     """Test the heads of a finished run on all of another corpus; writes RUN/on-DATASET[-TASK].
 
     \b
     Example:
       sercache evaluate runs/layer-attention-wavlm-large-iemocap --dataset emodb
     """
-    from sercache.commands import _results
+    from sercache.commands import _results, console
     from sercache.experiment.test_on import TestOptions, run
 
-    _results.evaluated(run(TestOptions(**options)))
+    console.told(run(TestOptions(**options)), _results.evaluated, as_json)
 
 
 @click.command()
@@ -250,17 +254,18 @@ def evaluate(**options: Any) -> None:
     help="Inverse strength of the regularisation (scikit-learn's C).",
 )  # fmt: skip
 @cluster_options
-def probe(**options: Any) -> None:
+@json_option
+def probe(as_json: bool, **options: Any) -> None:
     """Probe each state of an encoder: UA of logistic regression on its means over time, with a plot.
 
     \b
     Example:
       sercache probe --encoder wavlm-large --dataset emodb
     """
-    from sercache.commands import _results
+    from sercache.commands import _results, console
     from sercache.experiment.probe import ProbeOptions, run
 
-    _results.tabled(run(ProbeOptions(**options)))
+    console.told(run(ProbeOptions(**options)), _results.tabled, as_json)
 
 
 COMMANDS = (train, sweep, evaluate, probe)
