@@ -90,6 +90,12 @@ READINGS = (
     Reading("early stopping counts", "10 epochs", "10 epochs, from epoch 50 on, by dev loss", "as the code",
             as_text={"patience_from": 1}, as_code={"patience_from": 50}),
 )  # fmt: skip
+OPTIONS = {
+    "blocks": "attention blocks side by side",
+    "heads": "attention heads of each block",
+    "dropout_rate": "share that dropout leaves out, of attention",
+    "arcface": "cosines to a centre for each class; False: logits, with --set loss=cross-entropy",
+}
 
 
 class Head(nn.Module):

@@ -64,6 +64,12 @@ SMALL = {"width": 48, "hidden": 64, "max_frames": 30}
 MAX_FRAMES = 398
 MAX_FRAMES_LOG_MEL = 797
 """For the 40 log-mel energies, of 10 ms."""
+OPTIONS = {
+    "width": "filters of the first convolution; the others have a half and a quarter",
+    "hidden": "units of each layer of the LSTM",
+    "max_frames": "frames that a sequence is filled up or cut to; none: 398, or 797 where D is 40",
+    "final_relu": "whether a ReLU at the end keeps outputs from being negative",
+}
 
 
 class Head(nn.Module):
@@ -82,7 +88,6 @@ class Head(nn.Module):
         max_frames: int | None = None,
         final_relu: bool = True,
     ) -> None:
-        """``max_frames``: None is 398, or 797 where D is 40; ``final_relu``: whether no value is below 0."""
         super().__init__()
         only_state(n_layers)
         published = MAX_FRAMES_LOG_MEL if dim == 40 else MAX_FRAMES

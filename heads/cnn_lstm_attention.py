@@ -74,6 +74,10 @@ SMALL = {"width": 48, "hidden": 64, "max_frames": 30}
 MAX_FRAMES = 398
 MAX_FRAMES_LOG_MEL = 797
 """For the 40 log-mel energies, of 10 ms."""
+OPTIONS = {
+    **cnn_lstm.OPTIONS,
+    "variant": "with LayerNorms, over padding too (code), or without (paper)",
+}
 
 
 class Head(nn.Module):
@@ -93,7 +97,6 @@ class Head(nn.Module):
         variant: Literal["paper", "code"] = "code",
         final_relu: bool = True,
     ) -> None:
-        """``max_frames``: None is 398, or 797 where D is 40; ``final_relu``: whether no value is below 0."""
         super().__init__()
         only_state(n_layers)
         if variant not in ("paper", "code"):

@@ -27,6 +27,7 @@ READINGS = cta_rnn.OF_ALL
 SMALL = {"heads": 2, "head_dim": 6}
 OPEN = cta_rnn.OPEN
 UPDATES = cta_rnn.UPDATES
+OPTIONS = {name: cta_rnn.OPTIONS[name] for name in ("heads", "head_dim")}
 
 
 class Head(nn.Module):

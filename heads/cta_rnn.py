@@ -71,6 +71,12 @@ READINGS = OF_RECURRENT
 SMALL = {"hidden": 12, "heads": 2, "head_dim": 6, "dropout_rate": 0.1}
 OPEN = ("bucket", "max_frames", "select")
 UPDATES = 6_900  # at most: eight speakers of ten of 5,531 turns, 50 epochs
+OPTIONS = {
+    "hidden": "units of each direction of a GRU",
+    "heads": "attention heads, each with a learned query",
+    "head_dim": "dimensions of an attention head",
+    "dropout_rate": "share that dropout leaves out, after each layer of a GRU",
+}
 
 
 def other_corpora(setup: Setup) -> dict[str, Setup]:

@@ -22,6 +22,7 @@ READINGS = cta_rnn.OF_RECURRENT
 SMALL = cta_rnn.SMALL
 OPEN = cta_rnn.OPEN
 UPDATES = cta_rnn.UPDATES
+OPTIONS = cta_rnn.OPTIONS
 
 
 class Head(nn.Module):

@@ -40,6 +40,7 @@ READINGS = (
             alone="it decides the features, before there is a head"),
 )  # fmt: skip
 UPDATES = weighted_dense.UPDATES
+OPTIONS = weighted_dense.OPTIONS
 
 
 class Head(nn.Module):

@@ -75,6 +75,11 @@ STRIDE = 8
 PUBLISHED_HEADS = 32
 PUBLISHED = ((24, 1024), (12, 768))
 """Geometries (L, D) of the paper: Large and Base encoders."""
+OPTIONS = {
+    "final_relu": "whether a ReLU follows the second convolution too",
+    "exact_shortcut": "whether only what the second convolution reads is computed: same outputs, less work",
+    "scaled": "whether the attention's scores are divided by sqrt(D / heads); the paper's equation does not",
+}
 
 
 def kernels(n_layers: int, dim: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -126,7 +131,6 @@ class Head(nn.Module):
         exact_shortcut: bool = True,
         scaled: bool = True,
     ) -> None:
-        """``scaled``: divide the attention's scores by sqrt(D / heads); the paper's equation does not."""
         super().__init__()
         self.scaled = scaled
         self.n_heads = n_attention_heads(dim)

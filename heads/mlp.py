@@ -26,6 +26,10 @@ SETUP = Setup(
     frames=False,
     normalise="global",
 )
+OPTIONS = {
+    "hidden": "units of the hidden layer",
+    "dropout_rate": "share that dropout leaves out, after the hidden layer",
+}
 
 
 class Head(nn.Module):

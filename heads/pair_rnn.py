@@ -37,6 +37,7 @@ READINGS = (
 SMALL = cta_rnn.SMALL
 OPEN = cta_rnn.OPEN
 UPDATES = cta_rnn.UPDATES
+OPTIONS = cta_rnn.OPTIONS
 
 
 class Head(nn.Module):

@@ -68,6 +68,12 @@ READINGS = (
     Reading("undersampling", "of emotions", "of emotions alone", "none here"),
     Reading("test of the cross-entropy row", "the official split", "16 files in the archived script", "as the text"),
 )  # fmt: skip
+OPTIONS = {
+    "heads": "attention heads; none: those of the variant, 4 (paper) or 1 (code)",
+    "dropout_rate": "share that dropout leaves out, of attention",
+    "arcface": "cosines to a centre for each speaker; False: logits, with --set loss=cross-entropy",
+    "variant": "as the paper's text or as its authors' code has it",
+}
 
 
 class Head(nn.Module):
@@ -83,7 +89,6 @@ class Head(nn.Module):
         arcface: bool = True,
         variant: Literal["paper", "code"] = "paper",
     ) -> None:
-        """``heads``: attention heads; None: those of ``variant``, 4 or 1."""
         super().__init__()
         only_state(n_layers)
         if variant not in ("paper", "code"):

@@ -93,6 +93,13 @@ _FROZEN = (
     "all-fine-tuned: the speaker network's encoder stays frozen here, since finetune_from names no state for it; the "
     "paper trains it too",
 )
+OPTIONS = {
+    **attention_blocks.OPTIONS,
+    "second_input": "what is read of the speaker: its vector, or frames that a speaker network makes one of",
+    "configuration": "what of the speaker network is trained with the head",
+    "speakers": "speakers of the training part, where their centres are trained",
+    "variant": "whether a frozen speaker network has no dropout (paper) or has it in training (code)",
+}
 
 
 class Head(nn.Module):

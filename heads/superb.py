@@ -48,6 +48,7 @@ READINGS = (
             alone="--states input+1-23+final takes it"),
 )  # fmt: skip
 UPDATES = 30_000
+OPTIONS = {"hidden": "dimensions that states are projected to"}
 
 
 class Head(nn.Module):

@@ -26,6 +26,10 @@ SETUP = Setup(
     states="blocks",
     frames=False,
 )
+OPTIONS = {
+    "c": "inverse strength of the L2 penalty, scikit-learn's C",
+    "balanced": "whether rare classes count as much as frequent ones",
+}
 
 
 class Head(PooledLinear):

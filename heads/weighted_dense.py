@@ -82,6 +82,11 @@ READINGS = (
             alone="it decides the features, before there is a head"),
 )  # fmt: skip
 UPDATES = 10_300  # at most: three sessions of five of 5,473 turns, 100 epochs
+OPTIONS = {
+    "hidden": "units of each dense layer",
+    "dropout_rate": "share that dropout leaves out, before each dense layer",
+    "variant": "how layer weights are summed: as they are (paper), or by their absolute values (code)",
+}
 
 
 def other_corpora(setup: Setup) -> dict[str, Setup]:

@@ -42,6 +42,12 @@ READINGS = (
 ADDED = ("relu_after_lstm",)
 SMALL = {"hidden": 24}
 UPDATES = 20_500  # at most: three sessions of five of 5,473 turns, 100 epochs
+OPTIONS = {
+    **weighted_dense.OPTIONS,
+    "hidden": "units of the dense layer and of the LSTM",
+    "dropout_rate": "share that dropout leaves out, before the dense layer and the LSTM",
+    "relu_after_lstm": "whether a ReLU follows the LSTM",
+}
 
 
 class Head(nn.Module):
@@ -60,7 +66,6 @@ class Head(nn.Module):
         variant: Literal["paper", "code"] = "paper",
         relu_after_lstm: bool = True,
     ) -> None:
-        """``variant``: whether layer weights are signed or absolute in the numerator."""
         super().__init__()
         self.relu_after_lstm = relu_after_lstm
         if variant not in ("paper", "code"):

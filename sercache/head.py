@@ -192,6 +192,8 @@ class Declared:
     """``INPUTS``: how many inputs it reads."""
     one_state: bool
     """``ONE_STATE``: that it reads one state of each input, no more."""
+    options: Mapping[str, str]
+    """``OPTIONS``: what each option of the head means, in a line."""
     added: tuple[str, ...]
     """``ADDED``: options that came later: at their defaults they name no other training than before."""
     small: Mapping[str, Any]
@@ -216,6 +218,7 @@ def declared(module: ModuleType) -> Declared:
         baseline=bool(found.get("BASELINE", False)),
         inputs=int(found.get("INPUTS", 1)),
         one_state=bool(found.get("ONE_STATE", False)),
+        options=found.get("OPTIONS", {}),
         added=tuple(found.get("ADDED", ())),
         small=found.get("SMALL", {}),
         version=version_of(found["Head"]),

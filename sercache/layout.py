@@ -87,9 +87,9 @@ def shown_width(text: str) -> int:
 
 
 _NUMBERS = r"\d+(?: (?:x|±|to) \d\S*)+\s*"
-_WORDS = re.compile(rf"{_NUMBERS}|\S+\s*|\s+")
-"""Parts of a text: words; ``10 x 5`` and ``0.6 ± 0.1`` are one."""
-_SYLLABLES = re.compile(rf"{_NUMBERS}|\S+?(?<=[^\W\d])-(?=[^\W\d])|\S+\s*|\s+")
+_WORDS = re.compile(rf"{_NUMBERS}|\s*\S+\s*|\s+")
+"""Parts of a text: words, the first with what it is indented by; ``10 x 5`` and ``0.6 ± 0.1`` are one."""
+_SYLLABLES = re.compile(rf"{_NUMBERS}|\S+?(?<=[^\W\d])-(?=[^\W\d])|\s*\S+\s*|\s+")
 """As _WORDS, and a word may be broken after a hyphen between letters."""
 _NUMBER = re.compile(r"\([^()]*\)|(?:(?! \().)+ ?")
 """Parts of a cell that holds a number: what is in brackets may stand below it."""

@@ -242,6 +242,68 @@ def test_a_head_is_shown_whole(head: str, sercache: Sercache, monkeypatch: pytes
     assert ("--set" in out) == (head != "logistic")  # a solved head has no recipe
 
 
+def test_every_option_of_a_head_has_a_meaning(sercache: Sercache, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sercache import catalog, published
+
+    for name in catalog.names("sercache.heads"):
+        for option, about in published.described_options(catalog.load("sercache.heads", name)).items():
+            assert about.takes, f"{name}: {option}"
+            assert about.meaning, f"{name}: {option}: say in OPTIONS what it means"
+    monkeypatch.setenv("COLUMNS", "60")
+    _, out, _ = sercache("heads", "speaker-specific")
+    assert "\n  configuration  all-frozen" in out, "an indented name is not broken after its indent"
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        ("wavlm-large", 316.6),
+        ("hubert-xlarge", 964),
+        ("distilhubert", 23.5),
+        ("data2vec-audio-base", 93.8),
+        ("w2v-bert-2.0", 580),
+        ("parakeet-ctc-1.1b", 1062.5),
+        ("whisper-large-v2", 636.8),
+        ("xlm-roberta-base", 278),
+    ],
+)
+def test_an_encoder_has_the_size_that_its_authors_print(name: str, millions: float) -> None:
+    """Theirs count what we do not run: quantisers, pooling, the mask."""
+    from sercache import encoders
+
+    card = encoders.card(name)
+    assert card.n_parameters == pytest.approx(1e6 * millions, rel=0.01)
+    assert card.n_bytes == 4 * card.n_parameters
+
+
+def test_an_encoder_is_shown_with_what_one_asks_first(
+    sercache: Sercache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sercache import catalog, encoders
+
+    for family, module in encoders.families().items():
+        if encoders.is_checkpoints(module) and not catalog.digest_of(module.__name__):
+            for short in module.SHORT_NAMES:
+                assert module.PUBLISHED[short].trained_on, f"{family}: {short}"
+                assert module.PUBLISHED[short].licence, f"{family}: {short}"
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, err = sercache("encoders", "wavlm-large")
+    assert code == 0, err
+    assert "315.5 million parameters, 1.3 GB" in out
+    assert "GigaSpeech 10,000 h" in out
+    assert max(map(len, out.splitlines())) <= 80
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text(
+        '{"model_type": "whisper", "d_model": 48, "encoder_attention_heads": 4}'
+    )
+    card = encoders.card(str(tmp_path / "mine"))
+    assert (card.name, card.n_blocks, card.dim) == ("mine", 4, 48)
+    (tmp_path / "mine" / "config.json").write_text('{"model_type": "whisper", "d_model": 50}')
+    code, _, err = sercache("encoders", str(tmp_path / "mine"))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "describes no model" in err
+
+
 def test_rows_go_whole_into_a_pipe() -> None:
     rows = [("name", "text"), ("a", "words " * 60)]
     assert len(columns(rows)) == 2

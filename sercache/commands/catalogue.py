@@ -12,7 +12,7 @@ from typing import Any
 
 from sercache import advice, catalog, files
 from sercache import encoders as encoder_room
-from sercache.commands.console import columns, print_json
+from sercache.commands.console import columns, print_json, told
 from sercache.datasets import CorpusInfo
 from sercache.errors import SettingsError
 from sercache.experiment import new
@@ -20,10 +20,10 @@ from sercache.head import declared, is_solved
 from sercache.layout import filled, terminal_width
 from sercache.progress import say, used
 from sercache.protocols import DEVS, PROTOCOLS
-from sercache.published import head_defaults, text_and_code
+from sercache.published import described_options, text_and_code
 from sercache.readings import variants
 from sercache.recipe import Recipe
-from sercache.units import listed
+from sercache.units import listed, size
 
 _LABEL = 10
 """Columns that the words before each line take."""
@@ -151,27 +151,46 @@ def _or_dash(value: object) -> object:
 
 
 def encoders(name: str | None, *, as_json: bool = False) -> None:
-    """List the short names, or say what one stands for. Raises UnknownNameError."""
-    known = encoder_room.short_names() if name is None else encoder_room.named(name)
-    if as_json:
-        told = {
-            each: {"source": source, "family": family, **encoder_room.remarks(family)}
-            for each, (family, source) in sorted(known.items())
-        }
-        print_json(told if name is None else told.popitem()[1])
+    """List the short names, or show one, a file or a folder. Raises UnknownNameError, EncoderError."""
+    if name is not None:
+        told(encoder_room.card(name), _encoder, as_json)
         return
-    rows: list[tuple[str, str, str]] = [("name", "source", "family")]
-    rows += [(each, source, family) for each, (family, source) in sorted(known.items())]
-    for line in columns(rows, spare=1):
-        say(line)
-    if name is None:
-        _filled(
-            "a Hugging Face id or a local folder of these families works too: --encoder org/name, --encoder folder"
+    known = sorted(encoder_room.short_names().items())
+    if as_json:
+        print_json(
+            {
+                each: {"source": source, "family": family, **encoder_room.remarks(family)}
+                for each, (family, source) in known
+            }
         )
         return
-    [(family, _)] = known.values()
-    for what, text in encoder_room.remarks(family).items():
-        used(what, text)
+    rows = [("name", "source", "family"), *((each, source, family) for each, (family, source) in known)]
+    for line in columns(rows, spare=1):
+        say(line)
+    _filled(
+        "a Hugging Face id or a local folder of these families works too: --encoder org/name, --encoder folder"
+    )
+    _filled(f"one with its size, licence and what it was trained on: {advice.command('encoders', 'NAME')}")
+
+
+def _encoder(card: encoder_room.EncoderCard) -> None:
+    """Size, licence and training of one encoder; what is not known without its files is left out."""
+    say(f"{card.name}: {card.source}")
+    n = card.n_parameters
+    for label, text in (
+        ("family", card.family),
+        ("blocks", None if card.n_blocks is None else f"{card.n_blocks} of {card.dim} dimensions"),
+        ("frames", None if card.n_blocks is not None or card.dim is None else f"{card.dim} dimensions"),
+        (
+            "size",
+            None if n is None else f"{n / 1e6:.1f} million parameters, {size(card.n_bytes or 0)} in float32",
+        ),
+        ("trained", card.trained_on and f"on {card.trained_on}"),
+        ("licence", card.licence),
+        ("note", card.note),
+    ):
+        if text:
+            _entry(label, text)
 
 
 def heads(name: str | None, *, as_json: bool = False) -> None:
@@ -182,12 +201,12 @@ def heads(name: str | None, *, as_json: bool = False) -> None:
         print_json(found[name] if name else found)
         return
     if name is None:
-        rows = [("name", "encoder", "corpus", "source", "protocol")]
+        listing = [("name", "encoder", "corpus", "source", "protocol")]
         for each in catalog.names("sercache.heads"):
             module = catalog.load("sercache.heads", each)
             setup = module.SETUP
-            rows.append((each, setup.encoder, setup.dataset, _short(module.SOURCE), setup.protocol))
-        for line in columns(rows, spare=2):
+            listing.append((each, setup.encoder, setup.dataset, _short(module.SOURCE), setup.protocol))
+        for line in columns(listing, spare=2):
             say(line)
         say(f"set-up, recipe and options of one: {advice.command('heads', 'NAME')}")
         return
@@ -207,9 +226,12 @@ def heads(name: str | None, *, as_json: bool = False) -> None:
         say("recipe: none, this head is solved, not trained")
     else:
         _table("recipe (change with --set name=value; what is not here is sercache's default):", changed)
-    options = head_defaults(module)
-    if options:
-        _table("options of the head (change with --option name=value):", list(options.items()))
+    if options := described_options(module):
+        say("options of the head (change with --option name=value):")
+        rows = [("  name", "default", "takes", "meaning")]
+        rows += [(f"  {k}", _written(each.default), each.takes, each.meaning) for k, each in options.items()]
+        for line in columns(rows):
+            say(line)
     beside = text_and_code([name])
     if beside is not None:
         say()
@@ -226,7 +248,7 @@ def _head(module: Any) -> dict[str, object]:
         "about": inspect.cleandoc(module.__doc__ or ""),
         "setup": module.SETUP,
         "recipe": None if is_solved(module.Head) else module.RECIPE,
-        "options": head_defaults(module),
+        "options": described_options(module),
         "readings": declared(module).readings,
     }
 

@@ -49,6 +49,8 @@ def is_declared(module: ModuleType) -> Iterator[str]:
     for option in parameters[3:]:
         if option.default is option.empty:
             yield f"the option {option.name} of Head has no default"
+    if unknown := sorted(set(about.options) - {each.name for each in parameters[3:]}):
+        yield f"OPTIONS describes {', '.join(unknown)}, which is no option of Head"
     if len(about.setup.beside) != about.inputs - 1:
         yield f"INPUTS is {about.inputs}, but SETUP has {1 + len(about.setup.beside)}: beside names the further ones"
     for setup in (about.setup, *about.setups.values()):

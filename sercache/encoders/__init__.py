@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sercache import catalog, clips, trained_on
 from sercache.encoders import _checkpoint, _weight_files
 from sercache.encoders._arguments import placement
+from sercache.encoders._card import EncoderCard, card
 from sercache.encoders._checkpoint import Checkpoint
 from sercache.encoders._checkpoint import identity as checkpoint_identity
 from sercache.encoders._checkpoint import locate as locate_checkpoint
@@ -48,6 +49,7 @@ __all__ = [
     "Checkpoint",
     "Computed",
     "Encoder",
+    "EncoderCard",
     "Exemplifies",
     "Family",
     "Feature",
@@ -56,6 +58,7 @@ __all__ = [
     "TrainsTails",
     "Tries",
     "absolute",
+    "card",
     "checkpoint_identity",
     "computed_identity",
     "computed_place",

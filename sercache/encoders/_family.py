@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 class Family(Protocol):
-    """The file of a family. It may also have ``NOTE`` and ``LICENCE``, lines that are shown where it is chosen."""
+    """The file of a family. It may also have ``NOTE`` and ``LICENCE``, lines that are shown where it is chosen, and
+    ``PUBLISHED``: short name -> what its authors say of the checkpoint."""
 
     SHORT_NAMES: dict[str, str]
     """Short name -> where it comes from: a hub id, or a sentence for encoders without weights."""

@@ -10,10 +10,12 @@ from typing import Any
 
 from sercache.audio import RESAMPLER
 from sercache.encoders import Encoder
+from sercache.encoders._published import Published
 from sercache.errors import EncoderError
 
 SHORT_NAMES = {"demo-wavlm": "a small WavLM with random weights, not pretrained"}
 MODEL_TYPES: tuple[str, ...] = ()
+LICENCE = "apache-2.0, as all of sercache"
 NOTE = "demo-wavlm has random weights, not pretrained ones: it shows how things work, not how well"
 
 _SEED = 20_220_617
@@ -32,6 +34,9 @@ _CONFIG: dict[str, Any] = {
     "mask_time_prob": 0.0,
 }
 """Shaped as WavLM-Large, and small enough for about 80 x real time on one core."""
+
+
+PUBLISHED = {"demo-wavlm": Published("nothing: random weights", LICENCE, {"model_type": "wavlm", **_CONFIG})}
 
 
 def load(source: str, *, revision: str | None, device: str, precision: str) -> Encoder:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from sercache.encoders import Encoder, _checkpoint, _loading
+from sercache.encoders._published import Published
 from sercache.errors import EncoderError
 
 SHORT_NAMES = {
@@ -27,6 +28,33 @@ SHORT_NAMES = {
     "whisper-large-v3": "openai/whisper-large-v3",
     "whisper-large-v3-turbo": "openai/whisper-large-v3-turbo",
 }
+_SIZES = {"tiny": (4, 384, 6), "base": (6, 512, 8), "small": (12, 768, 12), "medium": (24, 1024, 16)}
+_LARGE = (32, 1280, 20)
+"""Blocks, dimensions, attention heads."""
+
+
+def _published(name: str) -> Published:
+    size = name.removeprefix("whisper-")
+    blocks, dim, heads = _SIZES.get(size.removesuffix(".en"), _LARGE)
+    data = "labels of 680,000 h in 97 languages from the web"
+    if size.endswith(".en"):
+        data = "labels of 438,000 h of English from the web"
+    if "v3" in size:
+        data = "labels of 1,000,000 h and pseudo-labels of 4,000,000 h from the web, in 99 languages"
+    settings = {
+        "model_type": "whisper",
+        "encoder_layers": blocks,
+        "d_model": dim,
+        "encoder_attention_heads": heads,
+        "encoder_ffn_dim": 4 * dim,
+        "num_mel_bins": 128 if "v3" in size else 80,
+        "decoder_layers": 1,
+        "decoder_attention_heads": heads,
+    }
+    return Published(data, "apache-2.0", settings)
+
+
+PUBLISHED = {name: _published(name) for name in SHORT_NAMES}
 MODEL_TYPES = ("whisper",)
 
 _SETTINGS = {"sampling_rate": 16_000, "n_fft": 400, "hop_length": 160}

@@ -2,6 +2,7 @@
 
 from sercache.published.head import (
     LOOK_EPOCHS,
+    described_options,
     first_seeds,
     glanced,
     head_defaults,
@@ -17,6 +18,7 @@ from sercache.published.trial import TrialPlan, plan
 __all__ = [
     "LOOK_EPOCHS",
     "TrialPlan",
+    "described_options",
     "first_seeds",
     "glanced",
     "head_defaults",

@@ -135,6 +135,34 @@ def head_options(module: ModuleType, pairs: Sequence[str]) -> dict[str, Any]:
     return options
 
 
+@dataclass(frozen=True)
+class HeadOption:
+    """One option of a head."""
+
+    default: Any
+    takes: str
+    """Its type, or the values that it may have, in words."""
+    meaning: str
+    """In a line; empty where the head's file says nothing of it."""
+
+
+def described_options(module: ModuleType) -> dict[str, HeadOption]:
+    """The options of a head by name, in the order of its constructor."""
+    hints, meanings = get_type_hints(module.Head.__init__), declared(module).options
+    return {
+        name: HeadOption(default, _takes(hints.get(name)), meanings.get(name, ""))
+        for name, default in head_defaults(module).items()
+    }
+
+
+_TYPES = {int: "whole number", float: "number", bool: "True, False", str: "text", type(None): "none"}
+
+
+def _takes(hint: Any) -> str:
+    members = get_args(hint) or (hint,)
+    return ", ".join(each if isinstance(each, str) else _TYPES.get(each, "") for each in members)
+
+
 def head_defaults(module: ModuleType) -> dict[str, Any]:
     """Options of a head with their defaults: what its constructor takes beyond the shape of its inputs."""
     return options_of(module.Head)

@@ -79,11 +79,14 @@ def doctor(dataset: str, root: Path | None, task: str | None, deep: bool, as_jso
 @click.argument("name", type=ENCODER, metavar="[NAME]", required=False)
 @json_option
 def encoders(name: str | None, as_json: bool) -> None:
-    """List the encoders that have short names; any Hugging Face id or local folder works beside them.
+    """List the encoders that have short names, or show one: blocks, dimensions, size, licence, training.
+
+    Any Hugging Face id or local folder of these families works beside them. Nothing is downloaded to show one.
 
     \b
-    Example:
+    Examples:
       sercache encoders
+      sercache encoders wavlm-large
     """
     from sercache.commands.catalogue import encoders as run
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from sercache.encoders import Encoder, _checkpoint, _loading
+from sercache.encoders._published import LIBRISPEECH, Published
 from sercache.errors import EncoderError
 
 SHORT_NAMES = {
@@ -23,6 +24,14 @@ SHORT_NAMES = {
     "sew-d-mid": "asapp/sew-d-mid-400k",
     "sew-d-base-plus": "asapp/sew-d-base-plus-400k",
     "s2t-small-librispeech": "facebook/s2t-small-librispeech-asr",
+}
+PUBLISHED = {
+    **{name: Published(LIBRISPEECH, "apache-2.0") for name in SHORT_NAMES if name.startswith("sew")},
+    "s2t-small-librispeech": Published(
+        "labels of LibriSpeech 960 h (English)",
+        "mit",
+        {"model_type": "speech_to_text", "vocab_size": 10_000, "decoder_layers": 1},
+    ),
 }
 MODEL_TYPES = ("sew", "sew-d", "speech_to_text")
 """Those that were tried; others are taken on trial (``takes``)."""

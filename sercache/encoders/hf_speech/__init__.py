@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sercache.encoders import Encoder, _checkpoint, _loading
+from sercache.encoders.hf_speech._published import PUBLISHED as PUBLISHED
 
 if TYPE_CHECKING:
     from torch import nn

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sercache.encoders import Encoder, _checkpoint, _loading
+from sercache.encoders._published import Published
 
 SHORT_NAMES = {
     "bert-base-uncased": "google-bert/bert-base-uncased",
@@ -24,6 +25,31 @@ SHORT_NAMES = {
     "roberta-large": "FacebookAI/roberta-large",
     "xlm-roberta-base": "FacebookAI/xlm-roberta-base",
     "xlm-roberta-large": "FacebookAI/xlm-roberta-large",
+}
+_LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
+_ROBERTA = {
+    "model_type": "roberta",
+    "vocab_size": 50_265,
+    "max_position_embeddings": 514,
+    "type_vocab_size": 1,
+}
+_XLM = {**_ROBERTA, "model_type": "xlm-roberta", "vocab_size": 250_002}
+_CASED = {"model_type": "bert", "vocab_size": 28_996}
+_BOOKS = "BooksCorpus and English Wikipedia, 3.3 billion words"
+_160_GB = "160 GB of English text: books, Wikipedia, news, web pages, stories"
+_CRAWL = "2.5 TB of text in 100 languages from CommonCrawl"
+PUBLISHED = {
+    "bert-base-uncased": Published(_BOOKS, "apache-2.0", {"model_type": "bert"}),
+    "bert-large-uncased": Published(_BOOKS, "apache-2.0", {"model_type": "bert", **_LARGE}),
+    "bert-base-cased": Published(_BOOKS, "apache-2.0", _CASED),
+    "bert-large-cased": Published(_BOOKS, "apache-2.0", {**_CASED, **_LARGE}),
+    "distilbert-base-uncased": Published(
+        f"{_BOOKS}, to give the outputs of bert-base-uncased", "apache-2.0", {"model_type": "distilbert"}
+    ),
+    "roberta-base": Published(_160_GB, "mit", _ROBERTA),
+    "roberta-large": Published(_160_GB, "mit", {**_ROBERTA, **_LARGE}),
+    "xlm-roberta-base": Published(_CRAWL, "mit", _XLM),
+    "xlm-roberta-large": Published(_CRAWL, "mit", {**_XLM, **_LARGE}),
 }
 MODEL_TYPES = (
     "bert",

@@ -22,6 +22,7 @@ SETUP = Setup(
     frames=True,
     normalise="global",
 )
+OPTIONS = {"hidden": "units of the hidden layer"}
 
 
 class Head(nn.Module):
