@@ -234,7 +234,7 @@ def test_a_head_is_shown_whole(head: str, sercache: Sercache, monkeypatch: pytes
     _, out, _ = sercache("heads", head)
     assert max(map(len, out.splitlines())) <= 80
     settings = out.partition("Where the paper's text")[0]
-    rows = dict(line.strip().split(maxsplit=1) for line in settings.splitlines() if line.startswith("  "))
+    rows = dict(line.strip().split(maxsplit=1) for line in settings.splitlines() if re.match("  [a-z]", line))
     assert rows["finetune_from"] == "none"
     options = {"layer-attention": "final_relu", "egemaps-fusion": "variant", "logistic": "c"}
     if head in options:
