@@ -17,7 +17,7 @@ from make_report import Printed, make_report
 
 from sercache.errors import DiskSpaceError, MissingExtraError, SettingsError
 from sercache.record import Interval, Report, Score, Summary, score
-from sercache.report import page, plots, runs, tables
+from sercache.report import page, passes_saved, plots, runs, tables
 from sercache.report.render import Reference, ReportTable, SignedDifference, show
 from sercache.report.side_by_side import runs_tables
 
@@ -476,3 +476,17 @@ def test_the_page_shows_the_plots_that_lie_on_the_disk(
     text = page.page(make_report(), drawn=drawn)
     assert text.count("<img") == 1
     assert f'alt="folds" src="data:image/svg+xml;base64,{base64.b64encode(b"<.svg/>").decode()}"' in text
+
+
+def test_passes_that_were_saved_are_counted_from_the_trainings() -> None:
+    # Six trainings of three epochs: 12 + 6 of 18 utterances in each, and once the 6 of the test part.
+    found = make_report()
+    said = "6 trainings, 18 epochs: in their loop wavlm-large would have run 20 times over emodb"
+    assert passes_saved([found]) == said
+    assert "40 times" in passes_saved([found, found])
+    solved = dataclasses.replace(
+        found, runs=tuple(dataclasses.replace(run, history=()) for run in found.runs)
+    )
+    assert passes_saved([solved]).startswith("6 trainings: in their loop wavlm-large would have run 8 times")
+    tuned = dataclasses.replace(found, setup={**found.setup, "finetune_from": "conv"})
+    assert passes_saved([tuned]) == ""

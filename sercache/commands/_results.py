@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sercache.commands.console import columns
 from sercache.evaluation import Unfinished
@@ -15,7 +15,8 @@ from sercache.experiment.result import Result
 from sercache.experiment.sweep import Swept
 from sercache.layout import filled, terminal_width
 from sercache.progress import say, used
-from sercache.report import Format, tables
+from sercache.record import Report
+from sercache.report import Format, passes_saved, tables
 
 
 def trained(result: Result | Unfinished) -> None:
@@ -26,7 +27,15 @@ def trained(result: Result | Unfinished) -> None:
         used("to finish", result.command)
         return
     say(shown([result.report]))
+    _passes([result.report])
     used("run", result.folder)
+
+
+def _passes(reports: Sequence[Report]) -> None:
+    """How often the encoder would have run in these trainings, had there been no cache."""
+    if told := passes_saved(reports):
+        for line in filled(told, terminal_width(), "saved     ", " " * 10):
+            say(line)
 
 
 def swept(found: Swept) -> None:
@@ -60,6 +69,8 @@ def tabled(found: Probed | WordDependence) -> None:
     """The table of a probe, or of words and predicted classes, and what was written."""
     say()
     say(found.table.render("text", terminal_width()))
+    if isinstance(found, Probed):
+        _passes(list(found.reports.values()))
     for path in found.written:
         used("written", path)
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from sercache.commands.console import print_json
 from sercache.experiment import details
 from sercache.experiment.outcome import shown, unfinished_at
-from sercache.experiment.result import Result
-from sercache.experiment.several import all_runs, names_of_runs, read_runs, run_folders
+from sercache.experiment.several import all_runs, names_of_runs, read_results, read_runs, run_folders
 from sercache.layout import terminal_width
 from sercache.progress import say, used
 from sercache.report import Format
@@ -31,7 +30,7 @@ def run(paths: Sequence[Path], table_format: Format, *, as_json: bool = False) -
     SettingsError.
     """
     if as_json:
-        _print_json(paths)
+        print_json(read_results(run_folders(paths) if paths else all_runs()))
         return
     finished = [path for path in paths if not _told(path)]
     if paths and not finished:
@@ -42,12 +41,6 @@ def run(paths: Sequence[Path], table_format: Format, *, as_json: bool = False) -
         for folder in folders:
             plots = folder / "plots"
             used("run", f"{folder}{f', plots in {plots}' if any(plots.glob('*.png')) else ''}")
-
-
-def _print_json(paths: Sequence[Path]) -> None:
-    """All that the tables are made from, of every run."""
-    reports, folders = read_runs(run_folders(paths) if paths else all_runs())
-    print_json([Result(report, folder=folder) for report, folder in zip(reports, folders, strict=True)])
 
 
 def _told(path: Path) -> bool:

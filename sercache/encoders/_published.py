@@ -11,7 +11,7 @@ LIBRI_LIGHT = "Libri-Light 60,000 h (English)"
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedEncoder:
     """A checkpoint as the pages of its authors describe it."""
 
     trained_on: str

@@ -10,7 +10,7 @@ from typing import Any
 
 from sercache.audio import RESAMPLER
 from sercache.encoders import Encoder
-from sercache.encoders._published import Published
+from sercache.encoders._published import PublishedEncoder
 from sercache.errors import EncoderError
 
 SHORT_NAMES = {"demo-wavlm": "a small WavLM with random weights, not pretrained"}
@@ -36,7 +36,9 @@ _CONFIG: dict[str, Any] = {
 """Shaped as WavLM-Large, and small enough for about 80 x real time on one core."""
 
 
-PUBLISHED = {"demo-wavlm": Published("nothing: random weights", LICENCE, {"model_type": "wavlm", **_CONFIG})}
+PUBLISHED = {
+    "demo-wavlm": PublishedEncoder("nothing: random weights", LICENCE, {"model_type": "wavlm", **_CONFIG})
+}
 
 
 def load(source: str, *, revision: str | None, device: str, precision: str) -> Encoder:

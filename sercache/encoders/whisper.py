@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from sercache.encoders import Encoder, _checkpoint, _loading
-from sercache.encoders._published import Published
+from sercache.encoders._published import PublishedEncoder
 from sercache.errors import EncoderError
 
 SHORT_NAMES = {
@@ -33,7 +33,7 @@ _LARGE = (32, 1280, 20)
 """Blocks, dimensions, attention heads."""
 
 
-def _published(name: str) -> Published:
+def _published(name: str) -> PublishedEncoder:
     size = name.removeprefix("whisper-")
     blocks, dim, heads = _SIZES.get(size.removesuffix(".en"), _LARGE)
     data = "labels of 680,000 h in 97 languages from the web"
@@ -51,7 +51,7 @@ def _published(name: str) -> Published:
         "decoder_layers": 1,
         "decoder_attention_heads": heads,
     }
-    return Published(data, "apache-2.0", settings)
+    return PublishedEncoder(data, "apache-2.0", settings)
 
 
 PUBLISHED = {name: _published(name) for name in SHORT_NAMES}

@@ -9,6 +9,7 @@ from sercache import advice, settings
 from sercache.errors import ContractError, SettingsError, UnknownNameError
 from sercache.evaluation import with_scope
 from sercache.experiment.head_file import file_of
+from sercache.experiment.result import Result
 from sercache.progress import warn
 from sercache.record import Report
 from sercache.report import runs
@@ -63,6 +64,11 @@ def read_runs(folders: Sequence[Path]) -> tuple[list[Report], list[Path]]:
     if not found:
         raise SettingsError(f"none of {len(folders)} runs can be read")
     return [report for report, _ in found], [folder for _, folder in found]
+
+
+def read_results(folders: Sequence[Path]) -> list[Result]:
+    """As ``read_runs``, each with its folder."""
+    return [Result(report, folder=folder) for report, folder in zip(*read_runs(folders), strict=True)]
 
 
 def _with_scope(report: Report) -> Report:

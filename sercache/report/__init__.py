@@ -2,6 +2,7 @@
 
 from sercache.report.comparison import Compared, ComparedRow
 from sercache.report.epochs import LiveEpochs, check_tensorboard, remove_live, write_epochs, write_tensorboard
+from sercache.report.passes import passes_saved
 from sercache.report.render import Cell, Format, Reference, ReportTable, html
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "ReportTable",
     "check_tensorboard",
     "html",
+    "passes_saved",
     "remove_live",
     "write_epochs",
     "write_tensorboard",

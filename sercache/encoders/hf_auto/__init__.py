@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from sercache.encoders import Encoder, _checkpoint, _loading
-from sercache.encoders._published import LIBRISPEECH, Published
+from sercache.encoders._published import LIBRISPEECH, PublishedEncoder
 from sercache.errors import EncoderError
 
 SHORT_NAMES = {
@@ -26,8 +26,8 @@ SHORT_NAMES = {
     "s2t-small-librispeech": "facebook/s2t-small-librispeech-asr",
 }
 PUBLISHED = {
-    **{name: Published(LIBRISPEECH, "apache-2.0") for name in SHORT_NAMES if name.startswith("sew")},
-    "s2t-small-librispeech": Published(
+    **{name: PublishedEncoder(LIBRISPEECH, "apache-2.0") for name in SHORT_NAMES if name.startswith("sew")},
+    "s2t-small-librispeech": PublishedEncoder(
         "labels of LibriSpeech 960 h (English)",
         "mit",
         {"model_type": "speech_to_text", "vocab_size": 10_000, "decoder_layers": 1},

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sercache.encoders import Encoder, _checkpoint, _loading
-from sercache.encoders._published import LIBRI_LIGHT, Published
+from sercache.encoders._published import LIBRI_LIGHT, PublishedEncoder
 from sercache.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -45,21 +45,21 @@ _LARGE = {
 _ROPE = {**_LARGE, "position_embeddings_type": "rotary"}
 _ENGLISH = "64,000 h of transcribed English"
 PUBLISHED = {
-    "wav2vec2-conformer-rel-pos-large": Published(LIBRI_LIGHT, "apache-2.0", _LARGE),
-    "wav2vec2-conformer-rel-pos-large-960h-ft": Published(
+    "wav2vec2-conformer-rel-pos-large": PublishedEncoder(LIBRI_LIGHT, "apache-2.0", _LARGE),
+    "wav2vec2-conformer-rel-pos-large-960h-ft": PublishedEncoder(
         f"{LIBRI_LIGHT}, then labels of LibriSpeech 960 h", "apache-2.0", _LARGE
     ),
-    "wav2vec2-conformer-rope-large": Published(LIBRI_LIGHT, "apache-2.0", _ROPE),
-    "wav2vec2-conformer-rope-large-960h-ft": Published(
+    "wav2vec2-conformer-rope-large": PublishedEncoder(LIBRI_LIGHT, "apache-2.0", _ROPE),
+    "wav2vec2-conformer-rope-large-960h-ft": PublishedEncoder(
         f"{LIBRI_LIGHT}, then labels of LibriSpeech 960 h", "apache-2.0", _ROPE
     ),
-    "w2v-bert-2.0": Published("4,500,000 h in 143 languages", "mit", {"model_type": "wav2vec2-bert"}),
-    "parakeet-ctc-0.6b": Published(_ENGLISH, "cc-by-4.0", {"model_type": "parakeet_encoder"}),
-    "parakeet-ctc-1.1b": Published(
+    "w2v-bert-2.0": PublishedEncoder("4,500,000 h in 143 languages", "mit", {"model_type": "wav2vec2-bert"}),
+    "parakeet-ctc-0.6b": PublishedEncoder(_ENGLISH, "cc-by-4.0", {"model_type": "parakeet_encoder"}),
+    "parakeet-ctc-1.1b": PublishedEncoder(
         _ENGLISH, "cc-by-4.0", {"model_type": "parakeet_encoder", "num_hidden_layers": 42}
     ),
-    "parakeet-rnnt-0.6b": Published(_ENGLISH, "cc-by-4.0", {"model_type": "parakeet_encoder"}),
-    "parakeet-tdt-0.6b-v3": Published(
+    "parakeet-rnnt-0.6b": PublishedEncoder(_ENGLISH, "cc-by-4.0", {"model_type": "parakeet_encoder"}),
+    "parakeet-tdt-0.6b-v3": PublishedEncoder(
         "670,000 h in 25 European languages, most of them with pseudo-labels: Granary, NeMo ASR Set 3.0",
         "cc-by-4.0",
         {"model_type": "parakeet_encoder", "num_mel_bins": 128},

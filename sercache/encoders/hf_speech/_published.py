@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sercache.encoders._published import LIBRI_LIGHT, LIBRISPEECH, Published
+from sercache.encoders._published import LIBRI_LIGHT, LIBRISPEECH, PublishedEncoder
 
 _LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
 _PRE_LN = {**_LARGE, "feat_extract_norm": "layer", "conv_bias": True, "do_stable_layer_norm": True}
@@ -23,8 +23,8 @@ _ER = "; of IEMOCAP only the classifier above it, which is not used here"
 
 def _of(
     model_type: str, trained_on: str, config: dict[str, Any] | None = None, licence: str = _APACHE
-) -> Published:
-    return Published(trained_on, licence, {"model_type": model_type, **(config or {})})
+) -> PublishedEncoder:
+    return PublishedEncoder(trained_on, licence, {"model_type": model_type, **(config or {})})
 
 
 PUBLISHED = {

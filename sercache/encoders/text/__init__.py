@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sercache.encoders import Encoder, _checkpoint, _loading
-from sercache.encoders._published import Published
+from sercache.encoders._published import PublishedEncoder
 
 SHORT_NAMES = {
     "bert-base-uncased": "google-bert/bert-base-uncased",
@@ -39,17 +39,17 @@ _BOOKS = "BooksCorpus and English Wikipedia, 3.3 billion words"
 _160_GB = "160 GB of English text: books, Wikipedia, news, web pages, stories"
 _CRAWL = "2.5 TB of text in 100 languages from CommonCrawl"
 PUBLISHED = {
-    "bert-base-uncased": Published(_BOOKS, "apache-2.0", {"model_type": "bert"}),
-    "bert-large-uncased": Published(_BOOKS, "apache-2.0", {"model_type": "bert", **_LARGE}),
-    "bert-base-cased": Published(_BOOKS, "apache-2.0", _CASED),
-    "bert-large-cased": Published(_BOOKS, "apache-2.0", {**_CASED, **_LARGE}),
-    "distilbert-base-uncased": Published(
+    "bert-base-uncased": PublishedEncoder(_BOOKS, "apache-2.0", {"model_type": "bert"}),
+    "bert-large-uncased": PublishedEncoder(_BOOKS, "apache-2.0", {"model_type": "bert", **_LARGE}),
+    "bert-base-cased": PublishedEncoder(_BOOKS, "apache-2.0", _CASED),
+    "bert-large-cased": PublishedEncoder(_BOOKS, "apache-2.0", {**_CASED, **_LARGE}),
+    "distilbert-base-uncased": PublishedEncoder(
         f"{_BOOKS}, to give the outputs of bert-base-uncased", "apache-2.0", {"model_type": "distilbert"}
     ),
-    "roberta-base": Published(_160_GB, "mit", _ROBERTA),
-    "roberta-large": Published(_160_GB, "mit", {**_ROBERTA, **_LARGE}),
-    "xlm-roberta-base": Published(_CRAWL, "mit", _XLM),
-    "xlm-roberta-large": Published(_CRAWL, "mit", {**_XLM, **_LARGE}),
+    "roberta-base": PublishedEncoder(_160_GB, "mit", _ROBERTA),
+    "roberta-large": PublishedEncoder(_160_GB, "mit", {**_ROBERTA, **_LARGE}),
+    "xlm-roberta-base": PublishedEncoder(_CRAWL, "mit", _XLM),
+    "xlm-roberta-large": PublishedEncoder(_CRAWL, "mit", {**_XLM, **_LARGE}),
 }
 MODEL_TYPES = (
     "bert",

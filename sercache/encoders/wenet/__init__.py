@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sercache.audio import RESAMPLER
 from sercache.encoders import Encoder, _checkpoint
-from sercache.encoders._published import Published
+from sercache.encoders._published import PublishedEncoder
 from sercache.encoders._weight_files import check_own, weights_sha256
 from sercache.encoders.wenet import _config
 from sercache.errors import EncoderError
@@ -30,8 +30,8 @@ SHORT_NAMES = {
 """The checkpoints that Chen and Zhang most likely used. They are on no hub: the name is that of the folder
 which they are unpacked into, so that stores of it are found by name."""
 PUBLISHED = {
-    "wenet-librispeech": Published("labels of LibriSpeech 960 h (English)", "apache-2.0"),
-    "wenet-gigaspeech": Published("labels of GigaSpeech 10,000 h (English)", "apache-2.0"),
+    "wenet-librispeech": PublishedEncoder("labels of LibriSpeech 960 h (English)", "apache-2.0"),
+    "wenet-gigaspeech": PublishedEncoder("labels of GigaSpeech 10,000 h (English)", "apache-2.0"),
 }
 MODEL_TYPES: tuple[str, ...] = ()
 
