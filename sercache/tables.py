@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,7 +23,13 @@ class Row:
     line: int
     last_line: int
     """Greater than ``line`` where a quoted cell holds line ends."""
-    cells: dict[str, str]
+    columns: tuple[str, ...]
+    values: tuple[str, ...]
+
+    @property
+    def cells(self) -> dict[str, str]:
+        """By column."""
+        return dict(zip(self.columns, self.values, strict=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,8 @@ def parse(
         text = text.partition("\n")[2]
     separator = _separator(text, {column(name) for name in columns})
     found: list[Row] = []
-    header: list[str] = []
+    header: tuple[str, ...] = ()
+    named = header
     with _any_length():
         reader = csv.reader(
             io.StringIO(text, newline=""), delimiter=separator, strict=not ragged, skipinitialspace=padded
@@ -63,10 +70,12 @@ def parse(
                 if not any(value.strip() for value in values):
                     continue
                 if not header:
-                    header = [value.strip() if ragged else column(value) for value in values]
+                    header = tuple(value.strip() if ragged else column(value) for value in values)
                     _check_header(header, where, ragged)
+                    named = header if ragged else tuple(filter(None, header))
                 else:
-                    found.append(Row(first, reader.line_num, _cells(values, header, where, first, ragged)))
+                    own = _complete(values, header, where, first, ragged)
+                    found.append(Row(first, reader.line_num, named, tuple(own)))
         except csv.Error as fault:
             raise TextError(f"{where} line {line}: {_said(fault)}") from None
     return Table(tuple(name for name in header if name), separator, tuple(found))
@@ -92,17 +101,19 @@ def _fit(text: str, separator: str, columns: Collection[str]) -> tuple[int, int]
     return sum(column(value) in columns for value in header), len(header)
 
 
-def _check_header(header: list[str], where: object, ragged: bool) -> None:
+def _check_header(header: Sequence[str], where: object, ragged: bool) -> None:
     double = sorted({name for name in header if name and header.count(name) > 1})
     if double and not ragged:
         raise TextError(f"{where}: column {double[0]!r} occurs twice; rename or remove one")
 
 
-def _cells(values: list[str], header: list[str], where: object, line: int, ragged: bool) -> dict[str, str]:
-    """Cells by column. Raises TextError where there are more or fewer than columns."""
+def _complete(values: list[str], header: Sequence[str], where: object, line: int, ragged: bool) -> list[str]:
+    """The cells of all columns, unless ``ragged`` of those that have a name.
+
+    Raises TextError where there are more or fewer than columns.
+    """
     if ragged:
-        values = values + [""] * (len(header) - len(values))
-        return dict(zip(header, values, strict=False))
+        return values + [""] * (len(header) - len(values))
     while len(values) > len(header) and not values[-1].strip():  # superfluous separators behind the last cell
         values = values[:-1]
     if len(values) > len(header):
@@ -113,16 +124,14 @@ def _cells(values: list[str], header: list[str], where: object, line: int, ragge
         raise TextError(
             f"{where} line {line}: {len(values)} values for {len(header)} columns; write separators for empty cells too"
         )
-    found = dict(zip(header, values, strict=True))
-    nameless = next(
-        (value for name, value in zip(header, values, strict=True) if not name and value.strip()), None
-    )
-    if nameless is not None:
-        raise TextError(
-            f"{where} line {line}: {nameless[:40]!r} stands in a column without a name; name it in line 1"
-        )
-    found.pop("", None)
-    return found
+    if "" not in header:
+        return values
+    for name, value in zip(header, values, strict=True):
+        if not name and value.strip():
+            raise TextError(
+                f"{where} line {line}: {value[:40]!r} stands in a column without a name; name it in line 1"
+            )
+    return [value for name, value in zip(header, values, strict=True) if name]
 
 
 def _said(fault: csv.Error) -> str:

@@ -28,6 +28,7 @@ FLOORS = {
     "sercache.text": 1,
     "sercache.layout": 1,
     "sercache.machine": 1,
+    "sercache.parallel": 1,
     "sercache.tables": 1,
     "sercache.settings": 1,
     "sercache.signals": 1,

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Sequence
 from sercache.checkup._completeness import compare, counts, part
 from sercache.checkup._copies import same_audio, same_bytes
 from sercache.checkup._files import Examined, examine, odd_ones
-from sercache.checkup._parallel import spread
 from sercache.checkup._records import KINDS, AudioSummary, Bin, CheckUp, Count, Finding
 from sercache.datasets import Corpus, Utterance
 from sercache.machine import cores
+from sercache.parallel import spread
 
 __all__ = ["KINDS", "Bin", "CheckUp", "Count", "Finding", "Sound", "check_up", "part"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from sercache.checkup._files import AudibleUtterance, Examined, shown
-from sercache.checkup._parallel import spread
 from sercache.checkup._records import Finding, some
+from sercache.parallel import spread
 
 _EDGE = 4096
 """Bytes at either end of a file that are compared before all of it is."""

@@ -29,6 +29,8 @@ def of_one_spelling(utterances: Sequence[Utterance]) -> tuple[list[Utterance], l
         mapping = spellings(getattr(u, field) for u in utterances)
         changes[field] = mapping
         warnings += _warnings(counted, mapping, column, what)
+    if all(value == chosen for mapping in changes.values() for value, chosen in mapping.items()):
+        return list(utterances), []
     return [
         dataclasses.replace(
             u,

@@ -15,7 +15,7 @@ from sercache.datasets._labels import FOUR, canonical
 from sercache.datasets._names import Names
 from sercache.datasets._records import CorpusInfo, Skipped, Utterance
 from sercache.datasets._repeated import Found, several_ids, unique
-from sercache.datasets._rows import ATTRIBUTES, CheckedRow
+from sercache.datasets._rows import CheckedRow
 from sercache.errors import CorpusError
 
 _MISSING = ("nan", "none", "null", "n/a", "na", "<na>")
@@ -52,7 +52,8 @@ def corpus_of(called: str, reader: str, info: CorpusInfo, described: Described) 
     names = Names(described.base)
     found, skipped = _utterances(described.rows, described.find or names.find)
     spelt, alike = _alike.of_one_spelling([each.utterance for each in found])
-    found = [Found(each.where, u) for each, u in zip(found, spelt, strict=True)]
+    if alike:
+        found = [Found(each.where, u) for each, u in zip(found, spelt, strict=True)]
     utterances, repeated = unique(found, described.table)
     scale = _scale(described.rows, described.table)
     corpus = assemble(
@@ -94,10 +95,10 @@ def _utterances(rows: Sequence[CheckedRow], find: Find) -> tuple[list[Found], li
     usable = [row for row in rows if not row.fault]
     for row in rows:
         if row.fault:
-            named = row.text["id"] or _ids.stem(row.text["path"])
+            named = row["id"] or _ids.stem(row["path"])
             skipped.append(Skipped(f"{row.where}: {named}", row.fault))
     for row, name in zip(usable, _named(usable), strict=True):
-        path = find(row.text["path"])
+        path = find(row["path"])
         if isinstance(path, str):
             skipped.append(Skipped(f"{row.where}: {name}", path))
         else:
@@ -107,35 +108,34 @@ def _utterances(rows: Sequence[CheckedRow], find: Find) -> tuple[list[Found], li
 
 def _named(rows: Sequence[CheckedRow]) -> list[str]:
     """The id of each row: its own, else from its path and, where several rows are of one path, its segment."""
-    bare = [row for row in rows if not row.text["id"]]
-    base = _ids.of_paths(row.text["path"] for row in bare)
+    bare = [row for row in rows if not row["id"]]
+    base = _ids.of_paths(row["path"] for row in bare)
     spans: dict[str, set[_ids.Span]] = {}
     for row in bare:
-        spans.setdefault(row.text["path"], set()).add(row.span)
-    cut = [row for row in bare if len(spans[row.text["path"]]) > 1]
-    segments = iter(_ids.of_segments([base[row.text["path"]] for row in cut], [row.span for row in cut]))
+        spans.setdefault(row["path"], set()).add(row.span)
+    cut = [row for row in bare if len(spans[row["path"]]) > 1]
+    segments = iter(_ids.of_segments([base[row["path"]] for row in cut], [row.span for row in cut]))
     return [
-        row.text["id"] or (next(segments) if len(spans[row.text["path"]]) > 1 else base[row.text["path"]])
-        for row in rows
+        row["id"] or (next(segments) if len(spans[row["path"]]) > 1 else base[row["path"]]) for row in rows
     ]
 
 
 def _utterance(row: CheckedRow, name: str, path: Path) -> Utterance:
-    told, (start, end) = row.text, row.span
+    start, end = row.span
     return Utterance(
         id=name,
         path=path,
-        raw_label=told["label"],
-        speaker=told["speaker"],
-        group=told["group"],
+        raw_label=row["label"],
+        speaker=row["speaker"],
+        group=row["group"],
         start=start,
         end=end,
-        partition=told["partition"],
-        transcript=told["transcript"] or None,
-        language=told["language"],
-        sex=told["sex"],
-        sentence=told["sentence"],
-        attributes={each: row.numbers[each] for each in ATTRIBUTES if each in row.numbers} or None,
+        partition=row["partition"],
+        transcript=row["transcript"] or None,
+        language=row["language"],
+        sex=row["sex"],
+        sentence=row["sentence"],
+        attributes=row.attributes,
     )
 
 

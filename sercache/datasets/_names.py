@@ -23,6 +23,7 @@ class Names:
         self.root = root
         self.respelt: list[str] = []
         """Names that were found in another spelling."""
+        self._found: dict[str, Path | str] = {}
         self._listings: dict[Path, dict[str, list[str]]] = {}
         self._folders: dict[Path, bool] = {}
         """Whether a path is a folder."""
@@ -31,7 +32,15 @@ class Names:
         """Whether a folder lies in the root."""
 
     def find(self, name: str) -> Path | str:
-        """The file that ``name`` (relative to the root, or absolute) means, or why there is none."""
+        """The file that ``name`` (relative to the root, or absolute) means, or why there is none.
+
+        Of one name the same path each time: many segments may lie in a file.
+        """
+        if name not in self._found:
+            self._found[name] = self._find(name)
+        return self._found[name]
+
+    def _find(self, name: str) -> Path | str:
         exact = self.root / name
         if _is_file(exact):
             return exact

@@ -10,6 +10,8 @@ from sercache.datasets._records import Utterance
 from sercache.errors import CorpusError
 from sercache.units import listed
 
+_Span = tuple[Path, float | None, float | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -71,11 +73,15 @@ def _contradiction(first: Found, second: Found) -> str:
 
 def several_ids(found: Sequence[Found]) -> list[str]:
     """Warnings that count recordings, or segments, which stand under several ids."""
-    spans: dict[tuple[Path, float | None, float | None], dict[str, Found]] = {}
+    first: dict[_Span, Found] = {}
+    more: dict[_Span, dict[str, Found]] = {}
     for each in found:
         u = each.utterance
-        spans.setdefault((u.path, u.start, u.end), {}).setdefault(u.id, each)
-    several = [list(group.values()) for group in spans.values() if len(group) > 1]
+        span = u.path, u.start, u.end
+        before = first.setdefault(span, each)
+        if before.utterance.id != u.id:
+            more.setdefault(span, {before.utterance.id: before}).setdefault(u.id, each)
+    several = [list(more[span].values()) for span in first if span in more]
     differ = [group for group in several if len({each.utterance.raw_label for each in group}) > 1]
     agree = [group for group in several if group not in differ]
     warnings = []

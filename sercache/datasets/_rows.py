@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from sercache import tables
@@ -29,6 +30,9 @@ TEXT = (
 )
 TIMES = ("start", "end")
 ATTRIBUTES = ("arousal", "valence", "dominance")
+_PLACES = {name: place for place, name in enumerate(TEXT)}
+_OWN = ("id", "transcript")
+"""Columns whose texts are others in each row; those of the rest are kept once, however many rows have them."""
 COLUMNS = (*TEXT, *TIMES, *ATTRIBUTES, "scale")
 PARTS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -46,19 +50,20 @@ class CheckedRow:
 
     where: str
     """``line 3``, with the file before it where several tell of one corpus."""
-    text: dict[str, str]
-    """By column, for every one of TEXT; empty where the table has none."""
-    numbers: dict[str, float]
-    """Times (s) and attributes that the row has."""
+    texts: tuple[str, ...]
+    """In the order of TEXT; empty where the table has none."""
+    span: tuple[float | None, float | None]
+    """Start and end (s); None for those of the recording."""
+    attributes: dict[str, float] | None
+    """Those that the row has."""
     scale: tuple[float, float] | None
     """Ends of the attributes' scale."""
     fault: str = ""
     """Why there is no such segment of any recording; the row is set aside then, and has no times."""
 
-    @property
-    def span(self) -> tuple[float | None, float | None]:
-        """Start and end (s); None for those of the recording."""
-        return self.numbers.get("start"), self.numbers.get("end")
+    def __getitem__(self, name: str) -> str:
+        """The text of a column, one of TEXT."""
+        return self.texts[_PLACES[name]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +130,22 @@ def checked(
     """
     where = f"{table} {at}"
     text = {name: _string(cells.get(name), name, where) for name in TEXT}
-    if not Path(text["path"]).name:
+    if not PurePath(text["path"]).name:
         raise CorpusError(f"{where}: expected the path of a recording, got {text['path']!r}")
-    numbers = {
+    attributes = {
         name: number
         for name in ATTRIBUTES
         if (number := _number(cells.get(name), name, where, decimal_comma)) is not None
     }
-    times, odd = _times(cells, decimal_comma)
+    span, odd = _span(cells, decimal_comma)
     text["partition"] = _choice(text["partition"], PARTS, "partition", where)
     text["sex"] = _choice(text["sex"], SEXES, "sex", where)
     scale = _scale(_string(cells.get("scale"), "scale", where), where)
-    return CheckedRow(at, text, numbers | times, scale, fault or odd)
+    texts = tuple(value if name in _OWN else sys.intern(value) for name, value in text.items())
+    return CheckedRow(at, texts, span, attributes or None, scale, fault or odd)
 
 
-def _times(cells: Mapping[str, Any], decimal_comma: bool) -> tuple[dict[str, float], str]:
+def _span(cells: Mapping[str, Any], decimal_comma: bool) -> tuple[tuple[float | None, float | None], str]:
     """Start and end (s) where the row has them, or why they are none: what is wrong with one recording is no fault of
     the table.
     """
@@ -148,11 +154,12 @@ def _times(cells: Mapping[str, Any], decimal_comma: bool) -> tuple[dict[str, flo
         try:
             number = _number(cells.get(name), name, "", decimal_comma)
         except CorpusError:
-            return {}, f"{name} must be a number of seconds, got {cells.get(name)!r}"[:200]
+            return (None, None), f"{name} must be a number of seconds, got {cells.get(name)!r}"[:200]
         if number is not None:
             times[name] = number
-    fault = span_fault(times.get("start"), times.get("end"))
-    return ({}, fault) if fault else (times, "")
+    span = times.get("start"), times.get("end")
+    fault = span_fault(*span)
+    return ((None, None), fault) if fault else (span, "")
 
 
 def span_fault(start: float | None, end: float | None) -> str:
@@ -179,6 +186,8 @@ def _string(value: Any, name: str, where: str) -> str:
 
 def _printable(value: str, name: str, where: str) -> str:
     """``value`` without space around it, other spaces as plain ones. Raises CorpusError for what is no text."""
+    if value.isascii() and value.isprintable():  # most are: nothing below would change them
+        return value.strip()
     if name == "transcript":
         return value.strip().encode("utf-8", "replace").decode()
     if name != "path":

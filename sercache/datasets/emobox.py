@@ -68,7 +68,7 @@ def read(root: Path, name: str = "") -> Corpus:
         _row(line, {**mine, **belongs.get(str(mine.get("id", "")), {})}, table, where)
         for (where, line), mine in zip(lines, cells, strict=True)
     )
-    base = base_of(table.parent, (row.text["path"] for row in rows))
+    base = base_of(table.parent, (row["path"] for row in rows))
     columns = dict.fromkeys(key for _, line in lines for key in line)
     told = [
         *_foreign.unused(columns, (*_NAMES, *_NOT_NEEDED), table.name),

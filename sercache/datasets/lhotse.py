@@ -76,7 +76,7 @@ def read(root: Path, name: str = "") -> Corpus:
     folder = root if root.is_dir() else root.parent
     described = Described(
         root,
-        base_of(folder, (row.text["path"] for row in rows)),
+        base_of(folder, (row["path"] for row in rows)),
         tuple(rows),
         _foreign.release_of(path for pair in pairs for path in pair),
         (*_foreign.without_labels(cells, str(root), "emotion in custom of the supervisions"), *remarks),

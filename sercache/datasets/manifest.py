@@ -103,7 +103,7 @@ def holds(root: Path) -> bool:
 
 def _called(rows: Sequence[CheckedRow], table: Path) -> tuple[str, list[str]]:
     """What the corpus of a table is called, and remarks on that."""
-    said = sorted({normal(row.text[_NAME]) for row in rows} - {""})
+    said = sorted({normal(row[_NAME]) for row in rows} - {""})
     remarks = []
     if len(said) > 1:
         remarks.append(

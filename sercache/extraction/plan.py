@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +14,11 @@ from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder, modality, windowed
 from sercache.errors import AudioError, DiskSpaceError, SettingsError, StoreError
 from sercache.extraction.pieces import Piece, pieces_of
+from sercache.parallel import spread
 from sercache.stores import DType, FeatureSpec, FeatureStore, frame_bytes
 
+_THREADS = 8
+"""That read headers: they wait for the disk."""
 _STAGED_BYTES = 2**29
 """Of what goes to an object store, what waits on the disk at a time, at most."""
 _SPARE_BYTES = 256 * 2**20
@@ -145,8 +147,7 @@ def make_plan(
     """
     rule = clips.parse(spec.clip)
     encoder = windowed(encoder, rule)
-    with ThreadPoolExecutor(8) as pool:
-        found = list(progress(pool.map(lambda u: pieces_of(encoder, u, rule), utterances)))
+    found = list(progress(spread(lambda u: pieces_of(encoder, u, rule), utterances, _THREADS, at_once=16)))
     pieces = [piece for result in found if not isinstance(result, Skipped) for piece in result]
     skipped = tuple(result for result in found if isinstance(result, Skipped))
     if not pieces:
