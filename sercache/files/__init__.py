@@ -6,6 +6,7 @@ hidden temporary; ``clear_leftovers`` removes those whose owner is gone.
 
 from __future__ import annotations
 
+from sercache.files._clock import now_on
 from sercache.files._folders import clear_leftovers, new_folder, take_away, taken_away
 from sercache.files._small import (
     check_output,
@@ -24,6 +25,7 @@ __all__ = [
     "check_output",
     "clear_leftovers",
     "new_folder",
+    "now_on",
     "opened_tensors",
     "read_fault",
     "read_json",

@@ -7,11 +7,11 @@ import os
 import re
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sercache.files._clock import now_on
 from sercache.files._system import sync, sync_folder, write_faults_named
 
 _LEFT_OVER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(?P<kind>new|old|tmp)")
@@ -121,7 +121,7 @@ def clear_leftovers(parent: Path) -> None:
 
 def _is_old(path: Path) -> bool:
     try:
-        return time.time() - path.stat().st_mtime > _STALE_SECONDS
+        return now_on(path.parent) - path.stat().st_mtime > _STALE_SECONDS
     except OSError:
         return False
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from sercache import objects
+from sercache import files, objects
 from sercache.claims import is_dead
 from sercache.objects import mirror
 from sercache.stores import commits
@@ -96,7 +96,8 @@ def _is_dead_claim(path: Path) -> bool:
 
 def _is_old(ledger: Path, claim: str) -> bool:
     try:
-        return time.time() - claim_path(ledger, claim).stat().st_mtime > _WAIT_SECONDS
+        written = claim_path(ledger, claim).stat().st_mtime
+        return files.now_on(ledger / "writers") - written > _WAIT_SECONDS
     except FileNotFoundError:
         return False
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -260,7 +259,7 @@ def abandoned(parent: Path, days: float) -> list[Path]:
     for path in parent.glob(".*.partial"):
         with suppress(StoreError, OSError):
             newest = max(each.stat().st_mtime for each in (path, *path.rglob("*")))
-            if (path / "ledger").is_dir() and time.time() - newest >= days * 86400:
+            if (path / "ledger").is_dir() and files.now_on(parent) - newest >= days * 86400:
                 with alone(path, "it is being filled"):
                     found.append(path)
     return found

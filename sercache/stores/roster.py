@@ -19,7 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from sercache import objects
+from sercache import files, objects
 from sercache.claims import is_dead, this_process
 from sercache.errors import SercacheError, StoreError
 from sercache.objects import mirror
@@ -223,6 +223,6 @@ def _may_live_elsewhere(lock: Path) -> bool:
     owner = lock.with_suffix(".json")
     try:
         elsewhere = json.loads(owner.read_text())["host"] != platform.node()
-        return elsewhere and time.time() - owner.stat().st_mtime < STALE_SECONDS
+        return elsewhere and files.now_on(lock.parent) - owner.stat().st_mtime < STALE_SECONDS
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return False
