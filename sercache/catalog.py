@@ -26,6 +26,7 @@ from urllib.parse import quote
 
 from sercache import advice, given
 from sercache.advice import unknown as unknown
+from sercache.claims import on_the_way
 from sercache.errors import ContractError, UnknownNameError
 
 NEEDED = {
@@ -231,7 +232,8 @@ def _executed(path: str, digest: str, data: bytes, name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[title] = module  # dataclasses and pickle look classes up by the module's name
     try:
-        spec.loader.exec_module(module)
+        with on_the_way(f"executing {name}"):
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as fault:
         del sys.modules[title]
         raise ContractError(f"{name} cannot be loaded: {told(fault, path)}") from fault

@@ -142,6 +142,30 @@ def test_losses_that_change_nothing_end_with_what_was_begun(tmp_path, monkeypatc
         _share(_call(tmp_path, _begins(1, 9) if most == 1 else _begins(9, 1)), 1)
 
 
+_ON_THE_WAY = """
+import json, os, sys
+path, ways = json.loads(sys.stdin.readline())["begun"], WAYS
+n = len(open(path).readlines()) if os.path.exists(path) else 0
+if n < len(ways):
+    with open(path, "a") as file:
+        file.write(json.dumps(ways[n]) + chr(10))
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_ends_each_member_on_its_way_to_any_work_is_named(tmp_path):
+    call = _call(tmp_path, _ON_THE_WAY.replace("WAYS", repr([["", 0, "loading encoder mine.py"]] * 9)))
+    named = r"^loading encoder mine.py: 3 workers were lost one after another with that, .* killed by SIGKILL"
+    with pytest.raises(ClusterError, match=named):
+        _share(call, 1)
+
+
+def test_members_that_are_lost_here_and_there_on_their_way_are_replaced(tmp_path):
+    ways = [["", 0, "a"], ["", 0, "a"], ["", 0, "b"], ["", 0, "a"], ["", 0, ""], ["", 0, "a"], ["", 0, "a"]]
+    ways += [["fold", 1, "fold 1"], ["", 0, "a"], ["", 0, "a"]]
+    assert _share(_call(tmp_path, _ON_THE_WAY.replace("WAYS", repr(ways))), 1).n_replaced == len(ways)
+
+
 def test_what_an_engine_starts_anew_by_itself_is_told(tmp_path):
     class Silent(ThreadPoolExecutor):
         """Has its first work done twice, as Dask does when a worker is lost with it."""

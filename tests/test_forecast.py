@@ -15,6 +15,7 @@ import torch
 from evaluations import evaluated, told
 from fake_store import make_talk
 
+from sercache.claims import Claims, led
 from sercache.errors import SettingsError
 from sercache.evaluation import Data, Forecast, How, Method, evaluate, forecast, prepare
 from sercache.experiment import foretold
@@ -232,16 +233,31 @@ def test_what_fits_into_a_time_is_done_seed_by_seed(
 
 
 def test_a_sum_over_many_is_foretold_from_those_that_were_looked_at_in_time(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(foretold, "LIMIT", -1.0)
-    with told("forecast") as said:
-        foretold.tell([lambda: Forecast(2, 10, 300.0, 1000)] * 4, "point")
+    with Claims(tmp_path) as claims, told("forecast") as said:
+        foretold.tell([lambda: Forecast(2, 10, 300.0, 1000)] * 4, "point", claims)
     assert said == ["4 points: 8 trainings, 40 updates: about 20 min 00 s by this process; 4.0 kB of disk"]
 
     def refused() -> Forecast:
         raise SettingsError("no such state")
 
-    with told("forecast") as said:
-        foretold.tell([refused], "point")
+    with Claims(tmp_path) as claims, told("forecast") as said:
+        foretold.tell([refused], "point", claims)
     assert not said
+
+
+def test_of_processes_at_work_one_looks_ahead(tmp_path: Path) -> None:
+    """Unless something leads them, which tells how far they are."""
+    one = [lambda: Forecast(2, 10, 300.0, 1000)]
+    with Claims(tmp_path) as ours, Claims(tmp_path) as theirs:
+        with told("forecast") as said, foretold.by_one(theirs):
+            foretold.tell(one, "point", ours)
+        assert said == ["another process of this command makes it now"]
+        with told("forecast") as said, led("a leader", lambda *_: None):
+            foretold.tell(one, "point", ours)
+        assert not said
+        with told("forecast") as said:
+            foretold.tell(one, "point", ours)
+        assert [each.partition(":")[0] for each in said] == ["1 point"]

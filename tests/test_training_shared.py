@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import signal
+import sys
 import time
 import traceback
 from collections import Counter
@@ -23,14 +24,25 @@ from conftest import Outcome
 from evaluations import evaluated, told
 from fake_store import make_talk
 from many_helpers import forks
-from test_training_partial import N_TRAININGS, SETUP, numbers, run
+from test_training_partial import N_TRAININGS, RECIPE, SETUP, numbers, run
 from torch import nn
 
 from sercache.claims import LOSSES
 from sercache.errors import LeftOutError
-from sercache.evaluation import Evaluated, How, Method, Progress, partial, shared, trainings
+from sercache.evaluation import (
+    Data,
+    Evaluated,
+    How,
+    Method,
+    Progress,
+    forecast,
+    partial,
+    prepare,
+    shared,
+    trainings,
+)
 from sercache.experiment import probe, together
-from sercache.heads import logistic
+from sercache.heads import logistic, mlp
 from sercache.record import Job, Report
 from sercache.report import runs as run_folders
 from sercache.training import Fit, Member, processes
@@ -63,6 +75,12 @@ def started(work: Callable[[], object]) -> int:
 
 def code_of(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def asked_for() -> tuple[Method, Data]:
+    """What ``run`` evaluates."""
+    corpus, store = make_talk()
+    return Method("mlp", mlp.Head, SETUP, RECIPE), Data(corpus, (store,))
 
 
 def noted(folder: Path, **more: object) -> Callable[[], None]:
@@ -154,6 +172,67 @@ def test_a_training_that_ends_each_process_is_left_out_and_named(whole: Report, 
         run(how, progress=dies)
     assert len(list(folder.glob("fold-*"))) == N_TRAININGS - 1, "all else is done"
     assert numbers(run(how)) == numbers(whole), "it is tried again"
+
+
+def test_a_head_that_ends_each_process_that_builds_it_is_left_out_and_named(
+    whole: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, parent = tmp_path / "run.partial", os.getpid()
+
+    def dies(*_: Any, **options: Any) -> nn.Module:
+        assert os.getpid() != parent, "it is left out"
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    how = How("serial", partial=folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys.modules["sercache.evaluation.prepare"], "build", dies)
+        assert code_of(started(lambda: run(how))) == -signal.SIGKILL
+        with pytest.raises(LeftOutError):  # who only looks ahead loses no second process with it
+            prepare(*asked_for(), how, is_ahead=True)
+        codes = [code_of(started(lambda: run(how))) for _ in range(LOSSES - 1)]
+        assert codes == [-signal.SIGKILL] * (LOSSES - 1)
+        with pytest.raises(
+            LeftOutError, match="left out: head mlp, since every process that built it was lost"
+        ):
+            run(how)
+    assert not folder.exists()
+    assert numbers(run(how)) == numbers(whole), "it is tried again"
+
+
+def test_a_head_that_ends_its_process_when_many_are_built_is_left_out_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their memory, say."""
+    folder, parent = tmp_path / "run.partial", os.getpid()
+
+    def dies(*_: Any, **options: Any) -> nn.Module:
+        assert os.getpid() != parent, "it is left out"
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    monkeypatch.setattr(trainings, "build", dies)
+    how = How("serial", partial=folder)
+    assert [code_of(started(lambda: run(how))) for _ in range(LOSSES)] == [-signal.SIGKILL] * LOSSES
+    with pytest.raises(LeftOutError, match="left out: head mlp"):
+        run(how)
+    assert not folder.exists()
+
+
+def test_a_head_that_ends_its_process_when_it_is_looked_at_ahead_is_not_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = How("serial", partial=tmp_path / "run.partial")
+    ready = prepare(*asked_for(), how)
+
+    def dies(*_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trainings, "of_alike", dies)
+        assert code_of(started(lambda: forecast(ready, how))) == -signal.SIGKILL
+    with pytest.raises(LeftOutError):
+        forecast(ready, how)
 
 
 def test_a_head_that_ends_its_process_when_it_is_measured_counts_against_its_training(

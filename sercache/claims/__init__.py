@@ -15,7 +15,7 @@ that something starts anew when they are lost (``led``) are at work until that e
 from __future__ import annotations
 
 from sercache.claims._claims import LOSSES, Claim, Claims
-from sercache.claims._leading import leader, led
+from sercache.claims._leading import leader, led, on_the_way
 from sercache.claims._owners import is_at_work
 from sercache.claims._process import is_dead, this_process
 
@@ -27,5 +27,6 @@ __all__ = [
     "is_dead",
     "leader",
     "led",
+    "on_the_way",
     "this_process",
 ]

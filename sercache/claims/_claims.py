@@ -60,8 +60,10 @@ class Claim:
 class Claims:
     """The claims of one process in ``folder``, renewed by a thread while the block lasts, and released at its end.
 
-    Names are digests or other names that a file may have. ``expiry`` is in seconds; None: EXPIRY_SECONDS. All may be
-    called from several threads. What the system refuses raises DiskSpaceError or FileError.
+    Names are digests or other names that a file may have. ``expiry`` is in seconds; None: EXPIRY_SECONDS. What the dead
+    left is cleared up at its end, and with it how often each name was lost, but not by one ``in_passing``, which does
+    no more than a part. All may be called from several threads. What the system refuses raises DiskSpaceError or
+    FileError.
     """
 
     def __init__(
@@ -69,10 +71,12 @@ class Claims:
         folder: Path,
         expiry: float | None = None,
         *,
+        in_passing: bool = False,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.folder, self.expiry = folder, EXPIRY_SECONDS if expiry is None else expiry
+        self._in_passing = in_passing
         self._clock, self._sleep = clock, sleep
         self._owners = Owners(folder, self.expiry, clock)
         self._leader = leader().encode()
@@ -104,8 +108,8 @@ class Claims:
                 self.release(name)
             self._left_out_before |= self._left_out  # goes with the last one to leave
             self._left_out.clear()
-            with suppress(OSError, SercacheError):
-                self._clear_up()
+            if not self._in_passing:
+                self.clear_up()
             with suppress(OSError, SercacheError):
                 self._owners.leave()
 
@@ -241,6 +245,17 @@ class Claims:
             pause = min(1.0, self.expiry / 20)
             self._sleep(pause if left is None else min(pause, left))
 
+    def clear_up(self) -> None:
+        """Remove what owners left who are gone: first their claims, by taking them over, then their files.
+
+        With it goes how often each name was lost. What cannot be removed now is left to the next one.
+        """
+        with self._lock, suppress(OSError, SercacheError):
+            for name, generation in _files.highest(self.folder).items():
+                if self._is_gone(Claim(self.folder, name, generation, "")) and self.take(name):
+                    self.release(name)
+            self._owners.clear_up()
+
     def beat(self) -> None:
         """Show life, and look whether others do: a thread does so as long as the block lasts."""
         with self._lock:
@@ -270,13 +285,6 @@ class Claims:
         """Of claims by their highest generation, the names that are left out."""
         claims = [Claim(self.folder, name, generation, "") for name, generation in found.items()]
         return {claim.name for claim in claims if (_files.content(claim.path) or b"").startswith(_LEFT_OUT)}
-
-    def _clear_up(self) -> None:
-        """Remove what owners left who are gone: first their claims, by taking them over, then their files."""
-        for name, generation in _files.highest(self.folder).items():
-            if self._is_gone(Claim(self.folder, name, generation, "")) and self.take(name):
-                self.release(name)
-        self._owners.clear_up()
 
 
 def _remove_own(claim: Claim) -> None:

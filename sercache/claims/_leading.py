@@ -1,4 +1,7 @@
-"""What leads this process, if something does: it starts processes anew that are lost, until no work is left."""
+"""What leads this process, if something does: it starts processes anew that are lost, until no work is left.
+
+It is told what work is begun, and what is being done on the way to any.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 Begun = Callable[[str, int, str], object]
-"""Is told of work that is begun: the name of its claim, the generation of that, and what it is in words."""
+"""Is told of work that is begun: the name of its claim, the generation of that, and what it is in words.
+
+Of what is done on the way to it the words alone, which are empty where that is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +22,7 @@ class _Leader:
 
 
 _leaders: list[_Leader] = []
+_stages: list[str] = []
 
 
 @contextmanager
@@ -42,3 +48,21 @@ def tell_begun(name: str, generation: int, words: str) -> None:
     """Say that the work of a claim is begun, to what leads this process, before it can end it."""
     if _leaders:
         _leaders[-1].begun(name, generation, words)
+
+
+@contextmanager
+def on_the_way(words: str) -> Iterator[None]:
+    """Inside the block this process does what it needs before any work, ``words``, which may end it.
+
+    What leads it is told so, and names that where it ends every process.
+    """
+    if not _leaders:
+        yield
+        return
+    _stages.append(words)
+    _leaders[-1].begun("", 0, words)
+    try:
+        yield
+    finally:
+        _stages.pop()
+        _leaders[-1].begun("", 0, _stages[-1] if _stages else "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,17 +17,15 @@ _OWNER = ".owner"
 _SILENT_SECONDS = 3600
 
 
-def is_at_work(folder: Path) -> bool:
+def is_at_work(folder: Path, now: float) -> bool:
     """Whether a process may be at work that has claims in ``folder``, as far as one look can tell.
 
-    It is not, where it is known to have ended, or lives elsewhere and has shown no life for an hour.
+    It is not, where it is known to have ended, or lives elsewhere and has shown no life for an hour before ``now``, by
+    the clock of the disk (``files.now_on``).
     """
     with suppress(OSError, SercacheError):
         for path in folder.glob(f"*{_OWNER}"):
-            if (
-                not is_dead(record_of(_files.content(path)))
-                and time.time() - path.stat().st_mtime < _SILENT_SECONDS
-            ):
+            if not is_dead(record_of(_files.content(path))) and now - path.stat().st_mtime < _SILENT_SECONDS:
                 return True
     return False
 

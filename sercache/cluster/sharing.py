@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sercache.claims import LOSSES
 from sercache.cluster import member
 from sercache.cluster.member import Call, Ended
 from sercache.errors import ClusterError
@@ -95,6 +96,8 @@ class _Members:
         """By work that members had begun when they were lost: which time that was."""
         self._named: dict[str, None] = {}
         """Those of it since something was done, in words."""
+        self._lost_in: list[str] = []
+        """On the way to what the last members were lost, one after another, since any work was begun or done."""
         self.n_replaced = self._n_lost = self._n_idle = 0
         self.said = ""
 
@@ -137,14 +140,34 @@ class _Members:
 
     def _has_begun(self, number: int) -> bool:
         """Whether a member that was lost had begun some work for the first time, or once more than any before."""
-        has_begun, path = False, self._folder / f"{number}{member.BEGUN}"
+        has_begun = False
+        for name, generation, words in self._told(number):
+            if generation > self._begun.get(name, 0):
+                self._begun[name], has_begun = generation, True
+                self._named[words] = None
+        return has_begun
+
+    def _told(self, number: int) -> list[tuple[str, int, str]]:
+        """What a member said of what it began: the claim, its generation, words."""
+        path, told = self._folder / f"{number}{member.BEGUN}", []
         for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
             with suppress(ValueError):  # cut off
                 name, generation, words = json.loads(line)
-                if generation > self._begun.get(name, 0):
-                    self._begun[name], has_begun = generation, True
-                    self._named[words] = None
-        return has_begun
+                told.append((name, generation, words))
+        return told
+
+    def _check_way(self, number: int, how: str, *, goes_on: bool) -> None:
+        """Raises ClusterError where members are lost, one after another, on the way to any work: that is in none."""
+        name, _, words = next(iter(self._told(number)[-1:]), ("", 0, ""))
+        if goes_on or name or not words or words not in self._lost_in:
+            self._lost_in = []
+        if words and not name:
+            self._lost_in.append(words)
+        if len(self._lost_in) >= LOSSES:
+            raise ClusterError(
+                f"{words}: {len(self._lost_in)} workers were lost one after another with that, the last one {how}; "
+                f"logs: {self._folder}; mend it, then run the same command to resume"
+            )
 
     def _replace(self, number: int, ended: Ended | None, fault: BaseException | None) -> None:
         if ended is not None and ended.code in _REFUSED:
@@ -157,6 +180,8 @@ class _Members:
         if has_advanced:
             self._named.clear()
         has_begun = self._has_begun(number)
+        if is_lost:
+            self._check_way(number, how, goes_on=has_advanced or has_begun)
         self._n_idle = (0 if has_advanced else self._n_idle) + is_lost
         self._n_lost = 0 if has_begun else (0 if has_advanced else self._n_lost) + is_lost
         if self._n_lost > ALLOWED_LOSSES or self._n_idle > MOST_LOSSES:

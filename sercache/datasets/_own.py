@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from sercache import advice, catalog
+from sercache.claims import on_the_way
 from sercache.datasets._corpus import Corpus
 from sercache.errors import ContractError, CorpusError, UnknownNameError
 
@@ -82,9 +83,10 @@ def read(text: str, root: Path) -> Corpus:
     Raises CorpusError, UnknownNameError; ContractError for what a reader from outside sercache does wrong.
     """
     asked = named(text)
-    reader = asked.reader or reader_at(text, root)
-    module = catalog.load(_PACKAGE, reader)
-    corpus: Corpus = module.read(root, asked.name) if module.INFO.own else module.read(root)
+    with on_the_way(f"reading corpus {text} in {root}"):
+        reader = asked.reader or reader_at(text, root)
+        module = catalog.load(_PACKAGE, reader)
+        corpus: Corpus = module.read(root, asked.name) if module.INFO.own else module.read(root)
     if not catalog.digest_of(module.__name__):
         return corpus
     return _from_outside(corpus, reader, module)

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from sercache import catalog, clips, trained_on
+from sercache.claims import on_the_way
 from sercache.encoders import _checkpoint, _weight_files
 from sercache.encoders._arguments import placement
 from sercache.encoders._card import EncoderCard, card
@@ -105,9 +106,10 @@ def load(
     comes from outside sercache and cannot be loaded.
     """
     rule = clips.parse(clip)
-    family, source, shown = resolve(name, revision)
-    with missing_named(shown):
-        encoder: Encoder = family.load(source, revision=revision, device=device, precision=precision)
+    with on_the_way(f"loading encoder {name}"):
+        family, source, shown = resolve(name, revision)
+        with missing_named(shown):
+            encoder: Encoder = family.load(source, revision=revision, device=device, precision=precision)
     encoder.name = shown
     vars(encoder)[_LOADED] = Loaded(absolute(name), revision, precision)
     encoder.identity = with_device(_with_code(encoder.identity, family), device)

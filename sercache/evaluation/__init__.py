@@ -17,13 +17,14 @@ from sercache.evaluation.partial import CLAIMS, keep_trainings, settle, tidy
 from sercache.evaluation.parts import as_trained, cross_corpus_task, read_truth
 from sercache.evaluation.prepare import Prepared, check, prepare
 from sercache.evaluation.published import Difference, differences
+from sercache.evaluation.risked import MOST, claims_in
 from sercache.evaluation.run import Evaluated, Weights, assemble, evaluate, say_reading
 from sercache.evaluation.scores import mean_of_clips, merge_clips
-from sercache.evaluation.shared import at_work, claims_in, divided, fill, n_others, taken
+from sercache.evaluation.shared import at_work, divided, fill, n_others, taken
 from sercache.evaluation.sound import audio_of
 from sercache.evaluation.trained_encoders import training_of
 from sercache.evaluation.trainings import forecast
-from sercache.evaluation.unfinished import MOST, Unfinished, undone, unfinished
+from sercache.evaluation.unfinished import Unfinished, undone, unfinished
 
 __all__ = [
     "CLAIMS",

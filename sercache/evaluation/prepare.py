@@ -18,6 +18,7 @@ from sercache.evaluation.describe import setup_as_used
 from sercache.evaluation.experiment import experiment_of, jobs_of
 from sercache.evaluation.material import Material, gather
 from sercache.evaluation.method import Data, How, Method
+from sercache.evaluation.risked import at_risk
 from sercache.evaluation.trained_encoders import check_encoders, encoder_records, recordings_of
 from sercache.evaluation.unseen import check_initial, trained_recordings, unseen
 from sercache.record import Experiment, Job, Numbers, Recording, TrainedEncoder
@@ -47,10 +48,11 @@ class Prepared:
     """By ``time.perf_counter`` when it started."""
 
 
-def prepare(method: Method, data: Data, how: How) -> Prepared:
+def prepare(method: Method, data: Data, how: How, *, is_ahead: bool = False) -> Prepared:
     """Read and check all that an evaluation needs, and name what it will train; nothing is trained.
 
-    Raises MissingFeaturesError, ProtocolError, RecipeError, SettingsError.
+    ``is_ahead``: only to tell what it takes. Raises MissingFeaturesError, ProtocolError, RecipeError, SettingsError;
+    LeftOutError for a head that ended each process which built it.
     """
     started, clock = datetime.now(UTC), time.perf_counter()
     if not how.test:
@@ -70,8 +72,10 @@ def prepare(method: Method, data: Data, how: How) -> Prepared:
         recordings = None
     setup = replace(setup, test_on=tuple(f"{e.corpus.name}:{part.task}" for e, part in material.cross_corpus))
     method = replace(method, setup=setup)
-    head = check(method, material)
+    check(method, material)
     experiment = experiment_of(method, data.corpus, material, how)
+    with at_risk(method, how, experiment, is_ahead=is_ahead):
+        head = _built(method, material)
     with_speakers = bool(method.recipe.second_weight)
     jobs = tuple(jobs_of(experiment, material, setup.seeds, with_speakers=with_speakers, look=method.look))
     return Prepared(
@@ -79,8 +83,8 @@ def prepare(method: Method, data: Data, how: How) -> Prepared:
     )
 
 
-def check(method: Method, material: Material) -> nn.Module:
-    """Refuse what cannot be trained, before anything is; gives an untrained head. Raises RecipeError."""
+def check(method: Method, material: Material) -> None:
+    """Refuse what cannot be trained, before anything is. Raises RecipeError."""
     setup, recipe = method.setup, method.recipe
     bare = [fold.name for fold in material.folds if not fold.dev]
     if recipe.needs_dev and bare:
@@ -96,6 +100,11 @@ def check(method: Method, material: Material) -> nn.Module:
         )
     if len(set(setup.seeds)) < len(setup.seeds) or not setup.seeds or min(setup.seeds) < 0:
         raise RecipeError(f"seeds must be different whole numbers from 0, at least one, got {setup.seeds}")
+
+
+def _built(method: Method, material: Material) -> nn.Module:
+    """An untrained head. Raises RecipeError where it cannot be built."""
+    setup, target = method.setup, material.target
     try:
         json.dumps(dict(method.options))
         return build(method.kind, material.main.view, len(target.names), setup.seeds[0], **method.options)

@@ -9,44 +9,25 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sercache.claims import Claims
-from sercache.errors import FileError, LeftOutError, LostProcessError, SettingsError
+from sercache.errors import LeftOutError, LostProcessError, SettingsError
 from sercache.evaluation.counter import Counter, Progress, Waiting
 from sercache.evaluation.method import How
 from sercache.evaluation.partial import CLAIMS, Partial, note_name, tidy
 from sercache.evaluation.prepare import Prepared
+from sercache.evaluation.risked import claims_in, numbered, risked
 from sercache.evaluation.trainings import finished_before, groups, kept_in, trained, waiting
-from sercache.evaluation.unfinished import in_words, places, read_note, write_note
+from sercache.evaluation.unfinished import in_words, read_note, write_note
 from sercache.progress import used, warn
-from sercache.record import Experiment
+from sercache.record import Experiment, Job
 from sercache.training import Fit
 from sercache.units import listed
 
 _DOOR = "door"
-_TRIES = 100
-
-
-@contextmanager
-def claims_in(folder: Path) -> Iterator[Claims]:
-    """The claims of this process in a folder, which is removed by the last process to leave it."""
-    try:
-        with ExitStack() as stack:
-            for left in reversed(range(_TRIES)):
-                claims = Claims(folder)
-                try:
-                    stack.enter_context(claims)
-                    break
-                except FileError:  # the last of the others removed it while we came
-                    if folder.is_dir() or not left:
-                        raise
-            yield claims
-    finally:
-        with suppress(OSError):  # others are in there
-            folder.rmdir()
 
 
 @contextmanager
@@ -63,7 +44,7 @@ def at_work(folder: Path, ready: Prepared, *, alone: bool = False, command: str 
                 if alone:
                     _check_same(folder, experiment, claims)
                 write_note(folder, ready, command)
-                any(claims.take(place) for place in places(experiment.digest))
+                any(claims.take(place) for place in numbered(experiment.digest))
             yield claims
     finally:
         tidy(folder)
@@ -120,7 +101,7 @@ def fill(
     while todo:
         partial = replace(partial)  # which looks anew at what other runs hold
         done: set[int] = set()
-        for group in groups(waiting(ready.method, ready.material, [(k, ready.jobs[k]) for k in todo], how)):
+        for group in _built(ready, [(k, ready.jobs[k]) for k in todo], how, claims):
             found = finished_before(group, partial, how, say=is_first)
             counter.done |= found.keys()
             lost = claims.lost([each.job.digest for each in group if each.number not in found])
@@ -155,6 +136,19 @@ def fill(
             f"(its memory, or a fault of the head); what else there is to train is done and kept in {partial.folder}, "
             "and the same command tries again"
         )
+
+
+def _built(
+    ready: Prepared, todo: Sequence[tuple[int, Job]], how: How, claims: Claims
+) -> Iterator[list[Waiting]]:
+    """Trainings with their heads, as many as may lie in memory. Raises LeftOutError where that ends each process."""
+    found = groups(waiting(ready.method, ready.material, todo, how))
+    while True:
+        with risked(claims, ready.method, ready.experiment):
+            group = next(found, None)
+        if group is None:
+            return
+        yield group
 
 
 def _now(
@@ -228,7 +222,7 @@ class _Share:
 
 def n_others(ready: Prepared, claims: Claims) -> int:
     """How many other processes train the same, as far as is known."""
-    return len(claims.others(places(ready.experiment.digest)))
+    return len(claims.others(numbered(ready.experiment.digest)))
 
 
 def _array_tasks() -> int:
@@ -241,7 +235,7 @@ def _check_same(folder: Path, experiment: Experiment, claims: Claims) -> None:
     """Raises SettingsError where living processes train another experiment in the folder."""
     for path in sorted(folder.glob(note_name("*"))):
         digest = path.stem.partition("-")[2]
-        if digest == experiment.digest or not claims.others(places(digest)):
+        if digest == experiment.digest or not claims.others(numbered(digest)):
             continue
         other = Experiment.from_json(read_note(path)["experiment"])
         raise SettingsError(

@@ -17,6 +17,7 @@ from sercache.evaluation.material import FoldViews, Material, fold_views
 from sercache.evaluation.method import How, Method
 from sercache.evaluation.partial import Partial
 from sercache.evaluation.prepare import Prepared
+from sercache.evaluation.risked import at_risk
 from sercache.evaluation.scores import weights_digest
 from sercache.evaluation.second import WithSpeakers, with_speakers
 from sercache.evaluation.solving import solve
@@ -126,7 +127,7 @@ def forecast(
 ) -> tuple[Forecast, list[tuple[str, int]]]:
     """What the trainings of an evaluation take that are not done, and their folds and seeds; of a ``part``, if given.
 
-    Nothing is trained but some updates. Raises RecipeError.
+    Nothing is trained but some updates. Raises RecipeError; LeftOutError where a process was lost with that before.
     """
     wanted = [k for k, job in enumerate(ready.jobs) if part is None or (job.fold, job.seed) in part]
     counter = Counter(None, ready.jobs, ready.method.recipe.max_epochs, wanted=wanted)
@@ -136,10 +137,11 @@ def forecast(
     if not todo:
         return Forecast(), []
     recipe = ready.method.recipe
-    first = next(waiting(ready.method, ready.material, todo[:1], how))
-    solved = is_solved(ready.method.kind)
-    choice = None if solved else choose([first.member] * len(todo), recipe, how.device, how.way)
-    found = of_alike(first.member, first.views, len(todo), ready.method, how, choice)
+    with at_risk(ready.method, how, ready.experiment, is_ahead=True):
+        first = next(waiting(ready.method, ready.material, todo[:1], how))
+        solved = is_solved(ready.method.kind)
+        choice = None if solved else choose([first.member] * len(todo), recipe, how.device, how.way)
+        found = of_alike(first.member, first.views, len(todo), ready.method, how, choice)
     return found, [(job.fold, job.seed) for _, job in todo]
 
 

@@ -14,16 +14,9 @@ from sercache.errors import FileError
 from sercache.evaluation.method import How
 from sercache.evaluation.partial import CLAIMS, Partial, note_name, trained_in
 from sercache.evaluation.prepare import Prepared
+from sercache.evaluation.risked import numbered
 from sercache.evaluation.trainings import finished_before, groups, waiting
 from sercache.units import listed
-
-MOST = 99
-"""Processes that count each other; more share the work all the same."""
-
-
-def places(experiment: str) -> list[str]:
-    """Claims of the processes that train an experiment, one each: how they count each other."""
-    return [f"{experiment}-{number}" for number in range(1, MOST + 1)]
 
 
 def write_note(folder: Path, ready: Prepared, command: str) -> None:
@@ -83,7 +76,7 @@ def unfinished(folder: Path) -> list[Unfinished]:
         record, digest = read_note(path), path.stem.partition("-")[2]
         wanted = [(str(fold), int(seed)) for fold, seed in record["trainings"]]
         done = trained_in(folder, digest, wanted)
-        n_at_work = len(claims.others(places(digest))) if claims.folder.is_dir() else 0
+        n_at_work = len(claims.others(numbered(digest))) if claims.folder.is_dir() else 0
         missing = tuple(each for each in wanted if each not in done)
         found.append(Unfinished(len(wanted) - len(missing), missing, n_at_work, str(record["command"])))
     return found

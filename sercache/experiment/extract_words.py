@@ -15,6 +15,7 @@ from sercache import (
     settings,
     stores,
 )
+from sercache.claims import on_the_way
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder
 from sercache.errors import (
@@ -89,7 +90,8 @@ def tell_plan(plan: Plan, encoder: Encoder, folder: Path, speed: float) -> None:
     time = ""
     if pending:
         about = "at most about" if plan.sources else "about"
-        speed = speed or extraction.real_time_factor(encoder, spec.states)
+        with on_the_way(f"trying encoder {encoder.name}"):
+            speed = speed or extraction.real_time_factor(encoder, spec.states)
         time = f", {about} {duration(plan.seconds / speed)} ({pace(spec, speed)})"
     done = f", {len(plan.done)} there already" if plan.done else ""
     used("plan", f"{len(pending)} entries, {amount(spec, plan.seconds)}{time}{done}")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sercache import extraction, stores
+from sercache.claims import on_the_way
 from sercache.datasets import Corpus, Utterance
 from sercache.encoders import Encoder
 from sercache.errors import StoreError
@@ -41,9 +42,10 @@ def plan_for(
     """
     packs = [device_worker.ready.pack_frames for device_worker in device_workers] or [encoder.pack_frames]
     done = stores.open(folder).ids() if stores.exists(folder) else []
-    plan = extraction.make_plan(
-        encoder, utterances, spec, folder, done=done, pack_frames=min(packs), progress=progress
-    )
+    with on_the_way("planning: asking each recording for its length"):
+        plan = extraction.make_plan(
+            encoder, utterances, spec, folder, done=done, pack_frames=min(packs), progress=progress
+        )
     return replace(plan, sources=tuple(_sources(spec, folder))) if plan.pending else plan
 
 

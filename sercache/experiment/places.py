@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
-from sercache import catalog
+from sercache import catalog, files
 from sercache.claims import is_at_work
 from sercache.errors import SettingsError
 from sercache.evaluation import CLAIMS
@@ -60,14 +59,19 @@ def abandoned_runs(runs: Path, days: float) -> list[Path]:
     Those of processes that are at work, on a training, a sweep, a probe or a paper's table, are none.
     """
     found = sorted({path for deep in ("", "*/") for path in runs.glob(f"{deep}*.partial") if path.is_dir()})
-    return [path for path in found if not is_held(path) and _days_since(path) >= days]
+    return [
+        path
+        for path in found
+        if not is_held(path) and _last_change(path) <= files.now_on(runs) - days * 86400
+    ]
 
 
 def is_held(partial: Path) -> bool:
     """Whether somebody works on an unfinished run, or on the sweep or paper that it is of."""
-    return any(is_at_work(folder) for folder in (partial / CLAIMS, partial.parent / SHARED_CLAIMS))
+    now = files.now_on(partial.parent)
+    return any(is_at_work(folder, now) for folder in (partial / CLAIMS, partial.parent / SHARED_CLAIMS))
 
 
-def _days_since(folder: Path) -> float:
-    """How long ago anything was written in it."""
-    return (time.time() - max(each.stat().st_mtime for each in (folder, *folder.rglob("*")))) / 86400
+def _last_change(folder: Path) -> float:
+    """When anything was written in it."""
+    return max(each.stat().st_mtime for each in (folder, *folder.rglob("*")))

@@ -142,7 +142,7 @@ def _swept(
     reports: dict[str, Report] = {}
     first: Report | None = None
     comparison, every = Comparison(), points(grid)
-    tell(_asks(module, request, folder, every), "point")
+    tell(_asks(module, request, folder, every), "point", claims)
     for point in _order(grid, request.trials, found, claims):
         place = place_of(folder, point)
         try:

@@ -7,16 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from sercache import advice
-from sercache.claims import leader
+from sercache.claims import Claims
 from sercache.errors import SercacheError, SettingsError
 from sercache.evaluation import Forecast, forecast, prepare
+from sercache.experiment.foretold import by_one
+from sercache.experiment.places import free_name
 from sercache.papers import PaperRow
 from sercache.progress import unheard, used
 from sercache.published import TrialPlan
 from sercache.reproduction.kept import asked_of, find
 from sercache.reproduction.paper import ReproduceOptions, plans_of
 from sercache.reproduction.place import Place
-from sercache.reproduction.trials import computed_on
+from sercache.reproduction.trials import computed_on, partial_of
 from sercache.units import duration, listed, seconds
 
 LIMIT = 20.0
@@ -51,8 +53,9 @@ class Ahead:
                 return self.of_heads[key]
             method, data, how = asked_of(plan, self.place)
             device, paces = computed_on(self.place)
-            how = replace(how, device=device, paces=paces)
-            self.of_heads[key] = forecast(prepare(method, data, how), how)[0]
+            partial = partial_of(free_name(self.place.folder, plan.name))
+            how = replace(how, device=device, paces=paces, partial=partial)
+            self.of_heads[key] = forecast(prepare(method, data, how, is_ahead=True), how)[0]
         except SercacheError:
             return None
         return self.of_heads[key]
@@ -68,15 +71,14 @@ class Ahead:
         return total
 
 
-def tell(rows: Sequence[PaperRow], request: ReproduceOptions, place: Place) -> None:
+def tell(rows: Sequence[PaperRow], request: ReproduceOptions, place: Place, claims: Claims) -> None:
     """Say what the trials of some rows take, and of how many nobody knows before their features are here.
 
-    Not where this process is started anew when it is lost: a head may end it, which counts once its work is claimed.
+    One process of those at work does.
     """
-    if leader():
-        return
     ahead, plans = Ahead(place), plans_of(rows, request)
-    found = [ahead.of(plan) for plan in plans]
+    with by_one(claims) as is_ours:
+        found = [ahead.of(plan) for plan in plans] if is_ours else []
     known = [each for each in found if each is not None]
     todo = [each for each in known if each.n_trainings]
     unknown = len(found) - len(known)

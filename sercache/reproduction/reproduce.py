@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sercache import catalog, record, settings
+from sercache.claims import Claims
 from sercache.errors import (
     EncoderError,
     LeftOutError,
@@ -86,10 +87,11 @@ def run(request: ReproduceOptions) -> Rendered:
     place = _place(name, chosen, request)
     if request.budget is not None:
         chosen, request = foretold.fitting(request.budget, chosen, request, place)
-    foretold.tell(chosen, request, place)
-    expect((p.setup for p in plans_of(chosen, request)), place)
     found = TableProgress()
-    _share(chosen, request, place, found)
+    with claims_in(place.folder / CLAIMS) as claims:
+        foretold.tell(chosen, request, place, claims)
+        expect((p.setup for p in plans_of(chosen, request)), place)
+        _share(chosen, request, place, found, claims)
     body, n_skipped = _body(chosen, table, request, place, found, counts_of(module))
     if not body and not found.failed:
         raise SettingsError(
@@ -101,7 +103,9 @@ def run(request: ReproduceOptions) -> Rendered:
     return made
 
 
-def _share(rows: Sequence[PaperRow], request: ReproduceOptions, place: Place, found: TableProgress) -> None:
+def _share(
+    rows: Sequence[PaperRow], request: ReproduceOptions, place: Place, found: TableProgress, claims: Claims
+) -> None:
     """Have the trials of some rows, those first that no other process works on; faults are told at their cells."""
     planned: dict[str, tuple[TrialPlan, PaperRow]] = {}
     for row in rows:
@@ -109,19 +113,18 @@ def _share(rows: Sequence[PaperRow], request: ReproduceOptions, place: Place, fo
             for trial in trials_of(cell.ours):
                 each = request.plan(trial)
                 planned.setdefault(each.digest, (each, row))
-    with claims_in(place.folder / CLAIMS) as claims:
-        names = [f"trial-{digest}" for digest in planned]
-        for number in divided(claims, names):
-            try:
-                _report(*list(planned.values())[number], place, found)
-            except LeftOutError:
-                claims.leave_out(names[number])
-            except SercacheError:
-                continue
-        for digest in planned.keys() - found.faults.keys() - found.reports.keys():
-            found.faults[digest] = LeftOutError(
-                "left out by another process, since those that trained it were lost"
-            )
+    names = [f"trial-{digest}" for digest in planned]
+    for number in divided(claims, names):
+        try:
+            _report(*list(planned.values())[number], place, found)
+        except LeftOutError:
+            claims.leave_out(names[number])
+        except SercacheError:
+            continue
+    for digest in planned.keys() - found.faults.keys() - found.reports.keys():
+        found.faults[digest] = LeftOutError(
+            "left out by another process, since those that trained it were lost"
+        )
 
 
 def _place(paper: str, rows: Sequence[PaperRow], request: ReproduceOptions) -> Place:

@@ -72,7 +72,6 @@ def _run(plan: TrialPlan, setup: Setup, folder: Path, place: Place) -> Kept:
     corpus, *found = inputs_of(setup, head, place, recogniser=plan.recogniser)
     added = [added_corpus(plan, setup, also, place) for also in plan.trial.also_train]
     tested = [tested_corpus(plan, text, place) for text in plan.setup.test_on]
-    partial = folder.with_name(f".{folder.name}.partial")
     published = published_of(
         plan.module, replace(meant.setup, beside=setup.beside), meant.recipe, plan.trial.options
     )
@@ -81,6 +80,7 @@ def _run(plan: TrialPlan, setup: Setup, folder: Path, place: Place) -> Kept:
     method = Method(head, kind, setup, plan.recipe, plan.trial.options, look=plan.look)
     remedy = f"run: {extract_command(read[0].path, task=setup.task)}"
     data = Data(corpus, read, tuple(added), tuple(filter(None, tested)), remedy)
+    partial = partial_of(folder)
     how = _how(plan, corpus, place, partial)
 
     def standing(ready: Prepared) -> Kept | None:
@@ -98,6 +98,11 @@ def _run(plan: TrialPlan, setup: Setup, folder: Path, place: Place) -> Kept:
     made = together(AskedTraining(method, data, published, how, place.folder.parent), standing, keep)
     assert isinstance(made, Kept)  # no part was named
     return made
+
+
+def partial_of(folder: Path) -> Path:
+    """Where each training of a trial is kept as it is done, whose run is to lie in ``folder``."""
+    return folder.with_name(f".{folder.name}.partial")
 
 
 def computed_on(place: Place) -> tuple[str, Path]:

@@ -1,0 +1,102 @@
+"""What a head does to the process that builds or measures it before any of its trainings is claimed, counted by claims.
+
+A head may end its process: its size takes all memory, or it has a fault. Who is lost with it in hand leaves a claim in
+the folder of the unfinished run, by which those who come after know; the head is named and left out at last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from sercache import catalog
+from sercache.claims import LOSSES, Claims, leader
+from sercache.errors import FileError, LeftOutError
+from sercache.evaluation.method import How, Method
+from sercache.evaluation.partial import CLAIMS, tidy
+from sercache.record import Experiment
+
+MOST = 99
+"""Processes that count each other; more share the work all the same."""
+_TRIES = 100
+
+
+@contextmanager
+def claims_in(folder: Path, *, in_passing: bool = False) -> Iterator[Claims]:
+    """The claims of this process in a folder, which is removed by the last process to leave it."""
+    try:
+        with ExitStack() as stack:
+            for left in reversed(range(_TRIES)):
+                claims = Claims(folder, in_passing=in_passing)
+                try:
+                    stack.enter_context(claims)
+                    break
+                except FileError:  # the last of the others removed it while we came
+                    if folder.is_dir() or not left:
+                        raise
+            yield claims
+    finally:
+        with suppress(OSError):  # others are in there
+            folder.rmdir()
+
+
+@contextmanager
+def at_risk(method: Method, how: How, experiment: Experiment, *, is_ahead: bool = False) -> Iterator[None]:
+    """Build or measure a head inside the block, which may end this process: counted where an unfinished run is kept.
+
+    Raises LeftOutError where it has ended LOSSES processes, one after another; one of them, where what is done is but
+    to look ahead.
+    """
+    if how.partial is None:
+        yield
+        return
+    try:
+        with (
+            claims_in(how.partial / CLAIMS, in_passing=True) as claims,
+            risked(claims, method, experiment, is_ahead=is_ahead),
+        ):
+            yield
+    finally:
+        tidy(how.partial)
+
+
+@contextmanager
+def risked(
+    claims: Claims, method: Method, experiment: Experiment, *, is_ahead: bool = False
+) -> Iterator[None]:
+    """As ``at_risk``, by claims that are at hand. Processes that build it at a time do not wait for each other."""
+    name, most_lost = f"{experiment.digest}-built", 0 if is_ahead else LOSSES - 1
+    lost = claims.lost([name, *numbered(name)])
+    if sum(lost.values()) > most_lost or claims.is_left_out(name):
+        if not is_ahead:
+            if leader() and claims.take(name):
+                claims.leave_out(name)  # by all that it leads
+            claims.clear_up()  # the next command tries it again
+        raise LeftOutError(_words(method))
+    own = next((place for place in numbered(name) if claims.take(place)), None)
+    if own is not None:
+        claims.begin(own, f"building {called(method)}")
+    try:
+        yield
+    finally:
+        if own is not None:
+            claims.release(own)
+
+
+def numbered(name: str) -> list[str]:
+    """Claims of which each process takes one: how they count each other."""
+    return [f"{name}-{number}" for number in range(1, MOST + 1)]
+
+
+def called(method: Method) -> str:
+    """A head with what it was given: ``cta-rnn (hidden=512)``."""
+    options = ", ".join(f"{name}={value}" for name, value in method.options.items())
+    return f"head {catalog.shown(method.head)}{f' ({options})' if options else ''}"
+
+
+def _words(method: Method) -> str:
+    return (
+        f"left out: {called(method)}, since every process that built it was lost (its memory, or a fault of the head); "
+        "mend it or change its options, and the same command tries again"
+    )
