@@ -74,7 +74,7 @@ def prepare(method: Method, data: Data, how: How, *, is_ahead: bool = False) -> 
     method = replace(method, setup=setup)
     check(method, material)
     experiment = experiment_of(method, data.corpus, material, how)
-    with at_risk(method, how, experiment, is_ahead=is_ahead):
+    with at_risk("building", method, how, experiment, is_ahead=is_ahead):
         head = _built(method, material)
     with_speakers = bool(method.recipe.second_weight)
     jobs = tuple(jobs_of(experiment, material, setup.seeds, with_speakers=with_speakers, look=method.look))

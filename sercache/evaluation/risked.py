@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 from sercache import catalog
 from sercache.claims import LOSSES, Claims, leader
@@ -20,6 +21,9 @@ from sercache.record import Experiment
 MOST = 99
 """Processes that count each other; more share the work all the same."""
 _TRIES = 100
+Doing = Literal["building", "building-every", "measuring"]
+"""What is done with a head; what ends no process in one way may end it in another, so each is counted by itself."""
+_DONE = {"building": "built", "building-every": "built", "measuring": "measured"}
 
 
 @contextmanager
@@ -42,8 +46,10 @@ def claims_in(folder: Path, *, in_passing: bool = False) -> Iterator[Claims]:
 
 
 @contextmanager
-def at_risk(method: Method, how: How, experiment: Experiment, *, is_ahead: bool = False) -> Iterator[None]:
-    """Build or measure a head inside the block, which may end this process: counted where an unfinished run is kept.
+def at_risk(
+    doing: Doing, method: Method, how: How, experiment: Experiment, *, is_ahead: bool = False
+) -> Iterator[None]:
+    """Do with a head, inside the block, what may end this process: counted where an unfinished run is kept.
 
     Raises LeftOutError where it has ended LOSSES processes, one after another; one of them, where what is done is but
     to look ahead.
@@ -54,7 +60,7 @@ def at_risk(method: Method, how: How, experiment: Experiment, *, is_ahead: bool 
     try:
         with (
             claims_in(how.partial / CLAIMS, in_passing=True) as claims,
-            risked(claims, method, experiment, is_ahead=is_ahead),
+            risked(doing, claims, method, experiment, is_ahead=is_ahead),
         ):
             yield
     finally:
@@ -63,20 +69,23 @@ def at_risk(method: Method, how: How, experiment: Experiment, *, is_ahead: bool 
 
 @contextmanager
 def risked(
-    claims: Claims, method: Method, experiment: Experiment, *, is_ahead: bool = False
+    doing: Doing, claims: Claims, method: Method, experiment: Experiment, *, is_ahead: bool = False
 ) -> Iterator[None]:
-    """As ``at_risk``, by claims that are at hand. Processes that build it at a time do not wait for each other."""
-    name, most_lost = f"{experiment.digest}-built", 0 if is_ahead else LOSSES - 1
+    """As ``at_risk``, by claims that are at hand. Processes that do it at a time do not wait for each other."""
+    name, most_lost = f"{experiment.digest}-{doing}", 0 if is_ahead else LOSSES - 1
     lost = claims.lost([name, *numbered(name)])
     if sum(lost.values()) > most_lost or claims.is_left_out(name):
         if not is_ahead:
             if leader() and claims.take(name):
                 claims.leave_out(name)  # by all that it leads
             claims.clear_up()  # the next command tries it again
-        raise LeftOutError(_words(method))
+        raise LeftOutError(
+            f"left out: {_called(method)}, since every process that {_DONE[doing]} it was lost (its memory, or a fault "
+            "of the head); mend it or change its options, and the same command tries again"
+        )
     own = next((place for place in numbered(name) if claims.take(place)), None)
     if own is not None:
-        claims.begin(own, f"building {called(method)}")
+        claims.begin(own, f"{doing.replace('-', ' ')} {_called(method)}")
     try:
         yield
     finally:
@@ -89,14 +98,7 @@ def numbered(name: str) -> list[str]:
     return [f"{name}-{number}" for number in range(1, MOST + 1)]
 
 
-def called(method: Method) -> str:
-    """A head with what it was given: ``cta-rnn (hidden=512)``."""
+def _called(method: Method) -> str:
+    """A head with what it was given: ``head cta-rnn (hidden=512)``."""
     options = ", ".join(f"{name}={value}" for name, value in method.options.items())
     return f"head {catalog.shown(method.head)}{f' ({options})' if options else ''}"
-
-
-def _words(method: Method) -> str:
-    return (
-        f"left out: {called(method)}, since every process that built it was lost (its memory, or a fault of the head); "
-        "mend it or change its options, and the same command tries again"
-    )

@@ -144,7 +144,7 @@ def _built(
     """Trainings with their heads, as many as may lie in memory. Raises LeftOutError where that ends each process."""
     found = groups(waiting(ready.method, ready.material, todo, how))
     while True:
-        with risked(claims, ready.method, ready.experiment):
+        with risked("building-every", claims, ready.method, ready.experiment):
             group = next(found, None)
         if group is None:
             return

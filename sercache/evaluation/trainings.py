@@ -137,7 +137,7 @@ def forecast(
     if not todo:
         return Forecast(), []
     recipe = ready.method.recipe
-    with at_risk(ready.method, how, ready.experiment, is_ahead=True):
+    with at_risk("measuring", ready.method, how, ready.experiment, is_ahead=True):
         first = next(waiting(ready.method, ready.material, todo[:1], how))
         solved = is_solved(ready.method.kind)
         choice = None if solved else choose([first.member] * len(todo), recipe, how.device, how.way)
