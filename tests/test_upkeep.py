@@ -22,6 +22,7 @@ import sercache as face
 from sercache import stores
 from sercache.claims import Claims, this_process
 from sercache.errors import FileError, SettingsError, StoreError, UnknownNameError
+from sercache.experiment import places
 
 Sercache = Callable[..., Outcome]
 WRITTEN = Path(__file__).parent / "fixtures" / "a1b0434"
@@ -373,6 +374,23 @@ def test_what_somebody_trains_is_no_leftover(three: Path, own_settings: Path) ->
         assert [each.folder.name for each in found] == ["idle.partial"]
     face.prune(leftovers=True, older=0, progress=False)
     assert list(runs.glob("**/*.partial")) == []
+
+
+@pytest.mark.parametrize("ahead", [-30 * 3600, 30 * 3600])
+def test_how_old_something_is_goes_by_the_clock_of_the_disk(
+    own_settings: Path, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    """That of this host may be hours off."""
+    runs = own_settings / "runs"
+    (runs / "left.partial").mkdir(parents=True)
+    (runs / "trained.partial" / "claims").mkdir(parents=True)
+    elsewhere = json.dumps({**this_process(), "host": "b", "boot": "b"}).encode() + b"\n1"
+    (runs / "trained.partial" / "claims" / f"{'0' * 32}.owner").write_bytes(elsewhere)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + ahead)
+    monkeypatch.setattr("sercache.files._clock._AHEAD", {})
+    assert [path.name for path in places.abandoned_runs(runs, 0)] == ["left.partial"]
+    assert places.abandoned_runs(runs, 1) == []
 
 
 def test_a_store_in_use_is_not_pruned(three: Path) -> None:
