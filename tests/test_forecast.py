@@ -17,7 +17,7 @@ from fake_store import make_talk
 
 from sercache.claims import Claims, led
 from sercache.errors import SettingsError
-from sercache.evaluation import Data, Forecast, How, Method, evaluate, forecast, prepare
+from sercache.evaluation import Data, Forecast, How, Method, evaluate, forecast, looking_ahead, prepare
 from sercache.experiment import foretold
 from sercache.experiment.together import is_run_of
 from sercache.heads import linear
@@ -252,7 +252,7 @@ def test_of_processes_at_work_one_looks_ahead(tmp_path: Path) -> None:
     """Unless something leads them, which tells how far they are."""
     one = [lambda: Forecast(2, 10, 300.0, 1000)]
     with Claims(tmp_path) as ours, Claims(tmp_path) as theirs:
-        with told("forecast") as said, foretold.by_one(theirs):
+        with told("forecast") as said, looking_ahead(theirs):
             foretold.tell(one, "point", ours)
         assert said == ["another process of this command makes it now"]
         with told("forecast") as said, led("a leader", lambda *_: None):

@@ -17,7 +17,7 @@ from sercache.evaluation.partial import CLAIMS, keep_trainings, settle, tidy
 from sercache.evaluation.parts import as_trained, cross_corpus_task, read_truth
 from sercache.evaluation.prepare import Prepared, check, prepare
 from sercache.evaluation.published import Difference, differences
-from sercache.evaluation.risked import MOST, claims_in
+from sercache.evaluation.risked import MOST, claims_in, looking_ahead
 from sercache.evaluation.run import Evaluated, Weights, assemble, evaluate, say_reading
 from sercache.evaluation.scores import mean_of_clips, merge_clips
 from sercache.evaluation.shared import at_work, divided, fill, n_others, taken
@@ -61,6 +61,7 @@ __all__ = [
     "forecast",
     "gather",
     "keep_trainings",
+    "looking_ahead",
     "mean_of_clips",
     "merge_clips",
     "n_others",

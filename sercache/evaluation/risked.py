@@ -16,11 +16,13 @@ from sercache.claims import LOSSES, Claims, leader
 from sercache.errors import FileError, LeftOutError
 from sercache.evaluation.method import How, Method
 from sercache.evaluation.partial import CLAIMS, tidy
+from sercache.progress import used
 from sercache.record import Experiment
 
 MOST = 99
 """Processes that count each other; more share the work all the same."""
 _TRIES = 100
+_FORECAST = "forecast"
 Doing = Literal["building", "building-every", "measuring"]
 """What is done with a head; what ends no process in one way may end it in another, so each is counted by itself."""
 _DONE = {"building": "built", "building-every": "built", "measuring": "measured"}
@@ -91,6 +93,22 @@ def risked(
     finally:
         if own is not None:
             claims.release(own)
+
+
+@contextmanager
+def looking_ahead(claims: Claims) -> Iterator[bool]:
+    """Whether this process is to look ahead, inside the block: it is the only one at work that does so now.
+
+    Not where it is one of those that something leads: that tells how far they are.
+    """
+    is_ours = not leader() and claims.take(_FORECAST)
+    if not is_ours and not leader():
+        used("forecast", "another process of this command makes it now")
+    try:
+        yield is_ours
+    finally:
+        if is_ours:
+            claims.release(_FORECAST)
 
 
 def numbered(name: str) -> list[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from sercache.claims import Claims, leader
+from sercache.claims import Claims
 from sercache.errors import SercacheError, SettingsError
-from sercache.evaluation import Forecast, How, Prepared, forecast, prepare
+from sercache.evaluation import Forecast, How, Prepared, forecast, looking_ahead, prepare
 from sercache.experiment.ready import AtHand, ready
 from sercache.experiment.setup import TrainOptions
 from sercache.progress import unheard, used
@@ -18,7 +18,6 @@ from sercache.units import duration, seconds
 
 LIMIT = 10.0
 """Seconds that are spent on looking ahead; what is not looked at by then is taken for the mean of the others."""
-_CLAIM = "forecast"
 FoldSeeds = Collection[tuple[str, int]]
 """Folds with seeds."""
 
@@ -46,27 +45,11 @@ def of_request(request: TrainOptions, partial: Path) -> Forecast:
     return forecast(prepare(asked.method, asked.data, how, is_ahead=True), how)[0]
 
 
-@contextmanager
-def by_one(claims: Claims) -> Iterator[bool]:
-    """Whether this process is to look ahead, inside the block: it is the only one that does so now.
-
-    Not where it is one of those that something leads: that tells how far they are.
-    """
-    is_ours = not leader() and claims.take(_CLAIM)
-    if not is_ours and not leader():
-        used("forecast", "another process of this command makes it now")
-    try:
-        yield is_ours
-    finally:
-        if is_ours:
-            claims.release(_CLAIM)
-
-
 def tell(asks: Sequence[Callable[[], Forecast]], what: str, claims: Claims) -> None:
     """Say what all of some ``what`` take that are not done, before the first begins: one process of those at work."""
     if not asks:
         return
-    with by_one(claims) as is_ours:
+    with looking_ahead(claims) as is_ours:
         found, n_had = together(asks) if is_ours else (Forecast(), 0)
         if n_had:
             used("forecast", f"{len(asks)} {what}{'' if len(asks) == 1 else 's'}: {found}")

@@ -9,16 +9,14 @@ from dataclasses import dataclass, field, replace
 from sercache import advice
 from sercache.claims import Claims
 from sercache.errors import SercacheError, SettingsError
-from sercache.evaluation import Forecast, forecast, prepare
-from sercache.experiment.foretold import by_one
-from sercache.experiment.places import free_name
+from sercache.evaluation import Forecast, forecast, looking_ahead, prepare
 from sercache.papers import PaperRow
 from sercache.progress import unheard, used
 from sercache.published import TrialPlan
 from sercache.reproduction.kept import asked_of, find
 from sercache.reproduction.paper import ReproduceOptions, plans_of
 from sercache.reproduction.place import Place
-from sercache.reproduction.trials import computed_on, partial_of
+from sercache.reproduction.trials import computed_on, unfinished
 from sercache.units import duration, listed, seconds
 
 LIMIT = 20.0
@@ -53,7 +51,7 @@ class Ahead:
                 return self.of_heads[key]
             method, data, how = asked_of(plan, self.place)
             device, paces = computed_on(self.place)
-            partial = partial_of(free_name(self.place.folder, plan.name))
+            partial = unfinished(plan, self.place)
             how = replace(how, device=device, paces=paces, partial=partial)
             self.of_heads[key] = forecast(prepare(method, data, how, is_ahead=True), how)[0]
         except SercacheError:
@@ -76,9 +74,9 @@ def tell(rows: Sequence[PaperRow], request: ReproduceOptions, place: Place, clai
 
     One process of those at work does.
     """
-    ahead, plans = Ahead(place), plans_of(rows, request)
-    with by_one(claims) as is_ours:
-        found = [ahead.of(plan) for plan in plans] if is_ours else []
+    looked, plans = Ahead(place), plans_of(rows, request)
+    with looking_ahead(claims) as is_ours:
+        found = [looked.of(plan) for plan in plans] if is_ours else []
     known = [each for each in found if each is not None]
     todo = [each for each in known if each.n_trainings]
     unknown = len(found) - len(known)

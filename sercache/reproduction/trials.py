@@ -80,7 +80,7 @@ def _run(plan: TrialPlan, setup: Setup, folder: Path, place: Place) -> Kept:
     method = Method(head, kind, setup, plan.recipe, plan.trial.options, look=plan.look)
     remedy = f"run: {extract_command(read[0].path, task=setup.task)}"
     data = Data(corpus, read, tuple(added), tuple(filter(None, tested)), remedy)
-    partial = partial_of(folder)
+    partial = _partial_of(folder)
     how = _how(plan, corpus, place, partial)
 
     def standing(ready: Prepared) -> Kept | None:
@@ -100,8 +100,12 @@ def _run(plan: TrialPlan, setup: Setup, folder: Path, place: Place) -> Kept:
     return made
 
 
-def partial_of(folder: Path) -> Path:
-    """Where each training of a trial is kept as it is done, whose run is to lie in ``folder``."""
+def unfinished(plan: TrialPlan, place: Place) -> Path:
+    """Where each training of a trial is kept as it is done, until its run stands."""
+    return _partial_of(free_name(place.folder, plan.name))
+
+
+def _partial_of(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.partial")
 
 
