@@ -16,8 +16,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from sercache.audio import _packed
 from sercache.audio._layout import FileLayout, layout
 from sercache.audio._mix import LOUDEST, QUIET, Mix
+from sercache.audio._packed import container as packed_in
+from sercache.audio._packed import is_file, opened
+from sercache.audio._packed import members as packed_members
+from sercache.audio._packed import size as n_bytes
 from sercache.audio._records import REMARKS, AudioInfo, Remark, Tell, counted
 from sercache.errors import AudioError
 
@@ -38,6 +43,11 @@ __all__ = [
     "Tell",
     "counted",
     "digest",
+    "is_file",
+    "n_bytes",
+    "opened",
+    "packed_in",
+    "packed_members",
     "probe",
     "read",
     "span",
@@ -146,8 +156,7 @@ def digest(wave: np.ndarray) -> str:
 
 def _stamp(path: Path) -> tuple[int, int]:
     """What changes where a file does."""
-    state = path.stat()
-    return state.st_size, state.st_mtime_ns
+    return _packed.stamp(path)
 
 
 @lru_cache(1024)
@@ -264,7 +273,7 @@ def _explained(path: Path) -> Iterator[None]:
     """Faults of reading and decoding as AudioError, in words."""
     import soundfile
 
-    if not path.is_file():
+    if not _packed.is_file(path):
         raise AudioError(f"{path}: there is no such file" if not path.exists() else f"{path}: is not a file")
     try:
         yield
@@ -278,7 +287,7 @@ def _explained(path: Path) -> Iterator[None]:
 def _why_unreadable(path: Path, fault: Exception) -> tuple[str, str]:
     """What is wrong with a file that libsndfile refuses, in words and as a kind of AudioError."""
     try:
-        with path.open("rb") as file:
+        with _packed.opened(path) as file:
             head = file.read(_SNIFFED)
     except OSError as denied:
         return f"cannot be read ({denied.strerror})", "unreadable"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from sercache.audio import _packed
 from sercache.audio._records import Remark
 
 
@@ -39,7 +40,7 @@ def layout(path: Path) -> FileLayout:
     """What a file consists of. Raises AudioError where it is cut short or damaged, OSError as reading does."""
     from sercache.audio import _chunks, _flac, _mpeg, _ogg
 
-    with path.open("rb") as file:
+    with _packed.opened(path) as file:
         size = file.seek(0, io.SEEK_END)
         at = _behind_id3(file, size)
         file.seek(at)
@@ -79,7 +80,7 @@ class Spliced(io.RawIOBase):
     """A part of a file as a file of its own, for libsndfile's virtual input."""
 
     def __init__(self, path: Path, part: FilePart) -> None:
-        self._file = path.open("rb")
+        self._file = _packed.opened(path)
         self._part = part
         self._size = len(part.head) + part.stop - part.start
         self._at = 0

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sercache.audio import _packed
 from sercache.audio._records import Remark
 from sercache.errors import AudioError
 
@@ -111,7 +112,7 @@ def _pairs(path: Path, file: Any) -> Iterator[tuple[int, int]]:
     if kind == "CAF" and (valid := _VALID.search(log)) is not None:
         yield int(valid[1]), n
     if kind == "NIST":
-        with path.open("rb") as file:
+        with _packed.opened(path) as file:
             count = re.search(rb"sample_count -i (\d{1,18})", file.read(1024))
         if count is not None:
             yield int(count[1]), n
@@ -133,7 +134,7 @@ def _behind_samples(path: Path, file: Any, size: int) -> Iterator[Remark]:
 
 def _again(path: Path, n: int) -> int | None:
     """Where the first ``n`` bytes of a file come a second time."""
-    with path.open("rb") as file:
+    with _packed.opened(path) as file:
         mark = file.read(n)
         at, window = 1, b""
         while True:

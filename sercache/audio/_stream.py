@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from sercache.audio import _stated
+from sercache.audio import _packed, _stated
 from sercache.audio._layout import FileLayout, FilePart, Spliced
 from sercache.audio._records import Remark
 from sercache.errors import AudioError
@@ -86,9 +86,10 @@ def headers(path: Path, found: FileLayout) -> StreamHeaders:
 
 
 def _headers(path: Path, found: FileLayout, held: ExitStack) -> StreamHeaders:
-    size = path.stat().st_size
-    # SoundFile guesses from this name, whatever the file holds, that it has no header.
-    as_it_is = FilePart(0, size) if path.suffix.lower() == ".raw" else None
+    size = _packed.size(path)
+    # SoundFile guesses from this name, whatever the file holds, that it has no header; it opens no container.
+    in_python = path.suffix.lower() == ".raw" or _packed.container(path) is not None
+    as_it_is = FilePart(0, size) if in_python else None
     parts: tuple[FilePart | None, ...] = found.parts or (as_it_is,)
     shapes, stated = set(), []
     remarks = list(found.remarks)
@@ -128,7 +129,7 @@ def length(file: StreamHeaders) -> int:
     Raises AudioError where there are fewer than stated, and where there are too many to count.
     """
     stated = file.n_stated
-    if stated is not None and stated <= _PLAUSIBLE * file.path.stat().st_size:
+    if stated is not None and stated <= _PLAUSIBLE * _packed.size(file.path):
         return stated
     held = 0
     for block in blocks(file, 0, None):
@@ -165,7 +166,7 @@ def blocks(file: StreamHeaders, first: int, last: int | None) -> Iterator[np.nda
     # Memory is taken as it is filled, so a stated length bounds what is asked for and decides nothing.
     wanted = file.n_stated if left is None else left
     room = size if wanted is None else max(_LEAST_ROOM, min(size, wanted))
-    limit = _DENSEST * max(64, file.path.stat().st_size)
+    limit = _DENSEST * max(64, _packed.size(file.path))
     for part, stated in zip(file.parts, file.stated, strict=True):
         if stated is not None and first >= stated:
             first -= stated

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from sercache import audio
 from sercache.checkup._files import AudibleUtterance, Examined, shown
 from sercache.checkup._records import Finding, some
 from sercache.parallel import spread
@@ -81,18 +82,18 @@ def _guarded(fingerprint: Callable[[Path], Hashable]) -> Callable[[Path], Hashab
 
 
 def _size(path: Path) -> Hashable:
-    return path.stat().st_size
+    return audio.n_bytes(path)
 
 
 def _ends(path: Path) -> Hashable:
-    with path.open("rb") as file:
+    with audio.opened(path) as file:
         first = file.read(_EDGE)
-        file.seek(max(0, path.stat().st_size - _EDGE))
+        file.seek(max(0, audio.n_bytes(path) - _EDGE))
         return hashlib.blake2b(first + file.read(_EDGE)).digest()
 
 
 def _content(path: Path) -> Hashable:
-    with path.open("rb") as file:
+    with audio.opened(path) as file:
         return hashlib.file_digest(file, "blake2b").digest()
 
 

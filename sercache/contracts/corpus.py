@@ -10,7 +10,7 @@ from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from types import ModuleType
 
-from sercache import catalog
+from sercache import audio, catalog
 from sercache.contracts.check import ContractCheck, missing
 from sercache.datasets import Corpus, CorpusInfo, CorpusReader, OwnReader
 from sercache.errors import CorpusError, SercacheError
@@ -101,7 +101,7 @@ def _reads_its_example(module: ModuleType) -> Iterator[str]:
         if ids != sorted(ids):
             yield "utterances are not sorted by id: their order would be that of the disk (sercache.datasets.assemble)"
         for u in corpus.utterances:
-            if not u.path.is_file():
+            if not audio.is_file(u.path):
                 yield f"the path of {u.id} is no file: {u.path}"
             if u.path.name.startswith("."):
                 yield f"{u.path.name} is a hidden file, no recording"

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from sercache import audio
 from sercache.units import listed
 
 _SHOWN = 3
@@ -141,6 +142,6 @@ def _no_file(path: Path) -> str:
 
 def _is_file(path: Path) -> bool:
     try:
-        return path.is_file()
+        return audio.is_file(path)
     except (OSError, ValueError):  # a name that the file system refuses, for example one that is too long
         return False

@@ -105,3 +105,60 @@ def speechbrain(root: Path) -> Path:
                 rows.append(f"{key}, {_SECONDS}, {wav}, 0, {stop}, {label}, {speaker}")
         write_text(root / f"{part}.csv", "\n".join(rows) + "\n")
     return root
+
+
+def webdataset(root: Path) -> Path:
+    """Two tars, one with JSON beside its recordings and one with texts."""
+    import io
+    import tarfile
+
+    found = _recordings(root / "unpacked")
+    for part, speakers in (("train", "abc"), ("test", "d")):
+        with tarfile.open(root / f"toy-{part}-000000.tar", "w") as tar:
+            for number, (key, path, speaker, label) in enumerate(found):
+                if speaker not in speakers:
+                    continue
+                files = {"wav": path.read_bytes()}
+                if part == "train":
+                    about = {"id": key, "label": label, "speaker": speaker}
+                    files["json"] = json.dumps(about).encode()
+                else:
+                    files |= {"cls": label.encode(), "spk": speaker.encode()}
+                for kind, data in files.items():
+                    member = tarfile.TarInfo(f"{number:06d}.{kind}")
+                    member.size = len(data)
+                    tar.addfile(member, io.BytesIO(data))
+    for _, path, _, _ in found:
+        path.unlink()
+    return root
+
+
+def huggingface(root: Path) -> Path:
+    """Two Parquet files as ``datasets`` writes them, labels as numbers of classes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found = _recordings(root / "unpacked")
+    classes = sorted(_LABELS)
+    features = {
+        "audio": {"_type": "Audio"},
+        "label": {"names": classes, "_type": "ClassLabel"},
+        "speaker": {"dtype": "string", "_type": "Value"},
+    }
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    for part, speakers in (("train", "abc"), ("test", "d")):
+        rows = [row for row in found if row[2] in speakers]
+        columns = {
+            "audio": pa.array(
+                [{"bytes": path.read_bytes(), "path": path.name} for _, path, _, _ in rows], kind
+            ),
+            "label": pa.array([classes.index(label) for _, _, _, label in rows], pa.int64()),
+            "speaker": pa.array([speaker for _, _, speaker, _ in rows], pa.string()),
+        }
+        table = pa.table(columns).replace_schema_metadata(metadata)
+        (root / "data").mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, root / "data" / f"{part}-00000-of-00001.parquet", row_group_size=4)
+    for _, path, _, _ in found:
+        path.unlink()
+    return root
