@@ -209,7 +209,7 @@ def test_disks_without_locks_are_read_and_cleared(tmp_path: Path, monkeypatch: p
     def none(descriptor: int, how: int) -> None:
         raise OSError("no locks here")
 
-    monkeypatch.setattr("sercache.stores.held.fcntl.flock", none)
+    monkeypatch.setattr("fcntl.flock", none)
     store = stores.open(tmp_path / "store")
     assert store.ids() == list(LENGTHS)
     monkeypatch.undo()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
-from functools import cache
-from pathlib import Path
 from typing import Any
+
+from sercache import system
 
 
 def record_of(content: bytes | None) -> dict[str, Any]:
@@ -21,33 +21,17 @@ def record_of(content: bytes | None) -> dict[str, Any]:
 
 def this_process() -> dict[str, Any]:
     """What tells this process from every other, on this host and elsewhere."""
-    return {"host": platform.node(), **_kernel(), "pid": os.getpid(), "started": _started(os.getpid())}
-
-
-@cache
-def _kernel() -> dict[str, str]:
-    """Under which run of which kernel, and in which space of process numbers, this process lives; empty: unknown."""
-    try:
-        return {
-            "boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
-            "pids": str(Path("/proc/self/ns/pid").readlink()),
-        }
-    except OSError:
-        return {"boot": "", "pids": ""}
-
-
-def _started(pid: int) -> int | None:
-    """When a process started, in ticks since the start of the system; None: unknown, 0: it has ended."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
-    except (OSError, ValueError, IndexError):
-        return None
+    return {
+        "host": platform.node(),
+        **system.kernel(),
+        "pid": os.getpid(),
+        "started": system.started(os.getpid()),
+    }
 
 
 def is_dead(record: dict[str, Any]) -> bool:
     """Whether a process is known to have ended: only of one on this host that can be told."""
-    here, pid, started = _kernel(), record.get("pid"), record.get("started")
+    here, pid, started = system.kernel(), record.get("pid"), record.get("started")
     if not here["boot"] or any(record.get(key) != value for key, value in here.items()):
         return False
     if type(pid) is not int or pid < 1:
@@ -58,5 +42,5 @@ def is_dead(record: dict[str, Any]) -> bool:
         return True
     except OSError:  # another user's
         pass
-    now = _started(pid)
+    now = system.started(pid)
     return now is not None and type(started) is int and now != started

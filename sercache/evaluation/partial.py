@@ -25,6 +25,7 @@ from sercache import catalog, files
 from sercache.errors import SettingsError
 from sercache.record import Job, Report
 from sercache.report import runs
+from sercache.system import sync_path
 from sercache.training import Epoch, Fit
 
 _FIELD = "fit"
@@ -227,7 +228,7 @@ def _write(path: Path, weights: Mapping[str, Tensor], record: Mapping[str, Any],
     temporary = path.with_name(f".{secrets.token_hex(4)}.new")
     files.write_tensors(temporary, weights, {_FIELD: json.dumps(record), "experiment": experiment})
     temporary.rename(path)
-    files.sync_folder(path.parent)
+    sync_path(path.parent)
 
 
 def _fit(record: Mapping[str, Any], head: Module) -> Fit:

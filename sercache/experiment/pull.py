@@ -20,6 +20,7 @@ from sercache.experiment.places import checked_name
 from sercache.progress import bar, say, used, warn
 from sercache.report import runs
 from sercache.stores import parcel
+from sercache.system import sync_path
 from sercache.units import size
 
 if TYPE_CHECKING:
@@ -226,7 +227,7 @@ def _settle_store(cache: Path, arrived: Path, repo: str, commit: str) -> Path:
     with files.write_faults_named(folder, "choose another --cache"):
         folder.parent.mkdir(parents=True, exist_ok=True)
         arrived.rename(folder)
-        files.sync_folder(folder.parent)
+        sync_path(folder.parent)
     say(f"whole: {n_entries} entries of {spec.corpus} by {spec.shown}, every checksum compared")
     if not stores.has_corpus(folder):
         warn(f"{folder} has no table of its corpus: training from it needs the recordings")
@@ -256,5 +257,5 @@ def _settle_run(folder: Path, arrived: Path) -> Path:
     _check_free(folder)
     with files.write_faults_named(folder, "choose another folder with --runs"):
         arrived.rename(folder)
-        files.sync_folder(folder.parent)
+        sync_path(folder.parent)
     return folder

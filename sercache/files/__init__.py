@@ -7,6 +7,7 @@ hidden temporary; ``clear_leftovers`` removes those whose owner is gone.
 from __future__ import annotations
 
 from sercache.files._clock import now_on
+from sercache.files._faults import read_fault, write_faults_named
 from sercache.files._folders import clear_leftovers, new_folder, take_away, taken_away
 from sercache.files._small import (
     check_output,
@@ -18,7 +19,6 @@ from sercache.files._small import (
     write_pieces,
     write_text,
 )
-from sercache.files._system import read_fault, sync_folder, write_faults_named
 from sercache.files._tensors import opened_tensors, tensor_faults_named, write_tensors
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "opened_tensors",
     "read_fault",
     "read_json",
-    "sync_folder",
     "take_away",
     "taken_away",
     "tensor_faults_named",

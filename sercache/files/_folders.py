@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import secrets
@@ -12,7 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sercache.files._clock import now_on
-from sercache.files._system import sync, sync_folder, write_faults_named
+from sercache.files._faults import write_faults_named
+from sercache.system import lock_alone, lock_shared, sync_path
 
 _LEFT_OVER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(?P<kind>new|old|tmp)")
 _STALE_SECONDS = 24 * 3600
@@ -53,7 +53,7 @@ def _held_folder(folder: Path) -> tuple[Path, int]:
         temporary.mkdir()
         held = os.open(temporary, os.O_RDONLY)
         try:
-            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            lock_shared(held)
         except BlockingIOError:  # it was just found without an owner, and is being removed
             os.close(held)
             continue
@@ -71,8 +71,8 @@ def _settle(folder: Path) -> None:
         if path.is_file() and not path.is_symlink():
             path.chmod(mode)
         if not path.is_symlink():
-            sync(path)
-    sync_folder(folder)
+            sync_path(path)
+    sync_path(folder)
 
 
 def _put_in_place(temporary: Path, folder: Path) -> None:
@@ -80,7 +80,7 @@ def _put_in_place(temporary: Path, folder: Path) -> None:
     if folder.exists():
         folder.rename(older)
     temporary.rename(folder)
-    sync_folder(folder.parent)
+    sync_path(folder.parent)
     shutil.rmtree(older, ignore_errors=True)
 
 
@@ -88,7 +88,7 @@ def take_away(folder: Path) -> Path:
     """Let a folder vanish in one step; gives where its files lie until they are removed, ``.NAME.<digits>.gone``."""
     gone = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.gone")
     folder.rename(gone)
-    sync_folder(folder.parent)
+    sync_path(folder.parent)
     return gone
 
 
@@ -132,7 +132,7 @@ def _remove_ownerless(folder: Path) -> None:
     except OSError:
         return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_alone(descriptor)
         ownerless = True
     except BlockingIOError:
         ownerless = False

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from sercache.errors import FileError
-from sercache.files._system import in_words, sync_folder, write_faults_named
+from sercache.files._faults import in_words, write_faults_named
+from sercache.system import sync, sync_path
 
 
 def write_bytes(path: Path, data: bytes, remedy: str = "") -> None:
@@ -35,13 +36,13 @@ def write_pieces(path: Path, pieces: Iterable[bytes], remedy: str = "") -> None:
             with temporary.open("wb") as file:
                 file.writelines(pieces)
                 file.flush()
-                os.fsync(file.fileno())
+                sync(file.fileno())
             temporary.replace(path)
         except BaseException:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
-        sync_folder(path.parent)
+        sync_path(path.parent)
 
 
 def write_text(path: Path, text: str, remedy: str = "") -> None:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sercache.files._system import sync, write_faults_named
+from sercache.files._faults import write_faults_named
+from sercache.system import path_of, sync_path
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, str] | None = None) -> None:
@@ -27,7 +28,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, st
         with tensor_faults_named():
             save_file(plain, path, metadata=metadata)
         path.chmod(mode & 0o777)
-        sync(path)
+        sync_path(path)
 
 
 @contextmanager
@@ -50,7 +51,7 @@ def _name_in_utf8(path: Path) -> Iterator[Path]:
     except UnicodeEncodeError:
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            yield Path(f"/proc/self/fd/{descriptor}")
+            yield path_of(descriptor)
         finally:
             os.close(descriptor)
     else:

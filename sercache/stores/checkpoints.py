@@ -23,8 +23,9 @@ from sercache.errors import DamagedStoreError, StoreError
 from sercache.stores import commits, schema
 from sercache.stores.columns import Checksums, Texts, hash_ids
 from sercache.stores.commits import COLUMNS, Record
-from sercache.stores.durable import crc32c, make_folder, open_plain, repair_command, replace_file, sync_folder
+from sercache.stores.durable import crc32c, make_folder, open_plain, repair_command, replace_file
 from sercache.stores.runs import HashRun, merge
+from sercache.system import sync_path
 
 _TEXTS = ("ids", "audio_digest")
 _CHECKSUMS = ("frame_crcs", "pooled_crcs")
@@ -184,7 +185,7 @@ def remove(ledger: Path) -> None:
     for path in found:
         path.unlink(missing_ok=True)
     if found:
-        sync_folder(folder(ledger))
+        sync_path(folder(ledger))
 
 
 def _dump(records: Sequence[Record]) -> list[bytes | np.ndarray]:

@@ -19,13 +19,14 @@ from sercache import files
 from sercache.errors import AlreadyStoredError, DamagedStoreError, NumericRangeError, StoreError
 from sercache.stores import checked_json, commits, repair, roster
 from sercache.stores.contract import Copied, Entry
-from sercache.stores.durable import make_folder, repair_command, sync_folder, write_faults_named
+from sercache.stores.durable import make_folder, repair_command, write_faults_named
 from sercache.stores.held import alone
 from sercache.stores.layout import Layout, load, spec_path
 from sercache.stores.making import make_or_continue
 from sercache.stores.reader import StoreReader
 from sercache.stores.spec import FeatureSpec
 from sercache.stores.writer import Writer
+from sercache.system import sync_path
 from sercache.units import listed
 
 _SOURCES = "sources.json"
@@ -76,7 +77,7 @@ def copy(
             with write_faults_named(target):
                 (place / "ledger" / _SOURCES).unlink()
                 place.rename(target)
-                sync_folder(target.parent)
+                sync_path(target.parent)
     return Copied(n_new, sum(len(reader.entries()) for reader in readers) - n_new, seen)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from sercache import advice
 from sercache.errors import DamagedStoreError, DiskSpaceError, StoreError
+from sercache.system import read_at, sync, sync_path
 
 Piece = bytes | np.ndarray
 """Bytes, or a C-contiguous array that is written as it lies in memory."""
@@ -56,7 +57,7 @@ def _write(file: BinaryIO, pieces: Iterable[Piece]) -> None:
 
 def _flush(file: BinaryIO) -> None:
     file.flush()
-    os.fsync(file.fileno())
+    sync(file.fileno())
 
 
 @contextmanager
@@ -68,27 +69,18 @@ def _whole(path: Path) -> Iterator[None]:
         raise
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` (new files, renames) survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def make_folder(folder: Path) -> None:
     """Create ``folder`` where it is missing, so that its name survives a power cut."""
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
-        sync_folder(folder.parent)
+        sync_path(folder.parent)
 
 
 def replace_file(target: Path, temporary: Path, *pieces: Piece) -> None:
     """Put ``pieces`` at ``target`` in one step: readers see the old file or the new one, nothing between."""
     write_file(temporary, pieces)
     temporary.replace(target)
-    sync_folder(target.parent)
+    sync_path(target.parent)
 
 
 @contextmanager
@@ -231,7 +223,7 @@ class Opened:
         done = 0
         while done < len(view):  # one call gives at most 2 GiB
             try:
-                got = os.preadv(self._descriptor, [view[done:]], offset + done)
+                got = read_at(self._descriptor, view[done:], offset + done)
             except OSError as fault:
                 raise self._named(fault) from fault
             if got == 0:

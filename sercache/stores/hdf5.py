@@ -25,13 +25,14 @@ from sercache.stores import stock
 from sercache.stores.batch import Item, describe, state_pieces
 from sercache.stores.commits import FrameBlock, MeansTable, Record
 from sercache.stores.dtypes import ENCODINGS, STORED, width
-from sercache.stores.durable import Piece, make_folder, sync_folder, write_parts
+from sercache.stores.durable import Piece, make_folder, write_parts
 from sercache.stores.image import Image
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
 from sercache.stores.ranges import measure_files
 from sercache.stores.roster import Registration
 from sercache.stores.stock import StockView
+from sercache.system import sync_path
 
 FORMER_TABLE = "utterances.csv"
 _ALIGNED = {"alignment_threshold": 4096, "alignment_interval": 64}
@@ -89,7 +90,7 @@ class Hdf5Shards:
                 parts.append((offset, state_pieces(items, state, 0, n_frames)))
         write_parts(temporary, image.size, parts)
         temporary.replace(layout.path / name)
-        sync_folder((layout.path / name).parent)
+        sync_path((layout.path / name).parent)
         tables = {what: MeansTable(name, places[f"pooled_{what}"]) for what in ("mean", "std")}
         record = describe(items, Record(number, blocks=blocks, tables=tables), 0)
         return replace(record, files=measure_files(layout, record))

@@ -6,13 +6,12 @@ forks hold on as long as one of them lives. Some shared disks have no locks for 
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from sercache import advice
+from sercache import advice, system
 from sercache.errors import StoreError
 
 
@@ -23,7 +22,7 @@ class Hold:
         self._descriptor: int | None = None
         try:
             self._descriptor = os.open(ledger, os.O_RDONLY | os.O_CLOEXEC)
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            system.lock_shared(self._descriptor)
         except BlockingIOError as fault:
             raise StoreError(
                 f"{ledger.parent} is being removed by another process; `{advice.command('info')}` lists what there is"
@@ -46,7 +45,7 @@ def alone(folder: Path, doing: str) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            system.lock_alone(descriptor)
         except BlockingIOError as fault:
             who = ", ".join(_holders(descriptor)) or "another process"
             raise StoreError(
@@ -61,21 +60,11 @@ def alone(folder: Path, doing: str) -> Iterator[None]:
 
 def _holders(descriptor: int) -> list[str]:
     """Processes that hold a lock on an open file, as far as the system tells: ``process 12 (python train.py)``."""
-    inode, found = str(os.fstat(descriptor).st_ino), []
-    with suppress(OSError):
-        for line in Path("/proc/locks").read_text().splitlines():
-            words = line.split()
-            if len(words) > 5 and words[1] == "FLOCK" and words[5].rpartition(":")[2] == inode:
-                found.append(f"process {words[4]}{_called(words[4])}")
-    return sorted(set(found))
+    return [f"process {pid}{_called(pid)}" for pid in system.lock_holders(descriptor)]
 
 
-def _called(pid: str) -> str:
-    if int(pid) == os.getpid():
+def _called(pid: int) -> str:
+    if pid == os.getpid():
         return " (this one)"
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return ""
-    shown = " ".join(Path(os.fsdecode(word)).name for word in words[:3] if word)
+    shown = " ".join(Path(word).name for word in system.command_line(pid)[:3])
     return f" ({shown})" if shown else ""

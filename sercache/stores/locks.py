@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from sercache import system
 from sercache.claims import Claims
 from sercache.errors import StoreError
 
@@ -32,7 +32,7 @@ def exist(path: Path) -> bool:
     except OSError:
         return True
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        system.lock_alone(descriptor)
     except OSError as fault:
         return fault.errno not in _NO_LOCKS
     finally:

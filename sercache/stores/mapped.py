@@ -19,6 +19,7 @@ from contextlib import suppress
 import numpy as np
 
 from sercache.stores.durable import Opened, Stamp
+from sercache.system import c_function
 
 _BLOCK_BITS = 16
 """What the kernel said is remembered for blocks of 64 KiB: asking each time costs as much as copying a part."""
@@ -37,11 +38,9 @@ _GRAIN = 16
 
 
 def _find_mincore() -> Callable[..., int] | None:
-    try:
-        found = ctypes.CDLL(None).mincore
-    except (AttributeError, OSError, TypeError):
-        return None
-    found.argtypes = [ctypes.c_size_t, ctypes.c_size_t, ctypes.c_char_p]
+    found = c_function("mincore")
+    if found is not None:
+        found.argtypes = [ctypes.c_size_t, ctypes.c_size_t, ctypes.c_char_p]  # type: ignore[attr-defined]
     return found
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from sercache.stores import accounting, checking, checkpoints, commits, layout, roster
 from sercache.stores.commits import Record
 from sercache.stores.contract import Damage
-from sercache.stores.durable import make_folder, read_faults_named, sync_folder, write_faults_named
+from sercache.stores.durable import make_folder, read_faults_named, write_faults_named
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
 from sercache.stores.roster import Registration
 from sercache.stores.writer import Writer
+from sercache.system import sync_path
 
 
 def find_damage(path: Path, progress: Callable[[int], object]) -> list[Damage]:
@@ -90,8 +91,8 @@ def _set_aside(file: Path) -> None:
         file.replace(aside / file.name)
     else:
         (aside / file.name).touch()  # its number is not used again, and nobody looks for it any more
-    sync_folder(aside)
-    sync_folder(file.parent)
+    sync_path(aside)
+    sync_path(file.parent)
 
 
 def _commit_drops(opened: Layout, drops: list[tuple[int, str]], above: int) -> None:

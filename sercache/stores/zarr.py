@@ -21,7 +21,7 @@ from sercache.objects import mirror
 from sercache.stores.batch import Item, describe, state_pieces
 from sercache.stores.commits import File, FrameBlock, MeansTable, Record
 from sercache.stores.dtypes import STORED, fill_value, width
-from sercache.stores.durable import Opened, Piece, crc32c, make_folder, sync_folder, write_file
+from sercache.stores.durable import Opened, Piece, crc32c, make_folder, write_file
 from sercache.stores.kept import is_there
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import Ledger
@@ -37,6 +37,7 @@ from sercache.stores.zarr_index import (
 )
 from sercache.stores.zarr_index import check_shared as check_shared
 from sercache.stores.zarr_metadata import refresh as refresh
+from sercache.system import sync_path
 
 _COPIED = 8 * 2**20
 """Bytes of a shard that are copied at once."""
@@ -105,7 +106,7 @@ class ZarrShards:
             files.append(File(name, grown.filled * n_bytes, f"{crc32c(b''):08x}", slot.filled * n_bytes))
         self._written["pooled"] = [grown]
         for folder in sorted({(layout.path / file.name).parent for file in files}):
-            sync_folder(folder)
+            sync_path(folder)
         return describe(items, Record(number, blocks=blocks, tables=tables, files=files), first)
 
     def _write_frames(self, items: Sequence[Item], slots: Sequence[Slot]) -> list[FrameBlock]:

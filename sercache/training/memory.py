@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
-import re
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
+
+from sercache.system import begin_peak, c_function, memory_held
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 _LARGEST = 1 << 30  # bytes
@@ -20,14 +18,10 @@ def keep_freed_memory() -> bool:
     Meant for a process that does nothing but train: it holds its peak until it ends. Gives whether it took
     effect; elsewhere than on glibc nothing happens.
     """
-    try:
-        set_option = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return False
-    return bool(set_option(_M_MMAP_THRESHOLD, _LARGEST) and set_option(_M_TRIM_THRESHOLD, 2**31 - 1))
-
-
-_PROCESS = Path("/proc/self")
+    set_option = c_function("mallopt")
+    return set_option is not None and bool(
+        set_option(_M_MMAP_THRESHOLD, _LARGEST) and set_option(_M_TRIM_THRESHOLD, 2**31 - 1)
+    )
 
 
 def peak_meter() -> Callable[[], int]:
@@ -36,21 +30,6 @@ def peak_meter() -> Callable[[], int]:
     0 where the system does not tell (elsewhere than on Linux). Freed memory is handed back first, so that what was
     used before does not hide what is used now.
     """
-    with suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
-    with suppress(OSError):
-        (_PROCESS / "clear_refs").write_text("5")  # the peak begins anew
-    before = _kilobytes("VmRSS")
-
-    def read() -> int:
-        return max(0, _kilobytes("VmHWM") - before) * 1024
-
-    return read
-
-
-def _kilobytes(name: str) -> int:
-    try:
-        found = re.search(rf"{name}:\s+(\d+) kB", (_PROCESS / "status").read_text())
-    except OSError:
-        return 0
-    return int(found[1]) if found else 0
+    begin_peak()
+    before = memory_held()
+    return lambda: max(0, memory_held(peak=True) - before)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import functools
 import json
-import platform
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -28,6 +27,7 @@ from sercache.head import version_of
 from sercache.machine import cores
 from sercache.recipe import Recipe
 from sercache.record import TRAINING, digest_of
+from sercache.system import processor
 from sercache.training.contract import Member, View
 from sercache.training.grouping import geometry
 from sercache.training.loop import train_alone
@@ -132,16 +132,7 @@ def machine(device: str) -> str:
     """The processor, with the cores that may be used of it, or the card."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(torch.device(device))
-    return f"{_processor()}, {cores()} cores"
-
-
-@functools.cache
-def _processor() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return f"{processor()}, {cores()} cores"
 
 
 def pace_of(work: Work, n_trainings: int, kept: Path | None = None) -> Pace | None:

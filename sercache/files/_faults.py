@@ -1,9 +1,8 @@
-"""What the system refuses, in one line; and what is to outlive a power cut."""
+"""What the system refuses, in one line."""
 
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,17 +49,3 @@ def read_fault(path: Path, fault: OSError) -> FileError:
 def in_words(fault: OSError) -> str:
     """What the system says, with the file it says it of where that is known."""
     return (fault.strerror or str(fault)) + (f" ({fault.filename})" if fault.filename else "")
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` (new files, renames) survive a power cut."""
-    sync(folder)
-
-
-def sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
