@@ -74,6 +74,13 @@ def aligned(
     return lines
 
 
+def columns(
+    rows: Sequence[Sequence[object]], right: Sequence[int] = (), *, spare: int = 0, below: int | None = None
+) -> list[str]:
+    """Rows as aligned lines for this terminal, or whole for a pipe; see ``aligned``."""
+    return aligned(rows, right, width=terminal_width(), spare=spare, below=below)
+
+
 def shown_width(text: str) -> int:
     """Columns that a text takes on a terminal: East Asian wide letters take two."""
     return sum(

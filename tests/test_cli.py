@@ -12,7 +12,7 @@ import click
 import pytest
 
 from sercache import cli
-from sercache.commands.console import columns
+from sercache.layout import columns
 
 Sercache = Callable[..., tuple[int, str, str]]
 

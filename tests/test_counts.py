@@ -9,7 +9,7 @@ from conftest import Outcome
 from corpus_trees import TREES
 
 from sercache import catalog
-from sercache.commands.counts import counted
+from sercache.experiment.counts import counted
 
 Sercache = Callable[..., Outcome]
 

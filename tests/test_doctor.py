@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sercache import checkup, progress
-from sercache.checkup import KINDS, CheckUp, Finding
+from sercache.checkup import KINDS, CheckUp, Finding, lines_of
 from sercache.commands.console import Terminal
-from sercache.commands.doctor import render, run
+from sercache.commands.doctor import run
 from sercache.datasets import Corpus, CorpusInfo, PublishedList, Skipped, Utterance, emodb, ravdess
 from sercache.errors import CorpusError, UnknownNameError
 from sercache.experiment.doctor import DoctorOptions
@@ -405,7 +405,7 @@ def test_text_tells_problems_from_notes(tmp_path: Path) -> None:
     copy = corpus(tmp_path)
     DEFECTS["pointer"][2](tmp_path / "aN1.wav")
     DEFECTS["stereo"][2](tmp_path / "bN1.wav")
-    lines = list(render(checkup.check_up(copy)))
+    lines = list(lines_of(checkup.check_up(copy)))
     problems = next(k for k, line in enumerate(lines) if line.startswith("problems"))
     notes = next(k for k, line in enumerate(lines) if line.startswith("notes"))
     assert problems < next(k for k, line in enumerate(lines) if "aN1.wav" in line) < notes
@@ -432,7 +432,7 @@ def test_long_lists_are_cut_with_counts_and_fit_the_terminal(
         tasks={"label": {u.raw_label: u.raw_label for u in utterances}},
         default_task="label",
     )
-    lines = list(render(checkup.check_up(Corpus("small", "1", tmp_path, info, utterances))))
+    lines = list(lines_of(checkup.check_up(Corpus("small", "1", tmp_path, info, utterances))))
     # What is one word, an id or a path, is never broken.
     assert [
         line for line in lines if len(line) > width and "x" * 60 not in line and len(line.split()) > 1
@@ -449,7 +449,7 @@ def test_long_lists_are_cut_with_counts_and_fit_the_terminal(
 def test_names_that_no_terminal_should_see(tmp_path: Path) -> None:
     copy = changed(corpus(tmp_path), "aA1", path=tmp_path / "no\x1b[31m\udce9\n.wav")
     found = checkup.check_up(copy)
-    text = "\n".join(render(found))
+    text = "\n".join(lines_of(found))
     assert "\\x1b[31m\\udce9\\n.wav" in text
     text.encode()
     json.dumps(found.plain()).encode()

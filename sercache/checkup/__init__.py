@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Sequence
 from sercache.checkup._completeness import compare, counts, part
 from sercache.checkup._copies import same_audio, same_bytes
 from sercache.checkup._files import Examined, examine, odd_ones
+from sercache.checkup._lines import lines_of
 from sercache.checkup._records import KINDS, AudioSummary, Bin, CheckUp, Count, Finding
 from sercache.datasets import Corpus, Utterance
 from sercache.machine import cores
 from sercache.parallel import spread
 
-__all__ = ["KINDS", "Bin", "CheckUp", "Count", "Finding", "Sound", "check_up", "part"]
+__all__ = ["KINDS", "AudioSummary", "Bin", "CheckUp", "Count", "Finding", "check_up", "lines_of", "part"]
 
 _EDGES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0)
 """Seconds at which the bins of the histogram begin; the last is open."""

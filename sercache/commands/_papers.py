@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from sercache import advice
-from sercache.commands.console import columns, print_json
+from sercache.commands.console import print_json
+from sercache.layout import columns
 from sercache.progress import say
 from sercache.reproduction import reproduce
 from sercache.reproduction.paper import OVERVIEW, ReproduceOptions, overview

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sercache.commands.console import columns
 from sercache.evaluation import Unfinished
 from sercache.experiment.compare import PairedRuns
 from sercache.experiment.lexical import WordDependence
@@ -13,7 +12,7 @@ from sercache.experiment.outcome import shown
 from sercache.experiment.probe import Probed
 from sercache.experiment.result import Result
 from sercache.experiment.sweep import Swept
-from sercache.layout import filled, terminal_width
+from sercache.layout import columns, filled, terminal_width
 from sercache.progress import say, used
 from sercache.record import Report
 from sercache.report import Format, passes_saved, tables

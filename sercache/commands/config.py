@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sercache import datasets, settings
-from sercache.commands.console import columns, print_json
+from sercache.commands.console import print_json
 from sercache.errors import SettingsError
+from sercache.layout import columns
 from sercache.progress import say
 
 

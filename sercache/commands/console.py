@@ -6,14 +6,14 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from pathlib import PurePath
 from typing import Any
 
 import click
 
-from sercache import layout, objects
+from sercache import objects
 from sercache.text import one_line
 
 
@@ -73,13 +73,6 @@ def _log_of(iterable: Iterable | None, options: dict[str, Any]) -> Any:
     )
     quiet = {"mininterval": _LOG_SECONDS, "delay": _LOG_SECONDS, "leave": False}
     return Log(iterable, **{**quiet, **options, "bar_format": form})
-
-
-def columns(
-    rows: Sequence[Sequence[object]], right: Sequence[int] = (), *, spare: int = 0, below: int | None = None
-) -> list[str]:
-    """Rows as aligned lines for this terminal, or whole for a pipe; see ``layout.aligned``."""
-    return layout.aligned(rows, right, width=layout.terminal_width(), spare=spare, below=below)
 
 
 def told(found: Any, show: Callable[[Any], object], as_json: bool) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sercache import advice
-from sercache.commands.console import columns, print_json
+from sercache.commands.console import print_json
 from sercache.errors import StoreError
 from sercache.experiment import info as store_info
 from sercache.experiment.origin import extract_command
+from sercache.layout import columns
 from sercache.progress import say, used
 from sercache.stores import FeatureSpec
 from sercache.units import duration, size

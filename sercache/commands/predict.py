@@ -20,18 +20,6 @@ from sercache.experiment import predict
 from sercache.progress import used, warn
 
 
-class _Aside(Terminal):
-    """What is told goes to standard error, where standard output holds the records."""
-
-    def line(self, text: str) -> None:
-        """One line for the user."""
-        click.echo(text, err=True)
-
-    def used(self, label: str, value: object) -> None:
-        """A label and what it stands for."""
-        click.echo(f"{label:<10}{value}", err=True)
-
-
 def run(
     options: predict.PredictOptions, stream: IO[Any] | None, *, table_format: str, out: Path | None
 ) -> None:
@@ -42,7 +30,7 @@ def run(
         files.check_output(out, _ELSEWHERE)
         predict.check_out(options, out)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(progress.sent_to(_Aside()))
+        stack.enter_context(progress.sent_to(Terminal(err=True)))
         answers = predict.run(options, stream=stream)
         write = stack.enter_context(_written(out, at_once=is_live))
         with_true = options.dataset is not None

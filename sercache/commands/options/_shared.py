@@ -8,7 +8,7 @@ import click
 
 from sercache import text
 from sercache.chosen import read_seeds
-from sercache.commands.options._names import FOLDER, STORE
+from sercache.commands.options._names import CORPUS, ENCODER, FOLDER, HEAD, STORE
 from sercache.errors import SettingsError
 
 
@@ -49,6 +49,17 @@ head_option = click.option(
     "--head",
     metavar="FILE",
     help="File of the run's head, for one that you have not named before or that was a class in Python.",
+)
+trained_head_option = click.option(
+    "--head", type=HEAD, metavar="HEAD", required=True, help="Head name (sercache heads)."
+)
+format_option = click.option(
+    "--format", "table_format", type=click.Choice(["text", "markdown", "csv", "latex"]), default="text"
+)
+language_option = click.option("--language", help="Only utterances in this language: en, zh, …")
+revision_option = click.option("--revision", help="Commit of the weights on the hub.")
+limit_option = click.option(
+    "--limit", type=click.IntRange(1), help="Only the first utterances, to try things out."
 )
 json_option = click.option(
     "--json",
@@ -116,6 +127,36 @@ def cluster_options(function: Callable) -> Callable:
         "--cluster",
         help="Workers that share the work: local:4, slurm:8, pbs:8, sge:8, lsf:8, htcondor:8, tcp://…, file:….",
     )(function)
+
+
+def duplicates_option(
+    help: str = "Equal audio: used and counted, or never both trained on and tested.  [default: keep]",
+) -> Callable:
+    """``--duplicates``."""
+    return click.option("--duplicates", type=click.Choice(["keep", "apart"]), help=help)
+
+
+def dataset_option(help: str = "Corpus name (sercache datasets).", *, required: bool = False) -> Callable:
+    """``--dataset``, by a name that a shell completes."""
+    return click.option("--dataset", type=CORPUS, metavar="DATASET", required=required, help=help)
+
+
+def encoder_option(help: str, *, required: bool = False) -> Callable:
+    """``--encoder``, by a name that a shell completes."""
+    return click.option("--encoder", type=ENCODER, metavar="ENCODER", required=required, help=help)
+
+
+def published_options(function: Callable) -> Callable:
+    """What a head reads, as its paper has it where it is not given; and the folders."""
+    for option in (
+        runs_option,
+        where_options,
+        root_option,
+        dataset_option("Corpus.  [default: the head's published corpus]"),
+        encoder_option("Which cache to read.  [default: the head's published encoder]"),
+    ):
+        function = option(function)
+    return function
 
 
 def where_options(function: Callable) -> Callable:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from sercache.commands.options._names import CORPUS, ENCODER, HEAD
-from sercache.commands.options._shared import FOLDER, json_option, root_option
+from sercache.commands.options._shared import FOLDER, dataset_option, json_option, root_option
 
 
 @click.command()
@@ -37,9 +37,9 @@ def datasets(
     if example is not None:
         if not name or counts or task or root:
             raise click.UsageError("--example goes with the name of a corpus, and with nothing else")
-        from sercache.commands.catalogue import write_example
+        from sercache.experiment import catalogue as work
 
-        write_example(name, example)
+        work.write_example(name, example)
         return
     if name and counts:
         from sercache.commands.counts import run as count
@@ -54,9 +54,7 @@ def datasets(
 
 
 @click.command()
-@click.option(
-    "--dataset", type=CORPUS, metavar="DATASET", required=True, help="Corpus name (sercache datasets)."
-)
+@dataset_option(required=True)
 @root_option
 @click.option("--task", help="The copy is meant to hold only what this task labels: check just that.")
 @click.option("--deep", is_flag=True, help="Decode every utterance: silence, damage, equal audio.")

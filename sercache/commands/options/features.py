@@ -7,32 +7,29 @@ from typing import Any
 
 import click
 
-from sercache.commands.options._names import CORPUS, ENCODER, STORE
+from sercache.commands.options._names import STORE
 from sercache.commands.options._shared import (
     FOLDER,
     cache_option,
     cluster_options,
+    dataset_option,
+    encoder_option,
     json_option,
+    language_option,
+    limit_option,
+    revision_option,
     root_option,
     where_options,
 )
 
 
 @click.command()
-@click.option(
-    "--encoder",
-    type=ENCODER,
-    metavar="ENCODER",
-    required=True,
-    help="Short name, Hugging Face id, or local folder.",
-)
-@click.option(
-    "--dataset", type=CORPUS, metavar="DATASET", required=True, help="Corpus name (sercache datasets)."
-)
+@encoder_option("Short name, Hugging Face id, or local folder.", required=True)
+@dataset_option(required=True)
 @root_option
 @where_options
 @click.option("--devices", help="Several devices, a process for each: cuda:0,cuda:1.")
-@click.option("--revision", help="Commit of the weights on the hub.")
+@revision_option
 @click.option(
     "--for", "for_head", metavar="HEAD", help="Take states, clip rule and kind from a head's paper."
 )
@@ -64,8 +61,8 @@ from sercache.commands.options._shared import (
     help="Only utterances that this task labels (4class, 4class@improvised, avd, map.toml, …), or all.  "
     "[default: the corpus']",
 )
-@click.option("--language", help="Only utterances in this language: en, zh, …")
-@click.option("--limit", type=click.IntRange(1), help="Only the first utterances, to try things out.")
+@language_option
+@limit_option
 @click.option(
     "--transcripts",
     type=FOLDER,
@@ -120,16 +117,14 @@ def extract(as_json: bool, **options: Any) -> None:
 
 @click.command()
 @click.option("--model", required=True, help="Whisper or CTC model (Hugging Face id, folder), WeNet folder.")
-@click.option(
-    "--dataset", type=CORPUS, metavar="DATASET", required=True, help="Corpus name (sercache datasets)."
-)
+@dataset_option(required=True)
 @click.option("--out", type=FOLDER, required=True, help="File to write, .csv or .tsv; what it holds is kept.")
 @root_option
 @where_options
-@click.option("--revision", help="Commit of the weights on the hub.")
+@revision_option
 @click.option("--task", help="Only utterances that this task labels, or all.  [default: the corpus']")
-@click.option("--language", help="Only utterances in this language: en, zh, …")
-@click.option("--limit", type=click.IntRange(1), help="Only the first utterances, to try things out.")
+@language_option
+@limit_option
 @json_option
 def transcribe(as_json: bool, **options: Any) -> None:
     """Transcribe a corpus with a speech recogniser, for --transcripts; prints word and character error rates.

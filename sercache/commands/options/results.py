@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
-from sercache.commands.options._names import CORPUS, RUN
+from sercache.commands.options._names import RUN
 from sercache.commands.options._shared import (
     FOLDER,
     budget_option,
     cache_option,
     cluster_options,
+    dataset_option,
+    format_option,
     head_option,
     json_option,
     look_option,
@@ -26,9 +28,7 @@ from sercache.commands.options._shared import (
 
 @click.command()
 @click.argument("runs", nargs=-1, type=RUN)
-@click.option(
-    "--format", "table_format", type=click.Choice(["text", "markdown", "csv", "latex"]), default="text"
-)
+@format_option
 @click.option(
     "--calibration", is_flag=True, help="Of one run: calibration, temperature, answering the surest."
 )
@@ -76,9 +76,7 @@ def report(runs: tuple[Path, ...], table_format: Any, as_json: bool, **options: 
 @click.option("--on", metavar="DATASET[:TASK]", help="Another corpus that all of them were tested on.")
 @click.option("--plot", type=FOLDER, help="Draw every run against every other: FILE.png and FILE.svg.")
 @click.option("--page", type=FOLDER, help="Write table and picture as one HTML file.")
-@click.option(
-    "--format", "table_format", type=click.Choice(["text", "markdown", "csv", "latex"]), default="text"
-)
+@format_option
 @json_option
 def compare(table_format: Any, as_json: bool, **options: Any) -> None:
     """Show which runs differ, two by two on the same utterances: differences, their intervals, a test over speakers.
@@ -98,12 +96,7 @@ def compare(table_format: Any, as_json: bool, **options: Any) -> None:
 
 @click.command("map")
 @click.argument("run", type=RUN)
-@click.option(
-    "--dataset",
-    type=CORPUS,
-    metavar="DATASET",
-    help="Whose utterances (sercache datasets), or a store of them.",
-)
+@dataset_option("Whose utterances (sercache datasets), or a store of them.")
 @store_option
 @click.option(
     "--by",
@@ -138,7 +131,7 @@ def map_(as_json: bool, **options: Any) -> None:
 @click.argument("run", type=RUN)
 @click.option("--on", metavar="DATASET[:TASK]", help="Another corpus that the run was tested on.")
 @root_option
-@click.option("--cache", type=FOLDER, help="Folder of the feature stores.")
+@cache_option
 @click.option(
     "--unit", type=click.Choice(["utterance", "word"]), default="utterance", show_default=True,
     help="What a lexical item is.",

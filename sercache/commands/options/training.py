@@ -6,37 +6,31 @@ from typing import Any
 
 import click
 
-from sercache.commands.options._names import CORPUS, ENCODER, HEAD, RUN
+from sercache.commands.options._names import RUN
 from sercache.commands.options._shared import (
-    FOLDER,
     SEEDS,
     budget_option,
+    cache_option,
     cluster_options,
+    dataset_option,
+    duplicates_option,
+    encoder_option,
     head_option,
     json_option,
     look_option,
+    published_options,
     root_option,
     runs_option,
     store_option,
+    trained_head_option,
     variant_option,
     where_options,
 )
 
 
 @click.command()
-@click.option("--head", type=HEAD, metavar="HEAD", required=True, help="Head name (sercache heads).")
-@click.option(
-    "--encoder",
-    type=ENCODER,
-    metavar="ENCODER",
-    help="Which cache to read.  [default: the head's published encoder]",
-)
-@click.option(
-    "--dataset", type=CORPUS, metavar="DATASET", help="Corpus.  [default: the head's published corpus]"
-)
-@root_option
-@where_options
-@runs_option
+@trained_head_option
+@published_options
 @store_option
 @click.option("--task", help="Label map of the corpus (sercache datasets NAME), or a .toml file of yours.")
 @click.option(
@@ -51,10 +45,8 @@ from sercache.commands.options._shared import (
 @click.option(
     "--normalise", type=click.Choice(["none", "global", "speaker"]), help="Scope of mean and variance."
 )
-@click.option(
-    "--duplicates",
-    type=click.Choice(["keep", "apart"]),
-    help="Equal audio: used and counted, or never both trained on and tested.  [default: keep; other corpora: refuse]",
+@duplicates_option(
+    "Equal audio: used and counted, or never both trained on and tested.  [default: keep; other corpora: refuse]"
 )
 @click.option("--max-frames", type=click.IntRange(1), help="Keep the first frames of each utterance.")
 @click.option(
@@ -130,7 +122,7 @@ def train(as_json: bool, **options: Any) -> None:
 
 
 @click.command()
-@click.option("--head", type=HEAD, metavar="HEAD", required=True, help="Head name (sercache heads).")
+@trained_head_option
 @click.option(
     "--grid",
     multiple=True,
@@ -147,26 +139,11 @@ def train(as_json: bool, **options: Any) -> None:
 @click.option(
     "--trials", type=click.IntRange(1), help="Draw this many points by Optuna (extra tune), not all of them."
 )
-@click.option(
-    "--encoder",
-    type=ENCODER,
-    metavar="ENCODER",
-    help="Which cache to read.  [default: the head's published encoder]",
-)
-@click.option(
-    "--dataset", type=CORPUS, metavar="DATASET", help="Corpus.  [default: the head's published corpus]"
-)
-@root_option
-@where_options
-@runs_option
+@published_options
 @click.option("--task", help="Label map of the corpus.")
 @click.option("--protocol", help="As for train.")
 @click.option("--dev", help="Where the dev part comes from: it selects, so it must not be none.")
-@click.option(
-    "--duplicates",
-    type=click.Choice(["keep", "apart"]),
-    help="Equal audio: used and counted, or never both trained on and tested.  [default: keep]",
-)
+@duplicates_option()
 @click.option(
     "--seeds", type=SEEDS, metavar="N|LIST", help="How many seeds, or which.  [default: as published]"
 )
@@ -190,24 +167,12 @@ def sweep(as_json: bool, **options: Any) -> None:
 
 @click.command()
 @click.argument("run", type=RUN)
-@click.option(
-    "--dataset",
-    type=CORPUS,
-    metavar="DATASET",
-    help="The corpus to test on (sercache datasets), or a store of it.",
-)
+@dataset_option("The corpus to test on (sercache datasets), or a store of it.")
 @store_option
 @click.option("--task", help="Its task.  [default: the one that is called as the run's]")
-@click.option(
-    "--encoder",
-    type=ENCODER,
-    metavar="ENCODER",
-    help="Folder of the checkpoint, for a run with --finetune-from on a local one.",
-)
-@click.option(
-    "--duplicates",
-    type=click.Choice(["keep", "apart"]),
-    help="Recordings that the run was trained on: counted, or left out.  [default: refuse the test]",
+@encoder_option("Folder of the checkpoint, for a run with --finetune-from on a local one.")
+@duplicates_option(
+    "Recordings that the run was trained on: counted, or left out.  [default: refuse the test]"
 )
 @head_option
 @root_option
@@ -227,28 +192,17 @@ def evaluate(as_json: bool, **options: Any) -> None:
 
 
 @click.command()
-@click.option(
-    "--encoder", type=ENCODER, metavar="ENCODER", help="Which cache to read.  [default: that of --store]"
-)
-@click.option(
-    "--dataset",
-    type=CORPUS,
-    metavar="DATASET",
-    help="Corpus name (sercache datasets).  [default: that of --store]",
-)
+@encoder_option("Which cache to read.  [default: that of --store]")
+@dataset_option("Corpus name (sercache datasets).  [default: that of --store]")
 @store_option
 @root_option
-@click.option("--cache", type=FOLDER, help="Folder of the feature stores.")
+@cache_option
 @runs_option
 @click.option("--task", help="Label map of the corpus.  [default: the corpus']")
 @click.option("--protocol", help="How folds are made.  [default: the corpus']")
 @click.option("--states", default="all", show_default=True, help="Which states: blocks, 1-12, …")
 @click.option("--clip", help="Clip rule of the cache.")
-@click.option(
-    "--duplicates",
-    type=click.Choice(["keep", "apart"]),
-    help="Equal audio: used and counted, or never both trained on and tested.  [default: keep]",
-)
+@duplicates_option()
 @click.option(
     "--c", type=click.FloatRange(0, min_open=True), default=0.01, show_default=True,
     help="Inverse strength of the regularisation (scikit-learn's C).",

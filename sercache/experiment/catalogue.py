@@ -1,0 +1,120 @@
+"""What `sercache datasets NAME` and `sercache heads NAME` tell: tasks and protocols, and what a paper fixed."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sercache import catalog, files
+from sercache.datasets import CorpusInfo
+from sercache.errors import SettingsError
+from sercache.head import declared, is_solved
+from sercache.progress import used
+from sercache.protocols import DEVS, PROTOCOLS
+from sercache.published import described_options
+from sercache.recipe import Recipe
+from sercache.units import listed
+
+_CLASSES = 12
+"""Classes of a task that are named."""
+_ALWAYS = ("loss", "optimiser", "lr", "batch_size", "max_epochs")
+"""Fields of a recipe that are shown also where they are the default."""
+
+
+def write_example(name: str, folder: Path) -> None:
+    """Write the small example that a corpus brings of itself, whole or not at all.
+
+    Raises SettingsError where something lies there, FileError, UnknownNameError.
+    """
+    module = catalog.load("sercache.datasets", name)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SettingsError(f"--example {folder} holds something already; name a new folder")
+    with files.new_folder(folder) as made:
+        inside = module.example(made).relative_to(made)
+    used("written", f"a small {catalog.shown(name)} of tones: --dataset {name} --root {folder / inside}")
+
+
+def tasks_of(about: CorpusInfo) -> Iterator[tuple[str, str]]:
+    """What ``--task`` takes for a corpus."""
+    for task, label_map in about.tasks.items():
+        mark = " (default)" if task == about.default_task else ""
+        names = sorted(set(label_map.values()))
+        shown = listed(names, _CLASSES)
+        yield "task", f"{task}{mark}: {shown or 'the labels of the copy'}"
+    if about.attribute_range is not None:
+        low, high = about.attribute_range
+        yield "task", f"avd: arousal, valence, dominance from 0 to 1; published from {low:g} to {high:g}"
+    if about.shares:
+        yield "task", f"shares: {about.shares}"
+    yield "task", "<file>.toml: your own label map, a table [labels] with lines raw label = class"
+    widest = max(about.tasks.values(), key=len)
+    raw = {**dict.fromkeys(about.expected_counts, "in no class"), **widest}
+    if 0 < len(raw) <= 2 * _CLASSES:
+        yield "labels", "raw labels: " + ", ".join(f"{label} ({name})" for label, name in sorted(raw.items()))
+    for subset, each in about.subsets.items():
+        yield "subset", f"<task>@{subset}: {each.description}"
+    rows = {each.task: each.rows for each in about.published}
+    for setup, task in about.setups.items():
+        yield "setup", f"{setup}: {task}" + (f", {rows[task]} utterances" if task in rows else "")
+
+
+def protocols_of(about: CorpusInfo) -> Iterator[tuple[str, str]]:
+    """What ``--protocol`` and ``--dev`` take for a corpus."""
+    named: dict[str, str] = {}
+    for folds, groups in about.folds.items():
+        sizes = sorted({len(who) for who in groups.values()})
+        each = "-".join(str(n) for n in dict.fromkeys((sizes[0], sizes[-1])))
+        named[f"folds:{folds}"] = f": {len(groups)} folds, {each} test speakers each"
+    for split, parts in about.splits.items():
+        named[f"fixed:{split}"] = ": " + ", ".join(
+            f"{part} {len(who)} speakers" for part, who in parts.items()
+        )
+    if about.official:
+        named["fixed:official"] = f": {about.official}"
+        named["fixed:dev"] = f": {PROTOCOLS['fixed:dev']}"
+    for protocol, text in ({about.default_protocol: ""} | named).items():
+        mark = " (default)" if protocol == about.default_protocol else ""
+        yield "protocol", protocol + mark + text
+    yield (
+        "others",
+        ", ".join(p for p in PROTOCOLS if not p.startswith(("folds", "fixed:<name>", "fixed:dev"))),
+    )
+    yield "dev", ", ".join(DEVS)
+
+
+def about_head(module: ModuleType) -> dict[str, object]:
+    """What programs are told of a head."""
+    return {
+        "source": module.SOURCE,
+        "about": inspect.cleandoc(module.__doc__ or ""),
+        "setup": module.SETUP,
+        "recipe": None if is_solved(module.Head) else module.RECIPE,
+        "options": described_options(module),
+        "readings": declared(module).readings,
+    }
+
+
+def citation(source: str) -> str:
+    """A citation without its title: authors, year, and which system of the paper."""
+    found = re.match(r"(.+? \d{4}), .*?(\([^()]*\))?$", source)
+    return " ".join(filter(None, found.groups())) if found else source
+
+
+def settings_of(record: Any) -> list[tuple[str, object]]:
+    """Names and values of a set-up's fields."""
+    return [(field.name, getattr(record, field.name)) for field in fields(record)]
+
+
+def recipe_of(module: ModuleType) -> list[tuple[str, object]]:
+    """Names and values of a recipe's fields that tell it from the plain one, and of the first that one asks for."""
+    recipe, plain = module.RECIPE, Recipe()
+    return [
+        (field, value)
+        for field, value in settings_of(recipe)
+        if getattr(recipe, field) != getattr(plain, field) or field in _ALWAYS
+    ]
