@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -42,7 +43,7 @@ def corpora() -> str:
         ),
         "",
         "**What must not be tested on what.** A corpus that an encoder was tuned on is no test of it:",
-        "[encoders](encoders.md). A corpus that a head was trained on is none either: sercache compares names, releases",
+        "[what it must not be tested on](encoders.md#what-it-must-not-be-tested-on). A corpus that a head was trained on is none either: sercache compares names, releases",
         "and the digests of the recordings, and refuses or says so. Corpora that are cut from one source share speakers",
         "whatever they are called; [the method](method.md#leaks) says what is checked and what cannot be.",
         "",
@@ -80,39 +81,81 @@ def _corpus(name: str, about: CorpusInfo) -> Iterator[str]:
     for subset, part in about.subsets.items():
         yield f"- `--task TASK@{subset}`: {cell(part.description)}"
     yield from (f"- {cell(note)}" for note in about.notes)
+    for encoder, told in trained_on(name):
+        yield f"- [trained on](encoders.md#what-it-must-not-be-tested-on): `{encoder}`, {cell(told)}"
     yield from ("", "What `--root` is to name:", "", "```text")
     yield from (textwrap.dedent(about.tree).strip("\n").splitlines())
     yield from ("```", "")
 
 
 def encoders() -> str:
-    """What each short name stands for, by family."""
-    families: dict[str, list[tuple[str, str]]] = {}
-    for name, (family, source) in sorted(encoder_room.short_names().items()):
-        families.setdefault(family, []).append((name, source))
+    """What each short name stands for: where it comes from, size, licence, and what it was trained on."""
+    families: dict[str, list[encoder_room.EncoderCard]] = {}
+    for name in sorted(encoder_room.short_names()):
+        found = encoder_room.card(name)
+        families.setdefault(found.family, []).append(found)
     lines = [
         "# Encoders",
         "",
         "A short name, a Hugging Face id, or a folder on your disk: `--encoder wavlm-large`,",
         "`--encoder microsoft/wavlm-large`, `--encoder path/to/folder`. transformers fetches a checkpoint when it is first",
-        "used; `--revision` holds it at a commit, and the sha256 of its weights is part of what names a store. Licence and",
-        "training data stand on the page of each checkpoint, which the links lead to: read both before you publish.",
-        "`sercache encoders` lists the same names.",
+        "used; `--revision` holds it at a commit, and the sha256 of its weights is part of what names a store. What stands",
+        "here of training data and licences is what the authors say; `sercache encoders NAME` shows the same.",
         "",
-        "**What an encoder must not be tested on.** A checkpoint that was tuned on emotions has seen its training corpus,",
-        "often with the speakers and sessions that you would test on: those of SUPERB (`*-superb-er`) were tuned on",
-        "IEMOCAP, `wav2vec2-large-robust-emotion-dim` on MSP-Podcast. Pretraining without labels is no such leak, but it is",
-        "worth a sentence where its corpus is yours. An encoder that `sercache export` wrote carries the record of its",
-        "recordings (`trained_on.json`), and later commands refuse to call what it says of them a test.",
+        "## What it must not be tested on",
+        "",
+        "An encoder that was *tuned* on a corpus with its labels is no test of it: it has seen the answers, often of the",
+        "speakers that you would test. Pretraining without labels is no such leak, but say it where the corpus is yours. The",
+        "column *trained on* tells; of the corpora that sercache reads these are named there:",
+        "",
+        *(
+            f"- [{corpus}](corpora.md#{corpus}): `{name}` ({cell(told)})"
+            for corpus in catalog.names("sercache.datasets")
+            for name, told in trained_on(corpus)
+        ),
+        "",
+        "An encoder that `sercache export` wrote carries the record of its recordings (`trained_on.json`): later commands",
+        "refuse to call what it says of them a test. Checkpoints of others carry none, so there you have to look.",
         "",
     ]
-    for family, rows in families.items():
+    for family, cards in families.items():
         lines += [f"## {family}", ""]
         about = inspect.getdoc(catalog.load(encoder_room.ROOM, family)) or ""
         lines += [prose(about.split("\n\n")[0]), ""]
         lines += [f"- {what}: {cell(text)}" for what, text in encoder_room.remarks(family).items()]
-        lines += ["", *table(("name", "from"), [(f"`{name}`", _source(source)) for name, source in rows]), ""]
+        heading = ("name", "from", "blocks", "size", "trained on", "licence")
+        lines += ["", *table(heading, [_of_card(each) for each in cards]), ""]
     return "\n".join(lines)
+
+
+def _of_card(found: encoder_room.EncoderCard) -> tuple[object, ...]:
+    """A row of the table of a family; its own licence is said above it where all have it."""
+    blocks = f"{found.n_blocks} of {found.dim}" if found.n_blocks else dash(found.dim)
+    size = f"{found.n_parameters / 1e6:,.0f} M" if found.n_parameters else "–"
+    family_licence = encoder_room.remarks(found.family).get("licence")
+    licence = "see above" if found.licence and found.licence == family_licence else found.licence or "–"
+    return (
+        f"`{found.name}`",
+        _source(found.source),
+        blocks,
+        size,
+        cell(found.trained_on) or "–",
+        cell(licence),
+    )
+
+
+def trained_on(corpus: str) -> list[tuple[str, str]]:
+    """Encoders of which it is said that they were trained on a corpus, and what is said."""
+    told = {
+        name: record.trained_on
+        for family in encoder_room.families().values()
+        for name, record in vars(family).get("PUBLISHED", {}).items()
+    }
+    return [
+        (name, text)
+        for name, text in sorted(told.items())
+        if re.search(rf"\b{corpus}\b", text, re.IGNORECASE)
+    ]
 
 
 def _source(source: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +17,24 @@ DOCS = Path(__file__).parents[1]
 _PICTURE = re.compile(r"^!\[([^\]]*)\]\(((?:\.\./)*pictures/[\w-]+\.svg)\)$", re.MULTILINE)
 
 
-def pages() -> dict[str, str]:
-    """Pages that no file holds, as Markdown, by their path on the site."""
-    return {
-        "corpora.md": catalogue.corpora(),
-        "encoders.md": catalogue.encoders(),
-        "heads.md": catalogue.heads(),
-        "papers.md": papers.page(),
-        "cli.md": commands.page(),
-        **notebooks.pages(DOCS),
-        **top.pages(DOCS.parent),
-    }
+MADE: dict[str, Callable[[], str]] = {
+    "corpora.md": catalogue.corpora,
+    "encoders.md": catalogue.encoders,
+    "heads.md": catalogue.heads,
+    "papers.md": papers.page,
+    "cli.md": commands.page,
+    **notebooks.pages(DOCS),
+    **top.pages(DOCS.parent),
+}
+"""Pages that no file holds, by their path on the site: what makes the Markdown."""
 
 
 def on_files(files: Any, config: Any) -> Any:
     """The files of the folder, and the pages that are made."""
     from mkdocs.structure.files import File
 
-    for path, text in pages().items():
-        files.append(File.generated(config, path, content=text))
+    for path, make in MADE.items():
+        files.append(File.generated(config, path, content=make()))
     return files
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
 
 
-def pages(docs: Path) -> dict[str, str]:
-    """A page for each notebook in the folder, as Markdown, by its path on the site."""
-    return {f"{path.stem}.md": _page(path) for path in sorted(docs.glob("*.ipynb"))}
+def pages(docs: Path) -> dict[str, Callable[[], str]]:
+    """What makes a page of each notebook in the folder, by its path on the site."""
+    return {f"{path.stem}.md": partial(_page, path) for path in sorted(docs.glob("*.ipynb"))}
 
 
 def _page(path: Path) -> str:
