@@ -133,8 +133,15 @@ def test_pages_that_are_made_name_all_that_there_is(made: dict[str, str]) -> Non
 def test_pages_say_which_encoder_was_trained_on_which_corpus(made: dict[str, str]) -> None:
     told = made["encoders.md"].partition("## What it must not be tested on")[2].partition("\n## ")[0]
     assert "[msp-podcast](corpora.md#msp-podcast): `wav2vec2-large-robust-emotion-dim`" in told
+    assert "nemo" not in told, "NeMo is no corpus"
     part = made["corpora.md"].partition("\n## msp-podcast\n")[2].partition("\n## ")[0]
     assert "`wav2vec2-large-robust-emotion-dim`" in part
+
+
+def test_a_table_of_a_paper_names_the_corpora_that_it_only_tests_on(made: dict[str, str]) -> None:
+    part = made["papers.md"].partition("\n### ioannides2023 table3\n")[2].partition("\n### ")[0]
+    assert "[mesd](corpora.md#mesd)" in part
+    assert "`sercache reproduce ioannides2023 table3`" in part
 
 
 def test_a_corpus_has_its_licence_source_and_notes(made: dict[str, str]) -> None:

@@ -118,7 +118,7 @@ def encoders() -> str:
         "refuse to call what it says of them a test. Checkpoints of others carry none, so there you have to look.",
         "",
     ]
-    for family, cards in families.items():
+    for family, cards in sorted(families.items(), key=lambda each: -len(each[1])):
         lines += [f"## {family}", ""]
         about = inspect.getdoc(catalog.load(encoder_room.ROOM, family)) or ""
         lines += [prose(about.split("\n\n")[0]), ""]
@@ -145,17 +145,22 @@ def _of_card(found: encoder_room.EncoderCard) -> tuple[object, ...]:
 
 
 def trained_on(corpus: str) -> list[tuple[str, str]]:
-    """Encoders of which it is said that they were trained on a corpus, and what is said."""
+    """Encoders of which it is said that they were trained on a corpus, and what is said.
+
+    It is looked for as its title spells it: nEMO is a corpus, and NeMo is none.
+    """
+    spelled = re.search(
+        re.escape(corpus), catalog.load("sercache.datasets", corpus).INFO.title, re.IGNORECASE
+    )
+    if spelled is None:
+        return []
     told = {
         name: record.trained_on
         for family in encoder_room.families().values()
         for name, record in vars(family).get("PUBLISHED", {}).items()
     }
-    return [
-        (name, text)
-        for name, text in sorted(told.items())
-        if re.search(rf"\b{corpus}\b", text, re.IGNORECASE)
-    ]
+    named = re.compile(rf"\b{re.escape(spelled[0])}\b")
+    return [(name, text) for name, text in sorted(told.items()) if named.search(text)]
 
 
 def _source(source: str) -> str:

@@ -39,7 +39,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """The page with its pictures in it instead of beside it, so that they take its colours, dark or light."""
+    """The page with its pictures in it, so that they take its colours, and links that stay on the site."""
     folder = DOCS / Path(page.file.src_uri).parent
 
     def inline(found: re.Match[str]) -> str:
@@ -47,4 +47,4 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         in_a_line = " ".join(picture.split())
         return f'<figure class="picture" markdown="0">{in_a_line}</figure>'
 
-    return _PICTURE.sub(inline, markdown)
+    return top.on_the_site(_PICTURE.sub(inline, markdown), page.file.src_uri)

@@ -12,6 +12,7 @@ from sercache.papers import PaperTable, Printed, trials
 from sercache.published import text_and_code
 from sercache.report import ReportTable
 from sercache.report.render import Reference, show
+from sercache.reproduction.paper import ReproduceOptions, datasets_of, plans_of
 
 
 def page() -> str:
@@ -22,7 +23,7 @@ def page() -> str:
         "The tables and figures of five papers, with what the papers print. `sercache reproduce PAPER TABLE` trains what a",
         "table needs and prints ours beside it, with the difference, and a verdict only where nothing differs that the paper",
         "fixed. No number of ours stands on this page: ours come from your copy of the corpora, most of which need a",
-        "licence. `--budget 8h` runs what fits and says what is left; what a table costs stands in the README.",
+        "licence. `--budget 8h` runs what fits and says what is left. [What it costs](overview.md#what-it-costs).",
         "",
         "Cells without anything of ours are other people's results, printed as such.",
         "",
@@ -52,14 +53,13 @@ def _paper(name: str, module: ModuleType) -> Iterator[str]:
 def _table(name: str, key: str, paper_table: PaperTable) -> Iterator[str]:
     cells = [each for row in paper_table.rows for each in row.cells.values()]
     ours = sum(each.ours is not None for each in cells)
-    runs = list(trials(paper_table))
-    corpora = sorted(
-        {run.dataset for run in runs} | {more.dataset for run in runs for more in run.also_train}
-    )
-    encoders = sorted({run.encoder for run in runs})
+    asked = ReproduceOptions(name, key)
+    setups = [plan.setup for plan in plans_of(paper_table.rows, asked)]
+    corpora = sorted(datasets_of(paper_table.rows, asked))
+    encoders = sorted({text.partition(":")[0] for each in setups for text in (each.encoder, *each.beside)})
     yield from (f"### {name} {key}", "", f"{cell(paper_table.title)}.", "")
     if ours:
-        about = [f"{ours} of {len(cells)} cells are computed"]
+        about = [f"{ours} of {len(cells)} cells are computed here"]
         if corpora:
             about.append("from " + ", ".join(f"[{each}](corpora.md#{each})" for each in corpora))
         if encoders:
