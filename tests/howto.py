@@ -42,7 +42,7 @@ class CodeBlock:
     def lines(self) -> Iterator[str]:
         """The commands in it, without prompt and comment, one a line."""
         for line in self.text.replace("\\\n", "").splitlines():
-            command = line.removeprefix("$ ").partition("  #")[0].removesuffix("&").strip()
+            command = line.removeprefix("$ ").partition(" # ")[0].strip().removesuffix("&").strip()
             if self.language == "sh" or line.startswith("$ "):
                 yield command
 
@@ -57,8 +57,9 @@ def calls(fence: CodeBlock) -> Iterator[str]:
     for line in fence.lines():
         wrapped = re.search(r'--wrap "([^"]*)"', line)
         words = shlex.split(wrapped[1] if wrapped else line)
-        if "sercache" in words and "<<" not in words:
-            yield shlex.join(words[words.index("sercache") :])
+        if "sercache" in words:
+            words = words[words.index("sercache") :]
+            yield shlex.join(words[: words.index(">")] if ">" in words else words)
 
 
 def navigation() -> list[str]:

@@ -23,7 +23,7 @@ from sercache.encoders import EncoderCard
 
 TOP = Path(__file__).parents[1]
 DOCS = TOP / "docs"
-PAGES = [*sorted(DOCS.rglob("*.md")), TOP / "CONTRIBUTING.md"]
+PAGES = [*sorted(DOCS.rglob("*.md")), *(TOP / name for name in ("README.md", "CONTRIBUTING.md"))]
 RUN = {
     ("howto/cluster.md", "sh"): "test_slurm.py",
     ("howto/sharing.md", "sh"): "test_hub.py",
@@ -33,6 +33,7 @@ RUN = {
     ("howto/corpus.md", "toml"): "test_howto.py",
     ("howto/head.md", "toml"): "test_howto.py",
     ("howto/encoder.md", "toml"): "test_howto.py",
+    ("README.md", "python"): "test_docs.py",
     ("python.md", "python"): "test_docs.py",
     ("store.md", "python"): "test_site.py",
 }
