@@ -315,6 +315,20 @@ def test_summaries_of_commands_are_not_cut() -> None:
     assert "..." not in text.partition("Commands:")[2]
 
 
+def test_no_sentence_of_a_help_is_cut() -> None:
+    for name, command in cli.cli.commands.items():
+        context = click.Context(
+            command, info_name=f"sercache {name}", terminal_width=80, max_content_width=80
+        )
+        text = command.get_help(context)
+        shown = "".join(text.split())
+        told = [command.help, *(each.help for each in command.params if isinstance(each, click.Option))]
+        for sentence in filter(None, told):
+            assert "".join(sentence.replace("\b", "").split()) in shown, f"{name}: {sentence}"
+        prose = text.partition("Example")[0] + text.partition("Options:")[2]
+        assert max(map(len, prose.splitlines())) <= 80, name
+
+
 def test_config_names_every_key() -> None:
     from sercache import settings
 

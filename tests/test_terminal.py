@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -155,7 +156,9 @@ def test_names_are_completed() -> None:
     assert "--json" in completed("info", "--j")
 
 
-def test_runs_and_stores_are_completed(own_settings: Path, sercache: Run) -> None:
+def test_runs_and_stores_are_completed(
+    own_settings: Path, sercache: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = ("--encoder", "logmel", "--dataset", "manifest", "--pooled-only")
     rows = own_settings / "rows.csv"
     import numpy as np
@@ -167,6 +170,14 @@ def test_runs_and_stores_are_completed(own_settings: Path, sercache: Run) -> Non
     [store] = completed("verify", str(own_settings / "cache"))[:1]
     assert Path(store).is_dir()
     assert "logmel" in store
+    (own_settings / "runs" / "first").mkdir(parents=True)
+    (own_settings / "runs" / "first" / "report.json").write_text("{}")
+    begun, run = str(own_settings / "runs" / "f"), str(own_settings / "runs" / "first")
+    for words in (("report", begun), ("compare", run, begun), ("evaluate", begun), ("predict", begun)):
+        assert completed(*words) == [run], words
+    monkeypatch.setenv("HOME", str(own_settings))
+    assert completed("report", "~/runs/fi") == [run]
+    assert completed("report", "elsewhere/") == ["elsewhere/"], "left to the shell, which knows paths"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -178,19 +189,45 @@ def test_a_shell_takes_its_script(shell: str, sercache: Run) -> None:
         assert subprocess.run([shell, "-n"], input=script, text=True, check=False).returncode == 0
 
 
+SHELLS = {
+    "bash": ("--norc --noprofile -i", 'eval "$(sercache completion bash)"'),
+    "zsh": ("-f -i", 'autoload -U compinit; compinit -u; eval "$(sercache completion zsh)"'),
+    "fish": ("--no-config -i", "sercache completion fish | source"),
+}
+"""How each begins without the files of whoever runs the tests, and the line that its page has one type."""
+
+
 @pytest.mark.slow
-def test_bash_completes_what_is_typed(tmp_path: Path) -> None:
-    if shutil.which("bash") is None:
-        pytest.skip("there is no bash here")
-    (tmp_path / "sercache").write_text(
-        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m sercache.cli "$@"\n'
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_is_typed_is_completed(shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pexpect = pytest.importorskip("pexpect", reason="there is no pexpect here, which types")
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell} here")
+    program = tmp_path / "bin" / "sercache"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m sercache.cli "$@"\n')
+    program.chmod(0o755)
+    (tmp_path / "runs" / "first-run").mkdir(parents=True)
+    (tmp_path / "runs" / "first-run" / "report.json").write_text("{}")
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("SERCACHE_RUNS", "runs")
+    monkeypatch.setenv("SERCACHE_CONFIG", str(tmp_path / "config.toml"))
+    for name, value in {"HOME": str(tmp_path), "TERM": "dumb", "PS1": "> "}.items():
+        monkeypatch.setenv(name, value)
+    options, line = SHELLS[shell]
+    typing = pexpect.spawn(
+        f"{shell} {options}", encoding="utf-8", timeout=120, cwd=tmp_path, dimensions=(40, 200)
     )
-    (tmp_path / "sercache").chmod(0o755)
-    lines = [
-        f"export PATH={shlex.quote(str(tmp_path))}:$PATH",
-        'eval "$(sercache completion bash)"',
-        "COMP_WORDS=(sercache train --head layer-at); COMP_CWORD=3",
-        "_sercache_completion sercache; echo ${COMPREPLY[@]}",
-    ]
-    done = subprocess.run(["bash", "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "layer-attention", done.stderr
+    try:
+        typing.sendline(f"{line}; echo re''ady")
+        typing.expect("ready\r")
+        for begun, whole in (
+            ("train --head layer-at", "layer-attention"),
+            ("report runs/fi", "runs/first-run"),
+        ):
+            typing.send(f"sercache {begun}\t")
+            typing.expect(whole)
+            typing.sendcontrol("u")
+            typing.sendline("")
+    finally:
+        typing.close(force=True)

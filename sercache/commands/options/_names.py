@@ -56,14 +56,18 @@ class _Place(Folder):
         known: list[str] = []
         try:
             given = ctx.params.get("cache" if self.kind == "store" else "runs")
+            given = given if isinstance(given, Path) else None  # of report, runs are what it shows
             if self.kind == "store":
-                cache = Path(settings.load().value("cache", given).value)
+                cache = Path(settings.load().value("cache", given).value).expanduser()
                 known = sorted(str(path) for path, _ in stores.find(cache))
             else:
-                known = sorted(map(str, runs.find(Path(settings.load().value("runs").value))))
+                folder = Path(settings.load().value("runs", given).value).expanduser()
+                known = sorted(map(str, runs.find(folder)))
         except (SercacheError, OSError):
             pass  # a shell that completes has nowhere to say it
-        return _begun(incomplete, known) + super().shell_complete(ctx, param, incomplete)
+        begun = str(settings.expanded(incomplete)) if incomplete.startswith("~") else incomplete
+        # Not both: zsh puts what names and paths have in common in the place of the word, which is nothing.
+        return _begun(begun, known) or super().shell_complete(ctx, param, incomplete)
 
 
 def _begun(incomplete: str, known: Iterable[str]) -> list[CompletionItem]:
