@@ -6,6 +6,7 @@ need not pass an argument down. Nobody listens at first: lines and bars are drop
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -69,10 +70,52 @@ class Shown:
         warnings.warn(text, stacklevel=3)
 
     def bar(self, iterable: Iterable | None, options: dict[str, Any]) -> Any:
-        """A bar of the notebook or of the terminal."""
-        from tqdm.auto import tqdm
+        """A bar of the notebook or of the terminal; into a log a line now and then."""
+        return shown(iterable, {"leave": False}, options)
 
-        return tqdm(iterable, **{"leave": False, **options})
+
+LOG_SECONDS = 30.0
+"""Between two lines of one bar in a log."""
+
+
+def shown(iterable: Iterable | None, usual: dict[str, Any], options: dict[str, Any]) -> Any:
+    """A tqdm that redraws in a notebook or on a terminal, with ``usual`` options where others say nothing.
+
+    Where standard error is a pipe or a file it writes whole lines now and then.
+    """
+    from tqdm.auto import tqdm
+
+    in_notebook = any("notebook" in each.__module__ for each in tqdm.__mro__)
+    if in_notebook or sys.stderr.isatty():
+        return tqdm(iterable, **{**usual, **options})
+    return _log_of(iterable, options)
+
+
+def _log_of(iterable: Iterable | None, options: dict[str, Any]) -> Any:
+    """A tqdm that writes whole lines without control characters, the first after some time."""
+    from tqdm import tqdm
+
+    class Log(tqdm):
+        """Progress for a pipe or a file."""
+
+        def display(self, msg: str | None = None, pos: int | None = None) -> None:
+            """A line, where there is something to tell; nothing is there to be wiped."""
+            text = (str(self) if msg is None else msg).strip()
+            if text and self.n:
+                self.fp.write(f"{text}\n")
+                self.fp.flush()
+
+        def clear(self, nolock: bool = False) -> None:
+            """Lines stay."""
+
+    counted = "{desc}: {n_fmt}"
+    if options.get("total") is not None or hasattr(iterable, "__len__"):
+        counted = "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt}"
+    form = options.get("bar_format", f"{counted} [{{elapsed}}, {{rate_fmt}}{{postfix}}]").replace(
+        "|{bar}| ", ""
+    )
+    quiet = {"mininterval": LOG_SECONDS, "delay": LOG_SECONDS, "leave": False}
+    return Log(iterable, **{**quiet, **options, "bar_format": form})
 
 
 _listening: list[Listener] = [Silent()]

@@ -33,13 +33,14 @@ def test_help_loads_nothing_heavy() -> None:
 def test_progress_in_a_log_is_whole_lines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from sercache import progress
     from sercache.commands import console
 
     terminal = console.Terminal()
     with terminal.bar(None, {"total": 3, "desc": "quick"}) as shown:
         shown.update(3)
     assert capsys.readouterr().err == ""  # nothing is left before what comes next
-    monkeypatch.setattr(console, "_LOG_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "LOG_SECONDS", 0.0)
     form = "{desc}: {percentage:3.0f}% |{bar}| {n:.3f}/{total:.3f} h [{elapsed}<{remaining}{postfix}]"
     for options in ({"total": 3}, {}, {"total": 3, "bar_format": form}, {"total": 3, "unit": "B"}):
         with terminal.bar(None, {"desc": "work", "miniters": 1, **options}) as shown:
@@ -50,9 +51,10 @@ def test_progress_in_a_log_is_whole_lines(
         assert err.startswith("work: ")
         assert err.endswith("\n")
         assert not set("#█|") & set(err)
-    for _ in terminal.bar(range(3), {"desc": "each", "miniters": 1}):
-        pass
-    assert "each:  67% 2/3 [" in capsys.readouterr().err
+    for listener in (terminal, progress.Shown()):  # of the command, and in Python
+        for _ in listener.bar(range(3), {"desc": "each", "miniters": 1}):
+            pass
+        assert "each:  67% 2/3 [" in capsys.readouterr().err
 
 
 def test_heads_have_one_import_name() -> None:

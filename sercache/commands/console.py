@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from pathlib import PurePath
@@ -13,7 +12,7 @@ from typing import Any
 
 import click
 
-from sercache import objects
+from sercache import objects, progress
 from sercache.text import one_line
 
 
@@ -36,43 +35,8 @@ class Terminal:
         click.echo(f"note: {objects.shown(one_line(text))}", err=True)
 
     def bar(self, iterable: Iterable | None, options: dict[str, Any]) -> Any:
-        """A tqdm bar that redraws on a terminal; into a log it writes a line now and then, and no bar."""
-        from tqdm import tqdm
-
-        if sys.stderr.isatty():
-            return tqdm(iterable, **{"mininterval": 0.2, "dynamic_ncols": True, "leave": True, **options})
-        return _log_of(iterable, options)
-
-
-_LOG_SECONDS = 30.0
-"""Between two lines of one bar in a log."""
-
-
-def _log_of(iterable: Iterable | None, options: dict[str, Any]) -> Any:
-    """A tqdm that writes whole lines without control characters, the first after some time."""
-    from tqdm import tqdm
-
-    class Log(tqdm):
-        """Progress for a pipe or a file."""
-
-        def display(self, msg: str | None = None, pos: int | None = None) -> None:
-            """A line, where there is something to tell; nothing is there to be wiped."""
-            text = (str(self) if msg is None else msg).strip()
-            if text and self.n:
-                self.fp.write(f"{text}\n")
-                self.fp.flush()
-
-        def clear(self, nolock: bool = False) -> None:
-            """Lines stay."""
-
-    counted = "{desc}: {n_fmt}"
-    if options.get("total") is not None or hasattr(iterable, "__len__"):
-        counted = "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt}"
-    form = options.get("bar_format", f"{counted} [{{elapsed}}, {{rate_fmt}}{{postfix}}]").replace(
-        "|{bar}| ", ""
-    )
-    quiet = {"mininterval": _LOG_SECONDS, "delay": _LOG_SECONDS, "leave": False}
-    return Log(iterable, **{**quiet, **options, "bar_format": form})
+        """A bar that redraws on a terminal; into a log a line now and then."""
+        return progress.shown(iterable, {"mininterval": 0.2, "dynamic_ncols": True, "leave": True}, options)
 
 
 def told(found: Any, show: Callable[[Any], object], as_json: bool) -> None:
