@@ -26,13 +26,13 @@ def trained(result: Result | Unfinished) -> None:
         used("to finish", result.command)
         return
     say(shown([result.report]))
-    _passes([result.report])
+    passes([result.report])
     used("run", result.folder)
 
 
-def _passes(reports: Sequence[Report]) -> None:
+def passes(reports: Sequence[Report]) -> None:
     """How often the encoder would have run in these trainings, had there been no cache."""
-    if told := passes_saved(reports):
+    for told in passes_saved(reports):
         for line in filled(told, terminal_width(), "saved     ", " " * 10):
             say(line)
 
@@ -69,7 +69,7 @@ def tabled(found: Probed | WordDependence) -> None:
     say()
     say(found.table.render("text", terminal_width()))
     if isinstance(found, Probed):
-        _passes(list(found.reports.values()))
+        passes(list(found.reports.values()))
     for path in found.written:
         used("written", path)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from sercache.commands import _results
 from sercache.commands.console import print_json
 from sercache.experiment import details
 from sercache.experiment.outcome import shown, unfinished_at
@@ -41,6 +42,7 @@ def run(paths: Sequence[Path], table_format: Format, *, as_json: bool = False) -
         for folder in folders:
             plots = folder / "plots"
             used("run", f"{folder}{f', plots in {plots}' if any(plots.glob('*.png')) else ''}")
+        _results.passes(reports)
 
 
 def _told(path: Path) -> bool:

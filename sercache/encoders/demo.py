@@ -15,7 +15,6 @@ from sercache.errors import EncoderError
 
 SHORT_NAMES = {"demo-wavlm": "a small WavLM with random weights, not pretrained"}
 MODEL_TYPES: tuple[str, ...] = ()
-LICENCE = "apache-2.0, as all of sercache"
 NOTE = "demo-wavlm has random weights, not pretrained ones: it shows how things work, not how well"
 
 _SEED = 20_220_617
@@ -37,7 +36,9 @@ _CONFIG: dict[str, Any] = {
 
 
 PUBLISHED = {
-    "demo-wavlm": PublishedEncoder("nothing: random weights", LICENCE, {"model_type": "wavlm", **_CONFIG})
+    "demo-wavlm": PublishedEncoder(
+        "nothing: random weights", "apache-2.0, as all of sercache", {"model_type": "wavlm", **_CONFIG}
+    )
 }
 
 

@@ -20,16 +20,24 @@ def passes(report: Report) -> float:
     return n_seen / report.corpus["n_utterances"]
 
 
-def passes_saved(reports: Sequence[Report]) -> str:
-    """What the cache spared these trainings of one encoder and corpus; empty where the encoder was trained too."""
-    first = reports[0]
-    if any(report.setup.get("finetune_from") for report in reports):
-        return ""
-    n_epochs = sum(max(len(run.history), 1) for report in reports for run in report.runs)
-    n_trainings = sum(len(report.runs) for report in reports)
-    names = [first.setup["encoder"], *(each.partition(":")[0] for each in first.setup.get("beside") or ())]
-    told = counted(n_trainings, "training") + (
-        "" if n_epochs == n_trainings else f", {counted(n_epochs, 'epoch')}"
-    )
+def passes_saved(reports: Sequence[Report]) -> list[str]:
+    """What the cache spared these trainings, a line for each encoder and corpus.
+
+    Trainings that trained the encoder too are passed over.
+    """
+    alike: dict[tuple[str, str], list[Report]] = {}
+    for report in reports:
+        setup = report.setup
+        names = (setup["encoder"], *(each.partition(":")[0] for each in setup.get("beside") or ()))
+        if not setup.get("finetune_from") and report.corpus.get("n_utterances"):
+            alike.setdefault((" and ".join(dict.fromkeys(names)), report.corpus["name"]), []).append(report)
+    return [_told(encoders, corpus, members) for (encoders, corpus), members in alike.items()]
+
+
+def _told(encoders: str, corpus: str, reports: Sequence[Report]) -> str:
+    n_epochs = [max(len(run.history), 1) for report in reports for run in report.runs]
+    trained = counted(len(n_epochs), "training")
+    if sum(n_epochs) > len(n_epochs):
+        trained += f", {counted(sum(n_epochs), 'epoch')}"
     n = sum(map(passes, reports))
-    return f"{told}: in their loop {' and '.join(names)} would have run {n:,.0f} times over {first.corpus['name']}"
+    return f"{trained}: in their loop {encoders} would have run {n:,.0f} times over {corpus}"
