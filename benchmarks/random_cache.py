@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -55,8 +55,8 @@ class Cache:
     def entries(self) -> dict[str, Any]:
         return {id: SimpleNamespace(n_frames=int(n)) for id, n in zip(self.ids, self.n_frames, strict=True)}
 
-    def read_many(self, ids: Sequence[str], states: Sequence[str]) -> list[np.ndarray]:
-        return [self.frames[int(id)] for id in ids]
+    def read_each(self, ids: Sequence[str], states: Sequence[str]) -> Iterator[tuple[int, np.ndarray]]:
+        return enumerate(self.frames[int(id)] for id in ids)
 
     def pooled(self, ids: Sequence[str], states: Sequence[str], what: str) -> np.ndarray:
         return self.means  # type: ignore[return-value]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +76,11 @@ class FakeStore:
 
     def read_many(self, ids: Sequence[str], states: Sequence[str] | None = None) -> list[np.ndarray]:
         return [self.read(id, states) for id in ids]
+
+    def read_each(
+        self, ids: Sequence[str], states: Sequence[str] | None = None
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        return enumerate(self.read_many(ids, states))
 
     def pooled(
         self, ids: Sequence[str] | None = None, states: Sequence[str] | None = None, what: str = "mean"

@@ -1,20 +1,26 @@
-"""Servers of objects for tests: moto's S3, and a proxy that lets things go wrong."""
+"""Servers of objects for tests: of S3, Azure and, by way of S3, Google, where they are installed; a proxy of faults."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
+import http.client
 import shutil
 import socket
 import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NamedTuple
 
-MOTO = shutil.which("moto_server")
-"""Its program, which an environment of its own may hold: it asks for older packages than others here."""
 BUCKET = "lab"
+"""Which each server has, empty."""
 
 
 class Proxy:
@@ -76,34 +82,157 @@ def _pump(source: socket.socket, target: socket.socket, most: int | None) -> Non
                 each.shutdown(socket.SHUT_RDWR if most is not None else socket.SHUT_WR)
 
 
+class Kind(NamedTuple):
+    """A server of objects that a test may start."""
+
+    program: str
+    """An environment of its own may hold it: some ask for older packages than others here."""
+    remedy: str
+    """What installs it."""
+    options: Callable[[int, Path], list[str]]
+    """By port, and a folder for its files."""
+    bucket: Callable[[int], urllib.request.Request]
+    """What makes the bucket."""
+    variables: Callable[[int], dict[str, str]]
+    """What has sercache speak to it."""
+    front: Callable[[int], AbstractContextManager[int]] = nullcontext
+    """What stands before it: gives its port."""
+
+    @property
+    def absent(self) -> str:
+        """Why it cannot be started; empty where it can."""
+        return "" if shutil.which(self.program) else f"{self.program} is not on the PATH: {self.remedy}"
+
+
+_ACCOUNT = "devstoreaccount1"
+"""The account that Azure's emulator has, with a key that everybody knows."""
+_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+def _azure_container(port: int) -> urllib.request.Request:
+    """Signed as https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key asks."""
+    headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2021-08-06"}
+    text = "PUT" + 12 * "\n" + "".join(f"{name}:{value}\n" for name, value in headers.items())
+    text += f"/{_ACCOUNT}/{_ACCOUNT}/{BUCKET}\nrestype:container"
+    signed = base64.b64encode(hmac.new(base64.b64decode(_KEY), text.encode(), hashlib.sha256).digest())
+    headers["Authorization"] = f"SharedKey {_ACCOUNT}:{signed.decode()}"
+    address = f"http://127.0.0.1:{port}/{_ACCOUNT}/{BUCKET}?restype=container"
+    return urllib.request.Request(address, method="PUT", headers=headers)
+
+
+class _Google(BaseHTTPRequestHandler):
+    """Google's XML API, which is S3's but for what conditions are called, from a server of S3.
+
+    No server of Google's that installs here answers what obstore sends: fake-gcs-server takes no plain puts, and
+    gcp-storage-emulator lists nothing through that API.
+    """
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *arguments: object) -> None:
+        """Quiet."""
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        headers = {name: self.headers[name] for name in ("Range", "Content-Type") if name in self.headers}
+        if self.headers.get("x-goog-if-generation-match") == "0":
+            headers["If-None-Match"] = "*"
+        if self.headers.get("Authorization") != "Bearer anything":
+            self.send_error(401)
+            return
+        headers["Authorization"] = "AWS4-HMAC-SHA256 Credential=somebody/20260101/us-east-1/s3/aws4_request"
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.to)  # type: ignore[attr-defined]
+        connection.request(self.command, self.path, body, headers)
+        answer = connection.getresponse()
+        data = answer.read()
+        self.send_response(answer.status)
+        for name in ("ETag", "Last-Modified", "Content-Range", "Content-Type"):
+            if value := answer.getheader(name):
+                self.send_header(name, value)
+        self.send_header("x-goog-generation", "1")
+        size = answer.getheader("Content-Length", "0") if self.command == "HEAD" else f"{len(data)}"
+        self.send_header("Content-Length", size)
+        self.end_headers()
+        self.wfile.write(data)
+        connection.close()
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _answer
+
+
 @contextmanager
-def moto(log: Path) -> Iterator[int]:
-    """The port of an S3 server with an empty bucket ``lab``, until the block ends."""
-    assert MOTO is not None
+def _as_google(port: int) -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Google)
+    server.daemon_threads = True
+    server.to = port  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+KINDS = {
+    "s3": Kind(
+        program="moto_server",
+        remedy="pipx install 'moto[server]'",
+        options=lambda port, folder: ["-p", f"{port}"],
+        bucket=lambda port: urllib.request.Request(f"http://127.0.0.1:{port}/{BUCKET}", method="PUT"),
+        variables=lambda port: {
+            "AWS_ACCESS_KEY_ID": "somebody",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        },
+    ),
+    "az": Kind(
+        program="azurite-blob",
+        remedy="npm install --global azurite",
+        options=lambda port, folder: [
+            "--blobPort", f"{port}", "--location", f"{folder}", "--silent", "--skipApiVersionCheck",
+        ],
+        bucket=_azure_container,
+        variables=lambda port: {
+            "AZURE_STORAGE_USE_EMULATOR": "true",
+            "AZURITE_BLOB_STORAGE_URL": f"http://127.0.0.1:{port}",
+        },
+    ),
+    "gs": Kind(
+        program="moto_server",
+        remedy="pipx install 'moto[server]'",
+        options=lambda port, folder: ["-p", f"{port}"],
+        bucket=lambda port: urllib.request.Request(f"http://127.0.0.1:{port}/{BUCKET}", method="PUT"),
+        variables=lambda port: {
+            "GOOGLE_BASE_URL": f"http://127.0.0.1:{port}",
+            "GOOGLE_BEARER_TOKEN": "anything",
+        },
+        front=lambda port: _as_google(port),
+    ),
+}  # fmt: skip
+"""By the scheme of their addresses."""
+
+
+@contextmanager
+def serving(kind: Kind, folder: Path) -> Iterator[int]:
+    """The port of a server with an empty bucket, until the block ends; what it says goes to ``folder``."""
+    program = shutil.which(kind.program)
+    assert program is not None, kind.absent
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with log.open("wb") as out:
-        process = subprocess.Popen([MOTO, "-p", str(port)], stdout=out, stderr=out)
+    with (folder / "log").open("wb") as out:
+        process = subprocess.Popen([program, *kind.options(port, folder)], stdout=out, stderr=out)
     try:
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/{BUCKET}", method="PUT")
         for _ in range(200):
             try:
-                urllib.request.urlopen(request).close()
+                urllib.request.urlopen(kind.bucket(port)).close()
                 break
             except OSError:
                 time.sleep(0.1)
-        yield port
+        else:
+            raise AssertionError((folder / "log").read_text()[-2000:])
+        with kind.front(port) as asked:
+            yield asked
     finally:
         process.terminate()
         process.wait()
-
-
-def environment(port: int, mirror: Path) -> dict[str, str]:
-    """What has sercache speak to the server at ``port``."""
-    return {
-        "AWS_ACCESS_KEY_ID": "somebody",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "SERCACHE_OBJECTS": str(mirror),
-    }

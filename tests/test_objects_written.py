@@ -20,9 +20,10 @@ import numpy as np
 import pytest
 import zarr
 from conftest import Outcome
-from object_servers import BUCKET, MOTO, Proxy, environment, moto
+from object_servers import BUCKET, KINDS, Proxy, serving
 from store_helpers import SIZES, append, features, fill, make_spec
 from test_line import give_voices
+from test_signals import long_corpus as long_corpus
 
 from sercache import objects, settings, stores
 from sercache.claims import Claims
@@ -105,8 +106,16 @@ def test_extract_writes_what_it_writes_to_a_folder(
             np.testing.assert_array_equal(group["frames"][:, start : start + n], here.read(id))
 
 
+@pytest.mark.parametrize(
+    ("fault", "is_done"),
+    [
+        pytest.param(PermissionError, False, id="refused"),
+        pytest.param(KeyboardInterrupt, False, id="Ctrl-C before a put", marks=pytest.mark.slow),
+        pytest.param(KeyboardInterrupt, True, id="Ctrl-C after it", marks=pytest.mark.slow),
+    ],
+)
 def test_what_fails_half_way_shows_nothing_and_is_gone_on_with(
-    memory: Any, monkeypatch: pytest.MonkeyPatch
+    memory: Any, monkeypatch: pytest.MonkeyPatch, fault: type[BaseException], is_done: bool
 ) -> None:
     path, spec = settings.expanded(f"{ADDRESS}/corpus/store"), make_spec()
     put, left = obstore.put, [10**9]
@@ -114,7 +123,9 @@ def test_what_fails_half_way_shows_nothing_and_is_gone_on_with(
     def failing(client: Any, key: str, data: Any, **options: Any) -> Any:
         left[0] -= 1
         if left[0] < 0:
-            raise PermissionError("no more")
+            if is_done:
+                put(client, key, data, **options)
+            raise fault("no more")
         return put(client, key, data, **options)
 
     monkeypatch.setattr(obstore, "put", failing)
@@ -123,12 +134,13 @@ def test_what_fails_half_way_shows_nothing_and_is_gone_on_with(
     n_puts, n_whole = 10**9 - left[0], 0
     for n in range(n_puts):
         left[0] = n
-        with suppress(StoreError):
+        with suppress(StoreError, KeyboardInterrupt):
             fill(path, {f"u{n}": 5}, "zarr")
             n_whole += 1
         left[0] = 10**9
         found = stores.open(path)
         assert set(found.ids()) <= {"first", *(f"u{k}" for k in range(n + 1))}
+        assert len(found.ids()) == len(set(found.ids()))
         found.read_many(found.ids())
         assert [fault for fault in stores.verify(path) if fault.kind not in ("derived", "orphan")] == []
     assert n_puts - n_whole > 5
@@ -237,15 +249,18 @@ def test_a_web_server_is_for_reading_only(own_settings: Path, recordings: Path, 
     assert (told.code, "is for reading only" in told.err) == (2, True), told
 
 
-needs_moto = pytest.mark.skipif(
-    MOTO is None, reason="moto_server is not on the PATH: pipx install 'moto[server]'"
-)
+needs_moto = pytest.mark.skipif(bool(KINDS["s3"].absent), reason=KINDS["s3"].absent)
 
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with moto(tmp_path_factory.mktemp("moto") / "log") as port:
+    with serving(KINDS["s3"], tmp_path_factory.mktemp("moto")) as port:
         yield port
+
+
+def environment(port: int, host: Path) -> dict[str, str]:
+    """What has sercache speak to the server at ``port``, as on a host of its own."""
+    return {**KINDS["s3"].variables(port), "SERCACHE_OBJECTS": str(host)}
 
 
 def extracting(host: Path, port: int, recordings: Path, cache: str, *more: str) -> subprocess.Popen[str]:
@@ -284,6 +299,62 @@ def test_two_hosts_share_the_work_through_s3_whatever_goes_wrong(
     for code, told in map(ended, hosts):
         assert code == 0, told
     proxy.close()
+    check_equal(port, own_settings, recordings, cache, monkeypatch, sercache)
+
+
+def committed(port: int, host: Path, cache: str) -> list[str]:
+    """Ids by the records that lie there, one for each time that a record lists it."""
+    found = []
+    client = obstore.store.S3Store(
+        BUCKET,
+        config={
+            name.removeprefix("AWS_").lower(): value for name, value in KINDS["s3"].variables(port).items()
+        },
+        client_options={"allow_http": True},
+    )
+    for each in obstore.list(client, cache.removeprefix(f"s3://{BUCKET}/")).collect():
+        if "/commits/" in each["path"]:
+            found += json.loads(bytes(obstore.get(client, each["path"]).bytes()))["record"]["ids"]
+    return found
+
+
+@needs_moto
+@pytest.mark.slow
+def test_whatever_stops_an_extraction_to_s3_the_next_one_completes_it(
+    port: int, own_settings: Path, long_corpus: Path, monkeypatch: pytest.MonkeyPatch, sercache: Sercache
+) -> None:
+    """Ctrl-C, a scheduler's SIGTERM and SIGKILL, each once something more was committed; then one that ends."""
+    cache, host, n_before = f"s3://{BUCKET}/stopped", own_settings / "host", 0
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)):
+        process = extracting(host, port, long_corpus, cache)
+        deadline = time.monotonic() + 120
+        while len(committed(port, host, cache)) <= n_before:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        ended_with, told = ended(process)
+        assert ended_with == code, told
+        assert "Traceback" not in told
+        found = committed(port, host, cache)
+        assert n_before < len(found) < 24, "it was stopped in the middle"
+        assert len(found) == len(set(found)), "nothing twice"
+        n_before = len(found)
+        assert number == signal.SIGKILL or f"{n_before} of 24 entries are safe" in told, told
+    code, told = ended(extracting(host, port, long_corpus, cache))
+    assert code == 0, told
+    check_equal(port, own_settings, long_corpus, cache, monkeypatch, sercache)
+
+
+def check_equal(
+    port: int,
+    own_settings: Path,
+    recordings: Path,
+    cache: str,
+    monkeypatch: pytest.MonkeyPatch,
+    sercache: Sercache,
+) -> None:
+    """That what lies there, as another host sees it, is whole and the bits of an extraction to a folder."""
     for name, value in environment(port, own_settings / "three").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(bucket, "_opened", {})

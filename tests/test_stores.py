@@ -189,6 +189,11 @@ def test_states_and_ids_are_chosen_in_any_order(path: Path, format: str) -> None
         np.testing.assert_array_equal(means, expected)
         for id, got in zip(ids, store.read_many(ids, chosen), strict=True):
             np.testing.assert_array_equal(got, as_stored(content[id], "float16")[indices])
+        places = []
+        for place, got in store.read_each(ids, chosen):
+            np.testing.assert_array_equal(got, as_stored(content[ids[place]], "float16")[indices])
+            places.append(place)
+        assert sorted(places) == list(range(len(ids)))
     assert store.pooled([]).shape == (0, 3, DIM)
 
 

@@ -227,14 +227,14 @@ def test_a_fault_of_any_thread_that_streams_is_raised(monkeypatch: pytest.Monkey
     store = random_store([2] * 6)
     view = view_of(store, True, budget=0)
     monkeypatch.setattr("sercache.machine.cores", lambda: 3)
-    read = store.read_many
+    read = store.read
 
-    def failing(ids: list[str], states: list[str] | None = None) -> list[np.ndarray]:
-        if "u3" in ids:
+    def failing(id: str, states: list[str] | None = None) -> np.ndarray:
+        if id == "u3":
             raise DamagedStoreError("u3 is damaged")
-        return read(ids, states)
+        return read(id, states)
 
-    monkeypatch.setattr(store, "read_many", failing)
+    monkeypatch.setattr(store, "read", failing)
     with pytest.raises(DamagedStoreError, match="u3 is damaged"):
         view.batch(range(6))
 

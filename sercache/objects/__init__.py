@@ -26,12 +26,23 @@ class Scheme:
     """Whether it lists and takes what is written; else it gives files whose names are known."""
     credentials: str = ""
     """What to set where it does not say who asks."""
+    endpoints: tuple[str, ...] = ()
+    """Environment variables that name another server than the owner's of the scheme."""
 
 
 SCHEMES = {
-    "s3": Scheme(credentials="set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION"),
-    "gs": Scheme(credentials="set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account"),
-    "az": Scheme(credentials="set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"),
+    "s3": Scheme(
+        credentials="set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION",
+        endpoints=("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"),
+    ),
+    "gs": Scheme(
+        credentials="set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account",
+        endpoints=("GOOGLE_BASE_URL",),
+    ),
+    "az": Scheme(
+        credentials="set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+        endpoints=("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+    ),
     "http": Scheme(writes=False, credentials="have the server give its files without a password"),
     "https": Scheme(writes=False, credentials="have the server give its files without a password"),
 }

@@ -125,7 +125,7 @@ class Bucket:
             except exceptions.AlreadyExistsError:
                 raise
             except (exceptions.NotFoundError, FileNotFoundError) as fault:
-                if "NoSuchBucket" in str(fault) or writing:
+                if writing or _lacks_bucket(str(fault)):
                     raise self._named(key, fault) from fault
                 return None
             except (exceptions.BaseError, OSError) as fault:
@@ -141,7 +141,7 @@ class Bucket:
         text, place = " ".join(str(fault).split()), self.place
         where = f"{place.root}/{key}"
         kinds = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
-        if "NoSuchBucket" in text or "NoSuchContainer" in text or "bucket does not exist" in text:
+        if _lacks_bucket(text):
             return StoreError(f"{place.root} does not exist: create the bucket, or mend the address")
         if any(word in text for word in ("169.254.169.254", "metadata.google", "InstanceCredentials")):
             return StoreError(
@@ -158,6 +158,10 @@ class Bucket:
         )
 
 
+def _lacks_bucket(text: str) -> bool:
+    return any(words in text for words in ("NoSuchBucket", "ContainerNotFound", "bucket does not exist"))
+
+
 def _may_pass(fault: BaseException) -> bool:
     """Whether another try may help; obstore itself has tried again what was refused or answered with 5xx."""
     from obstore import exceptions
@@ -172,7 +176,8 @@ def _short(text: str) -> str:
 
 def _mark(meta: Mapping[str, Any]) -> Mark:
     changed = meta["last_modified"].timestamp()
-    return Mark(int(meta["size"]), str(meta.get("e_tag") or changed), changed)
+    tag = str(meta.get("e_tag") or changed).strip('"')  # Azure quotes it in some answers and not in others
+    return Mark(int(meta["size"]), tag, changed)
 
 
 _opened: dict[str, Bucket] = {}
@@ -206,11 +211,9 @@ def _client(place: ObjectAddress) -> Any:
         raise MissingExtraError(
             f"{place.root} needs the extra objects: pip install 'sercache[objects]'"
         ) from fault
-    plain = any(
-        value.startswith("http://") for name, value in os.environ.items() if name.startswith("AWS_ENDPOINT")
-    )
+    servers = [place.root, *(os.environ.get(name, "") for name in objects.SCHEMES[place.scheme].endpoints)]
     options: Any = {"timeout": _TIMEOUT, "connect_timeout": _CONNECT_TIMEOUT}
-    if plain or place.root.startswith("http:"):
+    if any(server.startswith("http:") for server in servers):
         options["allow_http"] = True
     retry: Any = {
         "max_retries": 8,

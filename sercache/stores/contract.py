@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -130,6 +130,12 @@ class FeatureStore(Protocol):
 
     def read_many(self, ids: Sequence[str], states: Sequence[str] | None = None) -> list[np.ndarray]:
         """``read`` of each id, in the order asked for."""
+        ...
+
+    def read_each(
+        self, ids: Sequence[str], states: Sequence[str] | None = None
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """``read`` of each id with its place among them, in whatever order is fastest; each is gone at the next."""
         ...
 
     def pooled(

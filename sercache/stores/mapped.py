@@ -58,10 +58,31 @@ def empty(shape: tuple[int, ...], dtype: np.dtype, offset: int) -> np.ndarray:
     n_bytes = math.prod(shape) * dtype.itemsize
     if n_bytes < (_LEAST if offset % _GRAIN else _LARGE):
         return np.empty(shape, dtype)
-    room = np.empty(n_bytes + _LINE, np.uint8)
-    # room.ctypes.data takes four times as long.
-    address = ctypes.addressof(ctypes.c_char.from_buffer(room))  # type: ignore[arg-type]
-    return np.ndarray(shape, dtype, room, (offset - offset % dtype.itemsize - address) % _LINE)
+    return _laid_out(shape, dtype, offset, np.empty(n_bytes + _LINE, np.uint8))
+
+
+def _laid_out(shape: tuple[int, ...], dtype: np.dtype, offset: int, memory: np.ndarray) -> np.ndarray:
+    # memory.ctypes.data takes four times as long.
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))  # type: ignore[arg-type]
+    return np.ndarray(shape, dtype, memory, (offset - offset % dtype.itemsize - address) % _LINE)
+
+
+Room = Callable[[tuple[int, ...], np.dtype, int], np.ndarray]
+"""Gives an array of a shape and type for what is copied from a byte of a file, as ``empty`` does."""
+
+
+class OneRoom:
+    """``empty`` in the same memory each time: what it gave before is gone. Fresh pages cost as much as the copy."""
+
+    def __init__(self) -> None:
+        self._memory = np.empty(0, np.uint8)
+
+    def __call__(self, shape: tuple[int, ...], dtype: np.dtype, offset: int) -> np.ndarray:
+        """An array that begins where it is copied fast."""
+        n_bytes = math.prod(shape) * dtype.itemsize + _LINE
+        if n_bytes > len(self._memory):
+            self._memory = np.empty(n_bytes, np.uint8)
+        return _laid_out(shape, dtype, offset, self._memory)
 
 
 class Stretch:
@@ -117,7 +138,7 @@ class KeptOpen(Opened):
             known = self._stamp = Stamp(found.st_size, found.st_mtime_ns, found.st_ino)
         return known
 
-    def copy(self, stretch: Stretch, dtype: np.dtype) -> np.ndarray | None:
+    def copy(self, stretch: Stretch, dtype: np.dtype, room: Room = empty) -> np.ndarray | None:
         """Rows (L', T, D); None where the file was changed or is not in the page cache: they are to be read instead."""
         found, stamp = os.fstat(self._descriptor), stretch.stamp
         if found.st_mtime_ns != stamp.changed_ns or found.st_size != stamp.size:
@@ -129,7 +150,7 @@ class KeptOpen(Opened):
             if not stretch.warm_until:
                 return None
         rows = np.ndarray(shape, dtype, self._map, first, (step, row_bytes, dtype.itemsize))
-        out = empty(shape, dtype, first)
+        out = room(shape, dtype, first)
         out[...] = rows
         return out
 

@@ -15,7 +15,7 @@ from sercache.stores.durable import Opened, crc32c
 from sercache.stores.kept import Wanted, opened
 from sercache.stores.layout import Layout
 from sercache.stores.ledger import RecordRow
-from sercache.stores.mapped import KeptOpen
+from sercache.stores.mapped import KeptOpen, Room
 from sercache.stores.watch import Watch
 
 _PIECE = 2**24
@@ -68,19 +68,21 @@ def wanted_frames(layout: Layout, parts: Iterable[FrameRange], states: Iterable[
 
 
 def read_frames(
-    watch: Watch, record: Record, parts: Sequence[FrameRange], states: Sequence[int]
+    watch: Watch,
+    record: Record,
+    parts: Sequence[FrameRange],
+    states: Sequence[int],
+    room: Room = mapped.empty,
 ) -> np.ndarray:
     """Frames (L', T, D), as stored, of the states with these indices, from the parts of an utterance of ``record``.
 
-    Raises DamagedStoreError for a file that is missing or cut short, StoreError.
+    They lie in what ``room`` gives. Raises DamagedStoreError for a file that is missing or cut short, StoreError.
     """
     n_frames, at = parts[0].n_frames, 0
     for part in parts[1:]:
         n_frames += part.n_frames
     spec = watch.layout.spec
-    out = mapped.empty(
-        (len(states), n_frames, width(spec.dim, spec.dtype)), STORED[spec.dtype], parts[0].first
-    )
+    out = room((len(states), n_frames, width(spec.dim, spec.dtype)), STORED[spec.dtype], parts[0].first)
     for part in parts:
         own = out if part.n_frames == n_frames else out[:, at : at + part.n_frames]
         file = watch.open(record, part.name)

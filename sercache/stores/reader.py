@@ -20,7 +20,7 @@ from sercache.stores.held import Hold
 from sercache.stores.kept import Files, Wanted, fetched
 from sercache.stores.layout import Layout, load
 from sercache.stores.ledger import Ledger, RecordRow
-from sercache.stores.mapped import Stretch
+from sercache.stores.mapped import OneRoom, Room, Stretch
 from sercache.stores.ranges import Run, as_runs, read_frames, read_rows, stretches, wanted_frames
 from sercache.stores.watch import Watch
 
@@ -92,27 +92,42 @@ class StoreReader:
 
         Raises as ``read``.
         """
-        key = (id, None if states is None else tuple(states))
-        known = self._known.get(key)
-        if known is not None and (file := known.file()) is not None:
-            stored = file.copy(known, self._dtype)
-            if stored is not None:
-                return stored
-        return self._find_and_read(key)
+        return self._stored((id, None if states is None else tuple(states)), mapped.empty)
 
     def read_many(self, ids: Sequence[str], states: Sequence[str] | None = None) -> list[np.ndarray]:
         """``read`` of each id, in the order asked for; the disk is gone through in its own order."""
-        places = [self._find(id, ids) for id in ids]
         out: list[np.ndarray] = [np.empty(0)] * len(ids)
+        for k in self._in_order(ids, states):
+            out[k] = self.read(ids[k], states)
+        return out
+
+    def read_each(
+        self, ids: Sequence[str], states: Sequence[str] | None = None
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """``read`` of each id with its place among them, in the order of the disk; each is gone at the next."""
+        room, names = OneRoom(), None if states is None else tuple(states)
+        for k in self._in_order(ids, states):
+            yield k, decode_frames(self._stored((ids[k], names), room), self.spec.dtype)
+
+    def _in_order(self, ids: Sequence[str], states: Sequence[str] | None) -> Iterable[int]:
+        """Places of the ids in the order of the disk, each when what it takes is at hand or on its way."""
+        places = [self._find(id, ids) for id in ids]
         indices = self._indices(states)
 
         def wanted(k: int) -> list[Wanted]:
             return wanted_frames(self.layout, stretches(self.layout, places[k]), indices)
 
         order = sorted(range(len(ids)), key=lambda k: (places[k][0].number, places[k][1]))
-        for k in self._ahead(order, wanted):
-            out[k] = self.read(ids[k], states)
-        return out
+        return self._ahead(order, wanted)
+
+    def _stored(self, key: _Key, room: Room) -> np.ndarray:
+        """``read_stored`` into what ``room`` gives."""
+        known = self._known.get(key)
+        if known is not None and (file := known.file()) is not None:
+            stored = file.copy(known, self._dtype, room)
+            if stored is not None:
+                return stored
+        return self._find_and_read(key, room)
 
     def _ahead(self, items: Iterable[_T], wanted: Callable[[_T], Sequence[Wanted]]) -> Iterable[_T]:
         """The items; of a store far away what they want is fetched before their turn."""
@@ -126,15 +141,15 @@ class StoreReader:
             for first, _, n in runs
         ]
 
-    def _find_and_read(self, key: _Key) -> np.ndarray:
-        """``read_stored`` of what was not read before, has changed, or is not in the page cache."""
+    def _find_and_read(self, key: _Key, room: Room) -> np.ndarray:
+        """``_stored`` of what was not read before, has changed, or is not in the page cache."""
         id, names = key
         states = self._indices(names)
         record, row = self._find(id)
         parts = stretches(self.layout, (record, row))
         # Before there is memory for what a made-up record claims.
         self._watch.look(record, (part.name for part in parts))
-        stored = read_frames(self._watch, record, parts, states)
+        stored = read_frames(self._watch, record, parts, states, room)
         self._watch.check_frames(record, row, states, stored)
         if len(parts) == 1 and isinstance(states, range):
             (part,) = parts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import SimpleNamespace
@@ -60,10 +60,10 @@ class DrawnStore:
         """Frames of each item."""
         return {str(k): SimpleNamespace(n_frames=int(n)) for k, n in enumerate(self.lengths)}
 
-    def read_many(self, ids: Sequence[str], states: Sequence[str]) -> list[np.ndarray]:
-        """Frames (L, T, D) of some items."""
-        times = (np.arange(self.lengths[int(id)]) % self._frames.shape[1] for id in ids)
-        return [self._frames[:, each] for each in times]
+    def read_each(self, ids: Sequence[str], states: Sequence[str]) -> Iterator[tuple[int, np.ndarray]]:
+        """Frames (L, T, D) of some items, each with its place."""
+        for place, id in enumerate(ids):
+            yield place, self._frames[:, np.arange(self.lengths[int(id)]) % self._frames.shape[1]]
 
     def pooled(self, ids: Sequence[str], states: Sequence[str], what: str) -> np.ndarray:
         """Means (R, L, D)."""

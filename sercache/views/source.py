@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -177,11 +177,10 @@ class Source:
             places.setdefault(row, []).append(place)
 
         def lay_out(part: Sequence[int]) -> None:
-            blocks = self._blocks(part)
             with torch.inference_mode(x.is_inference()):  # of the caller, which other threads do not share
-                for row in part:
+                for row, block in self._blocks(part):
                     for place in places[row]:
-                        _lay_out(x[place], blocks[row], affine, place)
+                        _lay_out(x[place], block, affine, place)
 
         self._by_threads(lay_out, list(places))
         return x
@@ -191,8 +190,8 @@ class Source:
         if not self.frames:
             _ = self.mean
         elif self.plan.in_memory:
-            for start in range(0, len(self.entry_ids), 256):
-                self._blocks(range(start, min(start + 256, len(self.entry_ids))))
+            for _ in self._blocks(range(len(self.entry_ids))):
+                pass
 
     @property
     def kept_as(self) -> torch.dtype:
@@ -201,11 +200,19 @@ class Source:
 
     def stored(self, rows: Sequence[int]) -> torch.Tensor:
         """Frames (L, F, D) of rows one after another, in the type of the store; nothing is kept."""
-        blocks: dict[int, torch.Tensor] = {}
-        self._by_threads(
-            lambda part: blocks.update(self._blocks(part, keep=False)), list(dict.fromkeys(rows))
-        )
-        return torch.cat([blocks[row].to(self.kept_as) for row in rows], 1)
+        bounds = np.cumsum([0, *self.n_frames[rows]]).tolist()
+        x = torch.empty(len(self.states), bounds[-1], self.dim, dtype=self.kept_as)
+        places: dict[int, list[slice]] = {}
+        for row, begin, end in zip(rows, bounds, bounds[1:], strict=False):
+            places.setdefault(row, []).append(slice(begin, end))
+
+        def lay_out(part: Sequence[int]) -> None:
+            for row, block in self._blocks(part, keep=False):
+                for place in places[row]:
+                    x[:, place] = block
+
+        self._by_threads(lay_out, list(places))
+        return x
 
     def _by_threads(self, act: Callable[[Sequence[int]], None], over: Sequence[int]) -> None:
         """``act`` on parts of what it is to act ``over``: where frames are streamed by several threads at once.
@@ -222,20 +229,24 @@ class Source:
             for _ in threads.map(act, [over[a:b] for a, b in itertools.pairwise(bounds)]):
                 pass
 
-    def _blocks(self, rows: Sequence[int], *, keep: bool = True) -> dict[int, torch.Tensor]:
-        """Frames (L, T, D) of rows as stored, cut; kept for the next epoch where the plan says so."""
-        blocks = {row: self._kept[row] for row in rows if row in self._kept}
-        fresh = [row for row in dict.fromkeys(rows) if row not in blocks]
-        read = self.store.read_many([self.entry_ids[row] for row in fresh], self.states) if fresh else []
-        for row, whole in zip(fresh, read, strict=True):
-            cut = whole[:, : self.n_frames[row]]
-            block = torch.from_numpy(cut if cut.flags.writeable else cut.copy())
+    def _blocks(self, rows: Iterable[int], *, keep: bool = True) -> Iterator[tuple[int, torch.Tensor]]:
+        """Each row with its frames (L, T, D) as stored, cut: kept for the next epoch where the plan says so, else gone
+        at the next row.
+        """
+        fresh = []
+        for row in dict.fromkeys(rows):
+            kept = self._kept.get(row)
+            if kept is None:
+                fresh.append(row)
+            else:
+                yield row, kept
+        read = self.store.read_each([self.entry_ids[row] for row in fresh], self.states) if fresh else ()
+        for place, whole in read:
+            row = fresh[place]
+            block = torch.from_numpy(whole[:, : self.n_frames[row]])
             if keep and self.plan.in_memory:
-                # A copy to keep: a slice would hold the whole utterance, a memory map the file.
-                block = block.to(self.kept_as, copy=True)
-                self._kept[row] = block
-            blocks[row] = block
-        return blocks
+                block = self._kept[row] = block.to(self.kept_as, copy=True)
+            yield row, block
 
     def _plan(self, budget: int) -> ViewPlan:
         width = self.kept_as.itemsize if self.frames else 4
