@@ -166,21 +166,26 @@ def sweep(
 
 
 def export(
-    run: AnyPath | Result | FeatureStore,
+    run: AnyPath | Result | FeatureStore | None = None,
     out: AnyPath | None = None,
     *,
     progress: Progress = True,
     **settings: Any,
 ) -> Path:
-    """Write a run's trained encoder (``finetune_from``) as a Hugging Face folder, or a store as files; gives ``out``.
+    """Write a run's trained encoder (``finetune_from``), a store or a corpus as what other tools load; gives ``out``.
 
     ``settings`` are the options of ``sercache export``: of a run ``fold``, ``seed``, ``encoder``, ``number``; of a
-    store ``to``, which is npy, webdataset or parquet, ``states`` and ``shard_size``.
+    store ``to``, which is npy, webdataset or parquet, ``states`` and ``shard_size``; of a corpus ``dataset``, ``root``,
+    ``copy_audio`` and ``to``: audformat, emobox, huggingface, kaldi, lhotse, manifest, speechbrain or webdataset.
     """
     from sercache.experiment import export as work
     from sercache.experiment import filled
 
-    request = filled(work.ExportOptions, "export", {"run": run_or_store(run), "out": out, **settings})
+    request = filled(
+        work.ExportOptions,
+        "export",
+        {"run": None if run is None else run_or_store(run), "out": out, **settings},
+    )
     with told(progress, request, settings):
         return work.run(request)
 

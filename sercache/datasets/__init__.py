@@ -13,11 +13,12 @@ from sercache.datasets._corpus import Corpus
 from sercache.datasets._examples._tools import write_wav as write_tone
 from sercache.datasets._listeners import listener_rates, listener_votes
 from sercache.datasets._named import read_named
-from sercache.datasets._own import Named, named, read, reader_at, readers, split_task, unknown
+from sercache.datasets._own import Named, named, read, reader_at, readers, split_task, unknown, writers
 from sercache.datasets._reader import CorpusReader, OwnReader
 from sercache.datasets._records import CorpusInfo, PublishedList, Rating, Skipped, Subset, Utterance
 from sercache.datasets._spelling import key as spelling_key
 from sercache.datasets._table import from_values, holds_texts, to_values, transcript_digests
+from sercache.datasets._written import WrittenUtterance
 
 __all__ = [
     "Corpus",
@@ -31,6 +32,7 @@ __all__ = [
     "Skipped",
     "Subset",
     "Utterance",
+    "WrittenUtterance",
     "assemble",
     "check",
     "from_values",
@@ -48,4 +50,5 @@ __all__ = [
     "transcript_digests",
     "unknown",
     "write_tone",
+    "writers",
 ]

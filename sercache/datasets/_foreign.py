@@ -175,3 +175,11 @@ def release_of_cells(cells: Iterable[Mapping[str, Any]]) -> str:
             json.dumps(each, sort_keys=True, ensure_ascii=False, default=str).encode("utf-8", "replace")
         )
     return found.hexdigest()[:16]
+
+
+def write_lines(path: Path, values: Iterable[Mapping[str, Any]]) -> None:
+    """A file of JSON lines, in gzip where its name says so; equal values are equal bytes."""
+    content = "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values).encode(
+        "utf-8", "replace"
+    )
+    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)

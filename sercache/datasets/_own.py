@@ -120,6 +120,11 @@ def readers() -> dict[str, ModuleType]:
     return {name: module for name, module in found.items() if module.INFO.own}
 
 
+def writers() -> dict[str, ModuleType]:
+    """Those of ``readers`` that write their format too."""
+    return {name: module for name, module in readers().items() if hasattr(module, "write")}
+
+
 def reader_at(text: str, root: Path) -> str:
     """The reader of a corpus of one's own that takes what lies at ``root``.
 

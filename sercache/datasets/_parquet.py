@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ from sercache.errors import CorpusError, MissingExtraError
 
 USUAL = ("audio", "speech", "file", "wav")
 """What columns of recordings are called that say nothing of themselves."""
+
+
+_GROUP = 100
+"""Rows of a row group: what is read for one recording."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,42 @@ def read(path: Path) -> Shard:
     if is_struct:
         paths = [(each or {}).get("path") for each in table.column(sound).to_pylist()]
     return Shard(sound, paths, plain, values, _class_names(schema), is_packed, group_bytes)
+
+
+def write(
+    path: Path,
+    columns: Sequence[str],
+    rows: Iterable[Mapping[str, Any]],
+    numbers: Collection[str],
+    done: Callable[[int], object],
+) -> None:
+    """A file of a column ``audio`` (bytes and path) and ``columns`` of texts, or of numbers, as ``datasets`` writes it.
+
+    Raises MissingExtraError without pyarrow.
+    """
+    pa, pq = _arrow()
+    kinds = {name: ("float64" if name in numbers else "string") for name in columns}
+    features = {"audio": {"_type": "Audio"}}
+    features |= {name: {"dtype": kind, "_type": "Value"} for name, kind in kinds.items()}
+    sound = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    fields = [pa.field("audio", sound)]
+    fields += [pa.field(name, pa.float64() if name in numbers else pa.string()) for name in columns]
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    schema = pa.schema(fields, metadata=metadata)
+    with pq.ParquetWriter(path, schema) as writer:
+        for some in _some(rows, _GROUP):
+            named = [
+                {**row, "audio": dict(zip(("bytes", "path"), row["audio"], strict=True))} for row in some
+            ]
+            writer.write_batch(pa.RecordBatch.from_pylist(named, schema=schema))
+            done(len(some))
+
+
+def _some(rows: Iterable[Mapping[str, Any]], n: int) -> Iterator[list[Mapping[str, Any]]]:
+    """Rows, ``n`` at a time."""
+    rest = iter(rows)
+    while some := list(islice(rest, n)):
+        yield some
 
 
 def _sound(schema: Any, path: Path) -> str:

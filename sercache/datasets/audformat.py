@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,17 @@ from sercache.datasets._labels import FOUR, canonical
 from sercache.datasets._names import Names
 from sercache.datasets._own import fitted, normal
 from sercache.datasets._records import CorpusInfo, Skipped, Utterance
-from sercache.datasets._rows import span_fault
+from sercache.datasets._rows import ATTRIBUTES, span_fault
+from sercache.datasets._written import Done, WrittenUtterance, by_part, told
 from sercache.errors import CorpusError, MissingExtraError
 
 _READER = "audformat"
 _COLUMN = "emotion"
 _WORDS = ("label", "name", "word")
 """What the fact that is a label's word is called."""
+_OURS = "sercache"
+"""Entry of the header of a database that ``write`` made, whose further columns are ours."""
+_MORE = ("id", "group", "language", "sex", "sentence")
 _PARTS = {"train": "train", "dev": "dev", "devel": "dev", "test": "test"}
 
 INFO = CorpusInfo(
@@ -65,6 +70,8 @@ def read(root: Path, name: str = "") -> Corpus:
     languages = list(database.languages)
     files = Names(folder)
     names = _names(list(labels))
+    more = {name: _column(database, name) for name in _MORE} if _OURS in database.meta else {}
+    names |= {key: id for key, id in more.pop("id", {}).items() if key in names}
     utterances: list[Utterance] = []
     skipped: list[Skipped] = []
     for key, label in labels.items():
@@ -88,6 +95,8 @@ def read(root: Path, name: str = "") -> Corpus:
                 sex=_sex(database, speaker),
             )
         )
+        told_here: dict[str, Any] = {name: values[key] for name, values in more.items() if key in values}
+        utterances[-1] = dataclasses.replace(utterances[-1], **told_here)
     digest = hashlib.sha256((folder / "db.yaml").read_bytes()).hexdigest()[:12]
     utterances, alike = of_one_spelling(utterances)
     info = dataclasses.replace(INFO, tasks=_tasks(utterances))
@@ -114,13 +123,17 @@ def _has_header(folder: Path) -> bool:
     return (folder / "db.yaml").is_file()
 
 
-def _load(folder: Path) -> Any:
+def _package() -> Any:
+    """The package. Raises MissingExtraError."""
     try:
         import audformat
     except ImportError:
-        raise MissingExtraError(
-            "reading audformat databases needs: pip install 'sercache[corpora]'"
-        ) from None
+        raise MissingExtraError("audformat databases need: pip install 'sercache[corpora]'") from None
+    return audformat
+
+
+def _load(folder: Path) -> Any:
+    audformat = _package()
     try:
         return audformat.Database.load(str(folder), load_data=True, num_workers=1, verbose=False)
     # The package and the YAML reader below it raise many kinds for a damaged header.
@@ -251,6 +264,56 @@ def _tasks(utterances: Sequence[Utterance]) -> dict[str, dict[str, str]]:
     names = sorted({u.raw_label for u in utterances})
     four = {raw: name for raw in names if (name := canonical(raw)) in FOUR and name}
     return {"emotion": {name: name for name in names}} | ({"4class": four} if four else {})
+
+
+def write(corpus: Corpus, out: Path, utterances: Sequence[WrittenUtterance], done: Done) -> None:
+    """``db.yaml`` and a table ``emotion``, or one for each part, with a column for what is known.
+
+    Raises MissingExtraError without the package.
+    """
+    audformat = _package()
+    first: dict[object, str] = {}
+    for each in utterances:
+        other = first.setdefault((each.path, each.start, each.end), each.utterance.id)
+        if other != each.utterance.id:
+            raise CorpusError(
+                f"{other} and {each.utterance.id} are one stretch of one recording, which audformat has once; keep "
+                "one, or write another format"
+            )
+    said = {each.utterance.id: told(corpus, each.utterance) for each in utterances}
+    languages = sorted({row["language"] for row in said.values() if "language" in row})
+    database = audformat.Database(
+        fitted(corpus.name, _READER), source="", usage="other", license=corpus.info.licence
+    )
+    database.description = corpus.info.title
+    database.meta[_OURS] = "columns id, group, language, sex and sentence are those of its corpora"
+    if len(languages) == 1:
+        with suppress(ValueError):  # one that is no code of ISO 639-3
+            database.languages = [audformat.utils.map_language(languages[0])]
+    names = {"label": _COLUMN, "transcript": "transcription"}
+    columns = {name for row in said.values() for name in row} - {"partition", "corpus", "scale"}
+    for name in sorted(columns):
+        labels = sorted({row[name] for row in said.values() if row.get(name)}) if name == "label" else None
+        number = name in ATTRIBUTES
+        database.schemes[names.get(name, name)] = audformat.Scheme(
+            "float" if number else "str", labels=labels
+        )
+    for part, some in by_part(utterances).items():
+        paths = [each.path for each in some]
+        if all(each.is_whole for each in some) and len(set(paths)) == len(paths):
+            index = audformat.filewise_index(paths)
+        else:
+            starts, ends = (
+                [f"{time:.9f}s" for time in times]
+                for times in zip(*((e.start, e.end) for e in some), strict=True)
+            )
+            index = audformat.segmented_index(paths, starts, ends)
+        table = database[f"{_COLUMN}.{part}" if part else _COLUMN] = audformat.Table(index)
+        for name in sorted(columns):
+            column = table[names.get(name, name)] = audformat.Column(scheme_id=names.get(name, name))
+            column.set([said[each.utterance.id].get(name) for each in some])
+        done(len(some))
+    database.save(str(out))
 
 
 example = _tables.audformat

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sercache.catalog import file_name
 from sercache.datasets import _foreign
 from sercache.datasets._corpus import Corpus
 from sercache.datasets._described import Described, base_of, corpus_of
@@ -14,7 +15,9 @@ from sercache.datasets._examples import _interchange
 from sercache.datasets._files import entries
 from sercache.datasets._records import CorpusInfo
 from sercache.datasets._rows import ATTRIBUTES, CheckedRow, checked
+from sercache.datasets._written import Done, WrittenUtterance, by_part, told
 from sercache.errors import CorpusError
+from sercache.files import write_json
 
 _READER = "emobox"
 _SUFFIXES = (".jsonl", ".jsonl.gz")
@@ -160,6 +163,37 @@ def _task(path: Path) -> dict[str, dict[str, str]]:
     if odd is not None:
         raise CorpusError(f"{path}: expected a class for each label, got {found[odd]!r} for {odd!r}"[:300])
     return {"emobox": found}
+
+
+def write(corpus: Corpus, out: Path, utterances: Sequence[WrittenUtterance], done: Done) -> None:
+    """``<name>.jsonl``, ``label_map.json`` of the default task and, of a corpus with parts, the lists of ``fold_1``."""
+    stem = file_name(corpus.name)
+    lines = {each.utterance.id: _line(corpus, each) for each in utterances}
+    _foreign.write_lines(out / f"{stem}.jsonl", lines.values())
+    labels = {u.raw_label for u in corpus.utterances if u.raw_label}
+    known = corpus.label_map() if not corpus.is_numeric() else {}
+    write_json(out / "label_map.json", {label: known.get(label, label) for label in sorted(labels)})
+    parts = by_part(utterances)
+    for part, word in ((mine, theirs) for theirs, mine in _PARTS.items() if mine in parts):
+        fold = out / f"{_FOLD}1"
+        fold.mkdir(exist_ok=True)
+        chosen = [lines[each.utterance.id] for each in parts[part]]
+        _foreign.write_lines(fold / f"{stem}_{word}_{_FOLD}1.jsonl", chosen)
+    done(len(utterances))
+
+
+def _line(corpus: Corpus, each: WrittenUtterance) -> dict[str, Any]:
+    """An utterance as EmoBox has it, with what else is known of it."""
+    said = told(corpus, each.utterance)
+    rate = each.info.rate
+    line = {
+        "key": said.pop("id"), "dataset": said.pop("corpus"), "wav": each.path, "type": "raw", "sample_rate": rate,
+        "num_frame": float(round((each.end - each.start) * rate)), "task": "category", "length": each.end - each.start,
+        "emo": said.pop("label", ""), "channel": 1,
+    }  # fmt: skip
+    if not each.is_whole:
+        line |= {"start_time": each.start, "end_time": each.end}
+    return line | said
 
 
 example = _interchange.emobox

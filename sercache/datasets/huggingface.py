@@ -7,7 +7,7 @@ the Parquet files and are decoded by libsndfile.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,7 +18,8 @@ from sercache.datasets._examples import _interchange
 from sercache.datasets._files import entries
 from sercache.datasets._names import Names
 from sercache.datasets._records import CorpusInfo
-from sercache.datasets._rows import checked
+from sercache.datasets._rows import ATTRIBUTES, checked
+from sercache.datasets._written import Done, WrittenUtterance, by_part, sharded, told
 from sercache.errors import CorpusError
 from sercache.units import size
 
@@ -28,6 +29,9 @@ _NOT_OURS = ("path", "start", "end")
 """Columns whose meaning differs from table to table."""
 _LARGE = 2**29
 """Bytes of a row group from which reading single recordings of it is slow."""
+
+HOLDS_AUDIO = True
+"""The recordings are part of what is written."""
 
 INFO = CorpusInfo(
     title="Parquet of Hugging Face datasets",
@@ -149,6 +153,30 @@ def _named(row: Mapping[str, Any], names: Mapping[str, list[str]]) -> dict[str, 
         if isinstance(number, int):
             found[key] = words[number] if 0 <= number < len(words) else None
     return found
+
+
+def write(corpus: Corpus, out: Path, utterances: Sequence[WrittenUtterance], done: Done) -> None:
+    """``data/<split>-00000-of-00001.parquet`` …, as ``load_dataset(FOLDER)`` takes them: the recordings as bytes.
+
+    Labels are texts. Raises MissingExtraError without pyarrow.
+    """
+    said = {each.utterance.id: told(corpus, each.utterance) for each in utterances}
+    columns = list(dict.fromkeys(name for row in said.values() for name in row))
+    folder = out / "data"
+    folder.mkdir()
+    for part, some in by_part(utterances).items():
+        shards = list(sharded(some))
+        split = {"": "data", "dev": "validation"}.get(part, part)
+        for k, shard in enumerate(shards):
+            path = folder / f"{split}-{k:05d}-of-{len(shards):05d}.parquet"
+            rows = (
+                {
+                    **{name: said[each.utterance.id].get(name) for name in columns},
+                    "audio": (each.sound(), each.file_name),
+                }
+                for each in shard
+            )
+            _parquet.write(path, columns, rows, {name for name in columns if name in ATTRIBUTES}, done)
 
 
 example = _interchange.huggingface

@@ -5,16 +5,18 @@ As ``lhotse.RecordingSet`` and ``lhotse.SupervisionSet`` write them (lhotse.read
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sercache.datasets import _foreign
+from sercache.catalog import file_name
+from sercache.datasets import _foreign, _ids
 from sercache.datasets._corpus import Corpus
 from sercache.datasets._described import Described, base_of, corpus_of
 from sercache.datasets._examples import _interchange
 from sercache.datasets._records import CorpusInfo
 from sercache.datasets._rows import CheckedRow, checked
+from sercache.datasets._written import Done, WrittenUtterance, by_part, told
 from sercache.errors import CorpusError
 
 _READER = "lhotse"
@@ -183,6 +185,55 @@ def _is_whole(recording: Mapping[str, Any], start: float, duration: float) -> bo
     if start or not isinstance(length, int | float) or not isinstance(rate, int | float) or rate <= 0:
         return False
     return abs(length - duration) <= _SLACK / rate
+
+
+def write(corpus: Corpus, out: Path, utterances: Sequence[WrittenUtterance], done: Done) -> None:
+    """``recordings.jsonl.gz`` and ``supervisions.jsonl.gz``, of parts ``<name>_recordings_<part>`` and so on."""
+    parts = by_part(utterances)
+    for part, some in parts.items():
+        names = {
+            kind: f"{file_name(corpus.name)}_{kind}_{part or 'rest'}" if list(parts) != [""] else kind
+            for kind in (_RECORDINGS, _SUPERVISIONS)
+        }
+        recordings = {each.path: each for each in some}
+        ids = dict(zip(recordings, _ids_of(recordings), strict=True))
+        lines = [_recording(ids[path], each) for path, each in recordings.items()]
+        _foreign.write_lines(out / f"{names[_RECORDINGS]}.jsonl.gz", lines)
+        told_of = [_line(corpus, each, ids[each.path]) for each in some]
+        _foreign.write_lines(out / f"{names[_SUPERVISIONS]}.jsonl.gz", told_of)
+        done(len(some))
+
+
+def _ids_of(recordings: Mapping[str, WrittenUtterance]) -> list[str]:
+    """Of each recording the id of its utterance where it is that alone, else its path without its suffix."""
+    base = _ids.of_paths(recordings)
+    return [each.utterance.id if each.is_whole else base[path] for path, each in recordings.items()]
+
+
+def _recording(key: str, each: WrittenUtterance) -> dict[str, Any]:
+    info = each.info
+    sources = [{"type": "file", "channels": list(range(info.channels)), "source": each.path}]
+    duration = info.n_samples / info.rate
+    return {
+        "id": key, "sources": sources, "sampling_rate": info.rate, "num_samples": info.n_samples, "duration": duration,
+        "channel_ids": list(range(info.channels)),
+    }  # fmt: skip
+
+
+def _line(corpus: Corpus, each: WrittenUtterance, recording: str) -> dict[str, Any]:
+    """A supervision, with what lhotse has no field for in ``custom``."""
+    said = told(corpus, each.utterance)
+    channels = list(range(each.info.channels))
+    line = {
+        "id": said.pop("id"), "recording_id": recording, "start": each.start,
+        "duration": each.end - each.start if each.is_whole else round(each.end - each.start, _DIGITS),
+        "channel": channels if len(channels) > 1 else 0,
+    }  # fmt: skip
+    own = {"text": "transcript", "language": "language", "speaker": "speaker", "gender": "sex"}
+    line |= {theirs: said.pop(mine) for theirs, mine in own.items() if mine in said}
+    if "label" in said:
+        said["emotion"] = said.pop("label")
+    return line | {"custom": said}
 
 
 example = _interchange.lhotse

@@ -15,8 +15,9 @@ from sercache.datasets._files import entries
 from sercache.datasets._own import fitted, normal, of_table
 from sercache.datasets._records import CorpusInfo
 from sercache.datasets._rows import COLUMNS, CheckedRow, Rows
+from sercache.datasets._written import Done, WrittenUtterance, told
 from sercache.errors import CorpusError, TextError
-from sercache.files import read_fault
+from sercache.files import read_fault, write_csv
 from sercache.units import listed
 
 _READER = "manifest"
@@ -161,6 +162,18 @@ def _columns(rows: Rows, table: Path) -> list[str]:
     if rows.rows and "label" not in rows.columns:
         found.append(f"{table.name} has no column label: features can be extracted, heads cannot be trained")
     return found
+
+
+def write(corpus: Corpus, out: Path, utterances: Sequence[WrittenUtterance], done: Done) -> None:
+    """``manifest.csv`` with the columns that have values."""
+    rows = []
+    for each in utterances:
+        u = each.utterance
+        times = {"start": u.start, "end": u.end}
+        rows.append({**told(corpus, u), "path": each.path, **times})
+        done(1)
+    columns = [name for name in COLUMNS if any(row.get(name) is not None for row in rows)]
+    write_csv(out / "manifest.csv", [columns, *([row.get(name) for name in columns] for row in rows)])
 
 
 example = _tables.manifest

@@ -6,7 +6,7 @@ As ``speechbrain.dataio.dataio`` reads them: ``load_data_csv``, ``load_data_json
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from sercache.datasets._examples import _interchange
 from sercache.datasets._names import Names
 from sercache.datasets._records import CorpusInfo
 from sercache.datasets._rows import CheckedRow, checked
+from sercache.datasets._written import Done, WrittenUtterance, by_part, told
 from sercache.errors import AudioError, CorpusError, TextError
+from sercache.files import write_csv
 
 _READER = "speechbrain"
 _SUFFIXES = (".csv", ".json")
@@ -185,6 +187,49 @@ def _row(cells: dict[str, Any], find: Find, root: Path, where: str) -> CheckedRo
     if first < last < info.n_samples:  # equal: to the end
         cells["end"] = last / info.rate
     return checked(cells, root, where)
+
+
+def write(corpus: Corpus, out: Path, utterances: Sequence[WrittenUtterance], done: Done) -> None:
+    """A CSV for each part (``train``, ``valid``, ``test``), or ``data.csv``."""
+    rows = {each.utterance.id: _line(corpus, each) for each in utterances}
+    columns = [
+        *_WRITTEN,
+        *dict.fromkeys(name for row in rows.values() for name in row if name not in _WRITTEN),
+    ]
+    columns = [name for name in columns if any(row.get(name, "") != "" for row in rows.values())]
+    for part, some in by_part(utterances).items():
+        chosen = [rows[each.utterance.id] for each in some]
+        name = {"": "data", "dev": "valid"}.get(part, part)
+        write_csv(
+            out / f"{name}.csv", [columns, *([row.get(each, "") for each in columns] for row in chosen)]
+        )
+        done(len(some))
+
+
+_WRITTEN = ("ID", "duration", "wav", "start", "stop", "spk_id", "emo")
+
+
+def _line(corpus: Corpus, each: WrittenUtterance) -> dict[str, Any]:
+    """A row, whose times are samples. Raises CorpusError where SpeechBrain would take a text for a placeholder."""
+    said, info = told(corpus, each.utterance), each.info
+    first = round(each.start * info.rate)
+    row = {
+        "ID": said.pop("id"), "duration": each.end - each.start, "wav": each.path, "start": first,
+        "stop": min(round(each.end * info.rate), info.n_samples), "spk_id": said.pop("speaker", ""),
+        "emo": said.pop("label", ""),
+    } | said  # fmt: skip
+    strange = next(
+        (value for value in row.values() if isinstance(value, str) and _VARIABLE.search(value)), None
+    )
+    if strange is not None:
+        raise CorpusError(
+            f"{each.utterance.id}: SpeechBrain takes a word behind $ for a placeholder, got {strange[:60]!r}; write "
+            "another format"
+        )
+    return row
+
+
+_VARIABLE = re.compile(r"\$[\w.]")
 
 
 example = _interchange.speechbrain

@@ -5,7 +5,11 @@ The format is described at github.com/webdataset/webdataset. Recordings stay in 
 
 from __future__ import annotations
 
+import io
+import json
+import tarfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ from sercache.datasets._described import Described, corpus_of
 from sercache.datasets._examples import _interchange
 from sercache.datasets._records import CorpusInfo
 from sercache.datasets._rows import checked
+from sercache.datasets._written import Done, WrittenUtterance, by_part, sharded, suffix_of, told
 from sercache.errors import AudioError, CorpusError, TextError
 
 _READER = "webdataset"
@@ -25,6 +30,9 @@ _TEXTS = {"cls": "label", "emo": "label", "txt": "transcript", "spk": "speaker"}
 """Files of one text -> our column."""
 _MOST_BYTES = 2**24
 """Of a file that tells of a sample."""
+
+HOLDS_AUDIO = True
+"""The recordings are part of what is written."""
 
 INFO = CorpusInfo(
     title="Tars of webdataset",
@@ -134,6 +142,30 @@ def _text(box: Path, member: str) -> str:
         return text.decode(data, f"{box} {member}")
     except TextError as fault:
         raise CorpusError(str(fault)) from None
+
+
+def write(corpus: Corpus, out: Path, utterances: Sequence[WrittenUtterance], done: Done) -> None:
+    """``<part>-000000.tar`` …, of each utterance ``<number>.wav`` (its recording as it is) and ``<number>.json``.
+
+    Numbers are keys, since ids hold dots, behind the first of which webdataset looks for the kind.
+    """
+    number = 0
+    for part, some in by_part(utterances).items():
+        for k, shard in enumerate(sharded(some)):
+            with tarfile.open(out / f"{part or 'shard'}-{k:06d}.tar", "w") as tar:
+                for each in shard:
+                    about = json.dumps(told(corpus, each.utterance), ensure_ascii=False)
+                    kind = suffix_of(each.file_name)
+                    files = {
+                        kind if kind in _SOUND else "audio": each.sound(),
+                        "json": about.encode("utf-8", "replace"),
+                    }
+                    for suffix, data in files.items():
+                        member = tarfile.TarInfo(f"{number:09d}.{suffix}")
+                        member.size, member.mode = len(data), 0o644
+                        tar.addfile(member, io.BytesIO(data))
+                    number += 1
+                    done(1)
 
 
 example = _interchange.webdataset

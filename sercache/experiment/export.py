@@ -1,14 +1,16 @@
-"""`sercache export`: a trained encoder as a checkpoint folder, or a store as files, that anything can load."""
+"""`sercache export`: a trained encoder, a store or a corpus, written as what other tools load."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from sercache import encoders, files, stores, trained_on
+from sercache import catalog, encoders, files, settings, stores, trained_on
 from sercache.errors import SettingsError
 from sercache.evaluation import setup_of, training_of
+from sercache.experiment import corpus_files
+from sercache.experiment.corpora import cache_if_any, read_corpus
 from sercache.experiment.finding import is_same
 from sercache.experiment.options import Count
 from sercache.experiment.plain_files import FORMS, Form, write
@@ -24,12 +26,18 @@ from sercache.training import tail_name
 class ExportOptions:
     """The options of one call."""
 
-    run: Path
-    """A run folder, or a store."""
+    run: Path | None = None
+    """A run folder, or a store; None of a corpus."""
     out: Path | None = None
-    """None, of a store alone: its name in the current folder."""
-    to: Form | None = None
-    """What a store becomes."""
+    """None, of a store or a corpus: its name in the current folder."""
+    dataset: str | None = None
+    """A corpus."""
+    root: Path | None = None
+    """Where that lies."""
+    to: str | None = None
+    """What a store or a corpus becomes: one of FORMS, of ``datasets.writers()``."""
+    copy_audio: bool = False
+    """Of a corpus: with copies of its recordings."""
     states: str = "all"
     """Of a store."""
     shard_size: Count = 1000
@@ -43,37 +51,64 @@ class ExportOptions:
 
 
 def run(request: ExportOptions) -> Path:
-    """Write the encoder of one training of a run, or a store, to ``out``; it appears complete or not at all.
+    """Write the encoder of one training of a run, a store, or a corpus, to ``out``; it appears complete or not at all.
 
     Gives ``out``. Raises SettingsError where the run kept that encoder frozen, or the training is not named;
-    EncoderError; as ``plain_files.write`` for a store.
+    EncoderError; as ``plain_files.write`` for a store, as ``corpus_files.write`` for a corpus.
     """
+    if request.run is None or request.dataset is not None:
+        return _corpus(request)
+    if request.root is not None or request.copy_audio:
+        raise SettingsError("--root and --copy-audio are of a corpus; name it with --dataset")
     if stores.exists(request.run):
-        return _store(request)
-    return _encoder(request)
+        return _store(request, request.run)
+    return _encoder(request, request.run)
 
 
-def _store(request: ExportOptions) -> Path:
+def _corpus(request: ExportOptions) -> Path:
+    """Write a corpus. Raises SettingsError for options of runs and stores."""
+    if request.dataset is None or request.run is not None:
+        raise SettingsError("name one thing to write: a run, a store, or a corpus with --dataset")
+    _refuse(request, _OF_RUNS | {"states", "shard_size"}, "is a corpus", request.dataset)
+    form = corpus_files.check_form(request.to, FORMS)
+    known = settings.load()
+    corpus, _ = read_corpus(request.dataset, request.root, known, cache_if_any(known))
+    out = request.out or Path(f"{catalog.file_name(corpus.name)}-{form}")
+    return corpus_files.write(corpus, form, out, copy_audio=request.copy_audio)
+
+
+def _refuse(request: ExportOptions, fields: set[str], what: str, name: object) -> None:
+    """Raise SettingsError where options are given that are of something else."""
+    usual = ExportOptions()
+    strange = sorted(each for each in fields if getattr(request, each) != getattr(usual, each))
+    if strange:
+        raise SettingsError(f"{name} {what}: leave out what is of others ({', '.join(strange)})")
+
+
+_OF_RUNS = {"fold", "seed", "encoder", "number"}
+
+
+def _store(request: ExportOptions, folder: Path) -> Path:
     """Write a store. Raises SettingsError for options of a run."""
-    usual = ExportOptions(Path())
+    usual = ExportOptions()
     strange = [
         name
         for name in ("fold", "seed", "encoder", "number")
         if getattr(request, name) != getattr(usual, name)
     ]
-    if request.to is None or strange:
+    if request.to not in FORMS or strange:
         raise SettingsError(
-            f"{request.run} is a store: say what to make of it with --to {' or '.join(FORMS)}"
+            f"{folder} is a store: say what to make of it with --to {' or '.join(FORMS)}"
             + (f", and leave out what is of a run ({', '.join(strange)})" if strange else "")
         )
-    out = request.out or Path(f"{request.run.absolute().name}-{request.to}")
+    out = request.out or Path(f"{folder.absolute().name}-{request.to}")
     shard_bytes = request.shard_size * 10**6
-    return write(request.run, request.to, out, states=request.states, shard_bytes=shard_bytes)
+    return write(folder, cast(Form, request.to), out, states=request.states, shard_bytes=shard_bytes)
 
 
-def _encoder(request: ExportOptions) -> Path:
+def _encoder(request: ExportOptions, folder: Path) -> Path:
     """Write the encoder of one training of a run."""
-    folder, out = request.run, request.out
+    out = request.out
     if request.to is not None or request.states != "all" or out is None:
         raise SettingsError(
             f"{folder} is no store: --to and --states are of one"

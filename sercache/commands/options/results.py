@@ -152,13 +152,21 @@ def lexical(as_json: bool, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("run", metavar="RUN|STORE", type=RUN)
+@click.argument("run", metavar="[RUN|STORE]", type=RUN, required=False)
+@click.option("--dataset", help="A corpus to write, instead of a run or a store (sercache datasets).")
+@root_option
 @click.option(
-    "--out", type=FOLDER, help="Folder to write; it must not exist.  [default, of a store: its name and form]"
+    "--out",
+    type=FOLDER,
+    help="Folder to write; it must not exist.  [default, but of a run: its name and form]",
 )
 @click.option(
-    "--to", type=click.Choice(["npy", "webdataset", "parquet"]), help="What a store becomes (parquet: extra)."
+    "--to",
+    metavar="FORM",
+    help="What a store becomes: npy, webdataset, parquet; or a corpus: audformat, emobox, huggingface, kaldi, lhotse, "
+    "manifest, speechbrain, webdataset.",
 )
+@click.option("--copy-audio", is_flag=True, help="Of a corpus: with copies of its recordings.")
 @click.option("--states", default="all", show_default=True, help="Of a store: blocks, 1-12, …")
 @click.option(
     "--shard-size",
