@@ -11,7 +11,7 @@ from sercache import catalog
 from sercache import encoders as encoder_room
 from sercache.datasets import CorpusInfo
 from sercache.head import is_solved
-from sercache.published import head_defaults, text_and_code
+from sercache.published import described_options, text_and_code
 from sercache.recipe import Recipe
 
 
@@ -204,8 +204,13 @@ def heads() -> str:
                 for field, value in vars(module.RECIPE).items()
                 if value != getattr(plain, field) or field in ("lr", "batch_size", "max_epochs")
             ]
-        facts += [(f"`--option {option}`", value) for option, value in head_defaults(module).items()]
         lines += [*table(("what", "published with"), [(what, cell(str(value))) for what, value in facts]), ""]
+        options = [
+            (f"`--option {option}`", cell(str(each.default)), cell(each.takes), cell(each.meaning))
+            for option, each in described_options(module).items()
+        ]
+        if options:
+            lines += [*table(("option", "default", "takes", "what"), options), ""]
         if text_and_code([name]) is not None:
             lines += ["Where text, code and this file differ: [five papers](papers.md).", ""]
     return "\n".join(lines)
