@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -252,6 +253,22 @@ def test_every_corpus_that_may_not_be_passed_on_says_so() -> None:
         info = catalog.load("sercache.datasets", name).INFO
         forbids = "no redistribution" in info.licence or "-ND" in info.licence
         assert info.restricted == forbids, name
+        assert not (forbids and info.clips_may_be_copied), name
+        if re.fullmatch("CC BY[A-Z0-9. -]*", info.licence):
+            assert info.licence_id == info.licence.replace(" ", "-"), name
+
+
+@pytest.mark.parametrize(
+    ("licence_id", "may"),
+    [("CC0-1.0", True), ("CC-BY-NC-SA-4.0", True), ("ODbL-1.0", True), ("CC-BY-NC-ND-4.0", False),
+     ("LicenseRef-MINE", False), ("", None), ("mine", None)],
+)  # fmt: skip
+def test_a_licence_says_whether_clips_may_be_copied(licence_id: str, may: bool | None) -> None:
+    from sercache.datasets import CorpusInfo
+
+    info = CorpusInfo("", "", None, None, "", "", "", {}, "", licence_id=licence_id)
+    assert info.clips_may_be_copied is may
+    assert dataclasses.replace(info, restricted=True).clips_may_be_copied is False
 
 
 @pytest.mark.parametrize(

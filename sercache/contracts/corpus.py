@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from sercache.protocols import PROTOCOLS
 
 _TEXTS = (".txt", ".csv", ".tsv", ".jsonl", ".json", ".ort", ".yaml", ".toml", ".xml", ".lab")
 """Files of labels, by how they end."""
+_LICENCE = re.compile(r"[A-Za-z0-9.-]*")
 _MANY = 100
 """Classes of which a small example cannot have all."""
 _FEW = 5
@@ -49,6 +51,8 @@ def _is_described(module: ModuleType) -> Iterator[str]:
     for field in ("title", "language", "licence", "access", "tree"):
         if not str(vars(info)[field]).strip():
             yield f"INFO.{field} is empty"
+    if not _LICENCE.fullmatch(info.licence_id):
+        yield f"INFO.licence_id is {info.licence_id!r}, expected an SPDX identifier, as CC-BY-4.0, or LicenseRef-NAME"
     if info.default_task not in info.tasks:
         yield f"INFO.default_task is {info.default_task!r}, expected one of {', '.join(info.tasks) or 'INFO.tasks'}"
     for task, label_map in info.tasks.items():

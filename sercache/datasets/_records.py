@@ -85,6 +85,13 @@ class PublishedList:
     """The ids themselves, where a rule makes them."""
 
 
+_COPIED = {
+    "CC0-1.0", "PDDL-1.0", "ODbL-1.0", "ODC-By-1.0",
+    *(f"CC-{terms}-{version}" for terms in ("BY", "BY-SA", "BY-NC", "BY-NC-SA") for version in ("3.0", "4.0")),
+}  # fmt: skip
+"""Licences that let anybody pass a recording on, in parts and in another encoding, if its source is named."""
+
+
 @dataclass(frozen=True)
 class CorpusInfo:
     """What is known of a corpus before one has it."""
@@ -129,3 +136,15 @@ class CorpusInfo:
     """True: any corpus of its kind can be read so; each has a name of its own, ``--dataset <reader>:<name>``."""
     restricted: bool = False
     """True: its licence forbids to pass it on, or what is made of it: whoever sends it is asked for the right to."""
+    licence_id: str = ""
+    """SPDX identifier of the licence of the recordings, ``LicenseRef-…`` for terms of their owners'; empty: not known."""
+
+    @property
+    def clips_may_be_copied(self) -> bool | None:
+        """Whether the licence lets anybody pass clips of the recordings on, cut and encoded anew; None: not known.
+
+        A licence without derivatives (ND) does not say so clearly that it counts as one that does.
+        """
+        if self.restricted or self.licence_id.startswith("LicenseRef-") or "-ND" in self.licence_id:
+            return False
+        return True if self.licence_id in _COPIED else None

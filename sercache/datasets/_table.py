@@ -20,7 +20,7 @@ from sercache.errors import CorpusError, SercacheError
 
 TABLE = 1
 """Version of the table."""
-_LEFT_OUT = {"subsets", "published"}
+_LEFT_OUT = {"subsets", "published", "licence_id"}
 """Fields of CorpusInfo that are code, or are of use beside the recordings alone."""
 _RENAMED = {"raw_label": "label"}
 _OWN_WAY = {"id", "path", "transcript", "ratings"}

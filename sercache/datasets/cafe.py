@@ -58,6 +58,7 @@ INFO = CorpusInfo(
     n_speakers=12,
     hours=1.2,
     licence="CC BY-NC-SA 4.0",
+    licence_id="CC-BY-NC-SA-4.0",
     access="https://zenodo.org/records/1478765",
     tree="<root>/<Emotion>/{Faible,Fort}/01-C-1-1.wav (48 kHz) or .aiff (192 kHz); folder names are not read",
     tasks={"7class": _CLASSES, "4class": four_class(_CLASSES)},

@@ -34,6 +34,7 @@ INFO = CorpusInfo(
     n_speakers=4,
     hours=0.6,
     licence="research only (not confirmed); terms of the owners",
+    licence_id="LicenseRef-CASIA",
     access="http://www.chineseldc.org",
     tree="<root>/liuchanhg/angry/201.wav ... (spellings of the folders matter)",
     tasks={"6class": _CLASSES, "4class": four_class(_CLASSES)},

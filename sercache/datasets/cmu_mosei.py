@@ -27,6 +27,7 @@ INFO = CorpusInfo(
     n_speakers=None,
     hours=65.0,
     licence="research; the sound belongs to its uploaders, no redistribution",
+    licence_id="LicenseRef-CMU-MOSEI",
     restricted=True,
     access="http://multicomp.cs.cmu.edu/resources/cmu-mosei-dataset/ (often offline)",
     tree=(

@@ -69,6 +69,7 @@ INFO = CorpusInfo(
     n_speakers=91,
     hours=5.26,
     licence="Open Database License, contents under the Database Contents License",
+    licence_id="ODbL-1.0",
     access="https://github.com/CheyneyComputerScience/CREMA-D (clone with git-lfs)",
     tree="<root>/AudioWAV/1001_IEO_ANG_HI.wav ...\n<root>/processedResults/summaryTable.csv (for @voice-agreed)",
     tasks={"6class": _CLASSES, "4class": four_class(_CLASSES)},

@@ -37,6 +37,7 @@ INFO = CorpusInfo(
     n_speakers=len(SPEAKERS),
     hours=0.3,
     licence="free of rights; made on your machine by espeak-ng (GPL-3, called as a program)",
+    licence_id="CC0-1.0",
     access="made at first use; needs: pip install 'sercache[demo]'",
     tree="<root>/manifest.csv, digests.json, wav/D01F_en1_anger.wav ... (made when <root> is empty)",
     tasks={"4class": _LABELS},

@@ -53,6 +53,7 @@ INFO = CorpusInfo(
     n_speakers=10,
     hours=0.41,
     licence="distributed as CC0",
+    licence_id="CC0-1.0",
     access="http://emodb.bilderbar.info or https://zenodo.org/records/17651657",
     tree="<root>/[wav/]03a01Fa.wav ...\n<root>/erkennung.txt (optional)",
     tasks={"7class": _CLASSES, "4class": four_class(_CLASSES)},

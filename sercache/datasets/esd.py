@@ -49,6 +49,7 @@ INFO = CorpusInfo(
     n_speakers=20,
     hours=29.07,
     licence="signed form; research only, no redistribution",
+    licence_id="LicenseRef-ESD",
     restricted=True,
     access="https://github.com/HLTSingapore/Emotional-Speech-Data",
     tree="<root>/0001/0001.txt\n<root>/0001/Angry/[train/]0001_000351.wav ... (with or without parts)",

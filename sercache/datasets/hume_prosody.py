@@ -33,6 +33,7 @@ INFO = CorpusInfo(
     n_speakers=None,
     hours=None,
     licence="end-user agreement of the challenge; research only, no redistribution",
+    licence_id="LicenseRef-Hume-Prosody",
     restricted=True,
     access="http://www.compare.openaudio.eu",
     tree="<root>/[data/]lab/{train,devel,test}.csv\n<root>/[data/]wav/00001.wav ... (or raw/wav)",

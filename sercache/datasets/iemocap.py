@@ -74,6 +74,7 @@ INFO = CorpusInfo(
     n_speakers=10,
     hours=12.4,
     licence="signed release form of USC SAIL; research only, no redistribution",
+    licence_id="LicenseRef-IEMOCAP",
     restricted=True,
     access="https://sail.usc.edu/iemocap/",
     tree=(

@@ -41,6 +41,7 @@ INFO = CorpusInfo(
     n_speakers=None,
     hours=12.1,
     licence="labels GPL-3; the sound belongs to the owners of the series, no redistribution",
+    licence_id="LicenseRef-MELD",
     restricted=True,
     access="https://github.com/declare-lab/MELD",
     tree=(

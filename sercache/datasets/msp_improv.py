@@ -53,6 +53,7 @@ INFO = CorpusInfo(
     n_speakers=12,
     hours=9.6,
     licence="academic licence of UT Dallas, no redistribution",
+    licence_id="LicenseRef-MSP-IMPROV",
     restricted=True,
     access="https://ecs.utdallas.edu/research/researchlabs/msp-lab/MSP-Improv.html",
     tree=(

@@ -45,6 +45,7 @@ INFO = CorpusInfo(
     n_speakers=None,
     hours=None,
     licence="academic licence of UT Dallas, no redistribution",
+    licence_id="LicenseRef-MSP-Podcast",
     restricted=True,
     access="https://ecs.utdallas.edu/research/researchlabs/msp-lab/MSP-Podcast.html",
     tree=(

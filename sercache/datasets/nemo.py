@@ -35,6 +35,7 @@ INFO = CorpusInfo(
     n_speakers=9,
     hours=3.1,
     licence="CC BY-NC-SA 4.0",
+    licence_id="CC-BY-NC-SA-4.0",
     access="https://github.com/amu-cai/nEMO",
     tree="<root>/samples/EB0_anger_1.wav ...\n<root>/data.tsv (texts)",
     tasks={"6class": _CLASSES, "4class": four_class(_CLASSES)},

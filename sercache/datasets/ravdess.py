@@ -102,6 +102,7 @@ INFO = CorpusInfo(
     n_speakers=24,
     hours=2.9,
     licence="CC BY-NC-SA 4.0",
+    licence_id="CC-BY-NC-SA-4.0",
     access="https://zenodo.org/records/1188976",
     tree="<root>/[any folder/]Actor_01/03-01-01-01-01-01-01.wav ...\n(speech, song or both, merged or not)",
     tasks={

@@ -42,6 +42,7 @@ INFO = CorpusInfo(
     n_speakers=4,
     hours=0.5,
     licence="registration; research only, no redistribution",
+    licence_id="LicenseRef-SAVEE",
     restricted=True,
     access="http://kahlan.eps.surrey.ac.uk/savee/",
     tree="<root>/AudioData/DC/a01.wav ... or flat, <root>/DC_a01.wav ...",

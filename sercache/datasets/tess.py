@@ -30,6 +30,7 @@ INFO = CorpusInfo(
     n_speakers=2,
     hours=1.6,
     licence="CC BY-NC-ND 4.0",
+    licence_id="CC-BY-NC-ND-4.0",
     restricted=True,
     access="https://doi.org/10.5683/SP2/E8H2MF",
     tree="<root>/[any folder/]OAF_back_angry.wav ... (folder names are not read)",

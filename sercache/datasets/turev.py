@@ -22,6 +22,7 @@ INFO = CorpusInfo(
     n_speakers=6,
     hours=0.5,
     licence="CC BY-NC-ND 4.0",
+    licence_id="CC-BY-NC-ND-4.0",
     restricted=True,
     access="https://github.com/Xeonen/TurEV-DB",
     tree="<root>/Sound Source/{Angry,Calm,Happy,Sad}/1157_kz_beste.wav ... (folder names are not read)",

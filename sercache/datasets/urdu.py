@@ -20,6 +20,7 @@ INFO = CorpusInfo(
     n_speakers=38,
     hours=0.3,
     licence="research only; taken from public films",
+    licence_id="LicenseRef-URDU",
     access="https://github.com/siddiquelatif/URDU-Dataset",
     tree="<root>/{Angry,Happy,Neutral,Sad}/SM1_F1_A01.wav ... (folder names are not read)",
     tasks={"4class": _CLASSES},

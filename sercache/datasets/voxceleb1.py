@@ -23,6 +23,7 @@ INFO = CorpusInfo(
     n_speakers=1251,
     hours=352.0,
     licence="labels CC BY 4.0; the sound belongs to its uploaders, no redistribution",
+    licence_id="LicenseRef-VoxCeleb-audio",
     restricted=True,
     access="https://www.robots.ox.ac.uk/~vgg/data/voxceleb/vox1.html",
     tree=(
