@@ -38,6 +38,7 @@ __all__ = [
     "train",
     "transcribe",
     "verify",
+    "write_pages",
 ]
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
         train,
         transcribe,
         verify,
+        write_pages,
     )
     from sercache.evaluation import Unfinished
     from sercache.experiment.result import Result

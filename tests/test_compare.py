@@ -377,7 +377,7 @@ def test_the_command_tells_pairs_and_draws_them(sercache: Callable, own_settings
         "no pair can be called different here: 6 speakers are too few for 3 pairs, compare fewer rows" in text
     )
     assert {path.name for path in own_settings.glob("p.*")} == {"p.png", "p.svg", "p.html"}
-    assert "data:image/svg+xml" in (own_settings / "p.html").read_text()
+    assert "<svg" in (own_settings / "p.html").read_text()
     two = json.loads(sercache("compare", *folders[:2], "--metric", "ua", "--json").out)
     [pair] = two["pairs"]
     assert pair["differs"] is True

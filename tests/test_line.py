@@ -98,7 +98,7 @@ def test_extract_train_report(sercache: Sercache, manifest: Path, tmp_path: Path
         assert len(list(csv.DictReader(file))) == 24 * 2
     pictures = {path.name for path in (tmp_path / "runs" / "first" / "plots").iterdir()}
     assert {"confusion.png", "confusion.svg", "learning-curves.png"} <= pictures
-    assert "data:image/svg+xml" in (tmp_path / "runs" / "first" / "report.html").read_text()
+    assert "<svg" in (tmp_path / "runs" / "first" / "report.html").read_text()
     code, out, _ = sercache("info")
     assert "corpus" in out
     assert "logmel" in out

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import base64
 import csv
 import dataclasses
 import io
@@ -17,7 +16,7 @@ from make_report import Printed, make_report
 
 from sercache.errors import DiskSpaceError, MissingExtraError, SettingsError
 from sercache.record import Interval, Report, Score, Summary, score
-from sercache.report import page, passes_saved, plots, runs, tables
+from sercache.report import passes_saved, plots, runs, tables
 from sercache.report.render import Reference, ReportTable, SignedDifference, show
 from sercache.report.side_by_side import runs_tables
 
@@ -420,62 +419,6 @@ def test_without_matplotlib_there_is_one_clear_line(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'sercache\[report\]'"):
         plots.draw(make_report(), tmp_path)
-
-
-# Page
-
-
-def test_the_page_stands_alone_and_escapes(tmp_path: Path) -> None:
-    report = make_report(head="<script>alert(1)</script>", deviations=("lr <1 & more",))
-    text = page.write(report, tmp_path / "run.html").read_text(encoding="utf-8")
-    assert "<script>" not in text
-    assert "lr &lt;1 &amp; more" in text
-    assert text.count("data:image/svg+xml;base64,") == 5
-    assert 'src="http' not in text
-    assert "href=" not in text
-    assert "wavlm-large" in text
-    assert "0.7000 ± 0.0200" in text
-
-
-def test_the_page_says_each_thing_once() -> None:
-    report = make_report(deviations=("clip none instead of split:5", "seeds 0"))
-    text = page.page(report, drawn=[])
-    headings = re.findall(r"<h[12]>(.*?)</h[12]>", text)
-    assert headings == [
-        report.title,
-        "Scores",
-        "Differences from what was published",
-        "Classes",
-        "Folds",
-        "Calibration",
-        "Answering the surest",
-        "Speakers",
-        "What made it",
-    ]
-    assert text.count("<li>clip none instead of split:5</li>") == 1
-    assert "differs from what was published" not in text
-
-
-def test_the_page_suits_screens_and_paper() -> None:
-    text = page.page(make_report(), drawn=[])
-    assert '<meta name="viewport" content="width=device-width' in text
-    for rule in ("prefers-color-scheme: dark", "@media print", "@media (max-width: 40rem)"):
-        assert rule in text
-    assert text.count('<div class="wide"><table>') == text.count("<table>")
-    assert '<td class="number">0.7000 ± 0.0200</td>' in text
-    assert "<td>macro F1</td>" in text
-
-
-def test_the_page_shows_the_plots_that_lie_on_the_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(page, "figures", lambda report: pytest.fail("they are drawn already"))
-    drawn = [tmp_path / f"folds.{kind}" for kind in ("png", "svg")]
-    for path in drawn:
-        path.write_text(f"<{path.suffix}/>")
-    text = page.page(make_report(), drawn=drawn)
-    assert text.count("<img") == 1
-    assert f'alt="folds" src="data:image/svg+xml;base64,{base64.b64encode(b"<.svg/>").decode()}"' in text
 
 
 def test_passes_that_were_saved_are_counted_from_the_trainings() -> None:

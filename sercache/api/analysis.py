@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sercache.experiment.lexical import WordDependence
     from sercache.experiment.map import Mapped
     from sercache.experiment.new import Kind
+    from sercache.experiment.pages import Pages
     from sercache.experiment.probe import Probed
     from sercache.experiment.result import Result
     from sercache.record import Report
@@ -120,6 +121,29 @@ def details(
     request = filled(work.DetailsOptions, "details", {"run": place(run), **settings})
     with told(progress, request, settings):
         return work.run(request, in_memory(run), corpus)
+
+
+def write_pages(
+    runs: AnyPath | Result | Sequence[AnyPath | Result],
+    html: AnyPath,
+    *,
+    progress: Progress = True,
+    **settings: Any,
+) -> Pages:
+    """Write the page of a run as one HTML file, or into a folder an index over runs and a page of each.
+
+    ``html`` is a file that ends in .html, or a folder; ``settings`` are the options of ``sercache report --html``:
+    ``audio``, ``root``, ``cache``. Raises SettingsError for sound of a corpus that may not be passed on.
+    """
+    from sercache.experiment import filled
+    from sercache.experiment import pages as work
+
+    several = runs if isinstance(runs, Sequence) and not isinstance(runs, str) else [runs]
+    results = [found for each in several if (found := in_memory(each)) is not None]
+    folders = [each for each in several if in_memory(each) is None]
+    request = filled(work.PageOptions, "write_pages", {"runs": folders, "html": html, **settings})
+    with told(progress, request, settings):
+        return work.run(request, results)
 
 
 def draw_map(

@@ -23,6 +23,7 @@ from sercache.audio._packed import container as packed_in
 from sercache.audio._packed import is_file, opened
 from sercache.audio._packed import members as packed_members
 from sercache.audio._packed import size as n_bytes
+from sercache.audio._opus import OPUS_RATE, opus
 from sercache.audio._records import REMARKS, AudioInfo, Remark, Tell, counted
 from sercache.errors import AudioError
 
@@ -34,6 +35,7 @@ Result = TypeVar("Result")
 __all__ = [
     "LONGEST",
     "LOUDEST",
+    "OPUS_RATE",
     "OVERSHOOT",
     "QUIET",
     "REMARKS",
@@ -48,6 +50,7 @@ __all__ = [
     "opened",
     "packed_in",
     "packed_members",
+    "opus",
     "probe",
     "read",
     "span",

@@ -8,6 +8,7 @@ from pathlib import Path
 from sercache.commands import _results
 from sercache.commands.console import print_json
 from sercache.experiment import details
+from sercache.experiment import pages as of_pages
 from sercache.experiment.outcome import shown, unfinished_at
 from sercache.experiment.several import all_runs, names_of_runs, read_results, read_runs, run_folders
 from sercache.layout import terminal_width
@@ -22,6 +23,11 @@ def detailed(request: details.DetailsOptions, table_format: Format, *, as_json: 
         print_json(found)
         return
     say("\n\n".join(each.render(table_format, terminal_width()) for each in found.tables))
+
+
+def pages(request: of_pages.PageOptions) -> None:
+    """Write pages of runs, and print where the first of them lies."""
+    say(str(of_pages.run(request).written[0]))
 
 
 def run(paths: Sequence[Path], table_format: Format, *, as_json: bool = False) -> None:

@@ -137,7 +137,7 @@ class CorpusInfo:
     restricted: bool = False
     """True: its licence forbids to pass it on, or what is made of it: whoever sends it is asked for the right to."""
     licence_id: str = ""
-    """SPDX identifier of the licence of the recordings, ``LicenseRef-…`` for terms of their owners'; empty: not known."""
+    """SPDX identifier of the licence of the recordings, ``LicenseRef-NAME`` for owners' terms; empty: not known."""
 
     @property
     def clips_may_be_copied(self) -> bool | None:

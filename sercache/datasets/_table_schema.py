@@ -165,7 +165,11 @@ _INFO: dict[str, Check] = {
     "own": _flag,
     "restricted": _flag,
 }
-assert set(_INFO) == {field.name for field in dataclasses.fields(CorpusInfo)} - {"subsets", "published", "licence_id"}
+assert set(_INFO) == {field.name for field in dataclasses.fields(CorpusInfo)} - {
+    "subsets",
+    "published",
+    "licence_id",
+}
 _HEAD: dict[str, Check] = {
     "table": _count,
     "name": _word,

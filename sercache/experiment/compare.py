@@ -82,11 +82,18 @@ def run(request: CompareOptions, results: Sequence[Result] = ()) -> PairedRuns:
                 f"{trained_alike(each, reports[0])}"
             )
     metrics = _metrics(request.metrics, reports, systems)
+    rows, table = paired(systems, reports, metrics)
+    first = [each for each in rows if each.metric == metrics[0]]
+    return PairedRuns(tuple(rows), table, tuple(_written(request, systems, first, table)))
+
+
+def paired(
+    systems: Sequence[System], reports: Sequence[Report], metrics: Sequence[str]
+) -> tuple[list[PairDifference], ReportTable]:
+    """Every two of some systems that can be compared by each metric, in their order, and the table of these."""
     found = [each for metric in metrics for each in pairs(systems, metric)]
     rows = sorted(found, key=lambda each: (_place(each.first, systems), _place(each.second, systems)))
-    table = of_pairs.pairs_table(systems, rows, _notes(systems, reports))
-    first = [each for each in found if each.metric == metrics[0]]
-    return PairedRuns(tuple(rows), table, tuple(_written(request, systems, first, table)))
+    return rows, of_pairs.pairs_table(systems, rows, _notes(systems, reports))
 
 
 def _line(each: PairDifference) -> str:

@@ -54,9 +54,7 @@ def draw(report: Report, folder: Path) -> None:
         warn(str(fault))
         return
     used("plots", ", ".join(path.name for path in drawn if path.suffix == ".png") + f" in {folder / 'plots'}")
-    page.write(
-        report, folder / "report.html", printed=printed(report), aggregate=convention(report), drawn=drawn
-    )
+    page.write(report, folder / "report.html", printed=printed(report), aggregate=convention(report))
     used("page", str(folder / "report.html"))
 
 

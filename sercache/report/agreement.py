@@ -38,7 +38,9 @@ def confusion_of(
     cell = 0.75 if n <= _FEW_CLASSES else 0.55
     side, room = max(2.6, cell * n), 0.085 * max(map(len, names))
     tilt = n * room > 0.9 * side
-    figure, [axes] = canvas(title, width=side + 2.4 + room, height=side + (2.0 if tilt else 1.6))
+    figure, [axes] = canvas(
+        title, width=side + 2.4 + room, height=side + (2.0 if tilt else 1.6), is_table=True
+    )
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row in range(n):
         for column in range(n):

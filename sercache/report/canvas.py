@@ -6,8 +6,10 @@ Okabe and Ito, which colour-blind readers can tell apart.
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sercache.errors import MissingExtraError
@@ -26,6 +28,9 @@ _LETTER = 0.6 / 72
 """Inches that a letter takes on average for each point of its size; the font is DejaVu Sans, a wide one."""
 _HANDLE = 0.6
 """Inches before the text of an entry of a legend, and between columns."""
+_NARROW = 4.9
+"""Inches of a figure whose letters can be read on a telephone."""
+_is_narrow = contextvars.ContextVar("narrow figures", default=False)
 FEW = 12
 """Up to so many runs are drawn one by one; more are drawn as mean and range."""
 
@@ -39,6 +44,16 @@ def about(report: Report, what: str) -> str:
     )
 
 
+@contextlib.contextmanager
+def narrow() -> Iterator[None]:
+    """Figures for pages: no wider than a telephone shows in letters that can be read, axes below one another."""
+    before = _is_narrow.set(True)
+    try:
+        yield
+    finally:
+        _is_narrow.reset(before)
+
+
 def canvas(
     title: str,
     *,
@@ -47,8 +62,11 @@ def canvas(
     rows: int = 1,
     columns: int = 1,
     share: bool = False,
+    is_table: bool = False,
 ) -> tuple[Figure, list[Axes]]:
     """A figure (inches) with a title, and its axes row by row; ``share``: one x axis for all.
+
+    One that ``is_table`` has cells that hold numbers: it is as wide as these need, inside ``narrow`` too.
 
     Raises MissingExtraError without matplotlib.
     """
@@ -59,6 +77,9 @@ def canvas(
         raise MissingExtraError(
             "plots need matplotlib, which is not installed; run: pip install 'sercache[report]'"
         ) from fault
+    if _is_narrow.get() and not is_table:
+        height *= 1 if columns == 1 else 0.85 * columns
+        rows, columns, width = rows * columns, 1, min(width, _NARROW)
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     grid = list(figure.subplots(rows, columns, sharex=share, squeeze=False).ravel())

@@ -26,7 +26,7 @@ def layer_weights(report: Report) -> Figure | None:
     by_seed = report.layer_weights_by_seed()
     if by_seed is None:  # a seed none of whose runs has shares to speak of
         by_seed = shares.mean(0, keepdims=True)
-    states = _names(report, shares.shape[1])
+    states = names_of_states(report, shares.shape[1])
     figure, axes = _figure(report, "layer weights", len(states))
     _runs_behind(axes, shares)
     n_seeds, n_folds = len(by_seed), len(shares) // len(by_seed)
@@ -46,7 +46,7 @@ def layer_weights_on(report: Report, there: CrossCorpus) -> Figure | None:
     if not there.layer_weights or not report.layer_weights_are.startswith("attention"):
         return None
     shares = np.array(there.layer_weights)
-    states = _names(report, shares.shape[1])
+    states = names_of_states(report, shares.shape[1])
     figure, axes = _figure(report, f"attention received on {there.dataset}", len(states))
     _runs_behind(axes, shares)
     spread = shares.std(0, ddof=1) if len(shares) > 1 else None
@@ -84,7 +84,7 @@ def probe_curve(reports: Mapping[str, Report]) -> Figure:
     return figure
 
 
-def _names(report: Report, n: int) -> list[str]:
+def names_of_states(report: Report, n: int) -> list[str]:
     """Names of the states that have shares: of the first input, or of all where a head weighs them together."""
     names = list(report.features["states"])
     for more in report.features.get("beside", ()):

@@ -33,7 +33,7 @@ def matrix(title: str, names: Sequence[str], found: Sequence[PairDifference]) ->
         p_of[a, b] = p_of[b, a] = each
     shown = [short(name) for name in names]
     side, room = max(2.8, (0.8 if n <= _MOST_TOLD else 0.28) * n), 0.085 * max(map(len, shown))
-    figure, [axes] = canvas(title, width=side + 2.6 + room, height=side + 1.8 + 0.7 * room)
+    figure, [axes] = canvas(title, width=side + 2.6 + room, height=side + 1.8 + 0.7 * room, is_table=True)
     far = float(np.nanmax(np.abs(gaps))) or 1.0
     told = np.array([[bool((a, b) in p_of and p_of[a, b].differs) for b in range(n)] for a in range(n)])
     image = axes.imshow(gaps, cmap="RdBu", vmin=-far, vmax=far, aspect="auto")

@@ -63,7 +63,7 @@ def figures(report: Report) -> dict[str, Figure]:
     }
     drawn = {name: plot(report) for name, plot in plots.items()}
     for there in report.cross_corpus:
-        name = file_name(there.dataset) + (f"-{there.task}" if _is_double(report, there) else "")
+        name = names_there(report, there)
         kind = "scatter" if report.targets else "confusion"
         drawn[f"{kind}-on-{name}"] = _agreement_on(report, there)
         drawn[f"layer-weights-on-{name}"] = layer_weights_on(report, there)
@@ -126,6 +126,11 @@ def _agreement_on(report: Report, there: CrossCorpus) -> Figure:
         return scatter_of(title, report.targets, there.predictions, rho, made)
     title = about(report, f"confusion matrix on {there.dataset}")
     return confusion_of(title, report.classes, there.confusion, made_of(report, there))
+
+
+def names_there(report: Report, there: CrossCorpus) -> str:
+    """What plots of another corpus end with: its name, with the task where it was tested on by several."""
+    return file_name(there.dataset) + (f"-{there.task}" if _is_double(report, there) else "")
 
 
 def _is_double(report: Report, there: CrossCorpus) -> bool:

@@ -106,7 +106,7 @@ def show(cell: Cell, digits: int | None = 4) -> str:
 
 def html(table: ReportTable) -> str:
     """The table under a heading, with its notes, as HTML; whatever names hold is text, not markup."""
-    kinds = [' class="number"' if is_number else "" for is_number in _numeric(table)]
+    kinds = [' class="number"' if is_number else "" for is_number in numeric(table)]
 
     def row(cells: Sequence[str], tag: str) -> str:
         inner = (f"<{tag}{kind}>{escape(cell)}</{tag}>" for cell, kind in zip(cells, kinds, strict=True))
@@ -126,7 +126,7 @@ def _plain(cell: Cell) -> Any:
 
 def _text(table: ReportTable, width: int | None = None) -> str:
     body = [[show(cell, table.digits) for cell in row] for row in table.rows]
-    right = [k for k, is_number in enumerate(_numeric(table)) if is_number]
+    right = [k for k, is_number in enumerate(numeric(table)) if is_number]
     title = [table.title] if width is None else wrapped(table.title, width)
     rows = ["", *aligned([table.columns, *body], right, width=width, ruled=True)] if body else []
     lines = [*title, *rows]
@@ -138,7 +138,7 @@ def _markdown(table: ReportTable) -> str:
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in cells) + " |"
 
-    align = ["---:" if is_number else "---" for is_number in _numeric(table)]
+    align = ["---:" if is_number else "---" for is_number in numeric(table)]
     lines = [f"**{table.title}**", "", line(table.columns), "| " + " | ".join(align) + " |"]
     lines += [line([show(cell, table.digits) for cell in row]) for row in table.rows]
     return "\n".join(lines + [""] * bool(table.notes) + [f"- {note}" for note in table.notes])
@@ -193,7 +193,7 @@ def _latex(table: ReportTable) -> str:
     def line(cells: Sequence[str]) -> str:
         return " & ".join(_escape(cell) for cell in cells) + r" \\"
 
-    align = "".join("r" if is_number else "l" for is_number in _numeric(table))
+    align = "".join("r" if is_number else "l" for is_number in numeric(table))
     lines = [
         r"\begin{table}",
         rf"\caption{{{_escape(table.title)}}}",
@@ -214,7 +214,7 @@ def _escape(text: str) -> str:
     return "".join(_LATEX.get(letter, letter) for letter in text)
 
 
-def _numeric(table: ReportTable) -> list[bool]:
+def numeric(table: ReportTable) -> list[bool]:
     """Which columns hold numbers: they are aligned to the right."""
     return [
         bool(table.rows) and all(not isinstance(row[k], str) for row in table.rows)

@@ -39,6 +39,17 @@ from sercache.commands.options._shared import (
     help="Of one run: scores on parts of the utterances, the worst named; again for more.",
 )
 @click.option("--listeners", is_flag=True, help="Of one run: human listeners beside the head.")
+@click.option(
+    "--html",
+    type=FOLDER,
+    metavar="OUT",
+    help="Write FILE.html for one run, or a folder: an index and a page a run.",
+)
+@click.option(
+    "--audio/--no-audio",
+    default=None,
+    help="Clips in the pages.  [default: where the corpus' licence allows it]",
+)
 @json_option
 @root_option
 @cache_option
@@ -52,10 +63,22 @@ def report(runs: tuple[Path, ...], table_format: Any, as_json: bool, **options: 
     Examples:
       sercache report runs/layer-attention-* --format markdown
       sercache report runs/linear-wavlm-large-emodb --calibration --by sex --by duration
+      sercache report runs/linear-wavlm-large-emodb --html linear.html
+      sercache report --html pages
     """
     from sercache.commands import report as work
     from sercache.experiment import details
 
+    html, audio = options.pop("html"), options.pop("audio")
+    if html is not None:
+        if as_json or options["calibration"] or options["by"] or options["listeners"]:
+            raise click.UsageError(
+                "--html writes pages, which hold all that --json, --calibration and --by show"
+            )
+        from sercache.experiment.pages import PageOptions
+
+        work.pages(PageOptions(html, runs, audio, options["root"], options["cache"]))
+        return
     if not (options["calibration"] or options["by"] or options["listeners"]):
         work.run(runs, table_format, as_json=as_json)
         return
