@@ -19,11 +19,11 @@ import numpy as np
 from sercache.audio import _packed
 from sercache.audio._layout import FileLayout, layout
 from sercache.audio._mix import LOUDEST, QUIET, Mix
+from sercache.audio._opus import OPUS_RATE, opus
 from sercache.audio._packed import container as packed_in
 from sercache.audio._packed import is_file, opened
 from sercache.audio._packed import members as packed_members
 from sercache.audio._packed import size as n_bytes
-from sercache.audio._opus import OPUS_RATE, opus
 from sercache.audio._records import REMARKS, AudioInfo, Remark, Tell, counted
 from sercache.errors import AudioError
 
@@ -48,9 +48,9 @@ __all__ = [
     "is_file",
     "n_bytes",
     "opened",
+    "opus",
     "packed_in",
     "packed_members",
-    "opus",
     "probe",
     "read",
     "span",
