@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from sercache.contracts import Checked
     from sercache.datasets import Corpus
     from sercache.encoders import Encoder
+    from sercache.experiment import pages
     from sercache.experiment.compare import PairedRuns
     from sercache.experiment.details import Details
     from sercache.experiment.lexical import WordDependence
     from sercache.experiment.map import Mapped
     from sercache.experiment.new import Kind
-    from sercache.experiment.pages import Pages
     from sercache.experiment.probe import Probed
     from sercache.experiment.result import Result
     from sercache.record import Report
@@ -129,7 +129,7 @@ def write_pages(
     *,
     progress: Progress = True,
     **settings: Any,
-) -> Pages:
+) -> pages.Pages:
     """Write the page of a run as one HTML file, or into a folder an index over runs and a page of each.
 
     ``html`` is a file that ends in .html, or a folder; ``settings`` are the options of ``sercache report --html``:

@@ -16,9 +16,7 @@ from sercache.experiment.corpora import cache_if_any
 from sercache.experiment.labels import read_labels
 from sercache.experiment.lexical import called
 from sercache.record import Report
-from sercache.report import maps
-from sercache.report.extras import PageExtras, VectorPlaces
-from sercache.report.utterances import UtteranceRow, listed_rows, utterance_rows
+from sercache.report import PageExtras, UtteranceRow, VectorPlaces, listed_rows, maps, utterance_rows
 
 _SECONDS = 15.0
 """Of a recording that are heard."""

@@ -18,8 +18,7 @@ from sercache.experiment.result import Result
 from sercache.experiment.several import all_runs, names_of_runs, read_runs, run_folders
 from sercache.progress import bar, used
 from sercache.record import HEADLINE, Report
-from sercache.report import ReportTable, index, page, pair_plots, side_by_side
-from sercache.report.extras import NOTHING, PageExtras
+from sercache.report import PageExtras, ReportTable, index, page, pair_plots, side_by_side
 from sercache.settings import expanded
 from sercache.statistics import System, system_of, unlike
 
@@ -119,7 +118,7 @@ def _several(reports: Sequence[Report], names: Sequence[str], out: Path, seen: S
     return [out / INDEX, *written]
 
 
-def _write(report: Report, path: Path, extras: PageExtras = NOTHING) -> Path:
+def _write(report: Report, path: Path, extras: PageExtras) -> Path:
     return page.write(report, path, printed=printed(report), aggregate=convention(report), extras=extras)
 
 

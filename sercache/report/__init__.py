@@ -2,8 +2,10 @@
 
 from sercache.report.comparison import Compared, ComparedRow
 from sercache.report.epochs import LiveEpochs, check_tensorboard, remove_live, write_epochs, write_tensorboard
+from sercache.report.extras import PageExtras, VectorPlaces
 from sercache.report.passes import passes_saved
 from sercache.report.render import Cell, Format, Reference, ReportTable, html
+from sercache.report.utterances import UtteranceRow, listed_rows, utterance_rows
 
 __all__ = [
     "Cell",
@@ -11,12 +13,17 @@ __all__ = [
     "ComparedRow",
     "Format",
     "LiveEpochs",
+    "PageExtras",
     "Reference",
     "ReportTable",
+    "UtteranceRow",
+    "VectorPlaces",
     "check_tensorboard",
     "html",
+    "listed_rows",
     "passes_saved",
     "remove_live",
+    "utterance_rows",
     "write_epochs",
     "write_tensorboard",
 ]

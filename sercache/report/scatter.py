@@ -28,7 +28,7 @@ _THIRDS = ("lower third", "middle third", "upper third")
 
 
 @dataclass(frozen=True)
-class Mark:
+class MapMark:
     """One utterance."""
 
     x: float
@@ -50,7 +50,7 @@ class MarkedMap:
     """What colours may stand for; the first at first."""
     legends: tuple[tuple[tuple[str, str, int], ...], ...]
     """By way: name, colour and shape (-1: any) of each group."""
-    marks: tuple[Mark, ...]
+    marks: tuple[MapMark, ...]
     table: ReportTable
 
 
@@ -68,7 +68,7 @@ def marked_map(found: VectorPlaces, rows: Sequence[UtteranceRow], target: Target
     first = next(iter(groups))  # the true class, or where the first number lies
     shape_of = {name: k % len(_SHAPES) for k, name in enumerate(names[first])}
     marks = tuple(
-        Mark(
+        MapMark(
             round(float(x), 1), round(float(y), 1), shape_of[groups[first][k]],
             tuple(colours[way][of[k]] for way, of in groups.items()), _told(row, groups, k),
         )

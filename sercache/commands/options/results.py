@@ -75,9 +75,9 @@ def report(runs: tuple[Path, ...], table_format: Any, as_json: bool, **options: 
             raise click.UsageError(
                 "--html writes pages, which hold all that --json, --calibration and --by show"
             )
-        from sercache.experiment.pages import PageOptions
+        from sercache.experiment import pages
 
-        work.pages(PageOptions(html, runs, audio, options["root"], options["cache"]))
+        work.pages(pages.PageOptions(html, runs, audio, options["root"], options["cache"]))
         return
     if not (options["calibration"] or options["by"] or options["listeners"]):
         work.run(runs, table_format, as_json=as_json)
