@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from conftest import Outcome
 from make_report import make_report
+from test_pictures import outside, sized
 
 from sercache import api, audio, catalog, datasets
 from sercache.errors import SettingsError
@@ -23,7 +24,8 @@ from sercache.experiment.illustrated import Seen
 from sercache.experiment.result import Result
 from sercache.progress import unheard
 from sercache.record import Numbers, Prediction, Report
-from sercache.report import in_words, index, page, runs
+from sercache.report import in_words, index, page, plots, runs
+from sercache.report.canvas import narrow
 from sercache.report.extras import PageExtras, VectorPlaces
 from sercache.report.listed import keys_of
 from sercache.report.scatter import HEIGHT, WIDTH, marked_map
@@ -336,3 +338,12 @@ def test_an_index_links_runs_and_shows_their_pairs() -> None:
     assert '<a href="%3Ci%3Etwo.html">&lt;i&gt;two</a>' in text
     assert "2 runs" in text
     assert '<th scope="col" class="number"><button type="button">UA</button></th>' in text
+
+
+@pytest.mark.parametrize(("n_folds", "n_seeds"), [(1, 1), (5, 5), (20, 5)], ids=["1", "25", "100"])
+def test_pictures_for_telephones_cut_nothing_off(n_folds: int, n_seeds: int) -> None:
+    with narrow():
+        drawn = plots.figures(sized(n_folds, n_seeds))
+    assert not [cut for figure in drawn.values() for cut in outside(figure)]
+    widths = {name: figure.get_figwidth() for name, figure in drawn.items() if name != "confusion"}
+    assert max(widths.values()) <= 4.9
