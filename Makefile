@@ -8,8 +8,8 @@ DEMO := demo-output
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest
 SERCACHE := SERCACHE_CACHE=$(DEMO)/cache SERCACHE_RUNS=$(DEMO)/runs $(BIN)/sercache
 
-.PHONY: all demo docs test test-processors test-kernels test-slow test-gpu test-slurm explore golden lint types format bench bench-gpu
-.PHONY: reproduce clean
+.PHONY: all demo docs test test-processors test-oldest test-newest test-kernels test-slow test-gpu test-slurm explore golden lint types format bench bench-gpu
+.PHONY: reproduce clean url
 all: lint types test
 
 $(BIN)/python:
@@ -56,6 +56,12 @@ explore: $(VENV)/.installed-dev
 # of ten minutes would leave the second core idle.
 test-slow: $(VENV)/.installed-dev
 	$(PYTEST) -n auto --dist worksteal -m slow
+
+# The wheel bare and with each extra alone, then the fast tier, on the oldest and newest versions that pyproject.toml
+# allows. TORCH names another version of torch than that.
+test-oldest test-newest: $(VENV)/.installed-dev
+	$(PIP) uv
+	$(BIN)/python tests/versions.py $(@:test-%=%) $(TORCH:%=--torch %)
 
 # Kernels for graphics cards, without one: run in Triton's interpreter, then compiled for Ampere and Hopper.
 test-kernels: $(VENV)/.installed-dev
@@ -117,6 +123,12 @@ reproduce-figure%: $(VENV)/.installed-demo
 
 reproduce-%: $(VENV)/.installed-demo
 	$(BIN)/sercache reproduce $(subst -, ,$*) $(ROWS)
+
+# Where the project lives, in all files that name it: make url URL=https://github.com/somebody/sercache
+url:
+	@test -n "$(URL)" || { echo "make url: URL is empty, expected one: make url URL=https://github.com/somebody/sercache"; exit 2; }
+	sed -i.before "s#$$(sed -n 's/^repository-code: //p' CITATION.cff)#$(URL)#" pyproject.toml CITATION.cff mkdocs.yml
+	rm pyproject.toml.before CITATION.cff.before mkdocs.yml.before
 
 clean:
 	rm -rf $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
