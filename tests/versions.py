@@ -73,7 +73,7 @@ for row in rows:
 """
 _WORDS = "from sercache import transcription as t; print(t.error_rates({'a': 'one two'}, {'a': 'one too'}))"
 USES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "report": (("report", "runs/one", "--html", "page"),),
+    "report": (("-c", "import pathlib; assert [*pathlib.Path('runs/one/plots').iterdir()]"),),
     "demo": (("extract", "--encoder", "logmel", "--dataset", "demo"),),
     "opensmile": (("extract", "--encoder", "egemaps", *_TABLE),),
     "corpora": (
