@@ -144,6 +144,7 @@ def test_the_last_frame_of_flac_tells_its_length(
     assert _flac._last_sample(data[-(2**17) :], int.from_bytes(data[10:12], "big"), -1) == n_samples
 
 
+@pytest.mark.slow
 def test_an_hour_of_flac_silence_is_silence_and_takes_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "a.flac"
     with soundfile.SoundFile(path, "w", RATE, 1, format="FLAC") as file:

@@ -130,6 +130,7 @@ if n < {n_names * n_times}:
 """
 
 
+@pytest.mark.slow
 def test_members_may_be_lost_as_often_as_there_is_work_to_lose_them_with(tmp_path, monkeypatch):
     monkeypatch.setattr(sharing, "ALLOWED_LOSSES", 1)
     assert _share(_call(tmp_path, _begins(2, 3)), 1).n_replaced == 6

@@ -52,6 +52,7 @@ def test_recordings_are_speech_not_silence_nor_clipped(made):
 
 
 @needs_espeak
+@pytest.mark.slow
 def test_reading_again_makes_nothing_and_gives_the_same(made):
     stamp = (made / "digests.json").stat().st_mtime_ns
     first, second = demo.read(made), demo.read(made)

@@ -145,7 +145,7 @@ CELL = st.text(st.characters(codec="utf-8"), max_size=12)
 
 
 @given(st.lists(st.tuples(CELL, CELL), min_size=1, max_size=5))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_what_is_written_is_what_is_read(tmp_path_factory, rows):
     folder = tmp_path_factory.getbasetemp() / "fuzz"
     corpus_trees.write_wav(folder / "a.wav")

@@ -403,6 +403,7 @@ def test_the_labels_that_arrive_are_those_that_were_sent(
     assert isinstance(theirs, datasets.Corpus)
 
 
+@pytest.mark.slow  # its commands are run by other tests of this file
 def test_the_page_on_sharing_runs(
     sercache: Sercache, hub: Hub, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

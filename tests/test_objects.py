@@ -108,6 +108,7 @@ def test_what_fails_for_a_moment_is_tried_again(cached: Path, served: StaticServ
     assert not served.faults
 
 
+@pytest.mark.slow
 def test_what_goes_on_failing_is_one_line(
     cached: Path, served: StaticServer, sercache: Sercache, monkeypatch: pytest.MonkeyPatch
 ) -> None:

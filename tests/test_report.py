@@ -365,6 +365,7 @@ def test_plots_are_written_with_their_words(tmp_path: Path) -> None:
     assert "chance 0.333" in text["folds"]
 
 
+@pytest.mark.slow
 def test_plots_are_the_same_bytes_each_time(tmp_path: Path) -> None:
     for draw in (plots.layer_weights, plots.confusion):
         drawn = [draw(make_report()) for _ in range(2)]

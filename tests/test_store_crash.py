@@ -70,6 +70,7 @@ def killed_at_random(path: Path, format: str, n_kills: int, n_utterances: int, s
     assert list((path / "ledger/claims").iterdir()) == []
 
 
+@pytest.mark.slow  # that it dies at each step in turn is in the fast tier
 @pytest.mark.parametrize("format", stores.FORMATS)
 def test_killed_at_random_moments(tmp_path: Path, format: str) -> None:
     killed_at_random(tmp_path / "store", format, 3, 110, sync=False)
@@ -81,7 +82,7 @@ def test_killed_at_random_moments_many_times(tmp_path: Path, format: str) -> Non
     killed_at_random(tmp_path / "store", format, N_KILLS // 2, 30 * N_KILLS, sync=True)
 
 
-@pytest.mark.parametrize("stride", [14, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [28, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("format", stores.FORMATS)
 def test_dies_at_each_step(tmp_path: Path, format: str, stride: int) -> None:
     """Syncs, renames, removals and new files of opening, some commits and closing, in turn."""

@@ -71,6 +71,7 @@ def abroad(table: Path, folder: Path, ids: range) -> Path:
     return folder / "list.csv"
 
 
+@pytest.mark.slow
 def test_what_an_exported_encoder_was_trained_on_is_no_test(
     sercache: Sercache, encoder: Path, manifest: Path, tmp_path: Path
 ) -> None:

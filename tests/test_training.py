@@ -385,6 +385,7 @@ def test_small_heads_train_on_one_thread_and_leave_the_number_as_it_was() -> Non
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process' peak")
+@pytest.mark.slow
 def test_the_peak_of_a_piece_of_work_is_metered() -> None:
     code = """
 import torch

@@ -79,6 +79,7 @@ def whole(finished: tuple[Report, Path]) -> Report:
     return finished[0]
 
 
+@pytest.mark.slow
 def test_every_way_gives_the_same_report(whole: Report) -> None:
     expected = numbers(whole)
     assert numbers(run()) == expected

@@ -308,6 +308,7 @@ def test_a_sweep_takes_the_seeds_that_are_done(sercache: Sercache, cached: Path)
     assert out.count("8 of 8 trainings were finished before") == 3, "of another sweep too; one is tested"
 
 
+@pytest.mark.slow
 def test_a_sweep_of_fewer_seeds_loses_no_head(sercache: Sercache, cached: Path) -> None:
     """Of the selected point too, whose heads lie in its run folder and nowhere else."""
     more = [*SWEEP, "--seeds", 3, "--set", "max-epochs=2", "--grid", "lr=1e-2", "--serial"]
