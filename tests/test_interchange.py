@@ -14,9 +14,12 @@ import corpus_trees
 import numpy as np
 import pytest
 import soundfile
+from conftest import Outcome
 
-from sercache import audio, catalog, datasets
+from sercache import audio, catalog, datasets, encoders
+from sercache.commands.options._names import ENCODER
 from sercache.datasets import Corpus
+from sercache.encoders import _names as encoder_names
 from sercache.errors import AudioError, CorpusError
 
 FORMATS = ("emobox", "huggingface", "kaldi", "lhotse", "speechbrain", "webdataset")
@@ -309,3 +312,31 @@ def test_parquet_without_recordings_and_with_paths_alone(folder: Path) -> None:
     a, b = read("huggingface", folder).utterances
     assert (a.id, a.path, a.raw_label, a.sex) == ("a", folder / "wav/a.wav", "sad", "F")
     assert (b.raw_label, b.sex) == ("", "")
+
+
+def test_what_other_tools_call_an_encoder_is_ours(
+    sercache: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    known, aliases = encoders.short_names(), encoder_names.aliases()
+    assert not set(aliases) & set(known)
+    assert set(aliases.values()) <= set(known)
+    # The weights that s3prl downloads under these names: pretrained, not trained on words.
+    for alias, source in {
+        "wavlm_large": "microsoft/wavlm-large",
+        "wavlm_base_plus": "microsoft/wavlm-base-plus",
+        "hubert_base": "facebook/hubert-base-ls960",
+        "hubert_large_ll60k": "facebook/hubert-large-ll60k",
+        "wav2vec2_base_960": "facebook/wav2vec2-base",
+        "wav2vec2_large_ll60k": "facebook/wav2vec2-large-lv60",
+    }.items():
+        assert known[encoders.own_name(alias)][1] == source
+    shown = sercache("encoders", "wavlm_large").out
+    assert shown.startswith("wavlm-large: microsoft/wavlm-large\n")
+    assert "wavlm_large" in shown
+    assert ENCODER.convert("wavlm_large", None, None) == "wavlm-large"
+    # A folder that is called so is that folder.
+    (tmp_path / "wavlm_large").mkdir()
+    assert encoders.own_name("wavlm_large") == "wavlm_large"
+    done = sercache("encoders", "fbank")
+    assert (done.code, "kaldi-fbank" in done.err or "fbank40" in done.err) == (2, True)

@@ -77,7 +77,9 @@ def run_or_store(given: AnyPath | Result | FeatureStore) -> AnyPath:
 def encoder_of(given: str | Encoder) -> tuple[str, Encoder | None]:
     """The name of an encoder, and the encoder where it is at hand. Raises SettingsError for anything else."""
     if isinstance(given, str | PathLike):
-        return fspath(given), None
+        from sercache.encoders import own_name
+
+        return own_name(fspath(given)), None
     if not (callable(getattr(given, "encode", None)) and hasattr(given, "states")):
         raise unfit("encoder", "a name or an Encoder", given)
     return given.name, given

@@ -120,6 +120,7 @@ def _encoder(card: encoder_room.EncoderCard) -> None:
         ("trained", card.trained_on and f"on {card.trained_on}"),
         ("licence", card.licence),
         ("note", card.note),
+        ("also", " ".join(card.aliases)),
     ):
         if text:
             _entry(label, text)

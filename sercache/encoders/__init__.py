@@ -36,6 +36,7 @@ from sercache.encoders._names import (
     is_checkpoints,
     is_local,
     named,
+    own_name,
     resolve,
     short_names,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "modality",
     "named",
     "on_devices",
+    "own_name",
     "pass_on",
     "placement",
     "remarks",

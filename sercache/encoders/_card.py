@@ -34,6 +34,8 @@ class EncoderCard:
     trained_on: str = ""
     licence: str = ""
     note: str = ""
+    aliases: tuple[str, ...] = ()
+    """What other tools call it."""
 
 
 def card(name: str) -> EncoderCard:
@@ -54,6 +56,7 @@ def card(name: str) -> EncoderCard:
         trained_on=told.trained_on if told else "",
         licence=(told.licence if told else "") or str(vars(family).get("LICENCE", "")),
         note=str(vars(family).get("NOTE", "")),
+        aliases=tuple(alias for alias, short in vars(family).get("ALIASES", {}).items() if short == shown),
     )
     if folder.is_dir() and (folder / "config.json").is_file():
         config = _checkpoint.locate(str(folder), None, weights=False).config

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 
 class Family(Protocol):
-    """The file of a family. It may also have ``NOTE`` and ``LICENCE``, lines that are shown where it is chosen, and
-    ``PUBLISHED``: short name -> what its authors say of the checkpoint."""
+    """The file of a family. It may also have ``NOTE`` and ``LICENCE``, lines that are shown where it is chosen,
+    ``PUBLISHED``: short name -> what its authors say of the checkpoint, and ``ALIASES``: what other tools call an
+    encoder -> its short name."""
 
     SHORT_NAMES: dict[str, str]
     """Short name -> where it comes from: a hub id, or a sentence for encoders without weights."""

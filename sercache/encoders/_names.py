@@ -44,6 +44,25 @@ def short_names() -> dict[str, tuple[str, str]]:
     return found
 
 
+def aliases() -> dict[str, str]:
+    """What other tools call an encoder -> its short name, over all families."""
+    return {
+        alias: short
+        for module in families().values()
+        for alias, short in vars(module).get("ALIASES", {}).items()
+    }
+
+
+def own_name(name: str) -> str:
+    """The short name of an encoder that another tool calls ``name``; any other name as it is.
+
+    What the user calls so, in the configuration or as a folder, goes before.
+    """
+    if "_" not in name or is_local(name) or name in settings.load().encoders:
+        return name
+    return aliases().get(name, name)
+
+
 def has_weights(family: str) -> bool:
     """Whether the encoders of a family are checkpoints, and not computed from the sound alone."""
     return is_checkpoints(catalog.load(ROOM, family))
@@ -62,7 +81,7 @@ def named(name: str) -> dict[str, tuple[str, str]]:
     if catalog.is_file(name.partition(":")[0]):
         family, _, short = resolve(name, None)
         return {short: (catalog.shown(name.partition(":")[0]), family.SHORT_NAMES[short])}
-    known = short_names()
+    known, name = short_names(), own_name(name)
     if name not in known:
         raise UnknownNameError(catalog.unknown("encoder", name, sorted(known)))
     return {name: known[name]}
@@ -80,7 +99,7 @@ def resolve(name: str, revision: str | None) -> tuple[ModuleType, str, str]:
     file, colon, short = name.partition(":")
     if catalog.is_file(file):
         return _of_file(file, short if colon else None)
-    known = families()
+    known, name = families(), own_name(name)
     if folder_of := settings.load().encoders.get(name):
         with given.named_by_user([folder_of]):  # by the user's own configuration
             family, source, _ = resolve(folder_of, revision)

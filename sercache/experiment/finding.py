@@ -122,7 +122,7 @@ def _encoder_test(name: str, revision: str | None) -> Callable[[FeatureSpec], bo
     if encoders.is_local(name):
         identity = encoders.identify(name, revision=revision)
         return lambda spec: encoders.without_device(spec.identity) == identity
-    known = encoders.short_names()
+    known, name = encoders.short_names(), encoders.own_name(name)
     source = known[name][1] if name in known else name
 
     def test(spec: FeatureSpec) -> bool:

@@ -27,6 +27,16 @@ class _Name(click.ParamType):
         return _begun(incomplete, known)
 
 
+class _Encoder(_Name):
+    """The name of an encoder, or what other tools call it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> str:
+        """Our name of it."""
+        from sercache import encoders
+
+        return encoders.own_name(value)
+
+
 class Folder(click.Path):
     """A folder, or the address of one in an object store (``s3://…``), as the folder that stands for it."""
 
@@ -76,6 +86,6 @@ def _begun(incomplete: str, known: Iterable[str]) -> list[CompletionItem]:
 
 HEAD = _Name("head", "sercache.heads")
 CORPUS = _Name("corpus", "sercache.datasets")
-ENCODER = _Name("encoder", "sercache.encoders")
+ENCODER = _Encoder("encoder", "sercache.encoders")
 FOLDER = Folder()
 STORE, RUN = _Place("store"), _Place("run")

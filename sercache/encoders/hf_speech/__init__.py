@@ -57,6 +57,29 @@ SHORT_NAMES = {
     "unispeech-sat-large": "microsoft/unispeech-sat-large",
     "unispeech-large": "microsoft/unispeech-large-1500h-cv",
 }
+ALIASES = {
+    "wav2vec2_base_960": "wav2vec2-base",
+    "wav2vec2_large_960": "wav2vec2-large",
+    "wav2vec2_large_ll60k": "wav2vec2-large-lv60",
+    "wav2vec2_large_lv60_cv_swbd_fsh": "wav2vec2-large-robust",
+    "wav2vec2_xlsr": "xlsr-53",
+    "xlsr_53": "xlsr-53",
+    "xls_r_300m": "xls-r-300m",
+    "xls_r_1b": "xls-r-1b",
+    "xls_r_2b": "xls-r-2b",
+    "hubert_base": "hubert-base",
+    "hubert_large_ll60k": "hubert-large",
+    "wavlm_base": "wavlm-base",
+    "wavlm_base_plus": "wavlm-base-plus",
+    "wavlm_large": "wavlm-large",
+    "data2vec_base_960": "data2vec-audio-base",
+    "data2vec_large_ll60k": "data2vec-audio-large",
+    "unispeech_sat_base": "unispeech-sat-base",
+    "unispeech_sat_base_plus": "unispeech-sat-base-plus",
+    "unispeech_sat_large": "unispeech-sat-large",
+}
+"""What s3prl calls the upstream of the same published weights (s3prl/upstream/*/hubconf.py). Its ``960`` is what they
+were pretrained on: none of these was trained to recognise words."""
 MODEL_TYPES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech-sat", "unispeech")
 
 _RATE = 16_000
