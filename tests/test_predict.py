@@ -167,6 +167,37 @@ def test_long_recordings_go_by_windows(sercache: Sercache, linear: Path, tmp_pat
     assert written.stat().st_size, "a call that is refused leaves what was written"
 
 
+@pytest.mark.parametrize("form", ["parquet", "audformat"])
+def test_predictions_as_tables_of_other_tools(
+    form: str, sercache: Sercache, linear: Path, world: golden.World, tmp_path: Path
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    audformat = pytest.importorskip("audformat")
+    good, empty = world.folder / "there" / "00.wav", tmp_path / "empty.wav"
+    empty.touch()
+    out = tmp_path / "scores"
+    command = ["predict", linear, good, empty, "--seed", "0", "--format", form]
+    done = sercache(*command, "--out", out)
+    assert (done.code, done.out) == (2, "")
+    assert f"written   {out}" in done.err
+    [asked] = records(run=linear, paths=[good], seeds=[0]).values()
+    if form == "parquet":
+        rows = parquet.read_table(out).to_pylist()
+    else:
+        frame = audformat.Database.load(str(out))["predictions"].get()
+        assert frame.index.tolist() == [str(good), str(empty)]
+        rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    first, second = rows
+    assert (first["id"], first["predicted"], first["members"]) == (str(good), asked.predicted, asked.members)
+    assert {name: first[f"p:{name}"] for name in asked.scores} == asked.scores
+    assert (second["predicted"], second["error"]) == (None, f"{empty}: is an empty file")
+    assert "needs a place to write: name it with --out" in sercache(*command).err
+    live = sercache("predict", linear, "--watch", tmp_path, "--format", form, "--out", tmp_path / "x")
+    assert "is written at the end, and there is none" in live.err
+    if form == "audformat":
+        assert "exists already; choose another folder" in sercache(*command, "--out", out).err
+
+
 def test_paths_come_from_standard_input(
     sercache: Sercache, linear: Path, world: golden.World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ import click
 from sercache import files, progress, signals
 from sercache.commands.console import Terminal
 from sercache.errors import AudioError
-from sercache.experiment import predict
+from sercache.experiment import predict, predicted_files
 from sercache.progress import used, warn
 
 
@@ -26,19 +26,27 @@ def run(
     """Predict as asked. Raises SercacheError; AudioError at the end where recordings could not be predicted."""
     n_done = n_failed = 0
     is_live = options.watch is not None or stream is not None
+    at_end = table_format in predicted_files.AT_THE_END
+    if at_end:
+        predicted_files.check(table_format, out, is_live)
     if out is not None:
         files.check_output(out, _ELSEWHERE)
         predict.check_out(options, out)
     with contextlib.ExitStack() as stack:
         stack.enter_context(progress.sent_to(Terminal(err=True)))
         answers = predict.run(options, stream=stream)
-        write = stack.enter_context(_written(out, at_once=is_live))
-        with_true = options.dataset is not None
+        write = stack.enter_context(_written(None if at_end else out, at_once=is_live))
+        with_true, kept = options.dataset is not None, []
         if table_format == "csv":
-            write(_row(_heading(answers, with_true)))
+            write(_row(predicted_files.heading(answers, with_true)))
         try:
             for each in answers.records:
-                write(_json(each) if table_format == "jsonl" else _row(_cells(each, answers, with_true)))
+                if at_end:
+                    kept.append(each)
+                elif table_format == "jsonl":
+                    write(_json(each))
+                else:
+                    write(_row(predicted_files.cells(each, answers, with_true)))
                 n_done += each.error is None
                 n_failed += each.error is not None
                 if each.error is not None:
@@ -53,6 +61,9 @@ def run(
                 )
                 sys.exit(code)
             used("stopped", f"{options.watch} is no longer watched; {n_done} predicted")
+        if at_end and out is not None:
+            predicted_files.write(table_format, out, answers, kept, with_true)
+            used("written", out)
     if n_failed:
         raise AudioError(
             f"{n_failed} of {n_done + n_failed} recordings could not be predicted; the rest is written"
@@ -88,22 +99,6 @@ def _json(each: predict.Predicted) -> str:
     return (text if is_text else json.dumps(record, allow_nan=False)) + "\n"
 
 
-def _heading(answers: predict.Answers, with_true: bool) -> list[str]:
-    outputs = answers.outputs
-    true = [f"true:{name}" for name in outputs] if answers.is_numeric else ["true"]
-    scores = [f"{what}:{name}" for what in ("p", "spread") for name in outputs]
-    return [*_FIRST, *(true if with_true else ()), *scores, *_LAST]
-
-
-def _cells(each: predict.Predicted, answers: predict.Answers, with_true: bool) -> list[object]:
-    record, by, outputs = each.to_json(), each.trained_on_by, answers.outputs
-    scores = [(values or {}).get(name) for values in (each.scores, each.spread) for name in outputs]
-    true = [(each.true_values or {}).get(name) for name in outputs] if answers.is_numeric else [each.true]
-    trained = None if by is None else " ".join(by) or "none"
-    last = [each.agreement, each.members, trained, each.error]
-    return [*(record[name] for name in _FIRST), *(true if with_true else ()), *scores, *last]
-
-
 def _row(cells: Sequence[object]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(cells)
@@ -111,5 +106,3 @@ def _row(cells: Sequence[object]) -> str:
 
 
 _ELSEWHERE = "choose another file with --out"
-_FIRST = ("recording", "id", "start", "end", "predicted")
-_LAST = ("agreement", "members", "trained_on_by", "error")

@@ -45,9 +45,14 @@ from sercache.commands.options._shared import FOLDER, head_option, root_option, 
 )
 @click.option("--watch", type=FOLDER, help="Predict recordings as they arrive in this folder, until Ctrl-C.")
 @click.option(
-    "--format", "table_format", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True
+    "--format",
+    "table_format",
+    type=click.Choice(["jsonl", "csv", "parquet", "audformat"]),
+    default="jsonl",
+    show_default=True,
+    help="Parquet and audformat (extras) need --out.",
 )
-@click.option("--out", type=FOLDER, help="File to write.  [default: standard output]")
+@click.option("--out", type=FOLDER, help="File to write, of audformat a folder.  [default: standard output]")
 @where_options
 def predict(audio: tuple[str, ...], table_format: str, out: Path | None, **options: Any) -> None:
     """Predict recordings with the heads of a run: files, folders, or - for paths on standard input.
