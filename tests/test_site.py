@@ -124,7 +124,7 @@ def made(hooks: ModuleType) -> dict[str, str]:
 def test_pages_that_are_made_name_all_that_there_is(made: dict[str, str]) -> None:
     for page, room in {"corpora.md": "datasets", "heads.md": "heads", "papers.md": "papers"}.items():
         for name in catalog.names(f"sercache.{room}"):
-            assert f"\n## {name}\n" in made[page]
+            assert f"# {name}\n" in made[page]
     for name, module in ((n, catalog.load("sercache.papers", n)) for n in catalog.names("sercache.papers")):
         for table in module.TABLES:
             assert f"\n### {name} {table}\n" in made["papers.md"]

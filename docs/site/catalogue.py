@@ -19,6 +19,8 @@ def corpora() -> str:
     """Where each corpus comes from, under which licence, how large it is, and how it is judged."""
     names = catalog.names("sercache.datasets")
     known: dict[str, CorpusInfo] = {name: catalog.load("sercache.datasets", name).INFO for name in names}
+    published = {name: about for name, about in known.items() if not about.own}
+    heading = ("name", "language", "speakers", "hours", "classes", "licence")
     lines = [
         "# Corpora",
         "",
@@ -27,34 +29,36 @@ def corpora() -> str:
         "`sercache/datasets/`, as `sercache datasets` is; what is marked *not confirmed* there was not confirmed by us",
         "either.",
         "",
-        *table(
-            ("name", "language", "speakers", "hours", "classes", "licence"),
-            [
-                (
-                    f"[{name}](#{name})",
-                    about.language,
-                    dash(about.n_speakers),
-                    dash(about.hours),
-                    n_classes(about),
-                    cell(about.licence),
-                )
-                for name, about in known.items()
-            ],
-        ),
+        *table(heading, [_in_the_list(name, about) for name, about in published.items()]),
         "",
         "**What must not be tested on what.** A corpus that an encoder was tuned on is no test of it:",
-        "[what it must not be tested on](encoders.md#what-it-must-not-be-tested-on). A corpus that a head was trained on is none either: sercache compares names, releases",
-        "and the digests of the recordings, and refuses or says so. Corpora that are cut from one source share speakers",
-        "whatever they are called; [the method](method.md#leaks) says what is checked and what cannot be.",
+        "[what it must not be tested on](encoders.md#what-it-must-not-be-tested-on). A corpus that a head was trained on is",
+        "none either: sercache compares names, releases and the digests of the recordings, and refuses or says so. Corpora",
+        "that are cut from one source share speakers whatever they are called; [the method](method.md#leaks) says what is",
+        "checked and what cannot be.",
         "",
     ]
-    for name, about in known.items():
-        lines += _corpus(name, about)
+    for name, about in published.items():
+        lines += _corpus(name, about, 2)
+    lines += [
+        "## Corpora of your own",
+        "",
+        "[Your own corpus](howto/table.md) begins with a table, `manifest`.",
+        "",
+    ]
+    for name in sorted(known.keys() - published.keys()):
+        lines += _corpus(name, known[name], 3)
     return "\n".join(lines)
 
 
-def _corpus(name: str, about: CorpusInfo) -> Iterator[str]:
-    yield from (f"## {name}", "", cell(about.title), "")
+def _in_the_list(name: str, about: CorpusInfo) -> tuple[object, ...]:
+    n = len(set(about.tasks[about.default_task].values())) or "–"
+    of_size = (dash(about.n_speakers), dash(about.hours), n)
+    return f"[{name}](#{name})", about.language, *of_size, cell(about.licence)
+
+
+def _corpus(name: str, about: CorpusInfo, level: int) -> Iterator[str]:
+    yield from (f"{'#' * level} {name}", "", cell(about.title), "")
     size = [
         f"{about.n_speakers} speakers" if about.n_speakers else "",
         f"{about.hours:g} hours" if about.hours else "",
@@ -236,11 +240,6 @@ def prose(text: str) -> str:
     """A paragraph of a docstring as Markdown."""
     parts = " ".join(text.split()).replace("``", "`").split("`")
     return "`".join(part if place % 2 else cell(part) for place, part in enumerate(parts))
-
-
-def n_classes(about: CorpusInfo) -> object:
-    """Number of classes of the default task."""
-    return len(set(about.tasks[about.default_task].values())) or "–"
 
 
 def dash(value: object) -> object:
