@@ -313,6 +313,11 @@ def test_the_command_writes_a_page_or_an_index(sercache: Sercache, cached: Path,
     assert refused.code == 2
     assert "one file and these are 2 runs" in refused.err
     assert sercache("report", cached / "one", "--html", cached / "x.html", "--calibration").code == 2
+    assert "--html" in sercache("report", cached / "one", "--audio").err
+    (cached / "a file").touch()
+    for taken in ("a file", "a file/below", "a file/below.html"):
+        refused = sercache("report", cached / "one", "--html", cached / taken)
+        assert (refused.code, refused.err.count("choose another place with --html")) == (2, 1), refused.err
     done = sercache("report", "--html", cached / "pages")
     assert done.code == 0, done.err
     assert {each.name for each in (cached / "pages").iterdir()} == {"index.html", "one.html", "Two-b.html"}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import io
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
@@ -19,11 +20,13 @@ def opus(wave: np.ndarray) -> bytes:
     """
     import soundfile
 
-    out = io.BytesIO()
-    try:
-        soundfile.write(out, wave, OPUS_RATE, format="OGG", subtype="OPUS")
-    except (soundfile.LibsndfileError, ValueError) as fault:
-        raise AudioError(
-            f"this libsndfile writes no Opus: {fault}; a newer soundfile brings one that does"
-        ) from fault
-    return out.getvalue()
+    # A file, no BytesIO: what is raised while C calls back into Python, as by a signal to stop, would be lost.
+    with tempfile.TemporaryDirectory(prefix="sercache-") as folder:
+        path = Path(folder) / "clip.opus"
+        try:
+            soundfile.write(path, wave, OPUS_RATE, format="OGG", subtype="OPUS")
+        except (soundfile.LibsndfileError, ValueError) as fault:
+            raise AudioError(
+                f"this libsndfile writes no Opus: {fault}; a newer soundfile brings one that does"
+            ) from fault
+        return path.read_bytes()

@@ -20,7 +20,7 @@ from sercache.report import PageExtras, UtteranceRow, VectorPlaces, listed_rows,
 
 _SECONDS = 15.0
 """Of a recording that are heard."""
-_MOST_CLIPS = 200
+_MOST_CLIPS = 120
 _SHARE_OF_WORST = 0.7
 """Of the clips; the others are a sample."""
 

@@ -86,16 +86,22 @@ def run(request: PageOptions, results: Sequence[Result] = ()) -> Pages:
                 f"{out} is one file and these are {len(reports)} runs; name a folder, which takes an index and a page "
                 f"of each: --html {out.with_suffix('')}"
             )
-        out.parent.mkdir(parents=True, exist_ok=True)
+        _make(out.parent)
         written = [_write(reports[0], out, extras_of(reports[0], seen, _SOUND))]
     else:
-        out.mkdir(parents=True, exist_ok=True)
+        _make(out)
         written = _several(reports, names, out, seen)
     used(
         "page" if len(written) == 1 else "pages",
         f"{written[0]}" + (f" and {len(written) - 1} more" if written[1:] else ""),
     )
     return Pages(tuple(written))
+
+
+def _make(folder: Path) -> None:
+    """Raises FileError where it cannot be made."""
+    with files.write_faults_named(folder, "choose another place with --html"):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _several(reports: Sequence[Report], names: Sequence[str], out: Path, seen: Seen) -> list[Path]:

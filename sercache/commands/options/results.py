@@ -79,6 +79,8 @@ def report(runs: tuple[Path, ...], table_format: Any, as_json: bool, **options: 
 
         work.pages(pages.PageOptions(html, runs, audio, options["root"], options["cache"]))
         return
+    if audio is not None:
+        raise click.UsageError("--audio and --no-audio are of the pages that --html writes")
     if not (options["calibration"] or options["by"] or options["listeners"]):
         work.run(runs, table_format, as_json=as_json)
         return
