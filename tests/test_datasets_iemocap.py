@@ -142,7 +142,7 @@ def test_a_turn_labelled_twice_differently_is_left_out(tmp_path):
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_bytes_in_a_label_file(tmp_path_factory, content):
     try:
         turns, _ = read_label_text(tmp_path_factory.getbasetemp(), content)
@@ -159,7 +159,7 @@ TRUTH = {f"Ses01F_impro01_F{n:03d}": code for n, code in enumerate(("neu", "ang"
 
 
 @given(st.integers(0, len(WHOLE)))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_cut_off_file_never_gives_a_wrong_label(tmp_path_factory, place):
     turns, _ = read_label_text(tmp_path_factory.getbasetemp(), WHOLE.encode()[:place])
     for name, turn in turns.items():
@@ -167,7 +167,7 @@ def test_a_cut_off_file_never_gives_a_wrong_label(tmp_path_factory, place):
 
 
 @given(st.integers(1, WHOLE.count("\n") - 1), st.binary(max_size=30))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_damaged_line_changes_no_other_label(tmp_path_factory, number, junk):
     """Zero bytes and byte order marks speak of the whole file, so they are left out here."""
     lines = WHOLE.encode().split(b"\n")
@@ -179,7 +179,7 @@ def test_a_damaged_line_changes_no_other_label(tmp_path_factory, number, junk):
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_bytes_in_a_transcript_and_an_alignment(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "some.txt"
     path.write_bytes(content)

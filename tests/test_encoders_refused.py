@@ -356,7 +356,7 @@ NAME = st.sampled_from(
 
 
 @given(st.dictionaries(NAME | st.text(max_size=8), VALUE, max_size=4))
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_any_configuration_is_taken_or_refused_in_one_line(config: dict[str, Any]) -> None:
     refusals = []
     for check in (_schema.check_config, _schema.check_extractor):

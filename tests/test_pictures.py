@@ -65,6 +65,7 @@ def test_no_text_is_cut_off(n_folds: int, n_seeds: int, n_classes: int) -> None:
     assert {name: cut for name, figure in drawn.items() if (cut := outside(figure))} == {}
 
 
+@pytest.mark.slow
 def test_sixty_folds_and_long_papers_fit() -> None:
     figure = plots.folds(sized(60, 1))
     assert figure is not None

@@ -226,6 +226,7 @@ def test_another_encoder_and_unknown_members_are_refused(linear: Path, world: go
         face.predict(linear, world.folder / "there", windows=3)
 
 
+@pytest.mark.slow
 def test_statistics_of_a_new_speaker_are_a_choice(world: golden.World) -> None:
     world.digest("train, by speaker")
     folder, table = world.folder / "runs" / "speakers", world.folder / "here" / "list.csv"

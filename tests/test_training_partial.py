@@ -36,7 +36,7 @@ SETUP = Setup(
     dev="next",
     seeds=(0, 3),
 )
-RECIPE = Recipe(lr=1e-2, batch_size=8, max_epochs=6, select="dev-ua", patience=2)
+RECIPE = Recipe(lr=1e-2, batch_size=8, max_epochs=4, select="dev-ua", patience=2)
 N_TRAININGS = 10
 
 
