@@ -26,15 +26,33 @@ $(VENV)/.installed-dev: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) -e '.[dev]'
 	@touch $@
 
+# What sercache is for; its commands can be typed as they stand.
+SPEAKERS := --protocol leave-one-speaker-out --normalise global --seeds 1
+WAVLM := --encoder demo-wavlm --dataset demo
+LOGMEL := --encoder logmel --dataset demo
 demo: $(VENV)/.installed-demo
-	$(SERCACHE) extract --encoder logmel --dataset demo
-	$(SERCACHE) extract --encoder demo-wavlm --dataset demo
+	@echo "== 1. Two encoders run over a small corpus, once; the cache keeps every state"
+	$(SERCACHE) extract $(LOGMEL)
+	$(SERCACHE) extract $(WAVLM)
 	$(SERCACHE) info
-	$(SERCACHE) train --head superb --encoder logmel --dataset demo --protocol leave-one-speaker-out --seeds 1 \
-	    --normalise global --set max-epochs=15 --set lr=1e-3 --name superb-logmel
-	$(SERCACHE) train --head layer-attention --encoder demo-wavlm --dataset demo --protocol leave-one-speaker-out \
-	    --normalise global --seeds 1 --name layer-attention-demo-wavlm
+	@echo "== 2. Five heads by leave-one-speaker-out, ten trainings each; no encoder runs"
+	$(SERCACHE) train --head logistic $(WAVLM) $(SPEAKERS) --states 3 --name logistic
+	$(SERCACHE) train --head linear $(WAVLM) $(SPEAKERS) --set max-epochs=15 --name linear
+	$(SERCACHE) train --head mlp $(WAVLM) $(SPEAKERS) --set max-epochs=15 --name mlp
+	$(SERCACHE) train --head layer-attention $(WAVLM) $(SPEAKERS) --set max-epochs=10 --name layer-attention
+	$(SERCACHE) train --head superb $(WAVLM) $(SPEAKERS) --set max-epochs=15 --set lr=1e-3 --name superb
+	@echo "== 3. One of them on the other encoder: what differs is the features alone"
+	$(SERCACHE) train --head superb $(LOGMEL) $(SPEAKERS) --set max-epochs=15 --set lr=1e-3 --name superb-logmel
+	@echo "== 4. Which block knows most of emotion?"
+	$(SERCACHE) probe $(WAVLM) --states blocks
+	@echo "== 5. Do the heads differ? A paired test over speakers"
+	$(SERCACHE) compare $(addprefix $(DEMO)/runs/,logistic linear mlp layer-attention superb superb-logmel) --metric ua
+	@echo "== 6. A recording, as a head hears it that this speaker did not train (fold D01F)"
+	$(SERCACHE) predict $(DEMO)/runs/mlp $(DEMO)/cache/demo-corpus/wav/D01F_en1_anger.wav --fold D01F
+	@echo "== 7. All runs side by side, and how often no encoder ran"
 	$(SERCACHE) report
+	@echo "== 8. One of them as a page, with pictures, errors and recordings to listen to: open $(DEMO)/mlp.html"
+	$(SERCACHE) report $(DEMO)/runs/mlp --html $(DEMO)/mlp.html
 
 # One thread in each of the test processes, as many processes as there are cores; a file's tests go to one of them,
 # so that what they share is made once.

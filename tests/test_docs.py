@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import howto
 import nbformat
 import pytest
 import soundfile
+
+from sercache import cli
 
 TOP = Path(__file__).parents[1]
 
@@ -70,6 +73,22 @@ def test_the_readme_is_read_as_text_too() -> None:
     lines = (TOP / "README.md").read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []
     assert any(line.startswith("make demo") for line in lines[:24])
+
+
+def test_what_the_readme_has_one_type_first_is_taken() -> None:
+    first = (TOP / "README.md").read_text(encoding="utf-8").partition("What you can rely on")[0]
+    commands = [shlex.split(each)[1:] for each in re.findall(r"`(sercache [^`]+)`", first)]
+    assert len(commands) > 10
+    for name, *arguments in commands:
+        cli.cli.commands[name].make_context(name, arguments)
+
+
+def test_the_picture_is_of_the_demo() -> None:
+    picture = (TOP / "docs" / "demo.svg").read_text(encoding="utf-8")
+    assert "docs/demo.svg" in (TOP / "README.md").read_text(encoding="utf-8")
+    assert len(picture) < 100_000
+    for name in re.findall(r"--name (\S+)", (TOP / "Makefile").read_text(encoding="utf-8")):
+        assert f">{name}</text>" in picture, "run: make demo, then python docs/make_picture.py"
 
 
 def test_links_lead_somewhere() -> None:

@@ -32,7 +32,7 @@ def _page(top: Path, name: str) -> str:
         place = _FILES.get(target) or (target.removeprefix("docs/") if target.startswith("docs/") else "")
         if place.endswith(".ipynb"):
             place = place.replace(".ipynb", ".md")
-        return f"[{link[1]}]({place}{link[3] or ''})" if place.endswith(".md") else link[1]
+        return f"[{link[1]}]({place}{link[3] or ''})" if place.endswith((".md", ".svg")) else link[1]
 
     return _LINK.sub(moved, (top / name).read_text(encoding="utf-8"))
 

@@ -157,7 +157,7 @@ def heads(name: str | None, *, as_json: bool = False) -> None:
             work.recipe_of(module),
         )
     if options := described_options(module):
-        say("options of the head (change with --option name=value):")
+        _filled("options of the head (change with --option name=value):")
         rows = [("  name", "default", "takes", "meaning")]
         rows += [(f"  {k}", _written(each.default), each.takes, each.meaning) for k, each in options.items()]
         for line in columns(rows):
@@ -173,7 +173,7 @@ def heads(name: str | None, *, as_json: bool = False) -> None:
 
 def _table(title: str, rows: Sequence[tuple[str, object]]) -> None:
     """Names and values, in the words that options take: ``none``, lists with commas."""
-    say(title)
+    _filled(title)
     for line in columns([(f"  {name}", _written(value)) for name, value in rows]):
         say(line)
 
