@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 from conftest import Outcome
 from store_helpers import fill, make_spec
 
@@ -102,6 +103,33 @@ def test_parquet(store: FeatureStore, tmp_path: Path, monkeypatch: pytest.Monkey
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.parametrize("format", ["zarr", "hdf5"])
+def test_cf(format: Any, tmp_path: Path) -> None:
+    """xarray reads it as a contiguous ragged array: the rows of each entry by its size, and when each frame is."""
+    xarray = pytest.importorskip("xarray")
+    lengths = {"a.b/c": 3, "d": 5, "é": 5000}
+    fill(tmp_path / "store", lengths, format, make_spec())
+    with pytest.warns(UserWarning, match="features are written, labels are not"):
+        out = plain_files.write(tmp_path / "store", "cf", tmp_path / "out", states="1,2", shard_bytes=10**6)
+    store = stores.open(tmp_path / "store")
+    with xarray.open_zarr(out / "features.zarr") as dataset:
+        assert dataset.attrs["Conventions"].startswith("CF-")
+        assert dataset.n_frames.attrs["sample_dimension"] == "frame"
+        assert dataset.utterance.attrs["cf_role"] == "timeseries_id"
+        assert dataset.frames.dims == ("state", "frame", "dim")
+        ends = np.cumsum(dataset.n_frames.values)
+        assert ends[-1] == dataset.sizes["frame"] == sum(lengths.values())
+        seconds = store.spec.hop / store.spec.sample_rate
+        for id, end in zip(dataset.utterance.values.tolist(), ends, strict=True):
+            n = lengths[id]
+            rows = dataset.isel(frame=slice(int(end) - n, int(end)))
+            np.testing.assert_array_equal(rows.frames.sel(state="2").values, store.read(id, ["2"])[0])
+            np.testing.assert_allclose(rows.time.values, np.arange(n) * seconds)
+            mean = dataset.pooled_mean.sel(utterance=id).values
+            np.testing.assert_array_equal(mean, store.pooled([id], ["1", "2"])[0])
+        assert dataset.time.attrs["units"] == "s"
+
+
 @pytest.mark.parametrize("form", plain_files.FORMS)
 def test_every_type_some_states_and_no_table(form: Any, tmp_path: Path) -> None:
     if form == "parquet":
@@ -119,6 +147,8 @@ def second_of(out: Path, form: str) -> np.ndarray:
     """Frames of the second of two entries, the first of which has three."""
     if form == "npy":
         return np.load(out / "frames.npy")[:, 3:]
+    if form == "cf":
+        return np.array(zarr.open_group(out / "features.zarr")["frames"][:, 3:])
     if form == "webdataset":
         with tarfile.open(out / "shard-000000.tar") as tar:
             return np.load(io.BytesIO(tar.extractfile("000000001.frames.npy").read()))  # type: ignore[union-attr]

@@ -175,8 +175,9 @@ def export(
     """Write a run's trained encoder (``finetune_from``), a store or a corpus as what other tools load; gives ``out``.
 
     ``settings`` are the options of ``sercache export``: of a run ``fold``, ``seed``, ``encoder``, ``number``; of a
-    store ``to``, which is npy, webdataset or parquet, ``states`` and ``shard_size``; of a corpus ``dataset``, ``root``,
-    ``copy_audio`` and ``to``: audformat, emobox, huggingface, kaldi, lhotse, manifest, speechbrain or webdataset.
+    store ``to``, which is cf, npy, parquet or webdataset, ``states`` and ``shard_size``; of a corpus ``dataset``,
+    ``root``, ``copy_audio`` and ``to``: audformat, emobox, huggingface, kaldi, lhotse, manifest, speechbrain or
+    webdataset.
     """
     from sercache.experiment import export as work
     from sercache.experiment import filled

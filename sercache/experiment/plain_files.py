@@ -1,4 +1,4 @@
-"""A store as files that other people's loaders read: NumPy arrays, tars of webdataset, Parquet."""
+"""A store as files that other people's loaders read: NumPy arrays, tars of webdataset, Parquet, Zarr in CF form."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from sercache import clips, extraction, files, stores
 from sercache.datasets import Corpus
 from sercache.errors import DiskSpaceError, MissingExtraError, SettingsError
-from sercache.experiment import corpus_table
+from sercache.experiment import cf_files, corpus_table
 from sercache.progress import bar, used, warn
 from sercache.states import select
 from sercache.stores import FeatureStore
@@ -24,7 +24,7 @@ from sercache.units import size
 if TYPE_CHECKING:
     import pyarrow
 
-Form = Literal["npy", "webdataset", "parquet"]
+Form = Literal["npy", "webdataset", "parquet", "cf"]
 FORMS: tuple[str, ...] = get_args(Form)
 
 _SPARE_BYTES = 2**26
@@ -92,7 +92,12 @@ def write(folder: Path, form: Form, out: Path, *, states: str, shard_bytes: int)
     )
     if needed + _SPARE_BYTES > free:
         raise DiskSpaceError(f"{out} needs {size(needed + _SPARE_BYTES)} and its disk has {size(free)} free")
-    writers: Mapping[str, Callable[..., None]] = {"npy": _npy, "webdataset": _tars, "parquet": _parquet}
+    writers: Mapping[str, Callable[..., None]] = {
+        "npy": _npy,
+        "webdataset": _tars,
+        "parquet": _parquet,
+        "cf": cf_files.write,
+    }
     with (
         files.new_folder(out) as temporary,
         files.write_faults_named(out, "choose another folder with --out"),

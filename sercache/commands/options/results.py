@@ -188,8 +188,8 @@ def lexical(as_json: bool, **options: Any) -> None:
 @click.option(
     "--to",
     metavar="FORM",
-    help="What a store becomes: npy, webdataset, parquet; or a corpus: audformat, emobox, huggingface, kaldi, lhotse, "
-    "manifest, speechbrain, webdataset.",
+    help="What a store becomes: cf, npy, parquet, webdataset; or a corpus: audformat, emobox, huggingface, kaldi, "
+    "lhotse, manifest, speechbrain, webdataset.",
 )
 @click.option("--copy-audio", is_flag=True, help="Of a corpus: with copies of its recordings.")
 @click.option("--states", default="all", show_default=True, help="Of a store: blocks, 1-12, …")
