@@ -15,6 +15,7 @@ import pytest
 
 from sercache import files, settings, stores
 from sercache.errors import DamagedStoreError, DiskSpaceError, FileError
+from sercache.files import _folders
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
@@ -94,12 +95,16 @@ def test_folders_of_the_dead_are_cleared_and_those_of_the_living_left(tmp_path: 
         for each in (living, dead):
             assert each.stdout is not None
             each.stdout.readline()
-        (tmp_path / ".c.0123abcd.new").mkdir()  # of an earlier version, which took no lock
+        elsewhere, long_ago = tmp_path / ".e.0123abcd.new", tmp_path / ".c.0123abcd.new"
+        for each in (elsewhere, long_ago):  # of other hosts, to which locks may not reach
+            each.mkdir()
+        os.utime(long_ago, (0, 0))
         dead.send_signal(signal.SIGKILL)
         dead.wait()
         with files.new_folder(tmp_path / "c"):
             names = sorted(path.name.split(".")[1] for path in tmp_path.iterdir())
-            assert names == ["a", "c"], "of the living, and the one that is being written"
+            assert names == ["a", "c", "e"], "of those that may live, and the one that is being written"
+        elsewhere.rmdir()
         living.kill()
     with files.new_folder(tmp_path / "d"):
         pass
@@ -108,15 +113,28 @@ def test_folders_of_the_dead_are_cleared_and_those_of_the_living_left(tmp_path: 
 
 def test_what_was_taken_away_comes_back(tmp_path: Path) -> None:
     """One was killed after it took the old folder away and before the new one had its name."""
-    (tmp_path / ".run.0123abcd.old").mkdir()
-    (tmp_path / ".run.0123abcd.old/report.json").write_text("{}")
-    (tmp_path / ".run.0123abcd.new").mkdir()
+    number = f"{_folders._host()}abcd"
+    (tmp_path / f".run.{number}.old").mkdir()
+    (tmp_path / f".run.{number}.old/report.json").write_text("{}")
+    (tmp_path / f".run.{number}.new").mkdir()
     (tmp_path / "other").mkdir()
     (tmp_path / ".other.0123abce.old").mkdir()
     (tmp_path / ".partial").mkdir()
     files.clear_leftovers(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".partial", "other", "run"]
     assert (tmp_path / "run/report.json").exists()
+
+
+def test_what_another_host_took_away_comes_back_once_that_is_no_longer_at_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in ("old", "new"):
+        (tmp_path / f".run.0123abcd.{kind}").mkdir()
+    files.clear_leftovers(tmp_path)
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setattr(_folders, "_MOMENT_SECONDS", -1)
+    files.clear_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".run.0123abcd.new", "run"]
 
 
 def test_a_folder_that_fails_leaves_the_old_one(tmp_path: Path) -> None:

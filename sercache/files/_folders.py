@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from sercache.files._clock import now_on
 from sercache.files._faults import write_faults_named
-from sercache.system import lock_alone, lock_shared, sync_path
+from sercache.system import kernel, lock_alone, lock_shared, sync_path
 
-_LEFT_OVER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(?P<kind>new|old|tmp)")
+_LEFT_OVER = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{4})[0-9a-f]{4}\.(?P<kind>new|old|tmp)")
 _STALE_SECONDS = 24 * 3600
-"""After this long a temporary counts as left over where locks cannot tell."""
+"""After this long a temporary counts as left over where locks cannot tell: those of other hosts."""
+_MOMENT_SECONDS = 60
 
 
 @contextmanager
@@ -49,7 +53,7 @@ def new_folder(folder: Path, *, first_wins: bool = False) -> Iterator[Path]:
 def _held_folder(folder: Path) -> tuple[Path, int]:
     """A new temporary folder, locked as long as this process lives; on some shared disks it cannot be."""
     while True:
-        temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.new")
+        temporary = folder.with_name(f".{folder.name}.{_host()}{secrets.token_hex(2)}.new")
         temporary.mkdir()
         held = os.open(temporary, os.O_RDONLY)
         try:
@@ -105,12 +109,16 @@ def clear_leftovers(parent: Path) -> None:
     found = [(path, match) for path in parent.glob(".*") if (match := _LEFT_OVER.fullmatch(path.name))]
     for path, match in found:
         if match["kind"] == "new" and path.is_dir():
-            _remove_ownerless(path)
+            _remove_ownerless(path, is_ours=match["host"] == _host())
         elif match["kind"] == "tmp" and path.is_file() and _is_old(path):
             path.unlink(missing_ok=True)
     for path, match in found:
-        # Whoever took it away and lives still holds the new one, which bears the same number.
-        if match["kind"] != "old" or not path.is_dir() or path.with_suffix(".new").exists():
+        # Whoever took it away and lives still holds the new one, which bears the same number, for a moment.
+        if (
+            match["kind"] != "old"
+            or not path.is_dir()
+            or (path.with_suffix(".new").exists() and not _was_renamed_long_ago(path))
+        ):
             continue
         if path.with_name(match["name"]).exists():
             shutil.rmtree(path, ignore_errors=True)
@@ -126,14 +134,27 @@ def _is_old(path: Path) -> bool:
         return False
 
 
-def _remove_ownerless(folder: Path) -> None:
+def _was_renamed_long_ago(path: Path) -> bool:
+    try:
+        return now_on(path.parent) - path.stat().st_ctime > _MOMENT_SECONDS
+    except OSError:
+        return False
+
+
+@cache
+def _host() -> str:
+    """Four hexadecimal digits that tell this host from most others."""
+    return hashlib.sha256((kernel()["boot"] or platform.node()).encode()).hexdigest()[:4]
+
+
+def _remove_ownerless(folder: Path, *, is_ours: bool) -> None:
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return
     try:
         lock_alone(descriptor)
-        ownerless = True
+        ownerless = is_ours or _is_old(folder)  # locks may not reach to other hosts, or not be granted there
     except BlockingIOError:
         ownerless = False
     except OSError:  # this disk has no locks for folders

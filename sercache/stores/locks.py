@@ -6,7 +6,7 @@ import errno
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -40,19 +40,27 @@ def exist(path: Path) -> bool:
     return True
 
 
+def are_everywhere(folder: Path) -> bool:
+    """Whether each host that held the lock in ``folder`` has been granted it."""
+    return not (folder / _FOLDER).is_dir()
+
+
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Hold the lock ``path``, or what stands for it. Raises StoreError where another process has it for a minute."""
-    if not exist(path):
-        with _claimed(path):
-            yield
-        return
-    lock = FileLock(path, timeout=WAIT_SECONDS)
-    try:
-        with lock:
-            yield
-    except Timeout as fault:
-        raise _in_use(path) from fault
+    """Hold the lock ``path``, or what stands for it. Raises StoreError where another process has it for a minute.
+
+    Both, where some host is refused locks that others are granted.
+    """
+    with ExitStack() as both:
+        has_locks = exist(path)
+        if has_locks:
+            try:
+                both.enter_context(FileLock(path, timeout=WAIT_SECONDS))
+            except Timeout as fault:
+                raise _in_use(path) from fault
+        if not has_locks or not are_everywhere(path.parent):
+            both.enter_context(_claimed(path))
+        yield
 
 
 @contextmanager

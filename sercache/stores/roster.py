@@ -207,8 +207,8 @@ def _is_free(lock: Path) -> bool:
     if not locks.exist(lock):
         try:
             return is_dead(json.loads(lock.with_suffix(".json").read_bytes()))
-        except (OSError, ValueError, AttributeError):  # it died before it said who it is
-            return True
+        except (OSError, ValueError, AttributeError):  # it has not said who it is, or never will
+            return not _is_young(lock)
     probe = FileLock(lock, thread_local=False)
     try:
         probe.acquire(blocking=False)
@@ -224,5 +224,18 @@ def _may_live_elsewhere(lock: Path) -> bool:
     try:
         elsewhere = json.loads(owner.read_text())["host"] != platform.node()
         return elsewhere and files.now_on(lock.parent) - owner.stat().st_mtime < STALE_SECONDS
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (
+        FileNotFoundError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ):  # one that is granted no locks may be starting
+        return not locks.are_everywhere(lock.parents[1]) and _is_young(lock)
+
+
+def _is_young(lock: Path) -> bool:
+    """Whether a writer that has not said who it is may be about to."""
+    try:
+        return files.now_on(lock.parent) - lock.stat().st_mtime < locks.WAIT_SECONDS
+    except OSError:
         return False
