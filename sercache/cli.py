@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -128,8 +129,10 @@ def main() -> None:
         if not isinstance(fault, OSError) or fault.errno is None:
             raise
         where = "" if fault.filename is None else f"{fault.filename}: "
+        is_others = fault.errno in (errno.EACCES, errno.EPERM)
+        remedy = "see who may use it (ls -l) and have them allow you to" if is_others else "mend that"
         click.echo(
-            f"error: {one_line(where)}{fault.strerror}; what was done is kept: mend that, then run the same again",
+            f"error: {one_line(where)}{fault.strerror}; what was done is kept: {remedy}, then run the same again",
             err=True,
         )
         sys.exit(2)

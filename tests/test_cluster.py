@@ -203,6 +203,7 @@ time.sleep(60)
     with pytest.raises(KeyboardInterrupt):
         _share(_call(tmp_path, code), 1, watch=watch)
     assert (tmp_path / "committed").exists()
+    assert not (tmp_path / "share").exists()
 
 
 _OPTIONS = ["queue=gpu", "cores=4", "memory=16GB", "directive=--gres=gpu:1"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import fcntl
 import itertools
 import json
 import os
@@ -29,11 +30,12 @@ from test_training_shared import code_of, started
 
 from sercache import audio, claims, extraction, progress, stores
 from sercache.datasets import Corpus, manifest
-from sercache.errors import SettingsError
+from sercache.errors import SettingsError, StoreError
 from sercache.experiment.extract import ExtractOptions, run
 from sercache.experiment.parts import part_of
 from sercache.extraction import PlanPart
 from sercache.extraction.sharing import FOLDER, Fence, Turn
+from sercache.stores import locks, roster
 from sercache.stores.ledger import Ledger
 
 N = 14
@@ -111,6 +113,39 @@ def assert_each_once(folder: Path) -> None:
 def no_flock(descriptor: int, how: int) -> None:
     """What a disk without locks says."""
     raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
+def test_a_host_that_is_refused_locks_and_one_that_is_granted_them_wait_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, waits = tmp_path / "lock", pytest.raises(StoreError, match="has been held")
+    monkeypatch.setattr(locks, "WAIT_SECONDS", 0.1)
+    with monkeypatch.context() as refused:
+        refused.setattr(fcntl, "flock", no_flock)
+        with locks.held(path):
+            refused.undo()
+            with waits, locks.held(path):
+                pass
+    with locks.held(path), monkeypatch.context() as refused:
+        refused.setattr(fcntl, "flock", no_flock)
+        with waits, locks.held(path):
+            pass
+
+
+def test_a_writer_that_has_not_said_who_it_is_may_be_about_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of another host, where locks are refused to one of them; else the lock tells."""
+    lock = tmp_path / "writers" / "somebody.lock"
+    lock.parent.mkdir()
+    lock.touch()
+    assert roster.living_writers(lock.parent) == set()
+    (tmp_path / "locking").mkdir()
+    assert roster.living_writers(lock.parent) == {"somebody"}
+    monkeypatch.setattr(fcntl, "flock", no_flock)
+    assert roster.living_writers(lock.parent) == {"somebody"}
+    os.utime(lock, (0, 0))
+    assert roster.living_writers(lock.parent) == set()
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
@@ -423,13 +458,13 @@ def test_a_fence_asks_for_each_claim(tmp_path: Path, corpus: Corpus) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("locks", ["locks", "no-locks"])
-def test_killed_and_paused_at_any_moment(locks: str) -> None:
+@pytest.mark.parametrize("disk", ["locks", "no-locks"])
+def test_killed_and_paused_at_any_moment(disk: str) -> None:
     """As tests/kill_shared.py does 200 times."""
     script = Path(__file__).with_name("kill_shared.py")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, script, "10", "4", "0", locks],
+        [sys.executable, script, "10", "4", "0", disk],
         env=environment,
         capture_output=True,
         text=True,

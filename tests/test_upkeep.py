@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import shlex
@@ -391,6 +392,24 @@ def test_how_old_something_is_goes_by_the_clock_of_the_disk(
     monkeypatch.setattr("sercache.files._clock._AHEAD", {})
     assert [path.name for path in places.abandoned_runs(runs, 0)] == ["left.partial"]
     assert places.abandoned_runs(runs, 1) == []
+
+
+def test_folders_that_may_not_be_listed_are_told(three: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A colleague's, whose umask was 077: patterns find nothing in them, silently."""
+    cache, scandir = three.parents[1], os.scandir
+    forbidden = [three.parent]
+
+    def guarded(path: object = ".") -> object:
+        if Path(str(path)) in forbidden:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    [found] = [each for path, each in stores.find_all(cache) if path == three.parent]
+    assert "cannot be read: Permission denied; see who may read it (ls -l)" in str(found)
+    forbidden.append(cache)
+    with pytest.raises(StoreError, match="Permission denied"):
+        stores.find(cache)
 
 
 def test_a_store_in_use_is_not_pruned(three: Path) -> None:

@@ -66,13 +66,20 @@ def share(
         while members.waiting:
             members.take_ended()
             watch(folder)
-    except BaseException:
-        members.stop()
+    except BaseException as fault:
+        # Logs of what went wrong are kept; those of what was interrupted are of no use.
+        if members.stop() and not isinstance(fault, Exception):
+            _remove(folder)
         raise
+    _remove(folder)
+    return ClusterRun(n_members, members.n_replaced, members.said)
+
+
+def _remove(folder: Path) -> None:
+    """Of a share, whose members have all ended."""
     shutil.rmtree(folder, ignore_errors=True)
     with suppress(OSError):  # others may be at work there, too
         folder.parent.rmdir()
-    return ClusterRun(n_members, members.n_replaced, members.said)
 
 
 class _Members:
@@ -194,13 +201,14 @@ class _Members:
         self.n_replaced += 1
         self.submit(number)
 
-    def stop(self) -> None:
-        """Tell all to end, and wait for those that run to commit what they have."""
+    def stop(self) -> bool:
+        """Tell all to end, and wait for those that run to commit what they have; whether all have ended."""
         (self._folder / member.STOP).touch()
         run = [future for future, number in self.waiting.items() if (self._folder / f"{number}.out").exists()]
-        wait(run, timeout=member.GRACE_SECONDS)
+        running = wait(run, timeout=member.GRACE_SECONDS).not_done
         for future in self.waiting:
             future.cancel()
+        return not running
 
 
 def _how(ended: Ended | None, fault: BaseException | None) -> str:

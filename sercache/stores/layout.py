@@ -7,6 +7,7 @@ A store is a folder. What sercache needs for itself is in its subfolder ``ledger
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -201,11 +202,21 @@ def find_all(cache: Path) -> list[tuple[Path, FeatureSpec | SercacheError]]:
     mirror.arrive_cache(cache)
     found = _with_spec(cache)
     with _listing(cache):
-        others = [path for deep in ("*", "*/*") for path in cache.glob(deep) if not spec_path(path).exists()]
+        others = [path for deep in ("*", "*/*") for path in cache.glob(deep) if not path.name.startswith(".")]
     for path in others:
-        if not path.name.startswith(".") and _is_part(path):
-            found += _loaded([path])
+        try:
+            _check_listed(path)
+            if not spec_path(path).exists() and _is_part(path):
+                found += _loaded([path])
+        except OSError as fault:
+            found.append((path, StoreError(str(files.read_fault(path, fault)))))
     return sorted(found, key=lambda each: each[0])
+
+
+def _check_listed(folder: Path) -> None:
+    """Raises OSError for a folder whose names the system does not give: a pattern finds nothing in it, silently."""
+    if folder.is_dir():
+        os.scandir(folder).close()
 
 
 def _is_part(path: Path) -> bool:
@@ -223,6 +234,7 @@ def _with_spec(cache: Path) -> list[tuple[Path, FeatureSpec | SercacheError]]:
     if cache.exists() and not cache.is_dir():
         raise StoreError(f"{cache} is no folder that stores could lie in; choose another --cache")
     with _listing(cache):
+        _check_listed(cache)
         paths = [file.parents[1] for deep in ("*", "*/*") for file in cache.glob(f"{deep}/ledger/spec.json")]
     paths = [
         path for path in paths if not path.name.startswith(".")
