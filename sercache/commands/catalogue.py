@@ -18,7 +18,6 @@ from sercache.layout import columns, filled, terminal_width
 from sercache.progress import say, used
 from sercache.published import described_options, text_and_code
 from sercache.readings import variants
-from sercache.units import size
 
 _LABEL = 10
 """Columns that the words before each line take."""
@@ -106,24 +105,9 @@ def encoders(name: str | None, *, as_json: bool = False) -> None:
 
 
 def _encoder(card: encoder_room.EncoderCard) -> None:
-    """Size, licence and training of one encoder; what is not known without its files is left out."""
     say(f"{card.name}: {card.source}")
-    n = card.n_parameters
-    for label, text in (
-        ("family", card.family),
-        ("blocks", None if card.n_blocks is None else f"{card.n_blocks} of {card.dim} dimensions"),
-        ("frames", None if card.n_blocks is not None or card.dim is None else f"{card.dim} dimensions"),
-        (
-            "size",
-            None if n is None else f"{n / 1e6:.1f} million parameters, {size(card.n_bytes or 0)} in float32",
-        ),
-        ("trained", card.trained_on and f"on {card.trained_on}"),
-        ("licence", card.licence),
-        ("note", card.note),
-        ("also", " ".join(card.aliases)),
-    ):
-        if text:
-            _entry(label, text)
+    for label, text in work.about_encoder(card):
+        _entry(label, text)
 
 
 def heads(name: str | None, *, as_json: bool = False) -> None:

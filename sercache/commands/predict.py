@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
-import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,15 +35,15 @@ def run(
         write = stack.enter_context(_written(None if at_end else out, at_once=is_live))
         with_true, kept = options.dataset is not None, []
         if table_format == "csv":
-            write(_row(predicted_files.heading(answers, with_true)))
+            write(predicted_files.csv_line(predicted_files.heading(answers, with_true)))
         try:
             for each in answers.records:
                 if at_end:
                     kept.append(each)
                 elif table_format == "jsonl":
-                    write(_json(each))
+                    write(predicted_files.json_line(each))
                 else:
-                    write(_row(predicted_files.cells(each, answers, with_true)))
+                    write(predicted_files.csv_line(predicted_files.cells(each, answers, with_true)))
                 n_done += each.error is None
                 n_failed += each.error is not None
                 if each.error is not None:
@@ -90,19 +87,6 @@ def _written(out: Path | None, *, at_once: bool) -> Iterator[Callable[[str], Non
 
         yield write
     used("written", out)
-
-
-def _json(each: predict.Predicted) -> str:
-    record = each.to_json()
-    text = json.dumps(record, ensure_ascii=False, allow_nan=False)
-    is_text = not any("\ud800" <= letter <= "\udfff" for letter in text)  # names may hold bytes that are none
-    return (text if is_text else json.dumps(record, allow_nan=False)) + "\n"
-
-
-def _row(cells: Sequence[object]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue().encode("utf-8", "backslashreplace").decode()
 
 
 _ELSEWHERE = "choose another file with --out"

@@ -12,13 +12,14 @@ from typing import Any
 
 from sercache import catalog, files
 from sercache.datasets import CorpusInfo
+from sercache.encoders import EncoderCard
 from sercache.errors import SettingsError
 from sercache.head import declared, is_solved
 from sercache.progress import used
 from sercache.protocols import DEVS, PROTOCOLS
 from sercache.published import described_options
 from sercache.recipe import Recipe
-from sercache.units import listed
+from sercache.units import listed, size
 
 _CLASSES = 12
 """Classes of a task that are named."""
@@ -85,6 +86,26 @@ def protocols_of(about: CorpusInfo) -> Iterator[tuple[str, str]]:
         ", ".join(p for p in PROTOCOLS if not p.startswith(("folds", "fixed:<name>", "fixed:dev"))),
     )
     yield "dev", ", ".join(DEVS)
+
+
+def about_encoder(card: EncoderCard) -> Iterator[tuple[str, str]]:
+    """Size, licence and training of one encoder; what is not known without its files is left out."""
+    n = card.n_parameters
+    for label, text in (
+        ("family", card.family),
+        ("blocks", None if card.n_blocks is None else f"{card.n_blocks} of {card.dim} dimensions"),
+        ("frames", None if card.n_blocks is not None or card.dim is None else f"{card.dim} dimensions"),
+        (
+            "size",
+            None if n is None else f"{n / 1e6:.1f} million parameters, {size(card.n_bytes or 0)} in float32",
+        ),
+        ("trained", card.trained_on and f"on {card.trained_on}"),
+        ("licence", card.licence),
+        ("note", card.note),
+        ("also", " ".join(card.aliases)),
+    ):
+        if text:
+            yield label, text
 
 
 def about_head(module: ModuleType) -> dict[str, object]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,21 @@ def cells(each: Predicted, answers: Answers, with_true: bool) -> list[Any]:
     trained = None if by is None else " ".join(by) or "none"
     last = [each.agreement, each.members, trained, each.error]
     return [*(record[name] for name in _FIRST), *(true if with_true else ()), *scores, *last]
+
+
+def json_line(each: Predicted) -> str:
+    """One record as a line; names may hold bytes that are no text, which are escaped then."""
+    record = each.to_json()
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False)
+    is_text = not any("\ud800" <= letter <= "\udfff" for letter in text)
+    return (text if is_text else json.dumps(record, allow_nan=False)) + "\n"
+
+
+def csv_line(cells: Sequence[object]) -> str:
+    """One row of a CSV table, or its heading, as a line."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue().encode("utf-8", "backslashreplace").decode()
 
 
 def check(form: str, out: Path | None, is_live: bool) -> None:
