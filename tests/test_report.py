@@ -167,6 +167,7 @@ def test_cells_as_text() -> None:
     assert show(Interval(0.1, 0.25, 10, "speakers")) == "0.100 to 0.250 (10 speakers)"
     assert show(Interval(None, None, 1, "speakers")) == "– (1 speaker)"
     assert (show(SignedDifference(0.01)), show(SignedDifference(-0.5))) == ("+0.0100", "-0.5000")
+    assert show(SignedDifference(-1e-17)) == "+0.0000"
     assert (show(None), show(3), show(0.25), show("x")) == ("–", "3", "0.2500", "x")
 
 

@@ -100,7 +100,8 @@ def show(cell: Cell, digits: int | None = 4) -> str:
         ends = "–" if cell.low is None else f"{cell.low:.3f} to {cell.high:.3f}"
         return f"{ends} ({cell.counted})"
     if isinstance(cell, SignedDifference):
-        return f"{cell.value:+{form}}"
+        text = f"{cell.value:+{form}}"
+        return text if float(text) else text.replace("-", "+")  # no difference has no side
     return f"{cell:{form}}" if isinstance(cell, float) else str(cell)
 
 
