@@ -197,6 +197,19 @@ def test_parts_of_kaldi_and_lhotse_are_folders_and_names(folder: Path) -> None:
     assert {u.id: u.partition for u in lhotse.utterances} == {"a": "train", "b": "test"}
 
 
+def test_a_map_of_emobox_in_other_case_and_a_copy_that_lacks_its_first_recording(folder: Path) -> None:
+    """EmoBox' own map for EMO-DB says Neutral of what its list calls neutral."""
+    rows = [
+        {"key": k, "wav": f"wav/{k}.wav", "emo": e} for k, e in (("0", "sad"), ("a", "neutral"), ("b", "odd"))
+    ]
+    text(folder, "data/toy/toy.jsonl", lines(*rows))
+    text(folder, "data/toy/label_map.json", '{"Neutral": "Neutral", "sad": "Sad"}')
+    corpus = read("emobox", folder / "data" / "toy")
+    assert [u.path.parent for u in corpus.utterances] == [folder / "wav"] * 2
+    assert corpus.labels("emobox") == {"a": "Neutral"}
+    assert "label_map.json names no class for odd: the task emobox leaves these out" in corpus.warnings
+
+
 def test_one_fold_of_emobox_is_parts_and_doubtful_folds_are_not_used(folder: Path) -> None:
     rows = [{"key": name, "wav": f"wav/{name}.wav", "emo": "sad"} for name in "ab"]
     text(folder, "toy.jsonl", lines(*rows))

@@ -6,6 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from sercache.datasets import _alike, _ids
@@ -22,6 +23,9 @@ _MISSING = ("nan", "none", "null", "n/a", "na", "<na>")
 """Labels that programs write where there is none."""
 _ABOVE = 3
 """Folders above a table in which paths of it may begin: tools write them from where their recipe is run."""
+
+_TRIED = 20
+"""Paths by which that folder is told."""
 
 Find = Callable[[str], Path | str]
 """The recording that a path of a row means, or why there is none."""
@@ -77,15 +81,19 @@ def corpus_of(called: str, reader: str, info: CorpusInfo, described: Described) 
 
 
 def base_of(folder: Path, paths: Iterable[str]) -> Path:
-    """``folder`` or the nearest one above it below which the first of some paths is a file; ``folder`` where none is.
+    """``folder`` or one above it below which most of the first paths are files, the nearest of equals.
 
-    Tools write paths relative to where their recipe was run, mostly some folders above its tables.
+    Tools write paths relative to where their recipe was run, mostly some folders above its tables; some may be missing.
     """
-    first = next((path for path in paths if path and not Path(path).is_absolute()), None)
-    above = [folder, *folder.absolute().parents[:_ABOVE]]
-    if first is None:
-        return folder
-    return next((each for each in above if not isinstance(Names(each).find(first), str)), folder)
+    relative = (path for path in paths if path and not Path(path).is_absolute())
+    first = list(islice(dict.fromkeys(relative), _TRIED))
+    above = [folder, *folder.absolute().parents[:_ABOVE]] if first else [folder]
+
+    def found(base: Path) -> int:
+        names = Names(base)
+        return sum(isinstance(names.find(path), Path) for path in first)
+
+    return max(above, key=found)
 
 
 def _utterances(rows: Sequence[CheckedRow], find: Find) -> tuple[list[Found], list[Skipped]]:

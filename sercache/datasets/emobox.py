@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from sercache.datasets._rows import ATTRIBUTES, CheckedRow, checked
 from sercache.datasets._written import Done, WrittenUtterance, by_part, told
 from sercache.errors import CorpusError
 from sercache.files import write_json
+from sercache.units import listed
 
 _READER = "emobox"
 _SUFFIXES = (".jsonl", ".jsonl.gz")
@@ -78,9 +79,10 @@ def read(root: Path, name: str = "") -> Corpus:
         *_foreign.without_labels(cells, table.name, "emo"),
         *remarks,
     ]
-    described = Described(
-        table, base, rows, _foreign.release_of([table]), tuple(told), tasks=_task(table.with_name("label_map.json"))
-    )  # fmt: skip
+    task, doubts = _task(
+        table.with_name("label_map.json"), {str(each["label"]) for each in cells if "label" in each}
+    )
+    described = Described(table, base, rows, _foreign.release_of([table]), (*told, *doubts), tasks=task)
     said = (mine.get("corpus") for mine in cells)
     return corpus_of(_foreign.called(name, said, table, _READER), _READER, INFO, described)
 
@@ -154,15 +156,26 @@ def _lists(table: Path, fold: Path) -> dict[str, list[str]]:
     return found
 
 
-def _task(path: Path) -> dict[str, dict[str, str]]:
-    """The task ``emobox``: classes of labels as EmoBox merges them; none where there is no map."""
+def _task(path: Path, labels: Iterable[str]) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """The task ``emobox``: classes of labels as EmoBox merges them, and a remark on labels that its map does not name.
+
+    A label counts as named where the map spells it in other case, as some of EmoBox' own do.
+    """
     if not path.is_file():
-        return {}
+        return {}, []
     found = _foreign.parsed(_foreign.read(path), path)
     odd = next((key for key, value in found.items() if not isinstance(value, str)), None)
     if odd is not None:
         raise CorpusError(f"{path}: expected a class for each label, got {found[odd]!r} for {odd!r}"[:300])
-    return {"emobox": found}
+    folded = {key.casefold(): value for key, value in found.items()}
+    known = {label: folded[label.casefold()] for label in labels if label.casefold() in folded} | found
+    missing = sorted(set(labels) - set(known))
+    remarks = (
+        [f"{path.name} names no class for {listed(missing)}: the task emobox leaves these out"]
+        if missing
+        else []
+    )
+    return {"emobox": known}, remarks
 
 
 def write(corpus: Corpus, out: Path, utterances: Sequence[WrittenUtterance], done: Done) -> None:
