@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shlex
@@ -14,14 +15,15 @@ import howto
 import nbformat
 import pytest
 import soundfile
+from test_line import give_voices
 
-from sercache import cli
+from sercache import catalog, cli
 
 TOP = Path(__file__).parents[1]
 
 
-def code_cells() -> list[str]:
-    book = nbformat.read(TOP / "docs" / "example.ipynb", as_version=4)
+def code_cells(name: str = "example") -> list[str]:
+    book = nbformat.read(TOP / "docs" / f"{name}.ipynb", as_version=4)
     return [cell.source for cell in book.cells if cell.cell_type == "code"]
 
 
@@ -34,12 +36,49 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
     assert "frames (L, T, D):" in done.stdout
 
 
-def test_the_notebook_was_executed() -> None:
-    book = nbformat.read(TOP / "docs" / "example.ipynb", as_version=4)
-    for cell in book.cells:
-        if cell.cell_type == "code":
-            assert cell.outputs, "run docs/make_example.py"
-            assert not [output for output in cell.outputs if output.output_type == "error"]
+@pytest.mark.slow
+def test_the_notebook_on_layers_runs_on_other_speech(tmp_path: Path) -> None:
+    """Its cells as they stand, on small tones and a Whisper of the tests: what they gave on speech stands in it."""
+    import torch
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
+
+    catalog.load("sercache.datasets", "emodb").example(tmp_path / "emodb")
+    give_voices(tmp_path / "emodb")
+    torch.manual_seed(1)
+    size = {"d_model": 16, "encoder_layers": 4, "decoder_layers": 1, "vocab_size": 51865}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    ffn = {"encoder_ffn_dim": 16, "decoder_ffn_dim": 16}
+    WhisperModel(WhisperConfig(**size, **heads, **ffn)).save_pretrained(tmp_path / "whisper-tiny-en")
+    WhisperFeatureExtractor().save_pretrained(tmp_path / "whisper-tiny-en")
+    script = tmp_path / "notebook.py"
+    script.write_text("import matplotlib\nmatplotlib.use('Agg')\n" + "\n".join(code_cells("layers")))
+    own = {f"SERCACHE_{name.upper()}": str(tmp_path / name) for name in ("cache", "runs", "config")}
+    done = subprocess.run(
+        [sys.executable, script],
+        cwd=tmp_path,
+        env=os.environ | own,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "40 utterances, states" in done.stdout
+    assert "mean over 30 trainings" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["example", "layers"])
+def test_a_notebook_holds_the_cells_of_its_script_as_they_were_executed(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(TOP / "docs"))
+    cells = importlib.import_module(f"make_{name}").CELLS
+    book = nbformat.read(TOP / "docs" / f"{name}.ipynb", as_version=4)
+    assert [(cell.cell_type, cell.source) for cell in book.cells] == cells, f"run docs/make_{name}.py"
+    assert (TOP / "docs" / f"{name}.ipynb").stat().st_size < 300_000
+    outputs = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert len(outputs) > len(cells) / 3
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert not re.search(r"/(home|root|tmp|work|Users)/", str(outputs)), "a folder of somebody's machine"
 
 
 def test_readme_calls_what_the_notebook_calls() -> None:
