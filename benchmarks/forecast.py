@@ -2,7 +2,8 @@
 
 The forecast is that of ``train``, from a few updates on random features; the training is a fixed number of updates,
 timed three times. Heads of little work are trained for some seconds, others for a few updates. ``--small`` takes
-small sizes instead. Gives the worst ratio of the medians, which is to lie within 1.5 either way.
+small sizes instead. Gives the worst ratio of the medians, which is to lie within 1.5 either way. ``--cpu`` judges the
+model of cost where other work takes the cores: both are in seconds of the processor that this process had.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ os.environ["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "passive")
 import training_cost
 
 from sercache import catalog
-from sercache.training import Choice, Member, Work, fit
+from sercache.paces import machine
+from sercache.training import fit
 from sercache.training.memory import keep_freed_memory
-from sercache.training.pace import machine, measured
+from sercache.training.pace import measured
 from sercache.units import duration
 
 TIMES = 3
@@ -33,14 +35,8 @@ BAR = 1.5
 
 def compare(name: str, folder: Path, options: argparse.Namespace) -> tuple[float, float, float, int]:
     """Seconds by the forecast, by the clock, for the forecast itself, and updates of the training."""
-    module = catalog.load("sercache.heads", name)
-    recipe = dataclasses.replace(module.RECIPE, select="last-epoch", patience=None, schedule="constant")
-    if options.small:
-        recipe = dataclasses.replace(recipe, batch_size=4, accumulate=min(recipe.accumulate, 2))
-    per_update = recipe.batch_size * recipe.accumulate
-    view = training_cost.view_of(module, options.updates * per_update, options.small)
-    head = training_cost.head_of(module, view, folder, options.small)
-    work = Work(Member(head, view, None, 0), recipe, options.device, Choice())
+    work = training_cost.work_of(name, folder, options.device, updates=options.updates, small=options.small)
+    head, view, recipe = work.member.head, work.member.train, work.recipe
     began = time.perf_counter()
     pace = measured(work, 25)
     took = time.perf_counter() - began
@@ -65,7 +61,10 @@ def main() -> None:
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--seconds", type=float, default=6.0, help="of each training, about")
     parser.add_argument("--updates", type=int, default=3, help="of an epoch")
+    parser.add_argument("--cpu", action="store_true", help="seconds of the processor, not of the clock")
     options = parser.parse_args()
+    if options.cpu:
+        time.perf_counter = time.process_time
     keep_freed_memory()
     print(f"{machine(options.device)}; {TIMES} times each; load {os.getloadavg()[0]:.1f}")
     print("| head | updates | forecast | by the clock | forecast / clock | the forecast took |")

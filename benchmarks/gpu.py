@@ -62,14 +62,12 @@ class Amounts:
     hours: float
     """Of the corpus that is extracted from the command line, in ``n_turns`` files."""
     n_turns: int
-    head_seconds: float
-    """For the updates of one head."""
 
 
 CARD = Amounts(
-    "cuda", "bfloat16", False, 300.0, 1800.0, 2000, 400, 2, start_to_end.HOURS, start_to_end.N_TURNS, 3.0
+    "cuda", "bfloat16", False, 300.0, 1800.0, 2000, 400, 2, start_to_end.HOURS, start_to_end.N_TURNS
 )
-REHEARSAL = Amounts("cpu", "float32", True, 2.0, 4.0, 16, 2, 1, 4 / 3600, 3, 0.1)
+REHEARSAL = Amounts("cpu", "float32", True, 2.0, 4.0, 16, 2, 1, 4 / 3600, 3)
 
 
 def rows(sizes: Amounts, folder: Path) -> list[Row]:
@@ -130,9 +128,7 @@ def command_line(sizes: Amounts, folder: Path) -> str:
 
 
 def cost(sizes: Amounts, folder: Path, name: str) -> str:
-    return str(
-        training_cost.measure(name, folder, sizes.device, seconds=sizes.head_seconds, small=sizes.small)
-    )
+    return str(training_cost.measure(name, folder, sizes.device, small=sizes.small))
 
 
 def work_of(sizes: Amounts, model: str, precision: str, seconds: float) -> extract.Work:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import statistics
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +21,8 @@ from random_cache import Cache, Case
 from sercache import catalog, encoders, states
 from sercache.papers import Trial, trials
 from sercache.recipe import Recipe, Setup, inputs
-from sercache.training import build, finetuned, fit
+from sercache.training import Choice, Member, Work, build, finetuned
+from sercache.training.pace import measured
 from sercache.units import duration
 from sercache.views import SideBySideView
 
@@ -51,8 +50,6 @@ class Cost(NamedTuple):
     head: str
     seconds: float
     """Of an update."""
-    n_measured: int
-    """Updates."""
     n_updates: int
     """Of a training, at most."""
     table: str
@@ -63,7 +60,7 @@ class Cost(NamedTuple):
     def __str__(self) -> str:
         training = self.seconds * self.n_updates
         return (
-            f"{self.seconds * 1e3:,.1f} ms an update ({self.n_measured} measured); a training of at most "
+            f"{self.seconds * 1e3:,.1f} ms an update; a training of at most "
             f"{self.n_updates:,} updates {duration(training)}; {self.table}: {self.n_trials} trials, "
             f"{self.n_trainings} trainings, {duration(training * self.n_trainings)} (extrapolated)"
         )
@@ -150,25 +147,20 @@ def head_of(module: ModuleType, view: Any, folder: Path, small: bool) -> Any:
     return build(made, view, 1 if numeric else 4, 0, **options)
 
 
-def measure(name: str, folder: Path, device: str, *, seconds: float, small: bool = False) -> Cost:
-    """An update of a head, as often as fits into about ``seconds``."""
+def work_of(name: str, folder: Path, device: str, *, updates: int = 2, small: bool = False) -> Work:
+    """A training of a head at its published size, on so many updates of random features an epoch."""
     module = catalog.load("sercache.heads", name)
-    recipe = dataclasses.replace(
-        module.RECIPE, max_epochs=1, select="last-epoch", patience=None, schedule="constant"
-    )
+    recipe = dataclasses.replace(module.RECIPE, select="last-epoch", patience=None, schedule="constant")
     if small:
         recipe = dataclasses.replace(recipe, batch_size=4, accumulate=min(recipe.accumulate, 2))
-    per_update = recipe.batch_size * recipe.accumulate
-    view = view_of(module, 2 * per_update, small)
-    head = head_of(module, view, folder, small)
-    began = time.perf_counter()
-    fit(head, view, None, recipe, seed=0, device=device)  # kernels are chosen
-    first = time.perf_counter() - began
-    n_epochs = max(1, min(10, int(seconds / 2 / first))) + 1
-    done = fit(head, view, None, dataclasses.replace(recipe, max_epochs=n_epochs), seed=0, device=device)
-    taken = [epoch.seconds for epoch in done.history[1:]]
+    view = view_of(module, updates * recipe.batch_size * recipe.accumulate, small)
+    return Work(Member(head_of(module, view, folder, small), view, None, 0), recipe, device, Choice())
+
+
+def measure(name: str, folder: Path, device: str, *, small: bool = False) -> Cost:
+    """An update of a head, as a forecast measures it."""
+    module, work = catalog.load("sercache.heads", name), work_of(name, folder, device, small=small)
     (table, n_trials), setup = of_papers()[name], module.SETUP
     n_trainings = n_trials * FOLDS.get(setup.protocol, 1) * len(setup.seeds)
-    return Cost(
-        name, statistics.median(taken) / 2, 2 * len(taken), n_updates(module), table, n_trials, n_trainings
-    )
+    of_epoch = work.seconds(measured(work, n_trainings), 0) / work.recipe.max_epochs
+    return Cost(name, of_epoch / len(work.groups), n_updates(module), table, n_trials, n_trainings)

@@ -57,6 +57,12 @@ def read_seeds(given: Which | str | None) -> ChosenSeeds:
     return ChosenSeeds(int(match["of"]), tuple(found))
 
 
+def check_look(look: bool, seeds: Which | str | None) -> None:
+    """Raises SettingsError where seeds are asked for of a coarse look."""
+    if look and seeds is not None:
+        raise SettingsError("a look takes the first seed alone: leave --seeds out, or --look")
+
+
 def folds_named(text: str, names: Sequence[str]) -> tuple[str, ...]:
     """The folds that ``Ses01,Ses02`` or ``1-3`` stands for, in the order of ``names``, which are all there are.
 

@@ -73,6 +73,9 @@ OF_THE_TERMINAL = {
     "extract": {"dry_run"},
     "compare": {"table_format"},
     "predict": {"watch", "table_format", "out"},
+    "reproduce": {"as_json"},
+    "sweep": {"as_json"},
+    "train": {"as_json"},
 }
 """Options that print, or go on until Ctrl-C."""
 ANOTHER_NAME = {"predict": {"audio": "paths"}}

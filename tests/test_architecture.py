@@ -25,6 +25,7 @@ FLOORS = {
     "sercache.states": 1,
     "sercache.files": 1,
     "sercache.objects": 1,
+    "sercache.paces": 1,
     "sercache.claims": 1,
     "sercache.text": 1,
     "sercache.layout": 1,

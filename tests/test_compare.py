@@ -431,9 +431,11 @@ def test_tables_of_several_rows_say_what_differs_from_the_best() -> None:
     cells, notes = shown.best_column([systems[0], other, systems[3]])
     assert (cells[0], cells[1]) == ("best", None)
     assert "not tested against the best: " in notes[-1]
-    assert shown.best_notes([systems[0], systems[2], other])[0].startswith(
-        "differs from best (good, on corpus): bad yes (p "
-    )
+    marks, notes = shown.best_of_groups([systems[0], systems[2], other])
+    assert notes[0].startswith("differs from best (good, on corpus): bad yes (p ")
+    assert marks["good"] == "best"
+    assert str(marks["bad"]).startswith("yes (p ")
+    assert "other" not in marks, "nothing is like it"
 
 
 def test_a_command_that_trains_on_the_same_is_named(advised: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import csv
 import dataclasses
 import json
 import math
@@ -18,13 +19,16 @@ from fake_store import make_talk
 from sercache.claims import Claims, led
 from sercache.errors import SettingsError
 from sercache.evaluation import Data, Forecast, How, Method, evaluate, forecast, looking_ahead, prepare
+from sercache.evaluation.forecast import Fits, within
 from sercache.experiment import foretold
+from sercache.experiment import pace as speed
 from sercache.experiment.together import is_run_of
+from sercache.extraction import Extraction
 from sercache.heads import linear
 from sercache.published import LOOK_EPOCHS, glanced
 from sercache.recipe import Recipe, Setup
-from sercache.record import LOOK
-from sercache.report import page, tables
+from sercache.record import LOOK, Score
+from sercache.report import ReportTable, html, page, tables
 from sercache.report import runs as run_folders
 from sercache.training import Choice, Member, WithSpeakers, Work, pace
 from sercache.training.pace import Pace, measured, pace_of
@@ -236,11 +240,12 @@ def test_a_sum_over_many_is_foretold_from_those_that_were_looked_at_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(foretold, "LIMIT", -1.0)
+    one = foretold.LeftToTrain(Forecast(2, 10, 300.0, 1000), (), (0,))
     with Claims(tmp_path) as claims, told("forecast") as said:
-        foretold.tell([lambda: Forecast(2, 10, 300.0, 1000)] * 4, "point", claims)
+        foretold.tell([lambda: one] * 4, "point", claims)
     assert said == ["4 points: 8 trainings, 40 updates: about 20 min 00 s by this process; 4.0 kB of disk"]
 
-    def refused() -> Forecast:
+    def refused() -> foretold.LeftToTrain:
         raise SettingsError("no such state")
 
     with Claims(tmp_path) as claims, told("forecast") as said:
@@ -250,7 +255,7 @@ def test_a_sum_over_many_is_foretold_from_those_that_were_looked_at_in_time(
 
 def test_of_processes_at_work_one_looks_ahead(tmp_path: Path) -> None:
     """Unless something leads them, which tells how far they are."""
-    one = [lambda: Forecast(2, 10, 300.0, 1000)]
+    one = [lambda: foretold.LeftToTrain(Forecast(2, 10, 300.0, 1000), (), (0,))]
     with Claims(tmp_path) as ours, Claims(tmp_path) as theirs:
         with told("forecast") as said, looking_ahead(theirs):
             foretold.tell(one, "point", ours)
@@ -261,3 +266,46 @@ def test_of_processes_at_work_one_looks_ahead(tmp_path: Path) -> None:
         with told("forecast") as said:
             foretold.tell(one, "point", ours)
         assert [each.partition(":")[0] for each in said] == ["1 point"]
+
+
+def test_within_a_time_seeds_go_first_then_what_takes_most() -> None:
+    shared = {"store": 100.0}
+
+    def costs(n_seeds: int) -> dict[str, dict[object, float]]:
+        return {
+            name: {name: n_seeds * each, **shared} for name, each in (("a", 30.0), ("b", 10.0), ("c", 20.0))
+        }
+
+    assert within(400, 5, costs) == Fits(5, ("a", "b", "c"), 400.0, 150.0), "what is shared is done once"
+    assert within(399, 5, costs) == Fits(4, ("a", "b", "c"), 340.0, 140.0)
+    assert within(159, 5, costs) == Fits(1, ("b", "c"), 130.0, 110.0)
+    assert within(109, 5, costs) == Fits(1, (), 0.0, 110.0)
+    assert math.isnan(within(109, 5, lambda n: {}).least)
+
+
+def test_a_seed_takes_its_share_of_what_is_left() -> None:
+    left = [("1", 0), ("1", 1), ("2", 1), ("3", 1)]
+    ahead = foretold.LeftToTrain(Forecast(4, 40, 80.0), left, (0, 1, 2))
+    assert [ahead.of(seeds) for seeds in ((0,), (0, 1), (0, 1, 2), (2,))] == [20.0, 80.0, 80.0, 0.0]
+
+
+def test_the_mark_of_a_look_is_in_every_file_of_a_table(tmp_path: Path) -> None:
+    table = ReportTable(f"{LOOK}: a table", ("row", "ours"), (("a", Score(0.5, 0.1, 2)), ("b", None)))
+    for path in table.write(tmp_path / "table"):
+        assert LOOK in path.read_text()
+    rows = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
+    assert [(row["row"], row["mark"]) for row in rows] == [("a", LOOK), ("b", LOOK)]
+    assert LOOK in html(table)
+    assert "mark" not in ReportTable("a table", ("row",), (("a",),)).render("csv")
+
+
+def test_how_fast_an_encoder_was_is_kept(tmp_path: Path) -> None:
+    _, store = make_talk()
+    done = Extraction(3, audio_seconds=60.0, seconds=20.0, n_copied=0, skipped=(), load=None)  # type: ignore[arg-type]
+    speed.keep_speed(tmp_path, store.spec, "cpu", dataclasses.replace(done, seconds=0.1))
+    assert speed.kept_speed(tmp_path, store.spec, "cpu") is None, "too short to tell"
+    speed.keep_speed(tmp_path, store.spec, "cpu", done)
+    assert speed.kept_speed(tmp_path, store.spec, "cpu") == 3.0
+    other = dataclasses.replace(store.spec, corpus="another", release="2")
+    assert speed.kept_speed(tmp_path, other, "cpu") == 3.0, "it is the machine's, whatever the corpus"
+    assert speed.kept_speed(tmp_path, dataclasses.replace(store.spec, states=("1",)), "cpu") is None

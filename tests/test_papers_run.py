@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import csv
 import inspect
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import Outcome
 from corpus_trees import TREES
 from paper_world import Hears, give_voices, make_corpora, make_hub, make_short, make_wenet
 
-from sercache import catalog, settings, transcription, transcripts
+from sercache import catalog, settings, stores, transcription, transcripts
+from sercache.record import LOOK
 from sercache.report import runs as run_folders
 from sercache.reproduction import vectors
+from sercache.training import Pace
 
 Sercache = Callable[..., Outcome]
 QUICK = ("--set", "max-epochs=1", "--seeds", "1")
@@ -249,6 +253,61 @@ def test_a_look_is_kept_apart_and_a_budget_leaves_rows_out(
     code, out, err = sercache(*call, "--look", "--seeds", "2")
     assert code == 2
     assert "a look takes the first seed alone" in err
+
+
+@pytest.mark.slow
+def test_a_table_is_foretold_from_nothing(
+    sercache: Sercache, give: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Extraction and training, before anything of either is done; a look leaves its mark in its files."""
+    cache = tmp_path / "new"
+    call = ("reproduce", "ioannides2023", "table4", "--cache", cache, "--rows", "IEMOCAP -> ", "--look")
+    call += ("--set", "batch-size=64")
+    give("iemocap", "emodb")
+    code, out, err = sercache(*call, "--dry-run", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["table"] is None
+    [store], [trials] = (
+        [each for each in found["forecast"] if name in each] for name in ("n_entries", "total")
+    )
+    assert (store["encoder"], store["corpus"]) == ("wavlm-large", "iemocap")
+    assert store["seconds"] > 0
+    assert trials["total"]["n_trainings"] == 1
+    assert trials["words"].startswith("1 of 1 trials: 1 training, ")
+    assert not list(cache.glob("*")), "nothing was extracted"
+    assert not run_folders.find(tmp_path / "runs")
+    code, out, err = sercache(*call, "--json")
+    assert code == 0, err
+    [made] = [path for path, spec in stores.find(cache) if spec.corpus == "iemocap"]
+    assert len(stores.open(made).ids()) == store["n_entries"]
+    means = np.dtype(np.float32).itemsize * 2 * store["n_entries"] * 24
+    assert store["n_bytes"] == means * stores.read_spec(made).dim
+    [path] = (tmp_path / "runs" / "ioannides2023").glob("table4.look*[0-9].csv")
+    with path.open() as file:
+        assert {row["mark"] for row in csv.DictReader(file)} == {LOOK}
+    assert json.loads(out)["table"]["title"].startswith(LOOK)
+    code, out, err = sercache(*call, "--dry-run")
+    assert "forecast  nothing is left to do" in out
+
+
+@pytest.mark.slow
+def test_all_tables_are_foretold(
+    sercache: Sercache, everything: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sercache.training.pace.measured", lambda work, n: Pace(1.0, 100.0, 0.0))
+    monkeypatch.setattr("sercache.extraction.real_time_factor", lambda encoder, states: 10.0)
+    given = [f"--encoder={name}={world / name}" for name in ("wenet-librispeech", "wenet-gigaspeech")]
+    for paper in catalog.names("sercache.papers"):
+        for table in catalog.load("sercache.papers", paper).TABLES:
+            own = [f"--encoder=wav2vec2-base={world / 'short'}"] if paper == "park2023" else given
+            code, out, err = sercache(
+                "reproduce", paper, table, *QUICK, *own, "--dry-run", "--cache", world / "none"
+            )
+            assert code == 0, err
+            unknown = [line for line in out.splitlines() if "not known, for" in line]
+            told = [line.partition("not known, for ")[2].split(" in ")[-1] for line in unknown]
+            assert told in ([], ["msp-improv hears is not known yet"]), f"{paper} {table}: {out}"
 
 
 @pytest.mark.slow

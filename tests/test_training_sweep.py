@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from sercache.experiment.grid import folder_name, points, read_grid
 from sercache.experiment.setup import TrainOptions
 from sercache.experiment.starting import InitialWeights
 from sercache.protocols import Fold
-from sercache.record import Report, StartRecord
+from sercache.record import LOOK, Report, StartRecord
 from sercache.report import runs as run_folders
+from sercache.training import many, pace
 
 Sercache = Callable[..., Outcome]
 
@@ -371,3 +373,52 @@ def test_a_point_of_another_version_is_trained_again(
     experiment = run_folders.load(run).experiment
     assert experiment is not None
     assert experiment.head_version == "2"
+
+
+@pytest.mark.slow
+def test_a_sweep_is_foretold_looked_at_and_kept_within_a_time(
+    sercache: Sercache, cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = [*SWEEP[:-1], "t", "--grid", "lr=0.1,0.01"]
+    monkeypatch.setattr(pace, "measured", lambda work, n: pace.Pace(1.0, float(np.mean(work.sizes)), 0.0))
+    monkeypatch.setattr(many, "cores", lambda: 1)
+    code, out, err = sercache(*call, "--dry-run", "--json")
+    assert code == 0, err
+    [told] = json.loads(out)["forecast"]
+    assert told["n"] == 2
+    assert not (cached / "t").exists()
+    of_one = told["total"]["seconds"] / told["total"]["n_trainings"]
+    n = told["total"]["n_trainings"] // 2
+    code, out, err = sercache(*call, "--budget", f"{int(2.5 * of_one)}s")
+    assert code == 0, err
+    assert f"2 of the {n} trainings that are left" in out
+    assert f"part done 2 of {n} trainings" in " ".join(out.split())
+    code, out, err = sercache(*call, "--budget", f"{int((n - 1) * of_one)}s")
+    assert code == 0, err
+    assert "1 of 2 points" in out
+    assert "left out  lr-0.01" in out
+    assert "selected  lr=0.1" in out
+    [rest] = [line.split(maxsplit=2)[2] for line in out.splitlines() if line.startswith("the rest")]
+    code, out, err = sercache(*shlex.split(rest)[1:])
+    assert code == 0, err
+    assert "lr-0.1, done before" in out
+    assert len(list(csv.DictReader((cached / "t" / "sweep.csv").read_text().splitlines()))) == 2
+    code, out, err = sercache(*call, "--dry-run")
+    assert "nothing is left to train" in out
+    code, out, err = sercache(*call, "--budget", "0s")
+    assert code == 0, "all is done"
+    code, out, err = sercache(*call, "--look")
+    assert "a look takes the first seed alone" in err
+    look = [each for each in call if each not in ("--seeds", 1)]
+    code, out, err = sercache(*look, "--look")
+    assert "is a sweep with other settings (look True instead of none)" in err
+    look[look.index("t")] = "look"
+    code, out, err = sercache(*look, "--look")
+    assert code == 0, err
+    assert "A LOOK, NO RESULT: " in out
+    rows = list(csv.DictReader((cached / "look" / "sweep.csv").read_text().splitlines()))
+    assert {row["mark"] for row in rows} == {LOOK}
+    code, out, err = sercache(
+        "report", cached / "look" / "lr-0.1", cached / "t" / "lr-0.1", "--format", "csv"
+    )
+    assert [row["mark"] for row in csv.DictReader(out.splitlines())] == [LOOK, ""]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from sercache.api._arguments import (
     AnyPath,
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sercache.datasets import Corpus
-    from sercache.evaluation import Unfinished
+    from sercache.evaluation import Forecast, Several, Unfinished
     from sercache.experiment.predict import Predicted
     from sercache.experiment.result import Result
     from sercache.experiment.sweep import Swept
     from sercache.report import ReportTable
+    from sercache.reproduction import foretold
     from sercache.stores import FeatureStore
 
 
@@ -40,6 +41,7 @@ def train(
     *,
     folds: None = None,
     seeds: int | Sequence[int] | None = None,
+    dry_run: Literal[False] = False,
     progress: Progress = True,
     **settings: Any,
 ) -> Result: ...
@@ -53,9 +55,24 @@ def train(
     *,
     folds: str | Sequence[str] | None = None,
     seeds: int | Sequence[int] | str | None = None,
+    dry_run: Literal[False] = False,
     progress: Progress = True,
     **settings: Any,
 ) -> Result | Unfinished: ...
+
+
+@overload
+def train(
+    head: str | type[nn.Module],
+    store: AnyPath | FeatureStore | None = None,
+    dataset: str | Corpus | None = None,
+    *,
+    folds: str | Sequence[str] | None = None,
+    seeds: int | Sequence[int] | str | None = None,
+    dry_run: bool,
+    progress: Progress = True,
+    **settings: Any,
+) -> Result | Unfinished | Forecast: ...
 
 
 def train(
@@ -65,9 +82,10 @@ def train(
     *,
     folds: str | Sequence[str] | None = None,
     seeds: int | Sequence[int] | str | None = None,
+    dry_run: bool = False,
     progress: Progress = True,
     **settings: Any,
-) -> Result | Unfinished:
+) -> Result | Unfinished | Forecast:
     """Train a head over all folds and seeds: one of ``sercache heads``, a file of yours, or a class.
 
     ``settings`` are the options of ``sercache train``: ``encoder``, ``task``, ``protocol``, ``states``,
@@ -78,13 +96,15 @@ def train(
     and give an Unfinished while others are missing; processes that train the same at once share the trainings.
     ``beside`` are further inputs, by name or ``{"egemaps:all:frames": store}``; ``test_on`` other corpora, by name or
     as pairs of a Corpus and its FeatureStore. By names the run folder is written that the command writes. With a
-    FeatureStore nothing is, unless ``name`` or ``runs`` asks for it: see ``Result.save``.
+    FeatureStore nothing is, unless ``name`` or ``runs`` asks for it: see ``Result.save``. ``dry_run=True`` gives the
+    Forecast of what it takes, and trains nothing.
     """
     from sercache.experiment import filled
     from sercache.experiment import train as work
     from sercache.experiment.setup import TrainOptions
 
-    more = {name: value for name, value in (("folds", folds), ("seeds", seeds)) if value is not None}
+    own = {"folds": folds, "seeds": seeds, "dry_run": dry_run or None}
+    more = {name: value for name, value in own.items() if value is not None}
     at_hand, named = at_hand_of(head, store, dataset, {**settings, **more})
     request = filled(TrainOptions, "train", named)
     in_memory = at_hand.store is not None and request.name is None and request.runs is None
@@ -144,23 +164,54 @@ def predict(
         return list(work.run(request, in_memory(run)).records)
 
 
+@overload
 def sweep(
     head: str,
     grid: Mapping[str, Sequence[Any]] | Sequence[str],
     name: str,
     *,
+    budget: None = None,
+    dry_run: Literal[False] = False,
     progress: Progress = True,
     **settings: Any,
-) -> Swept:
+) -> Swept: ...
+
+
+@overload
+def sweep(
+    head: str,
+    grid: Mapping[str, Sequence[Any]] | Sequence[str],
+    name: str,
+    *,
+    budget: str | None = None,
+    dry_run: bool = False,
+    progress: Progress = True,
+    **settings: Any,
+) -> Swept | Unfinished | Several | None: ...
+
+
+def sweep(
+    head: str,
+    grid: Mapping[str, Sequence[Any]] | Sequence[str],
+    name: str,
+    *,
+    budget: str | None = None,
+    dry_run: bool = False,
+    progress: Progress = True,
+    **settings: Any,
+) -> Swept | Unfinished | Several | None:
     """Train a head at every point of a grid, select on dev alone, and test what was selected.
 
     ``grid``: ``{"lr": [1e-3, 1e-4], "states": ["all", "6"]}``. ``name`` is that of the sweep's folder; one that was cut
-    off is continued. ``settings`` are the options of ``sercache sweep``.
+    off is continued. ``settings`` are the options of ``sercache sweep``. With a ``budget`` ("2h") what fits into it is
+    trained, and an Unfinished given where that is not one whole point; ``dry_run=True`` gives what all points take,
+    None where nobody knows, and trains nothing.
     """
     from sercache.experiment import filled
     from sercache.experiment import sweep as work
 
-    request = filled(work.SweepOptions, "sweep", {"head": head, "grid": grid, "name": name, **settings})
+    named = {"head": head, "grid": grid, "name": name, "budget": budget, "dry_run": dry_run, **settings}
+    request = filled(work.SweepOptions, "sweep", named)
     with told(progress, request, settings):
         return work.run(request)
 
@@ -191,20 +242,49 @@ def export(
         return work.run(request)
 
 
+@overload
 def reproduce(
-    paper: str | None = None, table: str | None = None, *, progress: Progress = True, **settings: Any
-) -> ReportTable:
+    paper: str | None = None,
+    table: str | None = None,
+    *,
+    dry_run: Literal[False] = False,
+    progress: Progress = True,
+    **settings: Any,
+) -> ReportTable: ...
+
+
+@overload
+def reproduce(
+    paper: str | None = None,
+    table: str | None = None,
+    *,
+    dry_run: bool,
+    progress: Progress = True,
+    **settings: Any,
+) -> ReportTable | foretold.TableForecast | None: ...
+
+
+def reproduce(
+    paper: str | None = None,
+    table: str | None = None,
+    *,
+    dry_run: bool = False,
+    progress: Progress = True,
+    **settings: Any,
+) -> ReportTable | foretold.TableForecast | None:
     """A paper's table with ours beside the printed numbers; finished trials are kept.
 
     Without a table: what there is, how much of it is done and what it waits for. ``settings`` are the options of
-    ``sercache reproduce``: ``roots={"iemocap": FOLDER}``, ``rows``, ``seeds``, ``recipe={...}``, …
+    ``sercache reproduce``: ``roots={"iemocap": FOLDER}``, ``rows``, ``seeds``, ``recipe={...}``, … ``dry_run=True``
+    gives what the table takes, extraction included, and does nothing.
     """
     from sercache.experiment import filled
     from sercache.report import ReportTable
     from sercache.reproduction import reproduce as work
     from sercache.reproduction.paper import OVERVIEW, ReproduceOptions, overview
 
-    request = filled(ReproduceOptions, "reproduce", {"paper": paper, "table": table, **settings})
+    named = {"paper": paper, "table": table, "dry_run": dry_run, **settings}
+    request = filled(ReproduceOptions, "reproduce", named)
     with told(progress, request, settings):
         if paper is not None and table is not None:
             return work.run(request)

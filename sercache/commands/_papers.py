@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from sercache import advice
-from sercache.commands.console import print_json
+from sercache.commands import console
 from sercache.layout import columns
 from sercache.progress import say
 from sercache.reproduction import reproduce
 from sercache.reproduction.paper import OVERVIEW, ReproduceOptions, overview
 
 
-def run(options: ReproduceOptions, *, as_json: bool = False) -> None:
+def run(options: ReproduceOptions, *, as_json: console.Apart | bool = False) -> None:
     """Without a table: list what there is, how much of it is done, and what it waits for. Raises SercacheError."""
     if options.paper is not None and options.table is not None:
-        made = reproduce.run(options)
-        if as_json:
-            print_json(made)
+        console.told(reproduce.run(options), lambda made: None, as_json)
         return
     if as_json:
-        print_json([dict(zip(OVERVIEW, row, strict=True)) for row in overview(options)])
+        console.print_json([dict(zip(OVERVIEW, row, strict=True)) for row in overview(options)])
         return
     for line in columns([OVERVIEW, *overview(options)]):
         say(line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sercache.evaluation import Unfinished
+from sercache.evaluation import Forecast, Several, Unfinished
 from sercache.experiment.compare import PairedRuns
 from sercache.experiment.lexical import WordDependence
 from sercache.experiment.map import Mapped
@@ -18,8 +18,10 @@ from sercache.record import Report
 from sercache.report import Format, passes_saved, tables
 
 
-def trained(result: Result | Unfinished) -> None:
-    """The table of a training, and where it lies; of a part of a run what is missing."""
+def trained(result: Result | Unfinished | Forecast | Several | None) -> None:
+    """The table of a training, and where it lies; of a part of a run what is missing. What it takes was told."""
+    if not isinstance(result, Result | Unfinished):
+        return
     say()
     if isinstance(result, Unfinished):
         used("part done", result)
@@ -37,8 +39,11 @@ def passes(reports: Sequence[Report]) -> None:
             say(line)
 
 
-def swept(found: Swept) -> None:
+def swept(found: Swept | Unfinished | Several | None) -> None:
     """Every point by its dev score, and the table of the one that was selected."""
+    if not isinstance(found, Swept):
+        trained(found)
+        return
     say()
     told = [each or "-" for each in found.differs]
     rows = [

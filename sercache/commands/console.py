@@ -39,10 +39,28 @@ class Terminal:
         return progress.shown(iterable, {"mininterval": 0.2, "dynamic_ncols": True, "leave": True}, options)
 
 
-def told(found: Any, show: Callable[[Any], object], as_json: bool) -> None:
-    """What a command found: as ``show`` prints it for people, or as JSON for programs."""
+class Apart(Terminal):
+    """All that is told on standard error, where it does not mix with JSON on standard output."""
+
+    def __init__(self) -> None:
+        super().__init__(err=True)
+        self.forecasts: list[object] = []
+        """What was said of the time that the work takes."""
+
+    def used(self, label: str, value: object) -> None:
+        """A label and what it stands for; forecasts are kept."""
+        super().used(label, value)
+        if label == "forecast":
+            held = _plain(value)
+            self.forecasts.append({"words": str(value), **(held if isinstance(held, dict) else {})})
+
+
+def told(found: Any, show: Callable[[Any], object], as_json: Apart | bool) -> None:
+    """What a command found: as ``show`` prints it for people, or as JSON for programs, with what was foretold."""
     if as_json:
-        print_json(found)
+        held = _plain(found)
+        ahead = as_json.forecasts if isinstance(as_json, Apart) else []
+        print_json({"forecast": ahead, **(held if isinstance(held, dict) else {})} if ahead else held)
     else:
         show(found)
 

@@ -3,7 +3,7 @@
 from sercache.evaluation.counter import Progress
 from sercache.evaluation.cross_corpus import evaluate_cross_corpus, normalised, read_scalings
 from sercache.evaluation.describe import setup_of, slurm_array, with_scope
-from sercache.evaluation.forecast import Forecast
+from sercache.evaluation.forecast import NOTHING_LEFT, Forecast, Several, within
 from sercache.evaluation.kept import (
     cross_corpus_differs,
     differs,
@@ -29,6 +29,7 @@ from sercache.evaluation.unfinished import Unfinished, undone, unfinished
 __all__ = [
     "CLAIMS",
     "MOST",
+    "NOTHING_LEFT",
     "Data",
     "Difference",
     "Evaluated",
@@ -39,6 +40,7 @@ __all__ = [
     "Method",
     "Prepared",
     "Progress",
+    "Several",
     "Unfinished",
     "Weights",
     "as_trained",
@@ -80,4 +82,5 @@ __all__ = [
     "undone",
     "unfinished",
     "with_scope",
+    "within",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from sercache.evaluation.material import FoldViews
@@ -12,6 +13,7 @@ from sercache.units import duration, size
 
 UNKNOWN = math.nan
 """Seconds of trainings whose pace is not known."""
+NOTHING_LEFT = "nothing is left to train"
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Forecast:
     """Whether some of them stop where dev does not improve."""
     is_rough: bool = False
     """Whether only a first update was timed, as there is little to do."""
+    n_others: int = 0
+    """Other processes that share them."""
 
     def __add__(self, other: Forecast) -> Forecast:
         return Forecast(
@@ -38,6 +42,7 @@ class Forecast:
             self.n_bytes + other.n_bytes,
             self.may_stop or other.may_stop,
             self.is_rough or other.is_rough,
+            max(self.n_others, other.n_others),
         )
 
     def times(self, n: float) -> Forecast:
@@ -66,11 +71,65 @@ class Forecast:
 
     def __str__(self) -> str:
         """``10 trainings, at most 6,900 updates: at most 2 h 05 min by this process; 1.2 GB of disk``."""
+        if not self.n_trainings:
+            return NOTHING_LEFT
         most = "at most " if self.may_stop else ""
         why = " (those that stop early take less)" if self.may_stop and self.is_known else ""
         n, updates = self.n_trainings, f"{most}{self.n_updates:,} updates: " if self.n_updates else ""
         trainings = f"{n} training{'' if n == 1 else 's'}"
-        return f"{trainings}, {updates}{self.time} by this process{why}; {size(self.n_bytes)} of disk"
+        others = f"; {self.n_others} other processes share them" if self.n_others else ""
+        return f"{trainings}, {updates}{self.time} by this process{why}; {size(self.n_bytes)} of disk{others}"
+
+
+@dataclass(frozen=True)
+class Several:
+    """What several points or trials take together that are not done."""
+
+    n: int
+    what: str
+    """Each, as ``point``; or of how many, as ``of 5 trials``."""
+    total: Forecast
+
+    def __str__(self) -> str:
+        plural = "" if self.n == 1 or self.what.startswith("of ") else "s"
+        return f"{self.n} {self.what}{plural}: {self.total}"
+
+
+Costs = Mapping[str, Mapping[object, float]]
+"""By name, of a row of a table or a point of a sweep, seconds of its parts: those of one key are done once."""
+
+
+@dataclass(frozen=True)
+class Fits:
+    """What fits into a time."""
+
+    n_seeds: int
+    names: tuple[str, ...]
+    seconds: float
+    least: float
+    """Of the name that takes least, with one seed where not all fit; NaN where there is none."""
+
+
+def within(budget: float, most: int, costs: Callable[[int], Costs]) -> Fits:
+    """All names with the most seeds with which they take no more than ``budget`` seconds, ``most`` at most.
+
+    With one seed where not all fit, those first that take least.
+    """
+    n_seeds, known = most, costs(most)
+    while n_seeds > 1 and _sum(known.values()) > budget:
+        n_seeds -= 1
+        known = costs(n_seeds)
+    chosen: list[str] = []
+    for name in sorted(known, key=lambda each: sum(known[each].values())):
+        if _sum([*(known[each] for each in chosen), known[name]]) <= budget:
+            chosen.append(name)
+    least = min((sum(each.values()) for each in known.values()), default=math.nan)
+    in_order = tuple(name for name in known if name in chosen)
+    return Fits(n_seeds, in_order, _sum(known[name] for name in chosen), least)
+
+
+def _sum(costs: Iterable[Mapping[object, float]]) -> float:
+    return sum({key: each for parts in costs for key, each in parts.items()}.values())
 
 
 _SHORT = 30.0

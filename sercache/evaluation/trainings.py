@@ -118,8 +118,7 @@ def _foretell(first: Waiting, method: Method, how: How, counter: Counter, choice
         return
     counter.is_foretold = True
     found = of_alike(first.member, first.views, len(counter.running), method, how, choice)
-    others = f"; {counter.n_others} other processes share them" if counter.n_others else ""
-    used("forecast", f"{found}{others}")
+    used("forecast", replace(found, n_others=counter.n_others))
 
 
 def forecast(

@@ -20,7 +20,7 @@ from sercache.experiment.several import names_of_runs, run_folders
 from sercache.experiment.together import command_of
 from sercache.progress import warn
 from sercache.published import head_defaults
-from sercache.record import CrossCorpus, FoldRecord, Report
+from sercache.record import LOOK, CrossCorpus, FoldRecord, Report
 from sercache.report import ReportTable, html, page, pair_plots, plots
 from sercache.report import pairs as of_pairs
 from sercache.settings import expanded
@@ -93,7 +93,10 @@ def paired(
     """Every two of some systems that can be compared by each metric, in their order, and the table of these."""
     found = [each for metric in metrics for each in pairs(systems, metric)]
     rows = sorted(found, key=lambda each: (_place(each.first, systems), _place(each.second, systems)))
-    return rows, of_pairs.pairs_table(systems, rows, _notes(systems, reports))
+    table = of_pairs.pairs_table(systems, rows, _notes(systems, reports))
+    if any(report.look for report in reports):
+        table = dataclasses.replace(table, title=f"{LOOK}: {table.title}")
+    return rows, table
 
 
 def _line(each: PairDifference) -> str:

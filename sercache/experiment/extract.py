@@ -38,7 +38,7 @@ from sercache.experiment.extract_words import (
 )
 from sercache.experiment.filling import carry_out, place_of, plan_for
 from sercache.experiment.origin import origin_of, remember, write_origin
-from sercache.experiment.pace import entries_bar
+from sercache.experiment.pace import entries_bar, keep_speed, kept_speed
 from sercache.experiment.parts import part_of
 from sercache.extraction import DeviceWorker, Extraction, Plan, words
 from sercache.progress import bar, say, used, warn
@@ -173,7 +173,9 @@ def work(
     plan = replace(plan, part=part)
     if named:
         used("part", f"{part} of the work{'' if part.alone else ' first'}  ({named})")
-    tell_plan(plan, encoder, folder, sum(each.ready.speed for each in device_workers))
+    device, cache = str(extraction.device_of(encoder)), folder.parents[1]
+    speed = sum(each.ready.speed for each in device_workers) or kept_speed(cache, spec, device)
+    tell_plan(plan, encoder, folder, speed or 0.0)
     if request.dry_run:
         say_served(request, root, spec, corpus)
         return (), len(plan.done)
@@ -191,6 +193,8 @@ def work(
         if request.encoder:
             write_origin(folder, origin_of(request, root))
         result = _encode(plan, encoder, writer, request, device_workers)
+        if not device_workers:
+            keep_speed(cache, spec, device, result)
         say(summary(result, spec, folder))
         say(f"limit: {result.load}")
         for line in (*audio.counted(result.remarked), *damaged_sources(result)):

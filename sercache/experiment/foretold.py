@@ -4,55 +4,90 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from sercache.claims import Claims
 from sercache.errors import SercacheError, SettingsError
-from sercache.evaluation import Forecast, How, Prepared, forecast, looking_ahead, prepare
-from sercache.experiment.ready import AtHand, ready
+from sercache.evaluation import Forecast, How, Prepared, Several, forecast, looking_ahead, prepare
+from sercache.experiment.ready import AskedTraining, AtHand, ready
 from sercache.experiment.setup import TrainOptions
 from sercache.progress import unheard, used
 from sercache.units import duration, seconds
 
 LIMIT = 10.0
 """Seconds that are spent on looking ahead; what is not looked at by then is taken for the mean of the others."""
+Asked = TypeVar("Asked")
 FoldSeeds = Collection[tuple[str, int]]
 """Folds with seeds."""
 
 
-def together(asks: Sequence[Callable[[], Forecast]]) -> tuple[Forecast, int]:
-    """The sum of some forecasts, as many as can be had in LIMIT seconds times what was left out; how many were had.
+@dataclass(frozen=True)
+class LeftToTrain:
+    """What the trainings of a call take that are not done."""
 
-    One that is refused counts as none: who does it is told why.
+    found: Forecast
+    left: Sequence[tuple[str, int]]
+    """Their folds and seeds."""
+    seeds: tuple[int, ...]
+    """Of the whole run."""
+
+    def of(self, seeds: Collection[int]) -> float:
+        """Seconds of those with these seeds."""
+        n = sum(seed in seeds for _, seed in self.left)
+        return self.found.seconds * n / len(self.left) if n else 0.0
+
+
+def looked(asks: Sequence[Callable[[], Asked]]) -> list[Asked | None]:
+    """What some questions give, as many as can be had in LIMIT seconds; None for one that is refused.
+
+    Who does that is told why.
     """
-    began, total, n_asked, n_had = time.perf_counter(), Forecast(), 0, 0
+    began, found = time.perf_counter(), list[Asked | None]()
     for ask in asks:
+        found.append(None)
         with suppress(SercacheError), unheard():
-            total += ask()
-            n_had += 1
-        n_asked += 1
+            found[-1] = ask()
         if time.perf_counter() - began > LIMIT:
             break
-    return total.times(len(asks) / n_asked) if n_asked else total, n_had
+    return found
 
 
-def of_request(request: TrainOptions, partial: Path) -> Forecast:
+def of_request(request: TrainOptions, partial: Path) -> LeftToTrain:
     """What the trainings of a call take that neither ``partial`` nor other runs hold. Raises SercacheError."""
     asked = ready(request, AtHand(), test=False)
     how = replace(asked.how, partial=partial, runs=asked.runs)
-    return forecast(prepare(asked.method, asked.data, how, is_ahead=True), how)[0]
+    prepared = prepare(asked.method, asked.data, how, is_ahead=True)
+    return LeftToTrain(*forecast(prepared, how), prepared.method.setup.seeds)
 
 
-def tell(asks: Sequence[Callable[[], Forecast]], what: str, claims: Claims) -> None:
-    """Say what all of some ``what`` take that are not done, before the first begins: one process of those at work."""
+def tell(
+    asks: Sequence[Callable[[], LeftToTrain]], what: str, claims: Claims | None = None
+) -> Several | None:
+    """Say what all of some ``what`` take that are not done, before the first begins: one process of those at work.
+
+    Those that were not looked at in LIMIT seconds are taken for the mean of the others. None where nobody knows.
+    """
     if not asks:
-        return
-    with looking_ahead(claims) as is_ours:
-        found, n_had = together(asks) if is_ours else (Forecast(), 0)
-        if n_had:
-            used("forecast", f"{len(asks)} {what}{'' if len(asks) == 1 else 's'}: {found}")
+        return None
+    with nullcontext(True) if claims is None else looking_ahead(claims) as is_ours:
+        found = looked(asks) if is_ours else []
+        known = [each.found for each in found if each is not None]
+        if not known:
+            return None
+        told = Several(len(asks), what, sum(known, Forecast()).times(len(asks) / len(found)))
+        used("forecast", told)
+        return told
+
+
+def dry(asked: AskedTraining, chosen: Callable[[Prepared], FoldSeeds] | None) -> Forecast:
+    """Say what the trainings of a call take that are not done, and do none of them. Raises SercacheError."""
+    ready = prepare(asked.method, asked.data, asked.how, is_ahead=True)
+    found, _ = forecast(ready, asked.how, None if chosen is None else chosen(ready))
+    used("forecast", found)
+    return found
 
 
 def fitting(

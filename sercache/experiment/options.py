@@ -50,6 +50,7 @@ _CALLED = {
     "store_format": "format",
     "may_extract": "extract",
     "only_listed": "dry_run",
+    "only_foretold": "dry_run",
 }
 """Fields that Python calls otherwise, by field: those of ``--set``, ``--option``, ``--format``, ``--extract``, …"""
 _COMMAND_ONLY = ("dry_run", "as_json", "watch")

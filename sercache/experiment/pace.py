@@ -1,12 +1,16 @@
-"""How far an extraction has come, in hours of audio or in word pieces."""
+"""How far an extraction has come and how fast it goes, in hours of audio or in word pieces."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
-from sercache.extraction import Piece, Plan
+from sercache import paces
+from sercache.extraction import Extraction, Piece, Plan
 from sercache.progress import bar
+from sercache.record import digest_of
 from sercache.stores import FeatureSpec
 from sercache.units import duration
 
@@ -43,3 +47,27 @@ def amount(spec: FeatureSpec, seconds: float) -> str:
 def pace(spec: FeatureSpec, speed: float) -> str:
     """How fast, from seconds of audio, or word pieces, per second."""
     return f"{speed:.0f} word pieces/s" if spec.is_text else f"{speed:.1f} x real time"
+
+
+def kept_speed(cache: Path, spec: FeatureSpec, device: str) -> float | None:
+    """Seconds of audio, or word pieces, that were encoded per second for such a store on this machine; None: never."""
+    found = paces.read(paces.file_in(cache), ("encoded",)).get(_key(spec, device))
+    return found["encoded"] or None if found else None
+
+
+def keep_speed(cache: Path, spec: FeatureSpec, device: str, done: Extraction) -> None:
+    """Remember how fast an extraction was, if it was long enough to tell."""
+    if done.n_encoded and done.seconds >= _TELLING:
+        about = {"encoder": spec.encoder, "on": paces.machine(device)}
+        record = {"encoded": done.audio_seconds / done.seconds, **about}
+        paces.write(paces.file_in(cache), _key(spec, device), record)
+
+
+_TELLING = 5.0
+"""Seconds of work: less is mostly setting up."""
+
+
+def _key(spec: FeatureSpec, device: str) -> str:
+    """What the speed of an extraction depends on, in a digest; not its corpus."""
+    about = [dict(spec.identity), list(spec.states), spec.frames, spec.dtype, spec.clip]
+    return digest_of(["extract", *about, paces.machine(device), metadata.version("sercache")])

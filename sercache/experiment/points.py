@@ -23,7 +23,9 @@ from sercache.report import runs
 from sercache.units import listed
 
 SHARED = "sweep.json"
-_FREE = ("grid", "name", "on", "trials", "runs", "cache", "root", "device", "serial", "seeds")
+_FREE = (
+    "grid", "name", "on", "trials", "runs", "cache", "root", "device", "serial", "seeds", "budget", "only_foretold",
+)  # fmt: skip
 """Options that may change from one call of a sweep to the next."""
 _POINTS = ("grid", "on", "trials", "seeds")
 """Those of them that all processes at work at a time have in common."""

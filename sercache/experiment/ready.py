@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from sercache import catalog, settings, stores
+from sercache import catalog, paces, settings, stores
 from sercache.datasets import Corpus, split_task
 from sercache.encoders import Encoder
 from sercache.errors import RecipeError, SettingsError, StoreError
@@ -71,7 +71,7 @@ def asked(request: TrainOptions, corpus: Corpus) -> tuple[Method, Data, How]:
     setup, _ = chosen_setup(module, request, corpus)
     found = _found(request, AtHand(), cache, corpus, setup)
     method = Method(request.head, module.Head, setup, recipe, options, look=request.look)
-    how = dataclasses.replace(_how(request, corpus), paces=paces_in(cache))
+    how = dataclasses.replace(_how(request, corpus), paces=paces.file_in(cache))
     return method, Data(corpus, tuple(stores.open(each.folder) for each in found)), how
 
 
@@ -125,7 +125,9 @@ def ready(request: TrainOptions, at_hand: AtHand, *, test: bool = True) -> Asked
     data = Data(corpus, read, test_on=extras if test else (), remedy=remedy)
     device = settings.resolve_device(known.value("device", request.device).value)
     runs = Path(known.value("runs", request.runs).value).expanduser()
-    how = dataclasses.replace(_how(request, corpus), test=test, device=device, paces=paces_in(cache_folder))
+    how = dataclasses.replace(
+        _how(request, corpus), test=test, device=device, paces=paces.file_in(cache_folder)
+    )
     return AskedTraining(method, data, published, how, runs)
 
 
@@ -205,11 +207,6 @@ def _named(asked: Sequence[str], extras: Sequence[Extra]) -> tuple[str, ...]:
         f"{extra.corpus.name}:{extra.task}" if stores.exists(settings.expanded(split_task(text)[0])) else text
         for text, extra in zip(asked, extras, strict=True)
     )
-
-
-def paces_in(cache: Path) -> Path:
-    """The file beside the stores that keeps how fast heads were seen to train."""
-    return cache / ".paces.json"
 
 
 def _how(request: TrainOptions, corpus: Corpus) -> How:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sercache.chosen import read_seeds
+from sercache.chosen import check_look, read_seeds
 from sercache.datasets import Corpus
 from sercache.errors import SettingsError
 from sercache.experiment.options import Count, Duplicates, Scope, Seeds
@@ -60,6 +60,8 @@ class TrainOptions:
     """A coarse look, no result: one seed, few epochs."""
     budget: str | None = None
     """Time for the trainings of this call, as 2h: those of them that fit are done."""
+    only_foretold: bool = False
+    """Say what it takes and train nothing."""
     serial: bool = False
     share_order: bool = False
     deterministic: bool = False
@@ -100,9 +102,8 @@ def chosen_setup(module: ModuleType, request: TrainOptions, corpus: Corpus) -> t
         changes["normalise"] = (
             "none"  # blocks are trained on what was cached; a head's own default is for frozen ones
         )
+    check_look(request.look, request.seeds)
     if request.look:
-        if request.seeds is not None:
-            raise SettingsError("a look takes the first seed alone: leave --seeds out, or --look")
         changes["seeds"] = setup.seeds[:1]
     elif request.seeds is not None:
         changes["seeds"] = first_seeds(setup.seeds, read_seeds(request.seeds).run)

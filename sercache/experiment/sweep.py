@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,62 +17,42 @@ from typing import Any
 import numpy as np
 
 from sercache import catalog, files, settings
-from sercache.chosen import read_seeds
+from sercache.chosen import check_look, read_seeds
 from sercache.claims import Claims
 from sercache.errors import LeftOutError, RecipeError, SettingsError
-from sercache.evaluation import Evaluated, Forecast, Prepared, claims_in, divided, taken
+from sercache.evaluation import (
+    NOTHING_LEFT,
+    Evaluated,
+    Prepared,
+    Several,
+    Unfinished,
+    claims_in,
+    divided,
+    taken,
+)
 from sercache.experiment import clustered, train
-from sercache.experiment.foretold import of_request, tell
+from sercache.experiment.foretold import fitting as fitting_folds
+from sercache.experiment.foretold import tell
 from sercache.experiment.grid import Point, drawn, place_of, points, read_grid
-from sercache.experiment.options import Count, DevScore, Duplicates, Seeds
 from sercache.experiment.outcome import compared, draw
 from sercache.experiment.places import SHARED_CLAIMS, checked_name
 from sercache.experiment.points import Comparison, begin_sweep, heads_of, make_room, move_aside
 from sercache.experiment.result import Result
-from sercache.experiment.together import is_run_of, remove_partial, together
+from sercache.experiment.sweep_ahead import asks, fitting
+from sercache.experiment.sweep_options import SweepOptions as SweepOptions
+from sercache.experiment.sweep_options import has_seeds, request_of
+from sercache.experiment.together import Sharing, command_of, is_run_of, remove_partial, together
 from sercache.head import is_solved
 from sercache.progress import used, warn
-from sercache.published import head_options, of_variant, seeds_asked
-from sercache.readings import Variant
-from sercache.recipe import Recipe, override
-from sercache.record import Report, digest_of
+from sercache.record import LOOK, Report, digest_of
 from sercache.report import Cell, pairs, write_epochs
 from sercache.report import runs as run_folders
 from sercache.statistics import System, grouped
 from sercache.units import listed
 
-_SETUP = ("states", "normalise")
 TABLE = "sweep.csv"
 _LATER = ("name", "reader", "reader_sha256", "equal_audio")
 """What is said of a corpus otherwise, or not at all, by points that were trained before it was; its release stays."""
-
-
-@dataclass(frozen=True)
-class SweepOptions:
-    """The options of one call; None means as published."""
-
-    head: str
-    grid: Sequence[str]
-    name: str
-    on: DevScore | None = None
-    trials: Count | None = None
-    encoder: str | None = None
-    dataset: str | None = None
-    root: Path | None = None
-    cache: Path | None = None
-    device: str | None = None
-    runs: Path | None = None
-    task: str | None = None
-    protocol: str | None = None
-    dev: str | None = None
-    duplicates: Duplicates | None = None
-    seeds: Seeds | None = None
-    settings: Sequence[str] = ()
-    variant: Variant | None = None
-    serial: bool = False
-    cluster: str | None = None
-    cluster_options: Sequence[str] = ()
-    lifetime: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,9 +82,15 @@ class Swept:
         return {"selected": self.points[0][0], "points": points, **about}
 
 
-def run(request: SweepOptions) -> Swept:
-    """Train every point that is not done yet, then test the best. Raises SercacheError."""
-    if clustered.asked(request):
+def run(request: SweepOptions) -> Swept | Unfinished | Several | None:
+    """Train every point that is not done yet, then test the best. Raises SercacheError.
+
+    Where only some folds of one point fit into the budget, what is missing of it. What all takes where that alone is
+    asked for; None where nobody knows.
+    """
+    if clustered.asked(request) and not request.only_foretold:
+        if request.budget is not None:
+            raise SettingsError("a budget is that of one process: give --budget without --cluster")
         clustered.run("sweep", request, clustered.runs_folder(request))
         request = clustered.alone(request)
     module = catalog.load("sercache.heads", request.head)
@@ -120,45 +105,69 @@ def run(request: SweepOptions) -> Swept:
             "a sweep has no parts to name: processes that are given the same sweep share its points; give --seeds "
             "how many (5) or which (0-4)"
         )
+    check_look(request.look, request.seeds)
     grid = read_grid(request.grid)
-    for point in points(grid):  # all are checked before the first is trained
-        _request(module, request, point)
+    every = points(grid)
+    for point in every:  # all are checked before the first is trained
+        request_of(module, request, point)
     known = settings.load().value("runs", request.runs)
     folder = Path(known.value).expanduser() / request.name
+    command = ""
+    if request.budget is not None:
+        command = command_of(request, "sweep")
+        request, every, is_whole = fitting(module, request, folder, every, command)
+        command = "" if is_whole else command
+    if request.only_foretold:
+        told = tell(asks(module, request, folder, every), "point")
+        if told is None:
+            used("forecast", f"{NOTHING_LEFT}, or nobody knows how long it takes")
+        return told
     with claims_in(folder / SHARED_CLAIMS) as claims:
         begin_sweep(clustered.without(dataclasses.asdict(request)), folder, claims)
-        return _swept(module, request, grid, folder, claims)
+        return _swept(module, request, _Grid(grid, tuple(every), command), folder, claims)
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The points of one call."""
+
+    values: Mapping[str, Sequence[str]]
+    points: tuple[Point, ...]
+    """Those that are tried; drawn ones are drawn from all that the values span."""
+    command: str
+    """What trains the rest, where only folds of one point fit into the budget; else empty."""
 
 
 def _swept(
-    module: ModuleType,
-    request: SweepOptions,
-    grid: Mapping[str, Sequence[str]],
-    folder: Path,
-    claims: Claims,
-) -> Swept:
+    module: ModuleType, request: SweepOptions, grid: _Grid, folder: Path, claims: Claims
+) -> Swept | Unfinished:
     """Train the points that nobody has trained or trains now, help with the others, then test the best."""
     found: list[tuple[Point, float, Path]] = []
     reports: dict[str, Report] = {}
     first: Report | None = None
-    comparison, every = Comparison(), points(grid)
-    tell(_asks(module, request, folder, every), "point", claims)
+    comparison, every = Comparison(), grid.points
+    if not grid.command:
+        tell(asks(module, request, folder, every), "point", claims)
     for point in _order(grid, request.trials, found, claims):
         place = place_of(folder, point)
         try:
-            report = _done(_request(module, request, point), point, place, comparison, claims)
+            report = _done(_Wanted(module, request, point, grid.command), place, comparison, claims)
         except LeftOutError as fault:
             if request.trials is not None:  # the next point depends on this one
                 raise
             warn(str(fault))
             claims.leave_out(_claimed_as(point))
             continue
+        if isinstance(report, Unfinished):
+            return report
         first = _same_material(report, place, first)
         reports[place.name] = report
         found.append((point, dev_score(report, request.on), place))
         drawn_so = request.trials is not None
         _write_table(
-            folder / TABLE, found if drawn_so else sorted(found, key=lambda each: every.index(each[0]))
+            folder / TABLE,
+            found if drawn_so else sorted(found, key=lambda each: every.index(each[0])),
+            look=request.look,
         )
     if request.trials is None and len(found) < len(every):
         done = [point for point, _, _ in found]
@@ -186,22 +195,8 @@ def _dev_of(report: Report, name: str) -> System | None:
     return System(name, material, report.target, grouped(report.dev_predictions, lambda p: (p.fold, p.seed)))
 
 
-def _asks(
-    module: ModuleType, request: SweepOptions, folder: Path, every: Sequence[Point]
-) -> list[Callable[[], Forecast]]:
-    """What asks for the time of each point that is not done; of drawn ones, which nobody knows yet, the first."""
-    left = [point for point in every if not (place_of(folder, point) / run_folders.REPORT).is_file()]
-    n_done = len(every) - len(left)
-    n_left = len(left) if request.trials is None else max(0, min(len(left), request.trials - n_done))
-    return [partial(_ahead, module, request, folder, point) for point in left[:n_left]]
-
-
-def _ahead(module: ModuleType, request: SweepOptions, folder: Path, point: Point) -> Forecast:
-    return of_request(_request(module, request, point), heads_of(place_of(folder, point)))
-
-
 def _order(
-    grid: Mapping[str, Sequence[str]],
+    grid: _Grid,
     trials: int | None,
     found: Sequence[tuple[Point, float, Path]],
     claims: Claims,
@@ -210,9 +205,9 @@ def _order(
 
     Drawn ones come one after another: the next depends on the scores so far. Their trainings are shared all the same.
     """
-    every = points(grid)
+    every = grid.points
     if trials is not None and trials < len(every):
-        yield from drawn(grid, trials, found)
+        yield from drawn(grid.values, trials, found)
         return
     for place in divided(claims, [_claimed_as(point) for point in every]):
         yield every[place]
@@ -242,40 +237,37 @@ def _on(report: Report, on: str | None) -> str:
     return on or ("dev-rho" if report.recipe["loss"] in ("mse", "ccc") else "dev-ua")
 
 
-def _request(module: ModuleType, request: SweepOptions, point: Point) -> train.TrainOptions:
-    """What a point asks of `sercache train`. Raises RecipeError for a name that nothing knows."""
-    fields = {field.name for field in dataclasses.fields(Recipe)}
-    recipe = [f"{name}={value}" for name, value in point.items() if name in fields]
-    setup: dict[str, Any] = {name: value for name, value in point.items() if name in _SETUP}
-    options = [f"{n}={v}" for n, v in point.items() if n not in fields and n not in _SETUP]
-    own = [*request.settings, *recipe]
-    override(module.RECIPE, own)
-    head_options(module, options)
-    of_variant(module, request.variant, request.head)
-    shared = {field.name: getattr(request, field.name) for field in dataclasses.fields(request)}
-    for name in ("grid", "name", "on", "trials", "settings"):
-        del shared[name]
-    return train.TrainOptions(**shared, **setup, settings=own, head_options=options)
+@dataclass(frozen=True)
+class _Wanted:
+    """A point that is to be trained."""
+
+    module: ModuleType
+    asked: SweepOptions
+    point: Point
+    command: str = ""
+    """What trains the rest, where only some of its folds fit into the budget; else empty."""
+
+    @property
+    def request(self) -> train.TrainOptions:
+        """What it asks of a training."""
+        return request_of(self.module, self.asked, self.point)
 
 
-def _done(
-    wanted: train.TrainOptions, point: Point, place: Path, comparison: Comparison, claims: Claims
-) -> Report:
+def _done(wanted: _Wanted, place: Path, comparison: Comparison, claims: Claims) -> Report | Unfinished:
     """The report of a point: of an earlier call where that is what is asked for now, else trained now."""
-    used("point", ", ".join(f"{name}={value}" for name, value in point.items()))
+    used("point", ", ".join(f"{name}={value}" for name, value in wanted.point.items()))
     while (place / run_folders.REPORT).is_file():
         report = run_folders.load(place)
-        why = comparison.differs(report, wanted)
+        why = comparison.differs(report, wanted.request)
         if not why:
-            module = catalog.load("sercache.heads", wanted.head)
-            if report.seeds == seeds_asked(module, report.setup["dataset"], read_seeds(wanted.seeds).run):
+            if has_seeds(report, wanted.module, wanted.asked):
                 used("run", f"{place}, done before")
                 return report
             break  # of other seeds before: those of them that are asked for now are found by their digests
-        if claims.take(_claimed_as(point)):  # else whoever works on the point moves it aside
+        if claims.take(_claimed_as(wanted.point)):  # else whoever works on the point moves it aside
             move_aside(place, why)
             break
-        claims.wait({_claimed_as(point)})
+        claims.wait({_claimed_as(wanted.point)})
     return _trained(wanted, place, test=False)
 
 
@@ -286,14 +278,19 @@ def _tested(module: ModuleType, request: SweepOptions, point: Point, place: Path
     else:
         used("testing", ", ".join(f"{name}={value}" for name, value in point.items()))
         # Its trainings are found as they were left, so that nothing is trained here.
-        report = _trained(_request(module, request, point), place, test=True)
+        made = _trained(_Wanted(module, request, point), place, test=True)
+        assert isinstance(made, Report)  # no part was named
+        report = made
     remove_partial(heads_of(place), report)
     return report
 
 
-def _trained(wanted: train.TrainOptions, place: Path, *, test: bool) -> Report:
-    """What the trainings of a point give, as it lies in its run folder; each is kept beside it as it is done."""
-    asked, _ = train.begin(wanted, folder=place, partial=heads_of(place), test=test)
+def _trained(wanted: _Wanted, place: Path, *, test: bool) -> Report | Unfinished:
+    """What the trainings of a point give, as it lies in its run folder; each is kept beside it as it is done.
+
+    Where only some of its folds fit into the budget, what is missing.
+    """
+    asked, _ = train.begin(wanted.request, folder=place, partial=heads_of(place), test=test)
 
     def standing(ready: Prepared) -> Report | None:
         is_there = is_run_of(ready, place) and (not test or (place / run_folders.WEIGHTS).is_dir())
@@ -308,9 +305,8 @@ def _trained(wanted: train.TrainOptions, place: Path, *, test: bool) -> Report:
         write_epochs(done.report, place)
         return done.report
 
-    made = together(asked, standing, keep)
-    assert isinstance(made, Report)  # no part was named
-    return made
+    part = fitting_folds(str(wanted.asked.budget), asked.how, None) if wanted.command else None
+    return together(asked, standing, keep, Sharing(part, command=wanted.command))
 
 
 def _same_material(report: Report, place: Path, first: Report | None) -> Report:
@@ -335,6 +331,7 @@ def _plain(value: Any) -> Any:
     return json.dumps(parts, sort_keys=True)
 
 
-def _write_table(path: Path, found: Sequence[tuple[Point, float, Path]]) -> None:
-    rows = [[*point.values(), value, place.name] for point, value, place in found]
-    files.write_csv(path, [[*found[0][0], "dev", "run"], *rows])
+def _write_table(path: Path, found: Sequence[tuple[Point, float, Path]], *, look: bool) -> None:
+    mark = [LOOK] if look else []
+    rows = [[*point.values(), value, place.name, *mark] for point, value, place in found]
+    files.write_csv(path, [[*found[0][0], "dev", "run", *(["mark"] if look else [])], *rows])

@@ -32,6 +32,7 @@ from sercache.experiment.epochs import epochs_shown
 from sercache.experiment.foretold import FoldSeeds
 from sercache.experiment.ready import AskedTraining
 from sercache.experiment.setup import TrainOptions
+from sercache.experiment.sweep_options import SweepOptions
 from sercache.progress import used
 from sercache.record import Report
 from sercache.report import remove_live, runs
@@ -124,9 +125,11 @@ def part_of(request: TrainOptions) -> Callable[[Prepared], FoldSeeds] | None:
     return chosen
 
 
-def command_of(request: TrainOptions) -> str:
-    """The command that trains the whole of which a call names a part."""
-    whole = dataclasses.replace(request, folds=None, seeds=_whole(request), budget=None)
+def command_of(request: TrainOptions | SweepOptions, verb: str = "train") -> str:
+    """The command that trains the whole of which a call names a part, or of which a part fits into its time."""
+    whole = dataclasses.replace(request, seeds=_whole(request), budget=None, only_foretold=False)
+    if isinstance(whole, TrainOptions):
+        whole = dataclasses.replace(whole, folds=None)
     options: dict[str, Any] = {}
     for field in dataclasses.fields(whole):
         value = getattr(whole, field.name)
@@ -138,10 +141,10 @@ def command_of(request: TrainOptions) -> str:
         options["frames" if frames else "pooled"] = True
     read = reading()
     options |= {"encoding": read.encoding, "labels_as_written": read.labels_as_written}
-    return advice.command("train", **options)
+    return advice.command(verb, **options)
 
 
-def _whole(request: TrainOptions) -> Any:
+def _whole(request: TrainOptions | SweepOptions) -> Any:
     run = read_seeds(request.seeds).run
     return ",".join(map(str, run)) + ("," if len(run) == 1 else "") if isinstance(run, tuple) else run
 

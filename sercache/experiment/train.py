@@ -6,10 +6,10 @@ import dataclasses
 from pathlib import Path
 
 from sercache.errors import SettingsError
-from sercache.evaluation import Evaluated, Prepared, Unfinished, evaluate
+from sercache.evaluation import Evaluated, Forecast, Prepared, Unfinished, evaluate
 from sercache.experiment import clustered
 from sercache.experiment.epochs import epochs_shown
-from sercache.experiment.foretold import fitting
+from sercache.experiment.foretold import dry, fitting
 from sercache.experiment.outcome import finish
 from sercache.experiment.places import check_writable, checked_name, default_name, free_name, partial_of
 from sercache.experiment.ready import AskedTraining, AtHand, ready
@@ -33,17 +33,20 @@ from sercache.report import (
 from sercache.training import be_deterministic, keep_freed_memory
 
 
-def run(request: TrainOptions, at_hand: AtHand | None = None) -> Result | Unfinished:
+def run(request: TrainOptions, at_hand: AtHand | None = None) -> Result | Unfinished | Forecast:
     """Train as asked and write the run folder. Processes that are given the same share the trainings, and one run.
 
-    Where the call names a part (``folds``, ``seeds="0-4/25"``) and others are missing, what is. Raises SercacheError.
+    Where the call names a part (``folds``, ``seeds="0-4/25"``) and others are missing, what is. What it takes where
+    that alone is asked for. Raises SercacheError.
     """
-    if clustered.asked(request):
+    if clustered.asked(request) and not request.only_foretold:
         return _by_workers(request, at_hand)
     part = part_of(request)
     asked, meant = begin(request, at_hand)
     if request.budget is not None:
         part = fitting(request.budget, asked.how, part)
+    if request.only_foretold:
+        return dry(asked, part)
     head = at_hand.head if at_hand else None
 
     def standing(ready: Prepared) -> Result | None:
@@ -76,7 +79,7 @@ def _by_workers(request: TrainOptions, at_hand: AtHand | None) -> Result:
     return Result.load(Path(found["folder"]))
 
 
-def in_memory(request: TrainOptions, at_hand: AtHand) -> Result:
+def in_memory(request: TrainOptions, at_hand: AtHand) -> Result | Forecast:
     """Train as asked and write nothing: what is trained is lost with the process. Raises SercacheError."""
     if clustered.asked(request):
         raise SettingsError("workers write a run folder, and read a store by its name; give name= or runs=")
@@ -88,6 +91,8 @@ def in_memory(request: TrainOptions, at_hand: AtHand) -> Result:
         )
     keep_freed_memory()
     asked = ready(request, at_hand)
+    if request.only_foretold:
+        return dry(asked, None)
     if request.deterministic:
         be_deterministic()
     with epochs_shown(None, False) as advance:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sercache.record import Report, Score, counted
 from sercache.report.audio_notes import audio_notes
 from sercache.report.notes import class_notes, of_rows, scope_notes
+from sercache.report.pairs import BEST
 from sercache.report.printed import Differs, no_verdict
 from sercache.report.render import Cell, Reference, ReportTable, SignedDifference
 
@@ -26,6 +27,8 @@ class Compared:
     """What of ours is another system than the printed one; with any there is no verdict."""
     over: str | None = ""
     """What ours is the mean of: fold, seed, utterance, …; None: of nothing, it is a fact."""
+    from_best: Cell = None
+    """Whether it differs from the best of those on the same utterances, as ``pairs.best_of_groups`` tells."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,9 @@ def comparison(
     verdict is made.
     """
     cells = [cell for row in rows for cell in row.cells.values()]
-    names = _OF_FACTS if cells and all(cell.over is None for cell in cells) else _PARTS
+    names: tuple[str, ...] = _OF_FACTS if cells and all(cell.over is None for cell in cells) else _PARTS
+    if any(cell.from_best is not None for cell in cells):
+        names = (*_PARTS, BEST)
     if len(columns) <= WIDE:
         heads, body = _side_by_side(columns, rows, names)
     else:
@@ -96,17 +101,17 @@ def _listed(
 
 
 def _parts(cell: Compared) -> tuple[Cell, ...]:
-    """Printed, ours, difference, verdict, n; dashes where something is missing."""
+    """Printed, ours, difference, verdict, n, mark; dashes where something is missing."""
     said: str | None
     ours, printed = cell.ours, cell.printed
     if ours is None or printed is None:
-        return printed, ours, None, None, _n(cell)
+        return printed, ours, None, None, _n(cell), cell.from_best
     difference = ours.mean - printed.mean
     if cell.over is None:
         said = "yes" if math.isclose(ours.mean, printed.mean) else "no"
-        return printed, ours, SignedDifference(difference), said, None
+        return printed, ours, SignedDifference(difference), said, None, None
     said = no_verdict(cell.differs) or verdict(difference, printed.std, ours.std)
-    return printed, ours, SignedDifference(difference), said, _n(cell)
+    return printed, ours, SignedDifference(difference), said, _n(cell), cell.from_best
 
 
 def _n(cell: Compared) -> Cell:

@@ -132,8 +132,12 @@ def best_column(systems: Sequence[System | None]) -> tuple[list[Cell], list[str]
     return (cells if found[0].test else []), notes
 
 
-def best_notes(systems: Sequence[System]) -> list[str]:
-    """As ``best_column`` in words, for tables whose rows need not be alike: each best one, and what differs from it."""
+def best_of_groups(systems: Sequence[System]) -> tuple[dict[str, Cell], list[str]]:
+    """As ``best_column``, for tables whose rows need not be alike: by name of a system, and in words.
+
+    Each best one of those that are alike is named, and what differs from it.
+    """
+    marks: dict[str, Cell] = {}
     groups: list[list[System]] = []
     for each in systems:
         fitting = next((group for group in groups if not unlike(group[0], each)), None)
@@ -141,12 +145,13 @@ def best_notes(systems: Sequence[System]) -> list[str]:
     notes: dict[str, None] = {}
     for group in groups:
         cells, about = best_column(group)
+        marks |= zip((each.name for each in group), cells, strict=False)
         told = [f"{each.name} {cell}" for each, cell in zip(group, cells, strict=False) if cell != "best"]
         best = [each.name for each, cell in zip(group, cells, strict=False) if cell == "best"]
         if told:
             notes[f"{BEST} ({best[0]}, on {group[0].material[0]}): {'; '.join(told)}"] = None
         notes |= dict.fromkeys(about)
-    return list(notes)
+    return marks, list(notes)
 
 
 def _untested(own: Sequence[System]) -> str:

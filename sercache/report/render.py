@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sercache import files
 from sercache.layout import aligned, filled, wrapped
-from sercache.record import Interval, Score
+from sercache.record import LOOK, Interval, Score
 
 Format = Literal["text", "markdown", "csv", "latex"]
 
@@ -35,6 +35,8 @@ class Reference:
 Cell = str | int | float | Score | Interval | SignedDifference | Reference | None
 """None is shown as a dash and is empty in CSV."""
 
+MARK = "mark"
+"""Column of rows that are no result."""
 _NOTE = "note: "
 _AS_IT_IS = ".10g"
 """Counts in full, and 3e-05 as such."""
@@ -53,12 +55,17 @@ class ReportTable:
     """Decimals of scores and printed numbers; None: as many as a number has."""
 
     @property
+    def mark(self) -> str:
+        """What the title says first of what is no result; empty for a result."""
+        return LOOK if self.title.startswith(LOOK) else ""
+
+    @property
     def text(self) -> str:
         """Aligned columns, each row and each note in one line."""
         return _text(self)
 
     def render(self, format: Format, width: int | None = None) -> str:
-        """The table as text, markdown, csv or latex. CSV holds plain numbers at full precision, no notes.
+        """The table as text, markdown, csv or latex. CSV holds plain numbers at full precision, no notes, and a mark.
 
         Text fits ``width`` columns of a terminal (see ``layout.aligned``).
         """
@@ -153,10 +160,12 @@ def _csv(table: ReportTable) -> str:
         [f"{name}{part}" for part in _PARTS.get(kind, ("",))]
         for name, kind in zip(table.columns, kinds, strict=True)
     ]
-    writer.writerow([name for parts in heads for name in parts])
+    # A file of numbers has no title: what is no result says so in each row.
+    is_marked = bool(table.mark) and MARK not in table.columns
+    writer.writerow([*(name for parts in heads for name in parts), *([MARK] if is_marked else [])])
     for row in table.rows:
         parts = [_fields(cell, kind) for cell, kind in zip(row, kinds, strict=True)]
-        writer.writerow([value for part in parts for value in part])
+        writer.writerow([*(value for part in parts for value in part), *([table.mark] if is_marked else [])])
     return out.getvalue().rstrip("\n")
 
 

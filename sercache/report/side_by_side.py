@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sercache import advice
 from sercache.errors import SettingsError
-from sercache.record import HEADLINE, NAMES, Aggregate, CrossCorpus, Report, Score, Summary, score
+from sercache.record import HEADLINE, LOOK, NAMES, Aggregate, CrossCorpus, Report, Score, Summary, score
 from sercache.report.notes import (
     about_models,
     about_score,
@@ -20,7 +20,7 @@ from sercache.report.notes import (
 )
 from sercache.report.pairs import BEST, best_column
 from sercache.report.printed import PrintedNumber, compared, printed_notes
-from sercache.report.render import Cell, ReportTable
+from sercache.report.render import MARK, Cell, ReportTable
 from sercache.statistics import ABROAD, System, system_of
 
 
@@ -144,6 +144,8 @@ def _table(
         columns += [f"{NAMES[metric]} printed", "difference", "within 2 std"]
     best, about_best = best_column([_system(each, way) for each in entries])
     columns += [BEST] if best else []
+    marks = [LOOK if report.look else None for report in reports]
+    columns += [MARK] if any(marks) else []
     rows: list[tuple[Cell, ...]] = []
     for k, each in enumerate(entries):
         found = each.summary
@@ -154,7 +156,7 @@ def _table(
         row += [devs[k]] if any(devs) else []
         for metric in beside:
             row += compared(found[metric].score(way) if metric in found else None, shown[k].get(metric))
-        rows.append((*row, *best[k : k + 1]))
+        rows.append((*row, *best[k : k + 1], *([marks[k]] if any(marks) else [])))
     title = f"Runs: {corpus}, task {task}, {protocol}: {_estimand(group, way, reports)}"
     notes = [*_notes(group, entries, way, bool(any(devs))), *about_best]
     return ReportTable(title, tuple(columns), tuple(rows), tuple(notes))

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sercache import stores
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, MissingMaterialError, SercacheError
 from sercache.evaluation import (
@@ -141,27 +140,30 @@ def _differs(plan: TrialPlan, report: Report, place: Place) -> tuple[tuple[str, 
     try:
         method, data, how = asked_of(plan, place)
     except SercacheError as fault:
-        return (), _short(fault)
+        return (), short(fault)
     try:
         return differs(report, method, data, how), ""
     except MissingFeaturesError as fault:  # the corpus has more utterances now than were encoded for the run
-        return (_short(fault),), ""
+        return (short(fault),), ""
 
 
 def asked_of(plan: TrialPlan, place: Place) -> tuple[Method, Data, How]:
-    """What the plan would train now, by the corpora and features that are here. Raises SercacheError."""
-    for before in filter(None, (plan.start, plan.speaker)):
-        if find(before, place) is None:
-            raise MissingMaterialError(f"the run of {before.trial.head} that comes before is not there")
+    """What the plan would train now, by the corpora and features that are here, or planned. Raises SercacheError."""
+    missing = [each for each in (plan.start, plan.speaker) if each and find(each, place) is None]
+    if missing and place.planned is None:
+        raise MissingMaterialError(f"the run of {missing[0].trial.head} that comes before is not there")
     setup, head, here = plan.setup, plan.trial.head, place.as_it_is
     if plan.speaker is not None:
-        setup = setup_beside(plan, encoder_of(plan, place))
-    corpus, *folders = inputs_of(setup, head, here, recogniser=plan.recogniser)
-    start = start_of(plan, corpus, place)
+        encoder = encoder_of(plan, place)
+        # One that is trained first takes as long as it does untrained.
+        is_there = not isinstance(encoder, Path) or encoder.exists() or place.planned is None
+        setup = setup_beside(plan, encoder if is_there else plan.speaker.setup.encoder)
+    corpus, *read = inputs_of(setup, head, here, recogniser=plan.recogniser)
+    start = None if missing else start_of(plan, corpus, place)
     added = tuple(added_corpus(plan, setup, also, here) for also in plan.trial.also_train)
     return (
         Method(head, plan.module.Head, setup, plan.recipe, plan.trial.options, look=plan.look),
-        Data(corpus, tuple(stores.open(each) for each in folders), added),
+        Data(corpus, tuple(read), added),
         How(started_from=start.recorded() if start else ()),
     )
 
@@ -181,6 +183,6 @@ def _is_current(plan: TrialPlan, report: Report, there: CrossCorpus, place: Plac
     return extra is None or not cross_corpus_differs(there, extra, plan.setup, report.classes)
 
 
-def _short(fault: SercacheError) -> str:
+def short(fault: SercacheError) -> str:
     """What is the matter, without what is to be done about it."""
     return re.split(r"[;:,] (?:get it from|then run|run): ?", str(fault))[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from sercache import clips, encoders, extraction, stores
 from sercache.datasets import Corpus
 from sercache.errors import AudioError, MissingFeaturesError, MissingMaterialError
 from sercache.evaluation import Extra
-from sercache.experiment import extract
+from sercache.experiment import extract, planned
 from sercache.experiment.finding import find_store
 from sercache.papers import AlsoTrain
 from sercache.progress import warn
@@ -21,6 +22,7 @@ from sercache.recipe import Setup, inputs
 from sercache.reproduction.place import Need, Place, corpus_of, is_at_hand
 from sercache.reproduction.recognised import Recognised, recognised
 from sercache.settings import expanded
+from sercache.stores import FeatureStore
 
 
 def expect(setups: Iterable[Setup], place: Place) -> None:
@@ -32,13 +34,15 @@ def expect(setups: Iterable[Setup], place: Place) -> None:
 
 def store_of(
     setup: Setup, head: str, place: Place, *, language: str | None = None, recogniser: str = ""
-) -> tuple[Corpus, Path]:
-    """A corpus and the store that serves one input, extracted where it is missing and may be.
+) -> tuple[Corpus, FeatureStore]:
+    """A corpus and the store that serves one input, extracted where it is missing and may be, or planned.
 
     Words are those that ``recogniser`` hears, the corpus' own without one. Raises MissingMaterialError,
     MissingFeaturesError, EncoderError, and what else a recognition or an extraction raises.
     """
     corpus, root = corpus_of(setup.dataset, place)
+    if place.planned is not None:
+        return corpus, _as_planned(setup, corpus, place, place.planned, (language, recogniser))
     texts = recognised(recogniser, setup.dataset, place) if recogniser else None
     which = "" if texts is None else texts.digest
     key = (
@@ -53,7 +57,7 @@ def store_of(
             or _is_complete(folder, corpus, setup.task, language)
         ):
             place.complete.add(key)
-            return corpus, folder
+            return corpus, stores.open(folder)
     except MissingFeaturesError as missing:
         if not place.may_extract and texts is not None:
             raise MissingFeaturesError(
@@ -66,7 +70,7 @@ def store_of(
     _extract(setup, corpus, root, place, language, texts)
     place.complete.add(key)
     try:
-        return corpus, find().folder
+        return corpus, stores.open(find().folder)
     except MissingFeaturesError as missing:  # nothing could be encoded, which was told
         if texts is None:
             raise
@@ -77,7 +81,7 @@ def store_of(
 
 def inputs_of(
     setup: Setup, head: str, place: Place, *, language: str | None = None, recogniser: str = ""
-) -> tuple[Corpus, Path, *tuple[Path, ...]]:
+) -> tuple[Corpus, FeatureStore, *tuple[FeatureStore, ...]]:
     """The corpus and a store for each input of the set-up. Raises as ``store_of``."""
     found = [store_of(each, head, place, language=language, recogniser=recogniser) for each in inputs(setup)]
     return found[0][0], found[0][1], *(store for _, store in found[1:])
@@ -89,8 +93,7 @@ def added_corpus(plan: TrialPlan, setup: Setup, also: AlsoTrain, place: Place) -
     corpus, first, *rest = inputs_of(
         there, plan.trial.head, place, language=also.language, recogniser=plan.recogniser
     )
-    beside = tuple(stores.open(each) for each in rest)
-    return Extra(part_of(corpus, also), stores.open(first), also.task, also.language, beside)
+    return Extra(part_of(corpus, also), first, also.task, also.language, tuple(rest))
 
 
 def tested_corpus(plan: TrialPlan, text: str, place: Place) -> Extra | None:
@@ -100,8 +103,7 @@ def tested_corpus(plan: TrialPlan, text: str, place: Place) -> Extra | None:
         return None
     there = replace(plan.setup, dataset=dataset, task=task or None)
     corpus, first, *rest = inputs_of(there, plan.trial.head, place, recogniser=plan.recogniser)
-    beside = tuple(stores.open(each) for each in rest)
-    return Extra(corpus, stores.open(first), task or None, None, beside)
+    return Extra(corpus, first, task or None, None, tuple(rest))
 
 
 def part_of(corpus: Corpus, also: AlsoTrain) -> Corpus:
@@ -122,21 +124,54 @@ def _need(setup: Setup) -> Need:
     return setup.dataset, setup.encoder, setup.clip
 
 
+def _as_planned(
+    setup: Setup, corpus: Corpus, place: Place, here: planned.PlannedStores, words: tuple[str | None, str]
+) -> FeatureStore:
+    """The store that serves one input where it is whole, else one as it would be extracted: nothing is computed.
+
+    ``words``: the language that is read, and the recogniser whose texts stand in for the corpus' own transcripts.
+    """
+    language, recogniser = words
+    which: str | None = None
+    if recogniser and _reads_text(setup):
+        which = f"{recogniser} in {corpus.name}"
+        try:
+            which = recognised(recogniser, setup.dataset, place).digest
+        except MissingMaterialError:
+            here.untold[f"what {which} hears is recognised first: not known how long it takes"] = None
+            if not any(each.transcript for each in corpus.utterances):
+                raise MissingMaterialError(f"what {which} hears is not known yet") from None
+    with suppress(MissingFeaturesError):
+        found = find_store(place.cache, corpus, setup, "", clip_is_chosen=True, transcripts=which)
+        if _is_complete(found.folder, corpus, setup.task, language):
+            return stores.open(found.folder)
+    _check_checkpoint(setup.encoder, replace(place, may_download=False))
+    return here.of(setup, _selection(setup, place), corpus, (language, which or ""))
+
+
+def _reads_text(setup: Setup) -> bool:
+    return encoders.identify(setup.encoder).get("modality") == "text"
+
+
+def _selection(setup: Setup, place: Place) -> str:
+    """States of this input and of all that later trials read of the same store."""
+    selections = {**place.wanted.get(_need(setup), {}), setup.cached_states: None}
+    # The convolutional state has a size of its own and never shares a store with blocks.
+    return "+".join(s for s in selections if (s == "conv") == (setup.cached_states == "conv"))
+
+
 def _extract(
     setup: Setup, corpus: Corpus, root: str, place: Place, language: str | None, texts: Recognised | None
 ) -> None:
     """Run the encoder for this input and for all that later trials read of the same store."""
-    reads_text = texts is not None and encoders.identify(setup.encoder).get("modality") == "text"
-    selections = {**place.wanted.get(_need(setup), {}), setup.cached_states: None}
-    # The convolutional state has a size of its own and never shares a store with blocks.
-    together = [s for s in selections if (s == "conv") == (setup.cached_states == "conv")]
+    reads_text = texts is not None and _reads_text(setup)
     request = extract.ExtractOptions(
         encoder=setup.encoder,
         dataset=setup.dataset,
         root=Path(root),
         cache=place.cache,
         device=place.device,
-        states="+".join(together),
+        states=_selection(setup, place),
         clip=setup.clip,
         pooled_only=not setup.cached_frames,
         task=setup.task,

@@ -45,7 +45,9 @@ class ReproduceOptions:
     look: bool = False
     """A coarse look, no result: one seed, few epochs of every trial."""
     budget: str | None = None
-    """Time for the trainings of this call, as 2h: rows and seeds that fit are done."""
+    """Time for this call, as 2h, extraction included: rows and seeds that fit are done."""
+    only_foretold: bool = False
+    """Say what it takes and do nothing."""
     cluster: str | None = None
     cluster_options: Sequence[str] = ()
     lifetime: str | None = None

@@ -17,6 +17,7 @@ from sercache.record import digest_of
 from sercache.settings import Settings
 
 if TYPE_CHECKING:
+    from sercache.experiment import planned as planned_stores
     from sercache.reproduction.kept import Kept
 
 CLAIMS = ".claims"
@@ -43,10 +44,12 @@ class Place:
     """Digests of what the recognisers of trials heard in their corpora."""
     kept: dict[str, Kept] = field(default_factory=dict)
     """Finished trials by the digest of their plan, compared once."""
+    planned: planned_stores.PlannedStores | None = None
+    """Where stores are planned in the place of missing ones, as what they take is asked for; nothing is extracted."""
 
     @property
     def as_it_is(self) -> Place:
-        """The same place, where nothing is extracted: what is missing is missing."""
+        """The same place, where nothing is extracted: what is missing is missing, or planned."""
         return replace(self, may_extract=False, complete=set())
 
 

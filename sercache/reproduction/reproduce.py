@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sercache import catalog, record, settings
+from sercache.chosen import check_look
 from sercache.claims import Claims
 from sercache.errors import (
     EncoderError,
@@ -46,6 +47,7 @@ from sercache.report import ReportTable as Rendered
 from sercache.reproduction import cells as cell_values
 from sercache.reproduction import facts, foretold, measured, vectors
 from sercache.reproduction.differs import differs
+from sercache.reproduction.foretold import TableForecast
 from sercache.reproduction.material import expect
 from sercache.reproduction.paper import (
     ReproduceOptions,
@@ -62,8 +64,10 @@ from sercache.reproduction.trials import obtain
 _MISSING = (EncoderError, MissingFeaturesError, MissingExtraError, MissingMaterialError)
 
 
-def run(request: ReproduceOptions) -> Rendered:
+def run(request: ReproduceOptions) -> Rendered | TableForecast | None:
     """Run what can be run of a table, keep it, tell the table and write it; gives the table.
+
+    What it takes where that alone is asked for, None where this process may be started anew.
 
     A corpus or checkpoint that is not at hand is named once, with how to get it; its cells show the printed
     numbers alone. Raises UnknownNameError; SettingsError at the end where trials failed.
@@ -74,9 +78,8 @@ def run(request: ReproduceOptions) -> Rendered:
     if request.table not in module.TABLES:
         raise UnknownNameError(catalog.unknown(f"table of {name}", request.table, list(module.TABLES)))
     table: PaperTable = module.TABLES[request.table]
-    if request.look and request.seeds is not None:
-        raise SettingsError("a look takes the first seed alone: leave --seeds out, or --look")
-    if clustered.asked(request):
+    check_look(request.look, request.seeds)
+    if clustered.asked(request) and not request.only_foretold:
         if request.budget is not None:
             raise SettingsError("a budget is that of one process: give --budget without --cluster")
         clustered.run("reproduce", request, clustered.runs_folder(request))
@@ -87,6 +90,8 @@ def run(request: ReproduceOptions) -> Rendered:
     place = _place(name, chosen, request)
     if request.budget is not None:
         chosen, request = foretold.fitting(request.budget, chosen, request, place)
+    if request.only_foretold:
+        return foretold.tell(chosen, request, place)
     found = TableProgress()
     with claims_in(place.folder / CLAIMS) as claims:
         foretold.tell(chosen, request, place, claims)

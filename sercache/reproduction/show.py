@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,13 +12,13 @@ from sercache import catalog
 from sercache.errors import MissingExtraError
 from sercache.head import declared
 from sercache.layout import terminal_width
-from sercache.papers import PaperTable, scores
+from sercache.papers import PaperTable, TrialScore, scores
 from sercache.progress import say, used, warn
 from sercache.published import LOOK_EPOCHS, of_variant, text_and_code
 from sercache.readings import Variant, variants
 from sercache.record import LOOK, Report
+from sercache.report import Cell, comparison_plots, maps, pairs, plots
 from sercache.report import ReportTable as Rendered
-from sercache.report import comparison_plots, maps, pairs, plots
 from sercache.report.comparison import ComparedRow, comparison, run_notes
 from sercache.reproduction.paper import ReproduceOptions, TableProgress, plans_of
 from sercache.statistics import system_of
@@ -36,7 +36,9 @@ def show(
     folder: Path,
 ) -> Rendered:
     """Print the table and what is missing, write everything to the paper's folder; gives the table."""
-    notes = [*table.notes, *run_notes(list(found.reports.values())), *_differing(table, found)]
+    marks, differing = _differing(table, found)
+    body = [_marked(row, table, request, marks) for row in body]
+    notes = [*table.notes, *run_notes(list(found.reports.values())), *differing]
     plans = plans_of([row for row in table.rows if row.name in {each.name for each in body}], request)
     heads = list(dict.fromkeys(each.trial.head for each in plans))
     if request.variant is not None:
@@ -71,18 +73,32 @@ def show(
     return made
 
 
-def _differing(table: PaperTable, found: TableProgress) -> list[str]:
-    """Which trials differ from the best on the same utterances, by the estimand of the table."""
+def _differing(table: PaperTable, found: TableProgress) -> tuple[dict[str, Cell], list[str]]:
+    """Which trials differ from the best on the same utterances, by the estimand of the table: by digest, in words."""
     ways = {each.aggregate for row in table.rows for cell in row.cells.values() for each in scores(cell.ours)}
     names = [name for name, _ in found.reports.values()]
-    systems = [
-        system_of(
+    systems = {
+        digest: system_of(
             report, name if names.count(name) == 1 else f"{name} ({report.title})", by_fold=ways == {"folds"}
         )
-        for name, report in found.reports.values()
+        for digest, (name, report) in found.reports.items()
         if report.predictions
-    ]
-    return pairs.best_notes(systems)
+    }
+    marks, notes = pairs.best_of_groups(list(systems.values()))
+    return {digest: marks.get(each.name) for digest, each in systems.items()}, notes
+
+
+def _marked(
+    row: ComparedRow, table: PaperTable, request: ReproduceOptions, marks: Mapping[str, Cell]
+) -> ComparedRow:
+    """The row with what its trials' own scores are marked with; a recall, or a score abroad, has no mark."""
+    sources = next(each.cells for each in table.rows if each.name == row.name)
+    cells = dict(row.cells)
+    for column, cell in cells.items():
+        match sources[column].ours:
+            case TrialScore(trial, on=None, of=None) if cell.ours is not None:
+                cells[column] = replace(cell, from_best=marks.get(request.plan(trial).digest))
+    return ComparedRow(row.name, cells)
 
 
 def _marks(request: ReproduceOptions) -> list[str]:

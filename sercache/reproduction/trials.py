@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sercache import settings, stores
+from sercache import paces, settings
 from sercache.datasets import Corpus
 from sercache.evaluation import Data, Evaluated, How, Method, Prepared
 from sercache.experiment import export, test_on
 from sercache.experiment.origin import extract_command
 from sercache.experiment.outcome import compared, draw
 from sercache.experiment.places import free_name
-from sercache.experiment.ready import AskedTraining, paces_in
+from sercache.experiment.ready import AskedTraining
 from sercache.experiment.tails import head_class
 from sercache.experiment.together import is_run_of, remove_partial, standing_in, together
 from sercache.progress import used, warn
@@ -25,6 +27,10 @@ from sercache.report import write_epochs
 from sercache.reproduction.kept import Kept, encoder_of, find, folder_of, setup_beside, start_of, untested
 from sercache.reproduction.material import added_corpus, inputs_of, tested_corpus
 from sercache.reproduction.place import Place, check_at_hand, corpus_of, done_by_one
+from sercache.stores import FeatureStore
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def obtain(plan: TrialPlan, place: Place) -> Report:
@@ -69,17 +75,16 @@ def setup_to_run(plan: TrialPlan, place: Place) -> Setup:
 def _run(plan: TrialPlan, setup: Setup, folder: Path, place: Place) -> Kept:
     """A trial trained, with whatever other processes are given the same; one of them writes its run."""
     head, meant = plan.trial.head, as_printed(plan.trial)
-    corpus, *found = inputs_of(setup, head, place, recogniser=plan.recogniser)
+    corpus, *read = inputs_of(setup, head, place, recogniser=plan.recogniser)
     added = [added_corpus(plan, setup, also, place) for also in plan.trial.also_train]
     tested = [tested_corpus(plan, text, place) for text in plan.setup.test_on]
     published = published_of(
         plan.module, replace(meant.setup, beside=setup.beside), meant.recipe, plan.trial.options
     )
-    read = tuple(map(stores.open, found))
-    kind = head_class(plan.module, setup, [each.spec for each in read])
+    kind = kind_of(plan, setup, read)
     method = Method(head, kind, setup, plan.recipe, plan.trial.options, look=plan.look)
     remedy = f"run: {extract_command(read[0].path, task=setup.task)}"
-    data = Data(corpus, read, tuple(added), tuple(filter(None, tested)), remedy)
+    data = Data(corpus, tuple(read), tuple(added), tuple(filter(None, tested)), remedy)
     partial = _partial_of(folder)
     how = _how(plan, corpus, place, partial)
 
@@ -109,16 +114,21 @@ def _partial_of(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.partial")
 
 
+def kind_of(plan: TrialPlan, setup: Setup, read: Sequence[FeatureStore]) -> type[nn.Module]:
+    """The head of a plan, with what it trains of the encoders of these stores."""
+    return head_class(plan.module, setup, [each.spec for each in read])
+
+
 def computed_on(place: Place) -> tuple[str, Path]:
     """The device that trials are trained on, and the file that keeps how fast heads were seen to train."""
-    return settings.resolve_device(place.device), paces_in(place.cache)
+    return settings.resolve_device(place.device), paces.file_in(place.cache)
 
 
 def _how(plan: TrialPlan, corpus: Corpus, place: Place, partial: Path) -> How:
     """How a trial is trained: from the weights of the trials that come before it, where there are any."""
     found = start_of(plan, corpus, place)
-    device, paces = computed_on(place)
-    how = How(partial=partial, runs=place.folder.parent, device=device, paces=paces)
+    device, known = computed_on(place)
+    how = How(partial=partial, runs=place.folder.parent, device=device, paces=known)
     if found is None:
         return how
     return replace(

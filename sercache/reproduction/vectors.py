@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sercache import catalog, settings, stores
+from sercache import catalog, settings
 from sercache.evaluation import Data, Material, fold_views, gather
 from sercache.experiment.tails import head_class
 from sercache.experiment.vectors import LabelledVectors, check_embeds, embedded
@@ -25,12 +25,10 @@ def labelled(wanted: Vectors, plan: TrialPlan, place: Place) -> LabelledVectors:
     check_embeds(plan.trial.head, catalog.load("sercache.heads", plan.trial.head).Head)
     report = obtain(plan, place)
     setup = _setup(wanted, setup_to_run(plan, place))
-    corpus, store, *beside = inputs_of(setup, plan.trial.head, place, recogniser=plan.recogniser)
-    found = stores.open(store)
-    more = [stores.open(each) for each in beside]
-    material = gather(Data(corpus, (found, *more)), setup)
+    corpus, *read = inputs_of(setup, plan.trial.head, place, recogniser=plan.recogniser)
+    material = gather(Data(corpus, tuple(read)), setup)
     view = _view(wanted, material, setup)
-    kind = head_class(plan.module, setup, [each.spec for each in (found, *more)])
+    kind = head_class(plan.module, setup, [each.spec for each in read])
     first = report.runs[0]
     head = build(kind, view, len(report.classes), first.seed, **plan.trial.options)
     head.load_state_dict(runs.read_tensors(runs.weights_path(folder_of(plan, place), first.fold, first.seed)))

@@ -12,22 +12,19 @@ import json
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from sercache import files
-from sercache.errors import FileError, SercacheError
+from sercache import paces
+from sercache.errors import SercacheError
 from sercache.head import version_of
-from sercache.machine import cores
 from sercache.recipe import Recipe
 from sercache.record import TRAINING, digest_of
-from sercache.system import processor
 from sercache.training.contract import Member, View
 from sercache.training.grouping import geometry
 from sercache.training.loop import train_alone
@@ -48,8 +45,8 @@ _MOST = 64
 """Updates that are measured at a time."""
 _JUDGED = 64
 """Items that are judged."""
-_KEPT = 500
-"""Measurements in the file; the oldest go."""
+_NUMBERS = ("update", "frames", "judged")
+"""What is kept of a Pace."""
 _COUNTS = ("loss", "optimiser", "batch_size", "accumulate", "bucket", "balance", "clip_value", "clip_norm")
 """Fields of a recipe that move the time of an update, beside ``mixed_precision`` and ``second_weight``."""
 
@@ -122,17 +119,15 @@ class Work:
             round(float(np.log(np.mean(self.sizes)) / np.log(1.1))),
             fields,
             [self.choice.n_workers > 0, self.n_at_once if self.choice.stacks else 1],
-            [machine(self.device), torch.get_num_threads(), torch.__version__, metadata.version("sercache")],
+            [
+                paces.machine(self.device),
+                torch.get_num_threads(),
+                torch.__version__,
+                metadata.version("sercache"),
+            ],
             TRAINING,
         ]
         return digest_of(json.loads(json.dumps(about)))
-
-
-def machine(device: str) -> str:
-    """The processor, with the cores that may be used of it, or the card."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.get_device_name(torch.device(device))
-    return f"{processor()}, {cores()} cores"
 
 
 def pace_of(work: Work, n_trainings: int, kept: Path | None = None) -> Pace | None:
@@ -141,7 +136,7 @@ def pace_of(work: Work, n_trainings: int, kept: Path | None = None) -> Pace | No
     Looked up in the file ``kept``, or measured: one update where all ``n_trainings`` are few seconds, else for some
     seconds at most, or a hundredth of the work.
     """
-    found = _read(kept).get(work.key)
+    found = paces.read(kept, _NUMBERS).get(work.key)
     if found is not None:
         return Pace(found["update"], found["frames"], found["judged"])
     try:
@@ -149,7 +144,8 @@ def pace_of(work: Work, n_trainings: int, kept: Path | None = None) -> Pace | No
     except (SercacheError, ArithmeticError, RuntimeError, ValueError, MemoryError):
         return None  # of random features: what trains on real ones may fail there, and has its own words if it does not
     if kept is not None and not pace.is_rough:
-        _write(kept, work, pace)
+        about = {"head": type(work.member.head).__qualname__, "on": paces.machine(work.device)}
+        paces.write(kept, work.key, {**{name: getattr(pace, name) for name in _NUMBERS}, **about})
     return pace
 
 
@@ -231,30 +227,3 @@ def _threads(n: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _read(kept: Path | None) -> dict[str, dict[str, Any]]:
-    """What was measured before, by key; nothing of a file that is not there or damaged."""
-    if kept is None or not kept.is_file():
-        return {}
-    with suppress(FileError):
-        found = files.read_json(kept, "remove it")
-        fields = {"update", "frames", "judged"}
-        return {
-            key: each
-            for key, each in found.items()
-            if isinstance(each, dict)
-            and fields <= each.keys()
-            and all(isinstance(each[name], int | float) and each[name] >= 0 for name in fields)
-        }
-    return {}
-
-
-def _write(kept: Path, work: Work, pace: Pace) -> None:
-    """Keep what was measured; where the file cannot be written, it is measured again."""
-    found = _read(kept)
-    about = {"head": type(work.member.head).__qualname__, "on": machine(work.device)}
-    record: dict[str, Any] = {"update": pace.update, "frames": pace.frames, "judged": pace.judged, **about}
-    with suppress(FileError, OSError):
-        if kept.parent.is_dir():
-            files.write_json(kept, dict([*found.items(), (work.key, record)][-_KEPT:]))

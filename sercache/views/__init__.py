@@ -7,7 +7,7 @@ source, so that all folds and seeds index one copy of the cache.
 U items (utterances, or clips of them), L states, T frames, D feature size, G normalisation groups.
 """
 
-from sercache.views.drawn import Shape, drawn, drawn_like, inputs_of, shape_of
+from sercache.views.drawn import DrawnStore, Shape, drawn, drawn_like, inputs_of, shape_of
 from sercache.views.joined import JoinedView
 from sercache.views.scaling import global_scaling, speaker_scaling, statistics
 from sercache.views.side_by_side import AnyView, OneInput, SideBySideView, beside
@@ -18,6 +18,7 @@ __all__ = [
     "MEMORY_SHARE",
     "AnyView",
     "BatchMemory",
+    "DrawnStore",
     "FeatureView",
     "JoinedView",
     "OneInput",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -71,13 +72,14 @@ json_option = click.option(
 runs_option = click.option("--runs", type=FOLDER, help="Folder that runs are written to.")
 
 
-def _apart(context: click.Context) -> bool:
-    """Send what the work reports to standard error, where it does not mix with the JSON."""
+def _apart(context: click.Context) -> Any:
+    """Send what the work reports to standard error, where it does not mix with the JSON; gives who hears it."""
     from sercache import progress
-    from sercache.commands.console import Terminal
+    from sercache.commands.console import Apart
 
-    context.with_resource(progress.sent_to(Terminal(err=True)))
-    return True
+    heard = Apart()
+    context.with_resource(progress.sent_to(heard))
+    return heard
 
 
 class _Seeds(click.ParamType):
@@ -104,6 +106,9 @@ cache_option = click.option("--cache", type=FOLDER, help="Folder of the feature 
 
 budget_option = click.option(
     "--budget", metavar="TIME", help="Train what fits into 30m, 2h, 1h30m, and say what is left out."
+)
+dry_run_option = click.option(
+    "--dry-run", "only_foretold", is_flag=True, help="Say what it takes, in time and disk, and stop."
 )
 look_option = click.option(
     "--look", is_flag=True, help="A coarse look, marked as no result: one seed and at most three epochs."

@@ -14,6 +14,7 @@ from sercache.commands.options._shared import (
     cache_option,
     cluster_options,
     dataset_option,
+    dry_run_option,
     format_option,
     head_option,
     json_option,
@@ -261,6 +262,7 @@ def export(run: Path, out: Path | None, as_json: bool, **options: Any) -> None:
 )
 @budget_option
 @look_option
+@dry_run_option
 @variant_option
 @cluster_options
 @json_option

@@ -13,6 +13,7 @@ from sercache.commands.options._shared import (
     cache_option,
     cluster_options,
     dataset_option,
+    dry_run_option,
     duplicates_option,
     encoder_option,
     head_option,
@@ -91,6 +92,7 @@ from sercache.commands.options._shared import (
 @click.option("--name", help="Name of the run folder; one that was cut off is continued.")
 @budget_option
 @look_option
+@dry_run_option
 @click.option("--serial", is_flag=True, help="Train folds and seeds one after another, for comparison.")
 @click.option(
     "--share-order", is_flag=True, help="Let the seeds of a fold see the same batches (a deviation)."
@@ -149,6 +151,9 @@ def train(as_json: bool, **options: Any) -> None:
 )
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a recipe field.")
 @variant_option
+@budget_option
+@look_option
+@dry_run_option
 @click.option("--serial", is_flag=True, help="Train folds and seeds one after another.")
 @cluster_options
 @json_option
