@@ -74,21 +74,37 @@ def read(path: Path) -> Said:
                 chances, names)  # fmt: skip
 
 
+def _hits(true: np.ndarray, predicted: np.ndarray) -> list[tuple[int, int, int]]:
+    """Of each class that is true or predicted: how often it is true, predicted, and both."""
+    classes = np.unique([true, predicted])
+    return [
+        ((true == k).sum(), (predicted == k).sum(), ((true == k) & (predicted == k)).sum()) for k in classes
+    ]
+
+
 def ua(true: np.ndarray, predicted: np.ndarray) -> float:
     """Mean recall over the classes that are true."""
-    return float(
-        metrics.recall_score(true, predicted, labels=np.unique(true), average="macro", zero_division=0)
-    )
+    return float(np.mean([both / n for n, _, both in _hits(true, predicted) if n]))
 
 
 def macro_f1(true: np.ndarray, predicted: np.ndarray) -> float:
     """Mean F1 over the classes that are true or predicted."""
-    return float(metrics.f1_score(true, predicted, average="macro", zero_division=0))
+    return float(np.mean([2 * both / (n + called) for n, called, both in _hits(true, predicted)]))
 
 
 def wa(true: np.ndarray, predicted: np.ndarray) -> float:
     """Share that is right."""
-    return float(metrics.accuracy_score(true, predicted))
+    return float(np.mean(true == predicted))
+
+
+def agree_with_libraries(said: Said) -> None:
+    """Raises AssertionError where the metrics above, which draws need fast, are not those of scikit-learn."""
+    y, p = said.true, said.predicted
+    found = metrics.recall_score(y, p, labels=np.unique(y), average="macro", zero_division=0)
+    assert abs(ua(y, p) - found) < 1e-12
+    assert abs(macro_f1(y, p) - metrics.f1_score(y, p, average="macro", zero_division=0)) < 1e-12
+    assert abs(wa(y, p) - metrics.accuracy_score(y, p)) < 1e-12
+    assert abs(log_loss(said) - metrics.log_loss(y, said.chances / said.chances.sum(1, keepdims=True))) < 1e-5
 
 
 def _over_targets(each: Callable[[np.ndarray, np.ndarray], float]) -> Score:
@@ -268,6 +284,12 @@ Mismatch = tuple[str, str, str]
 """Where, what is printed, what it should be."""
 
 
+def of_target(said: Said, k: int) -> Said:
+    """The numbers of one target alone."""
+    own = said.true[:, [k]], said.predicted[:, [k]]
+    return Said(said.fold, said.seed, said.id, said.speaker, *own, said.chances, [said.names[k]])
+
+
 def wrong_on_page(folder: Path) -> list[Mismatch]:
     """Figures on the page of a run that are not what its predictions give."""
     said = read(folder / "predictions.csv")
@@ -275,6 +297,7 @@ def wrong_on_page(folder: Path) -> list[Mismatch]:
     dev = folder / "predictions-dev.csv"
     found = [*_scores(said, tables["Scores"]), *_folds(said, tables["Folds"])]
     if said.true.ndim == 1:
+        agree_with_libraries(said)
         found += [*_classes(said, tables["Classes"]), *_surest(said, tables["Answering the surest"])]
         found += _calibration(said, read(dev) if dev.exists() else None, tables["Calibration"])
     else:
@@ -290,7 +313,9 @@ def _scores(said: Said, rows: list[dict[str, str]]) -> list[Mismatch]:
     found = []
     for row in rows:
         of = pooled if row["estimand"].startswith("pooled") else of_folds
-        should = of(said, scores_of(said)[row["metric"]])
+        metric, _, target = row["metric"].partition(" ") if said.true.ndim > 1 else (row["metric"], "", "")
+        own = said if not target else of_target(said, said.names.index(target))
+        should = of(own, scores_of(said)[metric])
         what = f"Scores, {row['metric']}, {row['estimand']}"
         found += [(what, row["score"], should[0]), (what, row["95 %"], should[1])]
     return found
@@ -324,8 +349,7 @@ def _classes(said: Said, rows: list[dict[str, str]]) -> list[Mismatch]:
 def _targets(said: Said, rows: list[dict[str, str]]) -> list[Mismatch]:
     found = []
     for place, row in enumerate(rows):
-        own = Said(said.fold, said.seed, said.id, said.speaker, said.true[:, [place]], said.predicted[:, [place]],
-                   said.chances, [said.names[place]])  # fmt: skip
+        own = of_target(said, place)
         for name, score in OF_NUMBERS.items():
             found.append((f"Targets, {row['target']}, {name}", row[name], pooled(own, score)[0]))
         main = next(name for name in row if name.endswith("95 %"))

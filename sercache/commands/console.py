@@ -46,11 +46,14 @@ class Apart(Terminal):
         super().__init__(err=True)
         self.forecasts: list[object] = []
         """What was said of the time that the work takes."""
+        self.heard: list[object] = []
+        """The same, as it was said."""
 
     def used(self, label: str, value: object) -> None:
         """A label and what it stands for; forecasts are kept."""
         super().used(label, value)
         if label == "forecast":
+            self.heard.append(value)
             held = _plain(value)
             self.forecasts.append({"words": str(value), **(held if isinstance(held, dict) else {})})
 
@@ -58,8 +61,8 @@ class Apart(Terminal):
 def told(found: Any, show: Callable[[Any], object], as_json: Apart | bool) -> None:
     """What a command found: as ``show`` prints it for people, or as JSON for programs, with what was foretold."""
     if as_json:
-        held = _plain(found)
-        ahead = as_json.forecasts if isinstance(as_json, Apart) else []
+        ahead, heard = (as_json.forecasts, as_json.heard) if isinstance(as_json, Apart) else ([], [])
+        held = {} if any(found is each for each in heard) else _plain(found)
         print_json({"forecast": ahead, **(held if isinstance(held, dict) else {})} if ahead else held)
     else:
         show(found)

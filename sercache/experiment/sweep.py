@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -118,7 +119,11 @@ def run(request: SweepOptions) -> Swept | Unfinished | Several | None:
         request, every, is_whole = fitting(module, request, folder, every, command)
         command = "" if is_whole else command
     if request.only_foretold:
+        is_new = not folder.exists()
         told = tell(asks(module, request, folder, every), "point")
+        if is_new:  # it held claims meanwhile
+            with suppress(OSError):
+                folder.rmdir()
         if told is None:
             used("forecast", f"{NOTHING_LEFT}, or nobody knows how long it takes")
         return told
