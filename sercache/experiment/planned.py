@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -98,8 +98,15 @@ class PlannedStore:
 
     def read_many(self, ids: Sequence[str], states: Sequence[str] | None = None) -> list[np.ndarray]:
         """Drawn frames (L', T, D) of each."""
+        return [x.copy() for _, x in sorted(self.read_each(ids, states), key=lambda pair: pair[0])]
+
+    def read_each(
+        self, ids: Sequence[str], states: Sequence[str] | None = None
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Place and drawn frames (L', T, D) of each."""
         names, n_states = list(self._entries), len(states or self.spec.states)
-        return [x[:n_states] for x in self._drawn.read_many([str(names.index(id)) for id in ids], ())]
+        for place, x in self._drawn.read_each([str(names.index(id)) for id in ids], ()):
+            yield place, x[:n_states]
 
     def pooled(
         self, ids: Sequence[str] | None = None, states: Sequence[str] | None = None, what: str = "mean"
