@@ -266,18 +266,23 @@ def temperature(dev: Said) -> float:
 
 
 def tables_of(page: str) -> dict[str, list[dict[str, str]]]:
-    """The tables of a page by their headings: a mapping by column of each row."""
-    page = re.sub(r"<img[^>]*>", "", page)
+    """The first table under each heading of a page: a mapping by column of each row."""
     found = {}
-    for heading, body in re.findall(
-        r"<h2>([^<]*)</h2>\s*<div class=\"wide\"><table>(.*?)</table>", page, re.S
-    ):
+    for section in re.split(r"(?=<h2>)", re.sub(r"<svg.*?</svg>", "", page, flags=re.S))[1:]:
+        heading, table = re.match(r"<h2>(.*?)</h2>", section), re.search(r"<table.*?</table>", section, re.S)
+        if heading is None or table is None:
+            continue
         rows = [
-            [html.unescape(cell) for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.S)]
-            for row in re.findall(r"<tr>(.*?)</tr>", body, re.S)
+            [_words(cell) for cell in re.findall(r"<t[dh][ >].*?</t[dh]>", row, re.S)]
+            for row in re.findall(r"<tr.*?</tr>", table[0], re.S)
         ]
-        found[html.unescape(heading)] = [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+        if all(len(row) == len(rows[0]) for row in rows):  # a confusion matrix has a head of two rows
+            found[_words(heading[1])] = [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
     return found
+
+
+def _words(markup: str) -> str:
+    return html.unescape(re.sub(r"<[^>]*>", "", markup)).strip()
 
 
 Mismatch = tuple[str, str, str]

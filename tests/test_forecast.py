@@ -196,7 +196,7 @@ def test_a_look_is_no_result_anywhere(tmp_path: Path) -> None:
     for text in (
         tables.table([again]),
         tables.table([again], format="markdown"),
-        page.page(again, drawn=()),
+        page.page(again),
         again.to_json(),
     ):
         assert LOOK in str(text) or "coarse look" in str(text)
