@@ -21,12 +21,14 @@ def emodb() -> Path:
     return found
 
 
+@pytest.mark.draws
 @pytest.mark.slow
 @pytest.mark.real_data
 def test_what_is_printed_of_real_runs_is_what_their_predictions_give(
-    sercache: Callable[..., Outcome], own_settings: Path, emodb: Path
+    sercache: Callable[..., Outcome], own_settings: Path, emodb: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three heads on EMO-DB, leave one speaker out: scores, intervals, tests, probabilities, parts."""
+    monkeypatch.setattr(recomputed, "N_DRAWS", 40)  # as commands of the tests draw, not the 1000 of a user
     code, _, err = sercache(
         "extract", "--encoder", "logmel", "--dataset", "emodb", "--root", emodb, "--pooled-only"
     )
