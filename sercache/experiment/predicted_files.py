@@ -101,7 +101,7 @@ def _audformat(out: Path, columns: Sequence[str], rows: Sequence[Mapping[str, An
         raise SettingsError(
             f"{twice} is predicted twice, which audformat has once; name it once, or write --format parquet"
         )
-    database = audformat.Database("predictions", source="sercache predict", usage="other")
+    database = audformat.Database("predictions", source="trained heads of sercache", usage="other")
     table = database["predictions"] = audformat.Table(index)
     for name in (each for each in columns if each not in ("recording", "start", "end")):
         kind = "str" if name in _TEXTS else "int" if name == "members" else "float"
