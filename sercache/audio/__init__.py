@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -29,6 +28,7 @@ from sercache.errors import AudioError
 
 if TYPE_CHECKING:
     from sercache.audio._stream import StreamHeaders
+from sercache.audio._faults import explained
 
 Result = TypeVar("Result")
 
@@ -65,16 +65,10 @@ LONGEST = 6 * 3600.0
 """Seconds that are held in memory at once."""
 
 _QUALITY = RESAMPLER.rpartition(" ")[2]
-_LFS = b"version https://git-lfs"
-_PAGES = (b"<!doctype", b"<html", b"<?xml")
-_SNIFFED = 64
-"""Bytes of a file that is no audio which tell what it is."""
 _SLACK = 0.01
 """Seconds of overshoot that go without saying: segment lists are rounded to hundredths."""
 _DAMAGE = re.compile(r"\] error: (.*)|^Error [A1] : (.*)")
 """Lines of libmpg123 and of libsndfile's SDS, which fails the checksum of a block."""
-_MID_STREAM = re.compile("lost sync|crc mismatch|bad header|malformed", re.IGNORECASE)
-"""What libsndfile says of a stream that it began to decode."""
 _IDLE = re.compile(r"Xing|id3\.c|^Note: Trying to resync")
 """Lines of libmpg123 on lengths, which are counted here, and on tags."""
 
@@ -84,7 +78,7 @@ def probe(path: Path) -> AudioInfo:
 
     Raises AudioError where the file is missing, unreadable, cut short or empty.
     """
-    with _explained(path):
+    with explained(path):
         found = _layout(path, _stamp(path))
         (file, n_samples), said = _with_messages(path, found, lambda: _measured(path, found, _stamp(path)))
         return AudioInfo(file.rate, file.channels, n_samples, (*file.remarks, *said))
@@ -103,7 +97,7 @@ def read(
     lies around it. ``tell`` is called with what is to be known of it. Raises AudioError where the file is missing,
     unreadable, empty, cut short, damaged, silent, not finite or far too loud, or where the stretch lies outside it.
     """
-    with _explained(path):
+    with explained(path):
         found = _layout(path, _stamp(path))
         (wave, remarks), said = _with_messages(
             path,
@@ -269,43 +263,3 @@ def _with_messages(
             raise AudioError(f"{path}: is damaged ({what}); get a whole copy", "damaged")
     more = f" (and {len(lines) - 1} more lines)" if len(lines) > 1 else ""
     return result, [Remark("decoder", f"{lines[0]}{more}")] if lines else []
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Faults of reading and decoding as AudioError, in words."""
-    import soundfile
-
-    if not _packed.is_file(path):
-        raise AudioError(f"{path}: there is no such file" if not path.exists() else f"{path}: is not a file")
-    try:
-        yield
-    except (soundfile.SoundFileError, OSError, ValueError, TypeError) as fault:
-        reason, kind = _why_unreadable(path, fault)
-        raise AudioError(f"{path}: {reason}", kind) from fault
-    except MemoryError as fault:
-        raise AudioError(f"{path}: does not fit the memory; use --clip split:30", "too-long") from fault
-
-
-def _why_unreadable(path: Path, fault: Exception) -> tuple[str, str]:
-    """What is wrong with a file that libsndfile refuses, in words and as a kind of AudioError."""
-    try:
-        with _packed.opened(path) as file:
-            head = file.read(_SNIFFED)
-    except OSError as denied:
-        return f"cannot be read ({denied.strerror})", "unreadable"
-    if head.startswith(_LFS):
-        return "is a git-LFS pointer, not audio; run `git lfs pull` in its repository", "lfs-pointer"
-    if not head:
-        return "is an empty file", "unreadable"
-    if head.lstrip().lower().startswith(_PAGES):
-        return (
-            "is a web page or XML, not audio; get the file again",
-            "unreadable",
-        )
-    reason = str(fault).rpartition(": ")[2].rstrip(".") or type(fault).__name__
-    if _MID_STREAM.search(reason):
-        return f"is cut short or damaged ({reason}); get a whole copy", "damaged"
-    if "does not exist" in reason:  # what libsndfile says of an mp3 that it cannot open; the file is there
-        reason = "Format not recognised"
-    return f"cannot be read as audio ({reason}); get a whole copy, or write it as WAV or FLAC", "unreadable"
