@@ -149,6 +149,7 @@ def test_a_corpus_has_its_licence_source_and_notes(made: dict[str, str]) -> None
     about = catalog.load("sercache.datasets", "emodb").INFO
     part = made["corpora.md"].partition("\n## emodb\n")[2].partition("\n## ")[0]
     assert about.licence in part
+    assert about.licence_id in part
     assert about.access in part
     assert all(note.replace("*", "\\*").replace("<", "&lt;") in part for note in about.notes)
 

@@ -69,6 +69,7 @@ def _corpus(name: str, about: CorpusInfo, level: int) -> Iterator[str]:
         "language": about.language,
         "size": ", ".join(filter(None, size)),
         "licence": "; ".join(filter(None, (about.licence, may))),
+        "identifier of the licence": about.licence_id,
         "from": about.access,
         "protocol by default": f"`{about.default_protocol}`",
     }
