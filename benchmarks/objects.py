@@ -1,7 +1,11 @@
-"""How fast a store is read by ranges from a static server, beside downloading its files plainly: one ratio a round.
+"""How fast a store is read by ranges from a static server, beside downloading its files plainly, and what both cost.
 
-Both go to the same server, a process of its own on this host, in alternating rounds. The store's files are in the page
-cache. What is read is compared with its checksums, as `train` does.
+Plain is what `curl FILE > /dev/null` does: one file after another over one connection, or over as many connections as
+the reader uses, each file in as many parts; bytes are received and dropped. By ranges is what a training does first:
+all utterances are read and compared with their checksums, in memory that stays. All go to the same server, a process of
+its own on this host, in alternating rounds; the store's files are in the page cache. Beside each rate stand the seconds
+of processor time that a gigabyte takes in this process and in the server: on a host whose cores both share, its rate
+is at most the number of cores by their sum, however little else runs.
 
     python benchmarks/objects.py [--mb 400] [--rounds 3]
 """
@@ -16,12 +20,17 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from sercache import stores
+from sercache.objects import bucket
 from sercache.stores import FeatureSpec
+from sercache.training import keep_freed_memory
 
 STATES, DIM, FRAMES = 12, 768, 250
 
@@ -57,24 +66,60 @@ def make(folder: Path, megabytes: int) -> Path:
     return folder
 
 
-def download(address: str, folder: Path) -> float:
-    """Bytes a second of plain downloads of the store's frames, one file after another."""
-    began, n_bytes, buffer = time.perf_counter(), 0, bytearray(2**20)
-    for path in sorted((folder / "frames").glob("c.*")):
-        with urllib.request.urlopen(f"{address}/frames/{path.name}") as answer:
+def download(address: str, folder: Path, n_connections: int) -> int:
+    """Bytes of plain downloads of the store's frames, one file after another."""
+
+    def part(name: str, begin: int, end: int) -> int:
+        n_bytes, buffer = 0, bytearray(2**20)
+        request = urllib.request.Request(
+            f"{address}/frames/{name}", headers={"Range": f"bytes={begin}-{end - 1}"}
+        )
+        with urllib.request.urlopen(request) as answer:
             while got := answer.readinto(buffer):
                 n_bytes += got
-    return n_bytes / (time.perf_counter() - began)
+        return n_bytes
+
+    n_bytes = 0
+    with ThreadPoolExecutor(n_connections) as pool:
+        for path in sorted((folder / "frames").glob("c.*")):
+            size = path.stat().st_size
+            bounds = [size * k // n_connections for k in range(n_connections + 1)]
+            n_bytes += sum(pool.map(part, [path.name] * n_connections, bounds[:-1], bounds[1:]))
+    return n_bytes
 
 
-def read(address: str) -> float:
-    """Bytes a second of features, as a first epoch reads them: all utterances, some at a time."""
-    store, n_bytes = stores.open(address), 0
-    ids = store.ids()
-    began = time.perf_counter()
-    for start in range(0, len(ids), 32):
-        n_bytes += sum(each.nbytes for each in store.read_many(ids[start : start + 32]))
-    return n_bytes / (time.perf_counter() - began)
+def read(address: str, *, checked: bool = True) -> int:
+    """Bytes of features, as a first epoch reads them."""
+    store = stores.open(address)
+    if not checked:
+        store._watch.check_frames = lambda *arguments: None  # type: ignore[attr-defined]
+    return sum(frames.nbytes for _, frames in store.read_each(store.ids()))
+
+
+def processor(pid: int) -> float:
+    """Seconds of processor time that a process has taken."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Found(NamedTuple):
+    """Of one job."""
+
+    rate: float
+    """Bytes a second."""
+    here: float
+    """Seconds of processor time for a gigabyte, in this process."""
+    there: float
+    """In the server."""
+
+
+def measured(job: Callable[[], int], server: int) -> Found:
+    """What a job comes to."""
+    before, began = (time.process_time(), processor(server)), time.perf_counter()
+    n_bytes = job()
+    took = time.perf_counter() - began
+    here, there = time.process_time() - before[0], processor(server) - before[1]
+    return Found(n_bytes / took, here / n_bytes * 1e9, there / n_bytes * 1e9)
 
 
 def main() -> None:
@@ -85,6 +130,7 @@ def main() -> None:
     options.add_argument("--mb", type=int, default=400, help="size of the store")
     options.add_argument("--rounds", type=int, default=3)
     asked = options.parse_args()
+    keep_freed_memory()  # as a training does
     with tempfile.TemporaryDirectory() as place:
         os.environ["SERCACHE_OBJECTS"] = f"{place}/objects"
         folder = make(Path(place) / "served" / "store", asked.mb)
@@ -96,14 +142,31 @@ def main() -> None:
         try:
             assert server.stdout is not None
             address = f"{server.stdout.readline().strip()}/store"
-            ratios = []
-            for _ in range(asked.rounds):
-                plain, ranges = download(address, folder), read(address)
-                ratios.append(ranges / plain)
-                print(
-                    f"plain {plain / 1e6:7.0f} MB/s   by ranges {ranges / 1e6:7.0f} MB/s   {ratios[-1]:.2f}"
-                )
-            print(f"median {statistics.median(ratios):.2f} of the plain download rate (wanted: 0.70)")
+            many = bucket.IN_FLIGHT
+            jobs: dict[str, Callable[[], int]] = {
+                "plain, 1 connection": lambda: download(address, folder, 1),
+                f"plain, {many} connections": lambda: download(address, folder, many),
+                "by ranges": lambda: read(address),
+                "by ranges, no checksums": lambda: read(address, checked=False),
+            }
+            found: dict[str, list[Found]] = {name: [] for name in jobs}
+            print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+            for number in range(asked.rounds + 1):
+                for name, job in jobs.items():
+                    each = measured(job, server.pid)
+                    if number:  # the first warms what a training has warm: connections, memory
+                        found[name].append(each)
+            first, second = list(found.values())[:2]
+            for name, rounds in found.items():
+                rate, here, there = (statistics.median(values) for values in zip(*rounds, strict=True))
+                ratios = [
+                    statistics.median(a.rate / b.rate for a, b in zip(rounds, other, strict=True))
+                    for other in (first, second)
+                ]
+                beside = f"{ratios[0]:.2f} and {ratios[1]:.2f} of plain by 1 and by {many}"
+                costs = f"{here:.2f} s CPU a GB, the server {there:.2f}"
+                print(f"{name:<24}{rate / 1e6:7.0f} MB/s   {beside}   {costs}")
+            print(f"load {os.getloadavg()[0]:.1f}; wanted: 0.70 of plain")
         finally:
             server.terminate()
             server.wait()

@@ -213,6 +213,9 @@ def main() -> None:
     parser.add_argument("--frames", type=float, metavar="GB", help="stream so many, and measure nothing else")
     given = parser.parse_args()
     if given.frames is not None:
+        from sercache.training import keep_freed_memory
+
+        keep_freed_memory()  # as a training does
         with tempfile.TemporaryDirectory(dir=given.folder) as place:
             stream(Path(place), given.frames * 1e9)
         return

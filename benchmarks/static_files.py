@@ -24,6 +24,9 @@ class _Files(BaseHTTPRequestHandler):
 
     def __init__(self, *arguments: object, root: Path) -> None:
         self._root = root
+        server = arguments[2]
+        assert isinstance(server, StaticServer)
+        server.opened.append(arguments[1])
         super().__init__(*arguments)  # type: ignore[arg-type]
 
     def log_message(self, *arguments: object) -> None:
@@ -91,6 +94,8 @@ class StaticServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), partial(_Files, root=root))
         self.faults: list[str] = []
         self.asked: list[str] = []
+        self.opened: list[object] = []
+        """Address of who opened each connection."""
 
     @property
     def address(self) -> str:

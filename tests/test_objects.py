@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from static_files import StaticServer, static_server
 from sercache import objects, settings, stores
 from sercache.errors import DamagedStoreError, SettingsError, StoreError
 from sercache.objects import bucket
+from sercache.objects.web import WebServer
 
 pytest.importorskip("obstore")
 Sercache = Callable[..., Outcome]
@@ -94,6 +96,37 @@ def test_commands_read_a_store_of_a_server(cached: Path, served: StaticServer, s
         assert done.code == 0, done.err
         results.append((cached / name / "predictions.csv").read_bytes())
     assert results[0] == results[1]
+
+
+def test_ranges_of_a_server_come_by_few_connections(cached: Path, served: StaticServer) -> None:
+    shard, known = local(cached) / "frames" / "c.0.0.0", WebServer(served.address)
+    data, key = shard.read_bytes(), str(shard.relative_to(cached.parent / "cache"))
+    for start, length in ((0, 10), (7, 1000), (3, len(data) - 3)):
+        found = known.get_range(key, start, length)
+        assert found is not None
+        assert bytes(found) == data[start : start + length]
+    assert len(served.opened) == 1
+    known._idle[0].sock.shutdown(socket.SHUT_RDWR)  # as a server does that waited for long
+    assert bytes(known.get_range(key, 0, 10) or b"") == data[:10]
+    assert len(served.opened) == 2
+
+
+def test_what_does_not_come_plainly_is_asked_another_way(
+    cached: Path, served: StaticServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard, known = local(cached) / "frames" / "c.0.0.0", WebServer(served.address)
+    key, size = str(shard.relative_to(cached.parent / "cache")), shard.stat().st_size
+    for fault in ("503", "cut", "refused"):
+        served.faults = [fault]
+        assert known.get_range(key, 0, 100) is None, fault
+        assert not served.faults
+    assert known.get_range(key, size - 5, 10) is None, "it ends before that"
+    assert known.get_range("none", 0, 10) is None
+    assert known.get_range(key, 0, 10) is not None
+    assert WebServer("http://127.0.0.1:1").get_range(key, 0, 10) is None
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert WebServer("http://lab.example").get_range(key, 0, 10) is None
 
 
 @pytest.mark.parametrize("fault", ["503", "cut", "refused", "slow"])

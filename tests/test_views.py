@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from fake_store import FakeStore
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from store_helpers import fill, make_spec
 
+from sercache import stores
 from sercache.errors import DamagedStoreError, MissingFeaturesError, SettingsError, UnknownNameError
 from sercache.views import (
     FeatureView,
@@ -237,6 +242,25 @@ def test_a_fault_of_any_thread_that_streams_is_raised(monkeypatch: pytest.Monkey
     monkeypatch.setattr(store, "read", failing)
     with pytest.raises(DamagedStoreError, match="u3 is damaged"):
         view.batch(range(6))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int8"])
+def test_what_lies_in_the_map_of_a_file_is_streamed_as_what_is_read(tmp_path: Path, dtype: str) -> None:
+    """The second epoch copies nothing on its way, says no word of it, and leaves the file as it was."""
+    lengths = {f"u{k}": 3 + 5 * k for k in range(6)}
+    fill(tmp_path, lengths, "zarr", make_spec(dtype=dtype))
+    store = stores.open(tmp_path)
+    view = open_view(store, dict.fromkeys(lengths, 0), states="all", frames=True, budget=0, max_frames=20)
+    before = {path: path.read_bytes() for path in tmp_path.glob("frames/c.*")}
+    for _ in range(3):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            x, mask = view.batch(range(6))
+        for k, id in enumerate(lengths):
+            expected = torch.tensor(store.read(id).astype(np.float32))[:, :20]
+            assert torch.equal(x[k][:, mask[k]], expected)
+            assert not x[k][:, ~mask[k]].any()
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_subsets_share_the_source_and_keep_labels_and_normalisation() -> None:

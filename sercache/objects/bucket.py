@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from sercache import objects
 from sercache.errors import MissingExtraError, StoreError
 from sercache.objects import ObjectAddress
+from sercache.objects.web import WebServer
 
 IN_FLIGHT = 8
 """Requests at once."""
@@ -49,6 +50,7 @@ class Bucket:
 
     def __init__(self, place: ObjectAddress, client: Any) -> None:
         self.place, self._client = place, client
+        self._web = None if place.writes else WebServer(place.root)
 
     def get(self, key: str) -> bytes | None:
         """All of an object; None where there is none."""
@@ -60,6 +62,9 @@ class Bucket:
         """Bytes of an object. Raises StoreError, FileNotFoundError."""
         import obstore
 
+        found = None if self._web is None else self._web.get_range(key, start, length)
+        if found is not None:
+            return found
         found = self._tried(
             key, lambda: memoryview(obstore.get_range(self._client, key, start=start, length=length))
         )

@@ -135,7 +135,10 @@ class FeatureStore(Protocol):
     def read_each(
         self, ids: Sequence[str], states: Sequence[str] | None = None
     ) -> Iterator[tuple[int, np.ndarray]]:
-        """``read`` of each id with its place among them, in whatever order is fastest; each is gone at the next."""
+        """``read`` of each id with its place among them, in whatever order is fastest; each is gone at the next.
+
+        It may be read-only.
+        """
         ...
 
     def pooled(

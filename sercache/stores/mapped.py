@@ -138,8 +138,17 @@ class KeptOpen(Opened):
             known = self._stamp = Stamp(found.st_size, found.st_mtime_ns, found.st_ino)
         return known
 
-    def copy(self, stretch: Stretch, dtype: np.dtype, room: Room = empty) -> np.ndarray | None:
+    def copy(self, stretch: Stretch, dtype: np.dtype) -> np.ndarray | None:
         """Rows (L', T, D); None where the file was changed or is not in the page cache: they are to be read instead."""
+        rows = self.rows(stretch, dtype)
+        if rows is None:
+            return None
+        out = empty(stretch.shape, dtype, stretch.first)
+        out[...] = rows
+        return out
+
+    def rows(self, stretch: Stretch, dtype: np.dtype) -> np.ndarray | None:
+        """``copy`` without copying: read-only, where they lie in the map. They are for use at once."""
         found, stamp = os.fstat(self._descriptor), stretch.stamp
         if found.st_mtime_ns != stamp.changed_ns or found.st_size != stamp.size:
             return None
@@ -149,10 +158,7 @@ class KeptOpen(Opened):
             stretch.warm_until = self._warm_until(first, step, shape[0], shape[1] * row_bytes)
             if not stretch.warm_until:
                 return None
-        rows = np.ndarray(shape, dtype, self._map, first, (step, row_bytes, dtype.itemsize))
-        out = room(shape, dtype, first)
-        out[...] = rows
-        return out
+        return np.ndarray(shape, dtype, self._map, first, (step, row_bytes, dtype.itemsize))
 
     def read_states(self, out: np.ndarray, first: int, step: int) -> None:
         """Rows of each state, (L', T, D): those of state k lie at ``first + k * step``. Raises as ``read_into``.

@@ -92,7 +92,13 @@ class StoreReader:
 
         Raises as ``read``.
         """
-        return self._stored((id, None if states is None else tuple(states)), mapped.empty)
+        key = (id, None if states is None else tuple(states))
+        known = self._known.get(key)
+        if known is not None and (file := known.file()) is not None:
+            stored = file.copy(known, self._dtype)
+            if stored is not None:
+                return stored
+        return self._find_and_read(key, mapped.empty)
 
     def read_many(self, ids: Sequence[str], states: Sequence[str] | None = None) -> list[np.ndarray]:
         """``read`` of each id, in the order asked for; the disk is gone through in its own order."""
@@ -104,10 +110,18 @@ class StoreReader:
     def read_each(
         self, ids: Sequence[str], states: Sequence[str] | None = None
     ) -> Iterator[tuple[int, np.ndarray]]:
-        """``read`` of each id with its place among them, in the order of the disk; each is gone at the next."""
+        """``read`` of each id with its place among them, in the order of the disk; each is gone at the next.
+
+        It may be read-only: what the page cache holds and was compared before is not copied.
+        """
         room, names = OneRoom(), None if states is None else tuple(states)
         for k in self._in_order(ids, states):
-            yield k, decode_frames(self._stored((ids[k], names), room), self.spec.dtype)
+            known = self._known.get((ids[k], names))
+            file = None if known is None else known.file()
+            stored = None if known is None or file is None else file.rows(known, self._dtype)
+            if stored is None:
+                stored = self._find_and_read((ids[k], names), room)
+            yield k, decode_frames(stored, self.spec.dtype)
 
     def _in_order(self, ids: Sequence[str], states: Sequence[str] | None) -> Iterable[int]:
         """Places of the ids in the order of the disk, each when what it takes is at hand or on its way."""
@@ -119,15 +133,6 @@ class StoreReader:
 
         order = sorted(range(len(ids)), key=lambda k: (places[k][0].number, places[k][1]))
         return self._ahead(order, wanted)
-
-    def _stored(self, key: _Key, room: Room) -> np.ndarray:
-        """``read_stored`` into what ``room`` gives."""
-        known = self._known.get(key)
-        if known is not None and (file := known.file()) is not None:
-            stored = file.copy(known, self._dtype, room)
-            if stored is not None:
-                return stored
-        return self._find_and_read(key, room)
 
     def _ahead(self, items: Iterable[_T], wanted: Callable[[_T], Sequence[Wanted]]) -> Iterable[_T]:
         """The items; of a store far away what they want is fetched before their turn."""
@@ -142,7 +147,7 @@ class StoreReader:
         ]
 
     def _find_and_read(self, key: _Key, room: Room) -> np.ndarray:
-        """``_stored`` of what was not read before, has changed, or is not in the page cache."""
+        """``read_stored`` into ``room``: what was not read before, has changed, or is not in the page cache."""
         id, names = key
         states = self._indices(names)
         record, row = self._find(id)

@@ -17,7 +17,7 @@ import numpy as np
 from sercache.errors import DamagedStoreError
 from sercache.objects import ObjectAddress, bucket
 from sercache.stores.durable import Stamp, repair_command
-from sercache.stores.mapped import KeptOpen, Room, Stretch, empty
+from sercache.stores.mapped import KeptOpen, Stretch
 
 _REQUEST = 8 * 2**20
 """Bytes that one request asks for, at most."""
@@ -66,8 +66,8 @@ class ObjectFile(KeptOpen):
         """Bytes of the file."""
         return self.stamp().size
 
-    def copy(self, stretch: Stretch, dtype: np.dtype, room: Room = empty) -> np.ndarray | None:
-        """None: it is not in the page cache."""
+    def rows(self, stretch: Stretch, dtype: np.dtype) -> np.ndarray | None:
+        """None: they are not in the page cache."""
         return None
 
     def release(self, begin: int, end: int) -> None:

@@ -90,6 +90,22 @@ class BatchMemory:
         return self._memory[:n].view(shape)
 
 
+class _Lent:
+    """An array that cannot be written to, as numpy is told of one that can; it stays while that is used."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        self.__array_interface__ = {
+            **array.__array_interface__,
+            "data": (array.__array_interface__["data"][0], False),
+        }
+
+
+def _tensor(frames: np.ndarray) -> torch.Tensor:
+    """Frames as a tensor that is read and never written to: torch warns of what lies in a map of a file."""
+    return torch.from_numpy(frames if frames.flags.writeable else np.asarray(_Lent(frames)))
+
+
 def _lay_out(item: torch.Tensor, frames: torch.Tensor, affine: Affine | None, place: int) -> None:
     """Fill ``item`` (L, T, D) with ``frames`` (L, T', D), T' <= T, scaled, and zeros."""
     length = frames.shape[1]
@@ -243,7 +259,7 @@ class Source:
         read = self.store.read_each([self.entry_ids[row] for row in fresh], self.states) if fresh else ()
         for place, whole in read:
             row = fresh[place]
-            block = torch.from_numpy(whole[:, : self.n_frames[row]])
+            block = _tensor(whole[:, : self.n_frames[row]])
             if keep and self.plan.in_memory:
                 block = self._kept[row] = block.to(self.kept_as, copy=True)
             yield row, block
