@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from sercache import advice
 from sercache.commands.console import print_json
 from sercache.errors import StoreError
 from sercache.experiment import info as store_info
+from sercache.experiment import listing
 from sercache.experiment.origin import extract_command
 from sercache.layout import columns
 from sercache.progress import say, used
@@ -42,38 +42,18 @@ def _show(found: Sequence[store_info.StoreInfo], request: store_info.InfoOptions
         )
     opened = [(each, each.spec) for each in found if each.spec is not None]
     if request.by:
-        _show_groups(store_info.grouped(found, request.by), request.by)
+        for line in columns(
+            listing.of_groups(store_info.grouped(found, request.by), request.by), right=(1, 2, 3, 4)
+        ):
+            say(line)
     elif request.stores:
         for each, spec in opened:
             _describe_store(each, spec)
     elif opened:
-        heading = ("corpus", "encoder", "states", "kept", "clip", "entries", "audio", "disk", "folder")
-        for line in columns([heading, *(_row(*each) for each in opened)], right=(5, 6, 7), below=8):
+        for line in columns(
+            [listing.HEADING, *(listing.row_of(*each) for each in opened)], right=(5, 6, 7), below=8
+        ):
             say(line)
-
-
-def _show_groups(groups: Sequence[store_info.StoreGroup], by: str) -> None:
-    """What stores hold together, a line each, and all of them in the last."""
-    rows: list[tuple[object, ...]] = [(by, "stores", "utterances", "audio", "disk", "last use")]
-    for each in groups:
-        length = duration(each.seconds) if each.seconds else "-"
-        counts = (len(each.folders), each.n_utterances, length, size(each.n_bytes))
-        rows.append((each.name, *counts, _day(each.last_used)))
-    for line in columns(rows, right=(1, 2, 3, 4)) if groups else ():
-        say(line)
-
-
-def _day(when: datetime | None) -> str:
-    return "-" if when is None else when.astimezone().strftime("%Y-%m-%d")
-
-
-def _row(store: store_info.StoreInfo, spec: FeatureSpec) -> tuple[object, ...]:
-    """A store of the cache in the list."""
-    kind = f"{spec.dtype} frames" if spec.frames else "pooled"
-    length = "-" if spec.is_text else duration(store.seconds)
-    shape = f"{len(spec.states)} x {spec.dim}"
-    about = (spec.corpus, spec.shown, shape, kind, spec.clip, store.n_entries, length)
-    return (*about, size(store.n_bytes), store.folder)
 
 
 def _describe_store(store: store_info.StoreInfo, spec: FeatureSpec) -> None:
@@ -96,7 +76,7 @@ def _describe_store(store: store_info.StoreInfo, spec: FeatureSpec) -> None:
             f"of a file, digest {spec.transcripts}" if spec.transcripts else "the corpus' own transcripts",
         )
     used("disk", size(store.n_bytes))
-    used("last use", _day(store.last_used))
+    used("last use", listing.day(store.last_used))
     for entry_id, reason in store.skipped.items():
         used("skipped", f"{entry_id}: {reason}")
     if store.origin:
