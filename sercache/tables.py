@@ -8,8 +8,9 @@ import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from sercache.errors import TextError
+from sercache.errors import MissingExtraError, TextError
 
 _SEPARATORS = (",", ";", "\t", "|")
 _LONGEST = 2**31 - 1
@@ -152,3 +153,15 @@ def _any_length() -> Iterator[None]:
         yield
     finally:
         csv.field_size_limit(before)
+
+
+def arrow() -> tuple[Any, Any]:
+    """The modules that read and write Parquet, ``pyarrow`` and ``pyarrow.parquet``. Raises MissingExtraError."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as fault:
+        raise MissingExtraError(
+            "Parquet needs pyarrow, which is not installed; run: pip install 'sercache[parquet]'"
+        ) from fault
+    return pyarrow, pyarrow.parquet

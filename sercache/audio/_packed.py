@@ -10,12 +10,10 @@ import io
 import tarfile
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO
 
-from sercache.errors import AudioError, MissingExtraError
-
-if TYPE_CHECKING:
-    import pyarrow.parquet
+from sercache.errors import AudioError
+from sercache.tables import arrow
 
 TAR, PARQUET = ".tar", ".parquet"
 _HELD = 4
@@ -72,7 +70,8 @@ def opened(path: Path) -> io.BufferedReader | io.BytesIO:
         return path.open("rb")
     inside = path.relative_to(box).as_posix()
     if box.name.endswith(TAR):
-        return io.BufferedReader(_Range(box, *members(box)[inside]))
+        start, length = members(box)[inside]
+        return io.BufferedReader(Spliced(box.open("rb"), start, start + length))
     return io.BytesIO(_value(box, inside))
 
 
@@ -108,12 +107,14 @@ def _plain(name: str) -> str:
     return PurePosixPath(name.lstrip("/")).as_posix()
 
 
-class _Range(io.RawIOBase):
-    """Bytes ``start`` to ``start + length`` - 1 of a file."""
+class Spliced(io.RawIOBase):
+    """Bytes ``start`` to ``stop`` - 1 of a file, after ``head``, as a file of their own; closes that file."""
 
-    def __init__(self, path: Path, start: int, length: int) -> None:
-        self._file = path.open("rb")
-        self._start, self._length, self._at = start, length, 0
+    def __init__(self, file: BinaryIO, start: int, stop: int, head: bytes = b"") -> None:
+        self._file = file
+        self._head, self._start, self._stop = head, start, stop
+        self._size = len(head) + stop - start
+        self._at = 0
 
     def readable(self) -> bool:
         """Yes."""
@@ -125,7 +126,7 @@ class _Range(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go to a byte; gives where that is."""
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._length}[whence]
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         self._at = max(0, origin + offset)
         return self._at
 
@@ -136,11 +137,17 @@ class _Range(io.RawIOBase):
     def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
         """Fill the buffer as far as there are bytes; gives how many."""
         view = memoryview(buffer).cast("B")
-        self._file.seek(self._start + self._at)
-        data = self._file.read(max(0, min(len(view), self._length - self._at)))
-        view[: len(data)] = data
-        self._at += len(data)
-        return len(data)
+        head = self._head[self._at : self._at + len(view)]
+        view[: len(head)] = head
+        n = len(head)
+        if n < len(view):
+            begin = self._start + self._at + n - len(self._head)
+            self._file.seek(begin)
+            rest = self._file.read(max(0, min(len(view) - n, self._stop - begin)))
+            view[n : n + len(rest)] = rest
+            n += len(rest)
+        self._at += n
+        return n
 
     def close(self) -> None:
         """Close the file."""
@@ -175,28 +182,16 @@ def _value(box: Path, inside: str) -> bytes:
 @lru_cache(256)
 def _row_groups(box: Path, stamp: Stamp) -> tuple[int, ...]:
     """Rows of each row group."""
-    with _arrow().ParquetFile(box) as file:
+    with arrow()[1].ParquetFile(box) as file:
         return tuple(file.metadata.row_group(k).num_rows for k in range(file.metadata.num_row_groups))
 
 
 @lru_cache(_HELD)
 def _column(box: Path, stamp: Stamp, group: int, column: str) -> Any:
     """Bytes of the recordings of a row group, as an array of Arrow."""
-    import pyarrow as pa
-
-    with _arrow().ParquetFile(box) as file:
+    pa, parquet = arrow()
+    with parquet.ParquetFile(box) as file:
         name = f"{column}.bytes" if pa.types.is_struct(file.schema_arrow.field(column).type) else column
         table = file.read_row_group(group, columns=[name])
     found = table.column(0)
     return pa.chunked_array([part.field("bytes") for part in found.chunks]) if name != column else found
-
-
-def _arrow() -> pyarrow.parquet:
-    """The module that reads Parquet. Raises MissingExtraError."""
-    try:
-        import pyarrow.parquet
-    except ImportError as fault:
-        raise MissingExtraError(
-            "Parquet needs pyarrow, which is not installed; run: pip install 'sercache[parquet]'"
-        ) from fault
-    return pyarrow.parquet

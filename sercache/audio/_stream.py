@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 
 from sercache.audio import _packed, _stated
-from sercache.audio._layout import FileLayout, FilePart, Spliced
+from sercache.audio._layout import FileLayout, FilePart
 from sercache.audio._records import Remark
 from sercache.errors import AudioError
 
@@ -233,7 +233,8 @@ def _rest(file: _Decoder, room: int, left: int | None) -> Iterator[np.ndarray]:
 def _decoder(path: Path, part: FilePart | None) -> Iterator[_Decoder]:
     """A file, or a part of it, open in libsndfile."""
     if part is not None:
-        with Spliced(path, part) as spliced, _Decoder(spliced) as file:
+        spliced = _packed.Spliced(_packed.opened(path), part.start, part.stop, part.head)
+        with spliced, _Decoder(spliced) as file:
             yield file
         return
     name: str | bytes = str(path)

@@ -9,8 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sercache import text
-from sercache.errors import CorpusError, MissingExtraError
+from sercache import tables, text
+from sercache.errors import CorpusError
 
 USUAL = ("audio", "speech", "file", "wav")
 """What columns of recordings are called that say nothing of themselves."""
@@ -42,7 +42,7 @@ class Shard:
 
 def read(path: Path) -> Shard:
     """What a file says. Raises MissingExtraError without pyarrow, CorpusError where it cannot be read."""
-    pa, pq = _arrow()
+    pa, pq = tables.arrow()
     try:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
@@ -72,7 +72,7 @@ def write(
 
     Raises MissingExtraError without pyarrow.
     """
-    pa, pq = _arrow()
+    pa, pq = tables.arrow()
     kinds = {name: ("float64" if name in numbers else "string") for name in columns}
     features = {"audio": {"_type": "Audio"}}
     features |= {name: {"dtype": kind, "_type": "Value"} for name, kind in kinds.items()}
@@ -99,7 +99,7 @@ def _some(rows: Iterable[Mapping[str, Any]], n: int) -> Iterator[list[Mapping[st
 
 def _sound(schema: Any, path: Path) -> str:
     """The column of recordings. Raises CorpusError where none can be told."""
-    pa, _ = _arrow()
+    pa, _ = tables.arrow()
     features = _features(schema)
     marked = [
         name for name, each in features.items() if isinstance(each, dict) and each.get("_type") == "Audio"
@@ -163,15 +163,3 @@ def _class_names(schema: Any) -> dict[str, list[str]]:
         if isinstance(each, dict) and each.get("_type") == "ClassLabel"
     }
     return {name: list(map(str, names)) for name, names in classes.items() if isinstance(names, list)}
-
-
-def _arrow() -> tuple[Any, Any]:
-    """The modules that read Parquet. Raises MissingExtraError."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as fault:
-        raise MissingExtraError(
-            "Parquet needs pyarrow, which is not installed; run: pip install 'sercache[parquet]'"
-        ) from fault
-    return pyarrow, pyarrow.parquet

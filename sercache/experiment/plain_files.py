@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from sercache import clips, extraction, files, stores
+from sercache import clips, extraction, files, stores, tables
 from sercache.datasets import Corpus
-from sercache.errors import DiskSpaceError, MissingExtraError, SettingsError
+from sercache.errors import DiskSpaceError, SettingsError
 from sercache.experiment import cf_files, corpus_table
 from sercache.progress import bar, used, warn
 from sercache.states import select
@@ -82,7 +82,7 @@ def write(folder: Path, form: Form, out: Path, *, states: str, shard_bytes: int)
     if out.exists():
         raise SettingsError(f"{out} exists already; choose another folder with --out")
     if form == "parquet":
-        _arrow()
+        tables.arrow()
     store = stores.open(folder)
     chosen = _chosen(store, states, shard_bytes)
     needed, free = chosen.n_bytes + _ROW_BYTES * len(chosen.rows), extraction.free_bytes(out)
@@ -230,7 +230,7 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 def _parquet(chosen: Chosen, out: Path, done: Callable[[int], object]) -> None:
     """``shard-00000.parquet`` …, a row an entry: what is known of it, and its arrays laid out flat in C order."""
-    pa, pq = _arrow()
+    pa, pq = tables.arrow()
     columns = _columns(chosen.rows)
     kinds = {name: _kind(pa, [row.get(name) for row in chosen.rows]) for name in columns}
     value = pa.float16() if chosen.dtype.itemsize == 2 else pa.float32()
@@ -263,15 +263,3 @@ def _kind(pa: Any, values: Sequence[Any]) -> pyarrow.DataType:
     if all(isinstance(value, int) for value in known):
         return pa.int64()
     return pa.float64() if all(isinstance(value, int | float) for value in known) else pa.string()
-
-
-def _arrow() -> tuple[Any, Any]:
-    """The modules that write Parquet. Raises MissingExtraError."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as fault:
-        raise MissingExtraError(
-            "Parquet needs pyarrow, which is not installed; run: pip install 'sercache[parquet]'"
-        ) from fault
-    return pyarrow, pyarrow.parquet

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sercache import files
+from sercache import files, tables
 from sercache.errors import MissingExtraError, SettingsError
 from sercache.experiment.predict import Answers, Predicted
 
@@ -74,7 +74,7 @@ def write(form: str, out: Path, answers: Answers, records: Sequence[Predicted], 
 
 
 def _parquet(out: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    pa, pq = _arrow()
+    pa, pq = tables.arrow()
     kinds = {name: pa.string() if name in _TEXTS else pa.float64() for name in columns} | {
         "members": pa.int64()
     }
@@ -117,17 +117,6 @@ def _text(value: Any) -> Any:
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
-def _arrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as fault:
-        raise MissingExtraError(
-            "Parquet needs pyarrow, which is not installed; run: pip install 'sercache[parquet]'"
-        ) from fault
-    return pyarrow, pyarrow.parquet
-
-
 def _audformat_package() -> Any:
     try:
         import audformat
@@ -136,6 +125,6 @@ def _audformat_package() -> Any:
     return audformat
 
 
-_PACKAGES: Mapping[str, Callable[[], Any]] = {"parquet": _arrow, "audformat": _audformat_package}
+_PACKAGES: Mapping[str, Callable[[], Any]] = {"parquet": tables.arrow, "audformat": _audformat_package}
 AT_THE_END = tuple(_PACKAGES)
 """Forms that are written when all is predicted."""
