@@ -22,7 +22,7 @@ from sercache.evaluation.partial import keep_trainings, settle
 from sercache.heads import linear, mlp
 from sercache.recipe import Recipe, Setup
 from sercache.record import Report
-from sercache.report.epochs import LiveEpochs, remove_live, write_epochs, write_tensorboard
+from sercache.report.epochs import LiveEpochs, remove_live, write_epochs
 from sercache.report.runs import save
 
 pytestmark = pytest.mark.usefixtures("few_draws")
@@ -300,7 +300,7 @@ def test_epochs_lie_on_the_disk_while_others_are_trained(tmp_path: Path) -> None
         assert (rows[-1]["fold"], int(rows[-1]["seed"])) == (at.fold, at.seed)
         assert float(rows[-1]["train_loss"]) == at.epoch.train_loss
 
-    with LiveEpochs(folder, events=True) as log:
+    with LiveEpochs(folder) as log:
         assert not folder.exists()
 
         def note(at: Progress) -> None:
@@ -309,16 +309,13 @@ def test_epochs_lie_on_the_disk_while_others_are_trained(tmp_path: Path) -> None
 
         run(progress=note)
     assert received == list(range(1, len(received) + 1))
-    assert len(list(folder.glob("tensorboard/*/events.*"))) == N_TRAININGS
     remove_live(folder)
     assert not list(folder.iterdir())
 
 
-def test_epochs_as_a_table_and_as_events(whole: Report, tmp_path: Path) -> None:
+def test_epochs_as_a_table(whole: Report, tmp_path: Path) -> None:
     report = whole
     with write_epochs(report, tmp_path).open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == sum(len(each.history) for each in report.runs)
     assert float(rows[0]["train_loss"]) == report.runs[0].history[0]["train_loss"]
-    place = write_tensorboard(report, tmp_path)
-    assert len(list(place.glob("*/events.*"))) == N_TRAININGS

@@ -27,7 +27,7 @@ def datasets(name: str | None, *, as_json: bool = False) -> None:
     """List the corpora, or describe one. Raises UnknownNameError."""
     if as_json:
         named = [name] if name else catalog.names("sercache.datasets")
-        found = {each: catalog.load("sercache.datasets", each).INFO for each in named}
+        found = {each: work.about_corpus(catalog.load("sercache.datasets", each).INFO) for each in named}
         print_json(found[name] if name else found)
         return
     if name is None:
@@ -49,6 +49,7 @@ def datasets(name: str | None, *, as_json: bool = False) -> None:
         ("speakers", _or_dash(about.n_speakers)),
         ("hours", _or_dash(about.hours)),
         ("licence", about.licence),
+        ("copying", work.copying(about)),
         ("access", about.access),
     ):
         _entry(label, str(value))

@@ -108,6 +108,21 @@ def about_encoder(card: EncoderCard) -> Iterator[tuple[str, str]]:
             yield label, text
 
 
+def copying(about: CorpusInfo) -> str:
+    """The identifier of a corpus' licence, and whether pages may have its sound."""
+    may = {
+        True: "clips may be copied",
+        False: "clips may not be copied",
+        None: "whether clips may be copied is not known",
+    }
+    return f"{about.licence_id or 'no licence identifier'}: {may[about.clips_may_be_copied]}"
+
+
+def about_corpus(about: CorpusInfo) -> dict[str, object]:
+    """What programs are told of a corpus."""
+    return dict(settings_of(about)) | {"clips_may_be_copied": about.clips_may_be_copied}
+
+
 def about_head(module: ModuleType) -> dict[str, object]:
     """What programs are told of a head."""
     return {

@@ -10,27 +10,30 @@ from typing import Any
 
 from sercache.evaluation import Progress
 from sercache.progress import bar
-from sercache.report import LiveEpochs
+from sercache.report import LiveEpochs, tracking
 
 _BAR = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} epochs [{elapsed}<{remaining}{postfix}]"
 
 
 @contextmanager
 def epochs_shown(
-    folder: Path | None, track: bool, *, fresh: bool = True
+    folder: Path | None, tell: tracking.Tell | None = None, *, fresh: bool = True
 ) -> Iterator[Callable[[Progress], None]]:
     """What moves a bar over all epochs on, and writes each into the folder of the unfinished run.
 
-    ``fresh``: no other process writes there.
+    ``tell`` is told each too, after it was written. ``fresh``: no other process writes there.
     """
     if folder is None:
         with _epochs_bar() as advance:
             yield advance
         return
-    with _epochs_bar() as advance, LiveEpochs(folder, events=track, fresh=fresh) as log:
+    with _epochs_bar() as advance, LiveEpochs(folder, fresh=fresh) as log:
 
         def note(at: Progress) -> None:
-            log.add(at.fold, at.seed, dataclasses.asdict(at.epoch))
+            epoch = dataclasses.asdict(at.epoch)
+            log.add(at.fold, at.seed, epoch)
+            if tell is not None:
+                tell(at.fold, at.seed, epoch)
             advance(at)
 
         yield note

@@ -65,7 +65,8 @@ class TrainOptions:
     serial: bool = False
     share_order: bool = False
     deterministic: bool = False
-    track: bool = False
+    track: bool | Sequence[str] = ()
+    """Trackers that are told of the run; True: TensorBoard."""
     cluster: str | None = None
     cluster_options: Sequence[str] = ()
     lifetime: str | None = None

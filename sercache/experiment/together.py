@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sercache import advice
 from sercache.chosen import folds_named, read_seeds
+from sercache.claims import Claims
 from sercache.errors import SettingsError
 from sercache.evaluation import (
     Evaluated,
@@ -35,7 +36,7 @@ from sercache.experiment.setup import TrainOptions
 from sercache.experiment.sweep_options import SweepOptions
 from sercache.progress import used
 from sercache.record import Report
-from sercache.report import remove_live, runs
+from sercache.report import remove_live, runs, tracking
 from sercache.text import reading
 
 Made = TypeVar("Made")
@@ -51,7 +52,8 @@ class Sharing:
     """Those that this process is to care for; None: all."""
     alone: bool = False
     """Whether another experiment under the name of the run is refused while it is trained."""
-    track: bool = False
+    track: tuple[str, ...] = ()
+    """Trackers that are told of epochs."""
     command: str = ""
     """What finishes the run, in the words of the command line."""
 
@@ -74,7 +76,9 @@ def together(
     say_reading(ready)
     with at_work(how.partial, ready, alone=sharing.alone, command=sharing.command) as claims:
         fresh = not n_others(ready, claims)
-        with epochs_shown(how.partial, sharing.track, fresh=fresh) as advance:
+        with ExitStack() as shown:
+            tell = shown.enter_context(_told(sharing.track, ready, how.partial, claims, fresh=fresh))
+            advance = shown.enter_context(epochs_shown(how.partial, tell, fresh=fresh))
             fill(ready, how, claims, advance, part)
         missing = undone(ready, how) if part is not None else ()
         if missing:
@@ -82,6 +86,21 @@ def together(
         with taken(claims, f"{ready.experiment.digest}-run"):
             found = standing(ready)
             return keep(assemble(ready, asked.published, how)) if found is None else found
+
+
+@contextmanager
+def _told(
+    names: tuple[str, ...], ready: Prepared, partial: Path, claims: Claims, *, fresh: bool
+) -> Iterator[tracking.Tell | None]:
+    """What tells trackers an epoch; processes that share the run begin one after another, so that they find one run."""
+    if not names:
+        yield None
+        return
+    digest = ready.experiment.digest
+    with ExitStack() as open_:
+        with taken(claims, f"{digest}-track"):
+            tell = open_.enter_context(tracking.following(names, partial, digest, fresh=fresh))
+        yield tell
 
 
 def is_run_of(ready: Prepared, folder: Path) -> bool:
@@ -168,6 +187,7 @@ def standing_in(folder: Path) -> Iterator[Path]:
 def remove_partial(partial: Path, report: Report) -> None:
     """Remove the unfinished trainings of a run that stands; says where those of other seeds or settings stay."""
     remove_live(partial)
+    tracking.forget(partial)
     n_kept = settle(partial, report)
     if n_kept:
         used("kept", f"{n_kept} finished trainings of other seeds or settings in {partial}")

@@ -24,12 +24,7 @@ from sercache.experiment.together import (
     standing_in,
     together,
 )
-from sercache.progress import used
-from sercache.report import (
-    check_tensorboard,
-    write_epochs,
-    write_tensorboard,
-)
+from sercache.report import tracking, write_epochs
 from sercache.training import be_deterministic, keep_freed_memory
 
 
@@ -39,6 +34,8 @@ def run(request: TrainOptions, at_hand: AtHand | None = None) -> Result | Unfini
     Where the call names a part (``folds``, ``seeds="0-4/25"``) and others are missing, what is. What it takes where
     that alone is asked for. Raises SercacheError.
     """
+    trackers = tracking.chosen(request.track)
+    tracking.check(trackers)
     if clustered.asked(request) and not request.only_foretold:
         return _by_workers(request, at_hand)
     part = part_of(request)
@@ -59,13 +56,12 @@ def run(request: TrainOptions, at_hand: AtHand | None = None) -> Result | Unfini
         )  # another experiment of this name may have been done first
         finish(done.report, done.weights, folder)
         write_epochs(done.report, folder)
-        if request.track:
-            used("events", str(write_tensorboard(done.report, folder)))
+        tracking.finished(trackers, done.report, folder, partial_of(meant))
         remove_partial(partial_of(meant), done.report)
         return Result(done.report, done.weights, folder, head)
 
     command = "" if at_hand else command_of(request)
-    return together(asked, standing, keep, Sharing(part, request.name is not None, request.track, command))
+    return together(asked, standing, keep, Sharing(part, request.name is not None, trackers, command))
 
 
 def _by_workers(request: TrainOptions, at_hand: AtHand | None) -> Result:
@@ -95,7 +91,7 @@ def in_memory(request: TrainOptions, at_hand: AtHand) -> Result | Forecast:
         return dry(asked, None)
     if request.deterministic:
         be_deterministic()
-    with epochs_shown(None, False) as advance:
+    with epochs_shown(None) as advance:
         how = dataclasses.replace(asked.how, paces=None)
         done = evaluate(asked.method, asked.data, published=asked.published, how=how, progress=advance)
     return Result(done.report, done.weights, head=at_hand.head)
@@ -120,8 +116,6 @@ def begin(
     if request.look and request.name is None:
         name += "-look"
     folder = folder or free_name(asked.runs, name)
-    if request.track:
-        check_tensorboard()
     check_writable(folder)
     if request.deterministic:
         be_deterministic()

@@ -1,7 +1,7 @@
 """Tables and plots, drawn from a Report, never from memory."""
 
 from sercache.report.comparison import Compared, ComparedRow
-from sercache.report.epochs import LiveEpochs, check_tensorboard, remove_live, write_epochs, write_tensorboard
+from sercache.report.epochs import LiveEpochs, remove_live, write_epochs
 from sercache.report.extras import PageExtras, VectorPlaces
 from sercache.report.passes import passes_saved
 from sercache.report.render import Cell, Format, Reference, ReportTable, html
@@ -18,12 +18,10 @@ __all__ = [
     "ReportTable",
     "UtteranceRow",
     "VectorPlaces",
-    "check_tensorboard",
     "html",
     "listed_rows",
     "passes_saved",
     "remove_live",
     "utterance_rows",
     "write_epochs",
-    "write_tensorboard",
 ]

@@ -100,7 +100,14 @@ from sercache.commands.options._shared import (
 @click.option(
     "--deterministic", is_flag=True, help="Refuse operations that are not repeatable on this device."
 )
-@click.option("--track", is_flag=True, help="Write TensorBoard events beside epochs.csv (extra track).")
+@click.option(
+    "--track",
+    multiple=True,
+    is_flag=False,
+    flag_value="tensorboard",
+    metavar="[TRACKER,…]",
+    help="Tell trackers too: tensorboard (alone: this; extra track), mlflow, wandb.",
+)
 @cluster_options
 @json_option
 def train(as_json: bool, **options: Any) -> None:
