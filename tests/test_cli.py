@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -136,6 +137,21 @@ def test_config_is_written_and_told(tmp_path: Path, sercache: Sercache) -> None:
     assert "SERCACHE_CACHE" in out  # the environment stands above the file, and says so
     code, out, _ = sercache("config")
     assert f"roots.iemocap  {tmp_path}" in out.replace("   ", "  ")
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "may"),
+    [
+        ("emodb", "CC0-1.0: clips may be copied", True),
+        ("iemocap", "LicenseRef-IEMOCAP: clips may not be copied", False),
+        ("manifest", "no licence identifier: whether clips may be copied is not known", None),
+    ],
+)
+def test_a_corpus_says_whether_its_clips_may_be_copied(
+    sercache: Sercache, name: str, words: str, may: bool | None
+) -> None:
+    assert words in " ".join(sercache("datasets", name).out.split())
+    assert json.loads(sercache("datasets", name, "--json").out)["clips_may_be_copied"] is may
 
 
 @pytest.mark.parametrize("kind", ["datasets", "encoders", "heads"])

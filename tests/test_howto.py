@@ -102,7 +102,7 @@ def _run_python(*words: str) -> None:
 def _give_voices(root: Path) -> None:
     """Put sound of its own into every recording: tones of one pitch would be equal sound across parts."""
     for path in root.rglob("*.wav"):
-        if not path.name.startswith("."):
+        if not path.name.startswith(".") and "__MACOSX" not in path.parts:
             chance = np.random.default_rng(zlib.crc32(path.relative_to(root).as_posix().encode()))
             least = soundfile.info(path).frames  # stretches of it may be listed
             soundfile.write(

@@ -281,7 +281,10 @@ def test_a_server_that_is_not_there_is_refused_before_training(
     server.fault = ConnectionError("nobody answers\nat length")
     done = sercache(*TRAIN, "--root", str(recordings), *FEW, "--track", "mlflow")
     assert done.code == 2
-    assert "MLflow at http://nowhere cannot be used (nobody answers); set MLFLOW_TRACKING_URI" in done.err
+    assert (
+        "MLflow at http://nowhere cannot be used (ConnectionError: nobody answers); set MLFLOW_TRACKING_URI"
+        in done.err
+    )
     assert not list(Path(os.environ["SERCACHE_RUNS"]).glob("*/epochs.csv"))
 
 

@@ -17,6 +17,7 @@ from sercache.errors import MissingExtraError, UnknownNameError
 from sercache.progress import used, warn
 from sercache.record import Report
 from sercache.report.tracking import _mlflow, _tensorboard, _wandb
+from sercache.report.tracking._told import line_of
 
 Tell = Callable[[str, int, Mapping[str, Any]], None]
 """Is told fold, seed and an epoch: ``number`` (from 1), scores, ``lr``, ``seconds``."""
@@ -93,7 +94,9 @@ def following(names: Sequence[str], partial: Path, experiment: str, *, fresh: bo
             act()
         except Exception as fault:  # a tracker raises anything, and a training is worth more
             live.pop(name, None)
-            warn(f"{name} failed ({_line(fault)}); training goes on, and it is told all when the run is done")
+            warn(
+                f"{name} failed ({line_of(fault)}); training goes on, and it is told all when the run is done"
+            )
 
     def tell(fold: str, seed: int, epoch: Mapping[str, Any]) -> None:
         for name, each in list(live.items()):
@@ -112,7 +115,7 @@ def finished(names: Sequence[str], report: Report, folder: Path, partial: Path) 
         try:
             where = TRACKERS[name].finished(report, folder, partial)
         except Exception as fault:  # a tracker raises anything, and the run is written
-            warn(f"{name} does not have this run ({_line(fault)}); all of it is in {folder}")
+            warn(f"{name} does not have this run ({line_of(fault)}); all of it is in {folder}")
         else:
             used("tracked", where)
 
@@ -121,9 +124,3 @@ def forget(partial: Path) -> None:
     """Remove what trackers noted in the folder of a run that is no longer unfinished."""
     for each in TRACKERS.values():
         each.forget(partial)
-
-
-def _line(fault: Exception) -> str:
-    """The first line of a fault, with its kind."""
-    text = str(fault).strip()
-    return f"{type(fault).__name__}: {text.splitlines()[0]}" if text else type(fault).__name__

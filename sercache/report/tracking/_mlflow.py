@@ -18,6 +18,7 @@ from sercache.record import Report
 from sercache.report.tracking._told import (
     figures_in,
     files_in,
+    line_of,
     results_of,
     scores_of,
     settings_of,
@@ -78,9 +79,8 @@ def following(partial: Path, experiment: str, *, fresh: bool) -> MlflowRun:
     try:
         return _run(uri, partial, experiment, partial.stem)
     except Exception as fault:  # of HTTP, of databases, of MLflow
-        line = (str(fault).strip() or type(fault).__name__).splitlines()[0]
         raise SettingsError(
-            f"MLflow at {uri} cannot be used ({line}); set MLFLOW_TRACKING_URI, or leave --track mlflow out"
+            f"MLflow at {uri} cannot be used ({line_of(fault)}); set MLFLOW_TRACKING_URI, or leave --track mlflow out"
         ) from fault
 
 

@@ -10,6 +10,8 @@ from sercache import catalog
 from sercache.record import HEADLINE, Report
 
 Setting = str | float | int | bool
+_LINE = 200
+"""Letters of what a tracker says went wrong: those of HTTP tell a whole history."""
 
 
 def training_name(fold: str, seed: int) -> str:
@@ -48,6 +50,12 @@ def results_of(report: Report) -> dict[str, float]:
                 found[f"{place}/{metric}_low"] = float(interval.low)
                 found[f"{place}/{metric}_high"] = float(interval.high)
     return found
+
+
+def line_of(fault: Exception) -> str:
+    """The first line of a fault of a tracker, with its kind; a long one is cut."""
+    text = " ".join(str(fault).strip().splitlines()[:1])
+    return f"{type(fault).__name__}: {text if len(text) <= _LINE else text[:_LINE] + ' …'}"
 
 
 def figures_in(folder: Path) -> dict[str, Path]:
