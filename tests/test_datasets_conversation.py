@@ -258,7 +258,7 @@ def test_audformat_codes_are_read_as_their_words_and_close_segments_apart(tmp_pa
         "wav/fröhlich[0.200-0.250]": "anger",  # as ever where no other segment is near
         "wav/fröhlich[0.250-0.300]": "joy",
     }
-    assert "4 recordings have names that the disk spells otherwise" in corpus.warnings[0]
+    assert "1 recording has a name that the disk spells otherwise" in corpus.warnings[0]
     assert "'anger' (2) and 'Anger' (1) are the class anger" in corpus.warnings[1]
 
 

@@ -321,7 +321,7 @@ def test_a_name_is_found_in_either_form(folder, written, on_disk):
     corpus = manifest.read(table(folder, f"path,label\nwav/{unicodedata.normalize(written, name)},x\n"))
     assert [u.id for u in corpus.utterances] == ["wav/fröhlich é"]
     assert corpus.utterances[0].path.is_file()
-    assert any("1 recordings have names that the disk" in line for line in corpus.warnings) is (
+    assert any("1 recording has a name that the disk" in line for line in corpus.warnings) is (
         written != on_disk
     )
 

@@ -77,7 +77,7 @@ def test_an_unknown_name_lists_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="unknown encoder 'wavlm-larg'; did you mean wavlm-large"):
         encoders.load("wavlm-larg")
     with pytest.raises(UnknownNameError, match="did you mean hubert-base"):
-        encoders.identify("hubert_base")
+        encoders.identify("hubert-bas")
 
 
 @pytest.mark.parametrize("name", ["./nosuch", "/nosuch/model", "a/b/c", "~/nosuch-model"])

@@ -75,7 +75,7 @@ def drawn(own_settings: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str,
     monkeypatch.setattr(f"{room}.reproduce.differs", lambda *asked: ())
     monkeypatch.setattr(f"{room}.reproduce.check_at_hand", lambda *asked: None)
     monkeypatch.setattr(f"{room}.show.run_notes", lambda reports: [])
-    monkeypatch.setattr(f"{room}.show._differing", lambda table, found: [])
+    monkeypatch.setattr(f"{room}.show._differing", lambda table, found: ({}, []))
     monkeypatch.setattr(f"{room}.show.plots.save", save)
 
     def panels(found: Any, *more: Any) -> None:

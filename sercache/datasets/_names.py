@@ -74,10 +74,10 @@ class Names:
         """A line that counts the names that were found in another spelling, or none."""
         if not self.respelt:
             return []
-        return [
-            f"{len(self.respelt)} recordings have names that the disk spells otherwise (case, form of a letter, "
-            f"backslash), first: {self.respelt[0]}"
-        ]
+        how = "that the disk spells otherwise (case, form of a letter, backslash)"
+        if len(self.respelt) == 1:
+            return [f"1 recording has a name {how}: {self.respelt[0]}"]
+        return [f"{len(self.respelt)} recordings have names {how}, first: {self.respelt[0]}"]
 
     def _near(self, name: str) -> Path | str:
         """The path whose every part is ``name``'s but for case and normal form, or why there is none."""

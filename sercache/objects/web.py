@@ -15,8 +15,6 @@ from collections import deque
 from functools import cached_property
 from urllib.parse import quote, urlsplit
 
-import numpy as np
-
 _TIMEOUT_SECONDS = 30.0
 """Without a byte."""
 
@@ -40,6 +38,8 @@ class WebServer:
         """Bytes of a file; None where they do not come plainly, all of them."""
         if not self._is_asked:
             return None
+        import numpy as np  # which help and lists do without
+
         into = np.empty(length, np.uint8).data
         while True:
             kept = self._kept()
