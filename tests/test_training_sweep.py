@@ -15,7 +15,7 @@ from make_report import make_report
 
 from sercache.datasets import Corpus, emodb
 from sercache.errors import LeftOutError, ProtocolError, SettingsError
-from sercache.experiment import sweep
+from sercache.experiment import sweep, sweep_point
 from sercache.experiment.grid import folder_name, points, read_grid
 from sercache.experiment.setup import TrainOptions
 from sercache.experiment.starting import InitialWeights
@@ -78,14 +78,14 @@ def test_points_of_the_sweep_are_drawn(sercache: Sercache, cached: Path) -> None
 def test_a_point_that_ends_each_process_is_left_out_and_named(
     sercache: Sercache, cached: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained = sweep._trained
+    trained = sweep_point._trained
 
     def lost(wanted: TrainOptions, place: Path, *, test: bool) -> Report:
         if place.name == "lr-0.1":
             raise LeftOutError("left out: fold 2 (seed 0)")
         return trained(wanted, place, test=test)
 
-    monkeypatch.setattr(sweep, "_trained", lost)
+    monkeypatch.setattr(sweep_point, "_trained", lost)
     code, _, err = sercache(*SWEEP, "--grid", "lr=0.1,0.01")
     assert code == 2
     assert "note: left out: fold 2 (seed 0)" in err
@@ -99,13 +99,13 @@ def test_two_sweeps_of_one_name_are_one_sweep(
     sercache: Sercache, cached: Path, monkeypatch: pytest.MonkeyPatch, more: list[object]
 ) -> None:
     def meanwhile(*_: object) -> Report:
-        monkeypatch.setattr(sweep, "_done", lambda *_: pytest.fail("it is refused before"))
+        monkeypatch.setattr(sweep, "done_of", lambda *_: pytest.fail("it is refused before"))
         other = sercache(*SWEEP, "--grid", "lr=0.1,0.01", *more)
         assert other.code == 2
         assert f"is being swept by another command now ({str(more[0])[2:]} " in other.err
         raise SettingsError("that is all")
 
-    monkeypatch.setattr(sweep, "_done", meanwhile)
+    monkeypatch.setattr(sweep, "done_of", meanwhile)
     assert "that is all" in sercache(*SWEEP, "--grid", "lr=0.1,0.01").err
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from sercache import advice, catalog
 from sercache import encoders as encoder_room
 from sercache.commands.console import print_json, told
-from sercache.datasets import CorpusInfo
 from sercache.experiment import catalogue as work
 from sercache.experiment import new
 from sercache.head import declared, is_solved
@@ -31,28 +30,14 @@ def datasets(name: str | None, *, as_json: bool = False) -> None:
         print_json(found[name] if name else found)
         return
     if name is None:
-        heading = ("name", "language", "speakers", "hours", "classes", "corpus", "licence", "access")
-        rows: list[tuple[object, ...]] = [heading]
-        for each in catalog.names("sercache.datasets"):
-            about: CorpusInfo = catalog.load("sercache.datasets", each).INFO
-            n_classes = len(set(about.tasks[about.default_task].values())) or "-"
-            known = (about.language, _or_dash(about.n_speakers), _or_dash(about.hours), n_classes)
-            rows.append((each, *known, about.title, about.licence, about.access))
-        for line in columns(rows, right=(2, 3, 4), spare=3):
+        for line in columns(work.corpora(), right=(2, 3, 4), spare=3):
             say(line)
         say(f"one with its tasks and protocols: {advice.command('datasets', 'NAME')}")
         return
     about = catalog.load("sercache.datasets", name).INFO
     say(f"{name}: {about.title}")
-    for label, value in (
-        ("language", about.language),
-        ("speakers", _or_dash(about.n_speakers)),
-        ("hours", _or_dash(about.hours)),
-        ("licence", about.licence),
-        ("copying", work.copying(about)),
-        ("access", about.access),
-    ):
-        _entry(label, str(value))
+    for label, text in work.about_corpus_in_words(about):
+        _entry(label, text)
     say("expected tree:")
     say(textwrap.indent(textwrap.dedent(about.tree).strip("\n"), "  "))
     for section in (work.tasks_of(about), work.protocols_of(about), [("note", note) for note in about.notes]):
@@ -76,10 +61,6 @@ def _entry(label: str, text: str) -> None:
     """One thing to know about a corpus, over as many lines as it takes."""
     for line in filled(text, terminal_width(), f"{label:<{_LABEL}}", " " * _LABEL):
         say(line)
-
-
-def _or_dash(value: object) -> object:
-    return "-" if value is None else value
 
 
 def encoders(name: str | None, *, as_json: bool = False) -> None:
@@ -119,12 +100,7 @@ def heads(name: str | None, *, as_json: bool = False) -> None:
         print_json(found[name] if name else found)
         return
     if name is None:
-        listing = [("name", "encoder", "corpus", "source", "protocol")]
-        for each in catalog.names("sercache.heads"):
-            module = catalog.load("sercache.heads", each)
-            setup = module.SETUP
-            listing.append((each, setup.encoder, setup.dataset, work.citation(module.SOURCE), setup.protocol))
-        for line in columns(listing, spare=2):
+        for line in columns(work.heads(), spare=2):
             say(line)
         say(f"set-up, recipe and options of one: {advice.command('heads', 'NAME')}")
         return
@@ -143,9 +119,8 @@ def heads(name: str | None, *, as_json: bool = False) -> None:
         )
     if options := described_options(module):
         _filled("options of the head (change with --option name=value):")
-        rows = [("  name", "default", "takes", "meaning")]
-        rows += [(f"  {k}", _written(each.default), each.takes, each.meaning) for k, each in options.items()]
-        for line in columns(rows):
+        rows = [(f"  {k}", _written(each.default), each.takes, each.meaning) for k, each in options.items()]
+        for line in columns([("  name", "default", "takes", "meaning"), *rows]):
             say(line)
     beside = text_and_code([name])
     if beside is not None:

@@ -40,6 +40,43 @@ def write_example(name: str, folder: Path) -> None:
     used("written", f"a small {catalog.shown(name)} of tones: --dataset {name} --root {folder / inside}")
 
 
+def corpora() -> list[tuple[object, ...]]:
+    """A row for each corpus, after a heading."""
+    rows: list[tuple[object, ...]] = [
+        ("name", "language", "speakers", "hours", "classes", "corpus", "licence", "access")
+    ]
+    for name in catalog.names("sercache.datasets"):
+        about: CorpusInfo = catalog.load("sercache.datasets", name).INFO
+        n_classes = len(set(about.tasks[about.default_task].values())) or "-"
+        known = (about.language, _or_dash(about.n_speakers), _or_dash(about.hours), n_classes)
+        rows.append((name, *known, about.title, about.licence, about.access))
+    return rows
+
+
+def heads() -> list[tuple[object, ...]]:
+    """A row for each head, after a heading."""
+    rows: list[tuple[object, ...]] = [("name", "encoder", "corpus", "source", "protocol")]
+    for name in catalog.names("sercache.heads"):
+        module = catalog.load("sercache.heads", name)
+        setup = module.SETUP
+        rows.append((name, setup.encoder, setup.dataset, citation(module.SOURCE), setup.protocol))
+    return rows
+
+
+def about_corpus_in_words(about: CorpusInfo) -> Iterator[tuple[str, str]]:
+    """What is to be known of a corpus before it is asked for."""
+    yield "language", about.language
+    yield "speakers", str(_or_dash(about.n_speakers))
+    yield "hours", str(_or_dash(about.hours))
+    yield "licence", about.licence
+    yield "copying", copying(about)
+    yield "access", about.access
+
+
+def _or_dash(value: object) -> object:
+    return "-" if value is None else value
+
+
 def tasks_of(about: CorpusInfo) -> Iterator[tuple[str, str]]:
     """What ``--task`` takes for a corpus."""
     for task, label_map in about.tasks.items():

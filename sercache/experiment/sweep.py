@@ -7,7 +7,6 @@ in ``.POINT.partial``, and the point that is selected is tested with them.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,37 +22,32 @@ from sercache.claims import Claims
 from sercache.errors import LeftOutError, RecipeError, SettingsError
 from sercache.evaluation import (
     NOTHING_LEFT,
-    Evaluated,
-    Prepared,
     Several,
     Unfinished,
     claims_in,
     divided,
     taken,
 )
-from sercache.experiment import clustered, train
-from sercache.experiment.foretold import fitting as fitting_folds
+from sercache.experiment import clustered
 from sercache.experiment.foretold import tell
 from sercache.experiment.grid import Point, drawn, place_of, points, read_grid
-from sercache.experiment.outcome import compared, draw
+from sercache.experiment.outcome import draw
 from sercache.experiment.places import SHARED_CLAIMS, checked_name
-from sercache.experiment.points import Comparison, begin_sweep, heads_of, make_room, move_aside
+from sercache.experiment.points import Comparison, begin_sweep
 from sercache.experiment.result import Result
 from sercache.experiment.sweep_ahead import asks, fitting
 from sercache.experiment.sweep_options import SweepOptions as SweepOptions
-from sercache.experiment.sweep_options import has_seeds, request_of
-from sercache.experiment.together import Sharing, command_of, is_run_of, remove_partial, together
+from sercache.experiment.sweep_options import request_of
+from sercache.experiment.sweep_point import WantedPoint, claimed_as, done_of, same_material, tested_of
+from sercache.experiment.together import command_of
 from sercache.head import is_solved
 from sercache.progress import used, warn
-from sercache.record import LOOK, Report, digest_of
-from sercache.report import Cell, pairs, write_epochs
-from sercache.report import runs as run_folders
+from sercache.record import LOOK, Report
+from sercache.report import Cell, pairs
 from sercache.statistics import System, grouped
 from sercache.units import listed
 
 TABLE = "sweep.csv"
-_LATER = ("name", "reader", "reader_sha256", "equal_audio")
-"""What is said of a corpus otherwise, or not at all, by points that were trained before it was; its release stays."""
 
 
 @dataclass(frozen=True)
@@ -156,16 +150,16 @@ def _swept(
     for point in _order(grid, request.trials, found, claims):
         place = place_of(folder, point)
         try:
-            report = _done(_Wanted(module, request, point, grid.command), place, comparison, claims)
+            report = done_of(WantedPoint(module, request, point, grid.command), place, comparison, claims)
         except LeftOutError as fault:
             if request.trials is not None:  # the next point depends on this one
                 raise
             warn(str(fault))
-            claims.leave_out(_claimed_as(point))
+            claims.leave_out(claimed_as(point))
             continue
         if isinstance(report, Unfinished):
             return report
-        first = _same_material(report, place, first)
+        first = same_material(report, place, first)
         reports[place.name] = report
         found.append((point, dev_score(report, request.on), place))
         drawn_so = request.trials is not None
@@ -184,7 +178,7 @@ def _swept(
     # Of equal ones the first of the grid, in whichever order they were trained here.
     ranked = sorted(found, key=lambda each: (-each[1], every.index(each[0])))
     with taken(claims, "selected"):
-        report = _tested(module, request, ranked[0][0], ranked[0][2])
+        report = tested_of(module, request, ranked[0][0], ranked[0][2])
         draw(report, ranked[0][2])
     scores = tuple((point, value) for point, value, _ in ranked)
     differs, notes = pairs.best_column([_dev_of(reports[place.name], place.name) for _, _, place in ranked])
@@ -214,12 +208,8 @@ def _order(
     if trials is not None and trials < len(every):
         yield from drawn(grid.values, trials, found)
         return
-    for place in divided(claims, [_claimed_as(point) for point in every]):
+    for place in divided(claims, [claimed_as(point) for point in every]):
         yield every[place]
-
-
-def _claimed_as(point: Point) -> str:
-    return f"point-{digest_of(point)}"
 
 
 def dev_score(report: Report, on: str | None) -> float:
@@ -240,100 +230,6 @@ def dev_score(report: Report, on: str | None) -> float:
 
 def _on(report: Report, on: str | None) -> str:
     return on or ("dev-rho" if report.recipe["loss"] in ("mse", "ccc") else "dev-ua")
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """A point that is to be trained."""
-
-    module: ModuleType
-    asked: SweepOptions
-    point: Point
-    command: str = ""
-    """What trains the rest, where only some of its folds fit into the budget; else empty."""
-
-    @property
-    def request(self) -> train.TrainOptions:
-        """What it asks of a training."""
-        return request_of(self.module, self.asked, self.point)
-
-
-def _done(wanted: _Wanted, place: Path, comparison: Comparison, claims: Claims) -> Report | Unfinished:
-    """The report of a point: of an earlier call where that is what is asked for now, else trained now."""
-    used("point", ", ".join(f"{name}={value}" for name, value in wanted.point.items()))
-    while (place / run_folders.REPORT).is_file():
-        report = run_folders.load(place)
-        why = comparison.differs(report, wanted.request)
-        if not why:
-            if has_seeds(report, wanted.module, wanted.asked):
-                used("run", f"{place}, done before")
-                return report
-            break  # of other seeds before: those of them that are asked for now are found by their digests
-        if claims.take(_claimed_as(wanted.point)):  # else whoever works on the point moves it aside
-            move_aside(place, why)
-            break
-        claims.wait({_claimed_as(wanted.point)})
-    return _trained(wanted, place, test=False)
-
-
-def _tested(module: ModuleType, request: SweepOptions, point: Point, place: Path) -> Report:
-    """The report of the selected point with its test scores, and its heads in the run folder."""
-    if (place / run_folders.WEIGHTS).is_dir():
-        report = run_folders.load(place)
-    else:
-        used("testing", ", ".join(f"{name}={value}" for name, value in point.items()))
-        # Its trainings are found as they were left, so that nothing is trained here.
-        made = _trained(_Wanted(module, request, point), place, test=True)
-        assert isinstance(made, Report)  # no part was named
-        report = made
-    remove_partial(heads_of(place), report)
-    return report
-
-
-def _trained(wanted: _Wanted, place: Path, *, test: bool) -> Report | Unfinished:
-    """What the trainings of a point give, as it lies in its run folder; each is kept beside it as it is done.
-
-    Where only some of its folds fit into the budget, what is missing.
-    """
-    asked, _ = train.begin(wanted.request, folder=place, partial=heads_of(place), test=test)
-
-    def standing(ready: Prepared) -> Report | None:
-        is_there = is_run_of(ready, place) and (not test or (place / run_folders.WEIGHTS).is_dir())
-        return run_folders.load(place) if is_there else None
-
-    def keep(done: Evaluated) -> Report:
-        if test:
-            run_folders.save(compared(done.report), place, weights=done.weights, overwrite=True)
-        else:
-            make_room(place)
-            run_folders.save(done.report, place, overwrite=True)
-        write_epochs(done.report, place)
-        return done.report
-
-    part = fitting_folds(str(wanted.asked.budget), asked.how, None) if wanted.command else None
-    return together(asked, standing, keep, Sharing(part, command=wanted.command))
-
-
-def _same_material(report: Report, place: Path, first: Report | None) -> Report:
-    """The first report of the sweep. Raises SettingsError where a point was trained on other utterances."""
-    if first is None:
-        return report
-    for name in ("corpus", "folds"):
-        if _plain(getattr(report, name)) != _plain(getattr(first, name)):
-            raise SettingsError(
-                f"{place} was trained on other utterances or folds than the first point ({name} differ): the corpus "
-                "has changed since; remove the older runs of this sweep, or give it another --name"
-            )
-    return first
-
-
-def _plain(value: Any) -> Any:
-    """A part of a report as its JSON."""
-    if isinstance(value, tuple):
-        parts: Any = [{**dataclasses.asdict(each), "shared_audio": None} for each in value]
-    else:
-        parts = {name: each for name, each in value.items() if name not in _LATER}
-    return json.dumps(parts, sort_keys=True)
 
 
 def _write_table(path: Path, found: Sequence[tuple[Point, float, Path]], *, look: bool) -> None:
