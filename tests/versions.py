@@ -46,14 +46,13 @@ print(sercache.Result.load("runs/one").to_dataframe())
 print(xarray.open_zarr(store))
 """
 _OBJECTS = """
-import functools, http.server, pathlib, sys, threading, sercache
+import pathlib, sys
+sys.path.insert(0, sys.argv[2])
+import sercache, static_files
 store = pathlib.Path(sys.argv[1])
-serve = functools.partial(http.server.SimpleHTTPRequestHandler, directory=store.parent)
-with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    there = sercache.open_store(f"http://127.0.0.1:{server.server_port}/{store.name}")
+with static_files.static_server(store.parent) as server:
+    there = sercache.open_store(f"{server.address}/{store.name}")
     assert (there.pooled() == sercache.open_store(store).pooled()).all()
-    server.shutdown()
 """
 _AUDFORMAT = """
 import csv, pathlib, shutil, sys, audformat, pandas
@@ -93,7 +92,7 @@ USES: dict[str, tuple[tuple[str, ...], ...]] = {
     "track": ((*_TRAIN, "--track", "--name", "tracked"),),
     "parquet": (("export", "STORE", "--to", "parquet", "--out", "parquet"),),
     "analysis": (("-c", _ANALYSIS),),
-    "objects": (("-c", _OBJECTS, "STORE"),),
+    "objects": (("-c", _OBJECTS, "STORE", str(TOP / "benchmarks")),),
     "cluster": ((*_TRAIN, "--cluster", "local:1", "--name", "shared"),),
 }
 """By extra, what it is for."""
