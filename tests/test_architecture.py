@@ -55,6 +55,7 @@ FLOORS = {
     "sercache.contracts": 5,
     "sercache.evaluation": 5,
     "sercache.report": 5,
+    "sercache.reported": 4,
     "sercache.papers": 6,
     "sercache.published": 7,
     "sercache.experiment": 8,

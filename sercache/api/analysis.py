@@ -93,7 +93,8 @@ def compare(runs: Sequence[AnyPath | Result], *, progress: Progress = True, **se
     """Which of some runs differ on the same utterances: differences, intervals and a test over speakers, two by two.
 
     ``runs`` are folders and results, two or more; ``settings`` are the options of ``sercache compare``: ``metrics``,
-    ``on``, ``plot``, ``page``. Raises SettingsError for runs of other utterances, tasks or folds.
+    ``on``, ``plot``, ``page``, ``published`` (beside them what others report of the corpus; then one run will do).
+    Raises SettingsError for runs of other utterances, tasks or folds, or where nothing is published of the corpus.
     """
     from sercache.experiment import compare as work
     from sercache.experiment import filled

@@ -84,6 +84,9 @@ def compared_as(table_format: Format) -> Callable[[PairedRuns], None]:
 
     def compared(found: PairedRuns) -> None:
         say(found.table.render(table_format, terminal_width()))
+        for table in found.published:
+            say()
+            say(table.render(table_format, terminal_width()))
         if table_format == "text":
             for path in found.written:
                 used("written", path)

@@ -21,10 +21,12 @@ from sercache.experiment.together import command_of
 from sercache.progress import warn
 from sercache.published import head_defaults
 from sercache.record import LOOK, CrossCorpus, FoldRecord, Report
-from sercache.report import ReportTable, html, page, pair_plots, plots
+from sercache.report import ReportTable, html, own_scores, page, pair_plots, plots, reported_table
 from sercache.report import pairs as of_pairs
+from sercache.reported import corpora, tables_of
 from sercache.settings import expanded
 from sercache.statistics import PairDifference, System, pairs, system_of, unlike
+from sercache.units import listed
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class CompareOptions:
     """Another corpus that all of them were tested on, ``DATASET[:TASK]``."""
     plot: Path | None = None
     page: Path | None = None
+    published: bool = False
+    """Beside them what others report of the corpus; then one run will do."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,6 +54,8 @@ class PairedRuns:
     table: ReportTable
     written: tuple[Path, ...]
     """The plot and the page, where they were asked for."""
+    published: tuple[ReportTable, ...] = ()
+    """What others report of the corpus, each a table of its own, where that was asked for."""
 
     def __repr__(self) -> str:
         """One line for each pair."""
@@ -57,7 +63,7 @@ class PairedRuns:
 
     def _repr_html_(self) -> str:
         """The table, for notebooks."""
-        return html(self.table)
+        return "".join(map(html, (self.table, *self.published)))
 
     def plain(self) -> dict[str, Any]:
         """All of it as JSON values."""
@@ -65,7 +71,8 @@ class PairedRuns:
             {**dataclasses.asdict(each), "difference": each.difference, "differs": each.differs}
             for each in self.pairs
         ]
-        return {"title": self.table.title, "pairs": rows, "notes": list(self.table.notes)}
+        about = {"title": self.table.title, "pairs": rows, "notes": list(self.table.notes)}
+        return about | ({"published": [each.plain() for each in self.published]} if self.published else {})
 
 
 def run(request: CompareOptions, results: Sequence[Result] = ()) -> PairedRuns:
@@ -81,10 +88,24 @@ def run(request: CompareOptions, results: Sequence[Result] = ()) -> PairedRuns:
                 f"{name.name} cannot be compared with {systems[0].name}: {why}; leave it out, or train it on the same: "
                 f"{trained_alike(each, reports[0])}"
             )
+    beside = _published(reports, [each.name for each in systems]) if request.published else ()
+    if len(systems) == 1:
+        return PairedRuns((), own_scores([(systems[0].name, reports[0])]), (), beside)
     metrics = _metrics(request.metrics, reports, systems)
     rows, table = paired(systems, reports, metrics)
     first = [each for each in rows if each.metric == metrics[0]]
-    return PairedRuns(tuple(rows), table, tuple(_written(request, systems, first, table)))
+    return PairedRuns(tuple(rows), table, tuple(_written(request, systems, first, table)), beside)
+
+
+def _published(reports: Sequence[Report], names: Sequence[str]) -> tuple[ReportTable, ...]:
+    """What others report of the runs' corpus. Raises SettingsError where no source is known that does."""
+    corpus = str(reports[0].corpus["name"])
+    found = tables_of(corpus)
+    if not found:
+        raise SettingsError(
+            f"no published numbers are kept of {corpus}, only of {listed(corpora())}; leave --published out"
+        )
+    return tuple(reported_table(each, list(zip(names, reports, strict=True))) for each in found)
 
 
 def paired(
@@ -115,7 +136,7 @@ def _systems(request: CompareOptions, results: Sequence[Result]) -> tuple[list[S
     names = names_of_runs(folders)
     titles = [each.report.head for each in results]
     names += [f"{title}, result {k}" for k, title in enumerate(titles, start=1)]
-    if len(loaded) < 2:
+    if len(loaded) < (1 if request.published else 2):
         raise SettingsError(
             f"compare takes two runs or more, got {len(loaded)}; those that there are: {advice.command('report')}"
         )

@@ -1,5 +1,6 @@
 """Tables and plots, drawn from a Report, never from memory."""
 
+from sercache.report.beside import own_scores, reported_table
 from sercache.report.comparison import Compared, ComparedRow
 from sercache.report.epochs import LiveEpochs, remove_live, write_epochs
 from sercache.report.extras import PageExtras, VectorPlaces
@@ -20,8 +21,10 @@ __all__ = [
     "VectorPlaces",
     "html",
     "listed_rows",
+    "own_scores",
     "passes_saved",
     "remove_live",
+    "reported_table",
     "utterance_rows",
     "write_epochs",
 ]

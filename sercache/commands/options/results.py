@@ -102,6 +102,9 @@ def report(runs: tuple[Path, ...], table_format: Any, as_json: bool, **options: 
 @click.option("--on", metavar="DATASET[:TASK]", help="Another corpus that all of them were tested on.")
 @click.option("--plot", type=FOLDER, help="Draw every run against every other: FILE.png and FILE.svg.")
 @click.option("--page", type=FOLDER, help="Write table and picture as one HTML file.")
+@click.option(
+    "--published", is_flag=True, help="Below them what others report of the corpus, also for one run."
+)
 @format_option
 @json_option
 def compare(table_format: Any, as_json: bool, **options: Any) -> None:
@@ -113,6 +116,7 @@ def compare(table_format: Any, as_json: bool, **options: Any) -> None:
     Examples:
       sercache compare runs/linear-wavlm-large-emodb runs/mlp-wavlm-large-emodb
       sercache compare runs/layer-attention-* --metric ua --plot heads.png
+      sercache compare runs/linear-wavlm-large-emodb --published
     """
     from sercache.commands import _results, console
     from sercache.experiment import compare as work

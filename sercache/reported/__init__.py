@@ -1,0 +1,10 @@
+"""Numbers that others report, with where they stand and how they were found, to be shown beside a run.
+
+They are never rows of a table of ours: protocols differ in folds, classes, heads and what selects, and a table says by
+its form that its rows can be compared. One file for each source; ``tables_of`` gives what all of them say of a corpus.
+"""
+
+from sercache.reported._record import ReportedTable
+from sercache.reported.sources import corpora, tables_of
+
+__all__ = ["ReportedTable", "corpora", "tables_of"]
