@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import linux  # noqa: F401 - skipped elsewhere
 import pytest
 
 _DESCRIPTORS = Path("/proc/self/fd")

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import linux  # noqa: F401 - skipped elsewhere
 import pytest
 import sound_files
 import soundfile

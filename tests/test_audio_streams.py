@@ -7,6 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
+import linux  # noqa: F401 - skipped elsewhere
 import numpy as np
 import pytest
 import sound_files

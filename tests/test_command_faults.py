@@ -16,6 +16,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
+import linux  # noqa: F401 - skipped elsewhere
 import numpy as np
 import pytest
 import soundfile

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import linux  # noqa: F401 - skipped elsewhere
 import numpy as np
 import pytest
 from failing_disk import FAULTS, Step, failing

@@ -9,6 +9,7 @@ from typing import Any
 
 import encoder_helpers as tiny
 import hypothesis
+import linux  # noqa: F401 - skipped elsewhere
 import numpy as np
 import pytest
 import torch

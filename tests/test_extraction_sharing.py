@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import linux  # noqa: F401 - skipped elsewhere
 import numpy as np
 import pytest
 import soundfile

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import linux  # noqa: F401 - skipped elsewhere
 import numpy as np
 import pytest
 from hypothesis import given, settings

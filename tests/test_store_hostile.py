@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import linux  # noqa: F401 - skipped elsewhere
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings

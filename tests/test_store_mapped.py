@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import linux  # noqa: F401 - skipped elsewhere
 import numpy as np
 import pytest
 from store_helpers import as_stored, fill, make_spec, without_sync

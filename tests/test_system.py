@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import linux
 import pytest
 
 from sercache import system
@@ -108,3 +109,10 @@ def test_who_holds_a_lock_is_told(tmp_path: Path) -> None:
     finally:
         os.close(descriptor)
         os.close(other)
+
+
+def test_tests_of_what_linux_alone_has_say_so() -> None:
+    for path in (TOP / "tests").glob("test_*.py"):
+        text = path.read_text(encoding="utf-8")
+        if linux.ONLY_THERE.search(text):
+            assert re.search(r"^import (linux|failing_disk)\b", text, re.MULTILINE), path

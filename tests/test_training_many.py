@@ -7,6 +7,7 @@ import sys
 import textwrap
 from dataclasses import replace
 
+import linux  # noqa: F401 - skipped elsewhere
 import numpy as np
 import pytest
 import torch

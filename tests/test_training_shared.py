@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import linux  # noqa: F401 - skipped elsewhere
 import pytest
 from conftest import Outcome
 from evaluations import evaluated, told
