@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sercache import catalog
 from sercache.datasets._examples._acted import *  # noqa: F403
+from sercache.datasets._examples._free import *  # noqa: F403
 from sercache.datasets._examples._iemocap import *  # noqa: F403
 from sercache.datasets._examples._tables import *  # noqa: F403
 from sercache.datasets._examples._tools import *  # noqa: F403

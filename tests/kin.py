@@ -27,6 +27,7 @@ _ACTED = (
     "tess",
     "shemo",
     "cremad",
+    "subesco",
 )
 """Corpora that are read as others are."""
 _RECURRENT = ("lf-rnn", "ef-rnn", "wf-rnn", "pair-rnn", "cnn-lstm")

@@ -1,0 +1,16 @@
+"""Trees of corpora that are free to ask for and whose file names carry the labels."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+from sercache.datasets._examples._tools import flat
+
+
+def subesco(root: Path) -> Path:
+    """Two women and two men, every emotion; one name with the bracket of the release."""
+    speakers = ("F_01_OISHI", "F_02_MONIKA", "M_01_BASHIR", "M_10_EVAN")
+    emotions = ("ANGRY", "DISGUST", "FEAR", "HAPPY", "NEUTRAL", "SAD", "SURPRISE")
+    stems = [f"{who}_S_{text}_{e}_1" for who, text, e in product(speakers, (1, 10), emotions)]
+    return flat(root, [*stems, "F_02_MONIKA_S_2_SURPRISE_3]"], rate=44_100)

@@ -1,0 +1,28 @@
+"""Corpora that are free to ask for: what their names and folders hide."""
+
+from __future__ import annotations
+
+import corpus_trees
+import pytest
+
+from sercache.datasets import Corpus, check, subesco
+
+
+@pytest.mark.parametrize("module", [subesco])
+def test_full_lists_made_by_rule_match_the_published_digest(module, tmp_path):
+    (published,) = module.INFO.published
+    made = [module._utterance(tmp_path / f"{each}.wav") for each in published.ids()]
+    utterances = tuple(sorted(made, key=lambda u: u.id))
+    (result,) = check(Corpus("c", "1", tmp_path, module.INFO, utterances))
+    assert result.digest == "match"
+    assert not result.differences
+
+
+def test_subesco_reads_the_name_with_a_bracket(tmp_path):
+    corpus = subesco.read(corpus_trees.subesco(tmp_path))
+    found = corpus.by_id()["F_02_MONIKA_S_2_SURPRISE_3"]
+    assert found.path.name == "F_02_MONIKA_S_2_SURPRISE_3].wav"
+    assert (found.speaker, found.sex, found.sentence) == ("F_02", "F", "2")
+    assert {u.speaker for u in corpus.utterances} == {"F_01", "F_02", "M_01", "M_10"}
+    held = [who for fold in subesco.INFO.folds["emobox"].values() for who in fold]
+    assert sorted(held) == sorted(subesco.INFO.published[0].counts["speaker"])
