@@ -28,6 +28,7 @@ _ACTED = (
     "shemo",
     "cremad",
     "subesco",
+    "jl-corpus",
 )
 """Corpora that are read as others are."""
 _RECURRENT = ("lf-rnn", "ef-rnn", "wf-rnn", "pair-rnn", "cnn-lstm")

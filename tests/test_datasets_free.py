@@ -5,10 +5,10 @@ from __future__ import annotations
 import corpus_trees
 import pytest
 
-from sercache.datasets import Corpus, check, subesco
+from sercache.datasets import Corpus, check, jl_corpus, subesco
 
 
-@pytest.mark.parametrize("module", [subesco])
+@pytest.mark.parametrize("module", [jl_corpus, subesco])
 def test_full_lists_made_by_rule_match_the_published_digest(module, tmp_path):
     (published,) = module.INFO.published
     made = [module._utterance(tmp_path / f"{each}.wav") for each in published.ids()]
@@ -26,3 +26,13 @@ def test_subesco_reads_the_name_with_a_bracket(tmp_path):
     assert {u.speaker for u in corpus.utterances} == {"F_01", "F_02", "M_01", "M_10"}
     held = [who for fold in subesco.INFO.folds["emobox"].values() for who in fold]
     assert sorted(held) == sorted(subesco.INFO.published[0].counts["speaker"])
+
+
+def test_jl_corpus_knows_women_from_men_and_primary_emotions_from_secondary_ones(tmp_path):
+    corpus = jl_corpus.read(corpus_trees.jl_corpus(tmp_path))
+    assert {u.speaker: u.sex for u in corpus.utterances} == {
+        "female1": "F", "female2": "F", "male1": "M", "male2": "M",
+    }  # fmt: skip
+    assert set(corpus.labels("10class@primary").values()) == set(corpus.labels("5class").values())
+    assert set(corpus.labels("10class@secondary").values()) == set(corpus.labels("5class-secondary").values())
+    assert not any(u.sentence for u in corpus.utterances)

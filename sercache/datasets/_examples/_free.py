@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
-from sercache.datasets._examples._tools import flat
+from sercache.datasets._examples._tools import flat, write_text
 
 
 def subesco(root: Path) -> Path:
@@ -14,3 +14,17 @@ def subesco(root: Path) -> Path:
     emotions = ("ANGRY", "DISGUST", "FEAR", "HAPPY", "NEUTRAL", "SAD", "SURPRISE")
     stems = [f"{who}_S_{text}_{e}_1" for who, text, e in product(speakers, (1, 10), emotions)]
     return flat(root, [*stems, "F_02_MONIKA_S_2_SURPRISE_3]"], rate=44_100)
+
+
+def jl_corpus(root: Path) -> Path:
+    """All speakers and emotions in the folder of the download, with a text beside each recording."""
+    emotions = (
+        "angry", "anxious", "apologetic", "assertive", "concerned", "encouraging", "excited", "happy", "neutral", "sad",
+    )  # fmt: skip
+    speakers = ("female1", "female2", "male1", "male2")
+    stems = [f"{who}_{e}_{text}_1" for who, e, text in product(speakers, emotions, ("1a", "15b"))]
+    folder = root / "Raw JL corpus (unchecked and unannotated)" / "JL(wav+txt)"
+    flat(folder, stems)
+    for stem in stems:
+        write_text(folder / f"{stem}.txt", "some words\n")
+    return root
