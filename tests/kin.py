@@ -29,6 +29,7 @@ _ACTED = (
     "cremad",
     "subesco",
     "jl-corpus",
+    "baved",
 )
 """Corpora that are read as others are."""
 _RECURRENT = ("lf-rnn", "ef-rnn", "wf-rnn", "pair-rnn", "cnn-lstm")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import corpus_trees
 import pytest
 
-from sercache.datasets import Corpus, check, jl_corpus, subesco
+from sercache.datasets import Corpus, baved, check, jl_corpus, subesco
 
 
 @pytest.mark.parametrize("module", [jl_corpus, subesco])
@@ -36,3 +36,16 @@ def test_jl_corpus_knows_women_from_men_and_primary_emotions_from_secondary_ones
     assert set(corpus.labels("10class@primary").values()) == set(corpus.labels("5class").values())
     assert set(corpus.labels("10class@secondary").values()) == set(corpus.labels("5class-secondary").values())
     assert not any(u.sentence for u in corpus.utterances)
+
+
+def test_baved_takes_the_copies_of_a_speaker_for_that_speaker(tmp_path):
+    corpus = baved.read(corpus_trees.baved(tmp_path))
+    copies = [u for u in corpus.utterances if u.id.startswith("53-")]
+    assert len(copies) == 21
+    assert {u.speaker for u in copies} == {"46"}
+    assert {u.speaker for u in corpus.utterances} == {"0", "3", "46", "49"}
+
+
+def test_baved_does_not_guess_the_word_of_a_recording_that_lies_with_another(tmp_path):
+    found = baved.read(corpus_trees.baved(tmp_path)).by_id()["49-m-23-6-1-201"]
+    assert (found.transcript, found.sentence, found.raw_label) == (None, "", "1")

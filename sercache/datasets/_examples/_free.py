@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
-from sercache.datasets._examples._tools import flat, write_text
+from sercache.datasets._examples._tools import flat, write_text, write_wav
 
 
 def subesco(root: Path) -> Path:
@@ -27,4 +27,18 @@ def jl_corpus(root: Path) -> Path:
     flat(folder, stems)
     for stem in stems:
         write_text(folder / f"{stem}.txt", "some words\n")
+    return root
+
+
+def baved(root: Path) -> Path:
+    """Folders by word; speaker 53 has the recordings of speaker 46, and one file lies with another word."""
+    for word, level in product(range(7), range(3)):
+        folder = root / str(word)
+        for number, who in enumerate(("0-m-21", "3-f-21", "46-m-20")):
+            path = write_wav(folder / f"{who}-{word}-{level}-{100 + 100 * word + 10 * level + number}.wav")
+        copy = folder / f"53-m-20-{word}-{level}-{1000 + 10 * word + level}.wav"
+        copy.write_bytes(path.read_bytes())
+    write_wav(root / "0" / "49-m-23-6-1-201.wav")
+    write_text(root / "naming.txt", "speaker_id(int) - speaker_gender(m or f) - ...\n")
+    write_text(root / "speakers_info.json", '{"0": {"age": 21, "gender": "m"}}\n')
     return root
