@@ -30,6 +30,7 @@ _ACTED = (
     "subesco",
     "jl-corpus",
     "baved",
+    "ased",
 )
 """Corpora that are read as others are."""
 _RECURRENT = ("lf-rnn", "ef-rnn", "wf-rnn", "pair-rnn", "cnn-lstm")

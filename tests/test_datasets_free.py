@@ -5,7 +5,7 @@ from __future__ import annotations
 import corpus_trees
 import pytest
 
-from sercache.datasets import Corpus, baved, check, jl_corpus, subesco
+from sercache.datasets import Corpus, ased, baved, check, jl_corpus, subesco
 
 
 @pytest.mark.parametrize("module", [jl_corpus, subesco])
@@ -49,3 +49,12 @@ def test_baved_takes_the_copies_of_a_speaker_for_that_speaker(tmp_path):
 def test_baved_does_not_guess_the_word_of_a_recording_that_lies_with_another(tmp_path):
     found = baved.read(corpus_trees.baved(tmp_path)).by_id()["49-m-23-6-1-201"]
     assert (found.transcript, found.sentence, found.raw_label) == (None, "", "1")
+
+
+def test_ased_reads_a_large_letter_and_the_number_of_the_other_sex(tmp_path):
+    corpus = ased.read(corpus_trees.ased(tmp_path))
+    found = corpus.by_id()["s4-04-02-01-29"]
+    assert (found.path.name, found.raw_label) == ("S4-04-02-01-29.wav", "s")
+    assert corpus.by_id()["h3-02-02-02-21"].sex == "F"
+    assert {u.speaker: u.sex for u in corpus.utterances} == {"01": "F", "21": "F", "29": "F", "30": "M"}
+    assert corpus.by_id()["a5-01-01-01-01"].sentence != corpus.by_id()["n1-01-01-01-01"].sentence

@@ -42,3 +42,15 @@ def baved(root: Path) -> Path:
     write_text(root / "naming.txt", "speaker_id(int) - speaker_gender(m or f) - ...\n")
     write_text(root / "speakers_info.json", '{"0": {"age": 21, "gender": "m"}}\n')
     return root
+
+
+def ased(root: Path) -> Path:
+    """Folders by emotion, one name with a large letter, one with the number of the other sex."""
+    for number, (letter, name) in enumerate(
+        zip("nfhsa", ("Neutral", "Fearful", "Happy", "Sad", "Angry"), strict=True), 1
+    ):
+        pairs = (("01", "01"), ("02", "30"), ("01", "21"))
+        stems = [f"{letter}{number}-{text}-01-{sex}-{who}" for text in ("01", "05") for sex, who in pairs]
+        extra = {"s": ["S4-04-02-01-29"], "h": ["h3-02-02-02-21"]}.get(letter, [])
+        flat(root / f"{number:02d}{name}", stems + extra)
+    return root
