@@ -31,6 +31,7 @@ _ACTED = (
     "jl-corpus",
     "baved",
     "ased",
+    "emov-db",
 )
 """Corpora that are read as others are."""
 _RECURRENT = ("lf-rnn", "ef-rnn", "wf-rnn", "pair-rnn", "cnn-lstm")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import corpus_trees
 import pytest
 
-from sercache.datasets import Corpus, ased, baved, check, jl_corpus, subesco
+from sercache.datasets import Corpus, ased, baved, check, emov_db, jl_corpus, subesco
+from sercache.errors import CorpusError
 
 
 @pytest.mark.parametrize("module", [jl_corpus, subesco])
@@ -58,3 +59,26 @@ def test_ased_reads_a_large_letter_and_the_number_of_the_other_sex(tmp_path):
     assert corpus.by_id()["h3-02-02-02-21"].sex == "F"
     assert {u.speaker: u.sex for u in corpus.utterances} == {"01": "F", "21": "F", "29": "F", "30": "M"}
     assert corpus.by_id()["a5-01-01-01-01"].sentence != corpus.by_id()["n1-01-01-01-01"].sentence
+
+
+def test_emov_db_takes_the_speaker_from_the_folder(tmp_path):
+    root = corpus_trees.emov_db(tmp_path / "EmoV-DB")
+    corpus = emov_db.read(root)
+    assert len(corpus.utterances) == 36
+    found = corpus.by_id()["sam_disgust_0028"]
+    assert found.path.relative_to(root).as_posix() == "sam_Disgusted/Disgust_1_28_0028.wav"
+    assert (found.speaker, found.sex, found.sentence) == ("sam", "M", "0028")
+    assert corpus.classes("4class") == ["anger", "neutral"]
+
+
+@pytest.mark.parametrize("inner", ["bea/Amused", "bea-amused", "BEA_Amused"])
+def test_emov_db_in_other_folders(tmp_path, inner):
+    corpus_trees.write_wav(tmp_path / inner / "amused_1-15_0001.wav")
+    assert [u.id for u in emov_db.read(tmp_path).utterances] == ["bea_amused_0001"]
+    assert [u.id for u in emov_db.read(tmp_path / inner.split("/")[0]).utterances] == ["bea_amused_0001"]
+
+
+def test_emov_db_without_a_speaker_is_refused(tmp_path):
+    corpus_trees.write_wav(tmp_path / "all" / "amused_1-15_0001.wav")
+    with pytest.raises(CorpusError, match="emov-db: looked for files like bea_Amused"):
+        emov_db.read(tmp_path)

@@ -54,3 +54,15 @@ def ased(root: Path) -> Path:
         extra = {"s": ["S4-04-02-01-29"], "h": ["h3-02-02-02-21"]}.get(letter, [])
         flat(root / f"{number:02d}{name}", stems + extra)
     return root
+
+
+def emov_db(root: Path) -> Path:
+    """Folders by speaker and style; names repeat between them, in mixed case and with either separator."""
+    styles = {
+        "Amused": "amused", "Angry": "anger", "Disgusted": "Disgust", "Neutral": "neutral", "Sleepy": "sleepiness",
+    }  # fmt: skip
+    for who, (style, word) in product(("bea", "jenie", "josh", "sam"), styles.items()):
+        if who != "josh" or style not in ("Angry", "Disgusted"):
+            stems = [f"{word}_1-28_0001", f"{word}_1_28_0028"]
+            flat(root / f"{who}_{style}", stems, rate=44_100 if who == "bea" else 16_000)
+    return root
