@@ -32,6 +32,7 @@ _ACTED = (
     "baved",
     "ased",
     "emov-db",
+    "oreau",
 )
 """Corpora that are read as others are."""
 _RECURRENT = ("lf-rnn", "ef-rnn", "wf-rnn", "pair-rnn", "cnn-lstm")

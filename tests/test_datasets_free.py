@@ -5,7 +5,7 @@ from __future__ import annotations
 import corpus_trees
 import pytest
 
-from sercache.datasets import Corpus, ased, baved, check, emov_db, jl_corpus, subesco
+from sercache.datasets import Corpus, ased, baved, check, emov_db, jl_corpus, oreau, subesco
 from sercache.errors import CorpusError
 
 
@@ -82,3 +82,12 @@ def test_emov_db_without_a_speaker_is_refused(tmp_path):
     corpus_trees.write_wav(tmp_path / "all" / "amused_1-15_0001.wav")
     with pytest.raises(CorpusError, match="emov-db: looked for files like bea_Amused"):
         emov_db.read(tmp_path)
+
+
+def test_oreau_has_sentences_of_their_own_for_each_emotion(tmp_path):
+    corpus = oreau.read(corpus_trees.oreau(tmp_path))
+    assert {u.speaker: u.sex for u in corpus.utterances} == {"07": "M", "10": "F", "13": "F", "42": "M"}
+    emotions = {}
+    for u in corpus.utterances:
+        emotions.setdefault(u.sentence, set()).add(u.raw_label)
+    assert all(len(found) == 1 for found in emotions.values())

@@ -66,3 +66,11 @@ def emov_db(root: Path) -> Path:
             stems = [f"{word}_1-28_0001", f"{word}_1_28_0028"]
             flat(root / f"{who}_{style}", stems, rate=44_100 if who == "bea" else 16_000)
     return root
+
+
+def oreau(root: Path) -> Path:
+    """Folders by sex and emotion."""
+    for (sex, speakers), letter in product((("f", ("10", "13")), ("m", ("07", "42"))), "CDJNPST"):
+        stems = [f"{who}{text}{letter}a" for who in speakers for text in ("a01", "a12")]
+        flat(root / "OréauFR_02" / sex / f"sess{letter.lower()}", stems, rate=44_100)
+    return root
