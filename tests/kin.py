@@ -33,6 +33,7 @@ _ACTED = (
     "ased",
     "emov-db",
     "oreau",
+    "resd",
 )
 """Corpora that are read as others are."""
 _RECURRENT = ("lf-rnn", "ef-rnn", "wf-rnn", "pair-rnn", "cnn-lstm")

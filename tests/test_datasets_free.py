@@ -5,7 +5,7 @@ from __future__ import annotations
 import corpus_trees
 import pytest
 
-from sercache.datasets import Corpus, ased, baved, check, emov_db, jl_corpus, oreau, subesco
+from sercache.datasets import Corpus, ased, baved, check, emov_db, jl_corpus, oreau, resd, subesco
 from sercache.errors import CorpusError
 
 
@@ -91,3 +91,17 @@ def test_oreau_has_sentences_of_their_own_for_each_emotion(tmp_path):
     for u in corpus.utterances:
         emotions.setdefault(u.sentence, set()).add(u.raw_label)
     assert all(len(found) == 1 for found in emotions.values())
+
+
+def test_resd_reads_both_spellings_and_groups_by_dialogue(tmp_path):
+    root = corpus_trees.resd(tmp_path)
+    wrong = corpus_trees.write_wav(root / "test" / "01_happiness_anger" / "01_happiness_anger f_100.wav")
+    corpus = resd.read(root)
+    found = corpus.by_id()["07_fear_neutral_f_030"]
+    assert (found.path.name, found.group, found.partition) == ("07_fear_neutral f_030.wav", "07", "train")
+    assert {u.group for u in corpus.utterances if u.partition == "test"} == {
+        u.group for u in corpus.utterances if u.partition == "train"
+    }
+    assert not any(u.speaker for u in corpus.utterances)
+    reasons = {s.what: s.reason for s in corpus.skipped}
+    assert reasons[wrong.relative_to(root).as_posix()] == "its letter f is neither happiness nor anger"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
-from sercache.datasets._examples._tools import flat, write_text, write_wav
+from sercache.datasets._examples._tools import flat, touch, write_text, write_wav
 
 
 def subesco(root: Path) -> Path:
@@ -73,4 +73,20 @@ def oreau(root: Path) -> Path:
     for (sex, speakers), letter in product((("f", ("10", "13")), ("m", ("07", "42"))), "CDJNPST"):
         stems = [f"{who}{text}{letter}a" for who in speakers for text in ("a01", "a12")]
         flat(root / "OréauFR_02" / sex / f"sess{letter.lower()}", stems, rate=44_100)
+    return root
+
+
+def resd(root: Path) -> Path:
+    """Both spellings of names and folders; each dialogue has turns in both parts."""
+    dialogues = (
+        ("01", "happiness", "anger"), ("07", "fear", "neutral"), ("20", "disgust", "enthusiasm"),
+        ("49", "sadness", "happiness"),
+    )  # fmt: skip
+    for number, one, two in dialogues:
+        early = number < "12"
+        folder = f"{number}_{one}_{two}" if early else f"{one}_{two}_{number}"
+        for part, turn, emotion in product(("train", "test"), (30, 41), (one, two)):
+            stem = f"{number}_{one}_{two}{' ' if early else '_'}{emotion[0]}_{turn + (part == 'test'):03d}"
+            write_wav(root / part / folder / f"{stem}.wav")
+    touch(root / "train" / ".DS_Store")
     return root
