@@ -34,6 +34,7 @@ _ACTED = (
     "emov-db",
     "oreau",
     "resd",
+    "enterface",
 )
 """Corpora that are read as others are."""
 _RECURRENT = ("lf-rnn", "ef-rnn", "wf-rnn", "pair-rnn", "cnn-lstm")

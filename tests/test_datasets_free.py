@@ -5,7 +5,7 @@ from __future__ import annotations
 import corpus_trees
 import pytest
 
-from sercache.datasets import Corpus, ased, baved, check, emov_db, jl_corpus, oreau, resd, subesco
+from sercache.datasets import Corpus, ased, baved, check, emov_db, enterface, jl_corpus, oreau, resd, subesco
 from sercache.errors import CorpusError
 
 
@@ -105,3 +105,13 @@ def test_resd_reads_both_spellings_and_groups_by_dialogue(tmp_path):
     assert not any(u.speaker for u in corpus.utterances)
     reasons = {s.what: s.reason for s in corpus.skipped}
     assert reasons[wrong.relative_to(root).as_posix()] == "its letter f is neither happiness nor anger"
+
+
+def test_enterface_reads_the_odd_names(tmp_path):
+    corpus = enterface.read(corpus_trees.enterface(tmp_path))
+    by_id = corpus.by_id()
+    assert by_id["s3_su_1"].path.name == "s_3_su_1.wav"
+    assert by_id["s16_su_3"].path.name == "s16_su_3avi.wav"
+    assert (by_id["s6_an"].speaker, by_id["s6_an"].sentence) == ("6", "")
+    assert by_id["s1_an_1"].sentence == by_id["s16_an_1"].sentence != by_id["s1_di_1"].sentence
+    assert corpus.classes("4class") == ["anger", "happiness", "sadness"]

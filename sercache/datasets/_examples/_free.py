@@ -90,3 +90,22 @@ def resd(root: Path) -> Path:
             write_wav(root / part / folder / f"{stem}.wav")
     touch(root / "train" / ".DS_Store")
     return root
+
+
+def enterface(root: Path) -> Path:
+    """The sound of the films in folders by subject, emotion and sentence, with the odd names."""
+    names = {
+        "an": "anger",
+        "di": "disgust",
+        "fe": "fear",
+        "ha": "happiness",
+        "sa": "sadness",
+        "su": "surprise",
+    }
+    for (code, folder), who, text in product(names.items(), ("1", "3", "16"), (1, 3)):
+        stem = f"s{'_' if who == '3' else ''}{who}_{code}_{text}{'avi' if (who, code, text) == ('16', 'su', 3) else ''}"
+        path = root / f"subject {who}" / folder / f"sentence {text}" / f"{stem}.wav"
+        touch(write_wav(path).with_suffix(".avi"), b"RIFF")
+    for code, folder in names.items():
+        write_wav(root / "subject 6" / folder / f"s6_{code}.wav")
+    return root
