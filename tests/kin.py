@@ -35,6 +35,7 @@ _ACTED = (
     "oreau",
     "resd",
     "enterface",
+    "emns",
 )
 """Corpora that are read as others are."""
 _RECURRENT = ("lf-rnn", "ef-rnn", "wf-rnn", "pair-rnn", "cnn-lstm")

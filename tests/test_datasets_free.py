@@ -5,7 +5,19 @@ from __future__ import annotations
 import corpus_trees
 import pytest
 
-from sercache.datasets import Corpus, ased, baved, check, emov_db, enterface, jl_corpus, oreau, resd, subesco
+from sercache.datasets import (
+    Corpus,
+    ased,
+    baved,
+    check,
+    emns,
+    emov_db,
+    enterface,
+    jl_corpus,
+    oreau,
+    resd,
+    subesco,
+)
 from sercache.errors import CorpusError
 
 
@@ -115,3 +127,25 @@ def test_enterface_reads_the_odd_names(tmp_path):
     assert (by_id["s6_an"].speaker, by_id["s6_an"].sentence) == ("6", "")
     assert by_id["s1_an_1"].sentence == by_id["s16_an_1"].sentence != by_id["s1_di_1"].sentence
     assert corpus.classes("4class") == ["anger", "happiness", "sadness"]
+
+
+@pytest.mark.parametrize(("module", "suffix"), [(emns, ".webm"), (enterface, ".avi")])
+def test_emns_and_enterface_refuse_films_alone_and_say_what_to_do(module, suffix, tmp_path):
+    root = getattr(corpus_trees, module.__name__.rpartition(".")[2])(tmp_path)
+    for path in root.rglob("*.wav"):
+        path.unlink()
+    with pytest.raises(CorpusError, match=rf"made of the {suffix}, as the notes of the corpus say"):
+        module.read(root)
+    assert any(f"*{suffix}" in note and "ffmpeg" in note for note in module.INFO.notes)
+
+
+def test_emns_takes_all_from_its_table(tmp_path):
+    root = corpus_trees.emns(tmp_path)
+    corpus_trees.write_wav(root / "cleaned_webm" / "recorded_audio_new.wav")
+    corpus = emns.read(root)
+    assert corpus.by_id()["recorded_audio_a14x"].transcript == "Well, 14 times."
+    assert corpus.labels()["recorded_audio_a14x"] == "surprise"
+    assert [s.reason for s in corpus.skipped] == ["metadata.csv has no row for it"]
+    (root / "metadata.csv").write_text("id|utterance|audio_recording\n")
+    with pytest.raises(CorpusError, match="has no column emotion"):
+        emns.read(root)

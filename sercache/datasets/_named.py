@@ -11,7 +11,9 @@ from sercache.datasets._check import assemble
 from sercache.datasets._corpus import Corpus
 from sercache.datasets._files import AUDIO, check_folder, not_found, shown, walk
 from sercache.datasets._records import CorpusInfo, PublishedList, Skipped, Utterance
+from sercache.datasets._text import read_table
 from sercache.errors import CorpusError
+from sercache.units import listed
 
 Build = Callable[[Path], Utterance | str | None]
 """Utterance of a file; a reason to leave it out; None where the name is not one of the corpus."""
@@ -73,3 +75,20 @@ def collect(
         for folder, n in copies.items()
     ]
     return list(kept.values()), skipped
+
+
+def rows_of(name: str, root: Path, file: str, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Rows, by column, of the CSV called ``file`` that is nearest ``root``; none where there is no such table.
+
+    Raises CorpusError where it is no CSV or lacks one of ``columns``.
+    """
+    found = [path for path in walk(root, frozenset({Path(file).suffix})) if path.name.lower() == file]
+    if not found:
+        return []
+    table = min(found, key=lambda path: (len(path.parts), path))
+    header, rows = read_table(table, columns=columns)
+    lacking = [column for column in columns if column not in header]
+    if lacking:
+        has = " ".join(listed(header, 12).split())[:200]
+        raise CorpusError(f"{name}: {table} has no column {' and no column '.join(lacking)} (it has {has})")
+    return [cells for _, cells in rows]

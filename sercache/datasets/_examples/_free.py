@@ -109,3 +109,18 @@ def enterface(root: Path) -> Path:
     for code, folder in names.items():
         write_wav(root / "subject 6" / folder / f"s6_{code}.wav")
     return root
+
+
+def emns(root: Path) -> Path:
+    """The table with its bars and a row without recording; sound made of two films of each emotion."""
+    rows = ["id|utterance|description|emotion|date_created|status|gender|age|level|audio_recording|user_id"]
+    emotions = ("Angry", "Disgust", "Excited", "Happy", "Neutral", "Sad", "Sarcastic", "Surprised")
+    for number, (emotion, letter) in enumerate(product(emotions, "aB")):
+        name = f"recorded_audio_{letter}{number:02d}x"
+        touch(write_wav(root / "cleaned_webm" / f"{name}.wav").with_suffix(".webm"), b"\x1a\x45\xdf\xa3")
+        rows.append(
+            f"{number}|Well, {number} times.|calm|{emotion}|2022|Complete|Female|30|MD|wavs/{name}.webm|3"
+        )
+    rows.append("99|Not yet.|calm|Sad|2022|Needs Updating|Female|30|MD|wavs/recorded_audio_none.webm|3")
+    write_text(root / "metadata.csv", "\n".join(rows) + "\n")
+    return root
