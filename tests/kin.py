@@ -36,6 +36,7 @@ _ACTED = (
     "resd",
     "enterface",
     "emns",
+    "pavoque",
 )
 """Corpora that are read as others are."""
 _RECURRENT = ("lf-rnn", "ef-rnn", "wf-rnn", "pair-rnn", "cnn-lstm")

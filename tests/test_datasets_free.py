@@ -15,6 +15,7 @@ from sercache.datasets import (
     enterface,
     jl_corpus,
     oreau,
+    pavoque,
     resd,
     subesco,
 )
@@ -149,3 +150,24 @@ def test_emns_takes_all_from_its_table(tmp_path):
     (root / "metadata.csv").write_text("id|utterance|audio_recording\n")
     with pytest.raises(CorpusError, match="has no column emotion"):
         emns.read(root)
+
+
+def test_pavoque_cuts_prompts_out_of_long_recordings(tmp_path):
+    corpus = pavoque.read(corpus_trees.pavoque(tmp_path))
+    found = corpus.by_id()["m0067-sad"]
+    assert (found.path.name, found.start, found.end) == ("pavoque-sad.flac", 0.5, 1.0)
+    assert found.transcript == "Er sagte: schön 1."
+    assert corpus.by_id()["m0066a-sad"].sentence == corpus.by_id()["m0066-happy"].sentence == "m0066"
+    assert set(corpus.labels("5class@final")) == {"m0066-sad", "m0067-sad", "m0066-happy", "poppy0001-happy"}
+
+
+def test_pavoque_names_the_recording_that_is_missing(tmp_path):
+    root = corpus_trees.pavoque(tmp_path)
+    (root / "pavoque-happy.flac").unlink()
+    with (root / "pavoque-sad.yaml").open("a") as file:
+        file.write("- prompt: m0070\n  style: sad\n  start: 9.0\n  end: .nan\n")
+    corpus = pavoque.read(root)
+    assert "happiness" not in corpus.labels().values()
+    assert {s.reason for s in corpus.skipped} == {
+        "pavoque-happy.flac is missing", "its start and end are no times",
+    }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
-from sercache.datasets._examples._tools import flat, touch, write_text, write_wav
+from sercache.datasets._examples._tools import flat, touch, write_flac, write_text, write_wav
 
 
 def subesco(root: Path) -> Path:
@@ -123,4 +123,23 @@ def emns(root: Path) -> Path:
         )
     rows.append("99|Not yet.|calm|Sad|2022|Needs Updating|Female|30|MD|wavs/recorded_audio_none.webm|3")
     write_text(root / "metadata.csv", "\n".join(rows) + "\n")
+    return root
+
+
+def pavoque(root: Path) -> Path:
+    """Two styles and outtakes: long recordings, and files that say where each prompt lies, with its phones."""
+    listed = {
+        "sad": ("m0066 sad", "m0067 sad"), "happy": ("m0066 happy", "poppy0001 happy"),
+        "outtakes": ("m0066a sad", "e0018d neutral", "poker_n0001a poker", "spike0001a angry"),
+    }  # fmt: skip
+    for name, prompts in listed.items():
+        write_flac(root / f"pavoque-{name}.flac", 0.5 * len(prompts))
+        entries = []
+        for number, (prompt, style) in enumerate(each.split() for each in prompts):
+            entries.append(
+                f"- prompt: {prompt}\n  text: 'Er sagte: schön {number}.'\n  style: {style}\n"
+                f"  start: {number / 2}\n  end: {number / 2 + 0.5}\n"
+                "  segments:\n  - {lab: H#, end: 0.2}\n  - {lab: 'e:', end: 0.3}\n"
+            )
+        write_text(root / f"pavoque-{name}.yaml", "".join(entries))
     return root

@@ -65,3 +65,12 @@ def flat(folder: Path, stems: Iterable[str], suffix: str = ".wav", rate: int = 1
         write_wav(folder / name, rate=rate)
     touch((folder / names[0]).with_name("._" + Path(names[0]).name), APPLE_DOUBLE)
     return folder
+
+
+def write_flac(path: Path, seconds: float, rate: int = 16_000) -> Path:
+    """Noise of this length, 16-bit mono FLAC; gives the path."""
+    import soundfile
+
+    whole = BytesIO()
+    soundfile.write(whole, _noise(round(seconds * rate)), rate, subtype="PCM_16", format="FLAC")
+    return touch(path, whole.getvalue())
