@@ -37,6 +37,7 @@ _ACTED = (
     "enterface",
     "emns",
     "pavoque",
+    "emozionalmente",
 )
 """Corpora that are read as others are."""
 _RECURRENT = ("lf-rnn", "ef-rnn", "wf-rnn", "pair-rnn", "cnn-lstm")

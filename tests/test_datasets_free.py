@@ -12,6 +12,7 @@ from sercache.datasets import (
     check,
     emns,
     emov_db,
+    emozionalmente,
     enterface,
     jl_corpus,
     oreau,
@@ -171,3 +172,16 @@ def test_pavoque_names_the_recording_that_is_missing(tmp_path):
     assert {s.reason for s in corpus.skipped} == {
         "pavoque-happy.flac is missing", "its start and end are no times",
     }  # fmt: skip
+
+
+def test_emozionalmente_takes_actor_text_and_sex_from_its_tables(tmp_path):
+    root = corpus_trees.emozionalmente(tmp_path)
+    corpus_trees.write_wav(root / "audio" / "1.wav")
+    corpus = emozionalmente.read(root)
+    found = corpus.by_id()["1613655062437"]
+    assert (found.raw_label, found.speaker, found.sex) == ("disgust", "u1", "F")
+    assert found.transcript == "Sento che, oggi, 1."
+    assert {u.speaker: u.sex for u in corpus.utterances} == {"u1": "F", "u2": "M", "u3": ""}
+    assert [s.reason for s in corpus.skipped] == ["samples.csv has no row for it"]
+    (root / "metadata" / "users.csv").unlink()
+    assert not any(u.sex for u in emozionalmente.read(root).utterances)

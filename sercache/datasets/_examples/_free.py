@@ -143,3 +143,18 @@ def pavoque(root: Path) -> Path:
             )
         write_text(root / f"pavoque-{name}.yaml", "".join(entries))
     return root
+
+
+def emozionalmente(root: Path) -> Path:
+    """Recordings that only the tables say something of."""
+    emotions = ("anger", "disgust", "fear", "joy", "neutrality", "sadness", "surprise")
+    samples = [",file_name,timestamp,actor,sentence,emotion_expressed"]
+    for number, (actor, emotion) in enumerate(product(("u1", "u2", "u3"), emotions)):
+        name = f"{1613655062436 + number}.wav"
+        write_wav(root / "audio" / name)
+        samples.append(f'{number},{name},1,{actor},"Sento che, oggi, {number % 2}.",{emotion}')
+    write_text(root / "metadata" / "samples.csv", "\n".join(samples) + "\n")
+    users = "username,age,gender\nu1,30,female\nu2,31,male\nu3,32,other\n"
+    write_text(root / "metadata" / "users.csv", users)
+    write_text(root / "metadata" / "evaluations.csv", "file_name,emotion_recognized\n1613655062436.wav,joy\n")
+    return root
