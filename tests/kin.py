@@ -38,6 +38,7 @@ _ACTED = (
     "emns",
     "pavoque",
     "emozionalmente",
+    "mead",
 )
 """Corpora that are read as others are."""
 _RECURRENT = ("lf-rnn", "ef-rnn", "wf-rnn", "pair-rnn", "cnn-lstm")

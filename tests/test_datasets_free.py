@@ -15,6 +15,7 @@ from sercache.datasets import (
     emozionalmente,
     enterface,
     jl_corpus,
+    mead,
     oreau,
     pavoque,
     resd,
@@ -131,8 +132,8 @@ def test_enterface_reads_the_odd_names(tmp_path):
     assert corpus.classes("4class") == ["anger", "happiness", "sadness"]
 
 
-@pytest.mark.parametrize(("module", "suffix"), [(emns, ".webm"), (enterface, ".avi")])
-def test_emns_and_enterface_refuse_films_alone_and_say_what_to_do(module, suffix, tmp_path):
+@pytest.mark.parametrize(("module", "suffix"), [(emns, ".webm"), (enterface, ".avi"), (mead, ".m4a")])
+def test_mead_emns_and_enterface_refuse_films_alone_and_say_what_to_do(module, suffix, tmp_path):
     root = getattr(corpus_trees, module.__name__.rpartition(".")[2])(tmp_path)
     for path in root.rglob("*.wav"):
         path.unlink()
@@ -185,3 +186,15 @@ def test_emozionalmente_takes_actor_text_and_sex_from_its_tables(tmp_path):
     assert [s.reason for s in corpus.skipped] == ["samples.csv has no row for it"]
     (root / "metadata" / "users.csv").unlink()
     assert not any(u.sex for u in emozionalmente.read(root).utterances)
+
+
+@pytest.mark.parametrize("inner", ["audio/", ""])
+def test_mead_reads_all_from_its_folders(tmp_path, inner):
+    root = corpus_trees.mead(tmp_path / "MEAD")
+    corpus_trees.write_wav(root / "W011" / f"{inner}sad" / "level_2" / "030.wav")
+    corpus_trees.write_wav(root / "W011" / "video" / "front" / "sad" / "level_2" / "031.wav")
+    corpus = mead.read(root)
+    assert len(corpus.utterances) == 31
+    found = corpus.by_id()["W011_sad_2_030"]
+    assert (found.raw_label, found.speaker, found.sex) == ("sad", "W011", "F")
+    assert [s.what for s in corpus.skipped] == ["W011/video/front/sad/level_2/031.wav"]
