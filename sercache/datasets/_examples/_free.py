@@ -163,8 +163,10 @@ def emozionalmente(root: Path) -> Path:
 def mead(root: Path) -> Path:
     """Folders by actor, emotion and level, where each recording is a number."""
     emotions = ("angry", "contempt", "disgusted", "fear", "happy", "neutral", "sad", "surprised")
-    for who, emotion, level in product(("M003", "W009"), emotions, (1, 3)):
+    for number, (who, emotion, level) in enumerate(product(("M003", "W009"), emotions, (1, 3)), 1):
         if emotion != "neutral" or level == 1:
-            path = write_wav(root / who / "audio" / emotion / f"level_{level}" / "001.wav", rate=48_000)
+            path = write_wav(
+                root / who / "audio" / emotion / f"level_{level}" / f"{number:03d}.wav", rate=48_000
+            )
             touch(path.with_suffix(".m4a"), b"\x00\x00\x00\x20ftypM4A ")
     return root

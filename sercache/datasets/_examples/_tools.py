@@ -25,14 +25,18 @@ def _noise(n_samples: int) -> np.ndarray:
 
 def write_wav(path: Path, seconds: float = 0.3, rate: int = 16_000) -> Path:
     """A tone with noise whose pitch depends on the file name, 16-bit mono; gives the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_pcm(path, _tone(path.name, seconds, rate), rate)
+    return path
+
+
+def _tone(name: str, seconds: float, rate: int) -> np.ndarray:
+    """A tone with noise (N,) whose pitch depends on ``name``."""
     import numpy as np
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     times = np.arange(round(seconds * rate)) / rate
-    pitch = 100 + zlib.crc32(path.name.encode()) % 300
-    wave = 0.3 * np.sin(2 * np.pi * pitch * times) + _noise(len(times))
-    write_pcm(path, wave, rate)
-    return path
+    pitch = 100 + zlib.crc32(name.encode()) % 300
+    return 0.3 * np.sin(2 * np.pi * pitch * times) + _noise(len(times))
 
 
 def write_pcm(path: Path, wave: np.ndarray, rate: int) -> None:
@@ -68,9 +72,9 @@ def flat(folder: Path, stems: Iterable[str], suffix: str = ".wav", rate: int = 1
 
 
 def write_flac(path: Path, seconds: float, rate: int = 16_000) -> Path:
-    """Noise of this length, 16-bit mono FLAC; gives the path."""
+    """A tone with noise whose pitch depends on the file name, 16-bit mono FLAC; gives the path."""
     import soundfile
 
     whole = BytesIO()
-    soundfile.write(whole, _noise(round(seconds * rate)), rate, subtype="PCM_16", format="FLAC")
+    soundfile.write(whole, _tone(path.name, seconds, rate), rate, subtype="PCM_16", format="FLAC")
     return touch(path, whole.getvalue())
