@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import corpus_trees
 import pytest
 
@@ -91,6 +93,20 @@ def test_emov_db_in_other_folders(tmp_path, inner):
     corpus_trees.write_wav(tmp_path / inner / "amused_1-15_0001.wav")
     assert [u.id for u in emov_db.read(tmp_path).utterances] == ["bea_amused_0001"]
     assert [u.id for u in emov_db.read(tmp_path / inner.split("/")[0]).utterances] == ["bea_amused_0001"]
+
+
+def test_emov_db_in_the_folder_one_stands_in(tmp_path, monkeypatch):
+    corpus_trees.emov_db(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert len(emov_db.read(Path()).utterances) == 36
+
+
+def test_folders_above_the_corpus_say_nothing_of_it(tmp_path):
+    for above in ("m", "test"):
+        corpus_trees.write_wav(tmp_path / above / "a" / "b" / "13a06Sa.wav")
+        corpus_trees.write_wav(tmp_path / above / "a" / "b" / "01_happiness_anger_h_100.wav")
+    assert {u.sex for u in oreau.read(tmp_path / "m" / "a").utterances} == {""}
+    assert {u.partition for u in resd.read(tmp_path / "test" / "a").utterances} == {""}
 
 
 def test_emov_db_without_a_speaker_is_refused(tmp_path):

@@ -77,7 +77,7 @@ def _utterance(path: Path, root: Path) -> Utterance | str | None:
     if match is None:
         return None
     # The folder itself may be the root: of one speaker alone.
-    inner = path.parts[len(root.parts) - 1 : -1]
+    inner = path.parts[max(len(root.parts) - 1, 0) : -1]
     speakers = [found["speaker"].lower() for part in inner if (found := _FOLDER.fullmatch(part))]
     if not speakers:
         return "no folder above it names the speaker (bea, jenie, josh or sam)"

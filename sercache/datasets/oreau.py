@@ -62,7 +62,7 @@ def _utterance(path: Path) -> Utterance | None:
     match = _NAME.fullmatch(path.stem)
     if match is None:
         return None
-    sexes = [folder.name.upper() for folder in path.parents if folder.name in ("f", "m")]
+    sexes = [folder.upper() for folder in path.parts[-3:-1] if folder in ("f", "m")]
     return Utterance(
         id=path.stem,
         path=path,

@@ -74,7 +74,7 @@ def _utterance(path: Path) -> Utterance | str | None:
     emotion = _LETTERS[match["letter"]]
     if emotion not in (match["one"], match["two"]):
         return f"its letter {match['letter']} is neither {match['one']} nor {match['two']}"
-    parts = [folder.name.lower() for folder in path.parents if folder.name.lower() in _PARTS]
+    parts = [folder.lower() for folder in path.parts[-3:-1] if folder.lower() in _PARTS]
     return Utterance(
         id=path.stem.replace(" ", "_"),
         path=path,
