@@ -184,10 +184,13 @@ def test_pavoque_names_the_recording_that_is_missing(tmp_path):
     (root / "pavoque-happy.flac").unlink()
     with (root / "pavoque-sad.yaml").open("a") as file:
         file.write("- prompt: m0070\n  style: sad\n  start: 9.0\n  end: .nan\n")
+        file.write("- prompt: m0071\n  style: sad\n  start: 9.0\n  end: .inf\n")
+        file.write("- prompt: m0072\n  style: [sad]\n  start: 9.0\n  end: 10\n- a word\n")
     corpus = pavoque.read(root)
     assert "happiness" not in corpus.labels().values()
     assert {s.reason for s in corpus.skipped} == {
         "pavoque-happy.flac is missing", "its start and end are no times",
+        "its prompt or its style is none of the corpus",
     }  # fmt: skip
 
 

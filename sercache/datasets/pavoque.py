@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +111,9 @@ def _utterance(entry: object, recording: Path) -> Utterance | str:
     cells: Mapping[Any, Any] = entry if isinstance(entry, dict) else {}
     prompt, style, start, end = (cells.get(key) for key in ("prompt", "style", "start", "end"))
     match = _PROMPT.fullmatch(prompt) if isinstance(prompt, str) else None
-    if match is None or style not in _CLASSES:
+    if match is None or not isinstance(style, str) or style not in _CLASSES:
         return "its prompt or its style is none of the corpus"
-    if not (isinstance(start, int | float) and isinstance(end, int | float) and 0 <= start < end):
+    if not (isinstance(start, int | float) and isinstance(end, int | float) and 0 <= start < end < inf):
         return "its start and end are no times"
     words = cells.get("text")
     return Utterance(
