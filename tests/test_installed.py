@@ -210,7 +210,8 @@ def test_every_way_of_building_holds_one_name_and_the_same_files(built: dict[str
             held[kind] = {name for name in wheel.namelist() if ".dist-info/" not in name}
     expected = {
         str(path.relative_to(TOP))
-        for path in (TOP / "sercache").rglob("*.py")
+        for kind in ("*.py", "templates/*")
+        for path in (TOP / "sercache").rglob(kind)
         if "__pycache__" not in path.parts
     }
     expected |= {f"sercache/heads/{path.name}" for path in (TOP / "heads").glob("*.py")} | {
