@@ -38,7 +38,7 @@ def reported_table(table: ReportedTable, reports: Sequence[tuple[str, Report]]) 
         *(f"{name}: {_protocol(report)}" for name, report in reports),
     ]
     strange = sorted({len(report.classes) for _, report in reports} - {table.n_classes})
-    if strange:
+    if strange and table.n_classes is not None:
         notes.append(f"classes: theirs {table.n_classes}, of runs above {', '.join(map(str, strange))}")
     return ReportTable(f"{table.source}; {table.url}", columns, tuple(rows), tuple(notes))
 

@@ -15,13 +15,14 @@ class ReportedTable:
     url: str
     dataset: str
     """Name of the corpus here."""
-    n_classes: int
+    n_classes: int | None
+    """None where the source does not say, or judges numbers and no classes."""
     folds: str
     """How it was divided, and which speakers of the test part are trained on, in words."""
     system: str
     """What is trained, on what of the encoder, and what selects, in words."""
     metrics: tuple[str, ...]
-    """By their names here: ``ua``, ``wa``, ``macro_f1``."""
+    """By their names here: ``ua``, ``wa``, ``macro_f1``, ``ccc``."""
     rows: Mapping[str, tuple[float, ...]]
     """By the encoder as the source calls it, from 0 to 1, a number for each metric."""
     encoders: Mapping[str, str]

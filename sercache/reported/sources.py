@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from sercache.reported import emobox
+from sercache.reported import (
+    audeering,
+    decoding_emotions,
+    emobox,
+    emotion2vec,
+    speechbrain,
+    superb,
+    xares,
+)
 from sercache.reported._record import ReportedTable
 
-_SOURCES = (emobox,)
+_SOURCES = (emobox, superb, emotion2vec, decoding_emotions, xares, speechbrain, audeering)
+"""In the order in which a run's corpus is looked up in them."""
 
 
 def tables_of(dataset: str) -> tuple[ReportedTable, ...]:
