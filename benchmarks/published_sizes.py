@@ -155,6 +155,14 @@ CASES: dict[str, Case] = {
         {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 48},
         front="WhisperFeatureExtractor",
     ),
+    "qwen2-audio": Case(
+        "audio-towers",
+        "Qwen2AudioEncoderConfig",
+        {"d_model": 1280, "encoder_layers": 32, "encoder_attention_heads": 20, "encoder_ffn_dim": 5120},
+        {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 48},
+        front="WhisperFeatureExtractor",
+        front_settings={"feature_size": 128},
+    ),
     "wenet-gigaspeech": Case(
         "wenet", settings=_WENET | {"cnn_module_kernel": 31, "input_layer": "conv2d"}, small=_WENET_FEW
     ),

@@ -10,6 +10,7 @@ from typing import Any
 import auto_helpers as auto
 import conformer_helpers as conformers
 import encoder_helpers as tiny
+import tower_helpers as towers
 import wenet_helpers as wenet
 
 from sercache import encoders
@@ -34,6 +35,7 @@ CHECKPOINTS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     **{name: ("hf-speech", saver(tiny, tiny.tiny_model, name)) for name in tiny.CONFIGS},
     **{name: ("hf-conformer", saver(conformers, conformers.model, name)) for name in conformers.CONFIGS},
     **{name: ("hf-auto", partial(auto.save, name)) for name in auto.CONFIGS},
+    **{name: ("audio-towers", partial(towers.save, name)) for name in towers.CONFIGS},
     "whisper": ("whisper", tiny.tiny_whisper),
     "wenet": ("wenet", lambda folder: wenet.write(folder)[0]),
     "wenet-causal": ("wenet", lambda folder: wenet.write(folder, "causal-dynamic")[0]),

@@ -14,6 +14,7 @@ _SPEECH = (
 )  # fmt: skip
 _CONFORMERS = ("conformer-group", "conformer-rope", "w2v-bert-relative", "w2v-bert-rotary", "parakeet-other")
 _AUTO = ("sew", "seamless", "speech-to-text")
+_TOWERS = ("audio-flamingo-3", "voxtral")
 _EGEMAPS = ("egemaps-20ms", "egemaps-functionals")
 _ACTED = (
     "esd",
@@ -52,7 +53,7 @@ _CONTRACT = (
 _ALIKE = ("wav2vec2-large", "hubert-large", "hubert-batch-norm", "group-norm-with-bias-pre-norm")
 """Which differ from others in what is tested by itself."""
 _BESIDE = (
-    *_SPEECH, *_ALIKE, *_CONFORMERS, *_AUTO, *_EGEMAPS, "lasr", "conformer-no-positions", "wenet-causal",
+    *_SPEECH, *_ALIKE, *_CONFORMERS, *_AUTO, *_EGEMAPS, *_TOWERS, "lasr", "conformer-no-positions", "wenet-causal",
 )  # fmt: skip
 """Encoders that share their code with another one."""
 _RECORDED = tuple(
@@ -92,7 +93,7 @@ SLOW: dict[str, Iterable[str]] = {
         "iemocap",
     ),
     "test_devices.py::test_every_encoder_computes_on_its_device_alone_and_in_full_float32": (
-        *_SPEECH, *_ALIKE, *_CONFORMERS, *_AUTO, "lasr", "sew-d", "conformer-no-positions", "wenet-causal",
+        *_SPEECH, *_ALIKE, *_CONFORMERS, *_AUTO, *_TOWERS, "lasr", "sew-d", "conformer-no-positions", "wenet-causal",
         "adapters", "distilhubert", "other-front-group", "parakeet", "w2v-bert",
     ),
     "test_devices.py::test_every_encoder_of_text_computes_on_its_device_alone": (

@@ -117,7 +117,7 @@ def test_what_to_enter_is_printed_after_the_tests_of_a_card(monkeypatch: pytest.
     properties = [(on_card.APART, [name, 1e-6, 1e-6, "1"]) for name in published_sizes.CASES]
     monkeypatch.setattr(on_card, "DEVICE", CARD)
     assert on_card.lines_to_enter([("other", 1), *properties])[0].startswith(
-        f'ShownEqual("demo", "{CARD}, torch '
+        f'ShownEqual("audio-towers", "{CARD}, torch '
     )
     monkeypatch.setattr(on_card, "SMALL", True)
     assert on_card.lines_to_enter(properties) == [], "a rehearsal shows nothing of a card"

@@ -21,6 +21,7 @@ from sercache.encoders._weight_files import (
     TORCH,
     check_own,
     read_json,
+    shards,
     weight_files,
     weights_sha256,
 )
@@ -36,6 +37,16 @@ _EXACT = "float32"
 
 
 @dataclass(frozen=True)
+class WeightsPart:
+    """A part of a larger model: its weights alone are fetched, hashed and read."""
+
+    tensors: str
+    """Pattern of what the names of its tensors begin with."""
+    configs: tuple[str, ...]
+    """Entries of config.json, one inside the other, that may hold its settings."""
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """A folder with config.json, and where it came from."""
 
@@ -45,30 +56,56 @@ class Checkpoint:
     revision: str | None
     """Commit that the hub resolved; None for a local folder."""
     config: Mapping[str, Any]
+    part: WeightsPart | None = None
+    """What of a larger model is used; None: all of it."""
 
     @property
     def model_type(self) -> str:
         """``wav2vec2``, ``whisper``, …"""
         return str(self.config.get("model_type", ""))
 
+    @property
+    def tensors(self) -> str:
+        """Pattern of what the names of the tensors that are used begin with."""
+        return self.part.tensors if self.part else ""
+
+    @property
+    def used(self) -> Mapping[str, Any]:
+        """The settings of what is used: of a part, its own."""
+        found = self.config
+        for name in self.part.configs if self.part else ():
+            inner = found.get(name)
+            found = inner if isinstance(inner, Mapping) else found
+        return found
+
 
 def locate(
-    source: str, revision: str | None, *, weights: bool = True, also: Sequence[str] = ()
+    source: str,
+    revision: str | None,
+    *,
+    weights: bool = True,
+    also: Sequence[str] = (),
+    part: WeightsPart | None = None,
 ) -> Checkpoint:
     """The checkpoint of a local folder or a hub id, downloaded where it is not on this machine yet.
 
-    ``weights=False`` fetches the configuration alone; ``also`` names further files of use. Raises
-    EncoderError where it cannot be had.
+    ``weights=False`` fetches the configuration alone; ``also`` names further files of use; of a ``part`` only
+    the files that hold it are fetched. Raises EncoderError where it cannot be had.
     """
     folder = expanded(source)
     if folder.is_dir():
         if revision is not None:
             raise EncoderError(f"{source} is a local folder, which has no --revision; leave it out")
         name = folder.resolve().name
-        return Checkpoint(folder, f"local: {name}", None, _config(folder))
-    snapshot = _snapshot(source, revision, weights, also)
+        return Checkpoint(folder, f"local: {name}", None, _config(folder), part)
+    snapshot = _snapshot(source, revision, also, _wanted(weights, part))
     commit = snapshot.name if _COMMIT.fullmatch(snapshot.name) else None
-    return Checkpoint(snapshot, source, commit, _config(snapshot))
+    return Checkpoint(snapshot, source, commit, _config(snapshot), part)
+
+
+def _wanted(weights: bool, part: WeightsPart | None) -> str | None:
+    """Pattern of the tensors that are fetched; None for none."""
+    return (part.tensors if part else "") if weights else None
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -80,16 +117,18 @@ def _config(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _snapshot(hub_id: str, revision: str | None, weights: bool, also: Sequence[str]) -> Path:
+def _snapshot(hub_id: str, revision: str | None, also: Sequence[str], tensors: str | None) -> Path:
     from huggingface_hub import errors, snapshot_download
 
     fetch = functools.partial(snapshot_download, hub_id, revision=revision)
     named = f"{hub_id} at revision {revision}" if revision else hub_id
     try:
         small = [*_CONFIGS, "adapter_config.json", trained_on.FILE, *also]
-        folder = Path(fetch(allow_patterns=[*small, *SAFE] if weights else small))
-        if weights and not any(folder.glob("*.safetensors")):
-            folder = Path(fetch(allow_patterns=[*small, *TORCH]))
+        folder = Path(fetch(allow_patterns=[*small, SAFE[1], TORCH[1]] if tensors else small))
+        if tensors is not None:
+            folder = Path(fetch(allow_patterns=[*small, *_weights(folder, SAFE, tensors)]))
+            if not any(folder.glob("*.safetensors")):
+                folder = Path(fetch(allow_patterns=[*small, *_weights(folder, TORCH, tensors)]))
     except errors.GatedRepoError as fault:
         raise EncoderError(
             f"{named} asks for an agreement first: give it on https://huggingface.co/{hub_id}, then `hf auth login`"
@@ -114,6 +153,12 @@ def _snapshot(hub_id: str, revision: str | None, weights: bool, also: Sequence[s
             "folder as --encoder"
         ) from fault
     return folder
+
+
+def _weights(folder: Path, kinds: Sequence[str], tensors: str) -> Sequence[str]:
+    """Names of files to fetch for ``tensors``; where there is no index, all of one kind."""
+    index = folder / kinds[1]
+    return [*kinds[:2], *shards(index, tensors)] if tensors and index.exists() else kinds
 
 
 def _cached_commits(hub_id: str) -> list[str]:
@@ -153,7 +198,7 @@ def identity(checkpoint: Checkpoint, family: str, preprocessing: Mapping[str, An
         "model_type": checkpoint.model_type,
         "source": checkpoint.source,
         "revision": checkpoint.revision,
-        "weights_sha256": weights_sha256(weight_files(checkpoint.folder)),
+        "weights_sha256": weights_sha256(weight_files(checkpoint.folder, checkpoint.tensors)),
         "config_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "preprocessing": dict(preprocessing),
         "resampler": RESAMPLER,
@@ -166,7 +211,9 @@ def record_of(checkpoint: Checkpoint) -> trained_on.TrainedOn | None:
     check_own(path)
     if not path.exists():
         return None
-    return trained_on.read(checkpoint.folder, weights_sha256(weight_files(checkpoint.folder)))
+    return trained_on.read(
+        checkpoint.folder, weights_sha256(weight_files(checkpoint.folder, checkpoint.tensors))
+    )
 
 
 def with_precision(record: Mapping[str, Any], precision: str) -> dict[str, Any]:

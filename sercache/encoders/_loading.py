@@ -30,10 +30,10 @@ def load_whole(
     finite.
     """
     _check_name(checkpoint.folder)
-    files = weight_files(checkpoint.folder)
+    files = weight_files(checkpoint.folder, checkpoint.tensors)
     named = files[0] if len(files) == 1 else checkpoint.folder
     n_bytes = sum(path.stat().st_size for path in files)
-    _schema.check_size_of_weights(checkpoint.config, checkpoint.folder / "config.json", n_bytes)
+    _schema.check_size_of_weights(checkpoint.used, checkpoint.folder / "config.json", n_bytes)
     try:
         with quiet():
             module, missing = build()
@@ -45,7 +45,7 @@ def load_whole(
     absent = sorted(name for name in missing if not re.search(may_miss, name))
     if absent:
         raise _incomplete(absent, checkpoint, files, named)
-    _check_numbers(module, files, named)
+    _check_numbers(module, files, named, checkpoint.tensors)
     return module.eval().requires_grad_(False)
 
 
@@ -88,9 +88,9 @@ def _incomplete(
     )
 
 
-def _check_numbers(module: nn.Module, files: Sequence[Path], named: Path) -> None:
+def _check_numbers(module: nn.Module, files: Sequence[Path], named: Path, tensors: str) -> None:
     """Raise EncoderError for weights that are no floating-point numbers, or not finite."""
-    if found := not_floating(files, [name for name, _ in module.named_parameters()]):
+    if found := not_floating(files, [name for name, _ in module.named_parameters()], tensors):
         raise EncoderError(
             f"{named} holds {found[0]} as {found[1]}, expected floating-point numbers: quantised weights are not used; "
             "get the checkpoint as it was trained"

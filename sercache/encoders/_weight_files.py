@@ -6,14 +6,18 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sercache.encoders import _faults
 from sercache.errors import EncoderError
 from sercache.files import opened_tensors
 from sercache.units import listed
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SAFE = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
 TORCH = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")
@@ -61,17 +65,19 @@ def _no_such_file(path: Path) -> str:
     return f"{path.parent} has no {path.name}, so it is no Hugging Face checkpoint"
 
 
-def weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path, tensors: str = "") -> list[Path]:
     """The files that hold the weights: safetensors where there are any, else PyTorch's.
 
-    Raises EncoderError where there are none, where one is missing, lies elsewhere or is a git-LFS pointer.
+    ``tensors``: pattern of the names, from their beginning, of those that count; of several files only those that hold
+    one of these are given, and need to be there. Raises EncoderError where there are none, where one is missing, lies
+    elsewhere or is a git-LFS pointer.
     """
     for single, index in (SAFE[:2], TORCH[:2]):
         # Not exists(): a link whose end is missing is a fault to be told, not a file that is not there.
         if os.path.lexists(folder / single):
             files = [folder / single]
         elif os.path.lexists(folder / index):
-            files = [folder / name for name in _shards(folder / index)]
+            files = [folder / name for name in shards(folder / index, tensors)]
         else:
             continue
         for path in files:
@@ -81,16 +87,23 @@ def weight_files(folder: Path) -> list[Path]:
     raise EncoderError(f"{folder} holds no weights: expected {SAFE[0]} or {TORCH[0]}{_instead(folder)}")
 
 
-def _shards(index: Path) -> list[str]:
-    """File names in an index of weights. Raises EncoderError for one that names none, or files of another folder."""
+def shards(index: Path, tensors: str = "") -> list[str]:
+    """File names in an index of weights, of those that hold ``tensors``.
+
+    Raises EncoderError for an index that names none, or files of another folder.
+    """
     check_own(index)
     found = read_json(index)
-    shards = found.get("weight_map")
-    if not isinstance(shards, dict) or not shards:
+    named = found.get("weight_map")
+    if not isinstance(named, dict) or not named:
         raise EncoderError(f"{index} names no weight files; download the whole checkpoint")
     if not isinstance(found.get("metadata"), dict):
         raise EncoderError(f"{index} has no object 'metadata', which transformers reads; get the file again")
-    names = sorted({str(name) for name in shards.values()})
+    names = sorted({str(file) for name, file in named.items() if re.match(tensors, name)})
+    if not names:
+        raise EncoderError(
+            f"{index} names no tensor of the part that is used here; it is of another kind of model"
+        )
     for name in names:
         if (
             name in ("", ".", "..")
@@ -169,10 +182,31 @@ def _type_of(tensor: Any) -> str:
     return known[kind] if kind in known else str(kind).removeprefix("torch.")
 
 
-def not_floating(files: Sequence[Path], parameters: Collection[str]) -> tuple[str, str] | None:
-    """Name and type of the first tensor that stands for a parameter and is no plain floating-point number."""
+def tensors_behind(files: Sequence[Path], names: str) -> Iterator[tuple[str, Tensor]]:
+    """(what follows the match, tensor) of tensors whose names begin as ``names``; all others stay on disk."""
+    import torch
+
+    pattern = re.compile(names)
+    for path in files:
+        if path.suffix == ".safetensors":
+            with opened_tensors(path) as file:
+                for key in file.keys():  # noqa: SIM118 - not a mapping
+                    if found := pattern.match(key):
+                        yield key[found.end() :], file.get_tensor(key)
+        else:
+            for key, tensor in torch.load(path, weights_only=True, map_location="cpu", mmap=True).items():
+                if found := pattern.match(key):
+                    yield key[found.end() :], tensor
+
+
+def not_floating(
+    files: Sequence[Path], parameters: Collection[str], tensors: str = ""
+) -> tuple[str, str] | None:
+    """Name and type of the first of ``tensors`` that stands for a parameter and is no plain floating-point number."""
     wanted = frozenset(parameters)
     for name, kind in tensor_types(files).items():
+        if not re.match(tensors, name):
+            continue
         parts = name.split(".")
         # Whoever saved it may have wrapped the module.
         if kind not in _FLOATING and any(".".join(parts[k:]) in wanted for k in range(len(parts))):

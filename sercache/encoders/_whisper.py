@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,10 +13,10 @@ from torch.nn import functional as F
 from sercache.encoders._arguments import check_waves, wanted
 from sercache.encoders._checkpoint import Checkpoint
 from sercache.encoders._exact import exact
-from sercache.encoders._weight_files import weight_files
-from sercache.files import opened_tensors
+from sercache.encoders._weight_files import tensors_behind, weight_files
 
-_KEY = re.compile(r"^(?:model\.)?encoder\.(.+)$")
+_BEFORE = r"(?:model\.)?encoder\."
+"""What the names of the encoder's tensors begin with; the decoder's stay on disk."""
 _PACK_FRAMES = 1500
 _PACK_FRAMES_CUDA = 12_000
 _WINDOWS_CUDA = 8
@@ -32,25 +31,24 @@ def build(checkpoint: Checkpoint) -> tuple[Any, list[str]]:
     config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
     with torch.device("meta"):
         model = WhisperEncoder(config)
-    tensors = {name: tensor.to(torch.float32) for name, tensor in _encoder_tensors(checkpoint)}
+    held = tensors_behind(weight_files(checkpoint.folder), _BEFORE)
+    tensors = {name: tensor.to(torch.float32) for name, tensor in held}
     missing = [name for name in model.state_dict() if name not in tensors]
     if not missing:
         model.load_state_dict(tensors, assign=True)
     return model, missing
 
 
-def _encoder_tensors(checkpoint: Checkpoint) -> Iterator[tuple[str, Tensor]]:
-    """(name within the encoder, tensor); the decoder's stay on disk."""
-    for path in weight_files(checkpoint.folder):
-        if path.suffix == ".safetensors":
-            with opened_tensors(path) as file:
-                for key in file.keys():  # noqa: SIM118 - not a mapping
-                    if found := _KEY.match(key):
-                        yield found[1], file.get_tensor(key)
-        else:
-            for key, tensor in torch.load(path, weights_only=True, map_location="cpu", mmap=True).items():
-                if found := _KEY.match(key):
-                    yield found[1], tensor
+def extractor(preprocessing: Mapping[str, Any]) -> Any:
+    """What makes log-mel spectra as a checkpoint's settings say."""
+    from transformers import WhisperFeatureExtractor
+
+    return WhisperFeatureExtractor(
+        feature_size=preprocessing["n_mels"],
+        sampling_rate=preprocessing["sampling_rate"],
+        hop_length=preprocessing["hop_length"],
+        n_fft=preprocessing["n_fft"],
+    )
 
 
 class WhisperStates:
@@ -69,10 +67,13 @@ class WhisperStates:
         preprocessing: Mapping[str, Any],
         device: torch.device,
         dtype: torch.dtype,
+        masked: bool = False,
     ) -> None:
-        """``model``: the stock encoder in float32 on the CPU; it is taken over."""
-        from transformers import WhisperFeatureExtractor
+        """``model``: the stock encoder in float32 on the CPU; it is taken over.
 
+        ``masked``: blocks see no frame that is padding alone; what closes such a model has other frames, and is left
+        out.
+        """
         self.name, self.identity = name, identity
         self.sample_rate: int = preprocessing["sampling_rate"]
         strides = model.conv1.stride[0] * model.conv2.stride[0]
@@ -80,18 +81,14 @@ class WhisperStates:
         self.min_samples = 1
         self.max_samples = model.config.max_source_positions * self.hop
         blocks = [str(number) for number in range(1, len(model.layers) + 1)]
-        self.states = ("input", *blocks, "final")
+        self.states = ("input", *blocks) if masked else ("input", *blocks, "final")
+        self._masked = masked
         self.dims = dict.fromkeys(self.states, model.config.d_model)
         self.pack_frames = _PACK_FRAMES_CUDA if device.type == "cuda" else _PACK_FRAMES
         self.device, self.dtype = device, dtype
         self._model = model.to(device=device, dtype=dtype)
         self._windows = _WINDOWS_CUDA if device.type == "cuda" else 1
-        self._features = WhisperFeatureExtractor(
-            feature_size=preprocessing["n_mels"],
-            sampling_rate=self.sample_rate,
-            hop_length=preprocessing["hop_length"],
-            n_fft=preprocessing["n_fft"],
-        )
+        self._features = extractor(preprocessing)
 
     def n_frames(self, n_samples: int) -> int:
         """Frames T that ``n_samples`` give: those that they reach into."""
@@ -112,21 +109,27 @@ class WhisperStates:
     @torch.no_grad()
     def _run(self, waves: Sequence[np.ndarray], chosen: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
         lengths = [self.n_frames(len(wave)) for wave in waves]
-        for name, x in self._all(waves):
+        for name, parts in self._all(waves, lengths):
             if name in chosen:
-                yield name, torch.cat([window[:length] for window, length in zip(x, lengths, strict=True)])
+                rows = [row for part in parts for row in part]
+                yield name, torch.cat([row[:length] for row, length in zip(rows, lengths, strict=True)])
             if name == chosen[-1]:
                 return
 
-    def _all(self, waves: Sequence[np.ndarray]) -> Iterator[tuple[str, Tensor]]:
-        """(state, (B, window frames, D))."""
+    def _all(self, waves: Sequence[np.ndarray], lengths: Sequence[int]) -> Iterator[tuple[str, list[Tensor]]]:
+        """(state, parts (B, T, D) that pass the blocks together): windows, or the frames of one wave each."""
         model = self._model
-        x = torch.cat([self._input(self._log_mel(wave)) for wave in waves])
-        yield "input", x
+        windows = [self._input(self._log_mel(wave)) for wave in waves]
+        if self._masked:
+            parts = [window[:, :length] for window, length in zip(windows, lengths, strict=True)]
+        else:
+            parts = list(torch.cat(windows).split(self._windows))
+        yield "input", parts
         for number, block in enumerate(model.layers, start=1):
-            x = torch.cat([_output(block(part, None)) for part in x.split(self._windows)])
-            yield str(number), x
-        yield "final", model.layer_norm(x)
+            parts = [_output(block(part, None)) for part in parts]
+            yield str(number), parts
+        if "final" in self.states:
+            yield "final", [model.layer_norm(part) for part in parts]
 
     def _log_mel(self, wave: np.ndarray) -> Tensor:
         """(1, mels, twice the window's frames), of the wave padded with zeros to the window."""

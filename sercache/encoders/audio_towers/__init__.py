@@ -1,0 +1,124 @@
+"""Audio towers of language models that hear: Qwen2-Audio, Qwen2.5-Omni, Voxtral, Audio Flamingo 3.
+
+All are Whisper's encoder, trained further. Of a checkpoint only the tower is fetched, hashed and read: the files of
+the language model need not be there. Each hears a recording as its owner runs it: Voxtral a window of 30 s with all its
+padding, as Whisper; Qwen2-Audio and Audio Flamingo 3 without the frames that are padding alone, which their masks hide;
+Qwen2.5-Omni chunks of 2 s that do not hear one another, of recordings of any length. A frame is 20 ms. States:
+``input`` (of block 1, positions added), ``1`` … ``L`` (raw block outputs), and of Voxtral ``final`` (after the closing
+LayerNorm). The others close with means over two frames and a LayerNorm, which have half as many frames: left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sercache.encoders import Encoder, _checkpoint, _loading
+from sercache.encoders._published import PublishedEncoder
+from sercache.errors import EncoderError
+
+SHORT_NAMES = {
+    "qwen2-audio-7b": "Qwen/Qwen2-Audio-7B",
+    "qwen2-audio-7b-instruct": "Qwen/Qwen2-Audio-7B-Instruct",
+    "qwen2.5-omni-3b": "Qwen/Qwen2.5-Omni-3B",
+    "qwen2.5-omni-7b": "Qwen/Qwen2.5-Omni-7B",
+    "voxtral-mini-3b": "mistralai/Voxtral-Mini-3B-2507",
+    "voxtral-small-24b": "mistralai/Voxtral-Small-24B-2507",
+    "audio-flamingo-3": "nvidia/audio-flamingo-3-hf",
+}
+_SIZE = {
+    "d_model": 1280,
+    "encoder_layers": 32,
+    "encoder_attention_heads": 20,
+    "encoder_ffn_dim": 5120,
+    "num_mel_bins": 128,
+}
+"""Of Whisper large-v3, which all of them are."""
+_UNSAID = "as Whisper large-v3, then with its language model; hours and corpora are not published"
+_UNCONFIRMED = "not confirmed here; see its page on the hub"
+PUBLISHED = {
+    "qwen2-audio-7b": PublishedEncoder(_UNSAID, _UNCONFIRMED, {"model_type": "qwen2_audio_encoder", **_SIZE}),
+    "qwen2-audio-7b-instruct": PublishedEncoder(
+        _UNSAID, _UNCONFIRMED, {"model_type": "qwen2_audio_encoder", **_SIZE}
+    ),
+    "qwen2.5-omni-3b": PublishedEncoder(_UNSAID, _UNCONFIRMED),
+    "qwen2.5-omni-7b": PublishedEncoder(_UNSAID, _UNCONFIRMED),
+    "voxtral-mini-3b": PublishedEncoder(_UNSAID, "apache-2.0", {"model_type": "voxtral_encoder", **_SIZE}),
+    "voxtral-small-24b": PublishedEncoder(_UNSAID, "apache-2.0", {"model_type": "voxtral_encoder", **_SIZE}),
+    "audio-flamingo-3": PublishedEncoder(
+        "AudioSkills-XL and other corpora of speech, sounds and music on its page, from Whisper large-v3",
+        "NVIDIA OneWay Noncommercial",
+        {"model_type": "audioflamingo3_encoder", **_SIZE},
+    ),
+}
+MODEL_TYPES = (
+    "qwen2_audio",
+    "qwen2_audio_encoder",
+    "qwen2_5_omni",
+    "qwen2_5_omni_thinker",
+    "qwen2_5_omni_audio_encoder",
+    "voxtral",
+    "voxtral_encoder",
+    "audioflamingo3",
+    "audioflamingo3_encoder",
+)
+
+_PART = _checkpoint.WeightsPart(
+    r"(?:model\.|thinker\.)?audio_tower\.|(?=conv1\.|conv2\.|layers\.|layer_norm\.|ln_post\.|proj\.|embed_positions\.|"
+    r"audio_bos_eos_token\.)",
+    ("thinker_config", "audio_config"),
+)
+"""Of a whole model, or of a checkpoint that is a tower alone."""
+_SETTINGS = {"sampling_rate": 16_000, "n_fft": 400, "hop_length": 160}
+"""Hz and samples; of every published checkpoint, and the defaults of WhisperFeatureExtractor."""
+
+
+def load(source: str, *, revision: str | None, device: str, precision: str) -> Encoder:
+    """The encoder of a local folder or hub id.
+
+    Raises EncoderError where the checkpoint cannot be had, is corrupt or of another kind.
+    """
+    from sercache.encoders._arguments import placement
+    from sercache.encoders._whisper import WhisperStates
+    from sercache.encoders.audio_towers import _tower
+
+    place, dtype = placement(device, precision)
+    checkpoint = _checkpoint.locate(source, revision, part=_PART)
+    preprocessing = _preprocessing(checkpoint)
+    model: Any = _loading.load_whole(checkpoint, lambda: _tower.build(checkpoint))
+    identity = _checkpoint.with_precision(
+        _checkpoint.identity(checkpoint, "audio-towers", preprocessing), precision
+    )
+    if hasattr(model, "n_window"):
+        return _tower.ChunkedStates(
+            model, name=source, identity=identity, preprocessing=preprocessing, device=place, dtype=dtype
+        )
+    return WhisperStates(
+        model,
+        name=source,
+        identity=identity,
+        preprocessing=preprocessing,
+        device=place,
+        dtype=dtype,
+        masked=model.config.model_type != "voxtral_encoder",
+    )
+
+
+def identify(source: str, *, revision: str | None) -> dict[str, Any]:
+    """Identity in float32 of what ``load`` gives. Raises EncoderError."""
+    checkpoint = _checkpoint.locate(source, revision, part=_PART)
+    return _checkpoint.identity(checkpoint, "audio-towers", _preprocessing(checkpoint))
+
+
+def _preprocessing(checkpoint: _checkpoint.Checkpoint) -> dict[str, Any]:
+    settings = _checkpoint.preprocessor(checkpoint)
+    n_mels = int(checkpoint.used.get("num_mel_bins", 128))
+    if settings.get("feature_size", n_mels) != n_mels:
+        raise EncoderError(
+            f"{checkpoint.folder}: preprocessor_config.json makes {settings['feature_size']} mel bins, config.json "
+            f"takes {n_mels}; get both files of one checkpoint"
+        )
+    return {
+        **{name: int(settings.get(name, usual)) for name, usual in _SETTINGS.items()},
+        "n_mels": n_mels,
+        "from": "checkpoint" if settings else "defaults of WhisperFeatureExtractor, the checkpoint has none",
+    }
