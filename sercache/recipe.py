@@ -14,7 +14,7 @@ from sercache.errors import RecipeError
 
 Loss = Literal["cross-entropy", "focal", "arcface", "mse", "ccc"]
 Optimiser = Literal["adam", "adamw", "sgd"]
-Schedule = Literal["constant", "cosine", "exponential", "halve-on-plateau"]
+Schedule = Literal["constant", "cosine", "exponential", "halve-on-plateau", "triangle"]
 Balance = Literal["none", "class-weights", "undersample"]
 SelectOn = Literal["last-epoch", "dev-loss", "dev-ua", "dev-wa", "dev-rho", "dev-ccc"]
 StopOn = Literal["selected", "dev-loss"]
@@ -41,7 +41,8 @@ class Recipe:
     eps: float = 1e-8
     schedule: Schedule = "constant"
     """``cosine``: down to zero at ``max_epochs``; ``exponential``: times ``decay`` after each epoch;
-    ``halve-on-plateau``: see ``plateau_patience``."""
+    ``halve-on-plateau``: see ``plateau_patience``; ``triangle``: ``lr`` in the first epoch, zero in the second, up to
+    ``lr`` again in the middle, then down: SpeechBrain's LinearWarmupScheduler, asked after each epoch."""
     decay: float = 0.98
     plateau_patience: int = 10
     """Epochs without a lower dev loss that are borne before the lr is halved."""

@@ -78,6 +78,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "cosine": {"schedule": "cosine"},
     "exponential": {"schedule": "exponential", "decay": 0.5},
     "halve-on-plateau": {"schedule": "halve-on-plateau", "plateau_patience": 0, "lr": 0.5, "max_epochs": 6},
+    "triangle": {"schedule": "triangle", "max_epochs": 5},
     "label smoothing": {"label_smoothing": 0.1},
     "focal gamma": {"loss": "focal", "focal_gamma": 1.5},
     "arcface margin": {"loss": "arcface", "arc_scale": 8.0, "arc_margin": 0.5},

@@ -92,6 +92,7 @@ _HEADS: dict[str, str] = {
     "attention-blocks": "--states 2 --finetune-from none --set balance=none",
     "cnn-lstm": f"--states 3 --task avd {_CONVOLUTION}",
     "cnn-lstm-attention": f"--states 3 --task avd {_CONVOLUTION}",
+    "emobox": "--states 2",
     "egemaps-fusion": "--states blocks --beside logmel:all:frames --option hidden=8",
     "pair-rnn": f"--states 2 --beside logmel:all:frames {_RECURRENT}",
     "speaker-id": "--states 2 --finetune-from none",

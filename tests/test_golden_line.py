@@ -20,7 +20,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> golden.World:
 
 def test_the_file_holds_every_case_and_stays_small() -> None:
     assert list(WRITTEN) == list(CASES), "run `make golden`"
-    assert golden.FILE.stat().st_size < 200_000
+    assert golden.FILE.stat().st_size < 205_000  # a head takes about 4 kB of it
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from sercache.contracts.check import missing
 from sercache.datasets import CorpusInfo
 from sercache.errors import RecipeError, UnknownNameError
 from sercache.head import SHAPE, HeadFile, declared, options_of
-from sercache.protocols import DEVS, PROTOCOLS
+from sercache.protocols import DEVS, PROTOCOLS, brings_dev
 from sercache.readings import NO_CODE, OPTION, Reading
 from sercache.recipe import Recipe, Setup, inputs
 
@@ -54,7 +54,7 @@ def is_declared(module: ModuleType) -> Iterator[str]:
     if len(about.setup.beside) != about.inputs - 1:
         yield f"INPUTS is {about.inputs}, but SETUP has {1 + len(about.setup.beside)}: beside names the further ones"
     for setup in (about.setup, *about.setups.values()):
-        if about.recipe.needs_dev and setup.dev == "none" and not setup.protocol.startswith("fixed:"):
+        if about.recipe.needs_dev and setup.dev == "none" and not brings_dev(setup.protocol):
             yield f"RECIPE needs a dev part (select={about.recipe.select}), but the set-up of {setup.dataset} has none"
     for corpus, setup in about.setups.items():
         if corpus != setup.dataset:

@@ -73,7 +73,9 @@ def gather(data: Data, setup: Setup, *, fold_seed: int = 0) -> Material:
     # Folds of numbers are drawn as those of a single class.
     drawn_by = dict.fromkeys(truth.values, "") if numeric else truth.labels
     folds = tuple(
-        make_folds(corpus, drawn_by, setup.protocol, dev=setup.dev, seed=fold_seed, numeric=numeric)
+        make_folds(
+            corpus, drawn_by, setup.protocol, dev=setup.dev, seed=fold_seed, numeric=numeric, lists=data.lists
+        )
     )
     if not folds:
         raise ProtocolError(f"{setup.protocol} gives no folds on {corpus.name}; choose another protocol")

@@ -23,6 +23,7 @@ from sercache.experiment.starting import read as read_start
 from sercache.experiment.tails import head_class
 from sercache.head import is_solved, of_class
 from sercache.progress import used, warn
+from sercache.protocols import brings_dev
 from sercache.published import head_defaults, published_of
 from sercache.recipe import Published, Recipe, Setup, inputs
 from sercache.settings import Settings
@@ -160,7 +161,7 @@ def _usual(request: TrainOptions, at_hand: AtHand, corpus: Corpus) -> Setup:
         encoder=spec.shown if spec else str(request.encoder),
         dataset=corpus.name,
         protocol=protocol,
-        dev="none" if protocol.startswith("fixed:") else "next",
+        dev="none" if brings_dev(protocol) else "next",
         states="all",
         frames=spec.frames if spec else True,
     )

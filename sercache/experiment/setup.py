@@ -14,7 +14,7 @@ from sercache.datasets import Corpus
 from sercache.errors import SettingsError
 from sercache.experiment.options import Count, Duplicates, Scope, Seeds
 from sercache.head import declared
-from sercache.protocols import ALL, RANDOM
+from sercache.protocols import ALL, RANDOM, brings_dev
 from sercache.published import first_seeds, glanced, head_options, of_variant
 from sercache.readings import Variant
 from sercache.recipe import Recipe, Setup, inputs, override
@@ -92,7 +92,7 @@ def chosen_setup(module: ModuleType, request: TrainOptions, corpus: Corpus) -> t
     if request.test_on:
         names_there = [name.strip() for text in request.test_on for name in text.split(",")]
         changes["test_on"] = tuple(name for name in names_there if name)
-    is_fixed = request.protocol is not None and request.protocol.startswith("fixed:")
+    is_fixed = request.protocol is not None and brings_dev(request.protocol)
     if is_fixed and request.dev is None and setup.dev not in RANDOM:
         changes["dev"] = "none"  # a split brings its own dev part, and there is no next speaker to take
     if request.protocol == ALL and request.dev is None and setup.dev not in ("none", *RANDOM):
@@ -121,7 +121,7 @@ def chosen_settings(module: ModuleType, request: TrainOptions) -> tuple[Recipe, 
 
 def _dev(setup: Setup, protocol: str) -> str:
     """A dev rule for another protocol: none stays none, official parts bring their own."""
-    return "none" if setup.dev == "none" or protocol.startswith("fixed:") else "next"
+    return "none" if setup.dev == "none" or brings_dev(protocol) else "next"
 
 
 def check_inputs(module: ModuleType, head: str, setup: Setup) -> None:

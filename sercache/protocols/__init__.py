@@ -15,11 +15,12 @@ from sercache.datasets import Corpus, Utterance
 from sercache.errors import ProtocolError, UnknownNameError
 from sercache.protocols._dev import DEVS, RANDOM, check_rule, dev_part
 from sercache.protocols._fold import ALL, ON_DEV, Fold, build_fold
+from sercache.protocols._folders import read_folds, read_names
 from sercache.protocols._lists import is_list, read_split
 from sercache.protocols._units import PROTOCOLS, make_units
 from sercache.settings import expanded
 
-__all__ = ["ALL", "DEVS", "PROTOCOLS", "RANDOM", "Fold", "make_folds"]
+__all__ = ["ALL", "DEVS", "PROTOCOLS", "RANDOM", "Fold", "brings_dev", "make_folds", "read_names"]
 
 _PARTS = ("train", "dev", "test")
 
@@ -32,11 +33,13 @@ def make_folds(
     dev: str = "none",
     seed: int = 0,
     numeric: bool = False,
+    lists: Path | None = None,
 ) -> list[Fold]:
     """The folds of ``protocol`` over the utterances that ``labels`` (id -> class) names.
 
     ``numeric`` says that the task gives numbers: then there may be one class, and only ids count. ``dev``
-    says where each fold's dev part comes from (see DEVS); ``seed`` decides random parts only.
+    says where each fold's dev part comes from (see DEVS); ``seed`` decides random parts only. ``lists``: the folder
+    that ``lists:<folder>`` is below, where it is no absolute one.
     Raises UnknownNameError for names that do not exist, ProtocolError where the corpus lacks what the
     protocol needs or a fold cannot be used.
     """
@@ -56,6 +59,8 @@ def make_folds(
         if is_list(argument):  # all.csv and dev.csv are no more than files: their test parts are asked for
             name = Path(argument).name if Path(argument).stem in (ALL, ON_DEV) else Path(argument).stem
         return [build_fold(name, parts, utterances, labels)]
+    if kind == "lists":
+        return _listed_folds(corpus, utterances, labels, (lists or Path()) / expanded(argument), dev, seed)
     units = make_units(corpus, utterances, labels, kind, argument, seed)
     folds = []
     for name, test in units.items():
@@ -64,6 +69,26 @@ def make_folds(
         parts = {"train": list(train), "dev": list(dev_ids), "test": list(test)}
         folds.append(build_fold(name, parts, utterances, labels))
     return _apart_in_any_case(folds)
+
+
+def brings_dev(protocol: str) -> bool:
+    """Whether a protocol may come with a dev part of its own, and has no unit that could be one."""
+    return protocol.partition(":")[0] in ("fixed", "lists")
+
+
+def _listed_folds(
+    corpus: Corpus,
+    utterances: Mapping[str, Utterance],
+    labels: Mapping[str, str],
+    folder: Path,
+    dev: str,
+    seed: int,
+) -> list[Fold]:
+    folds = []
+    for name, parts in read_folds(folder, corpus.name, utterances).items():
+        _add_dev(parts, f"lists:{folder.name}", dev, labels, seed)
+        folds.append(build_fold(name, parts, utterances, labels))
+    return folds
 
 
 def _apart_in_any_case(folds: Sequence[Fold]) -> list[Fold]:

@@ -22,6 +22,7 @@ PROTOCOLS: Mapping[str, str] = {
     "all": "no test part: everything trains, to test on other corpora (--test-on) or to make a model",
     "fixed:dev": "the official dev part selects the epoch and is tested, where test labels are held back",
     "fixed:<file>": "your own split: lines of an id, session or speaker, a tab, and train, dev or test",
+    "lists:<folder>": "the folds that EmoBox lists: data/<name> of a copy of it, with fold_1, fold_2, …",
 }
 PEPINO_SEED = 1234
 """Of the draws of Pepino et al. (github.com/habla-liaa/ser-with-w2v2); the fold seed is added to it."""

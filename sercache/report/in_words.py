@@ -124,7 +124,8 @@ _LOSSES = {"cross-entropy": "cross-entropy", "focal": "focal loss, gamma {focal_
            "arcface": "ArcFace, scale {arc_scale}, margin {arc_margin}", "mse": "mean squared error",
            "ccc": "one less the concordance correlation"}  # fmt: skip
 _SCHEDULES = {"cosine": "down to zero by a cosine", "exponential": "times {decay} after each epoch",
-              "halve-on-plateau": "halved after {plateau_patience} epochs without a lower dev loss"}  # fmt: skip
+              "halve-on-plateau": "halved after {plateau_patience} epochs without a lower dev loss",
+              "triangle": "zero in epoch 2, up to the middle, then down"}  # fmt: skip
 
 
 def _training(recipe: Mapping[str, Any]) -> Words:

@@ -66,6 +66,11 @@ def learning_rate(recipe: Recipe, epoch: int, dev_losses: Sequence[float | None]
         return float(recipe.lr * recipe.decay ** (epoch - 1))
     if recipe.schedule == "cosine":
         return recipe.lr * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / recipe.max_epochs))
+    if recipe.schedule == "triangle" and epoch > 1:
+        step, middle = epoch - 2, max(1, recipe.max_epochs // 2)
+        return recipe.lr * (
+            step / middle if step < middle else (recipe.max_epochs - step) / (recipe.max_epochs - middle)
+        )
     lr, lowest, waited = recipe.lr, math.inf, 0
     if recipe.schedule == "halve-on-plateau":
         for loss in dev_losses:
