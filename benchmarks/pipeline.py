@@ -117,7 +117,7 @@ def alone(work: Work) -> Callable[[], None]:
     plan = planned(work, work.folder)
     batches = [
         [item.wave for item in batch if isinstance(item, decode.Decoded)]
-        for batch in decode.ahead(plan.batches, work.encoder, work.workers or 2, Busy())
+        for batch in decode.ahead(plan.batches, decode.decoder(work.encoder, Busy()), work.workers or 2)
     ]
 
     def run() -> None:

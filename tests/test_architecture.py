@@ -20,6 +20,7 @@ FLOORS = {
     "sercache.nn": 1,
     "sercache.metrics": 1,
     "sercache.audio": 1,
+    "sercache.augment": 1,
     "sercache.chosen": 1,
     "sercache.clips": 1,
     "sercache.states": 1,

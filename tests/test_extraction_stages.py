@@ -41,7 +41,7 @@ def decoded(
 ) -> tuple[list, extraction.Plan]:
     spec = extraction.feature_spec(encoder, corpus, **choices)  # type: ignore[arg-type]
     plan = extraction.make_plan(encoder, corpus.utterances, spec, folder)
-    return list(decode.ahead(plan.batches, encoder, 2, Busy())), plan
+    return list(decode.ahead(plan.batches, decode.decoder(encoder, Busy()), 2)), plan
 
 
 def go(corpus: Corpus, folder: Path, encoder: Squares, **choices: object) -> tuple:

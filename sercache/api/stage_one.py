@@ -57,6 +57,7 @@ def extract(
 
     ``settings`` are the options of ``sercache extract``: ``states``, ``clip``, ``pooled_only``, ``dtype``, ``task``,
     ``root``, ``device``, … A script with ``cluster="local:2"`` has that below ``if __name__ == "__main__":``.
+    ``augment`` is done to the recordings first (``noise:snr=10``); of ``variants`` the first is given.
     An encoder of text takes the corpus' own transcripts, or those of the file ``transcripts``.
     Recordings that cannot be encoded raise AudioError after the rest is stored; with ``strict=False`` they are left
     out, and ``sercache.extraction.skips(store.path)`` tells them. So does LeftOutError for what ended every process
@@ -72,7 +73,7 @@ def extract(
         named["cache"] = cache
     request = filled(work.ExtractOptions, "extract", {**named, **settings})
     with told(progress, request, settings):
-        folder = work.run(request, at_hand=at_hand, corpus=corpus, strict=strict)
+        folder, *_ = work.run_each(request, at_hand=at_hand, corpus=corpus, strict=strict)
     return stores.open(folder)
 
 

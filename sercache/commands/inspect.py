@@ -67,7 +67,7 @@ def _describe_store(store: store_info.StoreInfo, spec: FeatureSpec) -> None:
         used("", str(store.trained_on))
     used("states", " ".join(spec.states))
     rate = "word pieces" if spec.is_text else f"{spec.sample_rate / spec.hop:g} frames/s"
-    used("shape", f"D = {spec.dim}, {rate}, {spec.dtype}, clip {spec.clip}")
+    used("shape", f"D = {spec.dim}, {rate}, {spec.dtype}, clip {spec.sound}")
     length = "" if spec.is_text else f"{duration(store.seconds)} of audio, "
     used("entries", f"{store.n_entries}, {length}{store.n_frames} frames")
     if spec.is_text:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sercache import catalog
+from sercache.augment import said
 from sercache.datasets import Corpus
 from sercache.evaluation.material import Material
 from sercache.evaluation.method import How, Method
@@ -66,6 +67,8 @@ def features_of(spec: FeatureSpec, states: Sequence[str], setup: Setup) -> Featu
         clip=spec.clip,
         dtype=spec.values if setup.cached_frames else "float32",  # means are, in every store
         transcripts=spec.transcripts,
+        augment=dict(spec.augment),
+        speech=spec.speech,
         trained_from=setup.finetune_from,
     )
 
@@ -119,7 +122,10 @@ def _stored(part: Part, material: Material) -> list[str]:
     lines = []
     for number, (view, main) in enumerate(zip(part.inputs, material.main.inputs, strict=True)):
         own, theirs = (
-            (each.source.store.spec.values if view.plan.kind == "frames" else "", each.source.store.spec.clip)
+            (
+                each.source.store.spec.values if view.plan.kind == "frames" else "",
+                *((spec := each.source.store.spec).clip, *filter(None, (spec.speech, said(spec.augment)))),
+            )
             for each in (view, main)
         )
         if own != theirs:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from torch import nn
 
+from sercache.augment import said
 from sercache.errors import RecipeError
 from sercache.evaluation.cross_corpus import check_unseen
 from sercache.evaluation.describe import setup_as_used
@@ -67,6 +68,7 @@ def prepare(method: Method, data: Data, how: How, *, is_ahead: bool = False) -> 
         recordings = (*recordings, *(how.recordings_before or ()), *recordings_of(before))
     material = unseen(material, recordings, setup.duplicates)
     remarks = check_initial(material, data.corpus, how.recordings_before, setup.duplicates)
+    remarks += augmented(data)
     remarks += check_encoders(material, data.corpus, before, setup.duplicates)
     if how.recordings_before is None or any(each.record.recordings is None for each in before):
         recordings = None
@@ -80,6 +82,15 @@ def prepare(method: Method, data: Data, how: How, *, is_ahead: bool = False) -> 
     jobs = tuple(jobs_of(experiment, material, setup.seeds, with_speakers=with_speakers, look=method.look))
     return Prepared(
         method, data, material, head, experiment, jobs, encoders, recordings, remarks, started, clock
+    )
+
+
+def augmented(data: Data) -> tuple[str, ...]:
+    """Lines on features of recordings that were augmented, which the folds test on too."""
+    found = {each.spec.encoder: said(each.spec.augment) for each in data.stores if each.spec.augment}
+    return tuple(
+        f"{encoder}: every part, the tested one too, is of augmented recordings ({what})"
+        for encoder, what in found.items()
     )
 
 

@@ -94,7 +94,7 @@ def of_store(
         "encoder": f"{spec.shown} ({_weights(spec)})",
         "corpus": f"{title}, release {spec.release or '-'}",
         "states": f"{' '.join(spec.states)}, D = {spec.dim}",
-        "kept": f"{kind}; clip rule {spec.clip}",
+        "kept": f"{kind}; clip rule {spec.sound}",
         "frames": "word pieces" if spec.is_text else f"{spec.sample_rate / spec.hop:g} a second",
         "entries": f"{len(entries)}{length}, {size(n_bytes)}",
         "digest": spec.digest,

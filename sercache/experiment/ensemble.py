@@ -109,6 +109,7 @@ def ensemble(options: PredictOptions, result: Result | None = None) -> Ensemble:
             corpus="predict",
             states=tuple(features["states"]),
             frames=each.cached_frames,
+            augment={},  # what is predicted is taken as it is
         )
         name = options.encoders[k] if k < len(options.encoders) else _checkpoint(recorded, options, known)
         loaded.append(_encoder(name, recorded, device))

@@ -15,6 +15,7 @@ from sercache import (
     settings,
     stores,
 )
+from sercache.augment import ReadyAugmentation
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder
 from sercache.errors import (
@@ -22,7 +23,8 @@ from sercache.errors import (
     FileError,
     SettingsError,
 )
-from sercache.experiment import clustered, corpus_table
+from sercache.experiment import augmenting, clustered, corpus_table
+from sercache.experiment.augmenting import StorePlace
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.extract_options import ExtractOptions as ExtractOptions
 from sercache.experiment.extract_options import as_published, asked_with, check_states
@@ -53,11 +55,12 @@ def run(
     corpus: Corpus | None = None,
     strict: bool = True,
 ) -> Path:
-    """Extract as asked; gives the folder of the store.
+    """Extract as asked, gives the folder of the store.
 
     An encoder ``at_hand`` and a ``corpus`` take the place of their names. Raises SercacheError; AudioError at the end
     where recordings were skipped, unless not ``strict``.
     """
+    request = replace(request, augment=augmenting.written(request.augment))
     if clustered.asked(request) and not request.dry_run:
         return _by_workers(request, at_hand is not None or corpus is not None, strict)
     part_of(request.shard)  # a fault is told before anything is read or loaded
@@ -87,21 +90,49 @@ def run(
     check_states(asked, request, encoder)
     # A head's clip rule is for its recordings; only one that was asked for is refused.
     clip = asked.clip if encoders.modality(encoder) == "text" else request.clip
-    spec = _spec(replace(request, clip=clip), encoder, corpus, transcripts, devices)
+    augmented = augmenting.ready(request.augment, corpus, encoder.sample_rate)
+    spec = _spec(replace(request, clip=clip), encoder, corpus, transcripts, devices, augmented)
     spec, folder = place_of(cache_folder, spec, corpus, request.store_format)
+    place = StorePlace(spec, folder, augmented)
     say_other_devices(spec, folder)
     if len(devices) == 1:
-        skipped, n_stored = work(request, root, encoder, utterances, spec, folder, corpus=corpus)
+        skipped, n_stored = work(request, root, encoder, utterances, place, corpus=corpus)
     else:
         with extraction.start_workers(devices, load, spec) as device_workers:
-            skipped, n_stored = work(request, root, encoder, utterances, spec, folder, device_workers, corpus)
+            skipped, n_stored = work(request, root, encoder, utterances, place, device_workers, corpus)
     if strict:
         complain(skipped, utterances, spec.clip, n_stored)
     return folder
 
 
+def run_each(
+    request: ExtractOptions,
+    *,
+    at_hand: Encoder | None = None,
+    corpus: Corpus | None = None,
+    strict: bool = True,
+) -> tuple[Path, ...]:
+    """Extract as asked; gives the folder of the store, or of each where ``variants`` are asked for.
+
+    An encoder ``at_hand`` and a ``corpus`` take the place of their names. Raises SercacheError; AudioError at the end
+    where recordings were skipped, unless not ``strict``.
+    """
+    if request.variants is None:
+        return (run(request, at_hand=at_hand, corpus=corpus, strict=strict),)
+    each = [
+        replace(request, augment=t, variants=None)
+        for t in augmenting.variants(request.augment, request.variants)
+    ]
+    return tuple(run(variant, at_hand=at_hand, corpus=corpus, strict=strict) for variant in each)
+
+
 def _spec(
-    request: ExtractOptions, encoder: Encoder, corpus: Corpus, transcripts: str, devices: Sequence[str]
+    request: ExtractOptions,
+    encoder: Encoder,
+    corpus: Corpus,
+    transcripts: str,
+    devices: Sequence[str],
+    augmented: ReadyAugmentation | None,
 ) -> FeatureSpec:
     """What the store holds; ``transcripts`` is the digest of a file of them."""
     spec = extraction.feature_spec(
@@ -112,6 +143,7 @@ def _spec(
         frames=not request.pooled_only,
         clip=request.clip or "none",
         transcripts=transcripts,
+        augmented=augmented,
     )
     if len(devices) > 1:
         return replace(spec, identity=encoders.on_devices(encoder.identity, devices))
@@ -149,15 +181,15 @@ def work(
     root: str,
     encoder: Encoder,
     utterances: list[Utterance],
-    spec: FeatureSpec,
-    folder: Path,
+    place: StorePlace,
     device_workers: Sequence[DeviceWorker] = (),
     corpus: Corpus | None = None,
 ) -> tuple[Sequence[Skipped], int]:
-    """Plan, print the plan, and unless it is a dry run fill the store at ``folder``; with ``device_workers``, by them.
+    """Plan, print the plan, and unless it is a dry run fill the store; with ``device_workers``, by them.
 
     Gives what was left out, and how many entries are stored.
     """
+    spec, folder = place.spec, place.folder
     # First, so that a damaged store can be repaired after it.
     if request.encoder and stores.exists(folder) and not request.dry_run:
         remember(folder, origin_of(request, root))
@@ -168,6 +200,7 @@ def work(
         spec,
         folder,
         device_workers=device_workers,
+        augmented=place.augmented,
         progress=lambda items: bar(items, desc="plan", total=len(utterances), unit="utt"),
     )
     plan = replace(plan, part=part)

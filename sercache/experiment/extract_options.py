@@ -40,6 +40,10 @@ class ExtractOptions:
     for_head: str | None = None
     states: str | None = None
     clip: str | None = None
+    augment: str | None = None
+    """What is done to the recordings first, as sercache.augment writes it; None: nothing."""
+    variants: Count | None = None
+    """How many draws of it, a store each."""
     pooled_only: bool = False
     dtype: DType = "float16"
     store_format: StoreFormat = "zarr"

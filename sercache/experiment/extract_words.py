@@ -85,7 +85,7 @@ def tell_plan(plan: Plan, encoder: Encoder, folder: Path, speed: float) -> None:
     spec = plan.spec
     pending = plan.pending
     kind = f"sequences in {spec.dtype}, means and deviations" if spec.frames else "means and deviations only"
-    used("states", f"{' '.join(spec.states)}  ({len(spec.states)} x {spec.dim}; {kind}; clip {spec.clip})")
+    used("states", f"{' '.join(spec.states)}  ({len(spec.states)} x {spec.dim}; {kind}; clip {spec.sound})")
     used("store", str(folder))
     time = ""
     if pending:

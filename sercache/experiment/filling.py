@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sercache import extraction, stores
+from sercache.augment import ReadyAugmentation
 from sercache.claims import on_the_way
 from sercache.datasets import Corpus, Utterance
 from sercache.encoders import Encoder
@@ -34,6 +35,7 @@ def plan_for(
     folder: Path,
     *,
     device_workers: Sequence[DeviceWorker] = (),
+    augmented: ReadyAugmentation | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Plan:
     """What the store at ``folder`` lacks, in batches that run best on the device, or on each of the ``device_workers``.
@@ -44,7 +46,14 @@ def plan_for(
     done = stores.open(folder).ids() if stores.exists(folder) else []
     with on_the_way("planning: asking each recording for its length"):
         plan = extraction.make_plan(
-            encoder, utterances, spec, folder, done=done, pack_frames=min(packs), progress=progress
+            encoder,
+            utterances,
+            spec,
+            folder,
+            done=done,
+            pack_frames=min(packs),
+            augmented=augmented,
+            progress=progress,
         )
     return replace(plan, sources=tuple(_sources(spec, folder))) if plan.pending else plan
 

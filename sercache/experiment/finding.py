@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sercache import advice, catalog, clips, encoders, settings, states, stores
+from sercache.augment import said
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, StoreError, UnknownNameError
 from sercache.experiment.origin import is_usual, known_origin
@@ -58,6 +59,7 @@ def find_store(
         if (spec.corpus == corpus.name or corpus.goes_by(spec.corpus, spec.release))
         and is_encoder(spec)
         and serves(spec, setup)
+        and not spec.augment  # only one that is named
         and (transcripts is None or not spec.is_text or spec.transcripts == transcripts)
     ]
     current = [pair for pair in fitting if corpus.goes_by(pair[1].corpus, pair[1].release)]
@@ -137,7 +139,9 @@ def _has_identity(identity: Mapping[str, Any], spec: FeatureSpec) -> bool:
 
 
 def _one_set_of_weights(usable: list[tuple[Path, FeatureSpec]]) -> None:
-    by_weights = {str((sorted(spec.identity.items()), spec.transcripts)): folder for folder, spec in usable}
+    by_weights = {
+        str((sorted(spec.identity.items()), spec.transcripts, spec.speech)): folder for folder, spec in usable
+    }
     if len(by_weights) > 1:
         raise StoreError(
             "stores of different weights, settings or devices fit: "
@@ -171,6 +175,8 @@ def _differences(spec: FeatureSpec, setup: Setup) -> tuple[str, ...]:
     found = []
     if not _same_clip(spec, setup):
         found.append(f"features are cut by clip rule {spec.clip}, not {setup.clip}")
+    if spec.augment:
+        found.append(f"features are of augmented recordings: {said(spec.augment)}")
     if setup.cached_frames and spec.dtype == "int8":
         found.append("sequences are kept as int8, a coarser type than others")
     return tuple(found)

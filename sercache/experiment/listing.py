@@ -17,7 +17,7 @@ def row_of(store: StoreInfo, spec: FeatureSpec) -> tuple[object, ...]:
     kind = f"{spec.dtype} frames" if spec.frames else "pooled"
     length = "-" if spec.is_text else duration(store.seconds)
     shape = f"{len(spec.states)} x {spec.dim}"
-    about = (spec.corpus, spec.shown, shape, kind, spec.clip, store.n_entries, length)
+    about = (spec.corpus, spec.shown, shape, kind, spec.sound, store.n_entries, length)
     return (*about, size(store.n_bytes), store.folder)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sercache import advice, datasets, encoders, settings, stores, text
+from sercache.augment import text_of
 from sercache.errors import DamagedStoreError, SercacheError, SettingsError
 from sercache.experiment import clustered
 from sercache.experiment.extract_options import ExtractOptions
@@ -25,7 +26,7 @@ def write_origin(folder: Path, origin: Mapping[str, Any]) -> None:
 def origin_of(request: ExtractOptions, root: str) -> dict[str, Any]:
     """The request as JSON values, folders made absolute so that it can be run again from anywhere."""
     said = clustered.without(asdict(request))
-    for key in ("cache", "root", "devices", "shard", "keep_transcripts"):
+    for key in ("cache", "root", "devices", "shard", "keep_transcripts", "variants"):
         del said[key]
     record = {key: value for key, value in said.items() if value is not None}
     record["encoder"] = encoders.absolute(request.encoder)
@@ -115,6 +116,7 @@ def origin_by_spec(folder: Path, root: Path | None = None) -> dict[str, Any]:
         "dataset": dataset,
         "states": ",".join(spec.states),
         "clip": spec.clip,
+        "augment": text_of(spec.augment),
         "dtype": spec.dtype,
         "precision": str(spec.identity.get("precision", "float32")),
         "device": spec.identity.get("device"),
@@ -151,6 +153,7 @@ _OPTIONS = {
     "revision": "revision",
     "states": "states",
     "clip": "clip",
+    "augment": "augment",
     "task": "task",
     "transcripts": "transcripts",
     "encoding": "encoding",

@@ -25,6 +25,8 @@ class Served:
 
 def served(spec: FeatureSpec, corpus: Corpus) -> Served:
     """What of the published heads a store of this corpus serves. Heads without a paper count where they are served."""
+    if spec.augment:  # none was published with
+        return Served((), ())
     heads: list[str] = []
     others: dict[tuple[object, ...], str] = {}
     for name, own, is_baseline in _published(spec, corpus):

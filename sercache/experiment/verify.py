@@ -11,7 +11,8 @@ from typing import Any
 from sercache import advice, clips, encoders, extraction, objects, settings, stores
 from sercache.encoders import Encoder
 from sercache.errors import SercacheError, StoreError
-from sercache.experiment import corpus_table, extract
+from sercache.experiment import augmenting, corpus_table, extract
+from sercache.experiment.augmenting import StorePlace
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.origin import extract_again, origin_by_spec, read_origin
 from sercache.experiment.upkeep import copy_first
@@ -141,6 +142,7 @@ def _repair(
         frames=spec.frames,
         clip=spec.clip,
         transcripts=transcripts,
+        augmented=(augmented := augmenting.ready(request.augment, corpus, encoder.sample_rate)),
     )
     if corpus.goes_by(spec.corpus, spec.release):  # it may have been named since
         now = dataclasses.replace(now, corpus=spec.corpus)
@@ -163,7 +165,9 @@ def _repair(
             u.id for u in extract.chosen_utterances(corpus, request.task, request.language, request.limit)
         }
         utterances = [u for u in known_words if u.id in wanted]
-        skipped, n_stored = extract.work(request, where.value, encoder, utterances, spec, folder)
+        skipped, n_stored = extract.work(
+            request, where.value, encoder, utterances, StorePlace(spec, folder, augmented)
+        )
     extract.complain(skipped, utterances, spec.clip, n_stored)
 
 

@@ -6,7 +6,7 @@ libsndfile, soxr and blake3 work without Python's interpreter lock, so threads a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ import numpy as np
 
 from sercache import audio
 from sercache.audio import Remark
+from sercache.augment import ReadyAugmentation
 from sercache.datasets import Skipped
 from sercache.encoders import Encoder
 from sercache.errors import AudioError
@@ -28,11 +29,13 @@ LOOKAHEAD = 2
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A piece with its samples (N,) float32, or word pieces (N,) int64, and their digest."""
+    """A piece with its samples (N,) float32, or word pieces (N,) int64."""
 
     piece: Piece
     wave: np.ndarray
+    """As it is encoded: augmented where it is to be."""
     digest: str
+    """Of the samples before they were augmented, by which equal audio is known."""
     remarks: tuple[Remark, ...] = ()
 
     @property
@@ -44,14 +47,17 @@ class Decoded:
 Result = Decoded | Skipped
 
 
+Decode = Callable[[Piece], Result]
+
+
 def ahead(
-    batches: Iterable[Sequence[Piece]], encoder: Encoder, workers: int, busy: Busy, lookahead: int = LOOKAHEAD
+    batches: Iterable[Sequence[Piece]], decode: Decode, workers: int, lookahead: int = LOOKAHEAD
 ) -> Iterator[list[Result]]:
     """Each batch decoded, in order, by ``workers`` threads, ``lookahead`` batches before the one in use."""
     waiting: deque[list[Future[Result]]] = deque()
     with pool_of(workers) as pool:
         for batch in batches:
-            waiting.append(submit(pool, batch, encoder, busy))
+            waiting.append(submit(pool, batch, decode))
             if len(waiting) > lookahead:
                 yield [future.result() for future in waiting.popleft()]
         while waiting:
@@ -68,19 +74,22 @@ def pool_of(workers: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def submit(
-    pool: ThreadPoolExecutor, batch: Sequence[Piece], encoder: Encoder, busy: Busy
-) -> list[Future[Result]]:
+def submit(pool: ThreadPoolExecutor, batch: Sequence[Piece], decode: Decode) -> list[Future[Result]]:
     """Decode the pieces of a batch in ``pool``."""
-    return [pool.submit(_timed, piece, encoder, busy) for piece in batch]
+    return [pool.submit(decode, piece) for piece in batch]
 
 
-def _timed(piece: Piece, encoder: Encoder, busy: Busy) -> Result:
-    with busy.during("decode"):
-        return _decode(piece, encoder)
+def decoder(encoder: Encoder, busy: Busy, augmented: ReadyAugmentation | None = None) -> Decode:
+    """What decodes a piece for an encoder, augmented where that is asked for."""
+
+    def timed(piece: Piece) -> Result:
+        with busy.during("decode"):
+            return _decode(piece, encoder, augmented)
+
+    return timed
 
 
-def _decode(piece: Piece, encoder: Any) -> Result:
+def _decode(piece: Piece, encoder: Any, augmented: ReadyAugmentation | None) -> Result:
     if piece.text is not None:
         tokens = encoder.tokens(piece.text)
         return Decoded(piece, tokens, audio.digest(tokens))
@@ -90,8 +99,15 @@ def _decode(piece: Piece, encoder: Any) -> Result:
     except AudioError as fault:
         return Skipped(piece.entry_id, str(fault))
     # The header may have promised more or less than the file holds.
-    reason = length_fault(encoder, piece.path, len(wave) * piece.copies)
+    length = len(wave) if augmented is None else augmented.length(len(wave))
+    reason = length_fault(encoder, piece.path, length * piece.copies)
     if reason:
         return Skipped(piece.entry_id, reason)
-    wave = np.tile(wave, piece.copies)
-    return Decoded(piece, wave, audio.digest(wave), tuple(remarks))
+    plain = np.tile(wave, piece.copies)
+    digest = audio.digest(plain)
+    if augmented is not None:
+        try:
+            plain = np.tile(augmented.applied(wave, encoder.sample_rate, digest), piece.copies)
+        except AudioError as fault:
+            return Skipped(piece.entry_id, f"{augmented.augmentation}: {fault}")
+    return Decoded(piece, plain, digest, tuple(remarks))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ class Piece:
     """Seconds into the file; None: from its beginning."""
     end: float | None
     n_samples: int
-    """Expected at the encoder's rate, from the file's header, repetitions included."""
+    """Expected at the encoder's rate, from the file's header, repetitions and changes of speed included."""
     n_frames: int
     copies: int = 1
     """How often the stretch is played one after another."""
@@ -30,8 +31,13 @@ class Piece:
     """Transcript, which is encoded in the place of the recording where the encoder is one of text."""
 
 
-def pieces_of(encoder: Encoder, utterance: Utterance, rule: clips.ClipRule) -> list[Piece] | Skipped:
-    """What an utterance is encoded as, or why it is left out."""
+def pieces_of(
+    encoder: Encoder,
+    utterance: Utterance,
+    rule: clips.ClipRule,
+    encoded_length: Callable[[int], int] = int,
+) -> list[Piece] | Skipped:
+    """What an utterance is encoded as, or why it is left out; ``encoded_length``: samples that are made of as many."""
     if modality(encoder) == "text":
         return _text_piece(encoder, utterance)
     try:
@@ -57,7 +63,7 @@ def pieces_of(encoder: Encoder, utterance: Utterance, rule: clips.ClipRule) -> l
                     # The end as it was asked for where it is cut, so that decoding can say so.
                     utterance.end if b == length and (cut or a == 0) else begin + b / info.rate,
                 ),
-                round((b - a) * scale),
+                encoded_length(round((b - a) * scale)),
                 copies,
             )
             for entry_id, (a, b) in zip(ids, cuts, strict=True)

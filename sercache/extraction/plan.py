@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sercache import clips, objects, states
+from sercache.augment import ReadyAugmentation, said
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder, modality, windowed
 from sercache.errors import AudioError, DiskSpaceError, SettingsError, StoreError
@@ -66,6 +67,9 @@ class Plan:
     sources: tuple[FeatureStore, ...] = ()
     """Other stores that hold the same features, and perhaps more, of what is equal audio: these are copied."""
 
+    augmented: ReadyAugmentation | None = None
+    """What is done to recordings before they are encoded."""
+
     part: PlanPart = field(default_factory=lambda: PlanPart(1, 1))
     """What of the batches is done here."""
 
@@ -103,15 +107,18 @@ def feature_spec(
     frames: bool = True,
     clip: str = "none",
     transcripts: str = "",
+    augmented: ReadyAugmentation | None = None,
 ) -> FeatureSpec:
     """What a store of ``corpus`` through ``encoder`` holds; ``transcripts``: digest of a file of them.
 
     Raises UnknownNameError for states the encoder lacks, SettingsError for states of several sizes, a clip
-    rule that cannot be read, or one for an encoder of text.
+    rule that cannot be read, or one or an augmentation for an encoder of text.
     """
     rule = str(clips.parse(clip))
     if modality(encoder) == "text" and rule != "none":
         raise SettingsError(f"clip rule {rule} is for recordings; {encoder.name} takes whole transcripts")
+    if modality(encoder) == "text" and augmented is not None:
+        raise SettingsError(f"{augmented.augmentation} is for recordings; {encoder.name} takes transcripts")
     chosen = states.same_dim(states.select(encoder.states, selection), encoder.dims, selection)
     return FeatureSpec(
         encoder=encoder.name,
@@ -127,6 +134,7 @@ def feature_spec(
         clip=rule,
         encoder_states=tuple(encoder.states),
         transcripts=transcripts,
+        augment={} if augmented is None else augmented.spec,
     )
 
 
@@ -138,23 +146,35 @@ def make_plan(
     *,
     done: Collection[str] = (),
     pack_frames: int | None = None,
+    augmented: ReadyAugmentation | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Plan:
     """Read every file's header, cut by the clip rule, and lay out batches of ``pack_frames`` frames.
+
+    ``augmented`` is what the spec says is done to the recordings.
 
     Recordings that cannot be used are listed with a reason. Raises DiskSpaceError where the features do
     not fit beside ``folder``, AudioError where nothing can be used.
     """
     rule = clips.parse(spec.clip)
     encoder = windowed(encoder, rule)
-    found = list(progress(spread(lambda u: pieces_of(encoder, u, rule), utterances, _THREADS, at_once=16)))
+    if dict(spec.augment) != ({} if augmented is None else augmented.spec):
+        raise StoreError(
+            f"the store is of {said(spec.augment) or 'plain recordings'}, which are not at hand here"
+        )
+    length = augmented.length if augmented is not None else int
+    found = list(
+        progress(spread(lambda u: pieces_of(encoder, u, rule, length), utterances, _THREADS, at_once=16))
+    )
     pieces = [piece for result in found if not isinstance(result, Skipped) for piece in result]
     skipped = tuple(result for result in found if isinstance(result, Skipped))
     if not pieces:
         first = f"; first: {skipped[0].what}: {skipped[0].reason}" if skipped else ""
         raise AudioError(f"none of {len(utterances)} utterances can be encoded{first}")
     budget = encoder.pack_frames if pack_frames is None else pack_frames
-    plan = Plan(spec, _batches(pieces, budget), frozenset(done), skipped, free_bytes(folder))
+    plan = Plan(
+        spec, _batches(pieces, budget), frozenset(done), skipped, free_bytes(folder), augmented=augmented
+    )
     here = plan.n_bytes if objects.place_of(folder) is None else min(plan.n_bytes, _STAGED_BYTES)
     if plan.pending and here + _SPARE_BYTES > plan.free_bytes:
         raise DiskSpaceError(_too_large(plan, folder))

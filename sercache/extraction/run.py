@@ -87,7 +87,8 @@ def extract(
         copies = Copies(plan, store.path, share.done, share.fence.lost, progress)
         duplicates = Duplicates(plan, store, copies, share.done)
         splits = Splits(store.path, share.done)
-        work = _Work(encoder, writers, share, duplicates, splits, busy)
+        decoding = decode.decoder(encoder, busy, plan.augmented)
+        work = _Work(encoder, decoding, writers, share, duplicates, splits, busy)
         with _closed([*writers, copies], work):
             for each in writers:
                 each.guard(share.fence.lost)
@@ -136,6 +137,7 @@ class _Work:
     """What one process does of a plan, in as many goes as others leave it something."""
 
     encoder: Encoder
+    decoding: decode.Decode
     writers: Sequence[FeatureWriter]
     share: Share
     duplicates: Duplicates
@@ -173,7 +175,7 @@ class _Work:
         turns, ahead = tee(self.share.turns(self.duplicates))
         # What is decoded ahead is claimed: a processor, which takes long for a batch, leaves the others more.
         lookahead = decode.LOOKAHEAD if compute.device_of(self.encoder).type == "cuda" else 1
-        decoded = decode.ahead((turn.pieces for turn in ahead), self.encoder, workers, self.busy, lookahead)
+        decoded = decode.ahead((turn.pieces for turn in ahead), self.decoding, workers, lookahead)
         for found, turn in zip(decoded, turns, strict=False):
             if turn.claim is None:
                 self.duplicates.hear(found)

@@ -67,7 +67,9 @@ def extract_together(
         lead = _Lead(share, device_workers, Duplicates(plan, store, copies, share.done), progress)
         try:
             for device_worker in device_workers:
-                device_worker.send(StartMessage(writer.path, format, workers, seal_every, writers))
+                device_worker.send(
+                    StartMessage(writer.path, format, workers, seal_every, writers, plan.augmented)
+                )
             while lead.is_left:
                 lead.go_through()
                 lead.copy(writer, store)

@@ -21,6 +21,7 @@ from typing import Any
 
 from sercache import clips, signals, stores
 from sercache.audio import Remark
+from sercache.augment import ReadyAugmentation
 from sercache.datasets import Skipped
 from sercache.encoders import Encoder, windowed
 from sercache.errors import SercacheError
@@ -48,6 +49,8 @@ class StartMessage:
     seal_every: float
     writers: int
     """Threads that write."""
+    augmented: ReadyAugmentation | None = None
+    """What is done to recordings before they are encoded."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,8 @@ def _work(
             opened.enter_context(stores.create(start.folder, spec, start.format))
             for _ in range(start.writers)
         ]
-        requests = _Requests(connection, sender, partial(decode.submit, pool, encoder=encoder, busy=busy))
+        decoding = decode.decoder(encoder, busy, start.augmented)
+        requests = _Requests(connection, sender, partial(decode.submit, pool, decode=decoding))
         for each in writers:
             each.guard(requests.fence.lost)
         requests.start()

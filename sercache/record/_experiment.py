@@ -41,6 +41,10 @@ class Features:
     """Of an encoder of text: digest of the file whose transcripts it took; empty: the corpus' own."""
     trained_from: str | None = None
     """State from which the encoder is trained with the head; None: it is frozen."""
+    augment: Mapping[str, Any] = field(default_factory=dict)
+    """What was done to the recordings before they were encoded; empty: nothing."""
+    speech: str = ""
+    """What told speech from silence where the clip rule is to; empty: nothing did."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,9 @@ class Experiment:
         record: dict[str, Any] = _plain(asdict(self))
         for each in record["inputs"]:
             del each["encoder"]
+            for name in ("augment", "speech"):  # trainings of before there were any keep their names
+                if not each[name]:
+                    del each[name]
         return record
 
     def to_json(self) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def check_spec(record: Any) -> None:
     for name in ("sample_rate", "hop", "dim"):
         if not _is_count(spec.get(name), 2**31) or spec[name] == 0:
             raise SchemaError(f"{name} is {_shown(spec.get(name))}")
-    for name in ("encoder", "corpus", "release", "dtype", "clip", "transcripts", "through"):
+    for name in ("encoder", "corpus", "release", "dtype", "clip", "transcripts", "through", "speech"):
         if not isinstance(spec.get(name, ""), str):
             raise SchemaError(f"{name} is {_shown(spec[name])}")
     if spec.get("dtype", "float16") not in get_args(DType):
@@ -149,6 +149,8 @@ def check_spec(record: Any) -> None:
         raise SchemaError(f"frames is {_shown(spec['frames'])}")
     if not isinstance(spec.get("identity"), dict):
         raise SchemaError(f"identity is {_shown(spec.get('identity'))}")
+    if not isinstance(spec.get("augment", {}), dict):
+        raise SchemaError(f"augment is {_shown(spec['augment'])}")
     for name in ("states", "encoder_states"):
         _each(name, spec.get(name, []), _is_name)
     if not spec.get("states") or len(set(spec["states"])) < len(spec["states"]):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
+
+from sercache.augment import said
 
 DType = Literal["float16", "float32", "bfloat16", "int8"]
 
@@ -35,20 +37,24 @@ class FeatureSpec:
     frames: bool = True
     """False: only means and standard deviations over time are kept."""
     clip: str = "none"
-    """``none``, ``trim:<s>`` or ``split:<s>``, in seconds."""
+    """As sercache.clips writes it: ``none``, ``trim:<s>``, ``split:<s>``, …"""
     encoder_states: tuple[str, ...] = ()
     """All states that the encoder has, so that ``blocks`` of a store of few means what it says."""
     transcripts: str = ""
     """Of an encoder of text: digest of the file whose transcripts it took; empty: the corpus' own."""
     through: str = ""
     """Types that the frames were rounded to before this one, ``float16`` or ``float16+bfloat16``; empty: none."""
+    augment: Mapping[str, Any] = field(default_factory=dict)
+    """What was done to the recordings first: steps, seed, variant (sercache.augment); empty: nothing."""
+    speech: str = ""
+    """What told speech from silence where the clip rule is to, with its version; empty: nothing did."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values, with the schema version."""
         record = {"schema": SCHEMA, **asdict(self)}
         lists = {"states": list(self.states), "encoder_states": list(self.encoder_states)}
-        for name in ("transcripts", "through"):  # stores of before there were any keep their digest
-            if not record[name]:
+        for name in ("transcripts", "through", "augment", "speech"):  # stores of before there were any keep
+            if not record[name]:  # their digest
                 del record[name]
         return record | {"identity": dict(self.identity)} | lists
 
@@ -63,6 +69,12 @@ class FeatureSpec:
     def is_text(self) -> bool:
         """Whether frames are word pieces of transcripts, not stretches of audio."""
         return self.identity.get("modality") == "text"
+
+    @property
+    def sound(self) -> str:
+        """What was done to the recordings, in words: ``trim:15``, ``none; noise:white:snr=10, seed 0, variant 1``."""
+        by = f" by {self.speech}" if self.speech else ""
+        return "; ".join(filter(None, (f"{self.clip}{by}", said(self.augment))))
 
     @property
     def values(self) -> str:

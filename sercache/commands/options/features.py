@@ -38,6 +38,10 @@ from sercache.commands.options._shared import (
     "--clip",
     help="none, trim:15, split:5, window:30:5, repeat:3, repeat:3+trim:15 (seconds).  [default: none]",
 )
+@click.option(
+    "--augment", metavar="STEPS", help="Done first: noise:snr=10, reverb:rt60=0.5+codec:mulaw, …; see docs."
+)
+@click.option("--variants", type=click.IntRange(1), help="So many draws of it, a store each.")
 @click.option("--pooled-only", is_flag=True, help="Keep means and deviations over time, no sequences.")
 @click.option(
     "--dtype",
@@ -106,13 +110,13 @@ def extract(as_json: bool, **options: Any) -> None:
     """
     from sercache.commands import console
     from sercache.experiment import info
-    from sercache.experiment.extract import ExtractOptions, run
+    from sercache.experiment.extract import ExtractOptions, run_each
 
     if as_json and options["dry_run"]:
         raise click.UsageError("--json describes the store that is made, and --dry-run makes none")
-    folder = run(ExtractOptions(**options))
+    folders = run_each(ExtractOptions(**options))
     if as_json:
-        console.print_json(*info.run(info.InfoOptions((folder,))))
+        console.print_json(*info.run(info.InfoOptions(folders)))
 
 
 @click.command()
