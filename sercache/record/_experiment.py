@@ -118,9 +118,14 @@ class Experiment:
 
     def _deciding(self) -> dict[str, Any]:
         """As plain values, without the names for people."""
-        record: dict[str, Any] = _plain(asdict(self))
+        record = self._values()
         for each in record["inputs"]:
             del each["encoder"]
+        return record
+
+    def _values(self) -> dict[str, Any]:
+        record: dict[str, Any] = _plain(asdict(self))
+        for each in record["inputs"]:
             for name in ("augment", "speech"):  # trainings of before there were any keep their names
                 if not each[name]:
                     del each[name]
@@ -128,7 +133,7 @@ class Experiment:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values, with the digest."""
-        return {"digest": self.digest, **_plain(asdict(self))}
+        return {"digest": self.digest, **self._values()}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Experiment:
