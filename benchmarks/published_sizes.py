@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from torch import nn
 
 from sercache import encoders
 from sercache.encoders import Encoder
+from sercache.encoders.data2vec2 import PUBLISHED
 
 SECONDS = (4.0, 1.99, 8.0)
 """Of the recordings that are compared: two lengths that fill no block of frames."""
@@ -89,6 +90,9 @@ _SEAMLESS = _DECODER | {
 }
 _WENET = {"output_size": 512, "attention_heads": 8, "linear_units": 2048, "num_blocks": 12}
 _WENET_FEW = {"output_size": 32, "attention_heads": 4, "linear_units": 48, "num_blocks": 2}
+_D2V_FEW = {"dim": 64, "n_heads": 4, "n_alibi_heads": 4, "depth": 1, "prenet_depth": 1, "mlp_ratio": 1.5} | {
+    "convolutions": ((24, 10, 5), *((24, 3, 2),) * 4, *((24, 2, 2),) * 2)
+}
 
 CASES: dict[str, Case] = {
     "wav2vec2-base": Case("hf-speech", "Wav2Vec2Config", **_WAVES),
@@ -173,6 +177,12 @@ CASES: dict[str, Case] = {
         | {"input_layer": "conv2d6", "causal": True, "use_dynamic_chunk": True},
         small=_WENET_FEW,
     ),
+    "emotion2vec-plus-large": Case(
+        "data2vec2", settings=PUBLISHED["emotion2vec-plus-large"].config, small=_D2V_FEW
+    ),
+    "data2vec2-audio-base": Case(
+        "data2vec2", settings=PUBLISHED["data2vec2-audio-base"].config, small=_D2V_FEW
+    ),
     "bert-large": Case("text", "BertConfig", _WORDS, _FEW),
     "demo-wavlm": Case("demo"),
     "logmel": Case("logmel"),
@@ -204,13 +214,14 @@ def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
 def write(name: str, folder: Path, *, small: bool = False) -> str:
     """What ``sercache.encoders.load`` takes for a case: its name, or a folder that is written if it is not there."""
     case = CASES[name]
-    if not case.kind and case.family != "wenet":
+    by_hand: dict[str, Callable[..., None]] = {"wenet": _write_wenet, "data2vec2": _write_data2vec2}
+    if not case.kind and case.family not in by_hand:
         return name
     place = folder / name
     if not place.exists():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # some configurations and extractors speak of their own defaults
-            (_write_wenet if case.family == "wenet" else _write_stock)(case, place, case.sizes(small))
+            by_hand.get(case.family, _write_stock)(case, place, case.sizes(small))
     return str(place)
 
 
@@ -255,6 +266,27 @@ def _write_wenet(case: Case, place: Path, sizes: Mapping[str, Any]) -> None:
         "dataset_conf": {"resample_conf": {"resample_rate": 16000}, "fbank_conf": fbank},
     }
     (place / "train.yaml").write_text(json.dumps(whole))  # JSON is YAML
+
+
+def _write_data2vec2(case: Case, place: Path, sizes: Mapping[str, Any]) -> None:
+    from sercache.encoders.data2vec2._config import Data2Vec2Config
+    from sercache.encoders.data2vec2._model import Data2Vec2
+
+    place.mkdir(parents=True)
+    config = Data2Vec2Config(**sizes)
+    torch.save({"model": randomise(Data2Vec2(config)).state_dict()}, place / "model.pt")
+    audio = {
+        "feature_encoder_spec": " + ".join(f"[{layer}]" for layer in config.convolutions),
+        "prenet_depth": config.prenet_depth,
+        "num_extra_tokens": config.n_extra_tokens,
+        "use_alibi_encoder": bool(config.n_alibi_heads),
+        "num_alibi_heads": config.n_alibi_heads,
+        "learned_alibi_scale_per_head": config.scale_per_head,
+    }
+    model = {"embed_dim": config.dim, "num_heads": config.n_heads, "depth": config.depth}
+    model |= {"mlp_ratio": config.mlp_ratio, "normalize": config.normalize, "modalities": {"audio": audio}}
+    whole = {"model": "Emotion2vec", "model_conf": model}
+    (place / "config.yaml").write_text(json.dumps(whole))  # JSON is YAML
 
 
 def inputs(encoder: Encoder, seconds: Sequence[float] = SECONDS) -> list[np.ndarray]:

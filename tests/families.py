@@ -9,6 +9,7 @@ from typing import Any
 
 import auto_helpers as auto
 import conformer_helpers as conformers
+import data2vec2_helpers as data2vec2
 import encoder_helpers as tiny
 import tower_helpers as towers
 import wenet_helpers as wenet
@@ -37,6 +38,8 @@ CHECKPOINTS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     **{name: ("hf-auto", partial(auto.save, name)) for name in auto.CONFIGS},
     **{name: ("audio-towers", partial(towers.save, name)) for name in towers.CONFIGS},
     "whisper": ("whisper", tiny.tiny_whisper),
+    "emotion2vec": ("data2vec2", data2vec2.funasr),
+    "data2vec2": ("data2vec2", data2vec2.fairseq),
     "wenet": ("wenet", lambda folder: wenet.write(folder)[0]),
     "wenet-causal": ("wenet", lambda folder: wenet.write(folder, "causal-dynamic")[0]),
 }

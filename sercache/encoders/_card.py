@@ -8,6 +8,7 @@ from typing import Any
 
 from sercache import settings
 from sercache.encoders import _checkpoint
+from sercache.encoders._family import KnowsSizes
 from sercache.encoders._faults import pass_on
 from sercache.encoders._loading import quiet
 from sercache.encoders._names import is_checkpoints, named, resolve
@@ -68,6 +69,8 @@ def card(name: str) -> EncoderCard:
             raise EncoderError(
                 f"{folder / 'config.json'} describes no model ({said}); get the file again"
             ) from fault
+    if told and told.config and isinstance(family, KnowsSizes):
+        return _with_size(bare, *family.size(dict(told.config)))
     if told and told.config:
         return _sized(bare, told.config)
     if is_checkpoints(family):
@@ -94,6 +97,8 @@ def _sized(bare: EncoderCard, config: Mapping[str, Any]) -> EncoderCard:
         model: Any = AutoModel.from_config(known)
     module = model.get_encoder() if known.is_encoder_decoder else model
     n = sum(each.numel() for name, each in module.named_parameters() if not name.startswith("pooler."))
-    return replace(
-        bare, n_blocks=known.num_hidden_layers, dim=known.hidden_size, n_parameters=n, n_bytes=_BYTES * n
-    )
+    return _with_size(bare, known.num_hidden_layers, known.hidden_size, n)
+
+
+def _with_size(bare: EncoderCard, n_blocks: int, dim: int, n: int) -> EncoderCard:
+    return replace(bare, n_blocks=n_blocks, dim=dim, n_parameters=n, n_bytes=_BYTES * n)

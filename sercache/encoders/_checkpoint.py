@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ from sercache.errors import EncoderError
 from sercache.settings import expanded
 from sercache.units import listed
 
-_CONFIGS = ["config.json", "preprocessor_config.json", "processor_config.json"]
+CONFIG = "config.json"
+_CONFIGS = [CONFIG, "preprocessor_config.json", "processor_config.json"]
 _VOLATILE = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
 """Settings that say who wrote a configuration and how, and decide no number."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -98,14 +99,43 @@ def locate(
             raise EncoderError(f"{source} is a local folder, which has no --revision; leave it out")
         name = folder.resolve().name
         return Checkpoint(folder, f"local: {name}", None, _config(folder), part)
-    snapshot = _snapshot(source, revision, also, _wanted(weights, part))
-    commit = snapshot.name if _COMMIT.fullmatch(snapshot.name) else None
-    return Checkpoint(snapshot, source, commit, _config(snapshot), part)
+    tensors = _wanted(weights, part)
+    snapshot = _snapshot(source, revision, lambda fetch: _stock_files(fetch, also, tensors))
+    return Checkpoint(snapshot, source, _commit(snapshot), _config(snapshot), part)
 
 
 def _wanted(weights: bool, part: WeightsPart | None) -> str | None:
     """Pattern of the tensors that are fetched; None for none."""
     return (part.tensors if part else "") if weights else None
+
+
+def _stock_files(fetch: Callable[..., str], also: Sequence[str], tensors: str | None) -> Path:
+    """The folder of a checkpoint of transformers, with the files of weights that hold these tensors."""
+    small = [*_CONFIGS, "adapter_config.json", trained_on.FILE, *also]
+    folder = Path(fetch(allow_patterns=[*small, SAFE[1], TORCH[1]] if tensors else small))
+    if tensors is not None:
+        folder = Path(fetch(allow_patterns=[*small, *_weights(folder, SAFE, tensors)]))
+        if not any(folder.glob("*.safetensors")):
+            folder = Path(fetch(allow_patterns=[*small, *_weights(folder, TORCH, tensors)]))
+    return folder
+
+
+def fetched(source: str, revision: str | None, names: Sequence[str]) -> tuple[Path, str, str | None]:
+    """(folder, what it is called, commit) of a local folder or a hub id, whatever files its family has.
+
+    ``names`` are patterns of the files to download. Raises EncoderError where it cannot be had.
+    """
+    folder = expanded(source)
+    if folder.is_dir():
+        if revision is not None:
+            raise EncoderError(f"{source} is a local folder, which has no --revision; leave it out")
+        return folder, f"local: {folder.resolve().name}", None
+    snapshot = _snapshot(source, revision, lambda fetch: Path(fetch(allow_patterns=list(names))))
+    return snapshot, source, _commit(snapshot)
+
+
+def _commit(snapshot: Path) -> str | None:
+    return snapshot.name if _COMMIT.fullmatch(snapshot.name) else None
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -117,18 +147,14 @@ def _config(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _snapshot(hub_id: str, revision: str | None, also: Sequence[str], tensors: str | None) -> Path:
+def _snapshot(hub_id: str, revision: str | None, download: Callable[[Callable[..., str]], Path]) -> Path:
+    """What ``download`` gives of a hub id by ``snapshot_download``. Raises EncoderError where it cannot be had."""
     from huggingface_hub import errors, snapshot_download
 
     fetch = functools.partial(snapshot_download, hub_id, revision=revision)
     named = f"{hub_id} at revision {revision}" if revision else hub_id
     try:
-        small = [*_CONFIGS, "adapter_config.json", trained_on.FILE, *also]
-        folder = Path(fetch(allow_patterns=[*small, SAFE[1], TORCH[1]] if tensors else small))
-        if tensors is not None:
-            folder = Path(fetch(allow_patterns=[*small, *_weights(folder, SAFE, tensors)]))
-            if not any(folder.glob("*.safetensors")):
-                folder = Path(fetch(allow_patterns=[*small, *_weights(folder, TORCH, tensors)]))
+        folder = download(fetch)
     except errors.GatedRepoError as fault:
         raise EncoderError(
             f"{named} asks for an agreement first: give it on https://huggingface.co/{hub_id}, then `hf auth login`"

@@ -73,3 +73,20 @@ class Owns(Protocol):
     def owns(self, folder: Path) -> bool:
         """Whether a folder holds one of its checkpoints."""
         ...
+
+
+@runtime_checkable
+class OwnsOnHub(Owns, Protocol):
+    """A family that also loads hub ids whose repositories hold no config.json."""
+
+    HUB_CONFIGS: tuple[str, ...]
+    """Names of the small files by which ``owns`` tells a repository; they are fetched before anything else."""
+
+
+@runtime_checkable
+class KnowsSizes(Protocol):
+    """A family whose configurations in PUBLISHED are no settings of transformers."""
+
+    def size(self, config: dict[str, Any]) -> tuple[int, int, int]:
+        """(blocks, D, parameters) of what ``config`` describes."""
+        ...

@@ -7,7 +7,7 @@ from types import ModuleType
 
 from sercache import catalog, given, settings
 from sercache.encoders import _checkpoint
-from sercache.encoders._family import Owns, Tries
+from sercache.encoders._family import Owns, OwnsOnHub, Tries
 from sercache.errors import ContractError, EncoderError, UnknownNameError
 
 ROOM = "sercache.encoders"
@@ -139,7 +139,16 @@ def _of_file(file: str, short: str | None) -> tuple[ModuleType, str, str]:
 
 
 def _family_of(source: str, revision: str | None, known: Mapping[str, ModuleType]) -> ModuleType:
-    """The family that loads the ``model_type`` of a checkpoint. Raises EncoderError where none does."""
+    """The family that loads the ``model_type`` of a checkpoint, or owns what a hub id holds.
+
+    Raises EncoderError where none does.
+    """
+    on_hub = [each for each in known.values() if isinstance(each, OwnsOnHub)]
+    if on_hub and not settings.expanded(source).is_dir():
+        marks = [name for each in on_hub for name in each.HUB_CONFIGS]
+        folder = _checkpoint.fetched(source, revision, [*marks, _checkpoint.CONFIG])[0]
+        if owner := next((each for each in on_hub if each.owns(folder)), None):
+            return owner
     checkpoint = _checkpoint.locate(source, revision, weights=False)
     found = checkpoint.model_type
     for family in known.values():

@@ -82,7 +82,7 @@ def weight_files(folder: Path, tensors: str = "") -> list[Path]:
             continue
         for path in files:
             check_own(path)
-            _check_weight_file(path)
+            check_weight_file(path)
         return files
     raise EncoderError(f"{folder} holds no weights: expected {SAFE[0]} or {TORCH[0]}{_instead(folder)}")
 
@@ -134,7 +134,8 @@ def check_own(path: Path) -> None:
         )
 
 
-def _check_weight_file(path: Path) -> None:
+def check_weight_file(path: Path) -> None:
+    """Raise EncoderError for a file of weights that is missing, cannot be read or is a git-LFS pointer."""
     if not path.exists():
         raise EncoderError(f"{path} is missing; download the whole checkpoint")
     try:
