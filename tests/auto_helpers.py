@@ -54,6 +54,30 @@ _SEAMLESS = {
     "unit_hifi_gan_vocab_size": 30,
     "upsample_initial_channel": 32,
 }
+_MOONSHINE = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "encoder_num_hidden_layers": 2,
+    "encoder_num_attention_heads": 4,
+    "decoder_num_hidden_layers": 1,
+    "decoder_num_attention_heads": 4,
+    "vocab_size": 30,
+}
+_MIMI = {
+    "num_filters": 4,
+    "hidden_size": 32,
+    "codebook_dim": 8,
+    "vector_quantization_hidden_dimension": 8,
+    "codebook_size": 16,
+    "num_quantizers": 4,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "head_dim": 8,
+    "intermediate_size": 48,
+    "sliding_window": 50,
+    "upsample_groups": 32,
+}
 _LASR = {
     "hidden_size": 32,
     "num_hidden_layers": 3,
@@ -68,6 +92,12 @@ CONFIGS: dict[str, tuple[str, dict[str, Any], str]] = {
     "sew-d": ("SEWDConfig", _SEW | {"squeeze_factor": 2}, "Wav2Vec2FeatureExtractor"),
     "speech-to-text": ("Speech2TextConfig", _S2T, "Speech2TextFeatureExtractor"),
     "seamless": ("SeamlessM4TConfig", _SEAMLESS, "SeamlessM4TFeatureExtractor"),
+    "moonshine": ("MoonshineConfig", _MOONSHINE, "Wav2Vec2FeatureExtractor"),
+    "seamless-v2": (
+        "SeamlessM4Tv2Config",
+        _SEAMLESS | {"char_vocab_size": 30},
+        "SeamlessM4TFeatureExtractor",
+    ),
     "lasr": ("LasrEncoderConfig", _LASR, "LasrFeatureExtractor"),
 }
 

@@ -13,7 +13,7 @@ _SPEECH = (
     "odd-positions-relu", "long-odd-positions", "other-front-layer",
 )  # fmt: skip
 _CONFORMERS = ("conformer-group", "conformer-rope", "w2v-bert-relative", "w2v-bert-rotary", "parakeet-other")
-_AUTO = ("sew", "seamless", "speech-to-text")
+_AUTO = ("sew", "seamless", "seamless-v2", "speech-to-text", "moonshine")
 _TOWERS = ("audio-flamingo-3", "voxtral")
 _EGEMAPS = ("egemaps-20ms", "egemaps-functionals")
 _ACTED = (
@@ -121,6 +121,7 @@ SLOW: dict[str, Iterable[str]] = {
     "test_encoders.py::test_a_state_outlives_the_next_one": _BESIDE,
     "test_encoders.py::test_an_identity_is_plain_json_and_is_known_without_the_weights": _BESIDE,
     "test_encoders_hf_auto.py::test_blocks_are_those_of_the_stock_module_alone": (*_AUTO, "lasr"),
+    "test_encoders_hf_auto.py::test_of_a_translator_the_speech_encoder_alone_is_read": ("seamless",),
     "test_encoders_hf_conformer.py::test_a_fine_tuned_checkpoint_gives_its_encoder": (
         "Wav2Vec2ConformerForPreTraining-conformer-rel-pos",
         "Wav2Vec2ConformerForSequenceClassification-conformer-no-positions",

@@ -85,6 +85,34 @@ def test_a_sew_block_has_a_frame_for_two_of_its_convolutions(folders: dict[str, 
     assert encoder.states == ("input", "1", "2", "3")  # what it gives in the end has twice as many frames
 
 
+@pytest.mark.parametrize("name", ["seamless", "seamless-v2"])
+def test_of_a_translator_the_speech_encoder_alone_is_read(
+    name: str, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = transformers.AutoModel.from_pretrained(folders[name], output_loading_info=True)
+    monkeypatch.setattr(transformers.AutoModel, "from_pretrained", None)
+    alone: Any = encoders.load(str(folders[name]))
+    expected = whole.speech_encoder.state_dict()
+    assert alone._model.state_dict().keys() == expected.keys()
+    assert all(torch.equal(x, expected[key]) for key, x in alone._model.state_dict().items())
+
+
+@pytest.mark.slow
+def test_mimi_gives_the_blocks_before_its_codes(tmp_path: Path) -> None:
+    model = tiny.shake(transformers.MimiModel(transformers.MimiConfig(**auto._MIMI)))
+    model.save_pretrained(tmp_path)
+    transformers.EncodecFeatureExtractor(sampling_rate=24_000).save_pretrained(tmp_path)
+    encoder = encoders.load(str(tmp_path))
+    assert (encoder.sample_rate, encoder.hop, encoder.states) == (24_000, 960, ("input", "1", "2"))
+    wave = tiny.noise(30_000)
+    with torch.no_grad():
+        x = model.encoder.encoder_seanet(torch.tensor(wave)[None, None]).transpose(1, 2)
+        last = model.encoder.encoder_transformer(x)[0][0]
+    got = tiny.encode(encoder, [tiny.noise(9_000), wave])
+    assert tiny.error(got["input"][-len(last) :], x[0]) <= BOUND
+    assert tiny.error(got["2"][-len(last) :], last) <= BOUND
+
+
 @pytest.mark.parametrize(
     ("rate_of", "first", "hop"), [("floor", 400, 320), ("ceil", 1, 160), ("pairs", 560, 320)]
 )

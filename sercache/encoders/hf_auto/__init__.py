@@ -24,7 +24,12 @@ SHORT_NAMES = {
     "sew-d-mid": "asapp/sew-d-mid-400k",
     "sew-d-base-plus": "asapp/sew-d-base-plus-400k",
     "s2t-small-librispeech": "facebook/s2t-small-librispeech-asr",
+    "moonshine-tiny": "UsefulSensors/moonshine-tiny",
+    "moonshine-base": "UsefulSensors/moonshine-base",
+    "seamless-m4t-v2-large": "facebook/seamless-m4t-v2-large",
+    "mimi": "kyutai/mimi",
 }
+_MOONSHINE = "labels of English from the web and open corpora; hours are not confirmed here"
 PUBLISHED = {
     **{name: PublishedEncoder(LIBRISPEECH, "apache-2.0") for name in SHORT_NAMES if name.startswith("sew")},
     "s2t-small-librispeech": PublishedEncoder(
@@ -32,8 +37,25 @@ PUBLISHED = {
         "mit",
         {"model_type": "speech_to_text", "vocab_size": 10_000, "decoder_layers": 1},
     ),
+    "moonshine-tiny": PublishedEncoder(_MOONSHINE, "mit", {"model_type": "moonshine"}),
+    "moonshine-base": PublishedEncoder(
+        _MOONSHINE,
+        "mit",
+        {
+            "model_type": "moonshine",
+            "hidden_size": 416,
+            "intermediate_size": 1664,
+            "encoder_num_hidden_layers": 8,
+            "decoder_num_hidden_layers": 8,
+        },
+    ),
+    "seamless-m4t-v2-large": PublishedEncoder(
+        "as w2v-bert-2.0: 4,500,000 h; then translations in 101 languages, of hours that are not confirmed here",
+        "cc-by-nc-4.0",
+    ),
+    "mimi": PublishedEncoder("corpora and hours are not confirmed here", "cc-by-4.0, not confirmed here"),
 }
-MODEL_TYPES = ("sew", "sew-d", "speech_to_text")
+MODEL_TYPES = ("sew", "sew-d", "speech_to_text", "moonshine", "seamless_m4t", "seamless_m4t_v2", "mimi")
 """Those that were tried; others are taken on trial (``takes``)."""
 
 

@@ -13,11 +13,17 @@ import torch
 
 from sercache.encoders import _faults, _modules
 from sercache.encoders._checkpoint import Checkpoint
-from sercache.encoders._weight_files import tensor_types, weight_files
+from sercache.encoders._weight_files import tensor_types, tensors_behind, weight_files
 from sercache.errors import EncoderError, MissingExtraError
 
 _PARTS = ("audio_tower", "audio_encoder", "speech_encoder")
 """Names under which models of several parts keep what takes speech."""
+_ALONE = {
+    "seamless_m4t": ("modeling_seamless_m4t", "SeamlessM4TSpeechEncoder"),
+    "seamless_m4t_v2": ("modeling_seamless_m4t_v2", "SeamlessM4Tv2SpeechEncoder"),
+}
+"""Models of which the speech encoder is a quarter: module and class of it, whose tensors are read alone."""
+_SPEECH = r"speech_encoder\."
 
 
 def extractor(checkpoint: Checkpoint) -> Any:
@@ -50,6 +56,8 @@ def build(checkpoint: Checkpoint) -> tuple[Any, list[str]]:
             f"{checkpoint.folder} is of model_type {checkpoint.model_type!r}, which this release of transformers does "
             "not know; code that comes with a checkpoint is not run"
         )
+    if checkpoint.model_type in _ALONE:
+        return _alone(checkpoint, *_ALONE[checkpoint.model_type])
     model, report = AutoModel.from_pretrained(
         checkpoint.folder,
         dtype=torch.float32,
@@ -64,6 +72,19 @@ def build(checkpoint: Checkpoint) -> tuple[Any, list[str]]:
     prefix = f"{prefix}." if prefix else ""
     missing = {name.removeprefix(prefix) for name in report["missing_keys"] if name.startswith(prefix)}
     return part, sorted(missing | _unreported(model, part, prefix, checkpoint))
+
+
+def _alone(checkpoint: Checkpoint, module: str, kind: str) -> tuple[Any, list[str]]:
+    """The speech encoder of a model so large that the rest of it is left on the disk; as ``build`` gives it."""
+    from transformers import AutoConfig, models
+
+    code = getattr(getattr(models, checkpoint.model_type), module)
+    config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=False)
+    held = dict(tensors_behind(weight_files(checkpoint.folder), _SPEECH))
+    part, report = getattr(code, kind).from_pretrained(
+        None, config=config, state_dict=held, dtype=torch.float32, output_loading_info=True
+    )
+    return part, sorted(report["missing_keys"])
 
 
 def _unreported(model: Any, part: Any, prefix: str, checkpoint: Checkpoint) -> set[str]:
