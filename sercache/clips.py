@@ -6,13 +6,14 @@ overlapping windows of that many seconds, of which the context next to an inner 
 sercache.encoders), ``repeat:<seconds>`` (a shorter recording is repeated whole, as
 often as it takes to last that long: Park et al.), or ``repeat`` and a cut, ``repeat:3+trim:15``. Recordings
 are repeated as decoded, at the encoder's rate; one that is repeated is never cut, so the seconds of the
-cut must be at least twice those of the repetition. The rule decides the features, so it is part of the
-FeatureSpec.
+cut must be at least twice those of the repetition. ``whole``, alone or after a cut (``split:30+whole``), keeps the
+padding of an encoder that sees windows of one length, because blocks that are trained from the cache attend to it.
+The rule decides the features, so it is part of the FeatureSpec.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sercache.errors import SettingsError
@@ -20,8 +21,8 @@ from sercache.errors import SettingsError
 _SEPARATOR = "#"
 _CUTS: tuple[Literal["trim", "split", "window"], ...] = ("trim", "split", "window")
 _FORMS = (
-    "none, trim:<seconds>, split:<seconds>, window:<seconds>:<context>, repeat:<seconds> or "
-    "repeat:<seconds>+trim:<seconds>"
+    "none, trim:<seconds>, split:<seconds>, window:<seconds>:<context>, repeat:<seconds>, "
+    "repeat:<seconds>+trim:<seconds>, or whole after any of them but window"
 )
 
 
@@ -38,18 +39,29 @@ class ClipRule:
     """0: short recordings are left as they are."""
     context: float = 0.0
     """Seconds that a window gives up where it meets another."""
+    whole: bool = False
+    """Whether the frames of an encoder's padding are kept behind those of the recording."""
+
+    def n_real(self, n_samples: int, hop: int, n_frames: int) -> int:
+        """Of ``n_frames`` stored, those that a recording of ``n_samples`` reaches into, ``hop`` samples each."""
+        return min(n_frames, -(-n_samples // hop)) if self.whole else n_frames
 
     def __str__(self) -> str:
         cutting = [] if self.kind == "none" else [f"{self.kind}:{self.seconds:g}"]
         if self.kind == "window":
             cutting = [f"{cutting[0]}:{self.context:g}"]
         repeating = [f"repeat:{self.repeat:g}"] if self.repeat else []
-        return "+".join(repeating + cutting) or "none"
+        return "+".join(repeating + cutting + ["whole"] * self.whole) or "none"
 
 
 def parse(text: str) -> ClipRule:
     """The rule that ``text`` writes. Raises SettingsError for anything that is none."""
     steps = [step.strip().partition(":") for step in text.split("+")]
+    if steps[-1] == ("whole", "", ""):
+        rule = parse(text.rpartition("+")[0] or "none")
+        if rule.whole or rule.kind == "window":
+            raise SettingsError(f"a clip rule is {_FORMS}, got {text!r}")
+        return replace(rule, whole=True)
     if [kind for kind, _, seconds in steps if not seconds] == ["none"] and len(steps) == 1:
         return ClipRule("none")
     context = 0.0

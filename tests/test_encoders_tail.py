@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import conformer_helpers as conformers
+import numpy as np
 import pytest
 import torch
-from encoder_helpers import CONFIGS, error, noise, save, stock_states, tiny_model
+from encoder_helpers import CONFIGS, error, noise, save, stock_states, tiny_model, tiny_whisper
+from safetensors.torch import load_file
 
-from sercache import encoders
+import sercache
+from sercache import audio, clips, encoders
+from sercache.encoders import Encoder, windowed
 from sercache.encoders.hf_speech._tail import SpeechTail
-from sercache.errors import EncoderError, UnknownNameError
+from sercache.errors import EncoderError, SettingsError, UnknownNameError
 from sercache.trained_on import TrainedOn
+from sercache.views import open_view
 
 LENGTHS = (6000, 3300, 9000)  # samples
 BOUNDARIES = ("conv", "projection", "input", "1", "2")
@@ -64,6 +71,83 @@ def test_conformers_from_any_boundary_as_from_audio(name: str, tmp_path: Path) -
         encoders.export(folder, tmp_path / boundary, tail, TrainedOn("", (), (), None))
         again = encoders.load_tail(str(tmp_path / boundary), boundary, above)
         assert all(torch.equal(a, b) for a, b in zip(tail.parameters(), again.parameters(), strict=True))
+
+
+def in_company(encoder: Encoder, waves: list[np.ndarray], boundary: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Whole windows (B, 1, T, D) as a cache of clip rule ``whole`` holds them, and which frames are recordings."""
+    windows = windowed(encoder, clips.parse("whole"))
+    ((_, packed),) = windows.encode(waves, [boundary])
+    x = packed.unflatten(0, (len(waves), -1))[:, None]
+    return x, torch.arange(x.shape[2]) < torch.tensor([encoder.n_frames(len(wave)) for wave in waves])[
+        :, None
+    ]
+
+
+@pytest.mark.parametrize("boundary", ["input", "1"])
+def test_whisper_from_a_whole_window_as_from_audio(boundary: str, tmp_path: Path) -> None:
+    folder = str(tiny_whisper(tmp_path / "whisper"))
+    encoder = encoders.load(folder)
+    waves = [noise(n) for n in (15_000, 1, 32_000)]
+    above = list(encoder.states[encoder.states.index(boundary) + 1 :])
+    x, mask = in_company(encoder, waves, boundary)
+    tail = encoders.load_tail(folder, boundary, above)
+    with torch.no_grad():
+        got = tail.eval()(x, mask)
+        without_silence = tail(x[:1, :, :47], mask[:1, :47])
+    for k, wave in enumerate(waves):
+        for layer, (state, alone) in enumerate(encoder.encode([wave], above)):
+            assert error(got[k, layer][mask[k]], alone) < 2e-5, state
+            # Why the padding is kept: the recording's frames alone give others.
+            assert k or error(without_silence[0, layer], alone) > 1e-3
+    tail.train()(x, mask).square().mean().backward()
+    assert [name for name, p in tail.named_parameters() if p.grad is None] == []
+    with torch.no_grad():
+        for p in tail.parameters():
+            p.mul_(1.1)
+    encoders.export(folder, tmp_path / "out", tail, TrainedOn("", (), (), None))
+    again, before = (encoders.load_tail(str(tmp_path / each), "input", above) for each in ("out", "whisper"))
+    own = dict(tail.named_parameters())
+    below = dict(before.named_parameters())
+    assert all(torch.equal(p, own.get(name, below[name])) for name, p in again.named_parameters())
+    stock = load_file(tmp_path / "whisper" / "model.safetensors")
+    written = load_file(tmp_path / "out" / "model.safetensors")
+    decoder = [name for name in stock if "decoder." in name]
+    assert decoder
+    assert all(torch.equal(written[name.removeprefix("model.")], stock[name]) for name in decoder)
+
+
+def test_only_encoders_with_windows_have_padding_to_keep(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"logmel takes recordings as long as they are.*leave whole out"):
+        encoders.load("logmel", clip="whole")
+
+
+@pytest.mark.real_data
+def test_the_real_whisper_from_its_cache_as_from_speech(tmp_path: Path) -> None:
+    """Through a store: three recordings of EMO-DB, from two boundaries."""
+    root = os.environ.get("SERCACHE_REAL_DATA")
+    if not root:
+        pytest.skip("SERCACHE_REAL_DATA names no folder with whisper-tiny-en and emodb")
+    name = str(Path(root) / "whisper-tiny-en")
+    encoder = encoders.load(name)
+    files = [
+        Path(shutil.copy(each, tmp_path)) for each in sorted((Path(root) / "emodb").rglob("*.wav"))[::150]
+    ]
+    rows = "".join(f"u{k},{file.name},a,s{k}\n" for k, file in enumerate(files))
+    (tmp_path / "list.csv").write_text(f"id,path,label,speaker\n{rows}")
+    options = {"cache": tmp_path / "cache", "states": "input,3", "clip": "whole", "dtype": "float32"}
+    store = sercache.extract(name, "manifest", root=tmp_path / "list.csv", **options)
+    waves = {f"u{k}": audio.read(file, 16_000) for k, file in enumerate(files)}
+    for boundary, above in (("input", ["1", "final"]), ("3", ["4"])):
+        view = open_view(store, dict.fromkeys(waves, 0), states=boundary, frames=True)
+        x, mask = view.batch(range(len(waves)))
+        assert x.shape[2] == 1500
+        with torch.no_grad():
+            tail = encoders.load_tail(name, boundary, above).eval()
+            got, singly = tail(x, mask), tail(x[:1], mask[:1])
+        assert error(singly[0], got[0]) < 2e-5
+        for k, wave in enumerate(waves.values()):
+            for layer, (state, alone) in enumerate(encoder.encode([wave], above)):
+                assert error(got[k, layer][mask[k]], alone) < 2e-5, (boundary, state)
 
 
 def test_trains_what_lies_above_and_nothing_else() -> None:

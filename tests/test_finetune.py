@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,10 @@ import soundfile
 import torch
 from array_view import ArrayView, SideBySide
 from conftest import Outcome
-from encoder_helpers import noise, save, tiny_model
+from encoder_helpers import noise, save, tiny_model, tiny_whisper
 from safetensors.torch import load_file
 
-from sercache import encoders
+from sercache import encoders, stores
 from sercache.encoders.hf_speech._tail import SpeechTail
 from sercache.errors import RecipeError
 from sercache.heads import attention_blocks, mlp, speaker_id, speaker_specific, superb
@@ -25,7 +26,9 @@ from sercache.recipe import Setup, inputs
 from sercache.report import runs as run_folders
 from sercache.training import build, predict
 from sercache.training.finetune import finetuned
+from sercache.training.residing import of_batch
 from sercache.training.starting import start, start_centres
+from sercache.views import open_view
 
 Sercache = Callable[..., Outcome]
 
@@ -130,6 +133,64 @@ def test_refuses_other_weights_and_normalisation(
     code, _, err = sercache(*tuned[:-2], "--finetune-from", "nothing", "--encoder", checkpoint)
     assert code == 2
     assert "nothing" in err
+
+
+def test_whisper_is_trained_from_whole_windows(sercache: Sercache, corpus: Path, tmp_path: Path) -> None:
+    whisper = tiny_whisper(tmp_path / "whisper")
+    where = ["--encoder", whisper, "--dataset", "manifest"]
+    extract = ["extract", *where, "--root", corpus, "--states", "1,2"]
+    train = ["train", "--head", "superb", *where, "--states", "2", "--protocol", "kfold:3", "--seeds", "1"]
+    train += ["--set", "max-epochs=1", "--set", "lr=1e-3"]
+    tuned = [*train, "--finetune-from", "1", "--normalise", "none"]
+    assert sercache(*extract).code == 0
+    code, _, err = sercache(*tuned)
+    assert code == 2
+    assert "attend to the silence that fills its window" in err
+    assert "extract with --clip whole, and train with it" in err
+    assert sercache(*extract, "--clip", "whole").code == 0
+    code, _, err = sercache(*tuned, "--clip", "whole", "--name", "tuned")
+    assert code == 0, err
+    # Heads of a frozen encoder read the recording's frames alone, as from a cache without padding.
+    for clip in ("none", "whole"):
+        code, _, err = sercache(*train, "--frames", "--clip", clip, "--normalise", "none", "--name", clip)
+        assert code == 0, err
+    folder = tmp_path / "runs"
+    reports = [run_folders.load(folder / name) for name in ("tuned", "none", "whole")]
+    losses = [report.runs[0].history[-1]["train_loss"] for report in reports]
+    assert losses[2] == pytest.approx(losses[1], rel=1e-5)
+    for means in (["--pooled", "--normalise", "none"], ["--frames", "--normalise", "global"]):
+        code, _, err = sercache(*train, "--clip", "whole", *means)
+        assert code == 2
+        assert "means of a cache of clip rule whole are over the encoder's padding" in err
+    # On a card frames lie side by side as they are stored, and come back with their padding too.
+    found = [stores.open(path.parents[1]) for path in (tmp_path / "cache").rglob("spec.json")]
+    store = next(each for each in found if each.spec.clip == "whole")
+    view = open_view(store, {"u3": 0, "u8": 0}, states="2", frames=True, max_frames=5)
+    frames, rows = view.source.stored([0, 1]), np.arange(2)
+    ended = torch.cat([frames, frames.new_zeros(1, 1, 24)], 1)
+    for x, mask in (view.batch(rows), of_batch(view, rows, ended, None).batch(rows)):
+        assert x.shape == (2, 1, 100, 24)
+        assert bool(x[:, :, 99].any())
+        assert mask.sum(1).tolist() == [5, 5]
+        assert torch.equal(x, view.batch(rows)[0])
+    # A recording that is predicted goes through whole windows as well.
+    one = reports[0].runs[0]
+    tested = next(each for each in reports[0].predictions if each.fold == one.fold)
+    wave = corpus.parent / f"{tested.id.removeprefix('u')}.wav"
+    predict = ["predict", folder / "tuned", wave, "--encoder", whisper, "--fold", one.fold, "--seed", "0"]
+    code, said, err = sercache(*predict)
+    assert code == 0, err
+    own = dict(zip(reports[0].classes, tested.probabilities, strict=True))
+    assert json.loads(said)["scores"] == pytest.approx(own, rel=1e-4)
+    out = tmp_path / "trained"
+    code, _, err = sercache(
+        "export", folder / "tuned", "--out", out, "--encoder", whisper, "--fold", one.fold
+    )
+    assert code == 0, err
+    before, after = (encoders.load(str(each)) for each in (whisper, out))
+    olds, news = (dict(e.encode([noise(4000)], ["1", "2"])) for e in (before, after))
+    assert torch.equal(olds["1"], news["1"])
+    assert not torch.allclose(olds["2"], news["2"])
 
 
 @pytest.mark.slow

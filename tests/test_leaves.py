@@ -94,8 +94,9 @@ def test_clip_ids_lead_back_to_their_utterance() -> None:
 
 @pytest.mark.parametrize(
     ("text", "written"),
-    [("none", "none"), (" repeat:3 ", "repeat:3"), ("trim:15+repeat:3s", "repeat:3+trim:15")],
-)
+    [("none", "none"), (" repeat:3 ", "repeat:3"), ("trim:15+repeat:3s", "repeat:3+trim:15"),
+     ("whole", "whole"), ("none+whole", "whole"), ("split:30 + whole", "split:30+whole")],
+)  # fmt: skip
 def test_clip_rules_have_one_spelling(text: str, written: str) -> None:
     assert str(clips.parse(text)) == written
     assert clips.parse(written) == clips.parse(text)

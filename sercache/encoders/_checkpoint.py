@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -247,10 +247,14 @@ def with_precision(record: Mapping[str, Any], precision: str) -> dict[str, Any]:
     return dict(record) if precision == _EXACT else {**record, "precision": precision}
 
 
-def write(model: Any, checkpoint: Checkpoint, folder: Path) -> None:
-    """Write a stock module as a folder, with the preprocessor's files of the checkpoint that it came from."""
+def write(model: Any, checkpoint: Checkpoint, folder: Path, absent: Collection[str] = ()) -> None:
+    """Write a stock module as a folder, with the preprocessor's files of the checkpoint that it came from.
+
+    ``absent``: tensors that the checkpoint lacks, which are not written either.
+    """
+    held = {name: tensor for name, tensor in model.state_dict().items() if name not in absent}
     with quiet(), files.tensor_faults_named():
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=held if absent else None)
     for name in _CONFIGS[1:]:
         if (checkpoint.folder / name).exists():
             shutil.copyfile(checkpoint.folder / name, folder / name)

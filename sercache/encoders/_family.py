@@ -49,7 +49,10 @@ class TrainsTails(Protocol):
     """A family whose blocks can be trained from a cached state (``--finetune-from``)."""
 
     def tail(self, source: str, *, revision: str | None, boundary: str, states: Sequence[str]) -> nn.Module:
-        """What lies above ``boundary``, from (B, 1, T, D) and mask (B, T) to (B, L, T, D')."""
+        """What lies above ``boundary``, from (B, 1, T, D) and mask (B, T) to (B, L, T, D').
+
+        Its attribute ``READS_PADDING`` is true where blocks attend to what the encoder pads with.
+        """
         ...
 
     def export(self, source: str, folder: Path, tail: nn.Module, *, revision: str | None) -> None:

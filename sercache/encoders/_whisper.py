@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -39,6 +40,18 @@ def build(checkpoint: Checkpoint) -> tuple[Any, list[str]]:
     return model, missing
 
 
+def with_decoder(checkpoint: Checkpoint, absent: list[str]) -> tuple[Any, list[str]]:
+    """The stock model in float32, and the names of the tensors that the checkpoint lacks, added to ``absent`` too."""
+    from transformers import WhisperModel
+
+    found: Any = WhisperModel.from_pretrained(
+        checkpoint.folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+    )
+    model, report = found
+    absent.extend(sorted(report["missing_keys"]))
+    return model, absent
+
+
 def extractor(preprocessing: Mapping[str, Any]) -> Any:
     """What makes log-mel spectra as a checkpoint's settings say."""
     from transformers import WhisperFeatureExtractor
@@ -57,6 +70,8 @@ class WhisperStates:
     max_samples: int | None
     dims: Mapping[str, int]
     states: tuple[str, ...]
+    padding = False
+    """Whether frames of the padding are given too."""
 
     def __init__(
         self,
@@ -91,8 +106,14 @@ class WhisperStates:
         self._features = extractor(preprocessing)
 
     def n_frames(self, n_samples: int) -> int:
-        """Frames T that ``n_samples`` give: those that they reach into."""
-        return -(-n_samples // self.hop)
+        """Frames T that ``n_samples`` give: those that they reach into; with padding those of the window."""
+        return self._model.config.max_source_positions if self.padding else -(-n_samples // self.hop)
+
+    def with_padding(self) -> WhisperStates:
+        """This encoder with all frames of the window, those of the padding behind those of the recording."""
+        copied = copy.copy(self)
+        copied.padding = True
+        return copied
 
     @exact
     def encode(

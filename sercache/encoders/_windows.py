@@ -62,10 +62,14 @@ def windowed(encoder: Encoder, rule: ClipRule) -> Encoder:
     """``encoder`` as ``rule`` asks for: itself, unless the rule has windows and it has none yet.
 
     Encoders with a method ``with_windows(windows: Windows) -> Encoder | None`` bring windows of their own,
-    for the part that needs them; for others each window is a recording of its own.
+    for the part that needs them; for others each window is a recording of its own. Those that pad every recording to
+    one length have ``with_padding() -> Encoder``, which gives all frames; the recording's are the first, one for every
+    ``hop`` samples that it reaches into.
 
-    Raises SettingsError where the encoder cannot take windows of that length.
+    Raises SettingsError where the encoder cannot take windows of that length, or pads nothing.
     """
+    if rule.whole:
+        return _padded(encoder)
     if rule.kind != "window" or getattr(encoder, "clip", None) == str(rule):
         return encoder
     windows = _frames(encoder, rule)
@@ -74,6 +78,18 @@ def windowed(encoder: Encoder, rule: ClipRule) -> Encoder:
     if found is None:
         found = Windowed(encoder, windows)
     found.clip = str(rule)
+    return found
+
+
+def _padded(encoder: Encoder) -> Encoder:
+    """``encoder`` with the frames of its padding. Raises SettingsError for one that pads nothing."""
+    own = getattr(encoder, "with_padding", None)
+    if own is None:
+        raise SettingsError(
+            f"{encoder.name} takes recordings as long as they are, clip rule whole is for encoders that pad them to a "
+            "window, as Whisper does; leave whole out of --clip"
+        )
+    found: Encoder = own()
     return found
 
 

@@ -3,16 +3,22 @@
 A recording is padded with silence to the 30 s window that Whisper was trained on, and its features are
 the first ceil(N / 320) of the 1500 frames (20 ms each). States: ``input`` (of block 1, positions added),
 ``1`` … ``L`` (raw block outputs), ``final`` (after the closing LayerNorm). Only the encoder's weights are
-loaded, and arithmetic is float32 whatever the checkpoint stores.
+loaded, and arithmetic is float32 whatever the checkpoint stores. Blocks attend to the silence as well, so that they are
+trained from a cache that holds its frames too (clip rule ``whole``).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sercache.encoders import Encoder, _checkpoint, _loading
 from sercache.encoders._published import PublishedEncoder
 from sercache.errors import EncoderError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SHORT_NAMES = {
     "whisper-tiny": "openai/whisper-tiny",
@@ -88,6 +94,34 @@ def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity in float32 of what ``load`` gives. Raises EncoderError."""
     checkpoint = _checkpoint.locate(source, revision)
     return _checkpoint.identity(checkpoint, "whisper", _preprocessing(checkpoint))
+
+
+def tail(source: str, *, revision: str | None, boundary: str, states: Sequence[str]) -> nn.Module:
+    """The blocks above the cached state ``boundary`` up to ``states``, to be trained with a head.
+
+    Raises EncoderError as ``load`` does, UnknownNameError for states that do not lie above the boundary.
+    """
+    from sercache.encoders._whisper import build
+    from sercache.encoders._whisper_tail import WhisperTail
+
+    checkpoint = _checkpoint.locate(source, revision)
+    return WhisperTail(_loading.load_whole(checkpoint, lambda: build(checkpoint)), boundary, states)
+
+
+def export(source: str, folder: Path, tail: nn.Module, *, revision: str | None) -> None:
+    """Write ``source`` with the trained blocks of ``tail`` in place as a Hugging Face folder, with the decoder if any.
+
+    Raises EncoderError as ``load`` does.
+    """
+    from sercache.encoders._whisper import with_decoder
+    from sercache.encoders._whisper_tail import WhisperTail
+
+    assert isinstance(tail, WhisperTail)
+    checkpoint = _checkpoint.locate(source, revision)
+    absent: list[str] = []
+    model: Any = _loading.load_whole(checkpoint, lambda: with_decoder(checkpoint, absent), r"^decoder\.")
+    tail.give_back(model.encoder)
+    _checkpoint.write(model, checkpoint, folder, absent)
 
 
 def _preprocessing(checkpoint: _checkpoint.Checkpoint) -> dict[str, Any]:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from sercache import encoders
+from sercache import clips, encoders
 from sercache.errors import StoreError
 from sercache.experiment.finding import is_same
 from sercache.recipe import Setup, inputs
 from sercache.states import select
 from sercache.stores import FeatureSpec
-from sercache.training import finetuned
+from sercache.training import finetuned, reads_padding
 
 
 def head_class(module: ModuleType, setup: Setup, specs: Sequence[FeatureSpec]) -> Any:
@@ -39,4 +39,17 @@ def load_tail(setup: Setup, spec: FeatureSpec) -> Any:
             "that was extracted with --encoder or --beside"
         )
     states = select(spec.encoder_states or spec.states, setup.states)
-    return encoders.load_tail(encoder, setup.finetune_from, states, revision=revision)
+    tail = encoders.load_tail(encoder, setup.finetune_from, states, revision=revision)
+    _check_padding(encoder, tail, spec)
+    return tail
+
+
+def _check_padding(name: str, tail: Any, spec: FeatureSpec) -> None:
+    """Raise StoreError where a cache lacks the padding that blocks attend to."""
+    if not reads_padding(tail) or clips.parse(spec.clip).whole:
+        return
+    rule = "whole" if spec.clip == "none" else f"{spec.clip}+whole"
+    raise StoreError(
+        f"the blocks of {name} attend to the silence that fills its window, which {spec.shown} does not hold; extract "
+        f"with --clip {rule}, and train with it"
+    )

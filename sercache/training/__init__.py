@@ -8,7 +8,7 @@ in ``loop``.
 from sercache.training.building import build
 from sercache.training.contract import Fit, Inputs, Member, View, moved, targets_of
 from sercache.training.determinism import be_deterministic
-from sercache.training.finetune import FineTuned, finetuned, tail_name
+from sercache.training.finetune import FineTuned, finetuned, reads_padding, tail_name
 from sercache.training.loop import fit
 from sercache.training.many import Choice, Way, choose, fit_many, fits
 from sercache.training.memory import keep_freed_memory
@@ -43,6 +43,7 @@ __all__ = [
     "own_randomness",
     "pace_of",
     "predict",
+    "reads_padding",
     "start",
     "start_centres",
     "stream",

@@ -67,6 +67,9 @@ class FineTuned(nn.Module):
         if tail is None:
             return x, mask
         states = tail(x, mask)
+        if reads_padding(tail):  # which is of no use above
+            longest = int(mask.sum(1).max())
+            states, mask = states[:, :, :longest], mask[:, :longest]
         if self.frames[number]:
             return states, mask
         return masked_mean(states, mask)[:, :, None], torch.ones_like(mask[:, :1])
@@ -76,6 +79,11 @@ class FineTuned(nn.Module):
             return self.read(0, x, mask)
         pairs = [self.read(k, *each) for k, each in enumerate(zip(x, mask, strict=True))]
         return tuple(states for states, _ in pairs), tuple(own for _, own in pairs)
+
+
+def reads_padding(tail: nn.Module) -> bool:
+    """Whether blocks attend to what their encoder pads recordings with: a cache of clip rule ``whole`` holds it."""
+    return bool(getattr(tail, "READS_PADDING", False))
 
 
 def finetuned(

@@ -11,7 +11,7 @@ from torch import Tensor
 from sercache.machine import free_memory
 from sercache.training.contract import Adds, View, parts_of
 from sercache.training.tables import Resident, ResidentInput, ResidentTable, Tables, starts_of
-from sercache.views import FeatureView, SideBySideView, Source
+from sercache.views import FeatureView, JoinedView, SideBySideView, Source
 
 SHARE = 0.5
 """Of the free memory of a device that the frames of one source may take; what a batch takes needs the rest."""
@@ -38,6 +38,8 @@ def resident(view: View, device: torch.device, tables: Tables | None = None) -> 
         return view
     read = features_of(view)
     inputs = read.inputs if isinstance(read, SideBySideView) else (read,)
+    if any(isinstance(each, JoinedView) and each.has_padding for each in inputs):
+        return view  # rows of its own are laid out by their masks
     if any(not isinstance(each, FeatureView) for each in inputs):
         return Resident(view, _own_rows(view, device, tables), device)
     of_input = _means if device.type == "cpu" else _as_stored
@@ -116,7 +118,8 @@ def of_batch(
     view: FeatureView, items: np.ndarray, values: Tensor, scaling: tuple[Tensor, Tensor] | None
 ) -> Resident:
     """Some items of a view, whose frames ``values`` (L, F + 1, D) lie on a device as they are stored."""
-    table = _table_of_frames(values, view.source.n_frames[view.rows[items]], view)
+    rows = view.rows[items]
+    table = _table_of_frames(values, view.source.n_frames[rows], view.source.n_real[rows], view)
     groups = None if view.group is None else view.group[items]
     return Resident(view, (ResidentInput(table, np.arange(len(items)), scaling, groups),), values.device)
 
@@ -138,11 +141,14 @@ def _frames(source: Source, device: torch.device) -> ResidentTable:
     for first in range(0, n_rows, _FRAMES_AT_ONCE):
         last = min(first + _FRAMES_AT_ONCE, n_rows)
         values[:, starts[first] : starts[last]] = source.stored(range(first, last)).to(device)
-    return _table_of_frames(values, source.n_frames, source)
+    return _table_of_frames(values, source.n_frames, source.n_real, source)
 
 
-def _table_of_frames(values: Tensor, lengths: np.ndarray, source: object) -> ResidentTable:
-    spans = torch.from_numpy(np.stack([starts_of(lengths.tolist())[:-1], lengths], 1)).to(values.device)
+def _table_of_frames(
+    values: Tensor, lengths: np.ndarray, n_real: np.ndarray, source: object
+) -> ResidentTable:
+    starts = starts_of(lengths.tolist())[:-1]
+    spans = torch.from_numpy(np.stack([starts, lengths, n_real], 1)).to(values.device)
     return ResidentTable(
         values.flatten(0, 1), lengths, len(values), spans, np.ones(len(lengths), bool), source
     )
@@ -177,7 +183,10 @@ def _own_tables(view: View, device: torch.device) -> list[ResidentTable]:
         return [ResidentTable(torch.cat(each), ones, each[0].shape[1], None, filled, view) for each in parts]
     ends = [each[0].new_zeros(each[0].shape[0], 1, each[0].shape[2]) for each in parts]
     pairs = zip(parts, ends, lengths, strict=True)
-    return [_table_of_frames(torch.cat([*p, end], 1), np.concatenate(n), view) for p, end, n in pairs]
+    return [
+        _table_of_frames(torch.cat([*p, end], 1), n, n, view)
+        for p, end, n in ((p, end, np.concatenate(n)) for p, end, n in pairs)
+    ]
 
 
 def digest(view: FeatureView) -> str:

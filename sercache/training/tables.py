@@ -31,7 +31,7 @@ class ResidentTable:
     n_layers: int
     """L."""
     spans: Tensor | None
-    """(R, 2) int64: first frame and frames of each row; None for means."""
+    """(R, 3) int64: first frame, frames and of these real ones of each row; None for means."""
     filled: np.ndarray
     """(R,) bool: rows that are there."""
     source: object
@@ -48,8 +48,8 @@ class ResidentTable:
         n_held = len(self.values) // self.n_layers
         spans = self.spans.index_select(0, rows)
         times = torch.arange(n_frames, device=rows.device)
-        mask = times < spans[:, 1:]
-        places = torch.where(mask, spans[:, :1] + times, n_held - 1)
+        mask = times < spans[:, 2:]
+        places = torch.where(times < spans[:, 1:2], spans[:, :1] + times, n_held - 1)
         layers = torch.arange(0, len(self.values), n_held, device=rows.device)
         places = places[:, None] + layers[:, None]  # (N, L, T)
         return self.values.index_select(0, places.flatten()).view(*places.shape, -1), mask

@@ -43,7 +43,7 @@ class DrawnStore:
     @property
     def spec(self) -> Any:
         """Size, type and a name."""
-        return SimpleNamespace(dim=self.shape.dim, dtype=self.shape.dtype, digest="drawn")
+        return SimpleNamespace(dim=self.shape.dim, dtype=self.shape.dtype, clip="none", digest="drawn")
 
     @cached_property
     def _frames(self) -> np.ndarray:

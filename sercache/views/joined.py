@@ -61,6 +61,11 @@ class JoinedView:
         """(U,) int64 T of each item."""
         return np.concatenate([part.n_frames for part in self.parts])
 
+    @property
+    def has_padding(self) -> bool:
+        """Whether what an encoder padded with lies behind the real frames of some item."""
+        return any((part.source.n_real < part.source.n_frames).any() for part in self.parts)
+
     def batch(self, indices: Sequence[int] | np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Features (B, L, T, D) float32, zero where padded, and mask (B, T) bool."""
         chosen = np.asarray(indices, np.int64)

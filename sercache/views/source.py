@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 from sercache import machine
+from sercache.clips import parse
+from sercache.errors import SettingsError
 from sercache.stores import FeatureStore
 from sercache.units import size
 
@@ -101,6 +103,16 @@ class _Lent:
         }
 
 
+def check_means(store: FeatureStore) -> None:
+    """Raise SettingsError where means of a store are over what the encoder padded with too."""
+    if parse(store.spec.clip).whole:
+        raise SettingsError(
+            f"the means of a cache of clip rule {store.spec.clip} are over the encoder's padding too, and so are "
+            "statistics to normalise by; read frames as they are (--frames, --normalise none), or leave whole out of "
+            "--clip"
+        )
+
+
 def _tensor(frames: np.ndarray) -> torch.Tensor:
     """Frames as a tensor that is read and never written to: torch warns of what lies in a map of a file."""
     return torch.from_numpy(frames if frames.flags.writeable else np.asarray(_Lent(frames)))
@@ -146,6 +158,13 @@ class Source:
         cut = np.iinfo(np.int64).max if max_frames is None else max_frames
         self.n_frames = np.minimum(self.stored_frames, cut) if frames else np.ones_like(self.stored_frames)
         """(R,), as ``gather`` gives them."""
+        self.n_real = self.n_frames
+        """(R,) of them those of the recording, which come first: a mask is true on these."""
+        rule = parse(store.spec.clip)
+        if rule.whole:
+            hop, self.n_frames = store.spec.hop, self.stored_frames  # a window that is cut is none
+            lengths = [rule.n_real(entries[id].n_samples, hop, entries[id].n_frames) for id in entry_ids]
+            self.n_real = np.minimum(np.array(lengths, np.int64), cut)
         self.plan = self._plan(budget)
         self._kept: dict[int, torch.Tensor] = {}
 
@@ -165,12 +184,14 @@ class Source:
 
     @cached_property
     def mean(self) -> np.ndarray:
-        """(R, L, D) float32 means over the stored frames."""
+        """(R, L, D) float32 means over the stored frames. Raises SettingsError where some are of padding."""
+        check_means(self.store)
         return self.store.pooled(self.entry_ids, self.states, "mean")
 
     @cached_property
     def std(self) -> np.ndarray:
-        """(R, L, D) float32 population standard deviations over the stored frames."""
+        """(R, L, D) float32 population standard deviations over the stored frames. Raises as ``mean``."""
+        check_means(self.store)
         return self.store.pooled(self.entry_ids, self.states, "std")
 
     def gather(

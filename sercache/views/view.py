@@ -14,7 +14,7 @@ from sercache.errors import MissingFeaturesError, SettingsError
 from sercache.machine import free_memory
 from sercache.states import select
 from sercache.stores import FeatureStore
-from sercache.views.source import MEMORY_SHARE, Affine, BatchMemory, Source, ViewPlan
+from sercache.views.source import MEMORY_SHARE, Affine, BatchMemory, Source, ViewPlan, check_means
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +102,8 @@ class FeatureView:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Features (B, L, T, D) float32, zero where padded, and mask (B, T) bool, true on real frames.
 
+        Of a cache of the clip rule ``whole`` what the encoder padded with lies behind the real frames.
+
         With ``memory`` the features lie there, until it is used for the next batch.
         """
         chosen = np.asarray(indices, np.int64)
@@ -111,7 +113,7 @@ class FeatureView:
             shift, scale = torch.from_numpy(self.shift), torch.from_numpy(self.scale)
             affine = Affine(shift, scale, self.group[chosen].tolist())
         x = self.source.gather(rows, affine, memory)
-        mask = np.arange(x.shape[2]) < self.source.n_frames[rows][:, None]
+        mask = np.arange(x.shape[2]) < self.source.n_real[rows][:, None]
         return x, torch.from_numpy(mask)
 
     def subset(self, utterance_ids: Sequence[str]) -> FeatureView:
@@ -168,6 +170,8 @@ def open_view(
             "this head reads full sequences and the cache holds means only; "
             f"{_how_made(store)} without --pooled-only"
         )
+    if not frames:
+        check_means(store)
     if max_frames is not None and max_frames < 1:
         raise SettingsError(f"max frames must be at least 1, got {max_frames}")
     chosen = _states(store, states)

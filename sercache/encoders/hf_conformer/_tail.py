@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sercache.encoders._arguments import states_above
+from sercache.encoders._tail import BlockDrop
 from sercache.encoders.hf_conformer._attention import PackTimes
 from sercache.encoders.hf_conformer._blocks import ConformerBlock
 
@@ -45,6 +46,7 @@ class ConformerTail(nn.Module):
         boundaries = names[: len(layers) + 1]
         self.names = states_above(names, boundaries, boundary, states)
         self.states, self.dim, self.kind = tuple(states), dim, kind
+        self.drop = BlockDrop()
         self.blocks = nn.ModuleDict(
             {name: copy.deepcopy(layers[int(name) - 1]) for name in self.names if name.isdigit()}
         )
@@ -72,6 +74,8 @@ class ConformerTail(nn.Module):
             assert self.closing is not None
             closed: Tensor = self.closing(x)
             return closed
+        if self.drop.falls():
+            return x
         return ConformerBlock(self.blocks[name])(x, positions)
 
     def give_back(self, layers: nn.ModuleList, closing: nn.Module | None) -> None:

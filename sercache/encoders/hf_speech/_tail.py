@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sercache.encoders._arguments import states_above
+from sercache.encoders._tail import BlockDrop
 
 
 class SpeechTail(nn.Module):
     """Blocks of a wav2vec 2.0-like encoder from ``boundary`` up: (B, 1, T, D) to (B, L, T, D').
 
-    Dropout is the checkpoint's own in training. Layer drop and SpecAugment are not applied: they belong to
-    the first training of an encoder, and `extract_features`, which Park et al. train with, has neither.
+    Dropout is the checkpoint's own in training. Layer drop is that of ``drop``, none unless it is asked for, and
+    SpecAugment is not applied: `extract_features`, which Park et al. train with before their joint stage, has neither.
     """
 
     def __init__(self, model: Any, boundary: str, states: Sequence[str]) -> None:
@@ -39,6 +40,7 @@ class SpeechTail(nn.Module):
         self.names = states_above(names, names[: n_blocks + 2], boundary, states)
         """States that are computed: those above the boundary, up to the last one asked for."""
         self.states, self.dim = tuple(states), int(model.config.hidden_size)
+        self.drop = BlockDrop()
         blocks = [int(name) - 1 for name in self.names if name.isdigit()]
         self.projection = copy.deepcopy(model.feature_projection) if "projection" in self.names else None
         at_input = "input" in self.names
@@ -65,7 +67,7 @@ class SpeechTail(nn.Module):
                 x = self._placed(x, mask)
             elif name == "final":
                 x = self._norm()(x)
-            else:
+            elif not self.drop.falls():
                 x = self._block(self.blocks[name], x, mask, bias)
             if name in self.states:
                 kept[name] = x
