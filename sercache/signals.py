@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from types import FrameType
 
 _ASKED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -92,6 +93,20 @@ def _end_at_once(number: int) -> None:
         child.join(1)
     os.write(2, b"ended at once; what was committed is safe\n")
     os._exit(128 + number)
+
+
+@contextmanager
+def not_passed_on() -> Iterator[None]:
+    """Have threads that are started in the block, and processes that these start, never hear a terminal's signals.
+
+    A terminal sends them to all processes of a command. SIGTERM ends these all the same.
+    """
+    resource_tracker.ensure_running()  # which lets the thread that starts it hear them again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,15 @@ from sercache import extraction, stores, transcription, transcripts
 
 Sercache = Callable[..., Outcome]
 CODES = {signal.SIGINT: ("interrupted", 130), signal.SIGTERM: ("stopped by SIGTERM", 143)}
+
+
+@pytest.fixture(autouse=True)
+def listening() -> Iterator[None]:
+    """Tests that a shell started in the background ignore Ctrl-C, and so would the commands in this process."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in CODES}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def stop(number: int) -> None:

@@ -18,15 +18,19 @@ from sercache.claims._claims import LOSSES, Claim, Claims
 from sercache.claims._leading import leader, led, on_the_way
 from sercache.claims._owners import is_at_work
 from sercache.claims._process import is_dead, this_process
+from sercache.claims._shared import claims_in, divided, taken
 
 __all__ = [
     "LOSSES",
     "Claim",
     "Claims",
+    "claims_in",
+    "divided",
     "is_at_work",
     "is_dead",
     "leader",
     "led",
     "on_the_way",
+    "taken",
     "this_process",
 ]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sercache import signals
 from sercache.cluster.script import check_guarded
 from sercache.cluster.where import Where
 from sercache.errors import ClusterError, MissingExtraError, SettingsError
@@ -154,16 +155,17 @@ def _cluster(distributed: Any, where: Where, folder: Path, n_workers: int, lifet
     # Whoever reaches a scheduler runs code as its user, and hosts of a lab are shared: keys of this run alone.
     security = distributed.Security.temporary()
     if where.kind == "local":
-        return distributed.LocalCluster(
-            n_workers=n_workers,
-            threads_per_worker=1,
-            memory_limit=0,
-            host="127.0.0.1",
-            dashboard_address=None,
-            security=security,
-            silence_logs=50,
-            **({"lifetime": f"{lifetime:.0f}s"} if lifetime else {}),
-        )
+        with signals.not_passed_on():  # workers end with this process, which lets them commit first
+            return distributed.LocalCluster(
+                n_workers=n_workers,
+                threads_per_worker=1,
+                memory_limit=0,
+                host="127.0.0.1",
+                dashboard_address=None,
+                security=security,
+                silence_logs=50,
+                **({"lifetime": f"{lifetime:.0f}s"} if lifetime else {}),
+            )
     import dask_jobqueue
 
     job_script(where, folder, lifetime)  # which refuses what no job can have, before anything listens

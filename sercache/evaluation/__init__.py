@@ -17,10 +17,10 @@ from sercache.evaluation.partial import CLAIMS, keep_trainings, settle, tidy
 from sercache.evaluation.parts import as_trained, cross_corpus_task, read_truth
 from sercache.evaluation.prepare import Prepared, check, prepare
 from sercache.evaluation.published import Difference, differences
-from sercache.evaluation.risked import MOST, claims_in, looking_ahead
+from sercache.evaluation.risked import MOST, looking_ahead
 from sercache.evaluation.run import Evaluated, Weights, assemble, evaluate, say_reading
 from sercache.evaluation.scores import mean_of_clips, merge_clips
-from sercache.evaluation.shared import at_work, divided, fill, n_others, taken
+from sercache.evaluation.shared import at_work, fill, n_others
 from sercache.evaluation.sound import audio_of
 from sercache.evaluation.trained_encoders import training_of
 from sercache.evaluation.trainings import forecast
@@ -48,13 +48,11 @@ __all__ = [
     "at_work",
     "audio_of",
     "check",
-    "claims_in",
     "cross_corpus_differs",
     "cross_corpus_task",
     "differences",
     "differs",
     "differs_in_code",
-    "divided",
     "evaluate",
     "evaluate_cross_corpus",
     "experiment_differs_in_code",
@@ -75,7 +73,6 @@ __all__ = [
     "settle",
     "setup_of",
     "slurm_array",
-    "taken",
     "tidy",
     "training_of",
     "transcripts",

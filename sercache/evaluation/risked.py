@@ -7,13 +7,12 @@ the folder of the unfinished run, by which those who come after know; the head i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Literal
 
 from sercache import catalog
-from sercache.claims import LOSSES, Claims, leader
-from sercache.errors import FileError, LeftOutError
+from sercache.claims import LOSSES, Claims, claims_in, leader
+from sercache.errors import LeftOutError
 from sercache.evaluation.method import How, Method
 from sercache.evaluation.partial import CLAIMS, tidy
 from sercache.progress import used
@@ -21,30 +20,10 @@ from sercache.record import Experiment
 
 MOST = 99
 """Processes that count each other; more share the work all the same."""
-_TRIES = 100
 _FORECAST = "forecast"
 Doing = Literal["building", "building-every", "measuring"]
 """What is done with a head; what ends no process in one way may end it in another, so each is counted by itself."""
 _DONE = {"building": "built", "building-every": "built", "measuring": "measured"}
-
-
-@contextmanager
-def claims_in(folder: Path, *, in_passing: bool = False) -> Iterator[Claims]:
-    """The claims of this process in a folder, which is removed by the last process to leave it."""
-    try:
-        with ExitStack() as stack:
-            for left in reversed(range(_TRIES)):
-                claims = Claims(folder, in_passing=in_passing)
-                try:
-                    stack.enter_context(claims)
-                    break
-                except FileError:  # the last of the others removed it while we came
-                    if folder.is_dir() or not left:
-                        raise
-            yield claims
-    finally:
-        with suppress(OSError):  # others are in there
-            folder.rmdir()
 
 
 @contextmanager

@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sercache.claims import Claims
+from sercache.claims import Claims, claims_in, taken
 from sercache.errors import LeftOutError, LostProcessError, SettingsError
 from sercache.evaluation.counter import Counter, Progress, Waiting
 from sercache.evaluation.method import How
 from sercache.evaluation.partial import CLAIMS, Partial, note_name, tidy
 from sercache.evaluation.prepare import Prepared
-from sercache.evaluation.risked import claims_in, numbered, risked
+from sercache.evaluation.risked import numbered, risked
 from sercache.evaluation.trainings import finished_before, groups, kept_in, trained, waiting
 from sercache.evaluation.unfinished import in_words, read_note, write_note
 from sercache.progress import used, warn
@@ -48,33 +48,6 @@ def at_work(folder: Path, ready: Prepared, *, alone: bool = False, command: str 
             yield claims
     finally:
         tidy(folder)
-
-
-@contextmanager
-def taken(claims: Claims, name: str) -> Iterator[None]:
-    """Hold a claim, after waiting for it where another process has it."""
-    while not claims.take(name):
-        claims.wait({name})
-    try:
-        yield
-    finally:
-        claims.release(name)
-
-
-def divided(claims: Claims, names: Sequence[str]) -> Iterator[int]:
-    """Places of ``names``, each once: first those that no other process works on, which are claimed meanwhile.
-
-    What others work on comes last: it is done by then, or can be helped with. What they left out does not come.
-    """
-    left = list(range(len(names)))
-    while left:
-        place = next((place for place in left if claims.take(names[place])), left[0])
-        if not claims.is_left_out(names[place]):
-            try:
-                yield place
-            finally:
-                claims.release(names[place])
-        left.remove(place)
 
 
 def fill(

@@ -234,8 +234,11 @@ def work(
             warn(line)
         skipped = result.skipped
         n_stored += result.n_encoded + result.n_copied + result.n_elsewhere
-    else:
+    elif plan.part.is_whole or stores.exists(folder):
         _bring_up_to_date(plan, folder, trained, corpus, request.keep_transcripts)
+    else:  # the first task of an array to come, and there are more tasks than batches
+        say(f"nothing to do: there are fewer batches than parts, and part {plan.part} has none")
+        return skipped, n_stored
     extraction.record_skips(folder, skipped, plan)
     say_served(request, root, spec, corpus)
     return skipped, n_stored

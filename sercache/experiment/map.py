@@ -15,6 +15,7 @@ from sercache.evaluation import Data, Extra, gather, normalised, setup_of
 from sercache.experiment.cross_corpus import Tested, TestedHeads, other_corpus
 from sercache.experiment.export import member
 from sercache.experiment.origin import known_origin
+from sercache.experiment.places import written_in_turn
 from sercache.experiment.result import Result
 from sercache.experiment.tails import head_class
 from sercache.experiment.test_on import identities, scalings_of, trained_head
@@ -93,9 +94,10 @@ def run(request: MapOptions) -> Mapped:
     places = maps.tsne(vectors)
     stem = request.run / f"map-{catalog.file_name(name)}-{request.by}"
     title = f"{report.title}\n{name} by {request.by}, fold {one.fold}, seed {one.seed}"
-    drawn = plots.save(maps.place_map([("", places, labels)], title), stem)
-    table = stem.with_name(f"{stem.name}.csv")
-    _write(table, ids, places, groups)
+    figure, table = maps.place_map([("", places, labels)], title), stem.with_name(f"{stem.name}.csv")
+    with written_in_turn(request.run, stem.name):  # pictures and table are of one call
+        drawn = plots.save(figure, stem)
+        _write(table, ids, places, groups)
     apart = separation(LabelledVectors(vectors, labels))
     return Mapped(ids, places, groups, apart.mean if apart else None, one, (*drawn, table), request.by)
 

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sercache import catalog, files
-from sercache.claims import is_at_work
+from sercache.claims import claims_in, is_at_work, taken
 from sercache.errors import SettingsError
 from sercache.evaluation import CLAIMS
 from sercache.recipe import Setup
+from sercache.record import digest_of
 
 SHARED_CLAIMS = ".claims"
-"""Beside the runs of a sweep or a paper, what the processes at work on it have claimed."""
+"""Beside the runs of a sweep or a paper, or what is made of a run, what the processes at work on it have claimed."""
+
+
+@contextmanager
+def written_in_turn(run: Path, name: str) -> Iterator[None]:
+    """Write what ``name`` stands for in a run folder, one process after another that makes the same."""
+    with claims_in(run / SHARED_CLAIMS) as claims, taken(claims, f"written-{digest_of(name)}"):
+        yield
 
 
 def default_name(head: str, setup: Setup) -> str:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from sercache import catalog, files, settings
-from sercache.claims import Claims
+from sercache.claims import Claims, taken
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, SercacheError, SettingsError
-from sercache.evaluation import MOST, differs, differs_in_code, keep_trainings, taken
+from sercache.evaluation import MOST, differs, differs_in_code, keep_trainings
 from sercache.experiment.labels import read_labels
 from sercache.experiment.places import free_name
 from sercache.experiment.ready import asked

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sercache import catalog, files, settings, stores
-from sercache.claims import Claims
+from sercache.claims import Claims, claims_in, divided, taken
 from sercache.datasets import Corpus
 from sercache.errors import FileError, LeftOutError, MissingExtraError, SettingsError
 from sercache.evaluation import (
@@ -19,11 +19,8 @@ from sercache.evaluation import (
     Data,
     How,
     Method,
-    claims_in,
-    divided,
     evaluate,
     settle,
-    taken,
     tidy,
 )
 from sercache.experiment import clustered

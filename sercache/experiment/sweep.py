@@ -18,15 +18,12 @@ import numpy as np
 
 from sercache import catalog, files, settings
 from sercache.chosen import check_look, read_seeds
-from sercache.claims import Claims
+from sercache.claims import Claims, claims_in, divided, taken
 from sercache.errors import LeftOutError, RecipeError, SettingsError
 from sercache.evaluation import (
     NOTHING_LEFT,
     Several,
     Unfinished,
-    claims_in,
-    divided,
-    taken,
 )
 from sercache.experiment import clustered
 from sercache.experiment.foretold import tell

@@ -19,7 +19,7 @@ from sercache.experiment.cross_corpus import Tested, TestedHeads, extra_of, fold
 from sercache.experiment.options import Duplicates
 from sercache.experiment.origin import known_origin
 from sercache.experiment.outcome import draw
-from sercache.experiment.places import free_name
+from sercache.experiment.places import free_name, written_in_turn
 from sercache.experiment.result import Result
 from sercache.experiment.tails import head_class
 from sercache.progress import bar, used
@@ -158,9 +158,10 @@ def _finish(trained: Result, there: CrossCorpus, corpus: Corpus) -> Result:
     if trained.folder is None:
         return Result(about)
     folder = folder_on(trained.folder, report, corpus, there.task)
-    _make_room(folder, there)
-    runs.save(about, folder, overwrite=True)
-    draw(about, folder)
+    with written_in_turn(trained.folder, folder.name):
+        _make_room(folder, there)
+        runs.save(about, folder, overwrite=True)
+        draw(about, folder)
     return Result(about, {}, folder)
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from sercache import advice
 from sercache.chosen import folds_named, read_seeds
-from sercache.claims import Claims
+from sercache.claims import Claims, taken
 from sercache.errors import SettingsError
 from sercache.evaluation import (
     Evaluated,
@@ -26,7 +26,6 @@ from sercache.evaluation import (
     say_reading,
     settle,
     slurm_array,
-    taken,
     undone,
 )
 from sercache.experiment.epochs import epochs_shown

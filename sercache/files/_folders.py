@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import platform
@@ -21,13 +22,15 @@ _LEFT_OVER = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{4})[0-9a-f]{4}\.(?P<
 _STALE_SECONDS = 24 * 3600
 """After this long a temporary counts as left over where locks cannot tell: those of other hosts."""
 _MOMENT_SECONDS = 60
+_TRIES = 100
 
 
 @contextmanager
 def new_folder(folder: Path, *, first_wins: bool = False) -> Iterator[Path]:
     """A temporary folder that becomes ``folder`` when the block is left, and is gone where it fails.
 
-    An older ``folder`` goes only when the new one stands; with ``first_wins`` one that holds anything stays.
+    An older ``folder`` goes only when the new one stands; with ``first_wins`` one that holds anything stays. Of several
+    processes that make it at a time each puts its own in place, whole; the last one's stays.
     Raises as ``write_faults_named``.
     """
     with write_faults_named(folder):
@@ -39,10 +42,7 @@ def new_folder(folder: Path, *, first_wins: bool = False) -> Iterator[Path]:
             yield temporary
             with write_faults_named(folder):
                 _settle(temporary)
-                if first_wins and folder.is_dir() and any(folder.iterdir()):
-                    shutil.rmtree(temporary)
-                else:
-                    _put_in_place(temporary, folder)
+                _put_in_place(temporary, folder, first_wins=first_wins)
         finally:
             os.close(held)
     except BaseException:
@@ -79,11 +79,21 @@ def _settle(folder: Path) -> None:
     sync_path(folder)
 
 
-def _put_in_place(temporary: Path, folder: Path) -> None:
+def _put_in_place(temporary: Path, folder: Path, *, first_wins: bool) -> None:
     older = temporary.with_suffix(".old")
-    if folder.exists():
-        folder.rename(older)
-    temporary.rename(folder)
+    for left in reversed(range(_TRIES)):
+        if first_wins and folder.is_dir() and any(folder.iterdir()):
+            shutil.rmtree(temporary)
+            break
+        with suppress(FileNotFoundError):  # there is none, or another process takes it away at this moment
+            shutil.rmtree(older, ignore_errors=True)  # what stood there before another put its own in place
+            folder.rename(older)
+        try:
+            temporary.rename(folder)
+            break
+        except OSError as fault:
+            if fault.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not left:
+                raise
     sync_path(folder.parent)
     shutil.rmtree(older, ignore_errors=True)
 

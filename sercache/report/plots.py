@@ -5,6 +5,7 @@ What each plot shows lies in ``layer_plots``, ``agreement``, ``curves`` and ``ma
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from sercache import files
 from sercache.catalog import file_name
 from sercache.record import CrossCorpus, Report
 from sercache.report.agreement import confusion, confusion_of, scatter, scatter_of
@@ -73,10 +75,13 @@ def figures(report: Report) -> dict[str, Figure]:
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write ``stem``.png (150 dots per inch) and ``stem``.svg; gives their paths."""
     png_path, svg_path = (stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg"))
+    drawn = io.BytesIO()
     with _quiet(figure):
-        figure.savefig(png_path, format="png", dpi=150, metadata={"Software": None})
-    with svg_path.open("wb") as file:
-        svg(figure, file)
+        figure.savefig(drawn, format="png", dpi=150, metadata={"Software": None})
+    files.write_bytes(png_path, drawn.getvalue())
+    drawn = io.BytesIO()
+    svg(figure, drawn)
+    files.write_bytes(svg_path, drawn.getvalue())
     return [png_path, svg_path]
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sercache import advice, catalog
+from sercache.claims import claims_in, taken
 from sercache.datasets import Corpus
 from sercache.errors import MissingMaterialError
-from sercache.evaluation import claims_in, taken
 from sercache.experiment.corpora import is_known, read_corpus
 from sercache.record import digest_of
 from sercache.settings import Settings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sercache import catalog, record, settings
 from sercache.chosen import check_look
-from sercache.claims import Claims
+from sercache.claims import Claims, claims_in, divided
 from sercache.errors import (
     EncoderError,
     LeftOutError,
@@ -18,7 +18,7 @@ from sercache.errors import (
     SettingsError,
     UnknownNameError,
 )
-from sercache.evaluation import claims_in, divided, transcripts
+from sercache.evaluation import transcripts
 from sercache.experiment import clustered
 from sercache.experiment.vectors import separation
 from sercache.head import declared

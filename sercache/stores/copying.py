@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from sercache import files
+from sercache.claims import claims_in, taken
 from sercache.errors import AlreadyStoredError, DamagedStoreError, NumericRangeError, StoreError
+from sercache.progress import used
 from sercache.stores import checked_json, commits, repair, roster
 from sercache.stores.contract import Copied, Entry
 from sercache.stores.durable import make_folder, repair_command, write_faults_named
@@ -30,6 +32,7 @@ from sercache.system import sync_path
 from sercache.units import listed
 
 _SOURCES = "sources.json"
+_TURN = "turn"
 _AT_ONCE = 64
 """Utterances whose means are read together."""
 Progress = Callable[[int], object]
@@ -60,6 +63,28 @@ def copy(
     with write_faults_named(target):
         clear_gone(target.parent)
         make_folder(target.parent)
+    with _in_turn(target):
+        return _copy(target, spec, format, sources, finish, progress)
+
+
+@contextmanager
+def _in_turn(target: Path) -> Iterator[None]:
+    """Fill a store one process after another, also where hosts do not see each other's locks."""
+    with claims_in(target.with_name(f".{target.name}.filling")) as claims:
+        if claims.others({_TURN}):
+            used("waiting", f"{target} is being filled by another process")
+        with taken(claims, _TURN):
+            yield
+
+
+def _copy(
+    target: Path,
+    spec: FeatureSpec,
+    format: str,
+    sources: Sequence[Path],
+    finish: Callable[[Path], object],
+    progress: tuple[Progress, Progress],
+) -> Copied:
     for path in sources:
         check_nobody_writes(load(path))
     seen = {path: frozenset(commits.numbers(load(path).ledger / "commits")) for path in sources}
@@ -142,8 +167,11 @@ def _append(
     place: Path, spec: FeatureSpec, format: str, sources: Sequence[StoreReader], progress: Progress
 ) -> int:
     n_new = 0
-    with Writer(make_or_continue(place, spec, format, {})) as writer:
-        done = set(StoreReader(place).ids())
+    layout = make_or_continue(place, spec, format, {})
+    done = set(StoreReader(place).ids())
+    if all(source.entries().keys() <= done for source in sources):
+        return 0
+    with Writer(layout) as writer:
         for source in sources:
             fresh = [entry for entry in source.entries().values() if entry.id not in done]
             for at in range(0, len(fresh), _AT_ONCE):
