@@ -275,6 +275,7 @@ def extracting(host: Path, port: int, recordings: Path, cache: str, *more: str) 
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores it
     )
 
 
