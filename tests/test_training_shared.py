@@ -268,6 +268,20 @@ def test_a_process_of_ours_that_is_lost_costs_what_it_had_in_hand(
     assert numbers(run(How("processes", partial=folder))) == numbers(whole)
 
 
+def test_of_two_that_start_at_one_instant_neither_removes_what_the_other_tells(tmp_path: Path) -> None:
+    folder, begun = tmp_path / "run.partial", list[Path]()
+    ready = prepare(*asked_for(), How(partial=folder))
+
+    def begin(place: Path) -> None:
+        assert (folder / "claims" / "door.1").exists(), "no other can come, and begin to tell, meanwhile"
+        begun.append(place)
+
+    with shared.at_work(folder, ready, first=begin), shared.at_work(folder, ready, first=begin):
+        assert begun == [folder]
+    with shared.at_work(folder, ready, first=begin):
+        assert begun == [folder, folder]
+
+
 def test_a_stack_leaves_some_to_those_who_come_with_us(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,11 +31,20 @@ _DOOR = "door"
 
 
 @contextmanager
-def at_work(folder: Path, ready: Prepared, *, alone: bool = False, command: str = "") -> Iterator[Claims]:
+def at_work(
+    folder: Path,
+    ready: Prepared,
+    *,
+    alone: bool = False,
+    command: str = "",
+    first: Callable[[Path], object] = lambda folder: None,
+) -> Iterator[Claims]:
     """Be one of the processes that train an experiment in the folder of its unfinished run.
 
     ``alone``: no others may train another experiment there meanwhile. ``command`` is what finishes the run, for those
-    who ask about it. Raises SettingsError, with what differs, where others train another experiment.
+    who ask about it. ``first`` is called with the folder where no other process trains this, before one can come that
+    does: what it removes is of an earlier attempt. Raises SettingsError, with what differs, where others train another
+    experiment.
     """
     experiment = ready.experiment
     try:
@@ -44,6 +53,8 @@ def at_work(folder: Path, ready: Prepared, *, alone: bool = False, command: str 
                 if alone:
                     _check_same(folder, experiment, claims)
                 write_note(folder, ready, command)
+                if not n_others(ready, claims):
+                    first(folder)
                 any(claims.take(place) for place in numbered(experiment.digest))
             yield claims
     finally:

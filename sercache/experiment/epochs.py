@@ -17,17 +17,17 @@ _BAR = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} epochs [{elapsed}
 
 @contextmanager
 def epochs_shown(
-    folder: Path | None, tell: tracking.Tell | None = None, *, fresh: bool = True
+    folder: Path | None, tell: tracking.Tell | None = None
 ) -> Iterator[Callable[[Progress], None]]:
     """What moves a bar over all epochs on, and writes each into the folder of the unfinished run.
 
-    ``tell`` is told each too, after it was written. ``fresh``: no other process writes there.
+    ``tell`` is told each too, after it was written.
     """
     if folder is None:
         with _epochs_bar() as advance:
             yield advance
         return
-    with _epochs_bar() as advance, LiveEpochs(folder, fresh=fresh) as log:
+    with _epochs_bar() as advance, LiveEpochs(folder) as log:
 
         def note(at: Progress) -> None:
             epoch = dataclasses.asdict(at.epoch)

@@ -21,7 +21,6 @@ from sercache.evaluation import (
     assemble,
     at_work,
     fill,
-    n_others,
     prepare,
     say_reading,
     settle,
@@ -73,11 +72,12 @@ def together(
     ready = prepare(asked.method, asked.data, how)
     part = sharing.part(ready) if sharing.part else None
     say_reading(ready)
-    with at_work(how.partial, ready, alone=sharing.alone, command=sharing.command) as claims:
-        fresh = not n_others(ready, claims)
+    with at_work(
+        how.partial, ready, alone=sharing.alone, command=sharing.command, first=_begin_anew
+    ) as claims:
         with ExitStack() as shown:
-            tell = shown.enter_context(_told(sharing.track, ready, how.partial, claims, fresh=fresh))
-            advance = shown.enter_context(epochs_shown(how.partial, tell, fresh=fresh))
+            tell = shown.enter_context(_told(sharing.track, ready, how.partial, claims))
+            advance = shown.enter_context(epochs_shown(how.partial, tell))
             fill(ready, how, claims, advance, part)
         missing = undone(ready, how) if part is not None else ()
         if missing:
@@ -87,9 +87,15 @@ def together(
             return keep(assemble(ready, asked.published, how)) if found is None else found
 
 
+def _begin_anew(partial: Path) -> None:
+    """Remove what an earlier attempt told of its epochs: the finished run tells them all."""
+    remove_live(partial)
+    tracking.begin_anew(partial)
+
+
 @contextmanager
 def _told(
-    names: tuple[str, ...], ready: Prepared, partial: Path, claims: Claims, *, fresh: bool
+    names: tuple[str, ...], ready: Prepared, partial: Path, claims: Claims
 ) -> Iterator[tracking.Tell | None]:
     """What tells trackers an epoch; processes that share the run begin one after another, so that they find one run."""
     if not names:
@@ -98,7 +104,7 @@ def _told(
     digest = ready.experiment.digest
     with ExitStack() as open_:
         with taken(claims, f"{digest}-track"):
-            tell = open_.enter_context(tracking.following(names, partial, digest, fresh=fresh))
+            tell = open_.enter_context(tracking.following(names, partial, digest))
         yield tell
 
 

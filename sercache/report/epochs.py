@@ -26,14 +26,11 @@ def write_epochs(report: Report, folder: Path) -> Path:
 class LiveEpochs:
     """Epochs in the folder of an unfinished run, each as soon as it is done: for ``tail -f``.
 
-    Those of trainings that an earlier attempt finished are not told again; the finished run holds all. ``fresh``: no
-    other process is writing there, so that what lies there is of an earlier attempt and goes.
+    Those of trainings that an earlier attempt finished are not told again; the finished run holds all.
     """
 
-    def __init__(self, folder: Path, *, fresh: bool = True) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        if fresh:
-            remove_live(folder)
         self._table: Any = None
 
     def add(self, fold: str, seed: int, epoch: Mapping[str, Any]) -> None:
@@ -58,5 +55,5 @@ class LiveEpochs:
 
 
 def remove_live(folder: Path) -> None:
-    """Remove what ``LiveEpochs`` wrote, of a run that stands."""
+    """Remove what ``LiveEpochs`` wrote, of a run that stands, or of an earlier attempt."""
     (folder / EPOCHS).unlink(missing_ok=True)

@@ -40,7 +40,10 @@ class Tracker(Protocol):
     """The module that is imported, and a name in it that tells it from a folder called alike."""
     INSTALL: str
 
-    def following(self, partial: Path, experiment: str, *, fresh: bool) -> Following | None:
+    def begin_anew(self, partial: Path) -> None:
+        """Remove what was told of the epochs of an earlier attempt, where it would be told twice; nobody else tells."""
+
+    def following(self, partial: Path, experiment: str) -> Following | None:
         """What follows the unfinished run in ``partial``; None for a tracker that is told finished runs alone."""
 
     def finished(self, report: Report, folder: Path, partial: Path) -> str:
@@ -77,15 +80,21 @@ def check(names: Sequence[str]) -> None:
             raise MissingExtraError(f"--track {name} needs the package {module}: {remedy}")
 
 
+def begin_anew(partial: Path) -> None:
+    """Have trackers forget what an earlier attempt told of its epochs; no other process may be telling them."""
+    for each in TRACKERS.values():
+        each.begin_anew(partial)
+
+
 @contextmanager
-def following(names: Sequence[str], partial: Path, experiment: str, *, fresh: bool) -> Iterator[Tell]:
+def following(names: Sequence[str], partial: Path, experiment: str) -> Iterator[Tell]:
     """What tells all named trackers an epoch; one that fails is left until the run is done, with a warning.
 
-    ``experiment`` is the digest of what is trained. ``fresh``: no other process writes there.
+    ``experiment`` is the digest of what is trained.
     """
     live: dict[str, Following] = {}
     for name in names:
-        opened = TRACKERS[name].following(partial, experiment, fresh=fresh)
+        opened = TRACKERS[name].following(partial, experiment)
         if opened is not None:
             live[name] = opened
 

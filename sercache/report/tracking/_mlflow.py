@@ -70,7 +70,11 @@ class MlflowRun:
         """The run stays open: another process may go on with it."""
 
 
-def following(partial: Path, experiment: str, *, fresh: bool) -> MlflowRun:
+def begin_anew(partial: Path) -> None:
+    """The run goes on: what it has of an epoch is not told again."""
+
+
+def following(partial: Path, experiment: str) -> MlflowRun:
     """The run of this experiment, the one that an earlier attempt began if there is one.
 
     Raises SettingsError where the server, or the file, cannot be used.

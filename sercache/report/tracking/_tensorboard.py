@@ -42,10 +42,13 @@ class Events:
             writer.close()
 
 
-def following(partial: Path, experiment: str, *, fresh: bool) -> Events:
-    """Events of the unfinished run, each as soon as its epoch is done; those of an earlier attempt go if ``fresh``."""
-    if fresh:
-        forget(partial)
+def begin_anew(partial: Path) -> None:
+    """Remove the events of an earlier attempt: a folder shows all that was ever written to it."""
+    forget(partial)
+
+
+def following(partial: Path, experiment: str) -> Events:
+    """Events of the unfinished run, each as soon as its epoch is done."""
     return Events(partial / _EVENTS)
 
 

@@ -23,7 +23,11 @@ NEEDS = ("wandb", "init")
 INSTALL = "pip install wandb"
 
 
-def following(partial: Path, experiment: str, *, fresh: bool) -> None:
+def begin_anew(partial: Path) -> None:
+    """Nothing was told."""
+
+
+def following(partial: Path, experiment: str) -> None:
     """Nothing follows."""
 
 
