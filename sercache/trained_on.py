@@ -1,5 +1,6 @@
 """What the weights of an encoder were trained on: a record beside the weights, and beside the features they make.
 
+Of public checkpoints the families hold what their authors say (``SeenCorpus``), by their place on the hub.
 An encoder that ``sercache export`` writes carries the record of what it was trained on. It decides no number, so
 that it is no part of an encoder's identity: the digest of the weights says whose record it is.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sercache import files
 from sercache.errors import EncoderError, FileError
@@ -18,6 +19,48 @@ FILE = "trained_on.json"
 """Its name, in the folder of an encoder and among the notes of a store."""
 
 SCHEMA = 1
+
+LEAK = "leak of "
+"""How each note begins that says that a public encoder knows of what is tested."""
+
+Knowledge = Literal["audio", "labels", "labels of a model"]
+"""Pretrained on its recordings without their labels; trained with labels of it; with what a model said that was."""
+
+
+@dataclass(frozen=True)
+class SeenCorpus:
+    """A corpus that the authors of a public checkpoint trained it on. Which utterances is not known here."""
+
+    corpus: str
+    """Its name in the catalogue of corpora."""
+    knows: Knowledge
+    detail: str = ""
+    """Release, parts, labels, as far as they are published, or what is not."""
+
+    @property
+    def how(self) -> str:
+        """What of its corpus it was trained on, in words that go with several."""
+        found = {
+            "audio": "audio, without labels",
+            "labels": "labels",
+            "labels of a model": "what a model said that was trained on their labels",
+        }[self.knows]
+        return found + (f" ({self.detail})" if self.detail else "")
+
+    def note(self, encoder: str) -> str:
+        """What belongs under a number that a corpus of this name was tested for, with features of ``encoder``."""
+        detail = f" ({self.detail})" if self.detail else ""
+        if self.knows == "audio":
+            return (
+                f"{LEAK}audio: {encoder} was pretrained on {self.corpus}{detail}, without its labels; recordings that "
+                "are tested may be among those"
+            )
+        given = "" if self.knows == "labels" else "labels that a model gave which was trained on "
+        return (
+            f"{LEAK}labels: {encoder} was trained on {given}labels of {self.corpus}{detail}; what is tested may be "
+            "among that, so that it is no test of unseen speech"
+        )
+
 
 Recordings = Mapping[str, Mapping[str, tuple[str, ...]]]
 """Digests of what was trained on (see sercache.evaluation.unseen): corpus -> utterance -> those of its pieces."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -110,8 +109,8 @@ def encoders() -> str:
         "## What it must not be tested on",
         "",
         "An encoder that was *tuned* on a corpus with its labels is no test of it: it has seen the answers, often of the",
-        "speakers that you would test. Pretraining without labels is no such leak, but say it where the corpus is yours. The",
-        "column *trained on* tells; of the corpora that sercache reads these are named there:",
+        "speakers that you would test. Pretraining on its audio without labels is a smaller leak. Of the corpora that",
+        "sercache reads these are known, and a note under each number says so (`leak of labels`, `leak of audio`):",
         "",
         *(
             f"- [{corpus}](corpora.md#{corpus}): `{name}` ({cell(told)})"
@@ -120,7 +119,7 @@ def encoders() -> str:
         ),
         "",
         "An encoder that `sercache export` wrote carries the record of its recordings (`trained_on.json`): later commands",
-        "refuse to call what it says of them a test. Checkpoints of others carry none, so there you have to look.",
+        "refuse to call what it says of them a test. Of checkpoints that are not named here you have to look.",
         "",
     ]
     for family, cards in sorted(families.items(), key=lambda each: -len(each[1])):
@@ -150,22 +149,12 @@ def _of_card(found: encoder_room.EncoderCard) -> tuple[object, ...]:
 
 
 def trained_on(corpus: str) -> list[tuple[str, str]]:
-    """Encoders of which it is said that they were trained on a corpus, and what is said.
-
-    It is looked for as its title spells it: nEMO is a corpus, and NeMo is none.
-    """
-    spelled = re.search(
-        re.escape(corpus), catalog.load("sercache.datasets", corpus).INFO.title, re.IGNORECASE
-    )
-    if spelled is None:
-        return []
-    told = {
-        name: record.trained_on
-        for family in encoder_room.families().values()
-        for name, record in vars(family).get("PUBLISHED", {}).items()
-    }
-    named = re.compile(rf"\b{re.escape(spelled[0])}\b")
-    return [(name, text) for name, text in sorted(told.items()) if named.search(text)]
+    """Short names of encoders that were trained on a corpus, and what of it each knows."""
+    found = [
+        (name, "; ".join(each.how for each in encoder_room.seen_corpora(name, {}) if each.corpus == corpus))
+        for name in sorted(encoder_room.short_names())
+    ]
+    return [(name, how) for name, how in found if how]
 
 
 def _source(source: str) -> str:

@@ -40,6 +40,7 @@ from sercache.encoders._names import (
     resolve,
     short_names,
 )
+from sercache.encoders._seen import seen_corpora
 from sercache.encoders._windows import windowed
 from sercache.errors import EncoderError
 from sercache.trained_on import TrainedOn
@@ -84,6 +85,7 @@ __all__ = [
     "pass_on",
     "placement",
     "remarks",
+    "seen_corpora",
     "short_names",
     "training_record",
     "windowed",

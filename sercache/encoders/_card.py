@@ -12,7 +12,9 @@ from sercache.encoders._family import KnowsSizes
 from sercache.encoders._faults import pass_on
 from sercache.encoders._loading import quiet
 from sercache.encoders._names import is_checkpoints, named, resolve
+from sercache.encoders._seen import seen_corpora
 from sercache.errors import EncoderError, MissingExtraError
+from sercache.trained_on import SeenCorpus
 
 _BYTES = 4
 """Of a parameter: encoders compute in float32."""
@@ -37,6 +39,8 @@ class EncoderCard:
     note: str = ""
     aliases: tuple[str, ...] = ()
     """What other tools call it."""
+    seen: tuple[SeenCorpus, ...] = ()
+    """Corpora of emotional speech that it was trained on."""
 
 
 def card(name: str) -> EncoderCard:
@@ -58,6 +62,7 @@ def card(name: str) -> EncoderCard:
         licence=(told.licence if told else "") or str(vars(family).get("LICENCE", "")),
         note=str(vars(family).get("NOTE", "")),
         aliases=tuple(alias for alias, short in vars(family).get("ALIASES", {}).items() if short == shown),
+        seen=seen_corpora(shown, {"source": about[1]}),
     )
     if folder.is_dir() and (folder / "config.json").is_file():
         config = _checkpoint.locate(str(folder), None, weights=False).config

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 class Family(Protocol):
     """The file of a family. It may also have ``NOTE`` and ``LICENCE``, lines that are shown where it is chosen,
-    ``PUBLISHED``: short name -> what its authors say of the checkpoint, and ``ALIASES``: what other tools call an
+    ``PUBLISHED``: short name -> what its authors say of the checkpoint, ``SEEN_CORPORA``: hub id -> corpora of
+    emotional speech that it was trained on (``trained_on.SeenCorpus``), and ``ALIASES``: what other tools call an
     encoder -> its short name."""
 
     SHORT_NAMES: dict[str, str]

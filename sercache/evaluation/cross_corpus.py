@@ -21,6 +21,7 @@ from sercache.evaluation.describe import (
 from sercache.evaluation.layers import layer_weights
 from sercache.evaluation.method import Extra
 from sercache.evaluation.parts import Part, open_cross_corpus
+from sercache.evaluation.public_encoders import leaks
 from sercache.evaluation.scores import (
     confusion,
     flat_remark,
@@ -116,7 +117,7 @@ def _notes(extra: Extra, part: Part, setup: Setup, target: Target) -> list[str]:
     clip = extra.store.spec.clip
     if clip != setup.clip:
         notes.append(f"{name} was encoded with clip {clip}, the training corpus with {setup.clip}")
-    notes += part.remarks
+    notes += [*part.remarks, *leaks(extra.stores, extra.corpus)]
     if extra.language is not None:
         notes.append(f"{name}: only utterances in language {extra.language}")
     return notes

@@ -19,6 +19,7 @@ from sercache.evaluation.describe import setup_as_used
 from sercache.evaluation.experiment import experiment_of, jobs_of
 from sercache.evaluation.material import Material, gather
 from sercache.evaluation.method import Data, How, Method
+from sercache.evaluation.public_encoders import leaks
 from sercache.evaluation.risked import at_risk
 from sercache.evaluation.trained_encoders import check_encoders, encoder_records, recordings_of
 from sercache.evaluation.unseen import check_initial, trained_recordings, unseen
@@ -70,6 +71,8 @@ def prepare(method: Method, data: Data, how: How, *, is_ahead: bool = False) -> 
     remarks = check_initial(material, data.corpus, how.recordings_before, setup.duplicates)
     remarks += augmented(data)
     remarks += check_encoders(material, data.corpus, before, setup.duplicates)
+    if any(fold.test for fold in material.folds):
+        remarks += leaks(data.stores, data.corpus)
     if how.recordings_before is None or any(each.record.recordings is None for each in before):
         recordings = None
     setup = replace(setup, test_on=tuple(f"{e.corpus.name}:{part.task}" for e, part in material.cross_corpus))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +19,7 @@ from sercache.progress import used
 from sercache.protocols import DEVS, PROTOCOLS
 from sercache.published import described_options
 from sercache.recipe import Recipe
+from sercache.trained_on import SeenCorpus
 from sercache.units import listed, size
 
 _CLASSES = 12
@@ -137,12 +138,19 @@ def about_encoder(card: EncoderCard) -> Iterator[tuple[str, str]]:
             None if n is None else f"{n / 1e6:.1f} million parameters, {size(card.n_bytes or 0)} in float32",
         ),
         ("trained", card.trained_on and f"on {card.trained_on}"),
+        *_known(card.seen),
         ("licence", card.licence),
         ("note", card.note),
         ("also", " ".join(card.aliases)),
     ):
         if text:
             yield label, text
+
+
+def _known(seen: Sequence[SeenCorpus]) -> Iterator[tuple[str, str]]:
+    """Corpora of emotional speech that an encoder was trained on, those that it knows in one way in a line."""
+    for how in dict.fromkeys(each.how for each in seen):
+        yield "knows", f"{', '.join(each.corpus for each in seen if each.how == how)}: {how}"
 
 
 def copying(about: CorpusInfo) -> str:

@@ -23,6 +23,7 @@ from sercache.published import head_defaults
 from sercache.record import LOOK, CrossCorpus, FoldRecord, Report
 from sercache.report import ReportTable, html, own_scores, page, pair_plots, plots, reported_table
 from sercache.report import pairs as of_pairs
+from sercache.report.notes import leak_notes, of_rows
 from sercache.reported import corpora, tables_of
 from sercache.settings import expanded
 from sercache.statistics import PairDifference, System, pairs, system_of, unlike
@@ -189,7 +190,8 @@ def _notes(systems: Sequence[System], reports: Sequence[Report]) -> list[str]:
     if len(set(more)) > 1:
         told = "; ".join(f"{s.name}: {', '.join(m) or 'none'}" for s, m in zip(systems, more, strict=True))
         notes.append(f"corpora added to the training parts differ ({told})")
-    return notes
+    named = zip(systems, reports, strict=True)
+    return [*notes, *of_rows([(system.name, leak_notes(report)) for system, report in named])]
 
 
 def _trained_on(fold: FoldRecord) -> tuple[str, str, str]:

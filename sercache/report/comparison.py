@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sercache.record import Report, Score, counted
 from sercache.report.audio_notes import audio_notes
-from sercache.report.notes import class_notes, of_rows, scope_notes
+from sercache.report.notes import class_notes, leak_notes, of_rows, scope_notes
 from sercache.report.pairs import BEST
 from sercache.report.printed import Differs, no_verdict
 from sercache.report.render import Cell, Reference, ReportTable, SignedDifference
@@ -154,6 +154,7 @@ def run_notes(reports: Sequence[tuple[str, Report]]) -> list[str]:
     notes |= dict.fromkeys(scope_notes([report for _, report in reports]))
     notes |= dict.fromkeys(of_rows([(name, class_notes(report)) for name, report in reports]))
     notes |= dict.fromkeys(audio_notes([report for _, report in reports]))
+    notes |= dict.fromkeys(of_rows([(name, leak_notes(report)) for name, report in reports]))
     for name, report in reports:
         if report.deviations:
             notes[f"{name} differs from the paper: {'; '.join(report.deviations)}"] = None

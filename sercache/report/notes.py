@@ -8,6 +8,7 @@ from typing import Literal
 from sercache.metrics import FEWEST_UNITS
 from sercache.record import Aggregate, Answer, CrossCorpus, Interval, Prediction, Report, counted
 from sercache.report.audio_notes import audio_notes, is_shared
+from sercache.trained_on import LEAK
 
 _DIGITS = 12
 """Of a digest that are shown."""
@@ -31,6 +32,11 @@ def provenance(report: Report) -> list[str]:
     elif report.cross_corpus and not report.summary:
         lines.append("its own test parts are not repeated here")
     return [*lines, *corpus_notes(corpus)]
+
+
+def leak_notes(report: Report) -> list[str]:
+    """What its public encoders know of what it tests, a line each."""
+    return [note for note in report.notes if note.startswith(LEAK)]
 
 
 def _speakers(n: int) -> str:

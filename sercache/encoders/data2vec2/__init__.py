@@ -19,6 +19,7 @@ from sercache.audio import RESAMPLER
 from sercache.encoders import Encoder, _checkpoint
 from sercache.encoders._weight_files import weights_sha256
 from sercache.encoders.data2vec2._published import PUBLISHED as PUBLISHED
+from sercache.encoders.data2vec2._published import SEEN_CORPORA as SEEN_CORPORA
 from sercache.errors import EncoderError
 from sercache.settings import expanded
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sercache.encoders._published import LIBRI_LIGHT, LIBRISPEECH, PublishedEncoder
+from sercache.trained_on import SeenCorpus
 
 _BASE: dict[str, Any] = {
     "convolutions": ((512, 10, 5), *[(512, 3, 2)] * 4, *[(512, 2, 2)] * 2),
@@ -27,15 +28,15 @@ _BASE: dict[str, Any] = {
 _LARGE = {**_BASE, "dim": 1024, "n_heads": 16, "n_alibi_heads": 16}
 _FUNASR = "that of github.com/modelscope/FunASR for its models"
 _EMO_262 = f"{LIBRISPEECH}; then IEMOCAP, MELD, MEAD, CMU-MOSEI and MSP-Podcast, 262 h (English)"
-_SEED = f"{_EMO_262}; then labels of EmoBox's corpora, 201 h"
+_EMOBOX = "labels of corpora of EmoBox; which of them, and which parts, is not published"
 PUBLISHED = {
     "emotion2vec-base": PublishedEncoder(_EMO_262, _FUNASR, _BASE),
-    "emotion2vec-plus-seed": PublishedEncoder(_SEED, _FUNASR, _BASE),
+    "emotion2vec-plus-seed": PublishedEncoder(f"{_EMO_262}; then 201 h with {_EMOBOX}", _FUNASR, _BASE),
     "emotion2vec-plus-base": PublishedEncoder(
-        f"{_SEED}; then 4,788 h labelled by emotion2vec-plus-seed", _FUNASR, _BASE
+        f"{_EMO_262}; then 4,788 h labelled by emotion2vec-plus-seed", _FUNASR, _BASE
     ),
     "emotion2vec-plus-large": PublishedEncoder(
-        f"42,526 h labelled by its predecessors, which are trained on {_SEED}", _FUNASR, _LARGE
+        "42,526 h labelled by its predecessors; what it was pretrained on is not published", _FUNASR, _LARGE
     ),
     "data2vec2-audio-base": PublishedEncoder(
         LIBRISPEECH, "mit", {**_BASE, "depth": 12, "prenet_depth": 0, "n_extra_tokens": 0}
@@ -45,4 +46,23 @@ PUBLISHED = {
     ),
 }
 """Of emotion2vec Ma et al. (2024), table 1, and the model cards; of data2vec 2.0 Baevski et al. (2023) and
-examples/data2vec/config/v2 of fairseq. What Large of emotion2vec+ was initialised from is not published."""
+examples/data2vec/config/v2 of fairseq."""
+
+_HEARD = tuple(SeenCorpus(name, "audio") for name in ("iemocap", "meld", "mead", "cmu-mosei", "msp-podcast"))
+_OF_EMOBOX = (
+    "aesdd", "ased", "cafe", "casia", "cremad", "emns", "emodb", "emov-db", "emovo", "emozionalmente", "enterface",
+    "esd", "iemocap", "jl-corpus", "mead", "meld", "mesd", "msp-podcast", "oreau", "pavoque", "ravdess", "resd",
+    "savee", "shemo", "subesco", "tess", "turev", "urdu",
+)  # fmt: skip
+"""Those of EmoBox's 32 corpora that are in the catalogue."""
+_WHICH = "as one of EmoBox's corpora; which of them, and which parts, is not published"
+_BY_PREDECESSOR = tuple(SeenCorpus(name, "labels of a model", _WHICH) for name in _OF_EMOBOX)
+SEEN_CORPORA = {
+    "emotion2vec/emotion2vec_base": _HEARD,
+    "emotion2vec/emotion2vec_plus_seed": (
+        *_HEARD,
+        *(SeenCorpus(name, "labels", _WHICH) for name in _OF_EMOBOX),
+    ),
+    "emotion2vec/emotion2vec_plus_base": (*_HEARD, *_BY_PREDECESSOR),
+    "emotion2vec/emotion2vec_plus_large": _BY_PREDECESSOR,
+}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sercache.encoders import Encoder, _checkpoint, _loading
 from sercache.encoders.hf_speech._published import PUBLISHED as PUBLISHED
+from sercache.encoders.hf_speech._published import SEEN_CORPORA as SEEN_CORPORA
 
 if TYPE_CHECKING:
     from torch import nn

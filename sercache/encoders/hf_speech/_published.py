@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sercache.encoders._published import LIBRI_LIGHT, LIBRISPEECH, PublishedEncoder
+from sercache.trained_on import SeenCorpus
 
 _LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
 _PRE_LN = {**_LARGE, "feat_extract_norm": "layer", "conv_bias": True, "do_stable_layer_norm": True}
@@ -18,7 +19,7 @@ _94K = f"{LIBRI_LIGHT}, GigaSpeech 10,000 h, VoxPopuli 24,000 h (English)"
 _ROBUST = f"{LIBRI_LIGHT}, Common Voice 700 h, Switchboard 300 h, Fisher 2,000 h (English)"
 _XLS_R = "436,000 h in 128 languages: VoxPopuli, MLS, Common Voice, BABEL, VoxLingua107"
 _MMS = "491,000 h in 1,406 languages"
-_ER = "; of IEMOCAP only the classifier above it, which is not used here"
+_ER = "; of IEMOCAP (which sessions is not published) only the classifier above it, which is not used here"
 
 
 def _of(
@@ -80,3 +81,23 @@ PUBLISHED = {
     "unispeech-sat-large": _of("unispeech-sat", _94K, {**_PRE_LN, "conv_bias": False}, _MICROSOFT),
     "unispeech-large": _of("unispeech", "Common Voice 1,500 h, with phonemes", _PRE_LN, _MICROSOFT),
 }  # fmt: skip
+
+
+def _labels(*corpora: str, detail: str = "") -> tuple[SeenCorpus, ...]:
+    return tuple(SeenCorpus(name, "labels", detail) for name in corpora)
+
+
+SEEN_CORPORA = {
+    "audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim": _labels(
+        "msp-podcast", detail="arousal, dominance and valence of release 1.7"
+    ),
+    "ehcalabres/wav2vec2-lg-xlsr-en-speech-emotion-recognition": _labels("ravdess"),
+    "firdhokk/speech-emotion-recognition-with-facebook-wav2vec2-large-xlsr-53": _labels(
+        "ravdess", "savee", "tess", "urdu"
+    ),
+    "FarhadMadadzade/wav2vec2-large-xlsr-53-english-ser-linear": _labels(
+        "ravdess", "savee", "tess", "cremad"
+    ),
+}
+"""As their cards say. The checkpoints of superb/ are not among them: their encoders are those of before, frozen, below
+a classifier that was trained on IEMOCAP."""
