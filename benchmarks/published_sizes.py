@@ -183,6 +183,11 @@ CASES: dict[str, Case] = {
     "data2vec2-audio-base": Case(
         "data2vec2", settings=PUBLISHED["data2vec2-audio-base"].config, small=_D2V_FEW
     ),
+    "dasheng-base": Case(
+        "dasheng",
+        settings={"embed_dim": 768, "depth": 12, "num_heads": 12},
+        small={"embed_dim": 32, "depth": 2, "num_heads": 4},
+    ),
     "bert-large": Case("text", "BertConfig", _WORDS, _FEW),
     "demo-wavlm": Case("demo"),
     "logmel": Case("logmel"),
@@ -214,7 +219,11 @@ def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
 def write(name: str, folder: Path, *, small: bool = False) -> str:
     """What ``sercache.encoders.load`` takes for a case: its name, or a folder that is written if it is not there."""
     case = CASES[name]
-    by_hand: dict[str, Callable[..., None]] = {"wenet": _write_wenet, "data2vec2": _write_data2vec2}
+    by_hand: dict[str, Callable[..., None]] = {
+        "wenet": _write_wenet,
+        "data2vec2": _write_data2vec2,
+        "dasheng": _write_dasheng,
+    }
     if not case.kind and case.family not in by_hand:
         return name
     place = folder / name
@@ -287,6 +296,17 @@ def _write_data2vec2(case: Case, place: Path, sizes: Mapping[str, Any]) -> None:
     model |= {"mlp_ratio": config.mlp_ratio, "normalize": config.normalize, "modalities": {"audio": audio}}
     whole = {"model": "Emotion2vec", "model_conf": model}
     (place / "config.yaml").write_text(json.dumps(whole))  # JSON is YAML
+
+
+def _write_dasheng(case: Case, place: Path, sizes: Mapping[str, Any]) -> None:
+    from sercache.encoders.dasheng._config import DashengShape
+    from sercache.encoders.dasheng._model import Dasheng
+
+    place.mkdir(parents=True)
+    model = randomise(Dasheng(DashengShape(**sizes)))
+    torch.save({f"encoder.{key}": x for key, x in model.state_dict().items()}, place / "pytorch_model.bin")
+    config = {"model_type": "dasheng", "name": "dasheng-base", "encoder_kwargs": dict(sizes)}
+    (place / "config.json").write_text(json.dumps(config))
 
 
 def inputs(encoder: Encoder, seconds: Sequence[float] = SECONDS) -> list[np.ndarray]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import auto_helpers as auto
 import conformer_helpers as conformers
+import dasheng_helpers as dasheng
 import data2vec2_helpers as data2vec2
 import encoder_helpers as tiny
 import tower_helpers as towers
@@ -40,6 +41,7 @@ CHECKPOINTS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "whisper": ("whisper", tiny.tiny_whisper),
     "emotion2vec": ("data2vec2", data2vec2.funasr),
     "data2vec2": ("data2vec2", data2vec2.fairseq),
+    "dasheng": ("dasheng", dasheng.save),
     "wenet": ("wenet", lambda folder: wenet.write(folder)[0]),
     "wenet-causal": ("wenet", lambda folder: wenet.write(folder, "causal-dynamic")[0]),
 }

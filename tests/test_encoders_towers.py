@@ -68,6 +68,14 @@ def test_of_a_hub_only_the_files_of_the_tower_are_fetched(
     }
 
 
+def test_a_card_counts_the_tower_alone(tmp_path: Path) -> None:
+    tower = sum(each.numel() for each in towers.tower("qwen2.5-omni").parameters())
+    folder = towers.save("qwen2.5-omni", tmp_path)
+    card = encoders.card(str(folder))
+    assert (card.n_blocks, card.dim, card.n_parameters) == (3, 24, tower)
+    assert encoders.card("voxtral-mini-3b").n_parameters == pytest.approx(637e6, rel=1e-3)
+
+
 def test_a_tower_saved_alone_is_loaded(tmp_path: Path) -> None:
     wave = [tiny.noise(7_000)]
     expected = tiny.encode(encoders.load(str(towers.save("qwen2-audio", tmp_path / "whole"))), wave)

@@ -67,17 +67,15 @@ def card(name: str) -> EncoderCard:
     if folder.is_dir() and (folder / "config.json").is_file():
         config = _checkpoint.locate(str(folder), None, weights=False).config
         try:
-            return _sized(bare, config)
+            return _of(family, bare, config)
         except Exception as fault:  # transformers raises whatever it likes
             pass_on(fault, folder)
             said = " ".join(str(fault).split())[:300]
             raise EncoderError(
                 f"{folder / 'config.json'} describes no model ({said}); get the file again"
             ) from fault
-    if told and told.config and isinstance(family, KnowsSizes):
-        return _with_size(bare, *family.size(dict(told.config)))
     if told and told.config:
-        return _sized(bare, told.config)
+        return _of(family, bare, told.config)
     if is_checkpoints(family):
         return bare
     try:
@@ -89,6 +87,13 @@ def card(name: str) -> EncoderCard:
 
 def _file_name(family: Any) -> str:
     return str(family.__name__).rpartition(".")[2].replace("_", "-")
+
+
+def _of(family: Any, bare: EncoderCard, config: Mapping[str, Any]) -> EncoderCard:
+    """The card with the size of what a configuration describes, of transformers or the family's own."""
+    if isinstance(family, KnowsSizes):
+        return _with_size(bare, *family.size(dict(config)))
+    return _sized(bare, config)
 
 
 def _sized(bare: EncoderCard, config: Mapping[str, Any]) -> EncoderCard:

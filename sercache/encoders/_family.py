@@ -89,7 +89,7 @@ class OwnsOnHub(Owns, Protocol):
 
 @runtime_checkable
 class KnowsSizes(Protocol):
-    """A family whose configurations in PUBLISHED are no settings of transformers."""
+    """A family whose configurations transformers does not know, or of whose models it runs a part."""
 
     def size(self, config: dict[str, Any]) -> tuple[int, int, int]:
         """(blocks, D, parameters) of what ``config`` describes."""

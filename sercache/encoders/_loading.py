@@ -109,7 +109,8 @@ def _fault_of_config(folder: Path) -> str:
 
     try:
         with torch.device("meta"), quiet():
-            transformers.AutoModel.from_config(transformers.AutoConfig.from_pretrained(folder))
+            config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            transformers.AutoModel.from_config(config)
     except Exception as fault:  # transformers raises whatever it likes
         return _in_one_line(fault)
     return ""

@@ -33,6 +33,7 @@ _SIZE = {
     "num_mel_bins": 128,
 }
 """Of Whisper large-v3, which all of them are."""
+_OMNI = {"model_type": "qwen2_5_omni_audio_encoder", **_SIZE}
 _UNSAID = "as Whisper large-v3, then with its language model; hours and corpora are not published"
 _UNCONFIRMED = "not confirmed here; see its page on the hub"
 PUBLISHED = {
@@ -40,8 +41,8 @@ PUBLISHED = {
     "qwen2-audio-7b-instruct": PublishedEncoder(
         _UNSAID, _UNCONFIRMED, {"model_type": "qwen2_audio_encoder", **_SIZE}
     ),
-    "qwen2.5-omni-3b": PublishedEncoder(_UNSAID, _UNCONFIRMED),
-    "qwen2.5-omni-7b": PublishedEncoder(_UNSAID, _UNCONFIRMED),
+    "qwen2.5-omni-3b": PublishedEncoder(_UNSAID, _UNCONFIRMED, {**_OMNI, "output_dim": 2048}),
+    "qwen2.5-omni-7b": PublishedEncoder(_UNSAID, _UNCONFIRMED, {**_OMNI, "output_dim": 3584}),
     "voxtral-mini-3b": PublishedEncoder(_UNSAID, "apache-2.0", {"model_type": "voxtral_encoder", **_SIZE}),
     "voxtral-small-24b": PublishedEncoder(_UNSAID, "apache-2.0", {"model_type": "voxtral_encoder", **_SIZE}),
     "audio-flamingo-3": PublishedEncoder(
@@ -107,6 +108,13 @@ def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity in float32 of what ``load`` gives. Raises EncoderError."""
     checkpoint = _checkpoint.locate(source, revision, part=_PART)
     return _checkpoint.identity(checkpoint, "audio-towers", _preprocessing(checkpoint))
+
+
+def size(config: dict[str, Any]) -> tuple[int, int, int]:
+    """(blocks, D, parameters) of the tower that ``config`` describes."""
+    from sercache.encoders.audio_towers import _tower
+
+    return _tower.size(config)
 
 
 def _preprocessing(checkpoint: _checkpoint.Checkpoint) -> dict[str, Any]:

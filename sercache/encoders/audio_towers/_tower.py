@@ -38,6 +38,18 @@ def build(checkpoint: Checkpoint) -> tuple[Any, list[str]]:
     return model, sorted(report["missing_keys"])
 
 
+def size(config: Mapping[str, Any]) -> tuple[int, int, int]:
+    """(blocks, D, parameters) of the tower in a configuration, laid out without memory for its weights."""
+    from transformers import AutoConfig
+
+    for name in ("thinker_config", "audio_config"):
+        config = config.get(name, config)
+    known: Any = AutoConfig.for_model(**config)
+    with torch.device("meta"):
+        model = _kind(known)(known)
+    return known.encoder_layers, known.d_model, sum(each.numel() for each in model.parameters())
+
+
 def _kind(config: Any) -> Any:
     """The class of a tower."""
     from transformers.models.audioflamingo3 import modeling_audioflamingo3

@@ -1,0 +1,74 @@
+"""Dasheng (Dinkel et al., 2024): masked autoencoders of 272,356 h of speech, sounds and music, written out.
+
+Checkpoints are those of the hub (``model_type`` dasheng), whose own code is not run. A frame is 40 ms: four spectra of
+64 mel bands. A recording longer than a chunk (1008 spectra, 10.08 s) passes in chunks that do not hear one another, the
+last one filled up with zeros, as the owners' code has it; theirs drops a last chunk that is full, this does not.
+States: ``input`` (of block 1, positions added), ``1`` … ``L`` (raw block outputs), ``final`` (after the closing
+LayerNorm).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sercache.encoders import Encoder, _checkpoint, _loading
+from sercache.encoders._published import PublishedEncoder
+from sercache.encoders.dasheng import _config
+
+SHORT_NAMES = {
+    "dasheng-base": "mispeech/dasheng-base",
+    "dasheng-0.6b": "mispeech/dasheng-0.6B",
+    "dasheng-1.2b": "mispeech/dasheng-1.2B",
+}
+_DATA = "272,356 h of speech, sounds and music"
+PUBLISHED = {
+    short: PublishedEncoder(
+        _DATA, "apache-2.0", {"model_type": "dasheng", "name": source.removeprefix("mispeech/")}
+    )
+    for short, source in SHORT_NAMES.items()
+}
+MODEL_TYPES = ("dasheng",)
+
+
+def load(source: str, *, revision: str | None, device: str, precision: str) -> Encoder:
+    """The encoder of a local folder or hub id.
+
+    Raises EncoderError where the checkpoint cannot be had, is corrupt, or of another shape than Dasheng's.
+    """
+    from sercache.encoders._arguments import placement
+    from sercache.encoders.dasheng import _model
+    from sercache.encoders.dasheng._encoder import DashengEncoder
+
+    place, dtype = placement(device, precision)
+    checkpoint = _checkpoint.locate(source, revision)
+    config = _config.read(checkpoint)
+    preprocessing = _config.preprocessing(checkpoint)
+    model = _loading.load_whole(checkpoint, lambda: _model.build(checkpoint, config))
+    record = _checkpoint.identity(checkpoint, "dasheng", preprocessing)
+    return DashengEncoder(
+        model,
+        config,
+        name=source,
+        identity=_checkpoint.with_precision(record, precision),
+        device=place,
+        dtype=dtype,
+    )
+
+
+def identify(source: str, *, revision: str | None) -> dict[str, Any]:
+    """Identity in float32 of what ``load`` gives. Raises EncoderError."""
+    checkpoint = _checkpoint.locate(source, revision)
+    _config.read(checkpoint)
+    return _checkpoint.identity(checkpoint, "dasheng", _config.preprocessing(checkpoint))
+
+
+def size(config: dict[str, Any]) -> tuple[int, int, int]:
+    """(blocks, D, parameters) of what ``config`` describes."""
+    import torch
+
+    from sercache.encoders.dasheng import _model
+
+    found = _config.parsed(config, "config.json")
+    with torch.device("meta"):
+        model = _model.Dasheng(found)
+    return found.depth, found.embed_dim, sum(each.numel() for each in model.parameters())
