@@ -30,6 +30,7 @@ from sercache.experiment.probe import ProbeOptions
 from sercache.experiment.prune import PruneOptions
 from sercache.experiment.pull import PullOptions
 from sercache.experiment.push import PushOptions
+from sercache.experiment.robustness import RobustnessOptions
 from sercache.experiment.setup import TrainOptions
 from sercache.experiment.sweep import SweepOptions
 from sercache.experiment.transcribe import TranscribeOptions
@@ -52,6 +53,7 @@ VERBS: dict[str, tuple[Callable[..., Any], type, dict[str, Any]]] = {
     "pull": (sercache.pull, PullOptions, {"repo": "me/it"}),
     "push": (sercache.push, PushOptions, {"what": "s", "repo": "me/it"}),
     "reproduce": (sercache.reproduce, ReproduceOptions, {}),
+    "robustness": (sercache.robustness, RobustnessOptions, {"run": "r", "augment": "noise:snr=1"}),
     "info": (sercache.info, InfoOptions, {}),
     "transcribe": (sercache.transcribe, TranscribeOptions, {"model": "m", "dataset": "demo", "out": "o.csv"}),
     "verify": (sercache.verify, VerifyOptions, {}),
@@ -72,6 +74,7 @@ TERMINAL_ONLY = {
 OF_THE_TERMINAL = {
     "extract": {"dry_run"},
     "compare": {"table_format"},
+    "robustness": {"table_format"},
     "predict": {"watch", "table_format", "out"},
     "reproduce": {"as_json"},
     "sweep": {"as_json"},

@@ -5,7 +5,18 @@ checked by name and type. Names may be objects: an Encoder, a Corpus, a FeatureS
 bars, False nothing, and a ``sercache.progress.Listener`` hears all that the command prints.
 """
 
-from sercache.api.analysis import check, compare, details, draw_map, lexical, new, probe, table, write_pages
+from sercache.api.analysis import (
+    check,
+    compare,
+    details,
+    draw_map,
+    lexical,
+    new,
+    probe,
+    robustness,
+    table,
+    write_pages,
+)
 from sercache.api.disk import convert, merge, prune
 from sercache.api.sharing import pull, push
 from sercache.api.stage_one import doctor, extract, info, load_encoder, read_corpus, transcribe, verify
@@ -33,6 +44,7 @@ __all__ = [
     "push",
     "read_corpus",
     "reproduce",
+    "robustness",
     "sweep",
     "table",
     "train",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sercache.experiment.new import Kind
     from sercache.experiment.probe import Probed
     from sercache.experiment.result import Result
+    from sercache.experiment.robustness import Robustness
     from sercache.record import Report
     from sercache.stores import FeatureStore
 
@@ -106,6 +107,26 @@ def compare(runs: Sequence[AnyPath | Result], *, progress: Progress = True, **se
     request = filled(work.CompareOptions, "compare", {"runs": folders, **settings})
     with told(progress, request, settings):
         return work.run(request, results)
+
+
+def robustness(
+    run: AnyPath | Result, augment: str | Sequence[str], *, progress: Progress = True, **settings: Any
+) -> Robustness:
+    """A run's heads on their own test parts under conditions: ``augment="noise:snr=20,10,0"``, or a list of such.
+
+    Features that the cache lacks are extracted. Of each condition the scores, their intervals and the difference from
+    the run as it was tested, paired over speakers; beside a run's folder a table and curves are written.
+    ``settings`` are the options of ``sercache robustness``: ``root``, ``cache``, ``device``, ``encoder``.
+    Raises SettingsError for a run without weights or tests, MissingFeaturesError without its features.
+    """
+    from sercache.experiment import filled
+    from sercache.experiment import robustness as work
+
+    request = filled(
+        work.RobustnessOptions, "robustness", {"run": place(run), "augment": augment, **settings}
+    )
+    with told(progress, request, settings):
+        return work.run(request, in_memory(run))
 
 
 def details(

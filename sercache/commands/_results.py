@@ -11,6 +11,7 @@ from sercache.experiment.map import Mapped
 from sercache.experiment.outcome import shown
 from sercache.experiment.probe import Probed
 from sercache.experiment.result import Result
+from sercache.experiment.robustness import Robustness
 from sercache.experiment.sweep import Swept
 from sercache.layout import columns, filled, terminal_width
 from sercache.progress import say, used
@@ -79,12 +80,13 @@ def tabled(found: Probed | WordDependence) -> None:
         used("written", path)
 
 
-def compared_as(table_format: Format) -> Callable[[PairedRuns], None]:
-    """Shows the pairs of some runs, and what was written; files are not named where a format is for programs."""
+def compared_as(table_format: Format) -> Callable[[PairedRuns | Robustness], None]:
+    """Shows the pairs of some runs, or a run under conditions, and what was written: not where a format is for
+    programs."""
 
-    def compared(found: PairedRuns) -> None:
+    def compared(found: PairedRuns | Robustness) -> None:
         say(found.table.render(table_format, terminal_width()))
-        for table in found.published:
+        for table in found.published if isinstance(found, PairedRuns) else ():
             say()
             say(table.render(table_format, terminal_width()))
         if table_format == "text":

@@ -1,5 +1,6 @@
 """Evaluation: one head, one cache, all folds and seeds of a protocol, as a Report."""
 
+from sercache.evaluation.conditions import under_condition
 from sercache.evaluation.counter import Progress
 from sercache.evaluation.cross_corpus import evaluate_cross_corpus, normalised, read_scalings
 from sercache.evaluation.describe import setup_of, slurm_array, with_scope
@@ -76,6 +77,7 @@ __all__ = [
     "tidy",
     "training_of",
     "transcripts",
+    "under_condition",
     "undone",
     "unfinished",
     "with_scope",

@@ -2,6 +2,7 @@
 
 from sercache.report.beside import own_scores, reported_table
 from sercache.report.comparison import Compared, ComparedRow
+from sercache.report.conditions import UnderCondition, conditions_figure, conditions_table
 from sercache.report.epochs import LiveEpochs, remove_live, write_epochs
 from sercache.report.extras import PageExtras, VectorPlaces
 from sercache.report.passes import passes_saved
@@ -17,8 +18,11 @@ __all__ = [
     "PageExtras",
     "Reference",
     "ReportTable",
+    "UnderCondition",
     "UtteranceRow",
     "VectorPlaces",
+    "conditions_figure",
+    "conditions_table",
     "html",
     "listed_rows",
     "own_scores",

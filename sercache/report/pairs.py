@@ -63,7 +63,7 @@ def _about(systems: Sequence[System], found: Sequence[PairDifference]) -> list[s
         told = ", ".join(f"{each.name}: {n}" for each, n in zip(systems, n_seeds, strict=True))
         notes.append(f"numbers of seeds differ ({told}): a mean over fewer of them varies more by itself")
     by_metric = list(dict.fromkeys(each.metric for each in found))
-    notes += _about_test([each for each in found if each.metric == by_metric[0]])
+    notes += about_test([each for each in found if each.metric == by_metric[0]])
     if len(by_metric) > 1:
         notes.append(
             "each metric is corrected by itself: say which one decides before you look; here "
@@ -72,7 +72,7 @@ def _about(systems: Sequence[System], found: Sequence[PairDifference]) -> list[s
     return notes
 
 
-def _about_test(found: Sequence[PairDifference]) -> list[str]:
+def about_test(found: Sequence[PairDifference]) -> list[str]:
     """What decides, and the least p that it can give."""
     test = found[0].test
     if test is None:
@@ -125,7 +125,7 @@ def best_column(systems: Sequence[System | None]) -> tuple[list[Cell], list[str]
     cells: list[Cell] = [
         None if each is None else "best" if each is best else _told(told.get(each.name)) for each in systems
     ]
-    about, *more = _about_test(found)
+    about, *more = about_test(found)
     notes = [about.replace("different:", f"{BEST} in {NAMES[metric]}:", 1), *more]
     if odd:
         notes.append(f"not tested against the best: {', '.join(odd)} ({next(iter(odd.values()))})")

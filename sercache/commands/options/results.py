@@ -124,6 +124,36 @@ def compare(table_format: Any, as_json: bool, **options: Any) -> None:
     console.told(work.run(work.CompareOptions(**options)), _results.compared_as(table_format), as_json)
 
 
+@click.command()
+@click.argument("run", type=RUN)
+@click.option(
+    "--augment",
+    multiple=True,
+    required=True,
+    metavar="STEPS",
+    help="Conditions: noise:snr=20,10,0; again for more.",
+)
+@root_option
+@where_options
+@click.option("--encoder", help="Folder of the checkpoint, where it is a local one that was moved.")
+@head_option
+@format_option
+@json_option
+def robustness(table_format: Any, as_json: bool, **options: Any) -> None:
+    """Test a run's heads on their own test parts under noise, in rooms, through codecs: scores beside those it has.
+
+    Features that the cache lacks are extracted. Writes table and curves to RUN/robustness.
+
+    \b
+    Example:
+      sercache robustness runs/linear-whisper-tiny-en-emodb --augment noise:snr=20,10,5,0 --augment codec:gsm
+    """
+    from sercache.commands import _results, console
+    from sercache.experiment import robustness as work
+
+    console.told(work.run(work.RobustnessOptions(**options)), _results.compared_as(table_format), as_json)
+
+
 @click.command("map")
 @click.argument("run", type=RUN)
 @dataset_option("Whose utterances (sercache datasets), or a store of them.")
@@ -288,4 +318,4 @@ def reproduce(as_json: bool, **options: Any) -> None:
     run(ReproduceOptions(**options), as_json=as_json)
 
 
-COMMANDS = (report, compare, map_, lexical, export, reproduce)
+COMMANDS = (report, compare, robustness, map_, lexical, export, reproduce)
