@@ -1,7 +1,8 @@
 """State selections: ``blocks``, ``projection+blocks``, ``1-12``, ``6,9``, ``final``, ``all``.
 
 Names on offer come from an encoder or a store, in the order of computation: ``conv``, ``projection``,
-``input``, ``1`` … ``L``, ``final``. Encoders without blocks (log-mel, eGeMAPS) have one state of their own.
+``input``, ``1`` … ``L``, ``final``, and ``sentence`` of some encoders of text. Encoders without blocks (log-mel,
+eGeMAPS) have one state of their own.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def _part(on_offer: Sequence[str], part: str) -> Sequence[str]:
     if part in on_offer:
         return [part]
     if part in ("final", "last"):
-        return on_offer[-1:] if part == "final" else blocks(on_offer)[-1:]
+        return blocks(on_offer)[-1:]
     first, dash, last = part.partition("-")
     if dash and first.isdigit() and last.isdigit() and int(first) <= int(last):
         names = [str(k) for k in range(int(first), int(last) + 1)]
@@ -54,9 +55,9 @@ def _part(on_offer: Sequence[str], part: str) -> Sequence[str]:
 def same_dim(names: Sequence[str], dims: Mapping[str, int], selection: str) -> tuple[str, ...]:
     """Names that can share a store: all must have one feature size D.
 
-    ``all`` keeps those of the last state's size; an explicit selection of mixed sizes raises SettingsError.
+    ``all`` keeps those of the last block's size; an explicit selection of mixed sizes raises SettingsError.
     """
-    kept = tuple(name for name in names if dims[name] == dims[names[-1]])
+    kept = tuple(name for name in names if dims[name] == dims[blocks(names)[-1]])
     if len(kept) < len(names) and selection != "all":
         sizes = ", ".join(f"{name}: {dims[name]}" for name in names)
         raise SettingsError(f"states of one store share a feature size, got {sizes}; extract them apart")

@@ -97,7 +97,7 @@ SLOW: dict[str, Iterable[str]] = {
         "adapters", "distilhubert", "other-front-group", "parakeet", "w2v-bert",
     ),
     "test_devices.py::test_every_encoder_of_text_computes_on_its_device_alone": (
-        "distilbert", "electra", "roberta", "xlm-roberta",
+        "distilbert", "electra", "mpnet", "roberta", "xlm-roberta",
     ),
     "test_devices.py::test_every_head_is_trained_on_its_device_alone": (
         *_RECURRENT, "cta-rnn", "cnn-lstm-attention",

@@ -11,8 +11,11 @@ import encoder_helpers as tiny
 import numpy as np
 import pytest
 import text_helpers as texts
+import torch
+from safetensors.torch import load_file, save_file
 
-from sercache import encoders
+from sercache import encoders, states
+from sercache.encoders import text
 from sercache.errors import AudioError, EncoderError, UnknownNameError
 
 BOUND = 2e-5
@@ -117,8 +120,6 @@ def test_a_checkpoint_without_a_tokenizer_is_refused_in_one_line(tmp_path: Path)
 
 
 def test_missing_weights_are_refused(tmp_path: Path) -> None:
-    from safetensors.torch import load_file, save_file
-
     folder = texts.save("bert", tmp_path / "m")
     tensors = load_file(folder / "model.safetensors")
     without = {key: value for key, value in tensors.items() if "layer.1.output.dense" not in key}
@@ -134,3 +135,83 @@ def test_missing_weights_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["bert-large-uncased", "roberta-large", "xlm-roberta-base"])
 def test_short_names_are_of_the_text_family(name: str) -> None:
     assert encoders.short_names()[name][0] == "text"
+
+
+# Sentences
+
+
+@pytest.mark.parametrize(
+    ("pooling", "dense", "normalize"), [("mean", 0, True), ("cls", 16, True), ("max", 8, False)]
+)
+def test_a_sentence_is_the_vector_of_the_whole_text_in_every_frame(
+    tmp_path: Path, pooling: str, dense: int, normalize: bool
+) -> None:
+    folder = texts.save_sentences(tmp_path / "m", pooling, dense=dense, normalize=normalize)
+    encoder: Any = encoders.load(str(folder))
+    assert encoder.states == ("input", "1", "2", "3", "sentence")
+    assert encoder.dims["sentence"] == (dense or 16)
+    assert states.select(encoder.states, "final") == ("3",), "tokens, as of any other encoder of text"
+    pieces = [encoder.tokens(line) for line in LINES]
+    lengths = [len(ids) for ids in pieces]
+    found = tiny.encode(encoder, pieces, ["sentence"])["sentence"].split(lengths)
+    for frames, line in zip(found, LINES, strict=True):
+        expected = texts.sentence(line, pooling, dense=dense, normalize=normalize)
+        assert tiny.error(frames, expected.expand_as(frames)) < BOUND
+    assert encoder.identity == encoders.identify(str(folder))
+
+
+def test_how_sentences_are_made_is_part_of_the_identity(tmp_path: Path) -> None:
+    plain = encoders.identify(str(texts.save("bert", tmp_path / "plain")))
+    mean = encoders.identify(str(texts.save_sentences(tmp_path / "mean")))
+    cls = encoders.identify(str(texts.save_sentences(tmp_path / "cls", "cls", dense=16)))
+    assert mean["preprocessing"]["sentence"] == {
+        "pooling": "mean",
+        "dense_sha256": [],
+        "activations": [],
+        "normalize": True,
+    }
+    assert len(cls["preprocessing"]["sentence"]["dense_sha256"]) == 1
+    assert "sentence" not in plain["preprocessing"]
+
+
+def test_of_all_states_those_of_the_blocks_size_are_kept(tmp_path: Path) -> None:
+    encoder = encoders.load(str(texts.save_sentences(tmp_path / "m", dense=8)))
+    assert states.same_dim(encoder.states, encoder.dims, "all") == ("input", "1", "2", "3")
+
+
+def test_what_e5_puts_before_a_text_is_heard_and_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = texts.save_sentences(tmp_path / "m")
+    monkeypatch.setattr(text, "_PREFIXES", {"local: m": "the door: "})
+    encoder: Any = encoders.load(str(folder))
+    assert encoder.identity["preprocessing"]["prefix"] == "the door: "
+    assert encoder.max_samples == 18 - 3
+    ids = encoder.tokens("dogs sit")
+    got = tiny.encode(encoder, [ids])
+    assert {len(x) for x in got.values()} == {2}
+    expected = texts.sentence("the door: dogs sit", "mean", dense=0, normalize=True)
+    assert tiny.error(got["sentence"][0], expected) < BOUND
+
+
+def test_sentences_of_another_making_are_not_offered_and_broken_files_are_refused(tmp_path: Path) -> None:
+    folder = texts.save_sentences(tmp_path / "m", dense=16)
+    modules = folder / "modules.json"
+    listed = json.loads(modules.read_text())
+    listed[1]["type"] = "sentence_transformers.models.WeightedLayerPooling"
+    whole = modules.read_text()
+    modules.write_text(json.dumps(listed))
+    assert encoders.load(str(folder)).states[-1] == "3"
+    modules.write_text("[1]")
+    with pytest.raises(EncoderError, match="lists no modules with type and path"):
+        encoders.load(str(folder))
+    modules.write_text(whole)
+    config = folder / "2_Dense" / "config.json"
+    kept = config.read_text()
+    config.write_text(json.dumps({"activation_function": "torch.nn.ReLU"}))
+    with pytest.raises(EncoderError, match="activation_function is 'ReLU', expected Tanh or Identity"):
+        encoders.load(str(folder))
+    config.write_text(kept)
+    save_file({"linear.weight": torch.zeros(16, 5)}, folder / "2_Dense" / "model.safetensors")
+    with pytest.raises(EncoderError, match="holds no layer for 16 features"):
+        encoders.load(str(folder))

@@ -15,6 +15,7 @@ from sercache.encoders._arguments import wanted
 from sercache.encoders._checkpoint import Checkpoint
 from sercache.encoders._exact import exact
 from sercache.encoders._hooks import Point
+from sercache.encoders.text._sentence import SentenceLayers
 from sercache.errors import AudioError, EncoderError, MissingExtraError
 
 _PACK_FRAMES = 1000
@@ -83,6 +84,7 @@ class TextEncoder:
         identity: Mapping[str, Any],
         device: torch.device,
         dtype: torch.dtype,
+        sentence: SentenceLayers | None = None,
     ) -> None:
         """``model``: the stock module in float32 on the CPU; it is taken over. Raises EncoderError."""
         self.name, self.identity, self.device = name, identity, device
@@ -95,8 +97,13 @@ class TextEncoder:
         self._points |= {str(number): Point(block) for number, block in enumerate(blocks, start=1)}
         if self._closes_with_a_norm(str(len(blocks))):
             self._points["final"] = Point(model)
-        self.states = tuple(self._points)
-        self.dims = dict.fromkeys(self.states, model.config.hidden_size)
+        width = model.config.hidden_size
+        dims = dict.fromkeys(self._points, width)
+        if sentence is not None:
+            self._points["sentence"] = Point(model)
+            dims["sentence"] = sentence.dim or width
+        self._sentence = sentence
+        self.states, self.dims = tuple(dims), dims
         self.pack_frames = _PACK_FRAMES_CUDA if device.type == "cuda" else _PACK_FRAMES
 
     def n_frames(self, n_samples: int) -> int:
@@ -154,15 +161,22 @@ class TextEncoder:
             chosen,
             lambda: self._model(input_ids=whole, attention_mask=torch.ones_like(whole)),
         )
-        first = len(self._before)
-        return {name: x[:, first : first + ids.shape[1]] for name, x in found.items()}
+        first, n_pieces = len(self._before), ids.shape[1]
+        cut = {name: x[:, first : first + n_pieces] for name, x in found.items()}
+        if self._sentence is not None and "sentence" in found:
+            cut["sentence"] = self._sentence(found["sentence"])[:, None].expand(-1, n_pieces, -1)
+        return cut
 
     def _around(self) -> tuple[list[int], list[int]]:
-        """Ids that the tokenizer puts before and behind a text. Raises EncoderError where it changes the text."""
+        """Ids that stand before and behind a text, a prefix among them.
+
+        Raises EncoderError where the tokenizer changes the text.
+        """
         word = "a"
         bare = self.tokens(word).tolist()
-        whole = list(self._tokenizer(word)["input_ids"])
-        for start in range(len(whole) - len(bare) + 1):
+        prefix = self.identity["preprocessing"].get("prefix", "")
+        whole = list(self._tokenizer(prefix + word)["input_ids"])
+        for start in reversed(range(len(whole) - len(bare) + 1)):  # a prefix may hold it too
             if bare and whole[start : start + len(bare)] == bare:
                 return whole[:start], whole[start + len(bare) :]
         raise EncoderError(
