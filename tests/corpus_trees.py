@@ -9,6 +9,7 @@ from sercache import catalog
 from sercache.datasets._examples._acted import *  # noqa: F403
 from sercache.datasets._examples._free import *  # noqa: F403
 from sercache.datasets._examples._iemocap import *  # noqa: F403
+from sercache.datasets._examples._listed import *  # noqa: F403
 from sercache.datasets._examples._tables import *  # noqa: F403
 from sercache.datasets._examples._tools import *  # noqa: F403
 

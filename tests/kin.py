@@ -40,6 +40,13 @@ _ACTED = (
     "pavoque",
     "emozionalmente",
     "mead",
+    "polish",
+    "asvp-esd",
+    "thorsten-emotional",
+    "demos",
+    "banglaser",
+    "emota",
+    "indowave",
 )
 """Corpora that are read as others are."""
 _RECURRENT = ("lf-rnn", "ef-rnn", "wf-rnn", "pair-rnn", "cnn-lstm")

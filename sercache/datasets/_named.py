@@ -17,6 +17,7 @@ from sercache.units import listed
 
 Build = Callable[[Path], Utterance | str | None]
 """Utterance of a file; a reason to leave it out; None where the name is not one of the corpus."""
+_OTHER_NAME = "the name is not one of this corpus"
 
 
 def read_named(
@@ -33,12 +34,15 @@ def read_named(
     """The corpus of all files below ``root`` that ``build`` takes, each id once.
 
     ``example`` is a file name for the error message; ``choose`` picks the published list to compare with.
-    Raises CorpusError where ``root`` holds no such file.
+    Raises CorpusError where ``root`` holds no such file, or all are left out.
     """
     check_folder(root, name)
     utterances, skipped = collect(root, build, suffixes)
     if not utterances:
-        raise CorpusError(f"{name}: {not_found(root, f'files like {example}')}")
+        # Of files that are the corpus' own, why they are left out says more than what they are called.
+        skipped = [each for each in skipped if each.reason != _OTHER_NAME]
+        if not skipped:
+            raise CorpusError(f"{name}: {not_found(root, f'files like {example}')}")
     published = choose(utterances) if choose else None
     return assemble(name, root, info, utterances, skipped, release=release, published=published)
 
@@ -65,7 +69,7 @@ def collect(
     for path in sorted(walk(root, suffixes), key=lambda p: (len(p.parts), p)):
         made = _built(path, build)
         if not isinstance(made, Utterance):
-            skipped.append(Skipped(shown(path, root), made or "the name is not one of this corpus"))
+            skipped.append(Skipped(shown(path, root), made or _OTHER_NAME))
         elif made.id in kept:
             copies[path.parent] = copies.get(path.parent, 0) + 1
         else:
