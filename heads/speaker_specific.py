@@ -84,6 +84,8 @@ READINGS = (
             "as the code"),
     Reading("initial centres of the speakers", NOT_SAID, "mean vector of each speaker", "as the code"),
     Reading("epoch that is kept", NOT_SAID, "highest dev UA", "highest dev UA"),
+    Reading("layer drop", NOT_SAID, "0.05 of the blocks, in this stage alone: it calls forward", "none",
+            as_code={"layer_drop": 0.05}),
     Reading("early stopping counts", "10 epochs", "10 epochs, from epoch 30 on, by dev loss", "as the code",
             as_text={"patience_from": 1}, as_code={"patience_from": 30}),
 )  # fmt: skip

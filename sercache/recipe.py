@@ -20,6 +20,9 @@ SelectOn = Literal["last-epoch", "dev-loss", "dev-ua", "dev-wa", "dev-rho", "dev
 StopOn = Literal["selected", "dev-loss"]
 
 
+_LATER = ("lora_rank", "lora_alpha", "layer_drop")
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Training settings of a head. Immutable; ``override`` gives a changed copy."""
@@ -66,6 +69,12 @@ class Recipe:
     balance: Balance = "none"
     mixed_precision: bool = False
     """bfloat16 autocast on CUDA; ignored, and said so in the run, elsewhere."""
+    lora_rank: int | None = None
+    """Of an encoder that is trained: only products of this rank beside its linear layers are (Hu et al. 2022)."""
+    lora_alpha: float | None = None
+    """What LoRA adds is times ``lora_alpha / lora_rank``; None: times 1."""
+    layer_drop: float = 0.0
+    """Of an encoder that is trained: share of its blocks that are left out for a batch (Fan et al. 2020)."""
 
     def __post_init__(self) -> None:
         for name, choices in _choices().items():
@@ -90,12 +99,14 @@ class Recipe:
         for name in ("weight_decay", "focal_gamma", "plateau_patience", "arc_margin", "second_weight"):
             if not getattr(self, name) >= 0:
                 raise RecipeError(f"recipe field {name} must not be negative, got {getattr(self, name)}")
-        for name in ("beta1", "beta2", "label_smoothing"):
+        for name in ("beta1", "beta2", "label_smoothing", "layer_drop"):
             if not 0 <= getattr(self, name) < 1:
                 raise RecipeError(f"recipe field {name} must lie in [0, 1), got {getattr(self, name)}")
-        for name in ("patience", "clip_value", "clip_norm"):
+        for name in ("patience", "clip_value", "clip_norm", "lora_rank", "lora_alpha"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise RecipeError(f"recipe field {name} must be above 0 or none, got {getattr(self, name)}")
+        if self.lora_alpha is not None and self.lora_rank is None:
+            raise RecipeError(f"lora_alpha goes with lora_rank, got lora_alpha={self.lora_alpha}; set both")
         if self.loss != "cross-entropy" and self.label_smoothing:
             raise RecipeError(
                 f"label_smoothing goes with loss=cross-entropy, got loss={self.loss}; set one of them"
@@ -106,6 +117,13 @@ class Recipe:
             raise RecipeError(f"loss={self.loss} trains {kind}, which have no {self.select}; set select too")
         if self.patience is not None and self.select == "last-epoch":
             raise RecipeError("patience needs a dev score, got select=last-epoch; set patience=none too")
+
+    def deciding(self) -> dict[str, Any]:
+        """The fields that name a training: all but those that came later where they are not set.
+
+        They decide nothing then, and trainings of before keep their names.
+        """
+        return {name: value for name, value in vars(self).items() if value or name not in _LATER}
 
     @property
     def needs_dev(self) -> bool:

@@ -193,6 +193,52 @@ def test_whisper_is_trained_from_whole_windows(sercache: Sercache, corpus: Path,
     assert not torch.allclose(olds["2"], news["2"])
 
 
+def test_lora_is_kept_small_continued_predicted_with_and_merged(
+    sercache: Sercache, corpus: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    where = ["--encoder", checkpoint, "--dataset", "manifest"]
+    assert sercache("extract", *where, "--root", corpus, "--states", "1,3").code == 0
+    train = ["train", "--head", "superb", *where, "--states", "3", "--protocol", "kfold:3", "--seeds", "1"]
+    train += ["--set", "max-epochs=1", "--set", "lr=1e-2", "--set", "lora-rank=3", "--set", "lora-alpha=6"]
+    train += ["--set", "layer-drop=0.5"]
+    code, _, err = sercache(*train)
+    assert code == 2
+    assert "lora_rank and layer_drop are for an encoder that is trained" in err
+    assert sercache(*train[:-6], "--finetune-from", "1", "--name", "whole").code == 0
+    train += ["--finetune-from", "1"]
+    code, _, err = sercache(*train, "--name", "once")
+    assert code == 0, err
+    assert sercache(*train, "--name", "parts", "--folds", "1").code == 0
+    code, said, err = sercache(*train, "--name", "parts")
+    assert code == 0, err
+    whole, once, parts = (run_folders.load(tmp_path / "runs" / name) for name in ("whole", "once", "parts"))
+    assert once.predictions == parts.predictions
+    assert once.experiment.digest == parts.experiment.digest != whole.experiment.digest
+    assert not {"lora_rank", "layer_drop"} & whole.experiment.recipe.keys()
+    one = once.runs[0]
+    path = run_folders.weights_path(tmp_path / "runs" / "once", one.fold, one.seed)
+    weights = load_file(path)
+    of_encoder = {name for name in weights if name.startswith("tail.")}
+    assert of_encoder
+    assert all(name.endswith((".down.weight", ".up.weight")) for name in of_encoder)
+    assert once.n_parameters == sum(value.numel() for value in weights.values()) < whole.n_parameters / 2
+    tested = next(each for each in once.predictions if each.fold == one.fold)
+    wave = corpus.parent / f"{tested.id.removeprefix('u')}.wav"
+    predict = ["predict", tmp_path / "runs" / "once", wave, "--encoder", checkpoint, "--fold", one.fold]
+    code, said, err = sercache(*predict)
+    assert code == 0, err
+    own = dict(zip(once.classes, tested.probabilities, strict=True))
+    assert json.loads(said)["scores"] == pytest.approx(own, rel=1e-4)
+    # What was learned is merged: the exported folder is a checkpoint as any other, and gives what was tested.
+    export = ["export", tmp_path / "runs" / "once", "--out", tmp_path / "merged", "--encoder", checkpoint]
+    code, _, err = sercache(*export, "--fold", one.fold)
+    assert code == 0, err
+    before, after = encoders.load(str(checkpoint)), encoders.load(str(tmp_path / "merged"))
+    olds, news = (dict(e.encode([noise(4000)], ["1", "3"])) for e in (before, after))
+    assert torch.equal(olds["1"], news["1"])
+    assert not torch.allclose(olds["3"], news["3"])
+
+
 @pytest.mark.slow
 def test_trains_the_encoder_of_every_input(
     sercache: Sercache, corpus: Path, checkpoint: Path, tmp_path: Path

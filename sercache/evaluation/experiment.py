@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -51,8 +50,8 @@ def experiment_of(method: Method, corpus: Corpus, material: Material, how: How) 
 
 
 def all_settings(head_class: Any, recipe: Recipe) -> dict[str, Any]:
-    """The recipe of a head, every field; empty for one that is solved."""
-    return {} if is_solved(head_class) else asdict(recipe)
+    """The recipe of a head, every field that decides; empty for one that is solved."""
+    return {} if is_solved(head_class) else recipe.deciding()
 
 
 def features_of(spec: FeatureSpec, states: Sequence[str], setup: Setup) -> Features:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from sercache import catalog
 from sercache.evaluation.counter import Progress
@@ -96,6 +96,12 @@ class _Trained:
             self.weights[fold, None] = scaling_tensors(at.views.scalings)
 
 
+def _n_kept(head: nn.Module) -> int:
+    """Parameters that a run keeps of a head: not those of a checkpoint that LoRA leaves as they are."""
+    kept = head.state_dict().keys()
+    return sum(p.numel() for name, p in head.named_parameters() if name in kept)
+
+
 def evaluate(
     method: Method,
     data: Data,
@@ -142,7 +148,7 @@ def assemble(
         head=catalog.shown(method.head),
         head_file=catalog.absolute(method.head) if catalog.is_file(method.head) else "",
         options=experiment.options,
-        n_parameters=sum(p.numel() for p in ready.head.parameters()),
+        n_parameters=_n_kept(ready.head),
         recipe=experiment.recipe,
         setup={**_plain(setup), "fold_seed": method.fold_seed},
         deviations=(*others, *notes_of(ready.head), *_remarks(how), *trained.notes),

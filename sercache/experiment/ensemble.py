@@ -23,7 +23,7 @@ from sercache.recipe import Setup, inputs
 from sercache.record import Report, Run, counted
 from sercache.report import runs
 from sercache.stores import FeatureSpec
-from sercache.training import finetuned
+from sercache.training import Adapting, finetuned
 
 SpeakerStatistics = Literal["column", "together"]
 
@@ -121,7 +121,7 @@ def ensemble(options: PredictOptions, result: Result | None = None) -> Ensemble:
     if any(setup.boundaries):
         placed = [dataclasses.replace(each, encoder=name) for each, name in zip(own, names, strict=True)]
         tails = [load_tail(each, spec) for each, spec in zip(placed, specs, strict=True)]
-        head = finetuned(head, tails, [each.frames for each in own])
+        head = finetuned(head, tails, [each.frames for each in own], Adapting.of(report.recipe))
     n_folds, n_seeds = len({m.fold for m in members}), len({m.seed for m in members})
     whose = f"{counted(n_folds, 'fold')}, {counted(n_seeds, 'seed')}"
     used("heads", f"{len(members)} ({whose}), encoder {', '.join(names)}")

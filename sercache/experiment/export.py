@@ -19,7 +19,7 @@ from sercache.recipe import Setup, inputs
 from sercache.record import Report, Run
 from sercache.report import runs
 from sercache.states import select
-from sercache.training import tail_name
+from sercache.training import Adapting, adapt, merge, tail_name
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,10 @@ def _encoder(request: ExportOptions, folder: Path) -> Path:
     before = encoders.training_record(encoder, revision=revision)
     trained = training_of(report, one, folder.resolve().name, before)
     weights = runs.read_tensors(runs.weights_path(folder, one.fold, one.seed))
+    adapt(tail, Adapting.of(report.recipe))
     prefix = f"{tail_name(request.number - 1)}."
     tail.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
+    merge(tail)
     with (
         files.new_folder(out) as temporary,
         files.write_faults_named(out, "choose another folder with --out"),

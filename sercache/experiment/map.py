@@ -109,7 +109,7 @@ def _vectors(
     known, report = settings.load(), trained.report
     setup, extra = _material(request, report)
     specs = [each.spec for each in extra.stores]
-    kind = head_class(trained.head_file, setup, specs)
+    kind = head_class(trained.head_file, setup, specs, report.recipe)
     here = replace(setup, task=extra.task, target=None, protocol="all", dev="none")
     part = gather(Data(extra.corpus, extra.stores), here).main
     view = normalised(part.inputs, scalings_of(trained).get(one.fold, ()))

@@ -116,7 +116,7 @@ def ready(request: TrainOptions, at_hand: AtHand, *, test: bool = True) -> Asked
     read = (*first, *more)
     method = Method(
         request.head,
-        head_class(module, setup, [each.spec for each in read]),
+        head_class(module, setup, [each.spec for each in read], vars(recipe)),
         setup,
         recipe,
         options,

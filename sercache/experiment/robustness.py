@@ -102,7 +102,7 @@ def run(request: RobustnessOptions, trained: Result | None = None) -> Robustness
     # A run with --finetune-from needs the checkpoint itself; the store remembers where it lay.
     encoder = request.encoder or known_origin(own[0].path).get("encoder", report.features["spec"]["encoder"])
     setup = dataclasses.replace(setup, encoder=encoder)
-    kind = head_class(trained.head_file, setup, [each.spec for each in own])
+    kind = head_class(trained.head_file, setup, [each.spec for each in own], report.recipe)
     device = settings.resolve_device(known.value("device", request.device).value)
     found: list[Report] = []
     # All features first: what cannot be extracted ends the command before anything is predicted.

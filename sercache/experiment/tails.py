@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 from sercache import clips, encoders
-from sercache.errors import StoreError
+from sercache.errors import RecipeError, StoreError
 from sercache.experiment.finding import is_same
 from sercache.recipe import Setup, inputs
 from sercache.states import select
 from sercache.stores import FeatureSpec
-from sercache.training import finetuned, reads_padding
+from sercache.training import Adapting, finetuned, reads_padding
 
 
-def head_class(module: ModuleType, setup: Setup, specs: Sequence[FeatureSpec]) -> Any:
+def head_class(
+    module: ModuleType, setup: Setup, specs: Sequence[FeatureSpec], recipe: Mapping[str, Any]
+) -> Any:
     """The head, on top of encoder blocks that are trained with it where the set-up asks for that.
 
-    ``specs`` are those of the store of each input.
-    Raises EncoderError, UnknownNameError, StoreError where the weights are not those of the cache.
+    ``specs`` are those of the store of each input; ``recipe`` has the fields of a Recipe.
+    Raises EncoderError, UnknownNameError, StoreError where the weights are not those of the cache, RecipeError where
+    the recipe is for blocks that are trained and none are.
     """
+    how = Adapting.of(recipe)
     if not any(setup.boundaries):
+        if how.rank is not None or how.layer_drop:
+            raise RecipeError(
+                "lora_rank and layer_drop are for an encoder that is trained, and this one stays frozen; name a cached "
+                "state with --finetune-from, or --set lora-rank=none --set layer-drop=0"
+            )
         return module.Head
     own = inputs(setup)
     tails = [load_tail(each, spec) for each, spec in zip(own, specs, strict=True)]
-    return finetuned(module.Head, tails, [each.frames for each in own])
+    return finetuned(module.Head, tails, [each.frames for each in own], how)
 
 
 def load_tail(setup: Setup, spec: FeatureSpec) -> Any:

@@ -77,6 +77,7 @@ def run(
         trained.head_file,
         setup,
         [each.spec for each in extra.stores],
+        report.recipe,
     )
     models = bar(total=len(report.runs), desc="predicting", unit="model")
     try:

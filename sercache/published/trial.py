@@ -56,7 +56,7 @@ class TrialPlan:
             "head": self.trial.head,
             "options": dict(self.trial.options),
             "setup": setup,
-            "recipe": dataclasses.asdict(self.recipe),
+            "recipe": self.recipe.deciding(),
             "also_train": [dataclasses.asdict(also) for also in self.trial.also_train],
             "start": self.start.content if self.start else None,
             "speaker": self.speaker.content if self.speaker else None,

@@ -116,7 +116,7 @@ def _partial_of(folder: Path) -> Path:
 
 def kind_of(plan: TrialPlan, setup: Setup, read: Sequence[FeatureStore]) -> type[nn.Module]:
     """The head of a plan, with what it trains of the encoders of these stores."""
-    return head_class(plan.module, setup, [each.spec for each in read])
+    return head_class(plan.module, setup, [each.spec for each in read], vars(plan.recipe))
 
 
 def computed_on(place: Place) -> tuple[str, Path]:

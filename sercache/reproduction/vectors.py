@@ -28,7 +28,7 @@ def labelled(wanted: Vectors, plan: TrialPlan, place: Place) -> LabelledVectors:
     corpus, *read = inputs_of(setup, plan.trial.head, place, recogniser=plan.recogniser)
     material = gather(Data(corpus, tuple(read)), setup)
     view = _view(wanted, material, setup)
-    kind = head_class(plan.module, setup, [each.spec for each in read])
+    kind = head_class(plan.module, setup, [each.spec for each in read], vars(plan.recipe))
     first = report.runs[0]
     head = build(kind, view, len(report.classes), first.seed, **plan.trial.options)
     head.load_state_dict(runs.read_tensors(runs.weights_path(folder_of(plan, place), first.fold, first.seed)))

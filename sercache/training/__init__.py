@@ -5,6 +5,7 @@ order of batches, the learning rate and the epoch that is kept lies in ``sercach
 in ``loop``.
 """
 
+from sercache.training.adapting import Adapting, adapt, merge
 from sercache.training.building import build
 from sercache.training.contract import Fit, Inputs, Member, View, moved, targets_of
 from sercache.training.determinism import be_deterministic
@@ -20,6 +21,7 @@ from sercache.training.starting import start, start_centres
 from sercache.training.streams import own_randomness, stream
 
 __all__ = [
+    "Adapting",
     "Choice",
     "Epoch",
     "FineTuned",
@@ -31,6 +33,7 @@ __all__ = [
     "Way",
     "WithSpeakers",
     "Work",
+    "adapt",
     "be_deterministic",
     "build",
     "choose",
@@ -39,6 +42,7 @@ __all__ = [
     "fit_many",
     "fits",
     "keep_freed_memory",
+    "merge",
     "moved",
     "own_randomness",
     "pace_of",

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sercache.head import Embeds, TrainsBelow, notes_of
 from sercache.nn import masked_mean
+from sercache.training.adapting import Adapting, LowRank, adapt
 
 
 def tail_name(number: int) -> str:
@@ -87,12 +88,15 @@ def reads_padding(tail: nn.Module) -> bool:
 
 
 def finetuned(
-    head_class: type[nn.Module], tails: Sequence[Any], frames: Sequence[bool]
+    head_class: type[nn.Module],
+    tails: Sequence[Any],
+    frames: Sequence[bool],
+    how: Adapting = Adapting(),  # noqa: B008 - frozen
 ) -> Callable[..., nn.Module]:
     """``head_class`` on top of trained blocks, to be built as a head is; each starts from copies of ``tails``.
 
     ``tails`` and ``frames`` have an entry for each input, see FineTuned. A tail gives ``tail.states`` of
-    ``tail.dim``; the view's own shape is that of the cached state.
+    ``tail.dim``; the view's own shape is that of the cached state. ``how`` the tails are trained is said for all.
     """
 
     def make(n_layers: Any, dim: Any, n_outputs: int, **options: Any) -> nn.Module:
@@ -104,7 +108,11 @@ def finetuned(
         ]
         shape = tuple(zip(*shapes, strict=True)) if several else shapes[0]
         copies = [copy.deepcopy(tail) for tail in tails]
-        return FineTuned(copies, head_class(*shape, n_outputs, **options), frames)
+        head = head_class(*shape, n_outputs, **options)
+        for own in copies:
+            if own is not None:
+                adapt(own, how)
+        return FineTuned(copies, head, frames)
 
     make.__signature__ = inspect.signature(head_class)  # type: ignore[attr-defined]
     make.__wrapped__ = head_class  # type: ignore[attr-defined]
@@ -118,5 +126,11 @@ def _notes(tails: Sequence[nn.Module | None]) -> list[str]:
         if tail is not None:
             trained = sum(p.numel() for p in tail.parameters() if p.requires_grad)
             which = f" of input {number}" if len(tails) > 1 else ""
-            lines.append(f"{trained:,} parameters of the encoder{which} are trained with the head")
+            thin = next((part for part in tail.modules() if isinstance(part, LowRank)), None)
+            how = (
+                ""
+                if thin is None
+                else f", as products of rank {thin.down.out_features} beside frozen weights"
+            )
+            lines.append(f"{trained:,} parameters of the encoder{which} are trained with the head{how}")
     return lines
