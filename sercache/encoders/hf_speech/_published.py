@@ -19,6 +19,7 @@ _94K = f"{LIBRI_LIGHT}, GigaSpeech 10,000 h, VoxPopuli 24,000 h (English)"
 _ROBUST = f"{LIBRI_LIGHT}, Common Voice 700 h, Switchboard 300 h, Fisher 2,000 h (English)"
 _XLS_R = "436,000 h in 128 languages: VoxPopuli, MLS, Common Voice, BABEL, VoxLingua107"
 _MMS = "491,000 h in 1,406 languages"
+_WENETSPEECH = "WenetSpeech 10,000 h (Mandarin)"
 _ER = "; of IEMOCAP (which sessions is not published) only the classifier above it, which is not used here"
 
 
@@ -63,6 +64,15 @@ PUBLISHED = {
     "hubert-large": _of("hubert", LIBRI_LIGHT, _PRE_LN),
     "hubert-large-ft": _of("hubert", f"{LIBRI_LIGHT}, then labels of LibriSpeech 960 h", _PRE_LN),
     "hubert-xlarge": _of("hubert", LIBRI_LIGHT, _1B),
+    "hubert-xlarge-ft": _of("hubert", f"{LIBRI_LIGHT}, then labels of LibriSpeech 960 h", _1B),
+    "chinese-hubert-base": _of("hubert", _WENETSPEECH, licence="mit"),
+    "chinese-hubert-large": _of("hubert", _WENETSPEECH, _PRE_LN, "mit"),
+    "chinese-wav2vec2-base": _of("wav2vec2", _WENETSPEECH, licence="mit"),
+    "chinese-wav2vec2-large": _of("wav2vec2", _WENETSPEECH, _PRE_LN, "mit"),
+    "japanese-hubert-base": _of("hubert", "ReazonSpeech 19,000 h (Japanese)"),
+    "wav2vec2-large-robust-age-gender": _of(
+        "wav2vec2", f"{_ROBUST}, then age and sex in corpora on its page", _PRE_LN, "cc-by-nc-sa-4.0"
+    ),
     "hubert-base-superb-er": _of("hubert", LIBRISPEECH + _ER),
     "hubert-large-superb-er": _of("hubert", LIBRI_LIGHT + _ER, _PRE_LN),
     "mhubert-147": _of("hubert", "90,000 h in 147 languages, open licences", licence="cc-by-nc-sa-4.0"),
