@@ -183,6 +183,9 @@ CASES: dict[str, Case] = {
     "data2vec2-audio-base": Case(
         "data2vec2", settings=PUBLISHED["data2vec2-audio-base"].config, small=_D2V_FEW
     ),
+    "ast-audioset": Case(
+        "hf-ast", "ASTConfig", small=_FEW | {"max_length": 1024}, front="ASTFeatureExtractor"
+    ),
     "dasheng-base": Case(
         "dasheng",
         settings={"embed_dim": 768, "depth": 12, "num_heads": 12},

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import ast_helpers as asts
 import auto_helpers as auto
 import conformer_helpers as conformers
 import dasheng_helpers as dasheng
@@ -41,6 +42,7 @@ CHECKPOINTS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "whisper": ("whisper", tiny.tiny_whisper),
     "emotion2vec": ("data2vec2", data2vec2.funasr),
     "data2vec2": ("data2vec2", data2vec2.fairseq),
+    "ast": ("hf-ast", asts.save),
     "dasheng": ("dasheng", dasheng.save),
     "wenet": ("wenet", lambda folder: wenet.write(folder)[0]),
     "wenet-causal": ("wenet", lambda folder: wenet.write(folder, "causal-dynamic")[0]),

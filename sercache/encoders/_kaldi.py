@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sercache.encoders import _mel
 
@@ -50,19 +50,24 @@ def n_frames(n_samples: int) -> int:
 class Filterbank:
     """Log-mel energies of waves in [-1, 1] at 16 kHz."""
 
-    def __init__(self, n_mels: int, device: Any) -> None:
+    def __init__(
+        self, n_mels: int, device: Any, *, scale: float = _SCALE, window: Literal["povey", "hann"] = "povey"
+    ) -> None:
+        """``scale``: what samples are multiplied by; Kaldi has those of 16 bits."""
         import torch
 
         self.device = torch.device(device)
         bank = _mel.filters(n_mels, _N_FFT, RATE, _LOW, RATE / 2, straight="mel")
         self._bank = torch.tensor(bank, dtype=torch.float32, device=self.device)
-        self._window = torch.hann_window(WINDOW, periodic=False, device=self.device).pow(0.85)
+        self._scale = scale
+        hann = torch.hann_window(WINDOW, periodic=False, device=self.device)
+        self._window = hann.pow(0.85) if window == "povey" else hann
 
     def __call__(self, wave: Tensor) -> Tensor:
         """(N,) float32 on the device to (T, n_mels) float32; dither is 0, as at inference."""
         import torch
 
-        framed = (wave * _SCALE).unfold(0, WINDOW, HOP)
+        framed = (wave * self._scale).unfold(0, WINDOW, HOP)
         framed = framed - framed.mean(1, keepdim=True)
         before = torch.cat([framed[:, :1], framed[:, :-1]], dim=1)  # of the first sample: itself
         spectrum = torch.fft.rfft((framed - _EMPHASIS * before) * self._window, _N_FFT)
