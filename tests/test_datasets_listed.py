@@ -12,6 +12,7 @@ from sercache.datasets import (
     asvp_esd,
     check,
     demos,
+    dusha,
     emota,
     indowave,
     listener_votes,
@@ -140,3 +141,16 @@ def test_emota_knows_men_from_women(tmp_path):
     corpus = emota.read(corpus_trees.emota(tmp_path))
     assert {u.speaker: u.sex for u in corpus.utterances} == {"1": "M", "2": "F", "22": "F"}
     assert corpus.by_id()["22_18_hap"].sentence == "18"
+
+
+def test_dusha_has_the_answers_of_its_crowd_and_what_most_of_them_say(tmp_path):
+    corpus = dusha.read(corpus_trees.dusha(tmp_path))
+    angry, tie = (corpus.by_id()[f"{number:032x}"] for number in (0, 4))
+    assert (angry.raw_label, angry.partition, angry.group, angry.speaker) == ("angry", "train", "train0", "")
+    assert angry.soft_label == {"anger": pytest.approx(2 / 3), "other": pytest.approx(1 / 3)}
+    assert (tie.raw_label, tie.soft_label) == ("", {"sadness": 0.5, "neutral": 0.5})
+    assert corpus.by_id()[f"{16:032x}"].partition == "test"
+    assert listener_votes(corpus, "4class")[angry.id] == {"a0": ("anger",), "a1": ("anger",), "a2": ("",)}
+    assert sorted(s.reason for s in corpus.skipped) == [
+        *["it was to check annotators"] * 2, *["no table of answers has a row for it"] * 2,
+    ]  # fmt: skip

@@ -121,6 +121,8 @@ def test_cremad_has_listeners_to_the_voice_alone(tmp_path: Path) -> None:
     assert listener_votes(corpus, "6class") == {
         "1001_TIE_ANG_XX": {"voice:7": ("anger",), "voice:8": ("disgust",)}
     }
+    assert corpus.target_names("shares") == ("anger", "disgust")
+    assert corpus.targets("shares") == {"1001_TIE_ANG_XX": (0.5, 0.5)}
     assert list(corpus.labels("6class@voice-agreed")) == ["1001_TIE_ANG_XX"]
 
 

@@ -81,15 +81,20 @@ def collect(
     return list(kept.values()), skipped
 
 
+def nearest(root: Path, file: str) -> Path | None:
+    """The file of this name, in any case, that is nearest ``root``; None where there is none."""
+    found = [path for path in walk(root, frozenset({Path(file).suffix})) if path.name.lower() == file]
+    return min(found, key=lambda path: (len(path.parts), path), default=None)
+
+
 def rows_of(name: str, root: Path, file: str, columns: Sequence[str]) -> list[dict[str, str]]:
     """Rows, by column, of the CSV called ``file`` that is nearest ``root``; none where there is no such table.
 
     Raises CorpusError where it is no CSV or lacks one of ``columns``.
     """
-    found = [path for path in walk(root, frozenset({Path(file).suffix})) if path.name.lower() == file]
-    if not found:
+    table = nearest(root, file)
+    if table is None:
         return []
-    table = min(found, key=lambda path: (len(path.parts), path))
     header, rows = read_table(table, columns=columns)
     lacking = [column for column in columns if column not in header]
     if lacking:

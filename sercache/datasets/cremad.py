@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from sercache.datasets._corpus import Corpus
@@ -71,7 +73,8 @@ INFO = CorpusInfo(
     licence="Open Database License, contents under the Database Contents License",
     licence_id="ODbL-1.0",
     access="https://github.com/CheyneyComputerScience/CREMA-D (clone with git-lfs)",
-    tree="<root>/AudioWAV/1001_IEO_ANG_HI.wav ...\n<root>/processedResults/summaryTable.csv (for @voice-agreed)",
+    tree="<root>/AudioWAV/1001_IEO_ANG_HI.wav ...\n<root>/processedResults/summaryTable.csv (for @voice-agreed)\n"
+    "<root>/finishedResponses.csv (for single votes and shares)",
     tasks={"6class": _CLASSES, "4class": four_class(_CLASSES)},
     default_task="6class",
     default_protocol="folds:emo-superb",
@@ -82,6 +85,7 @@ INFO = CorpusInfo(
             str(k + 1): [str(n) for n in range(1001 + 18 * k, 1019 + 18 * k + (k == 4))] for k in range(5)
         }
     },
+    shares="share of the listeners to the voice alone who named each emotion, where finishedResponses.csv is",
     subsets={"voice-agreed": Subset("listeners of the voice named the acted emotion, no tie", _voice_agreed)},
     notes=(
         "Labels are the acted emotions; the votes of the listeners are kept as ratings.",
@@ -111,7 +115,9 @@ def read(root: Path) -> Corpus:
     votes, remarks = _votes(root)
     single = _single_votes(root)
     rated = tuple(
-        dataclasses.replace(u, ratings=(*votes.get(u.id, ()), *single.get(u.id, ())))
+        dataclasses.replace(
+            u, ratings=(*votes.get(u.id, ()), *single.get(u.id, ())), soft_label=_shares(single.get(u.id, ()))
+        )
         for u in corpus.utterances
     )
     if votes and not any(u.id in votes for u in rated):
@@ -154,6 +160,12 @@ def _single_votes(root: Path) -> dict[str, tuple[Rating, ...]]:
             rating = Rating(f"voice:{row['localid']}", (label,))
             found.setdefault(_whole(Path(row["clipName"]).stem), {}).setdefault(rating.rater, rating)
     return {id: tuple(own.values()) for id, own in found.items()}
+
+
+def _shares(answers: Sequence[Rating]) -> dict[str, float] | None:
+    """Share of the answers for each emotion that was named; None without any."""
+    counted = Counter(label for answer in answers for label in answer.labels)
+    return {label: n / counted.total() for label, n in counted.items()} or None
 
 
 def _whole(name: str) -> str:

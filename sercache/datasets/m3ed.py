@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from sercache import text
 from sercache.datasets._corpus import Corpus
 from sercache.datasets._examples import _listed
-from sercache.datasets._files import check_folder, not_found, walk
+from sercache.datasets._files import check_folder, not_found
 from sercache.datasets._labels import four_class
-from sercache.datasets._named import read_named
+from sercache.datasets._named import nearest, read_named
 from sercache.datasets._records import CorpusInfo, PublishedList, Rating, Utterance
 from sercache.datasets._text import read_lines, read_text
 from sercache.errors import CorpusError
@@ -118,20 +118,14 @@ def _utterance(path: Path, turns: Mapping[str, _Turn], parts: Mapping[str, str])
     )
 
 
-def _nearest(root: Path, file: str) -> Path | None:
-    """The file of this name that is nearest ``root``."""
-    found = [path for path in walk(root, frozenset({Path(file).suffix})) if path.name.lower() == file]
-    return min(found, key=lambda path: (len(path.parts), path), default=None)
-
-
 def _series(root: Path, part: str) -> list[str]:
-    table = _nearest(root, f"movie_list_{part}.txt")
+    table = nearest(root, f"movie_list_{part}.txt")
     return [line.strip() for line in read_lines(table)] if table else []
 
 
 def _turns(root: Path) -> dict[str, _Turn]:
     """By id of the turn. Raises CorpusError where the file is missing, no JSON, or says a thing twice."""
-    table = _nearest(root, _TABLE)
+    table = nearest(root, _TABLE)
     if table is None:
         raise CorpusError(f"m3ed: {not_found(root, _TABLE)}")
     try:

@@ -48,6 +48,11 @@ def cremad(root: Path) -> Path:
         '"","FileName","VoiceVote","VoiceLevel","FaceVote","FaceLevel","MultiModalVote","MultiModalLevel"\n'
         '"1","1001_TIE_ANG_XX","A","69.1","N","92.2","A","64.8"\n"2","1001_TIE_DIS_XX","A:D","50","D","9","D","8"\n',
     )
+    answers = (("1001_TIE_ANG_XX", "AAD"), ("1002_WSI_SAD_XX", "SNSS"), ("1091_TIE_NEU_XX", "NNNNN"))
+    rows = ['"","localid","pos","ans","queryType","clipName"']
+    for name, letters in answers:
+        rows += [f'"{k}","{k}","1","{letter}_60","1","{name}"' for k, letter in enumerate(letters, 1)]
+    write_text(root / "finishedResponses.csv", "\n".join(rows) + "\n")
     return root
 
 

@@ -117,3 +117,35 @@ def indowave(root: Path) -> Path:
     names = product((1, 2, 10), range(1, 6), (1, 2), (1, 3))
     flat(root, [f"{actor:02d}-{emotion:02d}-{level:02d}-{take:02d}" for actor, emotion, level, take in names])
     return root
+
+
+def dusha(root: Path) -> Path:
+    """Two parts, one with lines of JSON and one with a table; a tie, a recording to check annotators, none judged."""
+    answers = {
+        "angry": ("angry", "angry", "other"), "neutral": ("neutral",) * 3, "positive": ("positive",),
+        "sad": ("sad", "sad"), "tie": ("sad", "neutral"), "golden": ("angry",) * 3,
+    }  # fmt: skip
+    columns = (
+        "hash_id", "audio_path", "duration", "annotator_emo", "golden_emo", "speaker_text", "speaker_emo", "source_id",
+        "annotator_id",
+    )  # fmt: skip
+    for part in ("train", "test"):
+        folder = root / f"crowd_{part}"
+        rows = []
+        for number, (kind, said) in enumerate(answers.items()):
+            name = f"{number + (part == 'test') * 16:032x}"
+            write_wav(folder / "wavs" / f"{name}.wav")
+            golden = "angry" if kind == "golden" else ""
+            for who, emotion in enumerate(said):
+                path = f"wavs/{name}.wav"
+                cells = (name, path, "0.3", emotion, golden, "привет", kind, f"{part}{number % 2}", f"a{who}")
+                rows.append(dict(zip(columns, cells, strict=True)))
+        write_wav(folder / "wavs" / f"{255:032x}.wav")
+        table = folder / f"raw_crowd_{part}"
+        if part == "train":
+            lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+            write_text(table.with_suffix(".jsonl"), "\n".join(lines) + "\n")
+        else:
+            lines = ["\t".join(columns), *("\t".join(row.values()) for row in rows)]
+            write_text(table.with_suffix(".tsv"), "\n".join(lines) + "\n")
+    return root
