@@ -129,6 +129,7 @@ bench-gpu: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/gpu.py
 
 # Plain `reproduce-table3` is of Ioannides et al.; of the others: reproduce-pepino-table1, reproduce-chen-figure2, …
+# Of EmoBox what is named: make reproduce-emobox ROWS='--dataset emodb --root emobox=EmoBox'; reproduce-emobox-table4: all.
 # More options: make reproduce-pepino-table1 ROWS='--rows eGeMAPS --only-available'
 reproduce: $(VENV)/.installed-demo
 	$(BIN)/sercache reproduce

@@ -1,4 +1,4 @@
-"""What the tables of the five papers cost to train: an update of each head at its published size, measured.
+"""What the tables of the papers cost to train: an update of each head at its published size, measured.
 
 A table is extrapolated from there: its trials, times folds, seeds and updates of the head's own set-up. What a trial
 changes of them, and trainings that stop early or that other tables share, are left out: it is an upper bound.

@@ -20,6 +20,7 @@ from sercache.readings import Reading
 from sercache.recipe import Recipe, Setup
 
 SOURCE = "Ma et al. 2024, EmoBox: Multilingual Multi-corpus Speech Emotion Recognition Toolkit and Benchmark"
+PRINTED = ("emobox2024 table4",)
 ONE_STATE = True
 
 RECIPE = Recipe(
@@ -57,6 +58,8 @@ READINGS = (
     Reading("seed", _UNREAD, "1993 in the configurations, 1234 in the README's call", "1993"),
     Reading("frames of a recording", _UNREAD, "mean 0 and variance 1 over all of them together, where --output_norm is "
             "given, as in the README's call", "as in that call; option output_norm=false leaves it out"),
+    Reading("frames of Whisper", _UNREAD, "those that the recording fills: samples // 320",
+            "the last one too, which it fills in part", True, alone="it decides the features, before there is a head"),
     Reading("recordings of more than 30 s", _UNREAD, "left out of all parts",
             "left out where folds are its lists, kept where folds are made by a rule"),
 )  # fmt: skip

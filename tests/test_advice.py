@@ -352,6 +352,12 @@ def test_a_corpus_of_a_table_is_pointed_to(follow: Callable, tmp_path: Path) -> 
     follow(*call, fails=False, instead={"FOLDER": TREES["hume-prosody"](tmp_path / "hume")})
 
 
+def test_the_lists_of_a_paper_are_pointed_to(follow: Callable, tmp_path: Path) -> None:
+    call = ["reproduce", "emobox", "--dataset", "emns", "--encoder", "demo-wavlm"]
+    call += ["--root", f"emns={TREES['emns'](tmp_path / 'emns')}"]
+    follow(*call, fails=False, instead={"FOLDER": tmp_path})
+
+
 def test_a_run_is_tested_before_its_words_are_looked_at(
     follow: Callable, sercache: Sercache, recordings: Path, tmp_path: Path
 ) -> None:

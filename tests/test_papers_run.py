@@ -298,7 +298,8 @@ def test_all_tables_are_foretold(
     monkeypatch.setattr("sercache.training.pace.measured", lambda work, n: Pace(1.0, 100.0, 0.0))
     monkeypatch.setattr("sercache.extraction.real_time_factor", lambda encoder, states: 10.0)
     given = [f"--encoder={name}={world / name}" for name in ("wenet-librispeech", "wenet-gigaspeech")]
-    for paper in catalog.names("sercache.papers"):
+    # Of EmoBox many corpora and all lists are missing here: it has a file of tests of its own.
+    for paper in sorted(set(catalog.names("sercache.papers")) - {"emobox2024"}):
         for table in catalog.load("sercache.papers", paper).TABLES:
             own = [f"--encoder=wav2vec2-base={world / 'short'}"] if paper == "park2023" else given
             code, out, err = sercache(
@@ -451,7 +452,7 @@ def test_what_cannot_be_asked_for_is_refused(sercache: Sercache) -> None:
         (("peppino", "table1"), "pepino2021"),
         (("pepino2021", "table1", "--rows", "nothing"), "no row contains 'nothing'"),
         (("pepino2021", "table1", "--set", "epochs=1"), "unknown recipe field"),
-        (("pepino2021", "table1", "--encoder", "wav2vec2-base"), "NAME=CHECKPOINT"),
+        (("pepino2021", "table1", "--encoder", "wav2vec2-base="), "NAME=CHECKPOINT"),
         (("pepino2021", "table1", "--root", "x"), "reads iemocap, ravdess: say whose folder x is"),
         (("pepino2021", "table1", "--root", "emodb=x"), "reads iemocap, ravdess, not emodb"),
         (("pepino2021", "table1", "--only-available"), "nothing of pepino2021 table1 can be computed here"),
@@ -464,10 +465,10 @@ def test_what_cannot_be_asked_for_is_refused(sercache: Sercache) -> None:
 
 def test_a_row_is_named_or_part_of_names() -> None:
     from sercache.papers import pepino2021
-    from sercache.reproduction.reproduce import _chosen
+    from sercache.reproduction.rows import by_name
 
     def chosen(text: str) -> list[str]:
-        return [row.name for row in _chosen(pepino2021.TABLES["table1"], text)]
+        return [row.name for row in by_name(pepino2021.TABLES["table1"].rows, text)]
 
     assert chosen("None: Spectrogram") == chosen("spectrogram") == ["None: Spectrogram"]
     assert len(chosen("spectr")) == 2

@@ -206,7 +206,7 @@ def heads() -> str:
         if options:
             lines += [*table(("option", "default", "takes", "what"), options), ""]
         if text_and_code([name]) is not None:
-            lines += ["Where text, code and this file differ: [five papers](papers.md).", ""]
+            lines += ["Where text, code and this file differ: [six papers](papers.md).", ""]
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""The page on the five papers: their tables as printed, what is run for ours, and where text, code and we differ."""
+"""The page on the six papers: their tables as printed, what is run for ours, and where text, code and we differ."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from sercache.reproduction.paper import ReproduceOptions, datasets_of, plans_of
 def page() -> str:
     """All papers, one after another."""
     lines = [
-        "# Five papers",
+        "# Six papers",
         "",
-        "The tables and figures of five papers, with what the papers print. `sercache reproduce PAPER TABLE` trains what a",
+        "The tables and figures of six papers, with what the papers print. `sercache reproduce PAPER TABLE` trains what a",
         "table needs and prints ours beside it, with the difference, and a verdict only where nothing differs that the paper",
         "fixed. No number of ours stands on this page: ours come from your copy of the corpora, most of which need a",
         "licence. `--budget 8h` runs what fits and says what is left. [What it costs](overview.md#what-it-costs).",

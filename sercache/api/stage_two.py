@@ -281,11 +281,11 @@ def reproduce(
     from sercache.experiment import filled
     from sercache.report import ReportTable
     from sercache.reproduction import reproduce as work
-    from sercache.reproduction.paper import OVERVIEW, ReproduceOptions, overview
+    from sercache.reproduction.paper import OVERVIEW, ReproduceOptions, overview, with_table
 
     named = {"paper": paper, "table": table, "dry_run": dry_run, **settings}
-    request = filled(ReproduceOptions, "reproduce", named)
+    request = with_table(filled(ReproduceOptions, "reproduce", named))
     with told(progress, request, settings):
-        if paper is not None and table is not None:
+        if request.paper is not None and request.table is not None:
             return work.run(request)
         return ReportTable("tables of papers", OVERVIEW, tuple(overview(request)))

@@ -7,11 +7,12 @@ from sercache.commands import console
 from sercache.layout import columns
 from sercache.progress import say
 from sercache.reproduction import reproduce
-from sercache.reproduction.paper import OVERVIEW, ReproduceOptions, overview
+from sercache.reproduction.paper import OVERVIEW, ReproduceOptions, overview, with_table
 
 
 def run(options: ReproduceOptions, *, as_json: console.Apart | bool = False) -> None:
     """Without a table: list what there is, how much of it is done, and what it waits for. Raises SercacheError."""
+    options = with_table(options)
     if options.paper is not None and options.table is not None:
         console.told(reproduce.run(options), lambda made: None, as_json)
         return

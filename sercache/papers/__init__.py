@@ -1,9 +1,9 @@
 """One file per paper: its tables and figures, the printed numbers, and what to run for ours.
 
 A module ``<paper>.py`` defines ``CITATION: str`` and ``TABLES: dict[str, Table]``, and where the paper tells them
-``UTTERANCES: dict[str, int]``, its utterances by ``corpus:task``. A figure is a table too: its
-cells are the points, and ``PaperTable.plot`` says how they are drawn. Everything here is data: what a cell needs is
-run by `sercache reproduce`, nothing is run at import.
+``UTTERANCES: dict[str, int]``, its utterances by ``corpus:task``, and ``LISTS: PublishedLists`` where its folds are
+lists that its authors publish. A figure is a table too: its cells are the points, and ``PaperTable.plot`` says how they
+are drawn. Everything here is data: what a cell needs is run by `sercache reproduce`, nothing is run at import.
 """
 
 from __future__ import annotations
@@ -37,6 +37,26 @@ class AlsoTrain:
 
 
 @dataclass(frozen=True)
+class PublishedLists:
+    """What authors publish of their folds, which everybody gets from them: ``LISTS`` of a paper's file."""
+
+    name: str
+    """Under which a user says where it lies, as of a corpus: ``--root NAME=FOLDER``."""
+    title: str
+    address: str
+    """Of the repository."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Utterances of a corpus that a list names."""
+
+    path: str
+    """Below the folder of the published lists."""
+    n_utterances: int
+
+
+@dataclass(frozen=True)
 class Trial:
     """One training over all folds and seeds. What is not named is the head's published set-up and recipe."""
 
@@ -58,6 +78,8 @@ class Trial:
     """Where they differ: all as the paper's text says, or as its code does. None: as the head's file has it."""
     transcripts: str = ""
     """Recogniser whose texts an encoder of text reads; empty: it reads the corpus' own transcripts."""
+    selected: Mapping[str, Selection] = field(default_factory=dict)
+    """Of corpora of ``test_on``, the part that the paper tests on."""
 
 
 Metric = Literal["wa", "ua", "macro_f1", "rho", "ccc", "recall", "ppmi", "layer-weight"]
@@ -130,6 +152,14 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """By how much one score lies above another: the same system, judged in two ways."""
+
+    of: TrialScore
+    less: TrialScore
+
+
+@dataclass(frozen=True)
 class Members:
     """Number of utterances of a corpus that a task labels: of one class, session and sex, or of all."""
 
@@ -162,7 +192,7 @@ class RecipeField:
 
 Fact = Members | Built | RecipeField
 """Numbers that nothing is trained for."""
-Ours = TrialScore | BestOf | Change | ErrorRate | Latency | Vectors | Fact
+Ours = TrialScore | BestOf | Change | Gap | ErrorRate | Latency | Vectors | Fact
 
 
 @dataclass(frozen=True)
@@ -171,6 +201,8 @@ class Cell:
 
     printed: Printed | None = None
     ours: Ours | None = None
+    unlike: str = ""
+    """What is done here in another way, or is not known to be done as there: then there is no verdict."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +241,10 @@ class PaperTable:
     """Decimals that are shown; None: as many as a number has."""
     notes: tuple[str, ...] = ()
     plot: Plot | None = None
+    any_encoder: bool = False
+    """Whether rows are called ``WHAT: ENCODER`` and are alike for all encoders, so that others can have rows too."""
+    tells_overlap: bool = False
+    """Whether it is said of every trial which speakers of its test parts are trained on."""
 
     @property
     def scale(self) -> float:
@@ -220,6 +256,8 @@ def scores(ours: Ours | None) -> tuple[TrialScore, ...]:
     """The scores that a cell is made of; none for other sources."""
     if isinstance(ours, TrialScore):
         return (ours,)
+    if isinstance(ours, Gap):
+        return (ours.of, ours.less)
     if isinstance(ours, Change):
         ours = ours.of
     return tuple(score for group in ours.groups for score in group) if isinstance(ours, BestOf) else ()

@@ -33,6 +33,8 @@ class _Line:
     path: tuple[str, ...]
     """Folders and name without a suffix, folded."""
     seconds: float
+    speaker: str
+    """Folded; empty where the list names none."""
 
 
 def read_folds(
@@ -107,16 +109,20 @@ def _line(row: str, where: str) -> _Line:
         told: Any = json.loads(row)
         wav = told.get("wav") or told["wav_filename"]
         key = str(told.get("key") or wav).removeprefix(f"{told.get('dataset', '')}-")
-        return _Line(_folded(key), _path(PurePosixPath(wav)), float(told.get("length") or 0))
+        speaker = _folded(str(told.get("speaker") or ""))
+        return _Line(_folded(key), _path(PurePosixPath(wav)), float(told.get("length") or 0), speaker)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ProtocolError(f"{where}: expected an object with key and wav, got {row[:60]!r}") from None
 
 
 def _ids(lines: Iterable[_Line], utterances: Mapping[str, Utterance]) -> dict[str, str]:
-    """Our id of every line that is one utterance of ours and no other, by its key."""
+    """Our id of every line that is one utterance of ours and no other, by its key.
+
+    Of several that a path may mean, the one of the line's speaker, where it names one.
+    """
     lines = list(lines)
-    by_id = _only((_folded(i), i) for i in utterances)
-    by_path = _only(
+    by_id = _named((_folded(i), i) for i in utterances)
+    by_path = _named(
         ("/".join(end), i) for i, each in utterances.items() for end in _ends(_path(PurePosixPath(each.path)))
     )
     listed_ends = Counter("/".join(end) for line in lines for end in _ends(line.path))
@@ -124,19 +130,21 @@ def _ids(lines: Iterable[_Line], utterances: Mapping[str, Utterance]) -> dict[st
     for line in lines:
         # What the lists have twice tells nothing: in part of a corpus a name may be there that stands for another.
         ends = [end for each in reversed(_ends(line.path)) if listed_ends[end := "/".join(each)] == 1]
-        i = by_id.get(line.key) or next((by_path[end] for end in ends if end in by_path), None)
-        if i is not None:
-            found[line.key] = i
+        meant = by_id.get(line.key) or next((by_path[end] for end in ends if end in by_path), set())
+        if len(meant) > 1:
+            meant = {i for i in meant if line.speaker and _folded(utterances[i].speaker) == line.speaker}
+        if len(meant) == 1:
+            [found[line.key]] = meant
     several = Counter(found.values())
     return {key: i for key, i in found.items() if several[i] == 1}
 
 
-def _only(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Ids by a name that is of one id alone."""
+def _named(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    """Ids by a name that they have."""
     named: dict[str, set[str]] = {}
     for name, i in pairs:
         named.setdefault(name, set()).add(i)
-    return {name: next(iter(ids)) for name, ids in named.items() if len(ids) == 1}
+    return named
 
 
 def _ends(path: Sequence[str]) -> list[tuple[str, ...]]:

@@ -247,7 +247,11 @@ def other_corpus(
     there = next((each for each in report.cross_corpus if each.dataset == on), None)
     if there is None:
         return
-    yield from _utterances({**there.corpus, "name": there.dataset, "task": there.task}, counts)
+    about = {**there.corpus, "name": there.dataset, "task": there.task}
+    selected = meant.trial.selected.get(there.dataset)
+    if selected is not None:
+        counts = {f"{there.dataset}:{there.task}": selected.n_utterances}
+    yield from _utterances(about, counts)
     tasks = [text.partition(":")[2] for text in meant.setup.test_on if text.partition(":")[0] == on]
     if tasks and tasks[0] and there.task != tasks[0]:
         yield Difference("task", f"task {there.task} of {on} instead of {tasks[0]}")

@@ -41,6 +41,11 @@ class TrialPlan:
         return tuple(dict.fromkeys([*own, *more]))
 
     @property
+    def needs_lists(self) -> bool:
+        """Whether folds or tested utterances are lists that the paper's authors publish."""
+        return bool(self.trial.selected) or self.setup.protocol.startswith("lists:")
+
+    @property
     def tested_on(self) -> tuple[str, ...]:
         """Further corpora that the trained heads are tested on."""
         return tuple(text.partition(":")[0] for text in self.setup.test_on)

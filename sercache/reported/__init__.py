@@ -5,6 +5,7 @@ its form that its rows can be compared. One file for each source; ``tables_of`` 
 """
 
 from sercache.reported._record import ReportedTable
+from sercache.reported.emobox import TABLES as EMOBOX
 from sercache.reported.sources import corpora, tables_of
 
-__all__ = ["ReportedTable", "corpora", "tables_of"]
+__all__ = ["EMOBOX", "ReportedTable", "corpora", "tables_of"]

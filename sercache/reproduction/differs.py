@@ -22,7 +22,7 @@ def differs(
     if isinstance(cell.ours, Latency):
         here = measured.machine(place)
         return (Difference("machine", f"measured on {here} instead of {cell.ours.machine}"),)
-    told: dict[Difference, None] = {}
+    told: dict[Difference, None] = {Difference("not as there", cell.unlike): None} if cell.unlike else {}
     if isinstance(cell.ours, Members):
         corpus, _ = corpus_of(cell.ours.dataset, place)
         return tuple(Difference("corpus", f"{corpus.name}: {line}") for line in corpus.warnings)

@@ -26,7 +26,7 @@ from sercache.recipe import Setup
 from sercache.record import CrossCorpus, Report
 from sercache.report import runs
 from sercache.reproduction.material import added_corpus, inputs_of, tested_corpus
-from sercache.reproduction.place import Place
+from sercache.reproduction.place import Place, lists_folder
 
 _SHOWN = 3
 """Differences that are named."""
@@ -163,7 +163,7 @@ def asked_of(plan: TrialPlan, place: Place) -> tuple[Method, Data, How]:
     added = tuple(added_corpus(plan, setup, also, here) for also in plan.trial.also_train)
     return (
         Method(head, plan.module.Head, setup, plan.recipe, plan.trial.options, look=plan.look),
-        Data(corpus, tuple(read), added),
+        Data(corpus, tuple(read), added, lists=lists_folder(plan, place)),
         How(started_from=start.recorded() if start else ()),
     )
 

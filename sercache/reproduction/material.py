@@ -17,9 +17,10 @@ from sercache.experiment import extract, planned
 from sercache.experiment.finding import find_store
 from sercache.papers import AlsoTrain
 from sercache.progress import warn
+from sercache.protocols import read_names
 from sercache.published import TrialPlan
 from sercache.recipe import Setup, inputs
-from sercache.reproduction.place import Need, Place, corpus_of, is_at_hand
+from sercache.reproduction.place import Need, Place, corpus_of, is_at_hand, lists_folder
 from sercache.reproduction.recognised import Recognised, recognised
 from sercache.settings import expanded
 from sercache.stores import FeatureStore
@@ -103,6 +104,10 @@ def tested_corpus(plan: TrialPlan, text: str, place: Place) -> Extra | None:
         return None
     there = replace(plan.setup, dataset=dataset, task=task or None)
     corpus, first, *rest = inputs_of(there, plan.trial.head, place, recogniser=plan.recogniser)
+    folder, selected = lists_folder(plan, place), plan.trial.selected.get(dataset)
+    if folder is not None and selected is not None:
+        ids = set(read_names(folder / selected.path, corpus.by_id()))
+        corpus = replace(corpus, utterances=tuple(u for u in corpus.utterances if u.id in ids))
     return Extra(corpus, first, task or None, None, tuple(rest))
 
 

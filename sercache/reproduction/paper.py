@@ -19,6 +19,7 @@ from sercache.record import Report
 from sercache.reproduction.kept import is_done
 from sercache.reproduction.place import Place, is_at_hand
 from sercache.settings import Settings
+from sercache.units import listed
 
 _GIVEN = "a folder of yours"
 """How the source of a short name ends that means no checkpoint until somebody gives one: no swap then."""
@@ -41,6 +42,9 @@ class ReproduceOptions:
     settings: Sequence[str] = ()
     seeds: Count | None = None
     encoders: Sequence[str] = ()
+    """``NAME=CHECKPOINT``: what stands for another; a name alone: the rows of this encoder."""
+    datasets: Sequence[str] = ()
+    """Only rows that read these corpora; none: all."""
     variant: Variant | None = None
     look: bool = False
     """A coarse look, no result: one seed, few epochs of every trial."""
@@ -55,11 +59,16 @@ class ReproduceOptions:
     @property
     def instead(self) -> dict[str, str]:
         """Checkpoints that stand for others. Raises SettingsError for an entry without both."""
-        pairs = [text.partition("=") for text in self.encoders]
+        pairs = [text.partition("=") for text in self.encoders if "=" in text]
         strange = next((a + sign + b for a, sign, b in pairs if not (a and b)), None)
         if strange is not None:
             raise SettingsError(f"--encoder is written NAME=CHECKPOINT here, got {strange!r}")
         return {name: value for name, _, value in pairs}
+
+    @property
+    def only_encoders(self) -> tuple[str, ...]:
+        """The encoders whose rows are asked for; none: all."""
+        return tuple(dict.fromkeys(text for text in self.encoders if "=" not in text))
 
     def plan(self, trial: Trial) -> TrialPlan:
         """The trial with what this call changes of it."""
@@ -111,21 +120,31 @@ def find_paper(name: str) -> tuple[str, ModuleType]:
     return full, catalog.load("sercache.papers", full)
 
 
+def with_table(request: ReproduceOptions) -> ReproduceOptions:
+    """The options with the paper's first table where they name rows and no table."""
+    if request.paper is None or request.table is not None or not (request.only_encoders or request.datasets):
+        return request
+    return dataclasses.replace(request, table=next(iter(find_paper(request.paper)[1].TABLES)))
+
+
 def plans_of(rows: Sequence[PaperRow], request: ReproduceOptions) -> list[TrialPlan]:
     """Plans of all trials of some rows, each once, with those that come before them."""
+    cells = (cell for row in rows for cell in row.cells.values())
+    # Cells may share a trial: it is made whole once.
+    trials = {id(trial): trial for cell in cells for trial in trials_of(cell.ours)}
     plans: dict[str, TrialPlan] = {}
-    for row in rows:
-        for cell in row.cells.values():
-            for trial in trials_of(cell.ours):
-                made: TrialPlan | None = request.plan(trial)
-                for each in (made.start, made.speaker, made) if made else ():
-                    if each:
-                        plans[each.digest] = each
+    for trial in trials.values():
+        made: TrialPlan | None = request.plan(trial)
+        for each in (made.start, made.speaker, made) if made else ():
+            if each:
+                plans[each.digest] = each
     return list(plans.values())
 
 
-def roots_of(request: ReproduceOptions, read: Sequence[str], known: Settings) -> Settings:
-    """The settings with the roots that the call names, for rows that read these corpora.
+def roots_of(
+    request: ReproduceOptions, read: Sequence[str], known: Settings, lists: str | None = None
+) -> Settings:
+    """The settings with the roots that the call names, for rows that read these corpora, and ``lists`` of folds.
 
     Raises SettingsError for a corpus that they do not read, or a folder that may be that of several.
     """
@@ -139,7 +158,7 @@ def roots_of(request: ReproduceOptions, read: Sequence[str], known: Settings) ->
                 f"{request.paper} {request.table} reads {', '.join(read) or 'no corpus'}: say whose folder "
                 f"{text} is" + (f", --root {read[0]}={folder}" if read else "; leave --root out")
             )
-        if name and name not in read:
+        if name and name not in (*read, lists):
             raise SettingsError(f"{request.paper} {request.table} reads {', '.join(read)}, not {name}")
         roots[name or read[0]] = folder
     # A flag stands above the environment.
@@ -159,6 +178,8 @@ def datasets_of(rows: Sequence[PaperRow], request: ReproduceOptions) -> list[str
     )
 
 
+_NAMED = 6
+"""Corpora that are named."""
 OVERVIEW = ("paper", "table", "trials done", "not at hand", "what")
 """Columns of ``overview``."""
 
@@ -179,7 +200,7 @@ def _state(paper: str, table: PaperTable, request: ReproduceOptions) -> tuple[st
     plans = plans_of(table.rows, request)
     done = sum(is_done(each, place) for each in plans)
     missing = [name for name in datasets_of(table.rows, request) if not is_at_hand(name, place)]
-    return f"{done} of {len(plans)}" if plans else "-", ", ".join(missing) or "-"
+    return f"{done} of {len(plans)}" if plans else "-", listed(missing, _NAMED) or "-"
 
 
 def _quiet_place(paper: str, request: ReproduceOptions) -> Place:

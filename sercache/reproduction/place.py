@@ -13,6 +13,8 @@ from sercache.claims import claims_in, taken
 from sercache.datasets import Corpus
 from sercache.errors import MissingMaterialError
 from sercache.experiment.corpora import is_known, read_corpus
+from sercache.papers import PublishedLists
+from sercache.published import TrialPlan
 from sercache.record import digest_of
 from sercache.settings import Settings
 
@@ -44,6 +46,8 @@ class Place:
     """Digests of what the recognisers of trials heard in their corpora."""
     kept: dict[str, Kept] = field(default_factory=dict)
     """Finished trials by the digest of their plan, compared once."""
+    lists: PublishedLists | None = None
+    """Where folds are lists that the paper's authors publish."""
     planned: planned_stores.PlannedStores | None = None
     """Where stores are planned in the place of missing ones, as what they take is asked for; nothing is extracted."""
 
@@ -73,6 +77,23 @@ def check_at_hand(dataset: str, place: Place) -> None:
             f"{about.title}: get it from {about.access} ({about.licence}), then run: "
             f"{advice.command('config', f'roots.{dataset}=FOLDER')}"
         )
+
+
+def lists_folder(plan: TrialPlan, place: Place) -> Path | None:
+    """Where the lists lie that a trial reads; None for one that reads none.
+
+    Raises MissingMaterialError with how to get them.
+    """
+    if not plan.needs_lists or place.lists is None:
+        return None
+    found = place.known.root(place.lists.name)
+    if found is None or not Path(found.value).is_dir():
+        where = "" if found is None else f" ({found.value} is no folder)"
+        command = advice.command("config", f"roots.{place.lists.name}=FOLDER")
+        raise MissingMaterialError(
+            f"{place.lists.title}{where}: get them by git clone {place.lists.address}, then run: {command}"
+        )
+    return Path(found.value)
 
 
 def corpus_of(dataset: str, place: Place) -> tuple[Corpus, str]:

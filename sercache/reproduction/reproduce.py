@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 from sercache import catalog, record, settings
 from sercache.chosen import check_look
@@ -28,10 +30,12 @@ from sercache.papers import (
     Cell,
     Change,
     ErrorRate,
+    Gap,
     Latency,
     Members,
     PaperRow,
     PaperTable,
+    PublishedLists,
     RecipeField,
     TrialScore,
     Vectors,
@@ -46,9 +50,11 @@ from sercache.report import Compared, ComparedRow, Reference
 from sercache.report import ReportTable as Rendered
 from sercache.reproduction import cells as cell_values
 from sercache.reproduction import facts, foretold, measured, vectors
+from sercache.reproduction import rows as rows_of
 from sercache.reproduction.differs import differs
 from sercache.reproduction.foretold import TableForecast
 from sercache.reproduction.material import expect
+from sercache.reproduction.overlaps import overlap_notes
 from sercache.reproduction.paper import (
     ReproduceOptions,
     TableProgress,
@@ -56,6 +62,7 @@ from sercache.reproduction.paper import (
     find_paper,
     plans_of,
     roots_of,
+    with_table,
 )
 from sercache.reproduction.place import CLAIMS, Place, check_at_hand, corpus_of, done_by_one
 from sercache.reproduction.show import show
@@ -72,6 +79,7 @@ def run(request: ReproduceOptions) -> Rendered | TableForecast | None:
     A corpus or checkpoint that is not at hand is named once, with how to get it; its cells show the printed
     numbers alone. Raises UnknownNameError; SettingsError at the end where trials failed.
     """
+    request = with_table(request)
     if request.paper is None or request.table is None:
         raise SettingsError("reproduce takes a paper and one of its tables")
     name, module = find_paper(request.paper)
@@ -85,9 +93,10 @@ def run(request: ReproduceOptions) -> Rendered | TableForecast | None:
         clustered.run("reproduce", request, clustered.runs_folder(request))
         request = clustered.alone(request)
     used("paper", module.CITATION)
-    chosen = _chosen(table, request.rows)
+    chosen = rows_of.chosen(table, request)
+    table = replace(table, rows=tuple({row.name: row for row in (*chosen, *table.rows)}.values()))
     _check_variant(chosen, request)
-    place = _place(name, chosen, request)
+    place = _place(name, module, chosen, request)
     if request.budget is not None:
         chosen, request = foretold.fitting(request.budget, chosen, request, place)
     if request.only_foretold:
@@ -102,10 +111,22 @@ def run(request: ReproduceOptions) -> Rendered | TableForecast | None:
         raise SettingsError(
             f"nothing of {name} {request.table} can be computed here; not at hand: {'; '.join(found.missing)}"
         )
-    made = show(table, body, found, n_skipped, request, place.folder)
+    notes = _overlaps(chosen, request, place, found) if table.tells_overlap else []
+    made = show(replace(table, notes=(*table.notes, *notes)), body, found, n_skipped, request, place.folder)
     if found.failed:
         raise SettingsError(f"{len(found.failed)} trials could not be run, first: {next(iter(found.failed))}")
     return made
+
+
+def _overlaps(
+    rows: Sequence[PaperRow], request: ReproduceOptions, place: Place, found: TableProgress
+) -> list[str]:
+    done = [
+        (each, found.reports[each.digest][1])
+        for each in plans_of(rows, request)
+        if each.digest in found.reports
+    ]
+    return overlap_notes(done, place)
 
 
 def _share(
@@ -132,8 +153,9 @@ def _share(
         )
 
 
-def _place(paper: str, rows: Sequence[PaperRow], request: ReproduceOptions) -> Place:
-    known = roots_of(request, datasets_of(rows, request), settings.load())
+def _place(paper: str, module: ModuleType, rows: Sequence[PaperRow], request: ReproduceOptions) -> Place:
+    lists: PublishedLists | None = getattr(module, "LISTS", None)
+    known = roots_of(request, datasets_of(rows, request), settings.load(), lists.name if lists else None)
     cache = known.value("cache", request.cache)
     used("cache", cache)
     return Place(
@@ -143,20 +165,8 @@ def _place(paper: str, rows: Sequence[PaperRow], request: ReproduceOptions) -> P
         Path(known.value("runs", request.runs).value).expanduser() / paper,
         request.may_extract,
         may_download=not request.only_available,
+        lists=lists,
     )
-
-
-def _chosen(table: PaperTable, pattern: str | None) -> list[PaperRow]:
-    """Rows to fill: that of this name, else those whose names contain it. Raises SettingsError where none does."""
-    wanted = (pattern or "").strip().casefold()
-    # Part of a name after its group ("None: Spectrogram") is a name too.
-    named = [
-        row for row in table.rows if wanted in (row.name.casefold(), row.name.casefold().rpartition(": ")[2])
-    ]
-    rows = (wanted and named) or [row for row in table.rows if wanted in row.name.casefold()]
-    if not rows:
-        raise SettingsError(f"no row contains {pattern!r}; there is: {'; '.join(r.name for r in table.rows)}")
-    return rows
 
 
 def _check_variant(rows: Sequence[PaperRow], request: ReproduceOptions) -> None:
@@ -204,7 +214,7 @@ def _over(cell: Cell) -> str | None:
             return score.aggregate.removesuffix("s")
         case BestOf() | Change():
             return "group"
-        case Members() | Built() | RecipeField():
+        case Gap() | Members() | Built() | RecipeField():
             return None
         case Latency():
             return "repeat"
@@ -231,6 +241,9 @@ def _ours(
         match cell.ours:
             case TrialScore() as score:
                 return _value(score, row, request, place, found)
+            case Gap(of, less):
+                first, second = (_value(each, row, request, place, found) for each in (of, less))
+                return first and second and record.Score(first.mean - second.mean, None, first.n)
             case BestOf() as best:
                 return _best(best, row, request, place, found)
             case Change(of, baseline):

@@ -26,7 +26,7 @@ from sercache.report import runs as run_folders
 from sercache.report import write_epochs
 from sercache.reproduction.kept import Kept, encoder_of, find, folder_of, setup_beside, start_of, untested
 from sercache.reproduction.material import added_corpus, inputs_of, tested_corpus
-from sercache.reproduction.place import Place, check_at_hand, corpus_of, done_by_one
+from sercache.reproduction.place import Place, check_at_hand, corpus_of, done_by_one, lists_folder
 from sercache.stores import FeatureStore
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def obtain(plan: TrialPlan, place: Place) -> Report:
         warn(f"{found.folder} is another experiment and stays, the trial runs again: {found.why}")
     for name in plan.datasets:
         check_at_hand(name, place)
+    lists_folder(plan, place)
     if plan.start is not None:
         obtain(plan.start, place)
     setup = setup_to_run(plan, place)
@@ -84,7 +85,8 @@ def _run(plan: TrialPlan, setup: Setup, folder: Path, place: Place) -> Kept:
     kind = kind_of(plan, setup, read)
     method = Method(head, kind, setup, plan.recipe, plan.trial.options, look=plan.look)
     remedy = f"run: {extract_command(read[0].path, task=setup.task)}"
-    data = Data(corpus, tuple(read), tuple(added), tuple(filter(None, tested)), remedy)
+    lists = lists_folder(plan, place)
+    data = Data(corpus, tuple(read), tuple(added), tuple(filter(None, tested)), remedy, lists=lists)
     partial = _partial_of(folder)
     how = _how(plan, corpus, place, partial)
 

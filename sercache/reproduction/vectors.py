@@ -14,7 +14,7 @@ from sercache.recipe import Setup
 from sercache.report import runs
 from sercache.reproduction.kept import folder_of
 from sercache.reproduction.material import inputs_of
-from sercache.reproduction.place import Place
+from sercache.reproduction.place import Place, lists_folder
 from sercache.reproduction.trials import obtain, setup_to_run
 from sercache.training import build
 from sercache.views import AnyView
@@ -26,7 +26,7 @@ def labelled(wanted: Vectors, plan: TrialPlan, place: Place) -> LabelledVectors:
     report = obtain(plan, place)
     setup = _setup(wanted, setup_to_run(plan, place))
     corpus, *read = inputs_of(setup, plan.trial.head, place, recogniser=plan.recogniser)
-    material = gather(Data(corpus, tuple(read)), setup)
+    material = gather(Data(corpus, tuple(read), lists=lists_folder(plan, place)), setup)
     view = _view(wanted, material, setup)
     kind = head_class(plan.module, setup, [each.spec for each in read], vars(plan.recipe))
     first = report.runs[0]

@@ -291,9 +291,10 @@ def export(run: Path, out: Path | None, as_json: bool, **options: Any) -> None:
     "--encoder",
     "encoders",
     multiple=True,
-    metavar="NAME=CHECKPOINT",
-    help="Take a local folder or another encoder where the table says NAME.",
+    metavar="NAME[=CHECKPOINT]",
+    help="Only rows of NAME; with =, take a local folder or another encoder where the table says NAME.",
 )
+@click.option("--dataset", "datasets", multiple=True, help="Only rows that read this corpus; again for more.")
 @budget_option
 @look_option
 @dry_run_option
@@ -303,7 +304,7 @@ def export(run: Path, out: Path | None, as_json: bool, **options: Any) -> None:
 def reproduce(as_json: bool, **options: Any) -> None:
     """Print a paper's table with ours beside the printed numbers; finished trials are kept.
 
-    Without a table: list all papers and tables, what is done and what is missing.
+    Without a table: all papers and tables, what is done and missing; with --dataset or --encoder, the first table.
 
     \b
     Examples:
@@ -311,6 +312,7 @@ def reproduce(as_json: bool, **options: Any) -> None:
       sercache reproduce ioannides2023 table2 --root iemocap=/data/IEMOCAP_full_release
       sercache reproduce pepino2021 table1 --root iemocap=/data/IEMOCAP_full_release --root ravdess=/data/RAVDESS
       sercache reproduce pepino2021 table1 --rows eGeMAPS --only-available
+      sercache reproduce emobox --dataset emodb --encoder ./whisper-tiny --root emodb=EMODB --root emobox=EmoBox
     """
     from sercache.commands._papers import run
     from sercache.reproduction.paper import ReproduceOptions
