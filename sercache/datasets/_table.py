@@ -64,20 +64,29 @@ def to_values(corpus: Corpus, *, texts: bool) -> Iterator[dict[str, Any]]:
 def from_values(values: Iterable[Any], source: Path) -> Corpus:
     """The corpus of a table in the store at ``source``. Raises CorpusError, in one line, where it is none."""
     rows = iter(values)
+    found: list[Utterance] = []
+    members: dict[str, set[str]] = {}
     with schema.named(f"{source}: the table of its corpus"):
         head = schema.head(next(rows, None), TABLE)
-        found = [schema.row(row, number) for number, row in enumerate(rows, start=1)]
-        schema.complete(head, found)
+        build = _Building(source / _NOWHERE)
+        for number, value in enumerate(
+            rows, start=1
+        ):  # none is held longer: as JSON they take a kilobyte each
+            row = schema.row(value, number)
+            found.append(build.utterance(row))
+            for name in row.get("subsets", ()):
+                members.setdefault(name, set()).add(found[-1].id)
+        schema.complete(head, [each.id for each in found], members)
     info = CorpusInfo(
         **{name: _deep(tuple, value) for name, value in head["info"].items()},
-        subsets=_subsets(head, found),
+        subsets=_subsets(head, members),
     )
     return Corpus(
         head["name"],
         head["release"],
         source,
         info,
-        tuple(map(partial(_utterance, source=source), found)),
+        tuple(found),
         tuple(Skipped(what, reason) for what, reason in head["skipped"]),
         tuple(head["warnings"]),
         head["reader"],
@@ -133,24 +142,40 @@ def _digest(transcript: str) -> tuple[str, str]:
     return "transcript_digest", hashlib.sha256(words.encode()).hexdigest()[:_DIGITS] if words else ""
 
 
-def _utterance(row: Mapping[str, Any], source: Path) -> Utterance:
-    own = {_RENAMED.get(field.name, field.name): field.name for field in dataclasses.fields(Utterance)}
-    fields = {own[name]: value for name, value in row.items() if name in own and name != "ratings"}
-    ratings = tuple(
-        Rating(each["rater"], tuple(each["labels"]), each["attributes"]) for each in row.get("ratings", ())
-    )
-    path = source / _NOWHERE / PurePosixPath(row.get("file", row["id"])).name
-    return Utterance(**{"raw_label": "", "speaker": "", **fields, "path": path, "ratings": ratings})
+class _Building:
+    """Utterances of rows; texts and paths that stand in many rows are kept once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._fields = {
+            _RENAMED.get(each.name, each.name): each.name for each in dataclasses.fields(Utterance)
+        }
+        self._texts: dict[str, str] = {}
+        self._paths: dict[str, Path] = {}
+
+    def utterance(self, row: Mapping[str, Any]) -> Utterance:
+        """Of a row that was checked."""
+        own = self._fields
+        fields = {own[name]: self._once(name, value) for name, value in row.items() if name in own}
+        fields["ratings"] = tuple(
+            Rating(each["rater"], tuple(each["labels"]), each["attributes"])
+            for each in row.get("ratings", ())
+        )
+        file = PurePosixPath(row.get("file", row["id"])).name
+        if file not in self._paths:
+            self._paths[file] = self._folder / file
+        return Utterance(**{"raw_label": "", "speaker": "", **fields, "path": self._paths[file]})
+
+    def _once(self, name: str, value: Any) -> Any:
+        return self._texts.setdefault(value, value) if isinstance(value, str) and name != "id" else value
 
 
-def _subsets(head: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> dict[str, Subset]:
-    members: dict[str, set[str]] = {name: set() for name in head["subsets"]}
-    for row in rows:
-        for name in row.get("subsets", ()):
-            members[name].add(row["id"])
+def _subsets(head: Mapping[str, Any], members: Mapping[str, set[str]]) -> dict[str, Subset]:
     unknown = head["subsets_not_known"]
     return {
-        name: Subset(text, _refusing(unknown[name]) if name in unknown else partial(_is_in, members[name]))
+        name: Subset(
+            text, _refusing(unknown[name]) if name in unknown else partial(_is_in, members.get(name, set()))
+        )
         for name, text in head["subsets"].items()
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -60,13 +60,13 @@ def row(value: Any, number: int) -> dict[str, Any]:
     return found
 
 
-def complete(head: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+def complete(head: Mapping[str, Any], ids: Sequence[str], subsets: Iterable[str]) -> None:
     """Raises inside ``named`` alone where utterances are missing or double, or of a subset that there is not."""
-    if len(rows) != head["n_utterances"] or not rows:
-        raise _NoTable(f"it has {len(rows)} utterances and says {_shown(head['n_utterances'])}")
-    if len({each["id"] for each in rows}) < len(rows):
+    if len(ids) != head["n_utterances"] or not ids:
+        raise _NoTable(f"it has {len(ids)} utterances and says {_shown(head['n_utterances'])}")
+    if len(set(ids)) < len(ids):
         raise _NoTable("an id occurs twice")
-    strange = {name for each in rows for name in each.get("subsets", ())} - set(head["subsets"])
+    strange = set(subsets) - set(head["subsets"])
     if strange:
         raise _NoTable(f"it has utterances of {_shown(min(strange))}, which is none of its subsets")
 
