@@ -8,6 +8,8 @@ often as it takes to last that long: Park et al.), or ``repeat`` and a cut, ``re
 are repeated as decoded, at the encoder's rate; one that is repeated is never cut, so the seconds of the
 cut must be at least twice those of the repetition. ``whole``, alone or after a cut (``split:30+whole``), keeps the
 padding of an encoder that sees windows of one length, because blocks that are trained from the cache attend to it.
+``vad`` (a detector of speech) or ``silence:<dB>`` (frames so far below the loudest) first cuts what lies before and
+behind the speech: ``vad+trim:15``. Where that is shows only in the samples, so nothing that counts pieces can follow.
 The rule decides the features, so it is part of the FeatureSpec.
 """
 
@@ -22,7 +24,8 @@ _SEPARATOR = "#"
 _CUTS: tuple[Literal["trim", "split", "window"], ...] = ("trim", "split", "window")
 _FORMS = (
     "none, trim:<seconds>, split:<seconds>, window:<seconds>:<context>, repeat:<seconds>, "
-    "repeat:<seconds>+trim:<seconds>, or whole after any of them but window"
+    "repeat:<seconds>+trim:<seconds>, or whole after any of them but window; vad or silence:<dB> before none, trim or "
+    "window"
 )
 
 
@@ -41,6 +44,10 @@ class ClipRule:
     """Seconds that a window gives up where it meets another."""
     whole: bool = False
     """Whether the frames of an encoder's padding are kept behind those of the recording."""
+    edges: Literal["", "vad", "silence"] = ""
+    """What tells the speech, of whose edges the silence is cut; empty: it is kept."""
+    decibels: float = 0.0
+    """Of ``silence``: how far below the loudest frame one is that holds none."""
 
     def n_real(self, n_samples: int, hop: int, n_frames: int) -> int:
         """Of ``n_frames`` stored, those that a recording of ``n_samples`` reaches into, ``hop`` samples each."""
@@ -51,12 +58,15 @@ class ClipRule:
         if self.kind == "window":
             cutting = [f"{cutting[0]}:{self.context:g}"]
         repeating = [f"repeat:{self.repeat:g}"] if self.repeat else []
-        return "+".join(repeating + cutting + ["whole"] * self.whole) or "none"
+        silence = {"": [], "vad": ["vad"], "silence": [f"silence:{self.decibels:g}"]}[self.edges]
+        return "+".join(silence + repeating + cutting + ["whole"] * self.whole) or "none"
 
 
 def parse(text: str) -> ClipRule:
     """The rule that ``text`` writes. Raises SettingsError for anything that is none."""
     steps = [step.strip().partition(":") for step in text.split("+")]
+    if steps[0][0] in ("vad", "silence"):
+        return _within_speech(text, steps[0])
     if steps[-1] == ("whole", "", ""):
         rule = parse(text.rpartition("+")[0] or "none")
         if rule.whole or rule.kind == "window":
@@ -85,6 +95,17 @@ def parse(text: str) -> ClipRule:
     return ClipRule(cuts[0], found[cuts[0]], repeat, context)
 
 
+def _within_speech(text: str, first: tuple[str, str, str]) -> ClipRule:
+    """The rule whose first step cuts silence. Raises SettingsError."""
+    edges, colon, value = first
+    decibels = _positive(value.removesuffix("dB"))
+    rule = parse(text.partition("+")[2] or "none")
+    fits = not colon if edges == "vad" else decibels > 0
+    if not fits or rule.edges or rule.kind == "split" or rule.repeat:
+        raise SettingsError(f"a clip rule is {_FORMS}, got {text!r}")
+    return replace(rule, edges="vad" if edges == "vad" else "silence", decibels=decibels)
+
+
 def _positive(text: str) -> float:
     """Seconds above 0, or 0 where ``text`` is no such number."""
     try:
@@ -106,7 +127,7 @@ def cut(n_samples: int, rate: int, rule: ClipRule, min_samples: int) -> list[tup
     is all there is. Repetition is none of this: see ``copies``.
     """
     length = round(rule.seconds * rate)
-    if rule.kind in ("none", "window") or n_samples <= length:
+    if rule.kind in ("none", "window") or rule.edges or n_samples <= length:
         return [(0, n_samples)]
     if rule.kind == "trim":
         return [(0, length)]
@@ -117,6 +138,12 @@ def cut(n_samples: int, rate: int, rule: ClipRule, min_samples: int) -> list[tup
         for start in starts
         if start == 0 or min(length, n_samples - start) >= shortest
     ]
+
+
+def longest(n_samples: int, rate: int, rule: ClipRule) -> int:
+    """Samples that are left, at most, of a piece of ``n_samples`` at ``rate`` Hz where its silence is cut."""
+    cut_at = round(rule.seconds * rate) if rule.edges and rule.kind == "trim" else n_samples
+    return min(n_samples, cut_at)
 
 
 def entry_ids(utterance_id: str, n_pieces: int, rule: ClipRule) -> list[str]:

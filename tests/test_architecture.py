@@ -34,6 +34,7 @@ FLOORS = {
     "sercache.parallel": 1,
     "sercache.tables": 1,
     "sercache.settings": 1,
+    "sercache.speech": 1,
     "sercache.signals": 1,
     "sercache.progress": 1,
     "sercache.units": 1,

@@ -62,6 +62,7 @@ def test_the_contract_on_a_page_is_that_of_the_protocols(page: str) -> None:
         pytest.param("compare.md", marks=pytest.mark.slow),
         pytest.param("page.md", marks=pytest.mark.slow),
         pytest.param("track.md", marks=pytest.mark.slow),
+        pytest.param("augment.md", marks=pytest.mark.slow),
         pytest.param("table.md", marks=pytest.mark.slow),
         pytest.param("layers.md", marks=pytest.mark.slow),
         pytest.param("finetune.md", marks=pytest.mark.slow),

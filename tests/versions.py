@@ -80,6 +80,7 @@ USES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("extract", *["--encoder", "mfcc", "--dataset", "audformat", "--root", "db"]),
     ),
     "asr": (("-c", _WORDS),),
+    "vad": (("extract", "--encoder", "logmel", "--clip", "vad", *_TABLE),),
     "tune": (
         (
             "sweep",

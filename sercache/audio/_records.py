@@ -15,6 +15,7 @@ REMARKS: Mapping[str, str] = {
     "decoder": "read with a remark of the decoder",
     "loud": "far beyond full scale",
     "quiet": "hardly any sound",
+    "no-speech": "no speech that could be cut out was found in it, so it was kept whole",
     "cancelling": "channels nearly cancel each other",
 }
 """Kinds of remarks, and what is said of all recordings of a kind."""

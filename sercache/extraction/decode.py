@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from sercache import audio
-from sercache.audio import Remark
+from sercache import audio, speech
+from sercache.audio import Remark, Tell
 from sercache.augment import ReadyAugmentation
+from sercache.clips import ClipRule, longest
 from sercache.datasets import Skipped
 from sercache.encoders import Encoder
 from sercache.errors import AudioError
@@ -48,6 +49,7 @@ Result = Decoded | Skipped
 
 
 Decode = Callable[[Piece], Result]
+NO_RULE = ClipRule("none")
 
 
 def ahead(
@@ -79,17 +81,22 @@ def submit(pool: ThreadPoolExecutor, batch: Sequence[Piece], decode: Decode) -> 
     return [pool.submit(decode, piece) for piece in batch]
 
 
-def decoder(encoder: Encoder, busy: Busy, augmented: ReadyAugmentation | None = None) -> Decode:
-    """What decodes a piece for an encoder, augmented where that is asked for."""
+def decoder(
+    encoder: Encoder,
+    busy: Busy,
+    augmented: ReadyAugmentation | None = None,
+    rule: ClipRule = NO_RULE,
+) -> Decode:
+    """What decodes a piece for an encoder: its silence cut and augmented where that is asked for."""
 
     def timed(piece: Piece) -> Result:
         with busy.during("decode"):
-            return _decode(piece, encoder, augmented)
+            return _decode(piece, encoder, augmented, rule)
 
     return timed
 
 
-def _decode(piece: Piece, encoder: Any, augmented: ReadyAugmentation | None) -> Result:
+def _decode(piece: Piece, encoder: Any, augmented: ReadyAugmentation | None, rule: ClipRule) -> Result:
     if piece.text is not None:
         tokens = encoder.tokens(piece.text)
         return Decoded(piece, tokens, audio.digest(tokens))
@@ -98,6 +105,8 @@ def _decode(piece: Piece, encoder: Any, augmented: ReadyAugmentation | None) -> 
         wave = audio.read(piece.path, encoder.sample_rate, piece.start, piece.end, remarks.append)
     except AudioError as fault:
         return Skipped(piece.entry_id, str(fault))
+    if rule.edges:
+        wave = _within_speech(wave, encoder, rule, remarks.append)
     # The header may have promised more or less than the file holds.
     length = len(wave) if augmented is None else augmented.length(len(wave))
     reason = length_fault(encoder, piece.path, length * piece.copies)
@@ -111,3 +120,13 @@ def _decode(piece: Piece, encoder: Any, augmented: ReadyAugmentation | None) -> 
         except AudioError as fault:
             return Skipped(piece.entry_id, f"{augmented.augmentation}: {fault}")
     return Decoded(piece, plain, digest, tuple(remarks))
+
+
+def _within_speech(wave: np.ndarray, encoder: Encoder, rule: ClipRule, tell: Tell) -> np.ndarray:
+    """The wave from the begin of its speech to its end, cut as the rule says; whole where that leaves no frame."""
+    found = speech.span(wave, encoder.sample_rate, rule)
+    if found is None or found[1] - found[0] < encoder.min_samples:
+        tell(Remark("no-speech", f"{len(wave) / encoder.sample_rate:.2f} s"))
+    else:
+        wave = wave[slice(*found)]
+    return wave[: longest(len(wave), encoder.sample_rate, rule)]

@@ -53,6 +53,12 @@ def pieces_of(
         if max(b - a for a, b in cuts) > audio.LONGEST * info.rate:
             raise audio.too_long(utterance.path)
         copies = clips.copies(length, info.rate, rule)
+
+        def expected(n_samples: int) -> int:
+            left = encoded_length(clips.longest(round(n_samples * scale), encoder.sample_rate, rule))
+            # What is too long may be short enough once its silence is cut: decoding tells.
+            return min(left, encoder.max_samples or left) if rule.edges else left
+
         return [
             _piece(
                 encoder,
@@ -63,7 +69,7 @@ def pieces_of(
                     # The end as it was asked for where it is cut, so that decoding can say so.
                     utterance.end if b == length and (cut or a == 0) else begin + b / info.rate,
                 ),
-                encoded_length(round((b - a) * scale)),
+                expected(b - a),
                 copies,
             )
             for entry_id, (a, b) in zip(ids, cuts, strict=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sercache import clips, objects, states
+from sercache import clips, objects, speech, states
 from sercache.augment import ReadyAugmentation, said
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.encoders import Encoder, modality, windowed
@@ -135,6 +135,7 @@ def feature_spec(
         encoder_states=tuple(encoder.states),
         transcripts=transcripts,
         augment={} if augmented is None else augmented.spec,
+        speech=speech.detector(clips.parse(clip)),
     )
 
 
@@ -161,6 +162,11 @@ def make_plan(
     if dict(spec.augment) != ({} if augmented is None else augmented.spec):
         raise StoreError(
             f"the store is of {said(spec.augment) or 'plain recordings'}, which are not at hand here"
+        )
+    if spec.speech != speech.detector(rule):
+        raise StoreError(
+            f"the store's speech was found by {spec.speech}, here is {speech.detector(rule)}; install that version, or "
+            "extract anew"
         )
     length = augmented.length if augmented is not None else int
     found = list(

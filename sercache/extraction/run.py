@@ -87,7 +87,7 @@ def extract(
         copies = Copies(plan, store.path, share.done, share.fence.lost, progress)
         duplicates = Duplicates(plan, store, copies, share.done)
         splits = Splits(store.path, share.done)
-        decoding = decode.decoder(encoder, busy, plan.augmented)
+        decoding = decode.decoder(encoder, busy, plan.augmented, clips.parse(plan.spec.clip))
         work = _Work(encoder, decoding, writers, share, duplicates, splits, busy)
         with _closed([*writers, copies], work):
             for each in writers:

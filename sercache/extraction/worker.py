@@ -175,7 +175,7 @@ def _work(
             opened.enter_context(stores.create(start.folder, spec, start.format))
             for _ in range(start.writers)
         ]
-        decoding = decode.decoder(encoder, busy, start.augmented)
+        decoding = decode.decoder(encoder, busy, start.augmented, clips.parse(spec.clip))
         requests = _Requests(connection, sender, partial(decode.submit, pool, decode=decoding))
         for each in writers:
             each.guard(requests.fence.lost)

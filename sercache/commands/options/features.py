@@ -36,7 +36,7 @@ from sercache.commands.options._shared import (
 @click.option("--states", help="all, blocks, projection+blocks, 1-12, final, …  [default: all]")
 @click.option(
     "--clip",
-    help="none, trim:15, split:5, window:30:5, repeat:3+trim:15, whole (seconds).  [default: none]",
+    help="none, trim:15, split:5, window:30:5, repeat:3+trim:15, whole (s), vad, silence:40 (dB).  [default: none]",
 )
 @click.option(
     "--augment", metavar="STEPS", help="Done first: noise:snr=10, reverb:rt60=0.5+codec:mulaw, …; see docs."
