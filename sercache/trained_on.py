@@ -36,6 +36,8 @@ class SeenCorpus:
     knows: Knowledge
     detail: str = ""
     """Release, parts, labels, as far as they are published, or what is not."""
+    is_certain: bool = True
+    """Whether the authors name this corpus, and not a collection that it is one of."""
 
     @property
     def how(self) -> str:
@@ -45,21 +47,25 @@ class SeenCorpus:
             "labels": "labels",
             "labels of a model": "what a model said that was trained on their labels",
         }[self.knows]
-        return found + (f" ({self.detail})" if self.detail else "")
+        return found + ("" if self.is_certain else ", maybe") + self._detail
 
     def note(self, encoder: str) -> str:
         """What belongs under a number that a corpus of this name was tested for, with features of ``encoder``."""
-        detail = f" ({self.detail})" if self.detail else ""
+        was = "was" if self.is_certain else "may have been"
+        named = f"{self.corpus}{self._detail}"
         if self.knows == "audio":
             return (
-                f"{LEAK}audio: {encoder} was pretrained on {self.corpus}{detail}, without its labels; recordings that "
-                "are tested may be among those"
+                f"{LEAK}audio: {encoder} {was} pretrained on {named}, without its labels; recordings that are tested "
+                "may be among those"
             )
-        given = "" if self.knows == "labels" else "labels that a model gave which was trained on "
-        return (
-            f"{LEAK}labels: {encoder} was trained on {given}labels of {self.corpus}{detail}; what is tested may be "
-            "among that, so that it is no test of unseen speech"
-        )
+        trained = f"{was} trained on labels of {named}"
+        if self.knows == "labels of a model":
+            trained = f"was trained on what another model said, which {trained}"
+        return f"{LEAK}labels: {encoder} {trained}; what is tested may be among that, and is no test of unseen speech"
+
+    @property
+    def _detail(self) -> str:
+        return f" ({self.detail})" if self.detail else ""
 
 
 Recordings = Mapping[str, Mapping[str, tuple[str, ...]]]

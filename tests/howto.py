@@ -16,7 +16,7 @@ import yaml
 
 from sercache.contracts.words import members
 from sercache.datasets import CorpusReader, OwnReader
-from sercache.encoders import Encoder, Exemplifies, Family, Owns, TrainsTails, Tries
+from sercache.encoders import Encoder, Exemplifies, Family, KnowsSizes, Owns, OwnsOnHub, TrainsTails, Tries
 from sercache.head import ABILITIES, Declared, Head, HeadFile
 
 PAGES = Path(__file__).parents[1] / "docs" / "howto"
@@ -104,6 +104,7 @@ def code(page: str) -> str:
     return "\n".join(block.text for block in blocks)
 
 
+_ENCODER_ABILITIES = (Exemplifies, TrainsTails, Tries, Owns, OwnsOnHub, KnowsSizes)
 BEGIN, END = "<!-- contract -->\n", "<!-- end of contract: written by tests/howto.py from the protocols -->"
 
 
@@ -124,7 +125,7 @@ def contract(page: str) -> str:
         ])  # fmt: skip
     return "\n".join([
         _about(Family), "", *_rows(Family), "", "An encoder has", "", *_rows(Encoder), "", "A family may do more:", "",
-        *(line for ability in (Exemplifies, TrainsTails, Tries, Owns) for line in _ability(ability)),
+        *(line for ability in _ENCODER_ABILITIES for line in _ability(ability)),
     ])  # fmt: skip
 
 

@@ -150,6 +150,15 @@ def test_a_truncated_file_is_refused(folder: Path) -> None:
     assert "model.safetensors cannot be loaded" in refused(folder)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.9])
+def test_a_truncated_file_of_pytorch_is_no_fault_of_the_disk(folder: Path, share: float) -> None:
+    path = folder / "pytorch_model.bin"
+    torch.save(load_file(folder / "model.safetensors"), path)
+    (folder / "model.safetensors").unlink()
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    assert "pytorch_model.bin cannot be loaded" in refused(folder)
+
+
 def test_a_missing_tensor_is_never_made_up(folder: Path) -> None:
     path = folder / "model.safetensors"
     tensors = load_file(path)

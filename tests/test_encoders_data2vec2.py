@@ -157,7 +157,7 @@ class Code:
 
 BLOCK = "d2v_model.blocks.1.attn.proj.weight"
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no config": (lambda f: (f / "config.yaml").unlink(), "has no config.yaml, and model.pt holds no configuration"),
+    "no config": (lambda f: (f / "config.yaml").unlink(), "or other file that says of what model model.pt is"),
     "no weights": (lambda f: (f / "model.pt").unlink(), "model.pt is missing; download the whole checkpoint"),
     "no weights named": (
         lambda f: [(f / name).unlink() for name in ("model.pt", "configuration.json")],
@@ -285,5 +285,10 @@ def test_folders_of_other_families_stay_theirs(tmp_path: Path) -> None:
         folder = d2v.funasr(tmp_path / name)
         (folder / name).write_text("{}")
         assert not data2vec2.owns(folder)
-    (tmp_path / "none").mkdir()
-    assert not data2vec2.owns(tmp_path / "none")
+    folder = tmp_path / "none"
+    folder.mkdir()
+    assert not data2vec2.owns(folder)
+    (folder / "config.yaml").write_text("pipeline:\n  name: another tool's\nmodel:\n  _target_: x.Y\n")
+    assert not data2vec2.owns(folder)
+    (folder / "config.yaml").write_text("model: Paraformer\n")
+    assert data2vec2.owns(folder)  # and says which it is

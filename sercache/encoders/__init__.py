@@ -24,7 +24,15 @@ from sercache.encoders._checkpoint import locate as locate_checkpoint
 from sercache.encoders._computed import Computed, Feature, computed_identity, computed_place
 from sercache.encoders._devices import device_kind, on_devices, with_device, without_device
 from sercache.encoders._encoder import Encoder
-from sercache.encoders._family import Exemplifies, Family, Owns, TrainsTails, Tries
+from sercache.encoders._family import (
+    Exemplifies,
+    Family,
+    KnowsSizes,
+    Owns,
+    OwnsOnHub,
+    TrainsTails,
+    Tries,
+)
 from sercache.encoders._faults import pass_on
 from sercache.encoders._loading import load_whole as load_checkpoint
 from sercache.encoders._modules import missing, missing_named
@@ -56,8 +64,10 @@ __all__ = [
     "Exemplifies",
     "Family",
     "Feature",
+    "KnowsSizes",
     "Loaded",
     "Owns",
+    "OwnsOnHub",
     "TrainsTails",
     "Tries",
     "absolute",

@@ -9,8 +9,9 @@ from pathlib import Path
 from sercache import files, memory
 from sercache.errors import EncoderError
 
-_OF_THE_CHECKPOINT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
-"""A file that is missing, or another kind of thing, is the checkpoint's own fault."""
+_OF_THE_CHECKPOINT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL)
+"""A file that is missing, or another kind of thing, is the checkpoint's own fault; so is one that is cut short, in
+which torch seeks before the beginning."""
 
 
 def pass_on(fault: BaseException, path: Path) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,19 @@ def owns(folder: Path) -> bool:
     """Whether a folder holds a model of FunASR, or a lone checkpoint of PyTorch: no other family has such folders."""
     if any((folder / name).exists() for name in _OTHERS):
         return False
-    return any((folder / name).is_file() for name in HUB_CONFIGS) or any(folder.glob("*.pt"))
+    config = folder / HUB_CONFIGS[0]
+    if not config.is_file():
+        return (folder / HUB_CONFIGS[1]).is_file() or any(folder.glob("*.pt"))
+    return (folder / HUB_CONFIGS[1]).is_file() or _names_a_model(config)
+
+
+def _names_a_model(config: Path) -> bool:
+    """Whether a config.yaml may be FunASR's: other tools have files of that name."""
+    try:
+        text = config.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # which reading it says
+        return True
+    return re.search(r"^model: *[^\s{\[]+ *$", text, re.MULTILINE) is not None
 
 
 def load(source: str, *, revision: str | None, device: str, precision: str) -> Encoder:

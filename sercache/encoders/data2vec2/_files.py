@@ -77,8 +77,8 @@ def read(folder: Path) -> KnownFiles:
     cfg = _loaded(weights).get("cfg")
     if not isinstance(cfg, dict):
         raise EncoderError(
-            f"{folder} has no {CONFIG}, and {weights.name} holds no configuration of fairseq either; get {CONFIG} from "
-            f"where {weights.name} came from"
+            f"{folder} has no {CONFIG} or other file that says of what model {weights.name} is, which holds no "
+            "configuration of fairseq either; download the whole checkpoint"
         )
     return KnownFiles(weights, _config.of_fairseq(weights, cfg))
 

@@ -55,13 +55,13 @@ _OF_EMOBOX = (
     "savee", "shemo", "subesco", "tess", "turev", "urdu",
 )  # fmt: skip
 """Those of EmoBox's 32 corpora that are in the catalogue."""
-_WHICH = "as one of EmoBox's corpora; which of them, and which parts, is not published"
-_BY_PREDECESSOR = tuple(SeenCorpus(name, "labels of a model", _WHICH) for name in _OF_EMOBOX)
+_WHICH = "EmoBox is named, but not which of its corpora"
+_BY_PREDECESSOR = tuple(SeenCorpus(name, "labels of a model", _WHICH, False) for name in _OF_EMOBOX)
 SEEN_CORPORA = {
     "emotion2vec/emotion2vec_base": _HEARD,
     "emotion2vec/emotion2vec_plus_seed": (
         *_HEARD,
-        *(SeenCorpus(name, "labels", _WHICH) for name in _OF_EMOBOX),
+        *(SeenCorpus(name, "labels", _WHICH, False) for name in _OF_EMOBOX),
     ),
     "emotion2vec/emotion2vec_plus_base": (*_HEARD, *_BY_PREDECESSOR),
     "emotion2vec/emotion2vec_plus_large": _BY_PREDECESSOR,
