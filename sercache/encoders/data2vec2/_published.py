@@ -50,11 +50,11 @@ examples/data2vec/config/v2 of fairseq."""
 
 _HEARD = tuple(SeenCorpus(name, "audio") for name in ("iemocap", "meld", "mead", "cmu-mosei", "msp-podcast"))
 _OF_EMOBOX = (
-    "aesdd", "ased", "cafe", "casia", "cremad", "emns", "emodb", "emov-db", "emovo", "emozionalmente", "enterface",
-    "esd", "iemocap", "jl-corpus", "mead", "meld", "mesd", "msp-podcast", "oreau", "pavoque", "ravdess", "resd",
-    "savee", "shemo", "subesco", "tess", "turev", "urdu",
+    "aesdd", "ased", "asvp-esd", "cafe", "casia", "cremad", "emns", "emodb", "emov-db", "emovo", "emozionalmente",
+    "enterface", "esd", "iemocap", "jl-corpus", "m3ed", "mead", "meld", "mer2023", "mesd", "msp-podcast", "oreau",
+    "pavoque", "polish", "ravdess", "resd", "savee", "shemo", "subesco", "tess", "turev", "urdu",
 )  # fmt: skip
-"""Those of EmoBox's 32 corpora that are in the catalogue."""
+"""All 32 corpora of EmoBox, as the catalogue calls them."""
 _WHICH = "EmoBox is named, but not which of its corpora"
 _BY_PREDECESSOR = tuple(SeenCorpus(name, "labels of a model", _WHICH, False) for name in _OF_EMOBOX)
 SEEN_CORPORA = {
