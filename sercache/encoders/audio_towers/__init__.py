@@ -15,6 +15,7 @@ from typing import Any
 from sercache.encoders import Encoder, _checkpoint, _loading
 from sercache.encoders._published import PublishedEncoder
 from sercache.errors import EncoderError
+from sercache.trained_on import SeenCorpus
 
 SHORT_NAMES = {
     "qwen2-audio-7b": "Qwen/Qwen2-Audio-7B",
@@ -46,11 +47,18 @@ PUBLISHED = {
     "voxtral-mini-3b": PublishedEncoder(_UNSAID, "apache-2.0", {"model_type": "voxtral_encoder", **_SIZE}),
     "voxtral-small-24b": PublishedEncoder(_UNSAID, "apache-2.0", {"model_type": "voxtral_encoder", **_SIZE}),
     "audio-flamingo-3": PublishedEncoder(
-        "AudioSkills-XL and other corpora of speech, sounds and music on its page, from Whisper large-v3",
+        "as Whisper large-v3, then with its language model: labels of speech, sounds and music, on its page",
         "NVIDIA OneWay Noncommercial",
         {"model_type": "audioflamingo3_encoder", **_SIZE},
     ),
 }
+SEEN_CORPORA = {
+    "nvidia/audio-flamingo-3-hf": tuple(
+        SeenCorpus(name, "labels", "which parts is not published")
+        for name in ("emov-db", "jl-corpus", "meld", "msp-podcast", "tess")
+    )
+}
+"""As its model card lists them, with "the test split" of IEMOCAP among what it was tested on."""
 MODEL_TYPES = (
     "qwen2_audio",
     "qwen2_audio_encoder",
