@@ -290,5 +290,10 @@ def test_folders_of_other_families_stay_theirs(tmp_path: Path) -> None:
     assert not data2vec2.owns(folder)
     (folder / "config.yaml").write_text("pipeline:\n  name: another tool's\nmodel:\n  _target_: x.Y\n")
     assert not data2vec2.owns(folder)
-    (folder / "config.yaml").write_text("model: Paraformer\n")
-    assert data2vec2.owns(folder)  # and says which it is
+    for text in (
+        "model: Paraformer\n",
+        "# network\n'model': \"Paraformer\"  # ours\n",
+        '{"model": "Emotion2vec", "x": {}}',
+    ):
+        (folder / "config.yaml").write_text(text)
+        assert data2vec2.owns(folder)  # and says which it is

@@ -47,7 +47,11 @@ MODEL_TYPES: tuple[str, ...] = ()
 HUB_CONFIGS = ("config.yaml", "configuration.json")
 
 _OTHERS = ("config.json", "train.yaml")
-"""KnownFiles that tell checkpoints of other families."""
+"""Files that tell checkpoints of other families."""
+
+
+_MODEL = re.compile(r"""^(?:\{ *)?["']?model["']? *: *["']?[\w.-]+["']? *(?:[,#}]|$)""", re.MULTILINE)
+"""A name, in YAML or in JSON, which is YAML; another tool has a section there."""
 
 
 def owns(folder: Path) -> bool:
@@ -66,7 +70,7 @@ def _names_a_model(config: Path) -> bool:
         text = config.read_text(encoding="utf-8", errors="replace")
     except OSError:  # which reading it says
         return True
-    return re.search(r"^model: *[^\s{\[]+ *$", text, re.MULTILINE) is not None
+    return _MODEL.search(text) is not None
 
 
 def load(source: str, *, revision: str | None, device: str, precision: str) -> Encoder:
