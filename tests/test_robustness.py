@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import sercache
-from sercache import stores
+from sercache import augment, stores
 from sercache.errors import MissingFeaturesError, SettingsError
 from sercache.experiment.result import Result
 from sercache.experiment.robustness import Robustness
+from sercache.report.conditions import conditions_figure
 
 SETUP: dict[str, Any] = {"states": "all", "dev": "none", "device": "cpu", "progress": False}
 
@@ -72,6 +73,19 @@ def test_noise_that_drowns_loudness_costs_what_the_table_says(run: Path, found: 
     )
     assert {path.suffix for path in found.written} >= {".md", ".csv", ".tex", ".json"}
     assert all(path.is_file() for path in found.written)
+
+
+def test_each_line_has_a_colour_and_a_name_of_its_own(found: Robustness) -> None:
+    """Also of lines in different panels, which one legend names."""
+    noise = [each for each in found.conditions if each.name.startswith(("clean", "noise"))]
+    rooms = [
+        dataclasses.replace(each, condition=augment.parse(f"reverb:rt60={k}"), name=f"reverb:rt60={k}")
+        for k, each in enumerate(noise[1:], start=1)
+    ]
+    figure = conditions_figure([*noise, *rooms])
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["clean", "chance", "noise:white", "reverb"]
+    assert len({axes.containers[0].lines[0].get_color() for axes in figure.axes}) == 2
 
 
 def test_features_that_the_cache_has_are_not_made_again(

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
-COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+BLUE, ORANGE, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#777777", "#000000"
+COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", BLACK)
 """Yellow, the eighth, is left out: it cannot be seen on white."""
 _TITLE, _SMALL = 10, 8
 """Points of titles, and of legends."""
@@ -89,9 +89,16 @@ def canvas(
     return figure, grid
 
 
-def legend(figure: Figure, axes: Axes, title: str | None = None) -> None:
-    """A legend under the axes, where it hides nothing: in as many columns as the figure is wide."""
-    handles, labels = axes.get_legend_handles_labels()
+def legend(figure: Figure, axes: Axes | Sequence[Axes], title: str | None = None) -> None:
+    """A legend under the axes, where it hides nothing: in as many columns as the figure is wide.
+
+    Of several axes what each shows, once: what has one label is taken to look alike.
+    """
+    shown: dict[str, Any] = {}
+    for each in axes if isinstance(axes, Sequence) else [axes]:
+        for handle, label in zip(*each.get_legend_handles_labels(), strict=True):
+            shown.setdefault(label, handle)
+    handles, labels = list(shown.values()), list(shown)
     width = float(figure.get_figwidth())
     labels = [wrapped(label, width - _HANDLE, _SMALL) for label in labels]
     widest = max(len(line) for label in labels for line in label.split("\n"))

@@ -41,7 +41,7 @@ def lines(
         _lines(axes, columns, {row.name.removeprefix(name).strip(): row for row in part})
         axes.set_title(name, fontsize=9)
         _label(axes, x, y, part)
-    legend(figure, max(grid, key=lambda axes: len(axes.get_legend_handles_labels()[1])))
+    legend(figure, grid)
     return figure
 
 

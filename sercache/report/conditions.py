@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import numpy as np
 
 from sercache.augment import Augmentation
 from sercache.record import NAMES, Classes, Interval, Report, counted
-from sercache.report.canvas import COLOURS, GREY, about, canvas, legend
+from sercache.report.canvas import BLACK, COLOURS, GREY, about, canvas, legend
 from sercache.report.pairs import about_test, metric_of
 from sercache.report.render import Cell, ReportTable, SignedDifference
 from sercache.statistics import PairDifference
@@ -96,22 +97,18 @@ def conditions_figure(found: Sequence[UnderCondition]) -> Figure:
     n = len(curves) + bool(others)
     report, metric = found[0].report, found[0].report.main_metric
     figure, panels = canvas(about(report, "robustness"), width=3.4 + 3.4 * n if n < 3 else 10.5, columns=n)
+    labels = dict.fromkeys(label for lines in curves.values() for label in lines)
+    colours = dict(zip(labels, itertools.cycle(COLOURS), strict=False))
     for axes, (quantity, lines) in zip(panels, curves.items(), strict=False):
-        for colour, (label, points) in zip(COLOURS * len(lines), lines.items(), strict=False):
-            _line(
-                axes,
-                [(x, *_score(each, metric)) for x, each in sorted(points, key=lambda p: p[0])],
-                label,
-                colour,
-            )
+        for label, points in lines.items():
+            scores = [(x, *_score(each, metric)) for x, each in sorted(points, key=lambda p: p[0])]
+            _line(axes, scores, label, colours[label])
         axes.set_xlabel(_AXES[quantity])
         if quantity in ("snr", "drr"):
             axes.invert_xaxis()  # worse to the right, as where RT60 grows
     if others:
         axes = panels[-1]
-        _line(
-            axes, [(k, *_score(each, metric)) for k, each in enumerate(others)], "", COLOURS[0], joined=False
-        )
+        _line(axes, [(k, *_score(each, metric)) for k, each in enumerate(others)], "", BLACK, joined=False)
         axes.set_xticks(
             range(len(others)), [each.name for each in others], rotation=30, ha="right", fontsize=8
         )
@@ -126,12 +123,8 @@ def conditions_figure(found: Sequence[UnderCondition]) -> Figure:
             chance = "chance" if metric == "ua" else None
             axes.axhline(1 / len(report.classes), color=GREY, linestyle=":", linewidth=1, label=chance)
     panels[0].set_ylabel(f"{metric_of(metric)}; bars: 95 %")
-    legend(figure, _fullest(panels))
+    legend(figure, panels)
     return figure
-
-
-def _fullest(panels: Sequence[Axes]) -> Axes:
-    return max(panels, key=lambda axes: len(axes.get_legend_handles_labels()[1]))
 
 
 def _score(each: UnderCondition, metric: str) -> tuple[float, Interval | None]:
