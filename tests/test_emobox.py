@@ -211,7 +211,7 @@ def names(table: str, **options: object) -> list[str]:
     return [row.name for row in chosen(emobox2024.TABLES[table], request)]
 
 
-def test_rows_are_chosen_by_corpus_and_encoder() -> None:
+def test_rows_are_chosen_by_corpus_and_encoder(tmp_path: Path) -> None:
     assert len(names("table4", datasets=["emodb"])) == 10
     assert names("table4", datasets=["emodb"], encoders=["wavlm-large"]) == ["emodb: WavLM large"]
     assert len(names("table4", encoders=["wavlm-large", "hubert-base=x"])) == len(EMOBOX)
@@ -221,6 +221,10 @@ def test_rows_are_chosen_by_corpus_and_encoder() -> None:
     own = names("table4", datasets=["emodb"], encoders=["logmel"])
     assert own[0] == "emodb: logmel"
     assert len(own) == 11
+    path = tmp_path / "my-encoder"
+    path.mkdir()
+    (path / "config.json").write_text('{"model_type": "wavlm"}')
+    assert names("table4", datasets=["emodb"], encoders=[str(path)])[0] == "emodb: my-encoder"
     with pytest.raises(UnknownNameError, match="corpus of the table"):
         names("table4", datasets=["demo"])
     with pytest.raises(UnknownNameError, match="did you mean wavlm-large"):

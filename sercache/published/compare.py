@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -127,6 +128,8 @@ def _is_the_same(field: str, meant: TrialPlan, setup: Setup, report: Report) -> 
         return set(meant.setup.seeds) <= set(setup.seeds)
     if field == "task":  # None is the corpus' default, which ``_task`` looks up
         return True
+    if field == "encoder" and Path(meant.setup.encoder).is_absolute():
+        return Path(meant.setup.encoder).name == setup.encoder  # a folder of the user's in a row of its own
     if field == "encoder":
         return _is_yours(meant.setup.encoder) and "random weights" not in setup.encoder
     if field == "beside":

@@ -77,7 +77,7 @@ def _of_encoder(
     for row in rows:
         if any(cell.ours for cell in row.cells.values()):
             models.setdefault(_about(row), row)
-    called = Path(here).name if here != name else name
+    called = Path(here).name if Path(here).is_absolute() else name
     made = [_like(row, here, called) for row in models.values()]
     return [*made, *(map(_printed_alone, rows) if request.datasets else ())]
 

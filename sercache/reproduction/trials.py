@@ -79,9 +79,11 @@ def _run(plan: TrialPlan, setup: Setup, folder: Path, place: Place) -> Kept:
     corpus, *read = inputs_of(setup, head, place, recogniser=plan.recogniser)
     added = [added_corpus(plan, setup, also, place) for also in plan.trial.also_train]
     tested = [tested_corpus(plan, text, place) for text in plan.setup.test_on]
-    published = published_of(
-        plan.module, replace(meant.setup, beside=setup.beside), meant.recipe, plan.trial.options
-    )
+    encoder = meant.setup.encoder
+    if Path(encoder).is_absolute():  # a folder of the user's in a row of its own, which runs call by its name
+        encoder = read[0].spec.shown
+    printed = replace(meant.setup, beside=setup.beside, encoder=encoder)
+    published = published_of(plan.module, printed, meant.recipe, plan.trial.options)
     kind = kind_of(plan, setup, read)
     method = Method(head, kind, setup, plan.recipe, plan.trial.options, look=plan.look)
     remedy = f"run: {extract_command(read[0].path, task=setup.task)}"
