@@ -44,7 +44,9 @@ class Cache:
         n_layers, dim, frames, n_items = *case[:3], n_items or case.n_items
         rng = np.random.default_rng(0)
         lengths = lengths_of(rng, n_items, bucket if frames else 1)
-        self.spec = SimpleNamespace(dim=dim, dtype="float16" if frames else "float32", digest="random")
+        self.spec = SimpleNamespace(
+            dim=dim, dtype="float16" if frames else "float32", clip="none", digest="random"
+        )
         self.n_frames = lengths if frames else np.ones(n_items, np.int64)
         self.ids = [str(k) for k in range(n_items)]
         self.states = [str(k + 1) for k in range(n_layers)]

@@ -48,8 +48,6 @@ HUB_CONFIGS = ("config.yaml", "configuration.json")
 
 _OTHERS = ("config.json", "train.yaml")
 """Files that tell checkpoints of other families."""
-
-
 _MODEL = re.compile(r"""^(?:\{ *)?["']?model["']? *: *["']?[\w.-]+["']? *(?:[,#}]|$)""", re.MULTILINE)
 """A name, in YAML or in JSON, which is YAML; another tool has a section there."""
 
