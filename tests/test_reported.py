@@ -13,7 +13,7 @@ import sercache as api
 from sercache import catalog, encoders, reported
 from sercache.errors import SettingsError
 from sercache.record import Report
-from sercache.report import runs
+from sercache.report import reported_table, runs
 
 TABLES = [table for name in reported.corpora() for table in reported.tables_of(name)]
 
@@ -29,6 +29,8 @@ def test_a_table_is_whole_and_of_things_that_there_are(table: reported.ReportedT
         assert len(values) == len(table.metrics)
         assert all(1 / (table.n_classes or 8) / 2 < value <= 1 for value in values)
     about = catalog.load("sercache.datasets", table.dataset).INFO
+    named = table.protocol.partition(":")[2]
+    assert not named or named in about.folds
     counted = [int(word) for word in table.folds.partition(";")[2].split() if word.isdecimal()]
     assert counted == sorted(counted)
     assert all(n <= (about.n_speakers or n) for n in counted)
@@ -112,3 +114,18 @@ def test_a_corpus_of_which_nothing_is_kept_is_refused_with_those_that_there_are(
         api.compare([tmp_path / "a"], published=True)
     with pytest.raises(SettingsError, match="two runs or more"):
         api.compare([tmp_path / "a"])
+
+
+def test_what_sets_a_table_apart_follows_from_the_run(tmp_path: Path) -> None:
+    """The same run beside tables of other folds, of its folds and other classes, and of its folds and classes."""
+    report = _saved(tmp_path / "a", "emodb", "hubert-base")
+    (table,) = _found("emodb", "audEERING")
+    fitting = dataclasses.replace(table, n_classes=len(report.classes), protocol=report.setup["protocol"])
+    apart = {
+        "another protocol": dataclasses.replace(table, protocol=""),
+        "too, but of other classes": dataclasses.replace(fitting, n_classes=100),
+        "or it is not said of which": dataclasses.replace(fitting, n_classes=None),
+        "what is trained, and what selects, differ": fitting,
+    }
+    for words, each in apart.items():
+        assert words in reported_table(each, [("a", report)]).notes[0]

@@ -32,7 +32,7 @@ def reported_table(table: ReportedTable, reports: Sequence[tuple[str, Report]]) 
         is_same = table.encoders.get(name) in encoders
         rows.append((name, *(Reference(value, None) for value in values), "yes" if is_same else None))
     notes = [
-        "not to be ranked with the runs above: another protocol",
+        f"not to be ranked with the runs above: {_apart(table, reports)}",
         f"theirs: {table.folds}",
         f"theirs: {table.system}",
         *(f"{name}: {_protocol(report)}" for name, report in reports),
@@ -41,6 +41,17 @@ def reported_table(table: ReportedTable, reports: Sequence[tuple[str, Report]]) 
     if strange and table.n_classes is not None:
         notes.append(f"classes: theirs {table.n_classes}, of runs above {', '.join(map(str, strange))}")
     return ReportTable(f"{table.source}; {table.url}", columns, tuple(rows), tuple(notes))
+
+
+def _apart(table: ReportedTable, reports: Sequence[tuple[str, Report]]) -> str:
+    """In what the source and the runs differ first of all: folds, else classes, else what is trained and selects."""
+    if {table.protocol} != {report.setup["protocol"] for _, report in reports}:
+        return "another protocol"
+    if table.n_classes is None or {len(report.classes) for _, report in reports} != {table.n_classes}:
+        return f"{table.protocol} too, but of other classes, or it is not said of which"
+    return (
+        f"{table.protocol} of as many classes too, but what is trained, and what selects, differ as follows"
+    )
 
 
 def _protocol(report: Report) -> str:

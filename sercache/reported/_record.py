@@ -27,3 +27,5 @@ class ReportedTable:
     """By the encoder as the source calls it, from 0 to 1, a number for each metric."""
     encoders: Mapping[str, str]
     """The same encoder's short name here, where there is one."""
+    protocol: str = ""
+    """Name here of its folds; empty where there is none, or they are not said."""

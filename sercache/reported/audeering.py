@@ -23,6 +23,7 @@ TABLES = (
             "ComParE 2016 functionals": (0.7708,),
         },
         encoders={"wav2vec2-large-robust-12-ft-emotion-msp-dim": "wav2vec2-large-robust-emotion-dim"},
+        protocol="leave-one-speaker-out",
     ),
     ReportedTable(
         source="Dawn of the transformer era (Wagner et al. 2023), abstract",

@@ -32,6 +32,7 @@ def _iemocap(mark: str, folds: str, dev: str, rows: dict[str, float]) -> Reporte
         metrics=("wa",),
         rows={name: (value / 100,) for name, value in rows.items()},
         encoders={name: ours for name, ours in _ENCODERS.items() if name in rows},
+        protocol=folds.partition(",")[0],
     )
 
 
@@ -119,7 +120,7 @@ def _language(dataset: str) -> ReportedTable:
         url=_URL,
         dataset=dataset,
         n_classes=None,
-        folds="not said beside the table",
+        folds="how it was divided is not said beside the table",
         system="linear layers on the frozen encoder; what selects is not said beside the table",
         metrics=("wa", "ua"),
         rows=_rows(tuple(_OTHERS), _LANGUAGES[dataset]),

@@ -19,7 +19,8 @@ def _table(
     source: str, url: str, folds: str, system: str, rows: dict[str, float], encoders: dict[str, str]
 ) -> ReportedTable:
     rows_of = {name: (value / 100,) for name, value in rows.items()}
-    return ReportedTable(source, url, "iemocap", 4, folds, system, ("wa",), rows_of, encoders)
+    protocol = "leave-one-speaker-out" if folds is _SPEAKERS else ""
+    return ReportedTable(source, url, "iemocap", 4, folds, system, ("wa",), rows_of, encoders, protocol)
 
 
 TABLES = (

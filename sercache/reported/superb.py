@@ -52,6 +52,7 @@ def _table(source: str, url: str, rows: dict[str, tuple[str, float]]) -> Reporte
         metrics=("wa",),
         rows={name: (value / 100,) for name, (_, value) in rows.items()},
         encoders={name: ours for name, (ours, _) in rows.items() if ours},
+        protocol="leave-one-session-out",
     )
 
 
