@@ -6,7 +6,8 @@ import dataclasses
 import json
 import math
 import shutil
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,35 @@ def values(corpus: Corpus, *, texts: bool = True) -> list[Any]:
 
 def bare(utterances: tuple[Utterance, ...]) -> list[Utterance]:
     return [dataclasses.replace(u, path=Path()) for u in utterances]
+
+
+def test_no_more_rows_are_held_than_the_one_that_is_read() -> None:
+    """As JSON a million are a gigabyte, of which a third is kept."""
+    corpus = Corpus(
+        "c",
+        "1",
+        Path("/corpus"),
+        INFO,
+        tuple(Utterance(f"u{k}", Path("/corpus/a.wav"), "a", "s") for k in range(9)),
+    )
+    held: weakref.WeakSet[Any] = weakref.WeakSet()
+    most = 0
+
+    class Row(dict):
+        __hash__ = object.__hash__  # type: ignore[assignment]
+
+    def told() -> Iterator[Any]:
+        nonlocal most
+        for value in values(corpus):
+            row = Row(value)
+            held.add(row)
+            most = max(most, len(held))
+            yield row
+
+    read = datasets.from_values(told(), NOWHERE)
+    assert bare(read.utterances) == bare(corpus.utterances)
+    assert most <= 4, "the corpus itself, the row that is read, and the one before"
+    assert len({id(each.path) for each in read.utterances}) == 1, "a path of several segments is kept once"
 
 
 LABELS = st.text(max_size=6)

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import unicodedata
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -87,17 +88,19 @@ def parse(content: str, table: Path) -> Rows:
         raise CorpusError(str(fault)) from None
     if found.columns and "path" not in found.columns:
         raise CorpusError(f"{table}: needs a column path, has {', '.join(found.columns)[:200]}")
-    comma = found.separator != ","
-    rows = tuple(checked(row.cells, table, f"line {row.line}", decimal_comma=comma) for row in found.rows)
-    long = [row for row in found.rows if row.last_line > row.line]
-    warnings = (
-        [
-            f"{len(long)} rows of {table.name} span several lines, first: lines {long[0].line} to {long[0].last_line}"
-        ]
-        if long
-        else []
-    )
-    return Rows(rows, found.columns, tuple(warnings))
+    comma, columns, raw = found.separator != ",", found.columns, deque(found.rows)
+    del found  # a row as read goes when it is checked: both of all rows are half a gigabyte of a million
+    rows, long = list[CheckedRow](), list[tuple[int, int]]()
+    while raw:
+        row = raw.popleft()
+        rows.append(checked(row.cells, table, f"line {row.line}", decimal_comma=comma))
+        if row.last_line > row.line:
+            long.append((row.line, row.last_line))
+    warnings = [
+        f"{len(long)} rows of {table.name} span several lines, first: lines {first} to {last}"
+        for first, last in long[:1]
+    ]
+    return Rows(tuple(rows), columns, tuple(warnings))
 
 
 def _json_rows(content: str, table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
