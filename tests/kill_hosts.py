@@ -40,7 +40,7 @@ from kill_train import code_of
 from paper_world import give_voices
 from test_extraction_sharing import no_flock
 
-from sercache import cli, stores, system
+from sercache import cli, files, stores, system
 from sercache.claims import _claims
 from sercache.files import _folders
 from sercache.stores import locks
@@ -99,7 +99,10 @@ class World:
         found: dict[str, str] = {}
         for path in sorted((self.place / "runs").rglob("*")):
             name = path.relative_to(self.place)
-            if path.is_file() and not _is_leftover(name):
+            is_live = (
+                name.name == "epochs.csv" and name.parent.suffix == ".partial"
+            )  # of the last to train there
+            if path.is_file() and not is_live and not _is_leftover(name):
                 # A host that is begun again when the other has ended makes one more, which is equal.
                 first, content = re.sub(r"^runs/(probe-\w+-\w+)-\d+/", r"runs/\1/", str(name)), _content(path)
                 assert found.setdefault(first, content) == content, name
@@ -118,6 +121,13 @@ def _content(path: Path) -> str:
     """What tells contents apart, without when and where they were made."""
     if path.suffix == ".html":
         return "is there"
+    if path.suffix == ".safetensors":  # beside the weights stands how long each epoch took
+        with files.opened_tensors(path) as file:
+            return _digest(
+                repr(
+                    [(name, file.get_tensor(name).numpy().tobytes()) for name in sorted(file.keys())]
+                ).encode()
+            )
     if path.name != "report.json":
         return _digest(path.read_bytes())
     record = json.loads(path.read_text())
