@@ -88,11 +88,11 @@ def parse(content: str, table: Path) -> Rows:
         raise CorpusError(str(fault)) from None
     if found.columns and "path" not in found.columns:
         raise CorpusError(f"{table}: needs a column path, has {', '.join(found.columns)[:200]}")
-    comma, columns, raw = found.separator != ",", found.columns, deque(found.rows)
+    comma, columns, unchecked = found.separator != ",", found.columns, deque(found.rows)
     del found  # a row as read goes when it is checked: both of all rows are half a gigabyte of a million
     rows, long = list[CheckedRow](), list[tuple[int, int]]()
-    while raw:
-        row = raw.popleft()
+    while unchecked:
+        row = unchecked.popleft()
         rows.append(checked(row.cells, table, f"line {row.line}", decimal_comma=comma))
         if row.last_line > row.line:
             long.append((row.line, row.last_line))
