@@ -116,12 +116,12 @@ def tail(source: str, *, revision: str | None, boundary: str, states: Sequence[s
 
     Raises EncoderError as ``load`` does, UnknownNameError for states that do not lie above the boundary.
     """
-    from sercache.encoders.hf_conformer import _tail
     from sercache.encoders.hf_conformer._encoder import parts
+    from sercache.encoders.hf_conformer._tail import ConformerTail
 
     checkpoint = _checkpoint.locate(source, revision)
     model = _loading.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
-    return _tail.of(model, parts(model), boundary, states)
+    return ConformerTail(model, parts(model), boundary, states)
 
 
 def export(source: str, folder: Path, tail: nn.Module, *, revision: str | None) -> None:
@@ -129,14 +129,13 @@ def export(source: str, folder: Path, tail: nn.Module, *, revision: str | None) 
 
     Raises EncoderError as ``load`` does.
     """
-    from sercache.encoders.hf_conformer import _tail
     from sercache.encoders.hf_conformer._encoder import parts
+    from sercache.encoders.hf_conformer._tail import ConformerTail
 
-    assert isinstance(tail, _tail.ConformerTail)
+    assert isinstance(tail, ConformerTail)
     checkpoint = _checkpoint.locate(source, revision)
     model: Any = _loading.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
-    layers, closing, _ = parts(model)
-    tail.give_back(layers, closing)
+    tail.give_back(model, parts(model))
     _checkpoint.write(model, checkpoint, folder)
 
 

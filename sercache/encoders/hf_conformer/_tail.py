@@ -22,31 +22,29 @@ from sercache.encoders.hf_conformer._blocks import ConformerBlock
 class ConformerTail(nn.Module):
     """Blocks of a Conformer from ``boundary`` up: (B, 1, T, D) to (B, L, T, D').
 
-    Of the checkpoint's dropout only that inside the feed-forward layers is applied in training; batch norms
-    keep their statistics.
+    Of the checkpoint's dropout only that of the projection and inside the feed-forward layers is applied in training;
+    batch norms keep their statistics.
     """
 
-    def __init__(
-        self,
-        layers: nn.ModuleList,
-        closing: nn.Module | None,
-        embed: nn.Module | None,
-        kind: str,
-        dim: int,
-        boundary: str,
-        states: Sequence[str],
-    ) -> None:
-        """``layers``, ``closing``, ``embed``: parts of the stock module, which is left as it is.
+    def __init__(self, model: Any, parts: tuple[Any, Any, Any], boundary: str, states: Sequence[str]) -> None:
+        """``model``: the stock module in float32, ``parts`` of it as ``_encoder.parts`` gives; it is left as it is.
 
         Raises UnknownNameError for a boundary or a state that cannot be had.
         """
         super().__init__()
+        layers, closing, embed = parts
         blocks = [str(number) for number in range(1, len(layers) + 1)]
-        names = ["input", *blocks, *(["final"] if closing is not None else [])]
-        boundaries = names[: len(layers) + 1]
+        below = _below(model)
+        names = [*below, *blocks, *(["final"] if closing is not None else [])]
+        boundaries = names[: len(below) + len(layers)]
+        if boundary == "input" and boundary not in below:
+            boundary = "projection"  # nothing lies between
         self.names = states_above(names, boundaries, boundary, states)
-        self.states, self.dim, self.kind = tuple(states), dim, kind
+        self.states, self.dim = tuple(states), int(model.config.hidden_size)
+        self.kind = getattr(model.config, "position_embeddings_type", "relative")
+        self.scale = getattr(model, "input_scale", 1.0)
         self.drop = BlockDrop()
+        self.projection = copy.deepcopy(model.feature_projection) if "projection" in self.names else None
         self.blocks = nn.ModuleDict(
             {name: copy.deepcopy(layers[int(name) - 1]) for name in self.names if name.isdigit()}
         )
@@ -70,6 +68,12 @@ class ConformerTail(nn.Module):
         return found.transpose(0, 1)
 
     def _step(self, name: str, x: Tensor, positions: PackTimes) -> Tensor:
+        if name == "projection":
+            assert self.projection is not None
+            projected: Tensor = self.projection(x)[0]
+            return projected
+        if name == "input":
+            return x * self.scale
         if name == "final":
             assert self.closing is not None
             closed: Tensor = self.closing(x)
@@ -78,12 +82,15 @@ class ConformerTail(nn.Module):
             return x
         return ConformerBlock(self.blocks[name])(x, positions)
 
-    def give_back(self, layers: nn.ModuleList, closing: nn.Module | None) -> None:
-        """Copy the weights into the parts of the stock module that they came from."""
+    def give_back(self, model: Any, parts: tuple[Any, Any, Any]) -> None:
+        """Copy the weights into the stock module that they came from, or an equal one."""
+        layers, closing, _ = parts
         for name, block in self.blocks.items():
             layers[int(name) - 1].load_state_dict(block.state_dict())
-        if closing is not None and self.closing is not None:
+        if self.closing is not None:
             closing.load_state_dict(self.closing.state_dict())
+        if self.projection is not None:
+            model.feature_projection.load_state_dict(self.projection.state_dict())
 
     def train(self, mode: bool = True) -> ConformerTail:
         """As in torch; batch norms keep their statistics."""
@@ -94,10 +101,8 @@ class ConformerTail(nn.Module):
         return self
 
 
-def of(model: Any, parts: tuple[Any, Any, Any], boundary: str, states: Sequence[str]) -> ConformerTail:
-    """The tail of a stock module; ``projection`` is the input of block 1 where nothing lies between."""
-    layers, closing, embed = parts
-    if boundary == "projection" and getattr(model, "input_scale", 1) == 1:
-        boundary = "input"
-    kind = getattr(model.config, "position_embeddings_type", "relative")
-    return ConformerTail(layers, closing, embed, kind, int(model.config.hidden_size), boundary, states)
+def _below(model: Any) -> list[str]:
+    """States below block 1 from which a stock module can be trained, in the order of computation."""
+    if hasattr(model, "feature_projection"):
+        return ["conv" if hasattr(model, "feature_extractor") else "features", "projection"]
+    return ["projection"] if model.input_scale == 1 else ["projection", "input"]
