@@ -32,6 +32,7 @@ SIZES = {
     "hubert-large": (24, 1024),
     "wavlm-large": (24, 1024),
     "wenet-gigaspeech": (12, 512),
+    "whisper-large-v3": (32, 1280),
     "bert-large-uncased": (24, 1024),
     "egemaps-20ms": (1, 25),
 }

@@ -40,7 +40,7 @@ def test_the_script_for_a_card_runs_in_tiny_sizes_without_one(tmp_path: Path) ->
         "0.0 h from the command line, means, start-up included",
         "cta-rnn, published size",
     }
-    assert sum(row[0].startswith("float32 against the CPU: ") for row in got) == 11
+    assert sum(row[0].startswith("float32 against the CPU: ") for row in got) >= 15
     assert all("to enter" not in line for line in done.stdout.splitlines()), (
         "a rehearsal shows nothing of a card"
     )
