@@ -15,19 +15,25 @@ import pytest
 import sercache
 from sercache import augment, stores
 from sercache.errors import MissingFeaturesError, SettingsError
+from sercache.experiment import robustness
 from sercache.experiment.result import Result
 from sercache.experiment.robustness import Robustness
+from sercache.report import page, plots
 from sercache.report.conditions import conditions_figure
 
 SETUP: dict[str, Any] = {"states": "all", "dev": "none", "device": "cpu", "progress": False}
 
 
 @pytest.fixture(scope="module")
-def cache(loudness_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache of this module alone, with the settings that say so."""
+def cache(loudness_cache: Path, few_draws: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of this module alone, with the settings that say so; runs have no plots, which take most of the time."""
     own = Path(shutil.copytree(loudness_cache, tmp_path_factory.mktemp("own") / "cache"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SERCACHE_CONFIG", str(own / "config.toml"))
+        patch.setattr(plots, "draw", lambda report, folder: [])
+        patch.setattr(page, "write", lambda report, path, **options: path)
+        patch.setattr(plots, "save", lambda figure, stem: [])
+        patch.setattr(robustness, "conditions_figure", lambda found: None)
         yield own
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,8 @@ def experiment_of(method: Method, corpus: Corpus, material: Material, how: How) 
         head_version=version_of(method.kind),
         options=deciding_options(method.kind, method.options),
         inputs=tuple(
-            features_of(view.source.store.spec, view.states, each)
-            for view, each in zip(material.main.inputs, own, strict=True)
+            replace(features_of(view.source.store.spec, view.states, each), beside=_beside(material, k))
+            for k, (view, each) in enumerate(zip(material.main.inputs, own, strict=True))
         ),
         trained_on=tuple(_labelled(*each) for each in (main, *added)),
         target=setup.target,
@@ -47,6 +48,11 @@ def experiment_of(method: Method, corpus: Corpus, material: Material, how: How) 
         start=tuple(Initial(each.part, each.weights) for each in how.started_from),
         order_seed=setup.seeds[0] if how.share_order else None,
     )
+
+
+def _beside(material: Material, k: int) -> tuple[Mapping[str, Any], ...]:
+    """What was done to the recordings of the versions that are trained on beside the main one, of an input."""
+    return tuple(dict(part.inputs[k].source.store.spec.augment) for part in material.augmented)
 
 
 def all_settings(head_class: Any, recipe: Recipe) -> dict[str, Any]:
@@ -109,6 +115,7 @@ def items_digests(material: Material, normalise: str, *, with_speakers: bool) ->
         for _, part in material.also
         for line in (*_lines(part, by_speaker).values(), *_stored(part, material))
     ]
+    shared += [line for part in material.augmented for line in _recordings(part, by_speaker).values()]
     if (
         normalise == "speaker"
     ):  # the statistics of a speaker are over all of its utterances, tested ones included

@@ -44,6 +44,8 @@ class Material:
     """Added to every training part."""
     cross_corpus: tuple[tuple[Extra, Part], ...] = ()
     """Other corpora that every trained head is tested on."""
+    augmented: tuple[Part, ...] = ()
+    """Versions of the main part that are trained on beside it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +99,16 @@ def gather(data: Data, setup: Setup, *, fold_seed: int = 0) -> Material:
         plans = [view.plan for part in parts for view in part.inputs]
         return max(0, budget - sum(plan.bytes for plan in plans if plan.in_memory))
 
+    trained = {id for fold in folds for id in fold.train}
+    augmented: list[Part] = []
+    for each in data.augmented:
+        part = open_part(corpus, each, setup, setup.task, truth.only(trained), target, left(), None)
+        augmented.append(part)
+        parts.append(part)
+    if augmented and data.also_train:
+        raise SettingsError(
+            "augmented features are of the corpus alone; add no other corpus to what is trained on"
+        )
     also: list[tuple[Extra, Part]] = []
     for extra in data.also_train:
         also.append((extra, open_added(extra, stores, setup, target, left())))
@@ -106,7 +118,7 @@ def gather(data: Data, setup: Setup, *, fold_seed: int = 0) -> Material:
         cross_corpus.append((extra, open_cross_corpus(extra, stores, setup, main.task, target, left())))
         parts.append(cross_corpus[-1][1])
     _never_trained(cross_corpus, [(corpus, main), *((extra.corpus, part) for extra, part in also)])
-    return Material(main, target, folds, tuple(also), tuple(cross_corpus))
+    return Material(main, target, folds, tuple(also), tuple(cross_corpus), tuple(augmented))
 
 
 def fold_views(material: Material, fold: Fold, normalise: Literal["none", "global", "speaker"]) -> FoldViews:
@@ -138,13 +150,15 @@ def _one_input(material: Material, fold: Fold, normalise: str, k: int) -> _OneIn
     dev = whole.subset(fold.dev) if fold.dev else None
     test = whole.subset(fold.test) if fold.test else None
     extra = [part.inputs[k] for _, part in material.also]
+    extra += [part.inputs[k].subset(fold.train) for part in material.augmented]
     cross_corpus = [part.inputs[k] for _, part in material.cross_corpus]
     scaling = global_scaling(train, *extra) if normalise == "global" else None
     if scaling is not None:
         train = train.scaled(scaling)
         dev, test = (view.scaled(scaling) if view else None for view in (dev, test))
         extra, cross_corpus = ([view.scaled(scaling) for view in views] for views in (extra, cross_corpus))
-    joined = JoinedView((train, *extra)) if extra else train
+    n_variants = 1 + len(material.augmented)
+    joined = JoinedView((train, *extra), n_variants) if extra else train
     return _OneInput(joined, dev, test, tuple(cross_corpus), scaling)
 
 

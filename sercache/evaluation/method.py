@@ -69,6 +69,8 @@ class Data:
     """What to do where utterances have no features, for the error."""
     budget: int | None = None
     """Bytes of features that may stay in memory; None: a share of what is free."""
+    augmented: tuple[tuple[FeatureStore, ...], ...] = ()
+    """Stores of the same corpus after augmentation, one for each input: only trained on, beside the plain ones."""
     lists: Path | None = None
     """Folder that the protocol's lists of folds lie below."""
 

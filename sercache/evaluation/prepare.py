@@ -23,6 +23,7 @@ from sercache.evaluation.public_encoders import leaks
 from sercache.evaluation.risked import at_risk
 from sercache.evaluation.trained_encoders import check_encoders, encoder_records, recordings_of
 from sercache.evaluation.unseen import check_initial, trained_recordings, unseen
+from sercache.head import is_solved
 from sercache.record import Experiment, Job, Numbers, Recording, TrainedEncoder
 from sercache.training import build
 
@@ -69,7 +70,7 @@ def prepare(method: Method, data: Data, how: How, *, is_ahead: bool = False) -> 
         recordings = (*recordings, *(how.recordings_before or ()), *recordings_of(before))
     material = unseen(material, recordings, setup.duplicates)
     remarks = check_initial(material, data.corpus, how.recordings_before, setup.duplicates)
-    remarks += augmented(data)
+    remarks += augmented(data, method.kind)
     remarks += check_encoders(material, data.corpus, before, setup.duplicates)
     if any(fold.test for fold in material.folds):
         remarks += leaks(data.stores, data.corpus)
@@ -88,13 +89,24 @@ def prepare(method: Method, data: Data, how: How, *, is_ahead: bool = False) -> 
     )
 
 
-def augmented(data: Data) -> tuple[str, ...]:
-    """Lines on features of recordings that were augmented, which the folds test on too."""
+def augmented(data: Data, kind: type[nn.Module]) -> tuple[str, ...]:
+    """Lines on features of recordings that were augmented: which the folds test on too, or are trained on alone."""
     found = {each.spec.encoder: said(each.spec.augment) for each in data.stores if each.spec.augment}
-    return tuple(
+    lines = [
         f"{encoder}: every part, the tested one too, is of augmented recordings ({what})"
         for encoder, what in found.items()
-    )
+    ]
+    if data.augmented:
+        kinds = dict.fromkeys(said(first.spec.augment) for first, *_ in data.augmented)
+        how = (
+            "all of them at once"
+            if is_solved(kind)
+            else "in each epoch one of all versions is drawn for each"
+        )
+        lines.append(
+            f"trained on augmented recordings too, {how}: {'; '.join(kinds)}; dev and test parts are not"
+        )
+    return tuple(lines)
 
 
 def check(method: Method, material: Material) -> None:

@@ -77,8 +77,10 @@ def known_origin(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def extract_command(folder: Path, *, task: str | None = None) -> str:
+def extract_command(folder: Path, *, task: str | None = None, augment: str | None = None) -> str:
     """The command that adds to the store at ``folder`` what it lacks, of ``task`` where it is given.
+
+    With ``augment`` that which makes the store of the same recordings after it.
 
     It is what made the store, but for what kept utterances out of it (``--limit``, ``--language``).
     """
@@ -94,7 +96,7 @@ def extract_command(folder: Path, *, task: str | None = None) -> str:
     options = {option: value for option, value in asked.items() if value != usual.get(option)}
     return advice.command(
         "extract",
-        **options | ({"task": task} if task else {}),
+        **options | ({"task": task} if task else {}) | ({"augment": augment} if augment else {}),
         cache=None if is_usual(cache) else cache,
         pooled_only=bool(origin.get("pooled_only")),
         labels_as_written=bool(origin.get("labels_as_written")),

@@ -14,6 +14,7 @@ from sercache.datasets import Corpus, split_task
 from sercache.encoders import Encoder
 from sercache.errors import RecipeError, SettingsError, StoreError
 from sercache.evaluation import Data, Extra, How, Method
+from sercache.experiment.augmented_stores import beside_plain
 from sercache.experiment.cross_corpus import Tested, TestedHeads, other_corpus
 from sercache.experiment.finding import FoundStore, check_store, encoder_of, find_store
 from sercache.experiment.labels import read_labels
@@ -73,7 +74,8 @@ def asked(request: TrainOptions, corpus: Corpus) -> tuple[Method, Data, How]:
     found = _found(request, AtHand(), cache, corpus, setup)
     method = Method(request.head, module.Head, setup, recipe, options, look=request.look)
     how = dataclasses.replace(_how(request, corpus), paces=paces.file_in(cache))
-    return method, Data(corpus, tuple(stores.open(each.folder) for each in found)), how
+    read = tuple(stores.open(each.folder) for each in found)
+    return method, Data(corpus, read, augmented=beside_plain(request.augmented, read, corpus, cache)), how
 
 
 def ready(request: TrainOptions, at_hand: AtHand, *, test: bool = True) -> AskedTraining:
@@ -123,7 +125,8 @@ def ready(request: TrainOptions, at_hand: AtHand, *, test: bool = True) -> Asked
         look=request.look,
     )
     remedy = f"run: {extract_command(read[0].path, task=setup.task)}"
-    data = Data(corpus, read, test_on=extras if test else (), remedy=remedy)
+    noisy = beside_plain(request.augmented, read, corpus, cache_folder)
+    data = Data(corpus, read, test_on=extras if test else (), augmented=noisy, remedy=remedy)
     device = settings.resolve_device(known.value("device", request.device).value)
     runs = Path(known.value("runs", request.runs).value).expanduser()
     how = dataclasses.replace(

@@ -14,7 +14,8 @@ from sercache.augment import Augmentation
 from sercache.datasets import Corpus
 from sercache.errors import MissingExtraError, MissingFeaturesError, SettingsError
 from sercache.evaluation import setup_of, under_condition
-from sercache.experiment import augmenting, extract
+from sercache.experiment import extract
+from sercache.experiment.augmented_stores import conditions, found_store
 from sercache.experiment.labels import read_labels
 from sercache.experiment.origin import known_origin
 from sercache.experiment.result import Result
@@ -86,7 +87,9 @@ def run(request: RobustnessOptions, trained: Result | None = None) -> Robustness
     ``trained`` in memory takes the place of the folder. Raises SettingsError where the run was not tested or kept no
     weights, MissingFeaturesError where its features are not in the cache, AudioError.
     """
-    conditions = _conditions(request.augment)
+    asked = conditions(request.augment)
+    if not asked:
+        raise SettingsError("name a condition with --augment: noise:snr=20,10,5,0")
     trained = trained or Result.load(request.run, request.head)
     report = trained.report
     if not report.predictions:
@@ -106,8 +109,8 @@ def run(request: RobustnessOptions, trained: Result | None = None) -> Robustness
     device = settings.resolve_device(known.value("device", request.device).value)
     found: list[Report] = []
     # All features first: what cannot be extracted ends the command before anything is predicted.
-    read = [[_store(each, condition, corpus, request, cache) for each in own] for condition in conditions]
-    with bar(total=len(report.runs) * len(conditions), desc="predicting", unit="model") as models:
+    read = [[_store(each, condition, corpus, request, cache) for each in own] for condition in asked]
+    with bar(total=len(report.runs) * len(asked), desc="predicting", unit="model") as models:
         for there in read:
             one = under_condition(
                 report,
@@ -122,17 +125,9 @@ def run(request: RobustnessOptions, trained: Result | None = None) -> Robustness
             found.append(
                 dataclasses.replace(one, features={**report.features, "digest": there[0].spec.digest})
             )
-    tested = _compared(report, conditions, found)
+    tested = _compared(report, asked, found)
     table = conditions_table(tested)
     return Robustness(tuple(tested), table, tuple(_written(trained.folder, tested, table)))
-
-
-def _conditions(asked: Sequence[str]) -> list[Augmentation]:
-    """Each condition once, in the order of the call."""
-    found = [augmenting.anywhere(each) for text in asked for each in augment.conditions(text)]
-    if not found:
-        raise SettingsError("name a condition with --augment: noise:snr=20,10,5,0")
-    return list(dict.fromkeys(found))
 
 
 def _own_stores(report: Report, setup: Setup, cache: Path) -> list[FeatureStore]:
@@ -162,19 +157,9 @@ def _store(
     own: FeatureStore, condition: Augmentation, corpus: Corpus, request: RobustnessOptions, cache: Path
 ) -> FeatureStore:
     """The store of an input under a condition, extracted where the cache lacks it; of text the same as ever."""
-    spec = own.spec
-    if spec.is_text:
-        return own
-    ready = augmenting.ready(str(condition), corpus, spec.sample_rate)
-    assert ready is not None
-    need = dataclasses.replace(spec, augment=ready.spec)
-    wanted = set(own.ids())
-    for folder, other in stores.find(cache):
-        if (other.corpus, other.release) == (spec.corpus, spec.release) and need.is_held_by(other):
-            there = stores.open(folder)
-            if wanted <= set(there.ids()):
-                used("store", folder)
-                return there
+    found = found_store(own, condition, corpus, cache, own.ids())
+    if found is not None:
+        return found
     folder = extract.run(_extraction(own, condition, request, cache))
     return stores.open(folder)
 
@@ -205,15 +190,13 @@ def _extraction(
     )
 
 
-def _compared(
-    report: Report, conditions: Sequence[Augmentation], found: Sequence[Report]
-) -> list[UnderCondition]:
+def _compared(report: Report, asked: Sequence[Augmentation], found: Sequence[Report]) -> list[UnderCondition]:
     """Each condition with its difference from the run as it was tested."""
     spec = FeatureSpec.from_json(report.features["spec"])
     as_tested = f"as tested ({augment.said(spec.augment)})" if spec.augment else "clean"
     own = system_of(report, as_tested)
     told: list[PairDifference] = []
-    for condition, each in zip(conditions, found, strict=True):
+    for condition, each in zip(asked, found, strict=True):
         told += pairs([system_of(each, str(condition)), own], report.main_metric)
     tests = [each.test for each in told if each.test is not None]
     ps: list[float | None] = (
@@ -223,7 +206,7 @@ def _compared(
         UnderCondition(None, as_tested, report),
         *(
             UnderCondition(condition, str(condition), each, dataclasses.replace(pair, corrected=p))
-            for condition, each, pair, p in zip(conditions, found, told, ps, strict=True)
+            for condition, each, pair, p in zip(asked, found, told, ps, strict=True)
         ),
     ]
 

@@ -37,6 +37,8 @@ class TrainOptions:
     dev: str | None = None
     states: str | None = None
     clip: str | None = None
+    augmented: Sequence[str] = ()
+    """What is trained on beside the plain recordings, as sercache.augment writes it; lists by commas are several."""
     frames: bool | None = None
     normalise: Scope | None = None
     duplicates: Duplicates | None = None

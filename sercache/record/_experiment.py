@@ -45,6 +45,8 @@ class Features:
     """What was done to the recordings before they were encoded; empty: nothing."""
     speech: str = ""
     """What told speech from silence where the clip rule is to; empty: nothing did."""
+    beside: tuple[Mapping[str, Any], ...] = ()
+    """As ``augment``, of further versions of the recordings that are trained on: an epoch draws one for each."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,11 @@ class Experiment:
     def _values(self) -> dict[str, Any]:
         record: dict[str, Any] = _plain(asdict(self))
         for each in record["inputs"]:
-            for name in ("augment", "speech"):  # trainings of before there were any keep their names
+            for name in (
+                "augment",
+                "speech",
+                "beside",
+            ):  # trainings of before there were any keep their names
                 if not each[name]:
                     del each[name]
         return record
@@ -140,7 +146,10 @@ class Experiment:
         """The experiment that ``to_json`` wrote."""
         names = {each.name for each in fields(cls)}
         values = {name: value for name, value in record.items() if name in names}
-        inputs = [Features(**{**each, "states": tuple(each["states"])}) for each in record["inputs"]]
+        inputs = [
+            Features(**{**each, "states": tuple(each["states"]), "beside": tuple(each.get("beside", ()))})
+            for each in record["inputs"]
+        ]
         return cls(
             **{
                 **values,

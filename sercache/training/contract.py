@@ -71,6 +71,22 @@ class Adds(Protocol):
         """The view whose features these are."""
 
 
+@runtime_checkable
+class HasVariants(Protocol):
+    """A view that may hold several versions of its items."""
+
+    @property
+    def n_variants(self) -> int:
+        """Versions of the same items, all of one before the next: an epoch draws one of each. 1: there are none."""
+
+
+def variants_of(view: View) -> int:
+    """Versions of each item of a view, of which an epoch draws one."""
+    while isinstance(view, Adds):
+        view = view.features_from
+    return view.n_variants if isinstance(view, HasVariants) else 1
+
+
 def targets_of(view: View) -> np.ndarray | None:
     """Numbers (U, C) that a view is to be trained on; None where it has classes."""
     return view.targets if isinstance(view, GivesNumbers) else None

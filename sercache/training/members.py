@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sercache.recipe import Recipe
-from sercache.training.contract import Member, View, place_of, total_layers
+from sercache.training.contract import Member, View, place_of, total_layers, variants_of
 from sercache.training.loop import optimiser_of, updates
 from sercache.training.memory import peak_meter
 from sercache.training.residing import digest, features_of, resident
@@ -23,7 +23,7 @@ def size_of(member: Member, recipe: Recipe) -> tuple[float, int]:
     """Products of a forward pass of a batch, at most (see ``products``), and batches of an epoch."""
     lengths = member.train.n_frames
     work = products(member.head, recipe.batch_size, total_layers(member.train), float(lengths.mean()))
-    return work, math.ceil(len(member.train) / recipe.batch_size)
+    return work, math.ceil(len(member.train) / variants_of(member.train) / recipe.batch_size)
 
 
 def peak_bytes(member: Member, recipe: Recipe, tables: Tables) -> int:

@@ -25,11 +25,11 @@ from sercache.errors import SercacheError
 from sercache.head import version_of
 from sercache.recipe import Recipe
 from sercache.record import TRAINING, digest_of
-from sercache.training.contract import Member, View
+from sercache.training.contract import Member, View, variants_of
 from sercache.training.grouping import geometry
 from sercache.training.loop import train_alone
 from sercache.training.many import Choice
-from sercache.training.plan import Epoch, batches, computes_at_once, update_groups
+from sercache.training.plan import Epoch, computes_at_once, drawn_batches, update_groups
 from sercache.training.predicting import predict
 from sercache.training.second import WithSpeakers
 from sercache.training.stacked import train as train_stack
@@ -83,7 +83,7 @@ class Work:
     def groups(self) -> list[list[np.ndarray]]:
         """Batches of an epoch, by update."""
         train, recipe = self.member.train, self.recipe
-        parts = batches(recipe, train.labels, train.n_frames, self.member.seed, 1)
+        parts = drawn_batches(recipe, train.labels, train.n_frames, variants_of(train), self.member.seed, 1)
         at_once = computes_at_once(recipe, train.n_frames)
         return update_groups(parts, recipe.accumulate, at_once=at_once)
 

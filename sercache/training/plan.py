@@ -57,6 +57,18 @@ def batches(
     return [parts[k] for k in rng.permutation(len(parts))]
 
 
+def drawn_batches(
+    recipe: Recipe, labels: np.ndarray, n_frames: np.ndarray, n_variants: int, seed: int, epoch: int
+) -> list[np.ndarray]:
+    """As ``batches``, of items that lie there in so many versions, all of one before the next: each is drawn of one."""
+    if n_variants == 1:
+        return batches(recipe, labels, n_frames, seed, epoch)
+    n_items = len(labels) // n_variants
+    drawn = np.random.default_rng(stream(seed, epoch, "variants")).integers(n_variants, size=n_items)
+    rows = np.arange(n_items) + n_items * drawn
+    return [rows[part] for part in batches(recipe, labels[rows], n_frames[rows], seed, epoch)]
+
+
 def learning_rate(recipe: Recipe, epoch: int, dev_losses: Sequence[float | None] = ()) -> float:
     """Learning rate of an epoch (from 1), given the dev losses of those before it.
 

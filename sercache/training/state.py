@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from sercache.errors import RecipeError
 from sercache.recipe import Recipe
 from sercache.training.checks import check
-from sercache.training.contract import Fit, Member, View, place_of, second_of, targets_of
+from sercache.training.contract import Fit, Member, View, place_of, second_of, targets_of, variants_of
 from sercache.training.feeding import Feeder
 from sercache.training.losses import training_loss, with_second
 from sercache.training.plan import (
     Epoch,
-    batches,
     class_weights,
     computes_at_once,
+    drawn_batches,
     is_best,
     is_over,
     learning_rate,
@@ -106,8 +106,8 @@ def epoch_plan(training: TrainingState) -> tuple[float, list[list[np.ndarray]]]:
     """Learning rate and batches, by update, of the next epoch."""
     recipe, number = training.recipe, len(training.history) + 1
     lr = learning_rate(recipe, number, [epoch.dev_loss for epoch in training.history])
-    parts = batches(recipe, training.train.labels, training.train.n_frames, training.order_seed, number)
-    lengths = training.train.n_frames
+    train, lengths = training.train, training.train.n_frames
+    parts = drawn_batches(recipe, train.labels, lengths, variants_of(train), training.order_seed, number)
     training.n_frames += sum(len(rows) * int(lengths[rows].max()) for rows in parts)
     training.n_padded += sum(int((lengths[rows].max() - lengths[rows]).sum()) for rows in parts)
     at_once = computes_at_once(recipe, lengths)

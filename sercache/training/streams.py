@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 
 from sercache.errors import RecipeError
 
+Purpose = Literal["weights", "batches", "dropout", "variants"]
 
-def stream(seed: int, epoch: int, purpose: Literal["weights", "batches", "dropout"]) -> int:
+
+def stream(seed: int, epoch: int, purpose: Purpose) -> int:
     """Seed of an independent random stream. Raises RecipeError for a negative seed."""
     if seed < 0:
         raise RecipeError(f"a seed is a whole number from 0, got {seed}")
-    number = ("weights", "batches", "dropout").index(purpose)
+    number = get_args(Purpose).index(purpose)
     return int(np.random.SeedSequence((seed, epoch, number)).generate_state(1, np.uint64)[0])
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from sercache.nn import wide
-from sercache.training.contract import Inputs, View, second_of, targets_of
+from sercache.training.contract import Inputs, View, second_of, targets_of, variants_of
 
 
 @dataclass(eq=False)
@@ -94,6 +94,11 @@ class Resident:
     def dim(self) -> int | tuple[int, ...]:
         """D, or one for each input."""
         return self.view.dim
+
+    @property
+    def n_variants(self) -> int:
+        """Versions of each item."""
+        return variants_of(self.view)
 
     @cached_property
     def labels(self) -> np.ndarray:

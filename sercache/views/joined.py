@@ -17,6 +17,8 @@ class JoinedView:
     """Views in a row, read as one. All must have the same states and feature size."""
 
     parts: tuple[FeatureView, ...]
+    n_variants: int = 1
+    """Versions of the same items that the parts are, all of one before the next; 1: the parts are different items."""
 
     def __post_init__(self) -> None:
         shapes = {(part.states, part.dim) for part in self.parts}
@@ -26,6 +28,10 @@ class JoinedView:
         widths = {None if part.targets is None else part.targets.shape[1] for part in self.parts}
         if len(widths) != 1:
             raise SettingsError("views that are joined need the same targets, or classes, in each")
+        if self.n_variants > 1 and len({tuple(part.entry_ids) for part in self.parts}) != 1:
+            raise SettingsError(
+                "augmented features have other items than the plain ones: some could not be encoded; train without them"
+            )
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)

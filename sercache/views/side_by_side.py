@@ -56,6 +56,12 @@ class SideBySideView:
         return self.inputs[0].targets
 
     @property
+    def n_variants(self) -> int:
+        """Versions of each item (see JoinedView)."""
+        first = self.inputs[0]
+        return first.n_variants if isinstance(first, JoinedView) else 1
+
+    @property
     def utterance_ids(self) -> list[str]:
         """Utterance of each item."""
         return self.inputs[0].utterance_ids

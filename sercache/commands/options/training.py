@@ -42,6 +42,12 @@ from sercache.commands.options._shared import (
 )
 @click.option("--states", help="all, blocks, projection+blocks, 1-12, final, …")
 @click.option("--clip", help="Clip rule of the cache: none, trim:15, split:5, repeat:3+trim:15.")
+@click.option(
+    "--augmented",
+    multiple=True,
+    metavar="STEPS",
+    help="Train on these versions too: noise:snr=20,10, …; see docs.",
+)
 @click.option("--frames/--pooled", default=None, help="Read full sequences, or means over time.")
 @click.option(
     "--normalise", type=click.Choice(["none", "global", "speaker"]), help="Scope of mean and variance."
