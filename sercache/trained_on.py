@@ -23,8 +23,8 @@ SCHEMA = 1
 LEAK = "leak of "
 """How each note begins that says that a public encoder knows of what is tested."""
 
-Knowledge = Literal["audio", "labels", "labels of a model"]
-"""Pretrained on its recordings without their labels; trained with labels of it; with what a model said that was."""
+HowSeen = Literal["audio", "labels", "pseudo-labels"]
+"""Pretrained on its recordings without labels; trained with labels of it; with pseudo-labels of a model that was."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class SeenCorpus:
 
     corpus: str
     """Its name in the catalogue of corpora."""
-    knows: Knowledge
+    seen: HowSeen
     detail: str = ""
     """Release, parts, labels, as far as they are published, or what is not."""
     is_certain: bool = True
@@ -45,22 +45,22 @@ class SeenCorpus:
         found = {
             "audio": "audio, without labels",
             "labels": "labels",
-            "labels of a model": "what a model said that was trained on their labels",
-        }[self.knows]
+            "pseudo-labels": "pseudo-labels of a model that was trained on them",
+        }[self.seen]
         return found + ("" if self.is_certain else ", maybe") + self._detail
 
     def note(self, encoder: str) -> str:
         """What belongs under a number that a corpus of this name was tested for, with features of ``encoder``."""
         was = "was" if self.is_certain else "may have been"
         named = f"{self.corpus}{self._detail}"
-        if self.knows == "audio":
+        if self.seen == "audio":
             return (
                 f"{LEAK}audio: {encoder} {was} pretrained on {named}, without its labels; recordings that are tested "
                 "may be among those"
             )
         trained = f"{was} trained on labels of {named}"
-        if self.knows == "labels of a model":
-            trained = f"was trained on what another model said, which {trained}"
+        if self.seen == "pseudo-labels":
+            trained = f"was trained on pseudo-labels of a model that {trained}"
         return f"{LEAK}labels: {encoder} {trained}; what is tested may be among that, and is no test of unseen speech"
 
     @property

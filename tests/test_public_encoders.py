@@ -25,7 +25,7 @@ def known(encoder: str, source: str = "") -> dict[str, set[str]]:
     """Corpus -> how it is known."""
     found: dict[str, set[str]] = {}
     for each in encoders.seen_corpora(encoder, {"source": source}):
-        found.setdefault(each.corpus, set()).add(each.knows)
+        found.setdefault(each.corpus, set()).add(each.seen)
     return found
 
 
@@ -51,17 +51,15 @@ def test_heads_of_superb_leave_their_encoders_as_they_were() -> None:
 def test_pretraining_labels_and_labels_at_second_hand_are_told_apart() -> None:
     assert known("emotion2vec-plus-seed")["iemocap"] == {"audio", "labels"}
     assert known("emotion2vec-plus-seed")["emodb"] == {"labels"}
-    assert known("emotion2vec-plus-base")["iemocap"] == {"audio", "labels of a model"}
-    assert known("emotion2vec-plus-large")["emodb"] == {"labels of a model"}
+    assert known("emotion2vec-plus-base")["iemocap"] == {"audio", "pseudo-labels"}
+    assert known("emotion2vec-plus-large")["emodb"] == {"pseudo-labels"}
     assert "cmu-mosei" not in known("emotion2vec-plus-large")
-    notes = [
-        SeenCorpus("emodb", how, "in 1999").note("it") for how in ("audio", "labels", "labels of a model")
-    ]  # type: ignore[arg-type]
+    notes = [SeenCorpus("emodb", how, "in 1999").note("it") for how in ("audio", "labels", "pseudo-labels")]  # type: ignore[arg-type]
     assert len(set(notes)) == 3
     unsure = {
         each.is_certain
         for each in encoders.seen_corpora("emotion2vec-plus-seed", {})
-        if each.knows == "labels"
+        if each.seen == "labels"
     }
     assert unsure == {False}
     assert "it may have been trained on labels of emodb;" in SeenCorpus("emodb", "labels", "", False).note(
@@ -135,7 +133,7 @@ def test_the_card_of_an_encoder_tells_what_it_knows(sercache: Sercache) -> None:
     assert code == 0, err
     assert "iemocap, meld, mead, cmu-mosei, msp-podcast: audio, without labels" in " ".join(out.split())
     code, out, err = sercache("encoders", "data2vec2-audio-base")
-    assert "knows" not in out
+    assert "seen  " not in out
 
 
 @pytest.mark.parametrize("name", ["emotion2vec-base", "data2vec2-audio-base"])

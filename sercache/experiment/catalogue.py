@@ -150,7 +150,7 @@ def about_encoder(card: EncoderCard) -> Iterator[tuple[str, str]]:
 def _known(seen: Sequence[SeenCorpus]) -> Iterator[tuple[str, str]]:
     """Corpora of emotional speech that an encoder was trained on, those that it knows in one way in a line."""
     for how in dict.fromkeys(each.how for each in seen):
-        yield "knows", f"{', '.join(each.corpus for each in seen if each.how == how)}: {how}"
+        yield "seen", f"{', '.join(each.corpus for each in seen if each.how == how)}: {how}"
 
 
 def copying(about: CorpusInfo) -> str:

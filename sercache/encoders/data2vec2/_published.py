@@ -56,7 +56,7 @@ _OF_EMOBOX = (
 )  # fmt: skip
 """All 32 corpora of EmoBox, as the catalogue calls them."""
 _WHICH = "EmoBox is named, but not which of its corpora"
-_BY_PREDECESSOR = tuple(SeenCorpus(name, "labels of a model", _WHICH, False) for name in _OF_EMOBOX)
+_BY_PREDECESSOR = tuple(SeenCorpus(name, "pseudo-labels", _WHICH, False) for name in _OF_EMOBOX)
 SEEN_CORPORA = {
     "emotion2vec/emotion2vec_base": _HEARD,
     "emotion2vec/emotion2vec_plus_seed": (
