@@ -294,6 +294,15 @@ def test_a_run_of_other_folds_is_trained_on_the_same(
     RUN.add("sercache/report/pairs.py:best_column")  # `compare --help`
 
 
+def test_caches_are_listed_where_one_lacks_what_a_run_read(
+    follow: Callable, sercache: Sercache, extracted: list[object], own_settings: Path, tmp_path: Path
+) -> None:
+    train = ["train", "--head", "logistic", *extracted, "--states", "all", "--protocol", "kfold:2"]
+    assert sercache(*train, "--option", "c=0.5", "--name", "run").code == 0
+    run = own_settings / "runs" / "run"
+    follow("robustness", run, "--augment", "gain:0", "--cache", tmp_path / "other", mends=False)
+
+
 def test_a_folder_that_is_no_store_is_looked_for(follow: Callable, tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     follow("info", tmp_path / "nothing", mends=False)

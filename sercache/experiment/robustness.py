@@ -17,7 +17,7 @@ from sercache.evaluation import setup_of, under_condition
 from sercache.experiment import extract
 from sercache.experiment.augmented_stores import conditions, found_store
 from sercache.experiment.labels import read_labels
-from sercache.experiment.origin import known_origin
+from sercache.experiment.origin import is_usual, known_origin
 from sercache.experiment.result import Result
 from sercache.experiment.tails import head_class
 from sercache.experiment.test_on import scalings_of, trained_head
@@ -145,9 +145,10 @@ def _own_stores(report: Report, setup: Setup, cache: Path) -> list[FeatureStore]
             if (other.corpus, other.release) == (spec.corpus, spec.release) and need.is_held_by(other)
         ]
         if not held:
+            listing = advice.command("info", cache=None if is_usual(cache) else cache)
             raise MissingFeaturesError(
                 f"the cache {cache} has no features of {spec.shown} x {spec.corpus} as this run read them, so how they "
-                f"were made is not known; name another cache with --cache ({advice.command('info')} lists this one)"
+                f"were made is not known; name another cache with --cache ({listing} lists this one)"
             )
         found.append(stores.open(held[0]))
     return found
