@@ -22,7 +22,7 @@ SECTIONS = {
     "What there is": ("datasets", "encoders", "heads", "doctor"),
     "Stage one: encoders over corpora, into stores": ("extract", "transcribe", "info", "verify"),
     "Stage two: heads from stores": ("train", "sweep", "probe", "evaluate", "predict"),
-    "Results": ("report", "compare", "map", "lexical", "reproduce"),
+    "Results": ("report", "compare", "robustness", "map", "lexical", "reproduce"),
     "Keeping and sharing": ("prune", "convert", "merge", "export", "push", "pull"),
     "Settings and files of your own": ("new", "check", "config", "completion"),
 }

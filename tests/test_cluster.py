@@ -161,6 +161,7 @@ def test_what_ends_each_member_on_its_way_to_any_work_is_named(tmp_path):
         _share(call, 1)
 
 
+@pytest.mark.slow
 def test_members_that_are_lost_here_and_there_on_their_way_are_replaced(tmp_path):
     ways = [["", 0, "a"], ["", 0, "a"], ["", 0, "b"], ["", 0, "a"], ["", 0, ""], ["", 0, "a"], ["", 0, "a"]]
     ways += [["fold", 1, "fold 1"], ["", 0, "a"], ["", 0, "a"]]

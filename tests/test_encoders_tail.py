@@ -121,6 +121,7 @@ def test_only_encoders_with_windows_have_padding_to_keep(tmp_path: Path) -> None
 
 
 @pytest.mark.real_data
+@pytest.mark.slow
 def test_the_real_whisper_from_its_cache_as_from_speech(tmp_path: Path) -> None:
     """Through a store: three recordings of EMO-DB, from two boundaries."""
     root = os.environ.get("SERCACHE_REAL_DATA")

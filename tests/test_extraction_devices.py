@@ -148,6 +148,7 @@ def test_what_another_store_holds_is_copied(corpus: Corpus, tmp_path: Path) -> N
     assert result.n_encoded + result.n_copied == len(store.ids())
 
 
+@pytest.mark.slow
 def test_two_processes_fill_the_store_of_one(corpus: Corpus, tmp_path: Path) -> None:
     expected, result = alone(corpus, tmp_path / "one")
     calls = tmp_path / "calls"
