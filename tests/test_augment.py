@@ -107,6 +107,7 @@ _STEPS = [
     "codec:gsm",
     "telephone",
     "gain:-3",
+    "gain:1.23456789",
 ]
 
 
@@ -247,6 +248,20 @@ def test_a_folder_of_noise_counts_by_what_it_holds(tmp_path: Path) -> None:
     for text in (f"noise:{tmp_path / 'empty'}:snr=0", "noise:brown:snr=0", f"reverb:{tmp_path / 'none'}"):
         with pytest.raises(SettingsError, match="recordings"):
             of(text)
+    assert augment.written(specs[0]) == "noise:FOLDER:snr=0"
+
+
+def test_a_silent_recording_is_passed_over_and_no_other_is_refused(tmp_path: Path) -> None:
+    """Also of rooms, where a silent response would leave the recording as it was."""
+    soundfile.write(tmp_path / "silent.wav", np.zeros(400), RATE)
+    for text in (f"noise:{tmp_path}:snr=0", f"reverb:{tmp_path}"):
+        with pytest.raises(SettingsError, match="are silent"):
+            of(text)
+    soundfile.write(tmp_path / "room.wav", np.exp(-np.arange(400) / 50), RATE)
+    ready = of(f"reverb:{tmp_path}")
+    found = [ready.applied(WAVE, RATE, str(k)) for k in range(8)]
+    assert all(np.array_equal(each, found[0]) for each in found)
+    assert not np.allclose(found[0], WAVE, atol=1e-3)
 
 
 @settings(max_examples=5)

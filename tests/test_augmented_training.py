@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 import sercache as face
 from sercache.errors import MissingFeaturesError
 from sercache.experiment import robustness
+from sercache.experiment.compare import trained_alike
+from sercache.experiment.result import Result
 from sercache.recipe import Recipe
 from sercache.record import Experiment
 from sercache.report import page, plots
@@ -92,8 +94,13 @@ def test_versions_that_are_alike_train_what_the_plain_ones_do(
     assert "beside" not in plain.report.experiment.to_json()["inputs"][0]
 
 
-def test_what_is_tested_and_what_selects_is_plain(where: dict[str, Any]) -> None:
-    """The trained head on the plain store says what the report does; a solved head takes all versions at once."""
+def test_what_is_tested_and_what_selects_is_plain(
+    where: dict[str, Any], sercache: Callable[..., Outcome], own_settings: Path
+) -> None:
+    """The trained head on the plain store says what the report does; a solved head takes all versions at once.
+
+    What ``compare`` advises in order to train such a run again trains on the same versions.
+    """
     for text in ("noise:snr=0", "noise:snr=20"):
         made = {key: where[key] for key in ("root", "device", "progress")}
         face.extract("logmel", "manifest", augment=text, **made)
@@ -106,3 +113,10 @@ def test_what_is_tested_and_what_selects_is_plain(where: dict[str, Any]) -> None
     solved = {key: value for key, value in where.items() if key != "recipe"}
     logistic = face.train("logistic", augmented="noise:snr=20", **solved, dev="none")
     assert any("all of them at once" in note for note in logistic.report.notes)
+    command = trained_alike(logistic.report, logistic.report, name="again")
+    done = sercache(*shlex.split(command)[1:])
+    assert done.code == 0, done.err
+    again = Result.load(own_settings / "runs" / "again").report
+    assert again.experiment is not None
+    assert again.experiment == logistic.report.experiment
+    assert again.predictions == logistic.report.predictions

@@ -45,7 +45,10 @@ __all__ = [
     "parse",
     "said",
     "text_of",
+    "written",
 ]
+
+_FOLDER = "FOLDER"
 
 
 @dataclass(frozen=True)
@@ -87,10 +90,16 @@ def _coder(steps: tuple[Step, ...]) -> dict[str, str]:
 
 def text_of(spec: Mapping[str, Any]) -> str | None:
     """What writes the augmentation that a FeatureSpec holds; None where there is none, or its folders are not known."""
+    found = written(spec)
+    return None if not found or _FOLDER in found else found
+
+
+def written(spec: Mapping[str, Any]) -> str:
+    """As ``text_of``, with FOLDER for each folder; empty where there is no augmentation."""
     steps = re.sub(r"babble\[[0-9a-f]*\]", "babble", str(spec.get("steps", "")))
-    if not steps or "[" in steps:
-        return None
-    return "+".join([steps, *(f"{name}:{spec[name]}" for name in ("seed", "variant") if spec.get(name))])
+    steps = re.sub(r"\[[0-9a-f]*\]", _FOLDER, steps)
+    numbers = (f"{name}:{spec[name]}" for name in ("seed", "variant") if spec.get(name))
+    return "+".join([steps, *numbers]) if steps else ""
 
 
 def said(spec: Mapping[str, Any]) -> str:

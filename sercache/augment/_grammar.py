@@ -21,7 +21,7 @@ _BOUNDS = {
     "noise": {"snr": (-60.0, 100.0, "dB")},
     "reverb": {"rt60": (0.05, 10.0, "seconds"), "drr": (-40.0, 40.0, "dB")},
     "speed": {"factor": (0.25, 4.0, "times")},
-    "codec": {"level": (0.0, 1.0, "all")},
+    "codec": {"level": (0.0, 1.0, "what is left out")},
     "telephone": {},
     "gain": {"db": (-100.0, 100.0, "dB")},
     "clipping": {"db": (0.0, 60.0, "dB")},
@@ -55,9 +55,15 @@ class Step:
 
     def __str__(self) -> str:
         if self.kind in _ONE_VALUE:
-            return f"{self.kind}:{self.values[0][1]:g}"
-        values = "".join(f":{name}={value:g}" for name, value in self.values)
+            return f"{self.kind}:{_shown(self.values[0][1])}"
+        values = "".join(f":{name}={_shown(value)}" for name, value in self.values)
         return f"{self.kind}{':' * bool(self.what)}{self.what}{values}"
+
+
+def _shown(value: float) -> str:
+    """The number in full, as what another number does is another augmentation."""
+    short = f"{value + 0:g}"  # -0 is 0
+    return short if float(short) == value else repr(value)
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ def conditions(text: str) -> list[Augmentation]:
         if kind in ("seed", "variant"):
             is_number = rest.isascii() and rest.isdecimal() and int(rest) < _MOST
             if not is_number or kind in numbers:
-                raise _wrong(text, f"{kind} is one whole number from 0")
+                raise _wrong(text, f"{kind} is one whole number from 0, smaller than {_MOST}")
             numbers[kind] = int(rest)
         elif kind in _BOUNDS:
             steps.append(_several(text, kind, rest))
@@ -139,7 +145,7 @@ def _values(text: str, kind: str, name: str, given: str) -> list[float]:
     except ValueError:
         found = []
     if not found or not all(least <= value <= most for value in found):
-        raise _wrong(text, f"{name} is a number of {unit} from {least:g} to {most:g}")
+        raise _wrong(text, f"{name} is a number from {least:g} to {most:g} ({unit})")
     return found
 
 

@@ -60,6 +60,8 @@ def added_recordings(
         by_digest = {_digest_of_file(path): path for path in _recordings(folder)}
         for path in by_digest.values():
             audio.probe(path)
+        if not any(_is_heard(path, rate) for path in by_digest.values()):
+            raise SettingsError(f"all recordings in {folder} are silent; name a folder with one that is not")
         folders[folder] = tuple(by_digest[each] for each in sorted(by_digest))
         digests[folder] = blake3("".join(sorted(by_digest)).encode()).hexdigest()[:16]
     babble = tuple(_drawn(corpus, augmentation.seed)) if needs_corpus(augmentation) else ()
@@ -86,6 +88,15 @@ def _recordings(folder: str) -> list[Path]:
     if not found:
         raise SettingsError(f"{folder} holds no recordings ({', '.join(sorted(_SUFFIXES))})")
     return found
+
+
+def _is_heard(path: Path, rate: int) -> bool:
+    try:
+        return bool(np.any(audio.read(path, rate)))
+    except AudioError as fault:
+        if fault.kind != "silent":
+            raise
+        return False
 
 
 def _digest_of_file(path: Path) -> str:

@@ -115,9 +115,19 @@ def _noise(
         chosen = drawn.permutation(len(others))[:VOICES]
         voices = [_turned(others[k].astype(np.float64), n, drawn) for k in chosen]
         return np.sum([each / np.sqrt(np.mean(each**2)) for each in voices if np.any(each)], axis=0)
+    return _heard(step, material, drawn, lambda path: _stretch(path, n, rate, drawn))
+
+
+def _heard(
+    step: Step,
+    material: AddedRecordings,
+    drawn: np.random.RandomState,
+    read: Callable[[Path], np.ndarray],
+) -> np.ndarray:
+    """What is read of a recording of the step's folder that is drawn, again where it is silent. Raises AudioError."""
     files = material.folders[str(step.folder)]
     for _ in range(_TRIES):
-        found = _stretch(files[drawn.randint(len(files))], n, rate, drawn)
+        found = read(files[drawn.randint(len(files))])
         if np.any(found):
             return found
     raise AudioError(
@@ -157,8 +167,7 @@ def _reverberated(
     if step.folder is None:
         response = _decaying(rate, step["rt60"], step["drr"], drawn)
     else:
-        files = material.folders[step.folder]
-        response = _read(files[drawn.randint(len(files))], rate, None, None)
+        response = _heard(step, material, drawn, lambda path: _read(path, rate, None, None))
         response = response[np.abs(response).argmax() :]
     size = len(wave) + len(response) - 1
     found = np.fft.irfft(np.fft.rfft(wave, size) * np.fft.rfft(response, size), size)[: len(wave)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sercache import advice, catalog
+from sercache import advice, augment, catalog
 from sercache.errors import ContractError, MissingExtraError, SettingsError, UnknownNameError
 from sercache.evaluation import setup_of
 from sercache.experiment.head_file import file_of
@@ -239,12 +239,25 @@ def trained_alike(report: Report, model: Report, name: str | None = None) -> str
             states=own.states,
             normalise=own.normalise,
             clip=own.clip,
+            augmented=_beside(report),
             seeds=report.seeds,
             name=name,
             settings=_changed(report.recipe, recipe),
             head_options=_changed(report.options, defaults),
         )
     )
+
+
+def _beside(report: Report) -> tuple[str, ...]:
+    """As ``--augmented`` takes it, what a run was trained on beside the plain recordings; FOLDER for one of recordings.
+
+    A run knows those folders by what lies in them, not by where they are.
+    """
+    if report.experiment is None:
+        return ()
+    # Of text there is one version alone.
+    found = next((each.beside for each in report.experiment.inputs if any(each.beside)), ())
+    return tuple(augment.written(each) for each in found)
 
 
 def _changed(values: Mapping[str, Any], usual: Mapping[str, Any]) -> tuple[str, ...]:
