@@ -26,6 +26,12 @@ from sercache.datasets import (
 from sercache.errors import CorpusError
 
 
+def test_an_archive_that_is_not_unpacked_is_named(tmp_path):
+    (tmp_path / "archive.zip").touch()
+    with pytest.raises(CorpusError, match=r"found archive\.zip; unpack archive\.zip first$"):
+        jl_corpus.read(tmp_path)
+
+
 @pytest.mark.parametrize("module", [jl_corpus, subesco])
 def test_full_lists_made_by_rule_match_the_published_digest(module, tmp_path):
     (published,) = module.INFO.published

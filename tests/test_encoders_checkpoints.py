@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
 
 import encoder_helpers as tiny
 import huggingface_hub
+import huggingface_hub.cli.download
 import pytest
 import torch
 import transformers
+from huggingface_hub.cli import hf
 from safetensors.torch import load_file, save_file
 
 from sercache import encoders, settings
@@ -134,6 +138,33 @@ def test_a_revision_that_is_not_there_is_named(hub: Path) -> None:
 
 def test_a_local_folder_has_no_revision(folder: Path) -> None:
     assert "has no --revision" in refused(folder, revision="main")
+
+
+def test_files_that_lack_in_a_snapshot_are_to_be_had_by_the_command_that_is_advised(
+    hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = hub / "snapshots" / COMMIT
+    shards = [f"model-0000{k}-of-00002.safetensors" for k in (1, 2)]
+    (snapshot / "model.safetensors").unlink()
+    where = dict(zip(("a", "b"), shards, strict=True))
+    (snapshot / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    words = shlex.split(re.findall("`(.+?)`", refused("some/model"))[0])
+    assert words[:5] == ["hf", "download", "some/model", "--revision", COMMIT]
+    assert words[5:] == [word for name in shards for word in ("--include", name)]
+    asked = []
+    monkeypatch.setattr(
+        huggingface_hub.cli.download, "snapshot_download", lambda **found: asked.append(found) or str(hub)
+    )
+    with pytest.raises(SystemExit) as ended:
+        hf.app(words[1:])
+    assert ended.value.code in (0, None)
+    assert (asked[0]["repo_id"], asked[0]["revision"]) == ("some/model", COMMIT)
+    assert asked[0]["allow_patterns"] == shards
+
+
+@pytest.mark.parametrize("name", ["voxtral-mini-3b", "mistralai/Voxtral-Mini-3B-2507"])
+def test_of_a_language_model_only_the_index_is_advised_at_first(hub: Path, name: str) -> None:
+    assert "run `hf download mistralai/Voxtral-Mini-3B-2507 --include '*.json'` where" in refused(name)
 
 
 def test_a_half_downloaded_snapshot_is_noticed(hub: Path) -> None:

@@ -158,7 +158,7 @@ class Code:
 BLOCK = "d2v_model.blocks.1.attn.proj.weight"
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "no config": (lambda f: (f / "config.yaml").unlink(), "or other file that says of what model model.pt is"),
-    "no weights": (lambda f: (f / "model.pt").unlink(), "model.pt is missing; download the whole checkpoint"),
+    "no weights": (lambda f: (f / "model.pt").unlink(), "model.pt is missing; get model.pt of the same checkpoint"),
     "no weights named": (
         lambda f: [(f / name).unlink() for name in ("model.pt", "configuration.json")],
         "holds no weights, expected model.pt",

@@ -12,6 +12,7 @@ from make_report import make_report
 import sercache as api
 from sercache import catalog, encoders, reported
 from sercache.errors import SettingsError
+from sercache.papers import emobox2024
 from sercache.record import Report
 from sercache.report import reported_table, runs
 
@@ -54,6 +55,14 @@ def test_emobox_is_as_printed() -> None:
     (urdu,), (podcast,) = _found("urdu", "EmoBox"), _found("msp-podcast", "EmoBox")
     assert urdu.rows["Whisper large v3"][-1] == pytest.approx(0.8241)
     assert podcast.rows["WavLM large"] == pytest.approx((0.186, 0.4047, 0.1797))
+
+
+def test_classes_of_emobox_are_those_of_the_task_that_is_trained() -> None:
+    for named in emobox2024.UTTERANCES:
+        dataset, _, task = named.partition(":")
+        (table,) = _found(dataset, "EmoBox")
+        mapping = catalog.load("sercache.datasets", dataset).INFO.tasks[task.partition("@")[0]]
+        assert table.n_classes == len(set(mapping.values()) - {None}), named
 
 
 @pytest.mark.parametrize(

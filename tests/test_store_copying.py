@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,7 +22,7 @@ from store_helpers import SIZES, append, assert_holds, features, fill, make_spec
 
 from sercache import files, stores
 from sercache.errors import DamagedStoreError, NumericRangeError, StoreError
-from sercache.stores import copying
+from sercache.stores import copying, parcel, roster
 from sercache.stores.spec import DType
 
 LENGTHS = {"a": 3, "long": 40, "b": 9, "c": 1}
@@ -229,6 +231,39 @@ def test_while_somebody_writes_nothing_is_copied_or_removed(tmp_path: Path) -> N
     fill(tmp_path / "store", {"later": 2}, "zarr", make_spec(), shard_utterances=0)
     with pytest.raises(StoreError, match="was written to meanwhile and is not removed"):
         stores.remove(tmp_path / "store", done.seen[tmp_path / "store"])
+
+
+@pytest.mark.parametrize("has_locks", [True, False])
+def test_of_a_writer_on_another_host_it_is_said_what_to_remove_if_it_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_locks: bool
+) -> None:
+    store = tmp_path / "a store"
+    fill(store, LENGTHS, "zarr")
+    writers = store / "ledger" / "writers"
+    owner = writers / "killed.json"
+
+    def kill() -> None:
+        writers.mkdir(exist_ok=True)
+        owner.write_text(json.dumps({"pid": 1, "host": "elsewhere"}))
+        owner.with_suffix(".lock").touch()
+
+    def none(descriptor: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    if not has_locks:
+        monkeypatch.setattr("fcntl.flock", none)
+    kill()
+    with pytest.raises(StoreError, match="by process 1 on elsewhere; wait for its end") as refused:
+        stores.remove(store)
+    with pytest.raises(StoreError, match="by process 1 on elsewhere; wait for its end"):
+        parcel.names(store)
+    [command] = re.findall("`(.+?)`", str(refused.value))
+    subprocess.run(command, shell=True, check=True)
+    parcel.names(store)
+    kill()
+    os.utime(owner, (0, 0))  # a day ago and more
+    assert roster.at_work(store / "ledger") == []
+    stores.remove(store)
 
 
 def test_two_do_not_fill_one(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from sercache.units import listed
 AUDIO = frozenset({".wav"})
 _SYSTEM = frozenset({"__MACOSX", "lost+found", "$RECYCLE.BIN", "System Volume Information"})
 """Folders that systems make, which a user often may not read."""
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 _DEPTH = 8
 """Folders below the root that are searched: deeper than any known layout."""
 
@@ -146,7 +147,9 @@ def not_found(root: Path, looked_for: str, fits: Callable[[Path], bool] | None =
         return f"{root} is inside the corpus; use --root {above}"
     names = [p.name + "/" * p.is_dir() for p in _listed(root)]
     holds = listed(names, 5) or "an empty folder"
-    return f"looked for {looked_for} under {root}, found {holds}; point --root at the corpus"
+    packed = [name for name in names if name.lower().endswith(_ARCHIVES)]
+    what_to_do = f"unpack {listed(packed, 5)} first" if packed else "point --root at the corpus"
+    return f"looked for {looked_for} under {root}, found {holds}; {what_to_do}"
 
 
 def _parents(root: Path) -> Iterator[Path]:

@@ -20,6 +20,7 @@ from sercache.encoders._weight_files import (
     SAFE,
     TORCH,
     check_own,
+    download_command,
     read_json,
     shards,
     weight_files,
@@ -100,7 +101,9 @@ def locate(
         name = folder.resolve().name
         return Checkpoint(folder, f"local: {name}", None, _config(folder), part)
     tensors = _wanted(weights, part)
-    snapshot = _snapshot(source, revision, lambda fetch: _stock_files(fetch, also, tensors))
+    # Which files hold a part is in an index: the first download brings it, and what then lacks is named by its name.
+    first = ("*.json",) if part else ()
+    snapshot = _snapshot(source, revision, lambda fetch: _stock_files(fetch, also, tensors), first)
     return Checkpoint(snapshot, source, _commit(snapshot), _config(snapshot), part)
 
 
@@ -120,17 +123,20 @@ def _stock_files(fetch: Callable[..., str], also: Sequence[str], tensors: str | 
     return folder
 
 
-def fetched(source: str, revision: str | None, names: Sequence[str]) -> tuple[Path, str, str | None]:
+def fetched(
+    source: str, revision: str | None, names: Sequence[str], advised: Sequence[str] = ()
+) -> tuple[Path, str, str | None]:
     """(folder, what it is called, commit) of a local folder or a hub id, whatever files its family has.
 
-    ``names`` are patterns of the files to download. Raises EncoderError where it cannot be had.
+    ``names`` are patterns of the files to download, ``advised`` those that a message says to; none: all files. Raises
+    EncoderError where it cannot be had.
     """
     folder = expanded(source)
     if folder.is_dir():
         if revision is not None:
             raise EncoderError(f"{source} is a local folder, which has no --revision; leave it out")
         return folder, f"local: {folder.resolve().name}", None
-    snapshot = _snapshot(source, revision, lambda fetch: Path(fetch(allow_patterns=list(names))))
+    snapshot = _snapshot(source, revision, lambda fetch: Path(fetch(allow_patterns=list(names))), advised)
     return snapshot, source, _commit(snapshot)
 
 
@@ -147,8 +153,16 @@ def _config(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _snapshot(hub_id: str, revision: str | None, download: Callable[[Callable[..., str]], Path]) -> Path:
-    """What ``download`` gives of a hub id by ``snapshot_download``. Raises EncoderError where it cannot be had."""
+def _snapshot(
+    hub_id: str,
+    revision: str | None,
+    download: Callable[[Callable[..., str]], Path],
+    advised: Sequence[str] = (),
+) -> Path:
+    """What ``download`` gives of a hub id by ``snapshot_download``.
+
+    Raises EncoderError where it cannot be had, which says to download files by ``advised`` patterns; none: all files.
+    """
     from huggingface_hub import errors, snapshot_download
 
     fetch = functools.partial(snapshot_download, hub_id, revision=revision)
@@ -173,10 +187,10 @@ def _snapshot(hub_id: str, revision: str | None, download: Callable[[Callable[..
                 f"{named} is not in the hub's cache, which does not say what {revision or 'the newest'} is and holds "
                 f"the commits {listed(commits)}; give --revision {commits[0]}"
             ) from fault
+        command = download_command(hub_id, advised, revision)
         raise EncoderError(
-            f"{named} is not on this machine and cannot be downloaded ({type(fault).__name__}); run "
-            f"`hf download {hub_id}` where there is a network and point HF_HOME at its cache, or give a local "
-            "folder as --encoder"
+            f"{named} is not on this machine and cannot be downloaded ({type(fault).__name__}); run `{command}` where "
+            "there is a network and point HF_HOME at its cache, or give a local folder as --encoder"
         ) from fault
     return folder
 

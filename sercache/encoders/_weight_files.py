@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
@@ -80,9 +81,10 @@ def weight_files(folder: Path, tensors: str = "") -> list[Path]:
             files = [folder / name for name in shards(folder / index, tensors)]
         else:
             continue
+        missing = [path.name for path in files if not os.path.lexists(path)]
         for path in files:
             check_own(path)
-            check_weight_file(path)
+            check_weight_file(path, missing)
         return files
     raise EncoderError(f"{folder} holds no weights: expected {SAFE[0]} or {TORCH[0]}{_instead(folder)}")
 
@@ -134,10 +136,13 @@ def check_own(path: Path) -> None:
         )
 
 
-def check_weight_file(path: Path) -> None:
-    """Raise EncoderError for a file of weights that is missing, cannot be read or is a git-LFS pointer."""
+def check_weight_file(path: Path, missing: Sequence[str] = ()) -> None:
+    """Raise EncoderError for a file of weights that is missing, cannot be read or is a git-LFS pointer.
+
+    ``missing``: all names of files that lack beside it, to be got at once.
+    """
     if not path.exists():
-        raise EncoderError(f"{path} is missing; download the whole checkpoint")
+        raise EncoderError(f"{path} is missing; {_to_get(path.parent, missing or [path.name])}")
     try:
         with path.open("rb") as file:
             head = file.read(len(_LFS))
@@ -146,6 +151,21 @@ def check_weight_file(path: Path) -> None:
         raise EncoderError(f"{path} cannot be read: {fault.strerror or fault}") from None
     if head == _LFS:
         raise EncoderError(f"{path} is a git-LFS pointer, not weights; run `git lfs pull` in its folder")
+
+
+def download_command(hub_id: str, names: Sequence[str] = (), revision: str | None = None) -> str:
+    """What fetches files of a repository of the hub, whose ``names`` may be patterns; none: all of it."""
+    words = ["hf", "download", hub_id, *(["--revision", revision] if revision else [])]
+    return shlex.join([*words, *(word for name in names for word in ("--include", name))])
+
+
+def _to_get(folder: Path, names: Sequence[str]) -> str:
+    """How the files that lack come into a checkpoint's folder."""
+    home = folder.parents[1].name if len(folder.parents) > 1 else ""
+    if folder.parent.name != "snapshots" or not home.startswith("models--"):
+        return f"get {listed(names)} of the same checkpoint and put it there"
+    hub_id = home.removeprefix("models--").replace("--", "/")
+    return f"run `{download_command(hub_id, names, folder.name)}` where there is a network"
 
 
 def _instead(folder: Path) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from sercache import catalog, record
-from sercache.errors import SettingsError
+from sercache.errors import ContractError, SettingsError
 from sercache.head import Embeds
 from sercache.training import moved
 from sercache.views import AnyView
@@ -49,13 +49,22 @@ def check_embeds(name: str, head_class: type) -> None:
 
 
 def embedded(head: Any, view: AnyView, device: str) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors (U, D) and outputs (U, C) of all items."""
+    """Vectors (U, D) and outputs (U, C) of all items. Raises ContractError for vectors of another shape."""
     head = head.to(device)
     vectors, outputs = [], []
     with torch.inference_mode():
         for start in range(0, len(view), _CHUNK):
             x, mask = view.batch(np.arange(start, min(start + _CHUNK, len(view))))
             x, mask = moved(x, torch.device(device)), moved(mask, torch.device(device))
-            vectors.append(head.embed(x, mask).float().cpu().numpy())
+            found = head.embed(x, mask)
+            _check_vectors(type(head).__module__, found, len(x if torch.is_tensor(x) else x[0]))
+            vectors.append(found.float().cpu().numpy())
             outputs.append(head(x, mask).float().cpu().numpy())
     return np.concatenate(vectors), np.concatenate(outputs)
+
+
+def _check_vectors(head: str, found: Any, n: int) -> None:
+    shape = tuple(found.shape) if torch.is_tensor(found) else None
+    if shape is None or len(shape) != 2 or shape[0] != n:
+        got = shape or type(found).__name__
+        raise ContractError(f"embed of the head {head} gives {got}, expected a tensor (B, D') = ({n}, D')")

@@ -23,7 +23,7 @@ from sercache.stores import checked_json, commits, repair, roster
 from sercache.stores.contract import Copied, Entry
 from sercache.stores.durable import make_folder, repair_command, write_faults_named
 from sercache.stores.held import alone
-from sercache.stores.layout import Layout, load, spec_path
+from sercache.stores.layout import load, spec_path
 from sercache.stores.making import make_or_continue
 from sercache.stores.reader import StoreReader
 from sercache.stores.spec import FeatureSpec
@@ -86,7 +86,7 @@ def _copy(
     progress: tuple[Progress, Progress],
 ) -> Copied:
     for path in sources:
-        check_nobody_writes(load(path))
+        roster.check_nobody_writes(path, load(path).ledger)
     seen = {path: frozenset(commits.numbers(load(path).ledger / "commits")) for path in sources}
     readers = [StoreReader(path) for path in sources]
     with _place_for(target) as place:
@@ -135,14 +135,6 @@ def _empty(folder: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def check_nobody_writes(layout: Layout) -> None:
-    """Raise StoreError, with who it is, where a writer is at work in a store."""
-    if who := roster.at_work(layout.ledger):
-        raise StoreError(
-            f"{layout.path} is being written to by {listed(who)}; wait for its end, then run the same command again"
-        )
-
-
 @contextmanager
 def _place_for(target: Path) -> Iterator[Path]:
     """The folder to fill, the store's own where it is there, held against rivals that would fill it too."""
@@ -155,7 +147,7 @@ def _place_for(target: Path) -> Iterator[Path]:
             make_folder(place)
         with alone(place, f"{target} is being filled"):
             if is_there:
-                check_nobody_writes(load(target))
+                roster.check_nobody_writes(target, load(target).ledger)
             if is_there or not spec_path(target).is_file():
                 yield place
                 return
@@ -267,7 +259,7 @@ def remove(path: Path, seen: frozenset[int] | None = None) -> None:
         alone(layout.ledger, f"{path} is not removed"),
         roster.short_lock(layout.ledger),
     ):
-        check_nobody_writes(layout)
+        roster.check_nobody_writes(layout.path, layout.ledger)
         if seen is not None and frozenset(commits.numbers(layout.ledger / "commits")) != seen:
             raise StoreError(
                 f"{path} was written to meanwhile and is not removed; run the same command again to resume"

@@ -28,6 +28,7 @@ def names(path: Path) -> list[str]:
     """
     opened = layout.load(path)
     with read_faults_named(opened.path, opened.path):
+        roster.check_nobody_writes(path, opened.ledger)
         if roster.is_in_use(opened.ledger):
             raise StoreError(
                 f"{path} is being written to, or a writer was killed at it; wait for its end, or run the extraction "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -68,6 +69,22 @@ def at_work(ledger: Path) -> list[str]:
         except (OSError, ValueError, KeyError, TypeError):
             found.append("a process that is starting")
     return found
+
+
+def check_nobody_writes(store: Path, ledger: Path) -> None:
+    """Raise StoreError, with who it is and what to do, where a writer is or may be at work in a store.
+
+    Of one on another host no lock tells for certain that it was killed: its files are named, to be removed by hand.
+    """
+    who, writers = at_work(ledger), ledger / "writers"
+    if not who:
+        return
+    unknown = [lock for lock in sorted(writers.glob("*.lock")) if _may_live_elsewhere(lock)]
+    remove = shlex.join(str(lock.with_suffix(suffix)) for lock in unknown for suffix in (".json", ".lock"))
+    killed = f"; where it was killed on another host, run `rm -f {remove}` first" if unknown else ""
+    raise StoreError(
+        f"{store} is being written to by {', '.join(who)}; wait for its end, then run the same command again{killed}"
+    )
 
 
 class Registration:
@@ -206,8 +223,15 @@ def living_writers(writers: Path) -> set[str]:
 def _is_free(lock: Path) -> bool:
     if not locks.exist(lock):
         try:
-            return is_dead(json.loads(lock.with_suffix(".json").read_bytes()))
-        except (OSError, ValueError, AttributeError):  # it has not said who it is, or never will
+            owner = json.loads(lock.with_suffix(".json").read_bytes())
+            return is_dead(owner) or owner["host"] != platform.node()  # of which its last seal tells
+        except (
+            OSError,
+            ValueError,
+            AttributeError,
+            KeyError,
+            TypeError,
+        ):  # it has not said who it is, or never will
             return not _is_young(lock)
     probe = FileLock(lock, thread_local=False)
     try:

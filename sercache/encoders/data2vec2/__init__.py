@@ -114,7 +114,8 @@ def _identified(source: str, revision: str | None) -> tuple[KnownFiles, dict[str
     from sercache.encoders.data2vec2 import _files
     from sercache.encoders.data2vec2._encoder import EPSILON, RATE
 
-    folder, shown, commit = _checkpoint.fetched(_source(source), revision, (*HUB_CONFIGS, "*.pt"))
+    names = (*HUB_CONFIGS, "*.pt")
+    folder, shown, commit = _checkpoint.fetched(_source(source), revision, names, names)
     files = _files.read(folder)
     config = json.dumps(files.config.to_json(), sort_keys=True, separators=(",", ":"))
     preprocessing: dict[str, Any] = {"sample_rate": RATE, "do_normalize": files.config.normalize}
