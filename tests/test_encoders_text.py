@@ -215,3 +215,12 @@ def test_sentences_of_another_making_are_not_offered_and_broken_files_are_refuse
     save_file({"linear.weight": torch.zeros(16, 5)}, folder / "2_Dense" / "model.safetensors")
     with pytest.raises(EncoderError, match="holds no layer for 16 features"):
         encoders.load(str(folder))
+
+
+def test_a_bias_of_another_size_is_refused(tmp_path: Path) -> None:
+    folder = texts.save_sentences(tmp_path / "m", dense=8)
+    weights = folder / "2_Dense" / "model.safetensors"
+    held = load_file(weights)
+    save_file({**held, "linear.bias": held["linear.bias"][:-1].contiguous()}, weights)
+    with pytest.raises(EncoderError, match=r"holds a bias \(7,\) for 8 features"):
+        encoders.load(str(folder))

@@ -118,8 +118,9 @@ def resolve(name: str, revision: str | None) -> tuple[ModuleType, str, str]:
         raise EncoderError(f"{name}: there is no such folder; give one with config.json and weights")
     if name.count("/") == 1:
         # Of one that has a short name it is known which of its files are read, whether they are here or not.
-        if family := next((each for each in known.values() if name in each.SHORT_NAMES.values()), None):
-            return family, name, name
+        for family in known.values():
+            if name in family.SHORT_NAMES.values():
+                return family, name, name
         return _family_of(name, revision, known), name, name
     raise UnknownNameError(catalog.unknown("encoder", name, sorted(short_names())))
 

@@ -19,7 +19,7 @@ _BOUNDS: tuple[tuple[re.Pattern[str], int, int], ...] = tuple(
         (r"hidden_size|d_model|dim|n_embd|embedding_size|output_size", 1, 100_000),
         (r"(?:encoder_|speech_encoder_)?(?:ffn_dim|intermediate_size)|hidden_dim|linear_units", 1, 1_000_000),
         (r"(?:num_|n_|encoder_)?(?:attention_)?heads", 1, 10_000),
-        (r"num_mel_bins|input_dim|feature_projection_input_dim", 1, 100_000),
+        (r"num_mel_bins|n_window|input_dim|feature_projection_input_dim", 1, 100_000),
         (r"max_(?:source_positions|position_embeddings)|vocab_size", 1, 10_000_000),
         (r"num_conv_pos_embeddings|num_conv_pos_embedding_groups|conv_pos_kernel_size", 1, 100_000),
         (r"(?:subsampling_)?conv_(?:kernel|stride|dim|kernel_size|kernel_sizes|channels)", 1, 100_000),

@@ -29,7 +29,8 @@ _MODES = {
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_max_tokens": "max",
 }
-_KNOWN = ("Transformer", "Pooling", "Dense", "Normalize")
+_BEHIND = ("Dense", "Normalize")
+"""What may follow the encoder and the pooling."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def read(folder: Path) -> Sentence | None:
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as fault:
         raise EncoderError(f"{path} lists no modules with type and path; get the file again") from fault
     kinds = [kind for kind, _ in steps]
-    if kinds[:2] != ["Transformer", "Pooling"] or not set(kinds) <= set(_KNOWN):
+    if kinds[:2] != ["Transformer", "Pooling"] or not set(kinds[2:]) <= set(_BEHIND):
         return None
     if "Normalize" in kinds[:-1] or any(Path(at).name != at for _, at in steps if at):
         return None
@@ -126,6 +127,11 @@ def load(how: Sentence, width: int, device: Any, dtype: Any) -> SentenceLayers:
         held = {name: x.to(device, dtype) for name, x in _weight_files.tensors_behind(files, r"linear\.")}
         if "weight" not in held or held["weight"].dim() != 2 or held["weight"].shape[1] != width:
             raise EncoderError(f"{files[0]} holds no layer for {width} features; get both of one checkpoint")
+        bias = held.get("bias", held["weight"][:, 0])
+        if bias.shape != (len(held["weight"]),):
+            raise EncoderError(
+                f"{files[0]} holds a bias {tuple(bias.shape)} for {len(held['weight'])} features; get the file again"
+            )
         if not all(bool(x.isfinite().all()) for x in held.values()):
             raise EncoderError(f"{files[0]} holds values that are not finite; get the file again")
         layers.append(held)
