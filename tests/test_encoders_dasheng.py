@@ -55,7 +55,7 @@ def refused(folder: Path) -> str:
     [
         ({"patch_size": [16, 16]}, "patch_size is [16, 16], expected [64, 4]"),
         ({"init_values": 1e-5}, "init_values is 1e-05, expected None"),
-        ({"embed_dim": 0}, "embed_dim is 0, expected a whole number above 0"),
+        ({"embed_dim": 0}, "embed_dim is 0, expected a whole number from 1 to 100000"),
         ({"num_heads": 5}, "expected multiples of num_heads 5"),
         ({"depth": 4}, "lacks 12 tensors of dasheng: blocks.3."),
         ({"depth": 2}, "12 tensors that the published checkpoints of Dasheng do not have: blocks.2."),
@@ -80,3 +80,9 @@ def test_other_spectra_and_broken_files_are_refused_in_one_line(tmp_path: Path) 
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "encoder_kwargs": [1]}))
     assert "encoder_kwargs is no JSON object" in refused(folder)
+
+
+def test_a_depth_that_no_model_has_is_refused_before_it_is_built(tmp_path: Path) -> None:
+    folder = dasheng.save(tmp_path / "m", depth=99_999)
+    with pytest.raises(EncoderError, match="depth is 99999, expected a whole number from 1 to 1000"):
+        encoders.load(str(folder))

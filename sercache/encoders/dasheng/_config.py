@@ -21,6 +21,8 @@ _SHAPES = {
     "dasheng-1.2B": (1536, 40, 24),
 }
 """Name -> D, blocks, attention heads."""
+_MOST = {"depth": 1_000}
+"""More would take minutes to set up before it is seen that the weights are others."""
 _SPECTRA: dict[str, Any] = {
     "sampling_rate": RATE,
     "feature_size": N_MELS,
@@ -80,9 +82,11 @@ def parsed(config: Mapping[str, Any], path: str) -> DashengShape:
     usual = dict(zip(("embed_dim", "depth", "num_heads"), _SHAPES.get(name, (0, 0, 0)), strict=True))
     sizes = {key: settings.get(key, value) for key, value in {**usual, "target_length": 1008}.items()}
     for key, value in sizes.items():
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 100_000:
+        most = _MOST.get(key, 100_000)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= most:
             raise EncoderError(
-                f"{path}: {key} is {value!r}, expected a whole number above 0, or a name of {', '.join(_SHAPES)}"
+                f"{path}: {key} is {value!r}, expected a whole number from 1 to {most}, or a name of "
+                f"{', '.join(_SHAPES)}"
             )
     found = DashengShape(**sizes)
     if found.embed_dim % found.num_heads or found.target_length % PATCH:
