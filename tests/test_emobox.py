@@ -269,6 +269,10 @@ def test_its_folds_stand_beside_ours_with_what_they_share(
     code, out, err = sercache(*call, "--dry-run")
     assert code == 0, err
     assert "1 of 2 trials: not known, for the lists of EmoBox: get them by git clone" in out
+    code, out, err = sercache(*call, "--root", f"emobox={tmp_path}")  # told before anything is done
+    assert code == 2
+    assert f"the lists of EmoBox ({tmp_path} has no folder data): get them by git clone" in err
+    assert not [*(tmp_path / "runs").rglob("*.csv")]
     code, out, err = sercache(*call, "--root", f"emobox={lists}")
     assert code == 0, err
     words = " ".join(out.split())

@@ -455,6 +455,10 @@ def test_what_cannot_be_asked_for_is_refused(sercache: Sercache) -> None:
         (("pepino2021", "table1", "--encoder", "wav2vec2-base="), "NAME=CHECKPOINT"),
         (("pepino2021", "table1", "--root", "x"), "reads iemocap, ravdess: say whose folder x is"),
         (("pepino2021", "table1", "--root", "emodb=x"), "reads iemocap, ravdess, not emodb"),
+        (
+            ("pepino2021", "table1", "--root", "ravdess=./nowhere"),
+            "there is no folder ./nowhere; give --root ravdess=FOLDER",
+        ),
         (("pepino2021", "table1", "--only-available"), "nothing of pepino2021 table1 can be computed here"),
     ):
         code, _, err = sercache("reproduce", *call)
@@ -475,13 +479,16 @@ def test_a_row_is_named_or_part_of_names() -> None:
 
 
 def test_every_corpus_of_a_table_can_be_given_a_root(
-    own_settings: Path, monkeypatch: pytest.MonkeyPatch
+    own_settings: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from sercache import settings
     from sercache.papers import mohapatra2023, pepino2021
     from sercache.reproduction.paper import ReproduceOptions, datasets_of, roots_of
 
     monkeypatch.setenv("SERCACHE_ROOT_RAVDESS", "elsewhere")
+    monkeypatch.chdir(tmp_path)
+    for name in ("a=b", "c", "d=e"):
+        (tmp_path / name).mkdir()
     request = ReproduceOptions("pepino2021", "table1", roots=("ravdess=a=b", "iemocap=c"))
     read = datasets_of(pepino2021.TABLES["table1"].rows, request)
     assert read == ["iemocap", "ravdess"]

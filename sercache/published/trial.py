@@ -41,9 +41,11 @@ class TrialPlan:
         return tuple(dict.fromkeys([*own, *more]))
 
     @property
-    def needs_lists(self) -> bool:
-        """Whether folds or tested utterances are lists that the paper's authors publish."""
-        return bool(self.trial.selected) or self.setup.protocol.startswith("lists:")
+    def lists(self) -> tuple[str, ...]:
+        """Paths of what is read of the lists that the paper's authors publish: folds, and utterances to test on."""
+        kind, _, folds = self.setup.protocol.partition(":")
+        chosen = (each.path for each in self.trial.selected.values())
+        return (*((folds,) if kind == "lists" else ()), *chosen)
 
     @property
     def tested_on(self) -> tuple[str, ...]:

@@ -146,7 +146,7 @@ def roots_of(
 ) -> Settings:
     """The settings with the roots that the call names, for rows that read these corpora, and ``lists`` of folds.
 
-    Raises SettingsError for a corpus that they do not read, or a folder that may be that of several.
+    Raises SettingsError for a corpus that they do not read, a folder that may be that of several, or that is not there.
     """
     roots = dict(known.roots)
     for text in request.roots:
@@ -160,6 +160,10 @@ def roots_of(
             )
         if name and name not in (*read, lists):
             raise SettingsError(f"{request.paper} {request.table} reads {', '.join(read)}, not {name}")
+        if not settings.expanded(folder).exists():
+            raise SettingsError(
+                f"there is no folder {folder}; give --root {name or read[0]}=FOLDER one that is there"
+            )
         roots[name or read[0]] = folder
     # A flag stands above the environment.
     variables = {settings.root_variable(name) for name in roots if known.roots.get(name) != roots[name]}

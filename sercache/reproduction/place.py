@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from sercache import advice, catalog
@@ -84,16 +84,34 @@ def lists_folder(plan: TrialPlan, place: Place) -> Path | None:
 
     Raises MissingMaterialError with how to get them.
     """
-    if not plan.needs_lists or place.lists is None:
+    if not plan.lists or place.lists is None:
         return None
     found = place.known.root(place.lists.name)
-    if found is None or not Path(found.value).is_dir():
-        where = "" if found is None else f" ({found.value} is no folder)"
+    lacking = None if found is None else _lacking(plan, Path(found.value))
+    if found is None or lacking:
+        where = f" ({lacking})" if lacking else ""
         command = advice.command("config", f"roots.{place.lists.name}=FOLDER")
         raise MissingMaterialError(
             f"{place.lists.title}{where}: get them by git clone {place.lists.address}, then run: {command}"
         )
     return Path(found.value)
+
+
+def check_lists(plans: Iterable[TrialPlan], place: Place) -> None:
+    """Raises MissingMaterialError where the folder that somebody named for the lists is no copy of them."""
+    if place.lists is not None and place.known.root(place.lists.name) is not None:
+        for plan in plans:
+            lists_folder(plan, place)
+
+
+def _lacking(plan: TrialPlan, folder: Path) -> str | None:
+    """Why a folder is no copy of the lists that a trial reads; None for one that is, if not a whole one."""
+    if not folder.is_dir():
+        return f"{folder} is no folder"
+    top = {PurePosixPath(path).parts[0] for path in plan.lists}
+    return next(
+        (f"{folder} has no folder {name}" for name in sorted(top) if not (folder / name).is_dir()), None
+    )
 
 
 def corpus_of(dataset: str, place: Place) -> tuple[Corpus, str]:

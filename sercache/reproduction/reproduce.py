@@ -64,7 +64,7 @@ from sercache.reproduction.paper import (
     roots_of,
     with_table,
 )
-from sercache.reproduction.place import CLAIMS, Place, check_at_hand, corpus_of, done_by_one
+from sercache.reproduction.place import CLAIMS, Place, check_at_hand, check_lists, corpus_of, done_by_one
 from sercache.reproduction.show import show
 from sercache.reproduction.trials import obtain
 
@@ -97,6 +97,7 @@ def run(request: ReproduceOptions) -> Rendered | TableForecast | None:
     table = replace(table, rows=tuple({row.name: row for row in (*chosen, *table.rows)}.values()))
     _check_variant(chosen, request)
     place = _place(name, module, chosen, request)
+    check_lists(plans_of(chosen, request), place)
     if request.budget is not None:
         chosen, request = foretold.fitting(request.budget, chosen, request, place)
     if request.only_foretold:
