@@ -18,6 +18,8 @@ from sercache import audio, clips, encoders
 from sercache.encoders import Encoder, windowed
 from sercache.encoders.hf_speech._tail import SpeechTail
 from sercache.errors import EncoderError, SettingsError, UnknownNameError
+from sercache.experiment import extract
+from sercache.experiment.extract_options import ExtractOptions
 from sercache.trained_on import TrainedOn
 from sercache.views import open_view
 
@@ -118,6 +120,14 @@ def test_whisper_from_a_whole_window_as_from_audio(boundary: str, tmp_path: Path
 def test_only_encoders_with_windows_have_padding_to_keep(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"logmel takes recordings as long as they are.*leave whole out"):
         encoders.load("logmel", clip="whole")
+
+
+def test_means_over_padding_are_refused_before_anything_is_read() -> None:
+    asked = ExtractOptions(encoder="whisper-tiny", dataset="emodb", clip="split:20+whole", pooled_only=True)
+    with pytest.raises(
+        SettingsError, match=r"means, and those of --clip split:20\+whole .* leave one of the two out"
+    ):
+        extract.run(asked)
 
 
 @pytest.mark.real_data

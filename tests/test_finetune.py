@@ -77,7 +77,14 @@ def test_trains_the_blocks_with_the_head(
     code, _, err = sercache(*export)
     assert code == 2
     assert "name it with --fold and --seed" in err
-    code, _, err = sercache(*export, "--fold", report.runs[0].fold)
+    # Where it lay is known to the cache that the features are in; without that it has to be named.
+    fold = ["--fold", report.runs[0].fold]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SERCACHE_CACHE", str(tmp_path / "other"))
+        code, _, err = sercache(*export[:-2], *fold)
+        assert code == 2
+        assert "give the checkpoint's folder with --encoder" in err
+    code, _, err = sercache(*export[:-2], *fold)
     assert code == 0, err
     before, after = encoders.load(str(checkpoint)), encoders.load(str(tmp_path / "trained"))
     states = ["conv", "1", "3"]

@@ -10,12 +10,13 @@ from typing import Literal
 
 from torch import nn
 
-from sercache import encoders, settings, stores
+from sercache import encoders, settings
 from sercache.catalog import unknown
 from sercache.encoders import Encoder
 from sercache.errors import SettingsError, StoreError
 from sercache.evaluation import setup_of
-from sercache.experiment.origin import known_origin
+from sercache.experiment.corpora import cache_if_any
+from sercache.experiment.origin import checkpoint
 from sercache.experiment.result import Result
 from sercache.experiment.tails import load_tail
 from sercache.progress import used, warn
@@ -101,7 +102,7 @@ def ensemble(options: PredictOptions, result: Result | None = None) -> Ensemble:
         raise SettingsError(
             f"the run reads {len(own)} inputs, got {len(options.encoders)} encoders; give one for each"
         )
-    specs, loaded, names = [], [], []
+    cache, specs, loaded, names = cache_if_any(known, options.cache), [], [], []
     for k, (each, features) in enumerate(zip(own, about, strict=True)):
         recorded = FeatureSpec.from_json(features["spec"])
         spec = dataclasses.replace(
@@ -111,7 +112,8 @@ def ensemble(options: PredictOptions, result: Result | None = None) -> Ensemble:
             frames=each.cached_frames,
             augment={},  # what is predicted is taken as it is
         )
-        name = options.encoders[k] if k < len(options.encoders) else _checkpoint(recorded, options, known)
+        given = options.encoders[k] if k < len(options.encoders) else None
+        name = given or checkpoint(recorded.encoder, recorded.identity, cache)
         loaded.append(_encoder(name, recorded, device))
         specs.append(spec)
         names.append(name)
@@ -171,17 +173,6 @@ def _check_scope(setup: Setup, options: PredictOptions) -> None:
             f"this run was normalised with scope {setup.normalise}, which needs no speakers; leave "
             "--speaker-statistics out"
         )
-
-
-def _checkpoint(spec: FeatureSpec, options: PredictOptions, known: settings.Settings) -> str:
-    """What the encoder is loaded by: a name that everybody knows, or where the cache remembers that it lay."""
-    if spec.encoder in encoders.short_names():
-        return spec.encoder
-    cache = Path(known.value("cache", options.cache).value).expanduser()
-    for folder, found in stores.find(cache) if cache.is_dir() else ():
-        if found.identity == spec.identity and (name := known_origin(folder).get("encoder")):
-            return str(name)
-    return spec.encoder
 
 
 def _encoder(name: str, spec: FeatureSpec, device: str) -> Encoder:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from sercache import catalog, encoders, files, settings, stores, trained_on
-from sercache.errors import SettingsError
+from sercache.errors import SettingsError, UnknownNameError
 from sercache.evaluation import setup_of, training_of
 from sercache.experiment import corpus_files
 from sercache.experiment.corpora import cache_if_any, read_corpus
 from sercache.experiment.finding import is_same
 from sercache.experiment.options import Count
+from sercache.experiment.origin import checkpoint
 from sercache.experiment.plain_files import FORMS, Form, write
 from sercache.progress import used
 from sercache.recipe import Setup, inputs
@@ -45,7 +46,7 @@ class ExportOptions:
     fold: str | None = None
     seed: int | None = None
     encoder: str | None = None
-    """Where a local checkpoint lies, which a run does not record."""
+    """Where a local checkpoint lies, unless the cache knows it."""
     number: Count = 1
     """Of the input, from 1, for a head with several."""
 
@@ -126,8 +127,9 @@ def _encoder(request: ExportOptions, folder: Path) -> Path:
     if out.exists():
         raise SettingsError(f"{out} exists already; choose another folder with --out")
     one = member(report, folder, request.fold, request.seed)
-    encoder, revision = request.encoder or setup.encoder, spec["identity"].get("revision")
-    if not is_same(encoder, revision, spec["identity"]):
+    revision = spec["identity"].get("revision")
+    encoder = request.encoder or checkpoint(setup.encoder, spec["identity"], cache_if_any(settings.load()))
+    if not _is_same(encoder, revision, spec["identity"], folder):
         raise SettingsError(
             f"{encoder} has other weights or settings than the encoder that {folder} was trained on; give the "
             "checkpoint with --encoder"
@@ -150,6 +152,17 @@ def _encoder(request: ExportOptions, folder: Path) -> Path:
     used("", f"{trained}; {trained_on.FILE} tells later commands")
     used("written", f"{out}; use it as --encoder {out}")
     return out
+
+
+def _is_same(encoder: str, revision: str | None, identity: dict[str, Any], folder: Path) -> bool:
+    """As ``is_same``. Raises SettingsError where nobody knows the name that a run has kept of a local checkpoint."""
+    try:
+        return is_same(encoder, revision, identity)
+    except UnknownNameError as fault:
+        raise SettingsError(
+            f"{folder} was trained on {encoder}, and nothing here says where that lies: {identity.get('source')}; give "
+            "the checkpoint's folder with --encoder"
+        ) from fault
 
 
 def _input(report: Report, folder: Path, number: int) -> tuple[Setup, dict[str, Any]]:

@@ -27,7 +27,7 @@ from sercache.experiment import augmenting, clustered, corpus_table
 from sercache.experiment.augmenting import StorePlace
 from sercache.experiment.corpora import read_corpus
 from sercache.experiment.extract_options import ExtractOptions as ExtractOptions
-from sercache.experiment.extract_options import as_published, asked_with, check_states
+from sercache.experiment.extract_options import as_published, asked_with, check_means, check_states
 from sercache.experiment.extract_words import complain as complain
 from sercache.experiment.extract_words import (
     damaged_sources,
@@ -64,6 +64,7 @@ def run(
     if clustered.asked(request) and not request.dry_run:
         return _by_workers(request, at_hand is not None or corpus is not None, strict)
     part_of(request.shard)  # a fault is told before anything is read or loaded
+    check_means(request)
     if at_hand is not None:
         request = asked_with(request, at_hand)
     asked, request = request, as_published(request)

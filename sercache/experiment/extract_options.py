@@ -10,6 +10,7 @@ from typing import Any
 from sercache import (
     advice,
     catalog,
+    clips,
     encoders,
     states,
     text,
@@ -104,6 +105,15 @@ def as_published(request: ExtractOptions) -> ExtractOptions:
         clip=request.clip or setup.clip,
         pooled_only=request.pooled_only or not setup.cached_frames,
     )
+
+
+def check_means(request: ExtractOptions) -> None:
+    """Raise SettingsError where nothing could be read of what is stored."""
+    if request.pooled_only and clips.parse(request.clip or "none").whole:
+        raise SettingsError(
+            f"--pooled-only stores means, and those of --clip {request.clip} would be over the encoder's padding too; "
+            "leave one of the two out"
+        )
 
 
 def check_states(asked: ExtractOptions, request: ExtractOptions, encoder: Encoder) -> None:

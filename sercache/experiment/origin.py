@@ -77,6 +77,19 @@ def known_origin(folder: Path) -> dict[str, Any]:
         return {}
 
 
+def checkpoint(encoder: str, identity: Mapping[str, Any], cache: Path | None) -> str:
+    """What an encoder is loaded by: a name that everybody knows, or where the cache remembers that it lay.
+
+    ``encoder`` and ``identity`` are those of a store's spec. Gives ``encoder`` where neither is known.
+    """
+    if encoder in encoders.short_names():
+        return encoder
+    for folder, found in stores.find(cache) if cache is not None else ():
+        if found.identity == identity and (name := known_origin(folder).get("encoder")):
+            return str(name)
+    return encoder
+
+
 def extract_command(folder: Path, *, task: str | None = None, augment: str | None = None) -> str:
     """The command that adds to the store at ``folder`` what it lacks, of ``task`` where it is given.
 

@@ -237,7 +237,7 @@ def lexical(as_json: bool, **options: Any) -> None:
 )
 @click.option("--fold", help="Which training, where the run has several.")
 @click.option("--seed", type=int, help="Which training, where the run has several.")
-@click.option("--encoder", help="Folder of the checkpoint, where it is a local one.")
+@click.option("--encoder", help="Folder of the checkpoint, where it is a local one that was moved.")
 @click.option(
     "--input",
     "number",
