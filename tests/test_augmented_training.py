@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -114,6 +115,12 @@ def test_what_is_tested_and_what_selects_is_plain(
     logistic = face.train("logistic", augmented="noise:snr=20", **solved, dev="none")
     assert any("all of them at once" in note for note in logistic.report.notes)
     command = trained_alike(logistic.report, logistic.report, name="again")
+    changed = {"frames": True, "max_frames": 50, "finetune_from": "conv", "beside": ("logmel:all:pooled",)}
+    other = dataclasses.replace(plain, setup={**plain.setup, **changed, "normalise": "none"})
+    said = trained_alike(other, plain, name="again")
+    for option in ("--frames", "--max-frames 50", "--finetune-from conv", "--beside logmel:all:pooled"):
+        assert option in said
+        assert option not in command
     done = sercache(*shlex.split(command)[1:])
     assert done.code == 0, done.err
     again = Result.load(own_settings / "runs" / "again").report

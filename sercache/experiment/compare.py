@@ -19,7 +19,8 @@ from sercache.experiment.setup import TrainOptions
 from sercache.experiment.several import names_of_runs, run_folders
 from sercache.experiment.together import command_of
 from sercache.progress import warn
-from sercache.published import head_defaults
+from sercache.published import head_defaults, published_setup
+from sercache.recipe import Setup
 from sercache.record import LOOK, CrossCorpus, FoldRecord, Report
 from sercache.report import ReportTable, html, own_scores, page, pair_plots, plots, reported_table
 from sercache.report import pairs as of_pairs
@@ -225,9 +226,11 @@ def trained_alike(report: Report, model: Report, name: str | None = None) -> str
     own, theirs = setup_of(report.setup), setup_of(model.setup)
     recipe: Mapping[str, Any] = {}
     defaults: Mapping[str, Any] = {}
+    differing: Mapping[str, Any] = {}
     with suppress(UnknownNameError, ContractError):  # a head that is not here: as much as is known of it
         module = file_of(report, None)
         recipe, defaults = dataclasses.asdict(module.RECIPE), head_defaults(module)
+        differing = _differing(own, published_setup(module, called(model.corpus)))
     return command_of(
         TrainOptions(
             head=report.head_source[0],
@@ -244,8 +247,17 @@ def trained_alike(report: Report, model: Report, name: str | None = None) -> str
             name=name,
             settings=_changed(report.recipe, recipe),
             head_options=_changed(report.options, defaults),
+            **differing,
         )
     )
+
+
+def _differing(own: Setup, usual: Setup) -> dict[str, Any]:
+    """What else a run was told, as options of ``train``, where its head was published with something else."""
+    found = {name: getattr(own, name) for name in ("frames", "max_frames", "beside", "target", "duplicates")}
+    found["finetune_from"] = own.finetune_from or "none"
+    published = {**dataclasses.asdict(usual), "finetune_from": usual.finetune_from or "none"}
+    return {name: value for name, value in found.items() if value != published[name]}
 
 
 def _beside(report: Report) -> tuple[str, ...]:
