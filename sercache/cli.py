@@ -13,7 +13,16 @@ import click
 from sercache import __version__, given, machine, memory, objects, progress, signals
 from sercache.catalog import unknown
 from sercache.commands.console import Terminal
-from sercache.commands.options import catalogue, disk, features, predicting, results, sharing, training
+from sercache.commands.options import (
+    catalogue,
+    disk,
+    features,
+    papers,
+    predicting,
+    results,
+    sharing,
+    training,
+)
 from sercache.errors import SercacheError, SettingsError, UnknownNameError
 from sercache.text import one_line
 
@@ -33,6 +42,7 @@ _COMMANDS = [
     *training.COMMANDS,
     predicting.predict,
     *results.COMMANDS,
+    papers.reproduce,
     *sharing.COMMANDS,
     *catalogue.COMMANDS,
 ]

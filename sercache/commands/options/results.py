@@ -1,4 +1,4 @@
-"""The commands that show what runs say, and papers' tables."""
+"""The commands that show what runs say."""
 
 from __future__ import annotations
 
@@ -10,19 +10,13 @@ import click
 from sercache.commands.options._names import RUN
 from sercache.commands.options._shared import (
     FOLDER,
-    budget_option,
     cache_option,
-    cluster_options,
     dataset_option,
-    dry_run_option,
     format_option,
     head_option,
     json_option,
-    look_option,
     root_option,
-    runs_option,
     store_option,
-    variant_option,
     where_options,
 )
 
@@ -211,113 +205,4 @@ def lexical(as_json: bool, **options: Any) -> None:
     console.told(run(LexicalOptions(**options)), _results.tabled, as_json)
 
 
-@click.command()
-@click.argument("run", metavar="[RUN|STORE]", type=RUN, required=False)
-@click.option("--dataset", help="A corpus to write, instead of a run or a store (sercache datasets).")
-@root_option
-@click.option(
-    "--out",
-    type=FOLDER,
-    help="Folder to write; it must not exist.  [default, but of a run: its name and form]",
-)
-@click.option(
-    "--to",
-    metavar="FORM",
-    help="What a store becomes: cf, npy, parquet, webdataset; or a corpus: audformat, emobox, huggingface, kaldi, "
-    "lhotse, manifest, speechbrain, webdataset.",
-)
-@click.option("--copy-audio", is_flag=True, help="Of a corpus: with copies of its recordings.")
-@click.option("--states", default="all", show_default=True, help="Of a store: blocks, 1-12, …")
-@click.option(
-    "--shard-size",
-    type=click.IntRange(1),
-    default=1000,
-    show_default=True,
-    help="MB of features in a tar or Parquet file.",
-)
-@click.option("--fold", help="Which training, where the run has several.")
-@click.option("--seed", type=int, help="Which training, where the run has several.")
-@click.option("--encoder", help="Folder of the checkpoint, where it is a local one that was moved.")
-@click.option(
-    "--input",
-    "number",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Of which input, for a head that reads several.",
-)
-@json_option
-def export(run: Path, out: Path | None, as_json: bool, **options: Any) -> None:
-    """Write a run's trained encoder (--finetune-from) as a Hugging Face folder, or a store for others' loaders.
-
-    \b
-    Examples:
-      sercache export runs/speaker-id-wav2vec2-base-voxceleb1 --out encoders/speaker-id
-      sercache export ~/.cache/sercache/emodb/wavlm-large-0123456789abcdef --to webdataset --states 12
-    """
-    from sercache.commands import console
-    from sercache.experiment.export import ExportOptions
-    from sercache.experiment.export import run as write
-
-    written = write(ExportOptions(run, out, **options))
-    if as_json:
-        console.print_json({"folder": written})
-
-
-@click.command()
-@click.argument("paper", required=False)
-@click.argument("table", required=False)
-@click.option(
-    "--root",
-    "roots",
-    multiple=True,
-    metavar="[DATASET=]FOLDER",
-    help="Folder of a corpus of the table; with its name where the table reads several.",
-)
-@where_options
-@runs_option
-@click.option("--rows", help="Only the row of this name, or those whose names contain it.")
-@click.option("--only-available", is_flag=True, help="Leave out rows whose corpus or checkpoint is not here.")
-@click.option("--extract/--no-extract", "may_extract", default=True, help="Extract what the cache lacks.")
-@click.option("--seeds", type=click.IntRange(1), help="At most so many seeds.  [default: as published]")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Change a recipe field of every trial: max-epochs=1. Kept apart, and stated in the table.",
-)
-@click.option(
-    "--encoder",
-    "encoders",
-    multiple=True,
-    metavar="NAME[=CHECKPOINT]",
-    help="Only rows of NAME; with =, take a local folder or another encoder where the table says NAME.",
-)
-@click.option("--dataset", "datasets", multiple=True, help="Only rows that read this corpus; again for more.")
-@budget_option
-@look_option
-@dry_run_option
-@variant_option
-@cluster_options
-@json_option
-def reproduce(as_json: bool, **options: Any) -> None:
-    """Print a paper's table with ours beside the printed numbers; finished trials are kept.
-
-    Without a table: all papers and tables, what is done and missing; with --dataset or --encoder, the first table.
-
-    \b
-    Examples:
-      sercache reproduce
-      sercache reproduce ioannides2023 table2 --root iemocap=/data/IEMOCAP_full_release
-      sercache reproduce pepino2021 table1 --root iemocap=/data/IEMOCAP_full_release --root ravdess=/data/RAVDESS
-      sercache reproduce pepino2021 table1 --rows eGeMAPS --only-available
-      sercache reproduce emobox --dataset emodb --encoder ./whisper-tiny --root emodb=EMODB --root emobox=EmoBox
-    """
-    from sercache.commands._papers import run
-    from sercache.reproduction.paper import ReproduceOptions
-
-    run(ReproduceOptions(**options), as_json=as_json)
-
-
-COMMANDS = (report, compare, robustness, map_, lexical, export, reproduce)
+COMMANDS = (report, compare, robustness, map_, lexical)
