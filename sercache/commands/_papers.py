@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sercache import advice
 from sercache.commands import console
-from sercache.layout import columns
 from sercache.progress import say
 from sercache.reproduction import reproduce
 from sercache.reproduction.paper import OVERVIEW, ReproduceOptions, overview, with_table
@@ -19,6 +18,5 @@ def run(options: ReproduceOptions, *, as_json: console.Apart | bool = False) -> 
     if as_json:
         console.print_json([dict(zip(OVERVIEW, row, strict=True)) for row in overview(options)])
         return
-    for line in columns([OVERVIEW, *overview(options)]):
-        say(line)
+    console.say_rows([OVERVIEW, *overview(options)])
     say(f"run one: {advice.command('reproduce', 'PAPER', 'TABLE')}")

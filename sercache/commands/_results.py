@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from sercache.commands.console import say_filled, say_rows
 from sercache.evaluation import Forecast, Several, Unfinished
 from sercache.experiment.compare import PairedRuns
 from sercache.experiment.lexical import WordDependence
@@ -13,7 +14,7 @@ from sercache.experiment.probe import Probed
 from sercache.experiment.result import Result
 from sercache.experiment.robustness import Robustness
 from sercache.experiment.sweep import Swept
-from sercache.layout import columns, filled, terminal_width
+from sercache.layout import terminal_width
 from sercache.progress import say, used
 from sercache.record import Report
 from sercache.report import Format, passes_saved, tables
@@ -36,8 +37,7 @@ def trained(result: Result | Unfinished | Forecast | Several | None) -> None:
 def passes(reports: Sequence[Report]) -> None:
     """How often the encoder would have run in these trainings, had there been no cache."""
     for told in passes_saved(reports):
-        for line in filled(told, terminal_width(), "saved     ", " " * 10):
-            say(line)
+        say_filled(told, "saved     ")
 
 
 def swept(found: Swept | Unfinished | Several | None) -> None:
@@ -51,11 +51,9 @@ def swept(found: Swept | Unfinished | Several | None) -> None:
         [*point.values(), f"{score:.4f}", *told[k : k + 1]] for k, (point, score) in enumerate(found.points)
     ]
     best = found.points[0][0]
-    for line in columns([[*best, f"mean {found.on}", *(["differs from best"] if told else [])], *rows]):
-        say(line)
+    say_rows([[*best, f"mean {found.on}", *(["differs from best"] if told else [])], *rows])
     for note in found.notes:
-        for line in filled(f"dev parts: {note}", terminal_width(), "note: ", "      "):
-            say(line)
+        say_filled(f"dev parts: {note}", "note: ")
     used("selected", ", ".join(f"{name}={value}" for name, value in best.items()))
     used("table", found.table)
     say()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import PurePath
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from sercache import objects, progress
+from sercache.layout import columns, filled, terminal_width
 from sercache.text import one_line
 
 
@@ -66,6 +67,20 @@ def told(found: Any, show: Callable[[Any], object], as_json: Apart | bool) -> No
         print_json({"forecast": ahead, **(held if isinstance(held, dict) else {})} if ahead else held)
     else:
         show(found)
+
+
+def say_rows(
+    rows: Sequence[Sequence[object]], right: Sequence[int] = (), *, spare: int = 0, below: int | None = None
+) -> None:
+    """Rows as lines that are aligned and fit the terminal (see ``sercache.layout.columns``)."""
+    for line in columns(rows, right, spare=spare, below=below):
+        progress.say(line)
+
+
+def say_filled(text: str, label: str = "") -> None:
+    """A paragraph that fits the terminal, all of it to the right of its ``label``."""
+    for line in filled(text, terminal_width(), label, " " * len(label)):
+        progress.say(line)
 
 
 def print_json(value: object) -> None:

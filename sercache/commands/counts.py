@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sercache.commands.console import print_json
+from sercache.commands.console import print_json, say_rows
 from sercache.experiment import counts as work
-from sercache.layout import columns
-from sercache.progress import say
 
 
 def run(name: str, *, root: Path | None, task: str | None, as_json: bool = False) -> None:
@@ -16,5 +14,4 @@ def run(name: str, *, root: Path | None, task: str | None, as_json: bool = False
     if as_json:
         print_json([dict(zip(map(str, rows[0]), row, strict=True)) for row in rows[1:]])
         return
-    for line in columns(rows, right=[k for k, title in enumerate(rows[0]) if title not in work.NAMED]):
-        say(line)
+    say_rows(rows, right=[k for k, title in enumerate(rows[0]) if title not in work.NAMED])

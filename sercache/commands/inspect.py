@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sercache import advice
-from sercache.commands.console import print_json
-from sercache.errors import StoreError
+from sercache.commands.console import print_json, say_rows
 from sercache.experiment import info as store_info
 from sercache.experiment import listing
-from sercache.experiment.origin import extract_command
-from sercache.layout import columns
 from sercache.progress import say, used
-from sercache.stores import FeatureSpec
-from sercache.units import duration, size
 
 
 def info(request: store_info.InfoOptions, *, as_json: bool = False) -> None:
@@ -22,17 +17,11 @@ def info(request: store_info.InfoOptions, *, as_json: bool = False) -> None:
     Those that cannot be opened are listed with the reason, and then a StoreError is raised.
     """
     found = store_info.run(request)
-    faults = [each.fault for each in found if each.fault is not None]
     if as_json:
         print_json(store_info.grouped(found, request.by) if request.by else found)
     else:
         _show(found, request)
-        for fault in faults:
-            say(f"cannot be opened: {fault}")
-    if faults:
-        raise StoreError(
-            f"{len(faults)} of {len(found)} stores cannot be opened; the lines above say why, and what to do"
-        )
+    store_info.complain(found)
 
 
 def _show(found: Sequence[store_info.StoreInfo], request: store_info.InfoOptions) -> None:
@@ -42,43 +31,15 @@ def _show(found: Sequence[store_info.StoreInfo], request: store_info.InfoOptions
         )
     opened = [(each, each.spec) for each in found if each.spec is not None]
     if request.by:
-        for line in columns(
-            listing.of_groups(store_info.grouped(found, request.by), request.by), right=(1, 2, 3, 4)
-        ):
-            say(line)
+        groups = store_info.grouped(found, request.by)
+        say_rows(listing.of_groups(groups, request.by), right=(1, 2, 3, 4))
     elif request.stores:
         for each, spec in opened:
-            _describe_store(each, spec)
+            for label, text in listing.in_words(each, spec):
+                used(label, text)
     elif opened:
-        for line in columns(
-            [listing.HEADING, *(listing.row_of(*each) for each in opened)], right=(5, 6, 7), below=8
-        ):
-            say(line)
-
-
-def _describe_store(store: store_info.StoreInfo, spec: FeatureSpec) -> None:
-    used("store", str(store.folder))
-    used("digest", spec.digest)
-    used("corpus", f"{spec.corpus} {spec.release}".rstrip())
-    used("encoder", spec.shown)
-    for key, value in spec.identity.items():
-        used("", f"{key}: {value}")
-    if store.trained_on:
-        used("", str(store.trained_on))
-    used("states", " ".join(spec.states))
-    rate = "word pieces" if spec.is_text else f"{spec.sample_rate / spec.hop:g} frames/s"
-    used("shape", f"D = {spec.dim}, {rate}, {spec.dtype}, clip {spec.sound}")
-    length = "" if spec.is_text else f"{duration(store.seconds)} of audio, "
-    used("entries", f"{store.n_entries}, {length}{store.n_frames} frames")
-    if spec.is_text:
-        used(
-            "text",
-            f"of a file, digest {spec.transcripts}" if spec.transcripts else "the corpus' own transcripts",
-        )
-    used("disk", size(store.n_bytes))
-    used("last use", listing.day(store.last_used))
-    for entry_id, reason in store.skipped.items():
-        used("skipped", f"{entry_id}: {reason}")
-    if store.origin:
-        used("made by", f"encoder {store.origin['encoder']}, root {store.origin['root']}")
-        used("continue", extract_command(store.folder))
+        rows = [listing.HEADING, *(listing.row_of(*each) for each in opened)]
+        say_rows(rows, right=(5, 6, 7), below=8)
+    for each in found:
+        if each.fault is not None:
+            say(f"cannot be opened: {each.fault}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sercache import catalog, files
+from sercache import catalog, encoders, files
 from sercache.datasets import CorpusInfo
 from sercache.encoders import EncoderCard
 from sercache.errors import SettingsError
@@ -62,6 +62,12 @@ def heads() -> list[tuple[object, ...]]:
         setup = module.SETUP
         rows.append((name, setup.encoder, setup.dataset, citation(module.SOURCE), setup.protocol))
     return rows
+
+
+def known_encoders() -> list[tuple[object, ...]]:
+    """A row for each encoder that has a short name, after a heading."""
+    known = sorted(encoders.short_names().items())
+    return [("name", "source", "family"), *((name, source, family) for name, (family, source) in known)]
 
 
 def about_corpus_in_words(about: CorpusInfo) -> Iterator[tuple[str, str]]:
@@ -168,6 +174,14 @@ def about_corpus(about: CorpusInfo) -> dict[str, object]:
     return dict(settings_of(about)) | {"clips_may_be_copied": about.clips_may_be_copied}
 
 
+def about_encoders() -> dict[str, object]:
+    """What programs are told of the encoders that have short names, by name."""
+    return {
+        name: {"source": source, "family": family, **encoders.remarks(family)}
+        for name, (family, source) in sorted(encoders.short_names().items())
+    }
+
+
 def about_head(module: ModuleType) -> dict[str, object]:
     """What programs are told of a head."""
     return {
@@ -178,6 +192,36 @@ def about_head(module: ModuleType) -> dict[str, object]:
         "options": described_options(module),
         "readings": declared(module).readings,
     }
+
+
+def paragraphs_of(module: ModuleType) -> list[str]:
+    """What a head's file says of it, a line for each paragraph."""
+    return [" ".join(each.split()) for each in inspect.cleandoc(module.__doc__ or "").split("\n\n")]
+
+
+def tables_of(module: ModuleType) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
+    """What a head is published with and what may be changed of it: titles, and rows in the words that options take."""
+    yield "published set-up (options of train):", _written(settings_of(module.SETUP))
+    if is_solved(module.Head):
+        yield "recipe: none, this head is solved, not trained", []
+    else:
+        title = "recipe (change with --set name=value; what is not here is sercache's default):"
+        yield title, _written(recipe_of(module))
+    if options := described_options(module):
+        rows = [(name, each.default, each.takes, each.meaning) for name, each in options.items()]
+        title = "options of the head (change with --option name=value):"
+        yield title, [("name", "default", "takes", "meaning"), *_written(rows)]
+
+
+def _written(rows: Sequence[tuple[object, ...]]) -> list[tuple[str, ...]]:
+    """Values as options take them: ``none``, lists with commas."""
+    return [tuple(map(_as_option, row)) for row in rows]
+
+
+def _as_option(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
 
 
 def citation(source: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sercache import clips, objects, settings, stores
-from sercache.errors import DamagedStoreError, SercacheError
+from sercache.errors import DamagedStoreError, SercacheError, StoreError
 from sercache.experiment.origin import known_origin
 from sercache.extraction import skips, training_record
 from sercache.objects import mirror
@@ -95,6 +95,14 @@ def run(request: InfoOptions) -> list[StoreInfo]:
                 raise
             found.append(StoreInfo(folder, fault))
     return found
+
+
+def complain(found: Sequence[StoreInfo]) -> None:
+    """Raise StoreError where stores could not be opened."""
+    if n_closed := sum(each.fault is not None for each in found):
+        raise StoreError(
+            f"{n_closed} of {len(found)} stores cannot be opened; the lines above say why, and what to do"
+        )
 
 
 def grouped(found: Sequence[StoreInfo], by: By) -> list[StoreGroup]:

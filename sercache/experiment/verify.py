@@ -10,7 +10,7 @@ from typing import Any
 
 from sercache import advice, clips, encoders, extraction, objects, settings, stores
 from sercache.encoders import Encoder
-from sercache.errors import SercacheError, StoreError
+from sercache.errors import DamagedStoreError, SercacheError, StoreError
 from sercache.experiment import augmenting, corpus_table, extract
 from sercache.experiment.augmenting import StorePlace
 from sercache.experiment.corpora import read_corpus
@@ -84,6 +84,22 @@ def run(request: VerifyOptions) -> list[Verified]:
             warn(str(fault))
             found.append(Verified(folder, fault=fault))
     return found
+
+
+def complain(found: Sequence[Verified], request: VerifyOptions) -> None:
+    """Raise DamagedStoreError where damage remains, StoreError where a store could not be checked."""
+    unchecked = [each.fault for each in found if each.fault is not None]
+    n_unread = sum(not isinstance(fault, DamagedStoreError) for fault in unchecked)
+    n_damaged = sum(not each.is_whole for each in found) - n_unread
+    unread = f"{n_unread} of {len(found)} stores cannot be checked (see above)" if n_unread else ""
+    if n_damaged:
+        raise DamagedStoreError(
+            f"{n_damaged} of {len(found)} stores are damaged{unread and f', {unread}'}; "
+            f"{advice.command('verify', *request.stores, repair=True)} extracts the damaged part anew"
+        )
+    if unread:
+        again = advice.command("verify", *request.stores, repair=request.repair)
+        raise StoreError(f"{unread}: mend that, then run {again}")
 
 
 def _check(folder: Path) -> list[Damage]:

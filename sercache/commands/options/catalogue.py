@@ -137,9 +137,10 @@ def config(settings: tuple[str, ...], as_json: bool) -> None:
       sercache config cache=/scratch/sercache roots.iemocap=/data/IEMOCAP_full_release
       sercache config encoders.wenet-gigaspeech=/models/wenet-gigaspeech
     """
-    from sercache.commands.config import run
+    from sercache.commands import config, console
+    from sercache.experiment import configured
 
-    run(settings, as_json=as_json)
+    console.told(configured.run(settings), config.shown, as_json)
 
 
 @click.command()

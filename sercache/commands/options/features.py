@@ -181,10 +181,14 @@ def verify(as_json: bool, **options: Any) -> None:
       sercache verify
       sercache verify --repair
     """
-    from sercache.commands.verify import run
+    from sercache.commands import console
     from sercache.experiment import verify as work
 
-    run(work.VerifyOptions(**options), as_json=as_json)
+    request = work.VerifyOptions(**options)
+    found = work.run(request)
+    if as_json:
+        console.print_json(found)
+    work.complain(found, request)
 
 
 COMMANDS = (extract, transcribe, info, verify)
