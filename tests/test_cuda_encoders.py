@@ -25,6 +25,13 @@ def grouped(names: Iterable[str]) -> list[Any]:
     return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
 
 
+ROUNDED = {"qwen2-audio": 2 * 3.2e-5}
+"""Where float32 itself is further than BOUND from float64, by this much at most on the CPU, so that two devices may lie
+twice as far apart: a second convolution that sums 3,840 products of spectra far from zero, and a state with values of 9
+times its RMS. No family is entered as equal for it.
+"""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("published")
@@ -38,7 +45,7 @@ def test_float32_is_that_of_the_cpu_alone_and_in_company(
 ) -> None:
     found = compared(name, folder, DEVICE, small=SMALL)
     record_property(APART, [found.name, found.alone, found.together, found.state])
-    assert found.error <= BOUND, found
+    assert found.error <= ROUNDED.get(name, BOUND), found
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

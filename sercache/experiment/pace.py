@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from sercache import paces
+from sercache import __version__, paces
 from sercache.extraction import Extraction, Piece, Plan
 from sercache.progress import bar
 from sercache.record import digest_of
@@ -70,4 +69,4 @@ _TELLING = 5.0
 def _key(spec: FeatureSpec, device: str) -> str:
     """What the speed of an extraction depends on, in a digest; not its corpus."""
     about = [dict(spec.identity), list(spec.states), spec.frames, spec.dtype, spec.clip]
-    return digest_of(["extract", *about, paces.machine(device), metadata.version("sercache")])
+    return digest_of(["extract", *about, paces.machine(device), __version__])

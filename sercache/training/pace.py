@@ -14,13 +14,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from sercache import paces
+from sercache import __version__, paces
 from sercache.errors import SercacheError
 from sercache.head import version_of
 from sercache.recipe import Recipe
@@ -123,7 +122,7 @@ class Work:
                 paces.machine(self.device),
                 torch.get_num_threads(),
                 torch.__version__,
-                metadata.version("sercache"),
+                __version__,
             ],
             TRAINING,
         ]
