@@ -11,6 +11,7 @@ from typing import Any
 
 from sercache.datasets import _ids
 from sercache.datasets._alike import of_one_spelling
+from sercache.datasets._audformat_columns import EMOTION, Key, column_of, facts_of, values_of, words_of
 from sercache.datasets._check import assemble
 from sercache.datasets._corpus import Corpus
 from sercache.datasets._examples import _tables
@@ -24,9 +25,6 @@ from sercache.datasets._written import Done, WrittenUtterance, by_part, told
 from sercache.errors import CorpusError, MissingExtraError
 
 _READER = "audformat"
-_COLUMN = "emotion"
-_WORDS = ("label", "name", "word")
-"""What the fact that is a label's word is called."""
 _OURS = "sercache"
 """Entry of the header of a database that ``write`` made, whose further columns are ours."""
 _MORE = ("id", "group", "language", "sex", "sentence")
@@ -51,9 +49,6 @@ INFO = CorpusInfo(
     ),
 )
 
-Key = tuple[str, float | None, float | None]
-"""File, start (s), end (s)."""
-
 
 def read(root: Path, name: str = "") -> Corpus:
     """The labelled files or segments of the database at ``root``.
@@ -65,12 +60,12 @@ def read(root: Path, name: str = "") -> Corpus:
     folder = find_root(root, "audformat", "a file db.yaml", _has_header)
     database = _load(folder)
     labels, parts = _labels(database, folder)
-    speakers = _column(database, "speaker")
-    texts = _column(database, "transcription")
+    speakers = column_of(database, "speaker")
+    texts = column_of(database, "transcription")
     languages = list(database.languages)
     files = Names(folder)
     names = _names(list(labels))
-    more = {name: _column(database, name) for name in _MORE} if _OURS in database.meta else {}
+    more = {name: column_of(database, name) for name in _MORE} if _OURS in database.meta else {}
     names |= {key: id for key, id in more.pop("id", {}).items() if key in names}
     utterances: list[Utterance] = []
     skipped: list[Skipped] = []
@@ -144,19 +139,19 @@ def _load(folder: Path) -> Any:
 
 def _labels(database: Any, folder: Path) -> tuple[dict[Key, str], dict[Key, str]]:
     """Label and part of each file or segment."""
-    names = [name for name, table in sorted(database.tables.items()) if _COLUMN in table.df.columns]
+    names = [name for name, table in sorted(database.tables.items()) if EMOTION in table.df.columns]
     if not names:
         columns = sorted({c for table in database.tables.values() for c in table.df.columns})
         raise CorpusError(
-            f"audformat: no table of {folder} has a column {_COLUMN}; columns: {', '.join(columns)}"
+            f"audformat: no table of {folder} has a column {EMOTION}; columns: {', '.join(columns)}"
         )
     names = [name for name in names if "gold_standard" in name.split(".")] or names
     labels: dict[Key, str] = {}
     parts: dict[Key, str] = {}
     for name in names:
         part = next((_PARTS[word] for word in name.split(".") if word in _PARTS), "")
-        words = _words(database, database.tables[name], _COLUMN)
-        for key, value in _values(database.tables[name].df[_COLUMN]).items():
+        words = words_of(database, database.tables[name], EMOTION)
+        for key, value in values_of(database.tables[name].df[EMOTION]).items():
             label = words.get(value, value)
             if labels.setdefault(key, label) != label:
                 raise CorpusError(
@@ -165,83 +160,6 @@ def _labels(database: Any, folder: Path) -> tuple[dict[Key, str], dict[Key, str]
                 )
             parts[key] = part or parts.get(key, "")
     return labels, parts
-
-
-def _column(database: Any, column: str) -> dict[Key, str]:
-    """Values of a column over all tables that have it; the first table counts."""
-    found: dict[Key, str] = {}
-    for _, table in sorted(database.tables.items()):
-        if column in table.df.columns:
-            words = _words(database, table, column)
-            for key, value in _values(table.df[column]).items():
-                found.setdefault(key, words.get(value, value))
-    return found
-
-
-def _words(database: Any, table: Any, column: str) -> dict[str, str]:
-    """Code -> word, where the values of a column are codes whose words stand in its scheme.
-
-    Labels of a scheme may also be words with a description each, ``{'anger': 'hot or cold'}``: these stay. Where a
-    label has several facts, in the scheme or in the misc table that it names, the word is among these.
-    """
-    known = _facts(database, table.columns[column].scheme_id)
-    found = {str(code): word for code, word in known.items() if isinstance(word, str) and word.strip()}
-    told = {str(code): facts for code, facts in known.items() if isinstance(facts, Mapping)}
-    if told and not found:
-        found = _told(told, column)
-    if column == _COLUMN and all(map(canonical, found)) and not all(map(canonical, found.values())):
-        return {}
-    return found
-
-
-def _facts(database: Any, scheme_id: str | None) -> Mapping[Any, Any]:
-    """What a scheme says of each of its labels, itself or in the misc table that it names: a word, or facts by name."""
-    scheme = database.schemes.get(scheme_id)
-    labels = None if scheme is None else scheme.labels
-    if isinstance(labels, str):
-        if labels not in database.misc_tables:
-            return {}
-        frame = database.misc_tables[labels].df
-        return {
-            code: {str(name): value for name, value in facts.items() if value == value}
-            for code, facts in frame.to_dict("index").items()
-        }
-    return labels if isinstance(labels, Mapping) else {}
-
-
-def _told(told: Mapping[str, Mapping[str, Any]], column: str) -> dict[str, str]:
-    """Code -> word, from facts on each code: the fact called as the column, else a usual name, else the only text.
-
-    Of emotions a fact that is a common word for every code comes first. Empty where none can be told.
-    """
-    texts = {
-        name: {code: facts[name] for code, facts in told.items() if isinstance(facts.get(name), str)}
-        for name in dict.fromkeys(name for facts in told.values() for name in facts)
-    }
-    whole = {name: words for name, words in texts.items() if len(words) == len(told)}
-    common = [name for name, words in whole.items() if all(map(canonical, words.values()))]
-    usual = [name for name in (column, *_WORDS) if name in whole]
-    only = list(whole) if column == _COLUMN and len(whole) == 1 else []
-    chosen = [*(common if column == _COLUMN else ()), *usual, *only]
-    return whole[chosen[0]] if chosen else {}
-
-
-def _values(series: Any) -> dict[Key, str]:
-    """Values of a column by file and span, without those that are missing."""
-    found: dict[Key, str] = {}
-    for index, value in series.dropna().items():
-        if isinstance(index, tuple):
-            file, start, end = index
-            found[str(file), _seconds(start), _seconds(end)] = str(value)
-        else:
-            found[str(index), None, None] = str(value)
-    return found
-
-
-def _seconds(time: Any) -> float | None:
-    """Seconds of a pandas Timedelta; None for not a time."""
-    seconds = float(time.total_seconds())
-    return None if seconds != seconds else seconds
 
 
 def _names(keys: Sequence[Key]) -> dict[Key, str]:
@@ -253,7 +171,7 @@ def _names(keys: Sequence[Key]) -> dict[Key, str]:
 
 def _sex(database: Any, speaker: str) -> str:
     """Sex from the labels of the scheme ``speaker``, where it lists them."""
-    known = _facts(database, "speaker")
+    known = facts_of(database, "speaker")
     facts = next((v for k, v in known.items() if str(k) == speaker), None)
     word = (facts.get("gender") or facts.get("sex") or "") if isinstance(facts, Mapping) else ""
     return {"female": "F", "male": "M"}.get(str(word).lower(), "")
@@ -290,7 +208,7 @@ def write(corpus: Corpus, out: Path, utterances: Sequence[WrittenUtterance], don
     if len(languages) == 1:
         with suppress(ValueError):  # one that is no code of ISO 639-3
             database.languages = [audformat.utils.map_language(languages[0])]
-    names = {"label": _COLUMN, "transcript": "transcription"}
+    names = {"label": EMOTION, "transcript": "transcription"}
     columns = {name for row in said.values() for name in row} - {"partition", "corpus", "scale"}
     for name in sorted(columns):
         labels = sorted({row[name] for row in said.values() if row.get(name)}) if name == "label" else None
@@ -308,7 +226,7 @@ def write(corpus: Corpus, out: Path, utterances: Sequence[WrittenUtterance], don
                 for times in zip(*((e.start, e.end) for e in some), strict=True)
             )
             index = audformat.segmented_index(paths, starts, ends)
-        table = database[f"{_COLUMN}.{part}" if part else _COLUMN] = audformat.Table(index)
+        table = database[f"{EMOTION}.{part}" if part else EMOTION] = audformat.Table(index)
         for name in sorted(columns):
             column = table[names.get(name, name)] = audformat.Column(scheme_id=names.get(name, name))
             column.set([said[each.utterance.id].get(name) for each in some])
