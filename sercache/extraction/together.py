@@ -88,21 +88,8 @@ def extract_together(
     if plan.part.is_whole and not share.left_out:
         notes.mark_finished(store.path)
     seconds = time.monotonic() - began
-    return Extraction(
-        lead.n_encoded,
-        lead.n_copied + copies.n_copied.total(),
-        (*plan.skipped, *lead.duplicates.skipped),
-        lead.n_samples / plan.spec.sample_rate,
-        seconds,
-        stages.load(
-            [device_worker.busy or {} for device_worker in device_workers], seconds, workers, writers
-        ),
-        tuple(dict.fromkeys(lead.duplicates.remarked)),
-        lead.n_overtaken + share.fence.n_lost,
-        share.n_elsewhere,
-        n_copied_from=copies.n_copied,
-        n_damaged=copies.n_damaged,
-    )
+    busy = [device_worker.busy or {} for device_worker in device_workers]
+    return lead.outcome(plan, copies, seconds, stages.load(busy, seconds, workers, writers))
 
 
 class _Lead:
@@ -152,6 +139,22 @@ class _Lead:
             self.n_copied += 1
             self.progress(piece)
         writer.seal()
+
+    def outcome(self, plan: Plan, copies: Copies, seconds: float, load: stages.Load) -> Extraction:
+        """What came out of it all."""
+        return Extraction(
+            self.n_encoded,
+            self.n_copied + copies.n_copied.total(),
+            (*plan.skipped, *self.duplicates.skipped),
+            self.n_samples / plan.spec.sample_rate,
+            seconds,
+            load,
+            tuple(dict.fromkeys(self.duplicates.remarked)),
+            self.n_overtaken + self.share.fence.n_lost,
+            self.share.n_elsewhere,
+            n_copied_from=copies.n_copied,
+            n_damaged=copies.n_damaged,
+        )
 
     def _listen(self) -> None:
         for device_worker in self._speaking():
