@@ -323,9 +323,9 @@ def test_a_corrupt_checkpoint(sercache: Sercache, manifest: Path, tmp_path: Path
 def test_ctrl_c_keeps_what_is_done(
     sercache: Sercache, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sercache.experiment import extract
+    from sercache.experiment import extract_work
 
-    bar, left = extract.entries_bar, 5
+    bar, left = extract_work.entries_bar, 5
 
     def interrupted(plan: Plan) -> tuple[Any, Callable[[Piece], None]]:
         hours, advance = bar(plan)
@@ -343,7 +343,7 @@ def test_ctrl_c_keeps_what_is_done(
     monkeypatch.setattr(extraction, "make_plan", lambda *a, **o: make_plan(*a, **{**o, "pack_frames": 1}))
     call = ["extract", "--encoder", "logmel", "--dataset", "manifest", "--root", manifest]
     with monkeypatch.context() as patch:
-        patch.setattr(extract, "entries_bar", interrupted)
+        patch.setattr(extract_work, "entries_bar", interrupted)
         code, out, err = sercache(*call)
     assert code == 130, (out, err)
     n_kept = len(only_store(tmp_path / "cache").ids())

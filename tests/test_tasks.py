@@ -174,7 +174,7 @@ def test_a_check_up_takes_a_label_map(tmp_path):
 
 
 def test_extraction_takes_what_a_task_gives(tmp_path, capsys):
-    from sercache.experiment.extract import chosen_utterances
+    from sercache.experiment.selection import chosen_utterances
 
     corpus = toy()
     path = write(tmp_path, '[labels]\nxxx = "unclear"\nsad = "sad"\n')

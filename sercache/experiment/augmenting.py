@@ -23,6 +23,11 @@ class StorePlace:
     augmented: ReadyAugmentation | None = None
     """What the spec says is done to the recordings."""
 
+    @property
+    def cache(self) -> Path:
+        """The folder of stores that it lies in."""
+        return self.folder.parents[1]
+
 
 def written(text: str | None) -> str | None:
     """An augmentation as a store remembers it: folders absolute. Raises SettingsError for what is none."""

@@ -13,10 +13,10 @@ import numpy as np
 from sercache import encoders, extraction
 from sercache.datasets import Corpus
 from sercache.encoders import Encoder
-from sercache.experiment import extract
 from sercache.experiment.filling import place_of, plan_for
 from sercache.experiment.finding import holds
 from sercache.experiment.pace import amount, kept_speed, pace
+from sercache.experiment.selection import chosen_utterances
 from sercache.extraction import Plan
 from sercache.recipe import Setup
 from sercache.stores import Damage, Entry, FeatureSpec
@@ -161,7 +161,7 @@ class PlannedStores:
             transcripts=recogniser,
         )
         spec, folder = place_of(self.cache, spec, corpus, "zarr")
-        utterances = extract.chosen_utterances(corpus, setup.task, language)
+        utterances = chosen_utterances(corpus, setup.task, language)
         plan = plan_for(encoder, utterances, spec, folder)
         key = f"{about} {spec.digest}"
         self.made[key], self.to_do[key] = PlannedStore(plan), self._cost(plan, encoder, spec, corpus)

@@ -11,8 +11,8 @@ from sercache import audio, settings, transcription, transcripts
 from sercache.datasets import Corpus, Skipped, Utterance
 from sercache.errors import AudioError, MissingExtraError, SettingsError
 from sercache.experiment.corpora import cache_if_any, read_corpus
-from sercache.experiment.extract import chosen_utterances
 from sercache.experiment.options import Count
+from sercache.experiment.selection import chosen_utterances
 from sercache.progress import bar, say, used, warn
 from sercache.transcription import ErrorRates
 

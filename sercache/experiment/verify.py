@@ -14,7 +14,9 @@ from sercache.errors import DamagedStoreError, SercacheError, StoreError
 from sercache.experiment import augmenting, corpus_table, extract
 from sercache.experiment.augmenting import StorePlace
 from sercache.experiment.corpora import read_corpus
+from sercache.experiment.extract_work import fill
 from sercache.experiment.origin import extract_again, origin_by_spec, read_origin
+from sercache.experiment.selection import chosen_utterances
 from sercache.experiment.upkeep import copy_first
 from sercache.extraction import words
 from sercache.progress import bar, say, used, warn
@@ -162,29 +164,34 @@ def _repair(
     )
     if corpus.goes_by(spec.corpus, spec.release):  # it may have been named since
         now = dataclasses.replace(now, corpus=spec.corpus)
-    if (made_on := encoders.device_kind(spec.identity)) != encoders.device_kind(now.identity):
-        again = advice.command("verify", folder, repair=True, device=made_on)
-        raise StoreError(
-            f"{folder} was computed on {made_on}; on {device} it may be other features; run: {again}"
-        )
-    if now.digest != spec.digest:
-        raise StoreError(
-            f"{folder} cannot be repaired: {origin['encoder']} or {where.value} is no longer what the store was "
-            "made from; extract into a new store instead"
-        )
+    _check_same(folder, spec, now, f"{origin['encoder']} or {where.value}")
     # What any earlier call put there, not only the last one; a damaged record no longer tells its ids.
     rule = clips.parse(spec.clip)
     with extraction.repairing(folder):
         dropped = [*stores.drop(folder, damage), *stores.dropped(folder)]
         wanted = {clips.utterance_id(entry, rule) for entry in (*dropped, *stores.open(folder).ids())}
-        wanted |= {
-            u.id for u in extract.chosen_utterances(corpus, request.task, request.language, request.limit)
-        }
+        asked = chosen_utterances(corpus, request.task, request.language, request.limit)
+        wanted |= {u.id for u in asked}
         utterances = [u for u in known_words if u.id in wanted]
-        skipped, n_stored = extract.work(
+        skipped, n_stored = fill(
             request, where.value, encoder, utterances, StorePlace(spec, folder, augmented)
         )
     extract.complain(skipped, utterances, spec.clip, n_stored)
+
+
+def _check_same(folder: Path, spec: FeatureSpec, now: FeatureSpec, sources: str) -> None:
+    """Raise StoreError where ``sources`` give other features ``now``, or may on this kind of device."""
+    made_on, here = encoders.device_kind(spec.identity), encoders.device_kind(now.identity)
+    if made_on != here:
+        again = advice.command("verify", folder, repair=True, device=made_on)
+        raise StoreError(
+            f"{folder} was computed on {made_on}; on {here} it may be other features; run: {again}"
+        )
+    if now.digest != spec.digest:
+        raise StoreError(
+            f"{folder} cannot be repaired: {sources} is no longer what the store was made from; extract into a new "
+            "store instead"
+        )
 
 
 def _labels_anew(folder: Path, root: Path | None, cache: Path, known: settings.Settings) -> None:

@@ -13,7 +13,7 @@ from sercache import clips, encoders, extraction, stores
 from sercache.datasets import Corpus
 from sercache.errors import AudioError, MissingFeaturesError, MissingMaterialError
 from sercache.evaluation import Extra
-from sercache.experiment import extract, planned
+from sercache.experiment import extract, planned, selection
 from sercache.experiment.finding import find_store
 from sercache.papers import AlsoTrain
 from sercache.progress import warn
@@ -209,4 +209,4 @@ def _is_complete(folder: Path, corpus: Corpus, task: str | None, language: str |
     rule = clips.parse(store.spec.clip)
     entries = {*store.ids(), *extraction.skips(folder)}
     held = {clips.utterance_id(entry, rule) for entry in entries} | entries
-    return all(u.id in held for u in extract.chosen_utterances(corpus, task, language))
+    return all(u.id in held for u in selection.chosen_utterances(corpus, task, language))

@@ -9,7 +9,7 @@ from pathlib import Path
 from sercache import audio, encoders, files, settings, transcription, transcripts
 from sercache.datasets import Utterance
 from sercache.errors import MissingMaterialError
-from sercache.experiment.extract import chosen_utterances
+from sercache.experiment.selection import chosen_utterances
 from sercache.progress import bar, used, warn
 from sercache.record import digest_of
 from sercache.reproduction.place import Place, corpus_of, done_by_one
