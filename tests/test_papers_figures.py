@@ -69,11 +69,11 @@ def drawn(own_settings: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str,
         return []
 
     room = "sercache.reproduction"
-    monkeypatch.setattr(f"{room}.reproduce.obtain", lambda made, place: made)
-    monkeypatch.setattr(f"{room}.reproduce.cell_values.value", value)
-    monkeypatch.setattr(f"{room}.reproduce.vectors.labelled", labelled)
+    monkeypatch.setattr(f"{room}.ours.obtain", lambda made, place: made)
+    monkeypatch.setattr(f"{room}.ours.cells.value", value)
+    monkeypatch.setattr(f"{room}.ours.vectors.labelled", labelled)
     monkeypatch.setattr(f"{room}.reproduce.differs", lambda *asked: ())
-    monkeypatch.setattr(f"{room}.reproduce.check_at_hand", lambda *asked: None)
+    monkeypatch.setattr(f"{room}.ours.check_at_hand", lambda *asked: None)
     monkeypatch.setattr(f"{room}.show.run_notes", lambda reports: [])
     monkeypatch.setattr(f"{room}.show._differing", lambda table, found: ({}, []))
     monkeypatch.setattr(f"{room}.show.plots.save", save)

@@ -11,49 +11,37 @@ from sercache import catalog, record, settings
 from sercache.chosen import check_look
 from sercache.claims import Claims, claims_in, divided
 from sercache.errors import (
-    EncoderError,
     LeftOutError,
-    MissingExtraError,
-    MissingFeaturesError,
-    MissingMaterialError,
     SercacheError,
     SettingsError,
     UnknownNameError,
 )
-from sercache.evaluation import transcripts
 from sercache.experiment import clustered
-from sercache.experiment.vectors import separation
 from sercache.head import declared
 from sercache.papers import (
-    BestOf,
     Built,
     Cell,
     Change,
-    ErrorRate,
-    Gap,
     Latency,
     Members,
     PaperRow,
     PaperTable,
     PublishedLists,
     RecipeField,
-    TrialScore,
-    Vectors,
     trials_of,
 )
 from sercache.progress import used
 from sercache.published import TrialPlan
 from sercache.published.compare import counts_of
 from sercache.readings import variants
-from sercache.record import Report
 from sercache.report import Compared, ComparedRow, Reference
 from sercache.report import ReportTable as Rendered
-from sercache.reproduction import cells as cell_values
-from sercache.reproduction import facts, foretold, measured, vectors
+from sercache.reproduction import foretold
 from sercache.reproduction import rows as rows_of
 from sercache.reproduction.differs import differs
 from sercache.reproduction.foretold import TableForecast
 from sercache.reproduction.material import expect
+from sercache.reproduction.ours import ours_of, over, report_of
 from sercache.reproduction.overlaps import overlap_notes
 from sercache.reproduction.paper import (
     ReproduceOptions,
@@ -64,11 +52,8 @@ from sercache.reproduction.paper import (
     roots_of,
     with_table,
 )
-from sercache.reproduction.place import CLAIMS, Place, check_at_hand, check_lists, corpus_of, done_by_one
+from sercache.reproduction.place import CLAIMS, Place, check_lists
 from sercache.reproduction.show import show
-from sercache.reproduction.trials import obtain
-
-_MISSING = (EncoderError, MissingFeaturesError, MissingExtraError, MissingMaterialError)
 
 
 def run(request: ReproduceOptions) -> Rendered | TableForecast | None:
@@ -143,7 +128,7 @@ def _share(
     names = [f"trial-{digest}" for digest in planned]
     for number in divided(claims, names):
         try:
-            _report(*list(planned.values())[number], place, found)
+            report_of(*list(planned.values())[number], place, found)
         except LeftOutError:
             claims.leave_out(names[number])
         except SercacheError:
@@ -195,33 +180,17 @@ def _body(
     for row in rows:
         cells, wanted = {}, [c for c, cell in row.cells.items() if cell.ours is not None]
         for column, cell in row.cells.items():
-            ours = _ours(cell, row, request, place, found)
+            ours = ours_of(cell, row, request, place, found)
             printed = None if cell.printed is None else Reference(cell.printed.mean, cell.printed.std)
             otherwise = differs(cell, request, place, found, counts) if ours else ()
             cells[column] = Compared(
-                printed, ours and _scaled(ours, _scale(cell, table)), otherwise, _over(cell)
+                printed, ours and _scaled(ours, _scale(cell, table)), otherwise, over(cell)
             )
         if request.only_available and wanted and not any(cells[c].ours for c in wanted):
             n_skipped += 1
             continue
         body.append(ComparedRow(row.name, cells))
     return body, n_skipped
-
-
-def _over(cell: Cell) -> str | None:
-    """What ours is the mean of; None for what is no mean."""
-    match cell.ours:
-        case TrialScore() as score:
-            return score.aggregate.removesuffix("s")
-        case BestOf() | Change():
-            return "group"
-        case Gap() | Members() | Built() | RecipeField():
-            return None
-        case Latency():
-            return "repeat"
-        case None:
-            return ""
-    return "utterance"
 
 
 def _scale(cell: Cell, table: PaperTable) -> float:
@@ -232,80 +201,3 @@ def _scale(cell: Cell, table: PaperTable) -> float:
 
 def _scaled(score: record.Score, scale: float) -> record.Score:
     return record.Score(score.mean * scale, None if score.std is None else score.std * scale, score.n)
-
-
-def _ours(
-    cell: Cell, row: PaperRow, request: ReproduceOptions, place: Place, found: TableProgress
-) -> record.Score | None:
-    """Ours for one cell; None where somebody else's system is printed or something stands in the way."""
-    try:
-        match cell.ours:
-            case TrialScore() as score:
-                return _value(score, row, request, place, found)
-            case Gap(of, less):
-                first, second = (_value(each, row, request, place, found) for each in (of, less))
-                return first and second and record.Score(first.mean - second.mean, None, first.n)
-            case BestOf() as best:
-                return _best(best, row, request, place, found)
-            case Change(of, baseline):
-                mean = _best(of, row, request, place, found)
-                return mean and record.Score(100 * (mean.mean / baseline - 1), None, mean.n)
-            case Members() | Built() | RecipeField() as wanted:
-                return facts.fact(wanted, request, place)
-            case ErrorRate() as wanted:
-                return measured.error_rate(wanted, request.instead, place)
-            case Latency() as wanted:
-                with done_by_one("latency", place):
-                    return measured.latency(wanted, place)
-            case Vectors() as wanted:
-                return _separation(wanted, row, request, place, found)
-            case None:
-                return None
-    except _MISSING as fault:
-        found.missing[str(fault)] = None
-    except SercacheError as fault:
-        found.failed[f"{row.name}: {fault}"] = None
-    return None
-
-
-def _best(
-    wanted: BestOf, row: PaperRow, request: ReproduceOptions, place: Place, found: TableProgress
-) -> record.Score | None:
-    """Mean over groups of the best; None where a score is not there."""
-    values = [[_value(each, row, request, place, found) for each in group] for group in wanted.groups]
-    whole = [[value for value in group if value] for group in values]
-    return cell_values.best(whole) if whole and all(map(all, values)) else None
-
-
-def _separation(
-    wanted: Vectors, row: PaperRow, request: ReproduceOptions, place: Place, found: TableProgress
-) -> record.Score | None:
-    planned = request.plan(wanted.trial)
-    _report(planned, row, place, found)
-    found.vectors[id(wanted)] = vectors.labelled(wanted, planned, place)
-    return separation(found.vectors[id(wanted)])
-
-
-def _report(planned: TrialPlan, row: PaperRow, place: Place, found: TableProgress) -> Report:
-    """The trial's report, had once; a trial that could not be had is not tried again."""
-    key = planned.digest
-    if key in found.faults:
-        raise found.faults[key]
-    if key not in found.reports:
-        try:
-            found.reports[key] = row.name, obtain(planned, place)
-        except SercacheError as fault:
-            found.faults[key] = fault
-            raise
-    return found.reports[key][1]
-
-
-def _value(
-    score: TrialScore, row: PaperRow, request: ReproduceOptions, place: Place, found: TableProgress
-) -> record.Score | None:
-    planned = request.plan(score.trial)
-    report = _report(planned, row, place, found)
-    value = cell_values.value(score, report, lambda name: transcripts(corpus_of(name, place)[0]))
-    if value is None and score.on is not None:
-        check_at_hand(score.on, place)
-    return value
