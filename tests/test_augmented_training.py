@@ -15,13 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sercache as face
-from sercache.errors import MissingFeaturesError
+from sercache.errors import MissingFeaturesError, SettingsError
 from sercache.experiment import robustness
 from sercache.experiment.compare import trained_alike
 from sercache.experiment.result import Result
+from sercache.experiment.sweep_options import SweepOptions, request_of
+from sercache.experiment.together import command_of
+from sercache.heads import linear
 from sercache.recipe import Recipe
 from sercache.record import Experiment
-from sercache.report import page, plots
+from sercache.report import page, plots, runs
 from sercache.training.plan import batches, drawn_batches
 
 RECIPE = Recipe(batch_size=3)
@@ -127,3 +130,31 @@ def test_what_is_tested_and_what_selects_is_plain(
     assert again.experiment is not None
     assert again.experiment == logistic.report.experiment
     assert again.predictions == logistic.report.predictions
+
+
+def test_a_sweep_tries_versions_and_fails_before_work_where_one_is_missing(
+    where: dict[str, Any], sercache: Callable[..., Outcome], own_settings: Path
+) -> None:
+    """Nothing of it is left then; what finishes it names what its points are trained on."""
+    sweep = {**where, "dev": "next", "seeds": 1, "name": "s", "recipe": {"max_epochs": 1}}
+    del sweep["states"]
+    grid = {"states": ["all"], "augmented": ["none", "gain:0"]}
+    for dry_run in (True, False):
+        with pytest.raises(MissingFeaturesError, match="run: sercache extract") as fault:
+            face.sweep("linear", grid, dry_run=dry_run, **sweep)
+        assert not (own_settings / "runs").exists()
+    with pytest.raises(SettingsError, match="'echo' is nothing that can be done"):
+        face.sweep("linear", {"augmented": ["gain:0", "echo"]}, **sweep)
+    command = shlex.split(str(fault.value).partition("run: ")[2])
+    assert sercache(*command[1:]).code == 0
+    swept = face.sweep("linear", grid, **sweep)
+    assert {point["augmented"] for point, _ in swept.points} == {"none", "gain:0"}
+    reports = [runs.load(place.parent) for place in (own_settings / "runs").glob("s/*/report.json")]
+    found = {
+        bool(each.experiment.inputs[0].beside): each.experiment.digest for each in reports if each.experiment
+    }
+    assert len(set(found.values())) == len(found) == 2
+    of_all = SweepOptions("linear", ("lr=1",), "s", augmented=("gain:0",), finetune_from="conv")
+    assert "--augmented gain:0 --finetune-from conv" in command_of(of_all, "sweep")
+    asked = request_of(linear, of_all, {"lr": "1", "finetune_from": "none"})
+    assert (asked.augmented, asked.finetune_from) == (("gain:0",), "none")

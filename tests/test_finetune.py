@@ -247,6 +247,31 @@ def test_lora_is_kept_small_continued_predicted_with_and_merged(
 
 
 @pytest.mark.slow
+def test_a_sweep_tries_ranks_and_how_far_down_to_train(
+    sercache: Sercache, corpus: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    where = ["--encoder", checkpoint, "--dataset", "manifest"]
+    assert sercache("extract", *where, "--root", corpus, "--states", "1,2,3").code == 0
+    sweep = ["sweep", "--head", "superb", *where, "--protocol", "leave-one-speaker-out", "--dev", "next"]
+    sweep += ["--seeds", "1", "--set", "max-epochs=1", "--set", "lr=1e-2", "--grid", "states=3"]
+    ranks = [*sweep, "--finetune-from", "1", "--grid", "lora-rank=2,3", "--name", "ranks"]
+    code, said, err = sercache(*ranks)
+    assert code == 0, err
+    assert "selected  states=3, lora_rank=" in said
+    reports = [run_folders.load(path.parent) for path in (tmp_path / "runs" / "ranks").glob("*/report.json")]
+    assert sorted(each.recipe["lora_rank"] for each in reports) == [2, 3]
+    assert {each.setup["finetune_from"] for each in reports} == {"1"}
+    assert {each.setup["normalise"] for each in reports} == {"none"}
+    code, _, err = sercache(*sweep, "--grid", "finetune-from=none;2;1", "--name", "depth")
+    assert code == 0, err
+    reports = [run_folders.load(path.parent) for path in (tmp_path / "runs" / "depth").glob("*/report.json")]
+    assert {each.setup["finetune_from"] for each in reports} == {None, "2", "1"}
+    assert len({each.experiment.digest for each in reports}) == 3
+    weights = {each.setup["finetune_from"]: each.n_parameters for each in reports}
+    assert weights[None] < weights["2"] < weights["1"]
+
+
+@pytest.mark.slow
 def test_trains_the_encoder_of_every_input(
     sercache: Sercache, corpus: Path, checkpoint: Path, tmp_path: Path
 ) -> None:

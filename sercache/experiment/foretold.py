@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from sercache.claims import Claims
-from sercache.errors import SercacheError, SettingsError
+from sercache.errors import MissingFeaturesError, SercacheError, SettingsError
 from sercache.evaluation import Forecast, How, Prepared, Several, forecast, looking_ahead, prepare
 from sercache.experiment.ready import AskedTraining, AtHand, ready
 from sercache.experiment.setup import TrainOptions
@@ -40,16 +40,20 @@ class LeftToTrain:
         return self.found.seconds * n / len(self.left) if n else 0.0
 
 
-def looked(asks: Sequence[Callable[[], Asked]]) -> list[Asked | None]:
+def looked(asks: Sequence[Callable[[], Asked]], *, needs_all: bool = False) -> list[Asked | None]:
     """What some questions give, as many as can be had in LIMIT seconds; None for one that is refused.
 
-    Who does that is told why.
+    Who does that is told why. Raises MissingFeaturesError where one of them lacks features and all are needed.
     """
     began, found = time.perf_counter(), list[Asked | None]()
     for ask in asks:
         found.append(None)
-        with suppress(SercacheError), unheard():
-            found[-1] = ask()
+        try:
+            with unheard():
+                found[-1] = ask()
+        except SercacheError as fault:
+            if needs_all and isinstance(fault, MissingFeaturesError):
+                raise
         if time.perf_counter() - began > LIMIT:
             break
     return found
@@ -64,16 +68,21 @@ def of_request(request: TrainOptions, partial: Path) -> LeftToTrain:
 
 
 def tell(
-    asks: Sequence[Callable[[], LeftToTrain]], what: str, claims: Claims | None = None
+    asks: Sequence[Callable[[], LeftToTrain]],
+    what: str,
+    claims: Claims | None = None,
+    *,
+    needs_all: bool = False,
 ) -> Several | None:
     """Say what all of some ``what`` take that are not done, before the first begins: one process of those at work.
 
     Those that were not looked at in LIMIT seconds are taken for the mean of the others. None where nobody knows.
+    Raises MissingFeaturesError as ``looked`` does.
     """
     if not asks:
         return None
     with nullcontext(True) if claims is None else looking_ahead(claims) as is_ours:
-        found = looked(asks) if is_ours else []
+        found = looked(asks, needs_all=needs_all) if is_ours else []
         known = [each.found for each in found if each is not None]
         if not known:
             return None

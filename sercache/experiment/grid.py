@@ -13,12 +13,14 @@ from sercache.errors import MissingExtraError, SettingsError
 
 Point = dict[str, str]
 """A value for each name of the grid, as written."""
+_WITH_COMMAS = ("states", "finetune_from", "augmented")
+"""Names whose values may hold commas."""
 _PATIENCE = 20
 """Draws for each point: near the end a sampler mostly draws what it has seen."""
 
 
 def read_grid(texts: Sequence[str]) -> dict[str, list[str]]:
-    """Values by name of ``name=a,b`` texts; of ``states``, where commas have a meaning, ``states=a;b``.
+    """Values by name of ``name=a,b`` texts; where commas have a meaning, as in ``states``, ``states=a;b``.
 
     Raises SettingsError.
     """
@@ -26,7 +28,7 @@ def read_grid(texts: Sequence[str]) -> dict[str, list[str]]:
     for text in texts:
         name, equals, values = text.partition("=")
         name = name.strip().replace("-", "_")
-        split = values.split(";" if name == "states" or ";" in values else ",")
+        split = values.split(";" if name in _WITH_COMMAS or ";" in values else ",")
         found = [value.strip() for value in split if value.strip()]
         if not equals or not found or name in grid or len(set(found)) < len(found):
             raise SettingsError(

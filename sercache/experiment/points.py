@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, SercacheError, SettingsError
 from sercache.evaluation import MOST, differs, differs_in_code, keep_trainings
 from sercache.experiment.labels import read_labels
-from sercache.experiment.places import free_name
+from sercache.experiment.places import SHARED_CLAIMS, free_name
 from sercache.experiment.ready import asked
 from sercache.experiment.setup import TrainOptions, chosen_settings
 from sercache.progress import warn
@@ -118,6 +119,23 @@ def begin_sweep(options: Mapping[str, Any], folder: Path, claims: Claims) -> Non
                 )
         files.write_text(path, text)
         any(claims.take(place) for place in _AT_WORK)
+
+
+@contextmanager
+def no_sweep_without_points(folder: Path, claims: Claims) -> Iterator[None]:
+    """Where the block fails before any point is begun and nobody else is at work, leave no folder of a sweep.
+
+    Its folder and that of the claims are left to whoever leaves them last.
+    """
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError, SercacheError), taken(claims, "door"):
+            if {each.name for each in folder.iterdir()} <= {SHARED, SHARED_CLAIMS} and not claims.others(
+                _AT_WORK
+            ):
+                (folder / SHARED).unlink(missing_ok=True)
+        raise
 
 
 def _differs(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

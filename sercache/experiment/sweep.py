@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -29,8 +28,8 @@ from sercache.experiment import clustered
 from sercache.experiment.foretold import tell
 from sercache.experiment.grid import Point, drawn, place_of, points, read_grid
 from sercache.experiment.outcome import draw
-from sercache.experiment.places import SHARED_CLAIMS, checked_name
-from sercache.experiment.points import Comparison, begin_sweep
+from sercache.experiment.places import SHARED_CLAIMS, checked_name, unless_empty
+from sercache.experiment.points import Comparison, begin_sweep, no_sweep_without_points
 from sercache.experiment.result import Result
 from sercache.experiment.sweep_ahead import asks, fitting
 from sercache.experiment.sweep_options import SweepOptions as SweepOptions
@@ -110,15 +109,16 @@ def run(request: SweepOptions) -> Swept | Unfinished | Several | None:
         request, every, is_whole = fitting(module, request, folder, every, command)
         command = "" if is_whole else command
     if request.only_foretold:
-        is_new = not folder.exists()
-        told = tell(asks(module, request, folder, every), "point")
-        if is_new:  # it held claims meanwhile
-            with suppress(OSError):
-                folder.rmdir()
+        with unless_empty(folder):  # it holds claims meanwhile
+            told = tell(asks(module, request, folder, every), "point", needs_all=True)
         if told is None:
             used("forecast", f"{NOTHING_LEFT}, or nobody knows how long it takes")
         return told
-    with claims_in(folder / SHARED_CLAIMS) as claims:
+    with (
+        unless_empty(folder),
+        claims_in(folder / SHARED_CLAIMS) as claims,
+        no_sweep_without_points(folder, claims),
+    ):
         begin_sweep(clustered.without(dataclasses.asdict(request)), folder, claims)
         return _swept(module, request, _Grid(grid, tuple(every), command), folder, claims)
 
@@ -143,7 +143,7 @@ def _swept(
     first: Report | None = None
     comparison, every = Comparison(), grid.points
     if not grid.command:
-        tell(asks(module, request, folder, every), "point", claims)
+        tell(asks(module, request, folder, every), "point", claims, needs_all=True)
     for point in _order(grid, request.trials, found, claims):
         place = place_of(folder, point)
         try:

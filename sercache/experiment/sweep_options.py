@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from sercache.chosen import read_seeds
+from sercache.experiment.augmented_stores import conditions
 from sercache.experiment.grid import Point
 from sercache.experiment.options import Count, DevScore, Duplicates, Seeds
 from sercache.experiment.setup import TrainOptions
@@ -18,7 +19,7 @@ from sercache.readings import Variant
 from sercache.recipe import Recipe, override
 from sercache.record import Report
 
-_SETUP = ("states", "normalise")
+_SETUP = ("states", "normalise", "finetune_from", "augmented")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class SweepOptions:
     task: str | None = None
     protocol: str | None = None
     dev: str | None = None
+    augmented: Sequence[str] = ()
+    """What every point is trained on beside the plain recordings, where the grid does not say."""
+    finetune_from: str | None = None
+    """As for a training, for every point where the grid does not say."""
     duplicates: Duplicates | None = None
     seeds: Seeds | None = None
     settings: Sequence[str] = ()
@@ -56,10 +61,12 @@ class SweepOptions:
 
 
 def request_of(module: ModuleType, request: SweepOptions, point: Point) -> TrainOptions:
-    """What a point asks of `sercache train`. Raises RecipeError for a name that nothing knows."""
+    """What a point asks of `sercache train`. Raises RecipeError for a name that nothing knows, SettingsError."""
     fields = {field.name for field in dataclasses.fields(Recipe)}
     recipe = [f"{name}={value}" for name, value in point.items() if name in fields]
     setup: dict[str, Any] = {name: value for name, value in point.items() if name in _SETUP}
+    if "augmented" in setup:
+        setup["augmented"] = () if setup["augmented"] == "none" else (setup["augmented"],)
     options = [f"{n}={v}" for n, v in point.items() if n not in fields and n not in _SETUP]
     own = [*request.settings, *recipe]
     override(module.RECIPE, own)
@@ -68,7 +75,9 @@ def request_of(module: ModuleType, request: SweepOptions, point: Point) -> Train
     shared = {field.name: getattr(request, field.name) for field in dataclasses.fields(request)}
     for name in ("grid", "name", "on", "trials", "settings", "budget", "only_foretold"):
         del shared[name]
-    return TrainOptions(**shared, **setup, settings=own, head_options=options)
+    asked = TrainOptions(**{**shared, **setup}, settings=own, head_options=options)
+    conditions(asked.augmented)
+    return asked
 
 
 def has_seeds(report: Report, module: ModuleType, request: SweepOptions) -> bool:

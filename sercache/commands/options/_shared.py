@@ -104,6 +104,18 @@ store_option = click.option(
 cache_option = click.option("--cache", type=FOLDER, help="Folder of the feature stores.")
 
 
+augmented_option = click.option(
+    "--augmented",
+    multiple=True,
+    metavar="STEPS",
+    help="Train on these versions too: noise:snr=20,10, …; see docs.",
+)
+finetune_option = click.option(
+    "--finetune-from",
+    metavar="STATE[,STATE…]",
+    help="Train the encoder's blocks above this cached state (conv, 6, …) with the head; of several inputs one state "
+    "each, - for frozen; none: leave all frozen.",
+)
 budget_option = click.option(
     "--budget", metavar="TIME", help="Train what fits into 30m, 2h, 1h30m, and say what is left out."
 )

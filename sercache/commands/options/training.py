@@ -9,6 +9,7 @@ import click
 from sercache.commands.options._names import RUN
 from sercache.commands.options._shared import (
     SEEDS,
+    augmented_option,
     budget_option,
     cache_option,
     cluster_options,
@@ -16,6 +17,7 @@ from sercache.commands.options._shared import (
     dry_run_option,
     duplicates_option,
     encoder_option,
+    finetune_option,
     head_option,
     json_option,
     look_option,
@@ -42,12 +44,7 @@ from sercache.commands.options._shared import (
 )
 @click.option("--states", help="all, blocks, projection+blocks, 1-12, final, …")
 @click.option("--clip", help="Clip rule of the cache: none, trim:15, split:5, repeat:3+trim:15.")
-@click.option(
-    "--augmented",
-    multiple=True,
-    metavar="STEPS",
-    help="Train on these versions too: noise:snr=20,10, …; see docs.",
-)
+@augmented_option
 @click.option("--frames/--pooled", default=None, help="Read full sequences, or means over time.")
 @click.option(
     "--normalise", type=click.Choice(["none", "global", "speaker"]), help="Scope of mean and variance."
@@ -69,12 +66,7 @@ from sercache.commands.options._shared import (
     metavar="DATASET[:TASK],…",
     help="Other corpora that every trained head is tested on.",
 )
-@click.option(
-    "--finetune-from",
-    metavar="STATE[,STATE…]",
-    help="Train the encoder's blocks above this cached state (conv, 6, …) with the head; of several inputs one state "
-    "each, - for frozen; none: leave all frozen.",
-)
+@finetune_option
 @click.option(
     "--start-from",
     multiple=True,
@@ -143,7 +135,8 @@ def train(as_json: bool, **options: Any) -> None:
     multiple=True,
     required=True,
     metavar="NAME=VALUE,…",
-    help="Values of a recipe field, an option of the head, states or normalise; separate states by ;.",
+    help="Values of a recipe field, an option of the head, states, normalise, finetune-from or augmented; with commas "
+    "in a value separate them by ;.",
 )
 @click.option("--name", required=True, help="Name of the sweep's folder; one that was cut off is continued.")
 @click.option(
@@ -158,6 +151,8 @@ def train(as_json: bool, **options: Any) -> None:
 @click.option("--task", help="Label map of the corpus.")
 @click.option("--protocol", help="As for train.")
 @click.option("--dev", help="Where the dev part comes from: it selects, so it must not be none.")
+@augmented_option
+@finetune_option
 @duplicates_option()
 @click.option(
     "--seeds", type=SEEDS, metavar="N|LIST", help="How many seeds, or which.  [default: as published]"
@@ -174,8 +169,9 @@ def sweep(as_json: bool, **options: Any) -> None:
     """Train a head at every point of a grid, select on dev alone, and test what was selected.
 
     \b
-    Example:
+    Examples:
       sercache sweep --head superb --dataset emodb --dev next --grid lr=1e-3,1e-4 --grid "states=all;6" --name lr
+      sercache sweep --head superb --dataset emodb --dev next --finetune-from 6 --grid lora-rank=4,8 --name ranks
     """
     from sercache.commands import _results, console
     from sercache.experiment.sweep import SweepOptions, run
