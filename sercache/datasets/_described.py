@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -39,7 +39,8 @@ class Described:
     """What ``--root`` takes."""
     base: Path
     """The folder in which its paths begin."""
-    rows: tuple[CheckedRow, ...]
+    rows: deque[CheckedRow]
+    """Taken out of it as the corpus is made: rows and utterances of a million at once are a gigabyte."""
     release: str
     warnings: tuple[str, ...] = ()
     tasks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -54,12 +55,12 @@ def corpus_of(called: str, reader: str, info: CorpusInfo, described: Described) 
     Raises CorpusError where two rows contradict each other, or none can be used.
     """
     names = Names(described.base)
+    scale = _scale(described.rows, described.table)
     found, skipped = _utterances(described.rows, described.find or names.find)
     spelt, alike = _alike.of_one_spelling([each.utterance for each in found])
     if alike:
         found = [Found(each.where, u) for each, u in zip(found, spelt, strict=True)]
     utterances, repeated = unique(found, described.table)
-    scale = _scale(described.rows, described.table)
     corpus = assemble(
         called,
         described.base,
@@ -96,17 +97,18 @@ def base_of(folder: Path, paths: Iterable[str]) -> Path:
     return max(above, key=found)
 
 
-def _utterances(rows: Sequence[CheckedRow], find: Find) -> tuple[list[Found], list[Skipped]]:
-    """Utterances of the rows whose recording is there, and the others with the reason."""
+def _utterances(rows: deque[CheckedRow], find: Find) -> tuple[list[Found], list[Skipped]]:
+    """Utterances of the rows whose recording is there, and the others with the reason; no row is left."""
     found: list[Found] = []
     skipped: list[Skipped] = []
-    usable = [row for row in rows if not row.fault]
-    for row in rows:
+    names = iter(_named([row for row in rows if not row.fault]))
+    while rows:
+        row = rows.popleft()
         if row.fault:
             named = row["id"] or _ids.stem(row["path"])
             skipped.append(Skipped(f"{row.where}: {named}", row.fault))
-    for row, name in zip(usable, _named(usable), strict=True):
-        path = find(row["path"])
+            continue
+        name, path = next(names), find(row["path"])
         if isinstance(path, str):
             skipped.append(Skipped(f"{row.where}: {name}", path))
         else:
@@ -161,7 +163,7 @@ def _missing_labels(utterances: Sequence[Utterance]) -> list[str]:
     ]
 
 
-def _scale(rows: Sequence[CheckedRow], table: Path) -> tuple[float, float] | None:
+def _scale(rows: Iterable[CheckedRow], table: Path) -> tuple[float, float] | None:
     """Ends of the attributes' scale, which all rows that name one must share; None where none does."""
     found: dict[tuple[float, float], str] = {}
     for row in rows:

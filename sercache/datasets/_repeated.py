@@ -71,13 +71,22 @@ def _contradiction(first: Found, second: Found) -> str:
     )
 
 
+def _span(found: Found) -> _Span:
+    u = found.utterance
+    return u.path, u.start, u.end
+
+
 def several_ids(found: Sequence[Found]) -> list[str]:
     """Warnings that count recordings, or segments, which stand under several ids."""
     first: dict[_Span, Found] = {}
     more: dict[_Span, dict[str, Found]] = {}
-    for each in found:
-        u = each.utterance
-        span = u.path, u.start, u.end
+    # Few have equals, and a hash takes less memory than a span.
+    seen: set[int] = set()
+    again = {key for each in found if (key := hash(_span(each))) in seen or seen.add(key)}  # type: ignore[func-returns-value]
+    for each in found if again else ():
+        u, span = each.utterance, _span(each)
+        if hash(span) not in again:
+            continue
         before = first.setdefault(span, each)
         if before.utterance.id != u.id:
             more.setdefault(span, {before.utterance.id: before}).setdefault(u.id, each)

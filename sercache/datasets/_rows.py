@@ -71,7 +71,7 @@ class CheckedRow:
 class Rows:
     """All rows of a table, and the names of its columns."""
 
-    rows: tuple[CheckedRow, ...]
+    rows: deque[CheckedRow]
     columns: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -79,28 +79,31 @@ class Rows:
 def parse(content: str, table: Path) -> Rows:
     """Rows of a table's text, by its suffix. Raises CorpusError, with the line, for what cannot be used."""
     if table.suffix.lower() in (".jsonl", ".ndjson"):
-        raw = list(_json_rows(content, table))
-        names = dict.fromkeys(name for _, cells in raw for name in cells)
-        return Rows(tuple(checked(cells, table, f"line {line}") for line, cells in raw), tuple(names), ())
+        return _of_json(content, table)
+    rows, long = deque[CheckedRow](), list[tuple[int, int]]()
     try:
-        found = tables.parse(content, table, COLUMNS)
+        found = tables.opened(content, table, COLUMNS)
+        if found.columns and "path" not in found.columns:
+            raise CorpusError(f"{table}: needs a column path, has {', '.join(found.columns)[:200]}")
+        for row in found.rows:
+            rows.append(checked(row.cells, table, f"line {row.line}", decimal_comma=found.separator != ","))
+            if row.last_line > row.line:
+                long.append((row.line, row.last_line))
     except TextError as fault:
         raise CorpusError(str(fault)) from None
-    if found.columns and "path" not in found.columns:
-        raise CorpusError(f"{table}: needs a column path, has {', '.join(found.columns)[:200]}")
-    comma, columns, unchecked = found.separator != ",", found.columns, deque(found.rows)
-    del found  # a row as read goes when it is checked: both of all rows are half a gigabyte of a million
-    rows, long = list[CheckedRow](), list[tuple[int, int]]()
-    while unchecked:
-        row = unchecked.popleft()
-        rows.append(checked(row.cells, table, f"line {row.line}", decimal_comma=comma))
-        if row.last_line > row.line:
-            long.append((row.line, row.last_line))
     warnings = [
         f"{len(long)} rows of {table.name} span several lines, first: lines {first} to {last}"
         for first, last in long[:1]
     ]
-    return Rows(tuple(rows), columns, tuple(warnings))
+    return Rows(rows, found.columns, tuple(warnings))
+
+
+def _of_json(content: str, table: Path) -> Rows:
+    rows, names = deque[CheckedRow](), dict[str, None]()
+    for line, cells in _json_rows(content, table):
+        names |= dict.fromkeys(cells)
+        rows.append(checked(cells, table, f"line {line}"))
+    return Rows(rows, tuple(names), ())
 
 
 def _json_rows(content: str, table: Path) -> Iterator[tuple[int, dict[str, Any]]]:

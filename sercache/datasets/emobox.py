@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ def read(root: Path, name: str = "") -> Corpus:
     if not cells:
         raise CorpusError(f"{table} holds no utterance; write a line with key, wav and emo for each")
     belongs, remarks = _folds(table)
-    rows = tuple(
+    rows = deque(
         _row(line, {**mine, **belongs.get(str(mine.get("id", "")), {})}, table, where)
         for (where, line), mine in zip(lines, cells, strict=True)
     )

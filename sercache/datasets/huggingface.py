@@ -6,7 +6,7 @@ the Parquet files and are decoded by libsndfile.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -77,7 +77,7 @@ def read(root: Path, name: str = "") -> Corpus:
     cells = [each for _, each in found]
     remarks += _foreign.unused(columns, ("id", *_parquet.USUAL, "path"), str(root))
     remarks += _foreign.without_labels(cells, str(root), "a column label, emotion or emo")
-    rows_checked = tuple(checked(each, root, at) for at, each in found)
+    rows_checked = deque(checked(each, root, at) for at, each in found)
     loose = [each["path"] for each in cells if not each["is_packed"]]
     outside = Names(base_of(base, loose)).find
     packed = {path.relative_to(base).as_posix() for path in files}

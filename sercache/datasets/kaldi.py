@@ -6,6 +6,7 @@ The format is described in Kaldi's "Data preparation" (kaldi-asr.org/doc/data_pr
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -82,7 +83,7 @@ def read(root: Path, name: str = "") -> Corpus:
     described = Described(
         root,
         base_of(folders[0], paths),
-        tuple(rows),
+        deque(rows),
         _foreign.release_of(files),
         (*remarks, *_foreign.without_labels(texts, str(root), f"a file {_LABELS[0]}")),
     )

@@ -5,6 +5,7 @@ As ``lhotse.RecordingSet`` and ``lhotse.SupervisionSet`` write them (lhotse.read
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def read(root: Path, name: str = "") -> Corpus:
     described = Described(
         root,
         base_of(folder, (row["path"] for row in rows)),
-        tuple(rows),
+        deque(rows),
         _foreign.release_of(path for pair in pairs for path in pair),
         (*_foreign.without_labels(cells, str(root), "emotion in custom of the supervisions"), *remarks),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sercache import text
@@ -79,18 +79,15 @@ def read(root: Path, name: str = "") -> Corpus:
             f"{table} holds no utterance; write a header with the column path, and one line for each"
         )
     called, remarks = (name, []) if name else _called(rows.rows, table)
-    return corpus_of(
-        called,
-        _READER,
-        INFO,
-        Described(
-            table,
-            table.parent,
-            rows.rows,
-            _release(data, content),
-            (*remarks, *_columns(rows, table), *_unused_encoding(data, table), *rows.warnings),
-        ),
+    described = Described(
+        table,
+        table.parent,
+        rows.rows,
+        _release(data, content),
+        (*remarks, *_columns(rows, table), *_unused_encoding(data, table), *rows.warnings),
     )
+    del data, content  # they are as large as what is made of them
+    return corpus_of(called, _READER, INFO, described)
 
 
 def holds(root: Path) -> bool:
@@ -102,7 +99,7 @@ def holds(root: Path) -> bool:
         return False
 
 
-def _called(rows: Sequence[CheckedRow], table: Path) -> tuple[str, list[str]]:
+def _called(rows: Iterable[CheckedRow], table: Path) -> tuple[str, list[str]]:
     """What the corpus of a table is called, and remarks on that."""
     said = sorted({normal(row[_NAME]) for row in rows} - {""})
     remarks = []

@@ -6,6 +6,7 @@ As ``speechbrain.dataio.dataio`` reads them: ``load_data_csv``, ``load_data_json
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def read(root: Path, name: str = "") -> Corpus:
     folder = root if root.is_dir() else root.parent
     base = base_of(folder, (each["path"] for each in cells))
     find = Names(base).find
-    rows = tuple(_row(each, find, root, where) for each, (where, _, _) in zip(cells, told, strict=True))
+    rows = deque(_row(each, find, root, where) for each, (where, _, _) in zip(cells, told, strict=True))
     columns = dict.fromkeys(key for _, row, _ in told for key in row)
     place = files[0].name if len(files) == 1 else str(root)
     warnings = [

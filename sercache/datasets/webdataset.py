@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ def read(root: Path, name: str = "") -> Corpus:
     told = [cells for _, cells, _ in found]
     remarks += _foreign.unused(columns, ("id", "__key__"), base.name)
     remarks += _foreign.without_labels(told, str(root), "label in .json, or .cls")
-    rows = tuple(checked(cells, root, at, fault=fault) for at, cells, fault in found)
+    rows = deque(checked(cells, root, at, fault=fault) for at, cells, fault in found)
     described = Described(
         root, base, rows, _foreign.release_of_cells(told), tuple(remarks), find=lambda path: base / path
     )
