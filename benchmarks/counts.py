@@ -31,6 +31,7 @@ from torch.utils.flop_counter import flop_registry
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from sercache import kernels
+from sercache.encoders._placed import Placed
 from sercache.encoders._whisper import _WINDOWS_CUDA, WhisperStates
 from sercache.encoders.hf_speech import _convolutions, _groups
 from sercache.encoders.hf_speech._encoder import SpeechEncoder
@@ -168,12 +169,8 @@ def encoder_on_meta(config: Any, dtype: torch.dtype, *, fused: bool) -> SpeechEn
     with mock.patch.object(SpeechEncoder, "_disagreement", return_value=None):
         encoder = SpeechEncoder(
             model.to_empty(device="cpu"),
-            name="counted",
-            identity={},
-            sample_rate=extract.RATE,
-            do_normalize=True,
-            device=META,
-            dtype=dtype,
+            {"sample_rate": extract.RATE, "do_normalize": True},
+            Placed("counted", {}, META, dtype),
         )
     forward = encoder._forward
     assert isinstance(forward, Packed)
@@ -195,9 +192,7 @@ def whisper_on_meta(config: Any, dtype: torch.dtype) -> WhisperStates:
         "n_mels": config.num_mel_bins,
         "n_fft": 400,
     }
-    encoder = WhisperStates(
-        model, name="counted", identity={}, preprocessing=preprocessing, device=META, dtype=dtype
-    )
+    encoder = WhisperStates(model, preprocessing, Placed("counted", {}, META, dtype))
     encoder._windows = _WINDOWS_CUDA
     return encoder
 

@@ -35,6 +35,7 @@ import torch
 import transformers
 from torch.utils.flop_counter import FlopCounterMode
 
+from sercache.encoders._placed import Placed
 from sercache.encoders.hf_speech._encoder import SpeechEncoder
 
 RATE = 16_000
@@ -82,12 +83,8 @@ def build(
         stock = getattr(transformers, f"{kind}Model")(config).eval()
     encoder = SpeechEncoder(
         copy.deepcopy(stock),
-        name=name,
-        identity={},
-        sample_rate=RATE,
-        do_normalize=True,
-        device=device,
-        dtype=dtype,
+        {"sample_rate": RATE, "do_normalize": True},
+        Placed(name, {}, device, dtype),
     )
     return stock.to(device), encoder
 

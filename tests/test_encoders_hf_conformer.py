@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from sercache import encoders
 from sercache.encoders import hf_conformer
+from sercache.encoders._placed import Placed
 from sercache.encoders.hf_conformer import _attention, _blocks, _encoder, _fronts, _mel
 from sercache.encoders.hf_conformer._encoder import ConformerEncoder
 from sercache.errors import EncoderError
@@ -38,14 +39,8 @@ def conformer_encoder(model: Any, dtype: torch.dtype = torch.float32) -> Conform
         "parakeet_encoder": hf_conformer._PARAKEET
         | {"sample_rate": 16_000, "feature_size": getattr(config, "num_mel_bins", 80)},
     }[config.model_type]
-    return ConformerEncoder(
-        copy.deepcopy(model),
-        name="tiny",
-        identity={},
-        preprocessing=preprocessing,
-        device=torch.device("cpu"),
-        dtype=dtype,
-    )
+    placed = Placed("tiny", {}, torch.device("cpu"), dtype)
+    return ConformerEncoder(copy.deepcopy(model), preprocessing, placed)
 
 
 def compare(encoder: Any, model: Any, waves: list[np.ndarray]) -> dict[str, float]:

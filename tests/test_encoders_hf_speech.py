@@ -17,6 +17,7 @@ import transformers
 from hypothesis import strategies as st
 
 from sercache import encoders
+from sercache.encoders._placed import Placed
 from sercache.encoders.hf_speech import _attention, _convolutions, _dense, _encoder, _groups
 from sercache.encoders.hf_speech._encoder import SpeechEncoder
 
@@ -32,12 +33,8 @@ def speech_encoder(
 ) -> SpeechEncoder:
     return SpeechEncoder(
         copy.deepcopy(model),
-        name="tiny",
-        identity={},
-        sample_rate=16_000,
-        do_normalize=do_normalize,
-        device=device,
-        dtype=dtype,
+        {"sample_rate": 16_000, "do_normalize": do_normalize},
+        Placed("tiny", {}, device, dtype),
     )
 
 

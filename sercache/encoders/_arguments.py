@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from sercache.errors import AudioError, EncoderError, UnknownNameError
 if TYPE_CHECKING:
     import torch
 
+State = TypeVar("State")
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
@@ -28,6 +29,15 @@ def wanted(on_offer: Sequence[str], states: Sequence[str] | None) -> list[str]:
         if name not in on_offer:
             raise UnknownNameError(unknown("state", name, list(on_offer)))
     return [name for name in on_offer if name in states]
+
+
+def taken(states: Iterable[tuple[str, State]], chosen: Sequence[str]) -> Iterator[tuple[str, State]]:
+    """Those of ``states`` that are ``chosen``, as they are computed; none is computed after the last of them."""
+    for name, x in states:
+        if name in chosen:
+            yield name, x
+        if name == chosen[-1]:
+            return
 
 
 def states_above(

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sercache.encoders._arguments import check_waves, wanted
+from sercache.encoders._arguments import check_waves, taken, wanted
 from sercache.encoders._checkpoint import Checkpoint
 from sercache.encoders._exact import exact
+from sercache.encoders._placed import Placed
 from sercache.encoders._weight_files import tensors_behind, weight_files
 
 _BEFORE = r"(?:model\.)?encoder\."
@@ -76,12 +77,8 @@ class WhisperStates:
     def __init__(
         self,
         model: Any,
-        *,
-        name: str,
-        identity: Mapping[str, Any],
         preprocessing: Mapping[str, Any],
-        device: torch.device,
-        dtype: torch.dtype,
+        placed: Placed,
         masked: bool = False,
     ) -> None:
         """``model``: the stock encoder in float32 on the CPU; it is taken over.
@@ -89,7 +86,8 @@ class WhisperStates:
         ``masked``: blocks see no frame that is padding alone; what closes such a model has other frames, and is left
         out.
         """
-        self.name, self.identity = name, identity
+        self.name, self.identity = placed.name, placed.identity
+        device, dtype = placed.device, placed.dtype
         self.sample_rate: int = preprocessing["sampling_rate"]
         strides = model.conv1.stride[0] * model.conv2.stride[0]
         self.hop: int = preprocessing["hop_length"] * strides
@@ -130,12 +128,9 @@ class WhisperStates:
     @torch.no_grad()
     def _run(self, waves: Sequence[np.ndarray], chosen: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
         lengths = [self.n_frames(len(wave)) for wave in waves]
-        for name, parts in self._all(waves, lengths):
-            if name in chosen:
-                rows = [row for part in parts for row in part]
-                yield name, torch.cat([row[:length] for row, length in zip(rows, lengths, strict=True)])
-            if name == chosen[-1]:
-                return
+        for name, parts in taken(self._all(waves, lengths), chosen):
+            rows = [row for part in parts for row in part]
+            yield name, torch.cat([row[:length] for row, length in zip(rows, lengths, strict=True)])
 
     def _all(self, waves: Sequence[np.ndarray], lengths: Sequence[int]) -> Iterator[tuple[str, list[Tensor]]]:
         """(state, parts (B, T, D) that pass the blocks together): windows, or the frames of one wave each."""

@@ -46,19 +46,14 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     """The encoder. Raises EncoderError for a revision."""
     from sercache.encoders._arguments import placement
     from sercache.encoders._checkpoint import with_precision
+    from sercache.encoders._placed import Placed
     from sercache.encoders.hf_speech._encoder import SpeechEncoder
 
     place, dtype = placement(device, precision)
     model = _model(revision)
-    return SpeechEncoder(
-        model,
-        name=source,
-        identity=with_precision(_identity(model), precision),
-        sample_rate=16_000,
-        do_normalize=True,
-        device=place,
-        dtype=dtype,
-    )
+    preprocessing = {"sample_rate": 16_000, "do_normalize": True}
+    identity = with_precision(_identity(model), precision)
+    return SpeechEncoder(model, preprocessing, Placed(source, identity, place, dtype))
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:

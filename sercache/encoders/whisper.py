@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sercache.encoders import Encoder, _checkpoint, _loading
+from sercache.encoders import Encoder, _checkpoint, _loading, _stock, _whisper_settings
 from sercache.encoders._published import PublishedEncoder
-from sercache.errors import EncoderError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -63,37 +62,21 @@ def _published(name: str) -> PublishedEncoder:
 PUBLISHED = {name: _published(name) for name in SHORT_NAMES}
 MODEL_TYPES = ("whisper",)
 
-_SETTINGS = {"sampling_rate": 16_000, "n_fft": 400, "hop_length": 160}
-"""Hz and samples; of every published checkpoint, and the defaults of WhisperFeatureExtractor."""
-
 
 def load(source: str, *, revision: str | None, device: str, precision: str) -> Encoder:
     """The encoder of a local folder or hub id.
 
     Raises EncoderError where the checkpoint cannot be had, is corrupt or of another kind.
     """
-    from sercache.encoders._arguments import placement
-    from sercache.encoders._whisper import WhisperStates, build
+    from sercache.encoders._whisper import WhisperStates
 
-    place, dtype = placement(device, precision)
-    checkpoint = _checkpoint.locate(source, revision)
-    preprocessing = _preprocessing(checkpoint)
-    model = _loading.load_whole(checkpoint, lambda: build(checkpoint))
-    record = _checkpoint.identity(checkpoint, "whisper", preprocessing)
-    return WhisperStates(
-        model,
-        name=source,
-        identity=_checkpoint.with_precision(record, precision),
-        preprocessing=preprocessing,
-        device=place,
-        dtype=dtype,
-    )
+    found = _stock.load(_FAMILY, source, revision=revision, device=device, precision=precision)
+    return WhisperStates(found.model, found.preprocessing, found.placed)
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity in float32 of what ``load`` gives. Raises EncoderError."""
-    checkpoint = _checkpoint.locate(source, revision)
-    return _checkpoint.identity(checkpoint, "whisper", _preprocessing(checkpoint))
+    return _stock.identify(_FAMILY, source, revision)
 
 
 def tail(source: str, *, revision: str | None, boundary: str, states: Sequence[str]) -> nn.Module:
@@ -101,11 +84,9 @@ def tail(source: str, *, revision: str | None, boundary: str, states: Sequence[s
 
     Raises EncoderError as ``load`` does, UnknownNameError for states that do not lie above the boundary.
     """
-    from sercache.encoders._whisper import build
     from sercache.encoders._whisper_tail import WhisperTail
 
-    checkpoint = _checkpoint.locate(source, revision)
-    return WhisperTail(_loading.load_whole(checkpoint, lambda: build(checkpoint)), boundary, states)
+    return WhisperTail(_stock.whole(_FAMILY, _checkpoint.locate(source, revision)), boundary, states)
 
 
 def export(source: str, folder: Path, tail: nn.Module, *, revision: str | None) -> None:
@@ -125,15 +106,13 @@ def export(source: str, folder: Path, tail: nn.Module, *, revision: str | None) 
 
 
 def _preprocessing(checkpoint: _checkpoint.Checkpoint) -> dict[str, Any]:
-    settings = _checkpoint.preprocessor(checkpoint)
-    n_mels = int(checkpoint.config.get("num_mel_bins", 80))
-    if settings.get("feature_size", n_mels) != n_mels:
-        raise EncoderError(
-            f"{checkpoint.folder}: preprocessor_config.json makes {settings['feature_size']} mel bins, config.json "
-            f"takes {n_mels}; get both files of one checkpoint"
-        )
-    return {
-        **{name: int(settings.get(name, usual)) for name, usual in _SETTINGS.items()},
-        "n_mels": n_mels,
-        "from": "checkpoint" if settings else "defaults of WhisperFeatureExtractor, the checkpoint has none",
-    }
+    return _whisper_settings.read(checkpoint, 80)
+
+
+def _build(checkpoint: _checkpoint.Checkpoint) -> tuple[Any, Sequence[str]]:
+    from sercache.encoders._whisper import build
+
+    return build(checkpoint)
+
+
+_FAMILY = _stock.StockFamily("whisper", _preprocessing, _build)

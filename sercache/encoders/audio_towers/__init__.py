@@ -10,11 +10,11 @@ LayerNorm). The others close with means over two frames and a LayerNorm, which h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sercache.encoders import Encoder, _checkpoint, _loading
+from sercache.encoders import Encoder, _checkpoint, _stock, _whisper_settings
 from sercache.encoders._published import PublishedEncoder
-from sercache.errors import EncoderError
 from sercache.trained_on import SeenCorpus
 
 SHORT_NAMES = {
@@ -77,8 +77,6 @@ _PART = _checkpoint.WeightsPart(
     ("thinker_config", "audio_config"),
 )
 """Of a whole model, or of a checkpoint that is a tower alone."""
-_SETTINGS = {"sampling_rate": 16_000, "n_fft": 400, "hop_length": 160}
-"""Hz and samples; of every published checkpoint, and the defaults of WhisperFeatureExtractor."""
 
 
 def load(source: str, *, revision: str | None, device: str, precision: str) -> Encoder:
@@ -86,36 +84,19 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
 
     Raises EncoderError where the checkpoint cannot be had, is corrupt or of another kind.
     """
-    from sercache.encoders._arguments import placement
     from sercache.encoders._whisper import WhisperStates
     from sercache.encoders.audio_towers import _tower
 
-    place, dtype = placement(device, precision)
-    checkpoint = _checkpoint.locate(source, revision, part=_PART)
-    preprocessing = _preprocessing(checkpoint)
-    model: Any = _loading.load_whole(checkpoint, lambda: _tower.build(checkpoint))
-    identity = _checkpoint.with_precision(
-        _checkpoint.identity(checkpoint, "audio-towers", preprocessing), precision
-    )
-    if hasattr(model, "n_window"):
-        return _tower.ChunkedStates(
-            model, name=source, identity=identity, preprocessing=preprocessing, device=place, dtype=dtype
-        )
-    return WhisperStates(
-        model,
-        name=source,
-        identity=identity,
-        preprocessing=preprocessing,
-        device=place,
-        dtype=dtype,
-        masked=model.config.model_type != "voxtral_encoder",
-    )
+    found = _stock.load(_FAMILY, source, revision=revision, device=device, precision=precision)
+    if hasattr(found.model, "n_window"):
+        return _tower.ChunkedStates(found.model, found.preprocessing, found.placed)
+    masked = found.model.config.model_type != "voxtral_encoder"
+    return WhisperStates(found.model, found.preprocessing, found.placed, masked=masked)
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity in float32 of what ``load`` gives. Raises EncoderError."""
-    checkpoint = _checkpoint.locate(source, revision, part=_PART)
-    return _checkpoint.identity(checkpoint, "audio-towers", _preprocessing(checkpoint))
+    return _stock.identify(_FAMILY, source, revision)
 
 
 def size(config: dict[str, Any]) -> tuple[int, int, int]:
@@ -126,15 +107,13 @@ def size(config: dict[str, Any]) -> tuple[int, int, int]:
 
 
 def _preprocessing(checkpoint: _checkpoint.Checkpoint) -> dict[str, Any]:
-    settings = _checkpoint.preprocessor(checkpoint)
-    n_mels = int(checkpoint.used.get("num_mel_bins", 128))
-    if settings.get("feature_size", n_mels) != n_mels:
-        raise EncoderError(
-            f"{checkpoint.folder}: preprocessor_config.json makes {settings['feature_size']} mel bins, config.json "
-            f"takes {n_mels}; get both files of one checkpoint"
-        )
-    return {
-        **{name: int(settings.get(name, usual)) for name, usual in _SETTINGS.items()},
-        "n_mels": n_mels,
-        "from": "checkpoint" if settings else "defaults of WhisperFeatureExtractor, the checkpoint has none",
-    }
+    return _whisper_settings.read(checkpoint, 128)
+
+
+def _build(checkpoint: _checkpoint.Checkpoint) -> tuple[Any, Sequence[str]]:
+    from sercache.encoders.audio_towers import _tower
+
+    return _tower.build(checkpoint)
+
+
+_FAMILY = _stock.StockFamily("audio-towers", _preprocessing, _build, part=_PART)

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sercache.encoders._arguments import check_waves, wanted
+from sercache.encoders._arguments import check_waves, taken, wanted
 from sercache.encoders._checkpoint import Checkpoint
 from sercache.encoders._exact import exact
+from sercache.encoders._placed import Placed
 from sercache.encoders._weight_files import tensors_behind, weight_files
 from sercache.encoders._whisper import extractor
 from sercache.errors import EncoderError
@@ -80,15 +81,12 @@ class ChunkedStates:
     def __init__(
         self,
         model: Any,
-        *,
-        name: str,
-        identity: Mapping[str, Any],
         preprocessing: Mapping[str, Any],
-        device: torch.device,
-        dtype: torch.dtype,
+        placed: Placed,
     ) -> None:
         """``model``: the stock tower in float32 on the CPU; it is taken over."""
-        self.name, self.identity = name, identity
+        self.name, self.identity = placed.name, placed.identity
+        device, dtype = placed.device, placed.dtype
         self.sample_rate: int = preprocessing["sampling_rate"]
         self._spectra_hop: int = preprocessing["hop_length"]
         self.hop = 2 * self._spectra_hop
@@ -120,11 +118,7 @@ class ChunkedStates:
 
     @torch.no_grad()
     def _run(self, waves: Sequence[np.ndarray], chosen: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-        for name, x in self._all(waves):
-            if name in chosen:
-                yield name, x
-            if name == chosen[-1]:
-                return
+        yield from taken(self._all(waves), chosen)
 
     def _all(self, waves: Sequence[np.ndarray]) -> Iterator[tuple[str, Tensor]]:
         """(state, (F, D))."""

@@ -9,9 +9,10 @@ LayerNorm).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sercache.encoders import Encoder, _checkpoint, _loading
+from sercache.encoders import Encoder, _checkpoint, _stock
 from sercache.encoders._published import PublishedEncoder
 from sercache.encoders.dasheng import _config
 
@@ -35,31 +36,15 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
 
     Raises EncoderError where the checkpoint cannot be had, is corrupt, or of another shape than Dasheng's.
     """
-    from sercache.encoders._arguments import placement
-    from sercache.encoders.dasheng import _model
     from sercache.encoders.dasheng._encoder import DashengEncoder
 
-    place, dtype = placement(device, precision)
-    checkpoint = _checkpoint.locate(source, revision)
-    config = _config.read(checkpoint)
-    preprocessing = _config.preprocessing(checkpoint)
-    model = _loading.load_whole(checkpoint, lambda: _model.build(checkpoint, config))
-    record = _checkpoint.identity(checkpoint, "dasheng", preprocessing)
-    return DashengEncoder(
-        model,
-        config,
-        name=source,
-        identity=_checkpoint.with_precision(record, precision),
-        device=place,
-        dtype=dtype,
-    )
+    found = _stock.load(_FAMILY, source, revision=revision, device=device, precision=precision)
+    return DashengEncoder(found.model, found.placed)
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity in float32 of what ``load`` gives. Raises EncoderError."""
-    checkpoint = _checkpoint.locate(source, revision)
-    _config.read(checkpoint)
-    return _checkpoint.identity(checkpoint, "dasheng", _config.preprocessing(checkpoint))
+    return _stock.identify(_FAMILY, source, revision)
 
 
 def size(config: dict[str, Any]) -> tuple[int, int, int]:
@@ -72,3 +57,17 @@ def size(config: dict[str, Any]) -> tuple[int, int, int]:
     with torch.device("meta"):
         model = _model.Dasheng(found)
     return found.depth, found.embed_dim, sum(each.numel() for each in model.parameters())
+
+
+def _preprocessing(checkpoint: _checkpoint.Checkpoint) -> dict[str, Any]:
+    _config.read(checkpoint)  # a shape that is not written out here is told first
+    return _config.preprocessing(checkpoint)
+
+
+def _build(checkpoint: _checkpoint.Checkpoint) -> tuple[Any, Sequence[str]]:
+    from sercache.encoders.dasheng import _model
+
+    return _model.build(checkpoint, _config.read(checkpoint))
+
+
+_FAMILY = _stock.StockFamily("dasheng", _preprocessing, _build)

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from sercache.encoders import _mel
-from sercache.encoders._arguments import check_waves, wanted
+from sercache.encoders._arguments import check_waves, taken, wanted
 from sercache.encoders._exact import exact
-from sercache.encoders.dasheng._config import HOP, N_MELS, PATCH, RATE, WINDOW, DashengShape
+from sercache.encoders._placed import Placed
+from sercache.encoders.dasheng._config import HOP, N_MELS, PATCH, RATE, WINDOW
 from sercache.encoders.dasheng._model import Dasheng
 
 _PACK_FRAMES = 500
@@ -32,18 +33,14 @@ class DashengEncoder:
     def __init__(
         self,
         model: Any,
-        shape: DashengShape,
-        *,
-        name: str,
-        identity: Mapping[str, Any],
-        device: torch.device,
-        dtype: torch.dtype,
+        placed: Placed,
     ) -> None:
         """``model``: with the checkpoint's weights in float32 on the CPU; it is taken over."""
-        self.name, self.identity = name, identity
-        blocks = [str(number) for number in range(1, shape.depth + 1)]
+        self.name, self.identity = placed.name, placed.identity
+        device, dtype = placed.device, placed.dtype
+        blocks = [str(number) for number in range(1, model.shape.depth + 1)]
         self.states: tuple[str, ...] = ("input", *blocks, "final")
-        self.dims: Mapping[str, int] = dict.fromkeys(self.states, shape.embed_dim)
+        self.dims: Mapping[str, int] = dict.fromkeys(self.states, model.shape.embed_dim)
         self.pack_frames = _PACK_FRAMES_CUDA if device.type == "cuda" else _PACK_FRAMES
         self.device = device
         self._model: Dasheng = model.to(device=device, dtype=dtype)
@@ -75,11 +72,8 @@ class DashengEncoder:
         whole = [sum(map(len, each)) for each in chunks]
         real = [self.n_frames(len(wave)) for wave in waves]
         packed = torch.cat([chunk for each in chunks for chunk in each])
-        for name, x in self._model.states(packed, lengths):
-            if name in chosen:
-                yield name, torch.cat([part[:n] for part, n in zip(x.split(whole), real, strict=True)])
-            if name == chosen[-1]:
-                return
+        for name, x in taken(self._model.states(packed, lengths), chosen):
+            yield name, torch.cat([part[:n] for part, n in zip(x.split(whole), real, strict=True)])
 
     def _spectra(self, wave: np.ndarray) -> Tensor:
         """(mels, S) float32: decibels of the power in each band."""

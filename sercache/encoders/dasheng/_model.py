@@ -61,7 +61,7 @@ class Dasheng(nn.Module):
 
     def __init__(self, shape: DashengShape) -> None:
         super().__init__()
-        dim = shape.embed_dim
+        self.shape, dim = shape, shape.embed_dim
         self.target_length = shape.target_length
         self.init_bn = nn.BatchNorm1d(N_MELS)
         self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(1, dim, (N_MELS, PATCH), (N_MELS, PATCH))})

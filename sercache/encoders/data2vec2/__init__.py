@@ -77,18 +77,14 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     Raises EncoderError where the checkpoint cannot be had, is corrupt or of another model.
     """
     from sercache.encoders._arguments import placement
+    from sercache.encoders._placed import Placed
     from sercache.encoders.data2vec2 import _files
     from sercache.encoders.data2vec2._encoder import Data2Vec2Encoder
 
     place, dtype = placement(device, precision)
     files, record = _identified(source, revision)
-    return Data2Vec2Encoder(
-        _files.load(files),
-        name=source,
-        identity=_checkpoint.with_precision(record, precision),
-        device=place,
-        dtype=dtype,
-    )
+    identity = _checkpoint.with_precision(record, precision)
+    return Data2Vec2Encoder(_files.load(files), Placed(source, identity, place, dtype))
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch.nn import functional as F
 
 from sercache.encoders._arguments import check_waves, wanted
 from sercache.encoders._exact import exact
+from sercache.encoders._placed import Placed
 from sercache.encoders.data2vec2._model import Data2Vec2
 from sercache.encoders.data2vec2._packed import PackedFrames
 
@@ -33,15 +33,13 @@ class Data2Vec2Encoder:
     def __init__(
         self,
         model: Data2Vec2,
-        *,
-        name: str,
-        identity: Mapping[str, Any],
-        device: torch.device,
-        dtype: torch.dtype,
+        placed: Placed,
     ) -> None:
         """``model``: with the checkpoint's weights, in float32 on the CPU; it is taken over."""
         config = model.config
-        self.name, self.identity, self.device = name, identity, device
+        self.name, self.identity = placed.name, placed.identity
+        device, dtype = placed.device, placed.dtype
+        self.device = device
         self._convolutions = [(kernel, stride) for _, kernel, stride in config.convolutions]
         self._normalize = config.normalize
         self.hop = math.prod(stride for _, stride in self._convolutions)

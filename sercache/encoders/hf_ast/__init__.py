@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sercache.encoders import Encoder, _checkpoint, _loading
+from sercache.encoders import Encoder, _checkpoint, _stock
 from sercache.encoders._published import PublishedEncoder
 from sercache.errors import EncoderError
 
@@ -41,28 +41,15 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
 
     Raises EncoderError where the checkpoint cannot be had, is corrupt or of another kind.
     """
-    from sercache.encoders._arguments import placement
     from sercache.encoders.hf_ast._encoder import AstEncoder
 
-    place, dtype = placement(device, precision)
-    checkpoint = _checkpoint.locate(source, revision)
-    preprocessing = _preprocessing(checkpoint)
-    model = _loading.load_whole(checkpoint, lambda: _build(checkpoint))
-    record = _checkpoint.identity(checkpoint, "hf-ast", preprocessing)
-    return AstEncoder(
-        model,
-        name=source,
-        identity=_checkpoint.with_precision(record, precision),
-        preprocessing=preprocessing,
-        device=place,
-        dtype=dtype,
-    )
+    found = _stock.load(_FAMILY, source, revision=revision, device=device, precision=precision)
+    return AstEncoder(found.model, found.preprocessing, found.placed)
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity in float32 of what ``load`` gives. Raises EncoderError."""
-    checkpoint = _checkpoint.locate(source, revision)
-    return _checkpoint.identity(checkpoint, "hf-ast", _preprocessing(checkpoint))
+    return _stock.identify(_FAMILY, source, revision)
 
 
 def _preprocessing(checkpoint: _checkpoint.Checkpoint) -> dict[str, Any]:
@@ -91,11 +78,4 @@ def _preprocessing(checkpoint: _checkpoint.Checkpoint) -> dict[str, Any]:
     }
 
 
-def _build(checkpoint: _checkpoint.Checkpoint) -> tuple[Any, list[str]]:
-    import torch
-    from transformers import AutoModel
-
-    model, report = AutoModel.from_pretrained(
-        checkpoint.folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
-    )
-    return model, sorted(report["missing_keys"])
+_FAMILY = _stock.StockFamily("hf-ast", _preprocessing, _stock.auto_model)

@@ -14,6 +14,7 @@ from sercache.encoders import _hooks, _kaldi
 from sercache.encoders._arguments import check_waves, wanted
 from sercache.encoders._exact import exact
 from sercache.encoders._hooks import Point
+from sercache.encoders._placed import Placed
 from sercache.errors import EncoderError
 
 _PACK_FRAMES = 101
@@ -34,15 +35,12 @@ class AstEncoder:
     def __init__(
         self,
         model: Any,
-        *,
-        name: str,
-        identity: Mapping[str, Any],
         preprocessing: Mapping[str, Any],
-        device: torch.device,
-        dtype: torch.dtype,
+        placed: Placed,
     ) -> None:
         """``model``: the stock module in float32 on the CPU; it is taken over. Raises EncoderError."""
-        self.name, self.identity = name, identity
+        self.name, self.identity = placed.name, placed.identity
+        device, dtype = placed.device, placed.dtype
         config = model.config
         self._length, patch = config.max_length, config.patch_size
         self._rows = (config.num_mel_bins - patch) // config.frequency_stride + 1

@@ -70,6 +70,7 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     Raises EncoderError where the checkpoint cannot be had, is corrupt, or cannot be used for a cache.
     """
     from sercache.encoders._arguments import placement
+    from sercache.encoders._placed import Placed
     from sercache.encoders.hf_auto._encoder import AutoEncoder
     from sercache.encoders.hf_auto._load import build, extractor
 
@@ -79,14 +80,8 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     extract = extractor(checkpoint)
     model = _loading.load_whole(checkpoint, lambda: build(checkpoint), r"masked_spec_embed$")
     record = _checkpoint.identity(checkpoint, "hf-auto", preprocessing)
-    return AutoEncoder(
-        model,
-        extract,
-        name=source,
-        identity=_checkpoint.with_precision(record, precision),
-        device=place,
-        dtype=dtype,
-    )
+    identity = _checkpoint.with_precision(record, precision)
+    return AutoEncoder(model, extract, Placed(source, identity, place, dtype))
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:

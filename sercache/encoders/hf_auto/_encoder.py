@@ -16,6 +16,7 @@ from sercache.encoders import _hooks
 from sercache.encoders._arguments import check_waves, wanted
 from sercache.encoders._exact import exact
 from sercache.encoders._hooks import Point
+from sercache.encoders._placed import Placed
 from sercache.encoders.hf_auto import _probe
 from sercache.encoders.hf_auto._load import reason, silently
 from sercache.errors import EncoderError
@@ -38,14 +39,11 @@ class AutoEncoder:
         self,
         model: Any,
         extract: Any,
-        *,
-        name: str,
-        identity: Mapping[str, Any],
-        device: torch.device,
-        dtype: torch.dtype,
+        placed: Placed,
     ) -> None:
         """``model``: the stock module in float32 on the CPU; it is taken over. Raises EncoderError."""
-        self.name, self.identity = name, identity
+        self.name, self.identity = placed.name, placed.identity
+        device, dtype = placed.device, placed.dtype
         self.sample_rate: int = extract.sampling_rate
         self.pack_frames = _PACK_FRAMES_CUDA if device.type == "cuda" else _PACK_FRAMES
         self.device, self.dtype = torch.device("cpu"), torch.float32

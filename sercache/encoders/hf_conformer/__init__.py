@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sercache.encoders import Encoder, _checkpoint, _loading
+from sercache.encoders import Encoder, _checkpoint, _stock
 from sercache.encoders._published import LIBRI_LIGHT, PublishedEncoder
 from sercache.errors import EncoderError
 
@@ -87,28 +87,15 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
 
     Raises EncoderError where the checkpoint cannot be had, is corrupt or of another kind.
     """
-    from sercache.encoders._arguments import placement
     from sercache.encoders.hf_conformer._encoder import ConformerEncoder
 
-    place, dtype = placement(device, precision)
-    checkpoint = _checkpoint.locate(source, revision)
-    preprocessing = _preprocessing(checkpoint)
-    model = _loading.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
-    record = _checkpoint.identity(checkpoint, "hf-conformer", preprocessing)
-    return ConformerEncoder(
-        model,
-        name=source,
-        identity=_checkpoint.with_precision(record, precision),
-        preprocessing=preprocessing,
-        device=place,
-        dtype=dtype,
-    )
+    found = _stock.load(_FAMILY, source, revision=revision, device=device, precision=precision)
+    return ConformerEncoder(found.model, found.preprocessing, found.placed)
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity in float32 of what ``load`` gives. Raises EncoderError."""
-    checkpoint = _checkpoint.locate(source, revision)
-    return _checkpoint.identity(checkpoint, "hf-conformer", _preprocessing(checkpoint))
+    return _stock.identify(_FAMILY, source, revision)
 
 
 def tail(source: str, *, revision: str | None, boundary: str, states: Sequence[str]) -> nn.Module:
@@ -119,8 +106,7 @@ def tail(source: str, *, revision: str | None, boundary: str, states: Sequence[s
     from sercache.encoders.hf_conformer._encoder import parts
     from sercache.encoders.hf_conformer._tail import ConformerTail
 
-    checkpoint = _checkpoint.locate(source, revision)
-    model = _loading.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
+    model = _stock.whole(_FAMILY, _checkpoint.locate(source, revision))
     return ConformerTail(model, parts(model), boundary, states)
 
 
@@ -134,7 +120,7 @@ def export(source: str, folder: Path, tail: nn.Module, *, revision: str | None) 
 
     assert isinstance(tail, ConformerTail)
     checkpoint = _checkpoint.locate(source, revision)
-    model: Any = _loading.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
+    model = _stock.whole(_FAMILY, checkpoint)
     tail.give_back(model, parts(model))
     _checkpoint.write(model, checkpoint, folder)
 
@@ -181,3 +167,6 @@ def _build(checkpoint: _checkpoint.Checkpoint) -> tuple[Any, list[str]]:
         checkpoint.folder, dtype=torch.float32, local_files_only=True, output_loading_info=True, **options
     )
     return model, sorted(report["missing_keys"])
+
+
+_FAMILY = _stock.StockFamily("hf-conformer", _preprocessing, _build, _MAY_MISS)

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from sercache.encoders import _hooks
-from sercache.encoders._arguments import check_waves, wanted
+from sercache.encoders._arguments import check_waves, taken, wanted
 from sercache.encoders._exact import exact
 from sercache.encoders._hooks import Point
+from sercache.encoders._placed import Placed
 from sercache.encoders.hf_conformer import _blocks
 from sercache.encoders.hf_conformer._attention import PackTimes
 from sercache.encoders.hf_conformer._blocks import ConformerBlock
@@ -42,15 +43,12 @@ class ConformerEncoder:
     def __init__(
         self,
         model: Any,
-        *,
-        name: str,
-        identity: Mapping[str, Any],
         preprocessing: Mapping[str, Any],
-        device: torch.device,
-        dtype: torch.dtype,
+        placed: Placed,
     ) -> None:
         """``model``: the stock module in float32 on the CPU; it is taken over and changed."""
-        self.name, self.identity = name, identity
+        self.name, self.identity = placed.name, placed.identity
+        device, dtype = placed.device, placed.dtype
         self.sample_rate: int = preprocessing["sample_rate"]
         self._front: Front = _FRONTS[model.config.model_type](model, preprocessing)
         self.hop, self.min_samples = self._front.hop, self._front.min_samples
@@ -91,11 +89,8 @@ class ConformerEncoder:
     def _packed(
         self, parts: Sequence[Tensor], chosen: Sequence[str], waves: Sequence[np.ndarray]
     ) -> Iterator[tuple[str, Tensor]]:
-        for name, x in self._all(parts, [self.n_frames(len(wave)) for wave in waves]):
-            if name in chosen:
-                yield name, x
-            if name == chosen[-1]:
-                return
+        lengths = [self.n_frames(len(wave)) for wave in waves]
+        yield from taken(self._all(parts, lengths), chosen)
 
     def _all(self, parts: Sequence[Tensor], lengths: Sequence[int]) -> Iterator[tuple[str, Tensor]]:
         for name, x in self._front.states(self._model, parts):

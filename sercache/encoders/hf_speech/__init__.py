@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sercache.encoders import Encoder, _checkpoint, _loading
+from sercache.encoders import Encoder, _checkpoint, _stock
 from sercache.encoders.hf_speech._published import PUBLISHED as PUBLISHED
 from sercache.encoders.hf_speech._published import SEEN_CORPORA as SEEN_CORPORA
 
@@ -101,29 +101,15 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
 
     Raises EncoderError where the checkpoint cannot be had, is corrupt or of another kind.
     """
-    from sercache.encoders._arguments import placement
     from sercache.encoders.hf_speech._encoder import SpeechEncoder
 
-    place, dtype = placement(device, precision)
-    checkpoint = _checkpoint.locate(source, revision)
-    preprocessing = _preprocessing(checkpoint)
-    model = _loading.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
-    record = _checkpoint.identity(checkpoint, "hf-speech", preprocessing)
-    return SpeechEncoder(
-        model,
-        name=source,
-        identity=_checkpoint.with_precision(record, precision),
-        sample_rate=preprocessing["sample_rate"],
-        do_normalize=preprocessing["do_normalize"],
-        device=place,
-        dtype=dtype,
-    )
+    found = _stock.load(_FAMILY, source, revision=revision, device=device, precision=precision)
+    return SpeechEncoder(found.model, found.preprocessing, found.placed)
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity in float32 of what ``load`` gives. Raises EncoderError."""
-    checkpoint = _checkpoint.locate(source, revision)
-    return _checkpoint.identity(checkpoint, "hf-speech", _preprocessing(checkpoint))
+    return _stock.identify(_FAMILY, source, revision)
 
 
 def tail(source: str, *, revision: str | None, boundary: str, states: Sequence[str]) -> nn.Module:
@@ -133,8 +119,7 @@ def tail(source: str, *, revision: str | None, boundary: str, states: Sequence[s
     """
     from sercache.encoders.hf_speech._tail import SpeechTail
 
-    checkpoint = _checkpoint.locate(source, revision)
-    model = _loading.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
+    model = _stock.whole(_FAMILY, _checkpoint.locate(source, revision))
     return SpeechTail(model, boundary, states)
 
 
@@ -147,7 +132,7 @@ def export(source: str, folder: Path, tail: nn.Module, *, revision: str | None) 
 
     assert isinstance(tail, SpeechTail)
     checkpoint = _checkpoint.locate(source, revision)
-    model: Any = _loading.load_whole(checkpoint, lambda: _build(checkpoint), _MAY_MISS)
+    model = _stock.whole(_FAMILY, checkpoint)
     tail.give_back(model)
     _checkpoint.write(model, checkpoint, folder)
 
@@ -161,11 +146,4 @@ def _preprocessing(checkpoint: _checkpoint.Checkpoint) -> dict[str, Any]:
     }
 
 
-def _build(checkpoint: _checkpoint.Checkpoint) -> tuple[Any, list[str]]:
-    import torch
-    from transformers import AutoModel
-
-    model, report = AutoModel.from_pretrained(
-        checkpoint.folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
-    )
-    return model, sorted(report["missing_keys"])
+_FAMILY = _stock.StockFamily("hf-speech", _preprocessing, _stock.auto_model, _MAY_MISS)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sercache.encoders._arguments import check_waves, wanted
 from sercache.encoders._exact import exact
+from sercache.encoders._placed import Placed
 from sercache.encoders._windows import Windows
 from sercache.encoders.hf_speech import _packed
 from sercache.encoders.hf_speech._convolutions import Laid
@@ -40,18 +41,15 @@ class SpeechEncoder:
     def __init__(
         self,
         model: Any,
-        *,
-        name: str,
-        identity: Mapping[str, Any],
-        sample_rate: int,
-        do_normalize: bool,
-        device: torch.device,
-        dtype: torch.dtype,
+        preprocessing: Mapping[str, Any],
+        placed: Placed,
     ) -> None:
         """``model``: the stock module in float32 on the CPU; it is taken over and changed."""
         config = model.config
-        self.name, self.identity = name, identity
-        self.sample_rate, self.do_normalize = sample_rate, do_normalize
+        self.name, self.identity = placed.name, placed.identity
+        device, dtype = placed.device, placed.dtype
+        self.sample_rate: int = preprocessing["sample_rate"]
+        self.do_normalize: bool = preprocessing["do_normalize"]
         self._convolutions = list(zip(config.conv_kernel, config.conv_stride, strict=True))
         self.hop = math.prod(config.conv_stride)
         self.min_samples = self._samples(1)
@@ -69,7 +67,7 @@ class SpeechEncoder:
         self._forward: Stock | Packed = Stock(model) if self.why_stock else Packed(model)
         slower = self._forward.fuse(device) if isinstance(self._forward, Packed) else []
         if slower:
-            warn(f"{name} is computed more slowly than it might be: {'; '.join(slower)}")
+            warn(f"{placed.name} is computed more slowly than it might be: {'; '.join(slower)}")
 
     def n_frames(self, n_samples: int) -> int:
         """Frames T that ``n_samples`` give."""

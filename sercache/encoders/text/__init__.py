@@ -15,7 +15,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from sercache.encoders import Encoder, _checkpoint, _loading
+from sercache.encoders import Encoder, _checkpoint, _loading, _stock
 from sercache.encoders._published import PublishedEncoder
 
 SHORT_NAMES = {
@@ -126,24 +126,18 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     tokenizer cannot be made.
     """
     from sercache.encoders._arguments import placement
+    from sercache.encoders._placed import Placed
     from sercache.encoders.text import _sentence
-    from sercache.encoders.text._encoder import TextEncoder, build, tokenizer
+    from sercache.encoders.text._encoder import TextEncoder, tokenizer
 
     place, dtype = placement(device, precision)
     checkpoint = _checkpoint.locate(source, revision, also=_also())
     how = _sentence.read(checkpoint.folder)
     split = tokenizer(checkpoint)
-    model: Any = _loading.load_whole(checkpoint, lambda: build(checkpoint), _MAY_MISS)
+    model: Any = _loading.load_whole(checkpoint, lambda: _stock.auto_model(checkpoint), _MAY_MISS)
     sentence = None if how is None else _sentence.load(how, model.config.hidden_size, place, dtype)
-    return TextEncoder(
-        model,
-        split,
-        name=source,
-        identity=_checkpoint.with_precision(_identity(checkpoint), precision),
-        device=place,
-        dtype=dtype,
-        sentence=sentence,
-    )
+    identity = _checkpoint.with_precision(_identity(checkpoint), precision)
+    return TextEncoder(model, split, Placed(source, identity, place, dtype), sentence)
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from sercache.encoders._arguments import wanted
 from sercache.encoders._checkpoint import Checkpoint
 from sercache.encoders._exact import exact
 from sercache.encoders._hooks import Point
+from sercache.encoders._placed import Placed
 from sercache.encoders.text._sentence import SentenceLayers
 from sercache.errors import AudioError, EncoderError, MissingExtraError
 
@@ -54,16 +55,6 @@ def tokenizer(checkpoint: Checkpoint) -> Any:
         ) from fault
 
 
-def build(checkpoint: Checkpoint) -> tuple[Any, list[str]]:
-    """The stock module in float32, and the names of tensors that the checkpoint lacks."""
-    from transformers import AutoModel
-
-    model, report = AutoModel.from_pretrained(
-        checkpoint.folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
-    )
-    return model, sorted(report["missing_keys"])
-
-
 class TextEncoder:
     """A frozen text encoder. A sample is a word piece, and so is a frame; both come once a "second"."""
 
@@ -79,15 +70,13 @@ class TextEncoder:
         self,
         model: Any,
         tokenizer: Any,
-        *,
-        name: str,
-        identity: Mapping[str, Any],
-        device: torch.device,
-        dtype: torch.dtype,
-        sentence: SentenceLayers | None = None,
+        placed: Placed,
+        sentence: SentenceLayers | None,
     ) -> None:
         """``model``: the stock module in float32 on the CPU; it is taken over. Raises EncoderError."""
-        self.name, self.identity, self.device = name, identity, device
+        self.name, self.identity = placed.name, placed.identity
+        device, dtype = placed.device, placed.dtype
+        self.device = device
         self._tokenizer, self._lock = tokenizer, threading.Lock()
         self._before, self._after = self._around()
         self.max_samples = self._longest(model)

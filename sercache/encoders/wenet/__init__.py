@@ -49,6 +49,7 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     Raises EncoderError where a file is missing, corrupt, or of an encoder other than a Conformer.
     """
     from sercache.encoders._arguments import placement
+    from sercache.encoders._placed import Placed
     from sercache.encoders.wenet import _weights
     from sercache.encoders.wenet._encoder import WenetEncoder
 
@@ -56,13 +57,8 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     record = identify(source, revision=revision)
     folder = _folder(source)
     model = _weights.load(folder, _config.read(folder / _YAML), folder / _WEIGHTS)
-    return WenetEncoder(
-        model,
-        name=source,
-        identity=_checkpoint.with_precision(record, precision),
-        device=place,
-        dtype=dtype,
-    )
+    identity = _checkpoint.with_precision(record, precision)
+    return WenetEncoder(model, Placed(source, identity, place, dtype))
 
 
 def ctc_layer(folder: Path, n_units: int) -> tuple[Tensor, Tensor]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sercache.encoders import _kaldi
-from sercache.encoders._arguments import check_waves, wanted
+from sercache.encoders._arguments import check_waves, taken, wanted
 from sercache.encoders._exact import exact
+from sercache.encoders._placed import Placed
 from sercache.encoders.wenet._conformer import Conformer
 
 _PACK_FRAMES = 500
@@ -26,14 +26,11 @@ class WenetEncoder:
     def __init__(
         self,
         model: Conformer,
-        *,
-        name: str,
-        identity: Mapping[str, Any],
-        device: torch.device,
-        dtype: torch.dtype,
+        placed: Placed,
     ) -> None:
         """``model``: with the checkpoint's weights, in float32 on the CPU; it is taken over."""
-        self.name, self.identity = name, identity
+        self.name, self.identity = placed.name, placed.identity
+        device, dtype = placed.device, placed.dtype
         config = model.config
         size, step = config.window
         self.sample_rate = _kaldi.RATE
@@ -68,11 +65,7 @@ class WenetEncoder:
     def _run(self, waves: Sequence[np.ndarray], chosen: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
         device = self._fbank.device
         fbanks = [self._fbank(torch.tensor(wave, dtype=torch.float32, device=device)) for wave in waves]
-        for name, x in self._model(fbanks):
-            if name in chosen:
-                yield name, x
-            if name == chosen[-1]:
-                return
+        yield from taken(self._model(fbanks), chosen)
 
 
 def _placed(model: Conformer, device: torch.device, dtype: torch.dtype) -> Conformer:
