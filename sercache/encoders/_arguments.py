@@ -14,6 +14,8 @@ from sercache.errors import AudioError, EncoderError, UnknownNameError
 if TYPE_CHECKING:
     import torch
 
+    from sercache.encoders import Encoder
+
 State = TypeVar("State")
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -60,7 +62,17 @@ def states_above(
     return tuple(above[: 1 + max(above.index(state) for state in states)])
 
 
-def check_waves(
+def asked(encoder: Encoder, waves: Sequence[np.ndarray], states: Sequence[str] | None) -> list[str]:
+    """The states that ``encode`` is to give of ``waves``, in the order of computation; none where there are no waves.
+
+    Raises UnknownNameError for a state that is not on offer, AudioError as ``_check_waves``.
+    """
+    chosen = wanted(encoder.states, states)
+    _check_waves(waves, encoder.name, encoder.sample_rate, encoder.min_samples, encoder.max_samples)
+    return chosen if waves else []
+
+
+def _check_waves(
     waves: Sequence[np.ndarray], name: str, rate: int, shortest: int, longest: int | None
 ) -> None:
     """Raise AudioError for a wave that is not (N,), whose length (samples) the encoder does not take, or whose

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sercache.audio import RESAMPLER
-from sercache.encoders._arguments import check_waves, placement, wanted
+from sercache.encoders._arguments import asked, placement
 from sercache.encoders._exact import exact
 from sercache.errors import EncoderError
 
@@ -89,9 +89,8 @@ class Computed:
         """(state, (F, D)), once. Raises UnknownNameError, and AudioError for a wave too short for a frame."""
         import torch
 
-        chosen = wanted(self.states, states)
-        check_waves(waves, self.name, self.sample_rate, self.min_samples, None)
-        if not waves or not chosen:
+        chosen = asked(self, waves, states)
+        if not chosen:
             return iter(())
         parts = [self._describe(np.asarray(wave, dtype=np.float32)) for wave in waves]
         return iter([(self.states[0], torch.cat(parts))])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sercache.encoders._arguments import check_waves, taken, wanted
+from sercache.encoders._arguments import asked, taken
 from sercache.encoders._checkpoint import Checkpoint
 from sercache.encoders._exact import exact
 from sercache.encoders._placed import Placed
@@ -121,9 +121,8 @@ class WhisperStates:
 
         Raises UnknownNameError for a state that is not on offer, AudioError for a wave longer than the window.
         """
-        chosen = wanted(self.states, states)
-        check_waves(waves, self.name, self.sample_rate, self.min_samples, self.max_samples)
-        return self._run(waves, chosen) if waves and chosen else iter(())
+        chosen = asked(self, waves, states)
+        return self._run(waves, chosen) if chosen else iter(())
 
     @torch.no_grad()
     def _run(self, waves: Sequence[np.ndarray], chosen: Sequence[str]) -> Iterator[tuple[str, Tensor]]:

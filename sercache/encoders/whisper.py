@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sercache.encoders import Encoder, _checkpoint, _loading, _stock, _whisper_settings
+from sercache.encoders import Encoder, _checkpoint, _checkpoint_family, _loading, _whisper_settings
 from sercache.encoders._published import PublishedEncoder
 
 if TYPE_CHECKING:
@@ -70,13 +70,13 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     """
     from sercache.encoders._whisper import WhisperStates
 
-    found = _stock.load(_FAMILY, source, revision=revision, device=device, precision=precision)
+    found = _checkpoint_family.load(_FAMILY, source, revision=revision, device=device, precision=precision)
     return WhisperStates(found.model, found.preprocessing, found.placed)
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity in float32 of what ``load`` gives. Raises EncoderError."""
-    return _stock.identify(_FAMILY, source, revision)
+    return _checkpoint_family.identify(_FAMILY, source, revision)
 
 
 def tail(source: str, *, revision: str | None, boundary: str, states: Sequence[str]) -> nn.Module:
@@ -86,7 +86,9 @@ def tail(source: str, *, revision: str | None, boundary: str, states: Sequence[s
     """
     from sercache.encoders._whisper_tail import WhisperTail
 
-    return WhisperTail(_stock.whole(_FAMILY, _checkpoint.locate(source, revision)), boundary, states)
+    return WhisperTail(
+        _checkpoint_family.whole(_FAMILY, _checkpoint.locate(source, revision)), boundary, states
+    )
 
 
 def export(source: str, folder: Path, tail: nn.Module, *, revision: str | None) -> None:
@@ -115,4 +117,4 @@ def _build(checkpoint: _checkpoint.Checkpoint) -> tuple[Any, Sequence[str]]:
     return build(checkpoint)
 
 
-_FAMILY = _stock.StockFamily("whisper", _preprocessing, _build)
+_FAMILY = _checkpoint_family.CheckpointFamily("whisper", _preprocessing, _build)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sercache.encoders import Encoder, _checkpoint, _stock, _whisper_settings
+from sercache.encoders import Encoder, _checkpoint, _checkpoint_family, _whisper_settings
 from sercache.encoders._published import PublishedEncoder
 from sercache.trained_on import SeenCorpus
 
@@ -87,7 +87,7 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     from sercache.encoders._whisper import WhisperStates
     from sercache.encoders.audio_towers import _tower
 
-    found = _stock.load(_FAMILY, source, revision=revision, device=device, precision=precision)
+    found = _checkpoint_family.load(_FAMILY, source, revision=revision, device=device, precision=precision)
     if hasattr(found.model, "n_window"):
         return _tower.ChunkedStates(found.model, found.preprocessing, found.placed)
     masked = found.model.config.model_type != "voxtral_encoder"
@@ -96,7 +96,7 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity in float32 of what ``load`` gives. Raises EncoderError."""
-    return _stock.identify(_FAMILY, source, revision)
+    return _checkpoint_family.identify(_FAMILY, source, revision)
 
 
 def size(config: dict[str, Any]) -> tuple[int, int, int]:
@@ -116,4 +116,4 @@ def _build(checkpoint: _checkpoint.Checkpoint) -> tuple[Any, Sequence[str]]:
     return _tower.build(checkpoint)
 
 
-_FAMILY = _stock.StockFamily("audio-towers", _preprocessing, _build, part=_PART)
+_FAMILY = _checkpoint_family.CheckpointFamily("audio-towers", _preprocessing, _build, part=_PART)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sercache.encoders import Encoder, _checkpoint, _stock
+from sercache.encoders import Encoder, _checkpoint, _checkpoint_family
 from sercache.encoders._published import PublishedEncoder
 from sercache.encoders.dasheng import _config
 
@@ -38,13 +38,13 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     """
     from sercache.encoders.dasheng._encoder import DashengEncoder
 
-    found = _stock.load(_FAMILY, source, revision=revision, device=device, precision=precision)
+    found = _checkpoint_family.load(_FAMILY, source, revision=revision, device=device, precision=precision)
     return DashengEncoder(found.model, found.placed)
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity in float32 of what ``load`` gives. Raises EncoderError."""
-    return _stock.identify(_FAMILY, source, revision)
+    return _checkpoint_family.identify(_FAMILY, source, revision)
 
 
 def size(config: dict[str, Any]) -> tuple[int, int, int]:
@@ -70,4 +70,4 @@ def _build(checkpoint: _checkpoint.Checkpoint) -> tuple[Any, Sequence[str]]:
     return _model.build(checkpoint, _config.read(checkpoint))
 
 
-_FAMILY = _stock.StockFamily("dasheng", _preprocessing, _build)
+_FAMILY = _checkpoint_family.CheckpointFamily("dasheng", _preprocessing, _build)

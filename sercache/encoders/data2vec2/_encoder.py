@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -10,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sercache.encoders._arguments import check_waves, wanted
+from sercache.encoders._arguments import asked
 from sercache.encoders._exact import exact
 from sercache.encoders._placed import Placed
+from sercache.encoders._strides import Strides
 from sercache.encoders.data2vec2._model import Data2Vec2
 from sercache.encoders.data2vec2._packed import PackedFrames
 
@@ -40,12 +40,9 @@ class Data2Vec2Encoder:
         self.name, self.identity = placed.name, placed.identity
         device, dtype = placed.device, placed.dtype
         self.device = device
-        self._convolutions = [(kernel, stride) for _, kernel, stride in config.convolutions]
+        self._strides = Strides(tuple((kernel, stride) for _, kernel, stride in config.convolutions))
         self._normalize = config.normalize
-        self.hop = math.prod(stride for _, stride in self._convolutions)
-        self.min_samples = 1
-        for kernel, stride in reversed(self._convolutions):
-            self.min_samples = (self.min_samples - 1) * stride + kernel
+        self.hop, self.min_samples = self._strides.hop, self._strides.n_in(1)
         blocks = [str(number) for number in range(1, config.n_blocks + 1)]
         self.states: tuple[str, ...] = ("conv", "projection", "input", *blocks)
         self.dims: Mapping[str, int] = dict.fromkeys(self.states, config.dim) | {
@@ -56,9 +53,7 @@ class Data2Vec2Encoder:
 
     def n_frames(self, n_samples: int) -> int:
         """Frames T that ``n_samples`` give."""
-        for kernel, stride in self._convolutions:
-            n_samples = (n_samples - kernel) // stride + 1
-        return max(n_samples, 0)
+        return self._strides.n_out(n_samples)
 
     @exact
     def encode(
@@ -68,9 +63,8 @@ class Data2Vec2Encoder:
 
         Raises UnknownNameError for a state that is not on offer, AudioError for waves too short for a frame.
         """
-        chosen = wanted(self.states, states)
-        check_waves(waves, self.name, self.sample_rate, self.min_samples, None)
-        if not waves or not chosen:
+        chosen = asked(self, waves, states)
+        if not chosen:
             return iter(())
         return self._forward([self._prepared(wave) for wave in waves], chosen)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sercache.encoders import Encoder, _checkpoint, _stock
+from sercache.encoders import Encoder, _checkpoint, _checkpoint_family
 from sercache.encoders._published import PublishedEncoder
 from sercache.errors import EncoderError
 
@@ -43,13 +43,13 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     """
     from sercache.encoders.hf_ast._encoder import AstEncoder
 
-    found = _stock.load(_FAMILY, source, revision=revision, device=device, precision=precision)
+    found = _checkpoint_family.load(_FAMILY, source, revision=revision, device=device, precision=precision)
     return AstEncoder(found.model, found.preprocessing, found.placed)
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity in float32 of what ``load`` gives. Raises EncoderError."""
-    return _stock.identify(_FAMILY, source, revision)
+    return _checkpoint_family.identify(_FAMILY, source, revision)
 
 
 def _preprocessing(checkpoint: _checkpoint.Checkpoint) -> dict[str, Any]:
@@ -78,4 +78,4 @@ def _preprocessing(checkpoint: _checkpoint.Checkpoint) -> dict[str, Any]:
     }
 
 
-_FAMILY = _stock.StockFamily("hf-ast", _preprocessing, _stock.auto_model)
+_FAMILY = _checkpoint_family.CheckpointFamily("hf-ast", _preprocessing, _checkpoint_family.auto_model)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sercache.encoders import _hooks, _kaldi
-from sercache.encoders._arguments import check_waves, wanted
+from sercache.encoders._arguments import asked
 from sercache.encoders._exact import exact
 from sercache.encoders._hooks import Point
 from sercache.encoders._placed import Placed
@@ -70,9 +70,8 @@ class AstEncoder:
 
         Raises UnknownNameError for a state that is not on offer, AudioError for waves that are too short or too long.
         """
-        chosen = wanted(self.states, states)
-        check_waves(waves, self.name, self.sample_rate, self.min_samples, self.max_samples)
-        return self._run(waves, chosen) if waves and chosen else iter(())
+        chosen = asked(self, waves, states)
+        return self._run(waves, chosen) if chosen else iter(())
 
     def _run(self, waves: Sequence[np.ndarray], chosen: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
         found: dict[str, list[Tensor]] = {name: [] for name in chosen}

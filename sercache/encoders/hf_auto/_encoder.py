@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sercache import memory
 from sercache.encoders import _hooks
-from sercache.encoders._arguments import check_waves, wanted
+from sercache.encoders._arguments import asked
 from sercache.encoders._exact import exact
 from sercache.encoders._hooks import Point
 from sercache.encoders._placed import Placed
@@ -66,9 +66,8 @@ class AutoEncoder:
         Raises UnknownNameError for a state that is not on offer, AudioError for waves too short for a frame,
         EncoderError for one that the model does not take.
         """
-        chosen = wanted(self.states, states)
-        check_waves(waves, self.name, self.sample_rate, self.min_samples, None)
-        return self._run(waves, chosen) if waves and chosen else iter(())
+        chosen = asked(self, waves, states)
+        return self._run(waves, chosen) if chosen else iter(())
 
     def _run(self, waves: Sequence[np.ndarray], chosen: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
         each: list[dict[str, Tensor]] = [{} for _ in waves]

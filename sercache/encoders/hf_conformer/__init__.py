@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sercache.encoders import Encoder, _checkpoint, _stock
+from sercache.encoders import Encoder, _checkpoint, _checkpoint_family
 from sercache.encoders._published import LIBRI_LIGHT, PublishedEncoder
 from sercache.errors import EncoderError
 
@@ -89,13 +89,13 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     """
     from sercache.encoders.hf_conformer._encoder import ConformerEncoder
 
-    found = _stock.load(_FAMILY, source, revision=revision, device=device, precision=precision)
+    found = _checkpoint_family.load(_FAMILY, source, revision=revision, device=device, precision=precision)
     return ConformerEncoder(found.model, found.preprocessing, found.placed)
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity in float32 of what ``load`` gives. Raises EncoderError."""
-    return _stock.identify(_FAMILY, source, revision)
+    return _checkpoint_family.identify(_FAMILY, source, revision)
 
 
 def tail(source: str, *, revision: str | None, boundary: str, states: Sequence[str]) -> nn.Module:
@@ -106,7 +106,7 @@ def tail(source: str, *, revision: str | None, boundary: str, states: Sequence[s
     from sercache.encoders.hf_conformer._encoder import parts
     from sercache.encoders.hf_conformer._tail import ConformerTail
 
-    model = _stock.whole(_FAMILY, _checkpoint.locate(source, revision))
+    model = _checkpoint_family.whole(_FAMILY, _checkpoint.locate(source, revision))
     return ConformerTail(model, parts(model), boundary, states)
 
 
@@ -120,7 +120,7 @@ def export(source: str, folder: Path, tail: nn.Module, *, revision: str | None) 
 
     assert isinstance(tail, ConformerTail)
     checkpoint = _checkpoint.locate(source, revision)
-    model = _stock.whole(_FAMILY, checkpoint)
+    model = _checkpoint_family.whole(_FAMILY, checkpoint)
     tail.give_back(model, parts(model))
     _checkpoint.write(model, checkpoint, folder)
 
@@ -169,4 +169,4 @@ def _build(checkpoint: _checkpoint.Checkpoint) -> tuple[Any, list[str]]:
     return model, sorted(report["missing_keys"])
 
 
-_FAMILY = _stock.StockFamily("hf-conformer", _preprocessing, _build, _MAY_MISS)
+_FAMILY = _checkpoint_family.CheckpointFamily("hf-conformer", _preprocessing, _build, _MAY_MISS)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sercache.encoders import _hooks
-from sercache.encoders._arguments import check_waves, taken, wanted
+from sercache.encoders._arguments import asked, taken
 from sercache.encoders._exact import exact
 from sercache.encoders._hooks import Point
 from sercache.encoders._placed import Placed
@@ -78,9 +78,8 @@ class ConformerEncoder:
 
         Raises UnknownNameError for a state that is not on offer, AudioError for waves too short for a frame.
         """
-        chosen = wanted(self.states, states)
-        check_waves(waves, self.name, self.sample_rate, self.min_samples, None)
-        if not waves or not chosen:
+        chosen = asked(self, waves, states)
+        if not chosen:
             return iter(())
         parts = [self._front.prepared(np.asarray(wave, dtype=np.float32)).to(self.device) for wave in waves]
         return self._stock(parts, chosen) if self.why_stock else self._packed(parts, chosen, waves)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sercache.encoders._hooks import Point
+from sercache.encoders._strides import Strides
 from sercache.encoders.hf_conformer import _mel
 from sercache.encoders.hf_speech._convolutions import FrontEnd
 
@@ -50,18 +51,13 @@ class Waves:
     def __init__(self, model: Any, preprocessing: Mapping[str, Any]) -> None:
         config = model.config
         self.do_normalize = preprocessing["do_normalize"]
-        self.convolutions = list(zip(config.conv_kernel, config.conv_stride, strict=True))
-        self.hop = math.prod(config.conv_stride)
-        self.min_samples = 1
-        for kernel, stride in reversed(self.convolutions):
-            self.min_samples = (self.min_samples - 1) * stride + kernel
+        self._strides = Strides(tuple(zip(config.conv_kernel, config.conv_stride, strict=True)))
+        self.hop, self.min_samples = self._strides.hop, self._strides.n_in(1)
         self.dims = {"conv": config.conv_dim[-1], "projection": config.hidden_size}
         self.front: FrontEnd | None = None
 
     def n_frames(self, n_samples: int) -> int:
-        for kernel, stride in self.convolutions:
-            n_samples = (n_samples - kernel) // stride + 1
-        return max(n_samples, 0)
+        return self._strides.n_out(n_samples)
 
     def prepared(self, wave: np.ndarray) -> Tensor:
         if self.do_normalize:

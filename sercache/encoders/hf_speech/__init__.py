@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sercache.encoders import Encoder, _checkpoint, _stock
+from sercache.encoders import Encoder, _checkpoint, _checkpoint_family
 from sercache.encoders.hf_speech._published import PUBLISHED as PUBLISHED
 from sercache.encoders.hf_speech._published import SEEN_CORPORA as SEEN_CORPORA
 
@@ -103,13 +103,13 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     """
     from sercache.encoders.hf_speech._encoder import SpeechEncoder
 
-    found = _stock.load(_FAMILY, source, revision=revision, device=device, precision=precision)
+    found = _checkpoint_family.load(_FAMILY, source, revision=revision, device=device, precision=precision)
     return SpeechEncoder(found.model, found.preprocessing, found.placed)
 
 
 def identify(source: str, *, revision: str | None) -> dict[str, Any]:
     """Identity in float32 of what ``load`` gives. Raises EncoderError."""
-    return _stock.identify(_FAMILY, source, revision)
+    return _checkpoint_family.identify(_FAMILY, source, revision)
 
 
 def tail(source: str, *, revision: str | None, boundary: str, states: Sequence[str]) -> nn.Module:
@@ -119,7 +119,7 @@ def tail(source: str, *, revision: str | None, boundary: str, states: Sequence[s
     """
     from sercache.encoders.hf_speech._tail import SpeechTail
 
-    model = _stock.whole(_FAMILY, _checkpoint.locate(source, revision))
+    model = _checkpoint_family.whole(_FAMILY, _checkpoint.locate(source, revision))
     return SpeechTail(model, boundary, states)
 
 
@@ -132,7 +132,7 @@ def export(source: str, folder: Path, tail: nn.Module, *, revision: str | None) 
 
     assert isinstance(tail, SpeechTail)
     checkpoint = _checkpoint.locate(source, revision)
-    model = _stock.whole(_FAMILY, checkpoint)
+    model = _checkpoint_family.whole(_FAMILY, checkpoint)
     tail.give_back(model)
     _checkpoint.write(model, checkpoint, folder)
 
@@ -146,4 +146,6 @@ def _preprocessing(checkpoint: _checkpoint.Checkpoint) -> dict[str, Any]:
     }
 
 
-_FAMILY = _stock.StockFamily("hf-speech", _preprocessing, _stock.auto_model, _MAY_MISS)
+_FAMILY = _checkpoint_family.CheckpointFamily(
+    "hf-speech", _preprocessing, _checkpoint_family.auto_model, _MAY_MISS
+)

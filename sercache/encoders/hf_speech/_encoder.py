@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sercache.encoders._arguments import check_waves, wanted
+from sercache.encoders._arguments import asked
 from sercache.encoders._exact import exact
 from sercache.encoders._placed import Placed
+from sercache.encoders._strides import Strides
 from sercache.encoders._windows import Windows
 from sercache.encoders.hf_speech import _packed
 from sercache.encoders.hf_speech._convolutions import Laid
@@ -50,9 +50,8 @@ class SpeechEncoder:
         device, dtype = placed.device, placed.dtype
         self.sample_rate: int = preprocessing["sample_rate"]
         self.do_normalize: bool = preprocessing["do_normalize"]
-        self._convolutions = list(zip(config.conv_kernel, config.conv_stride, strict=True))
-        self.hop = math.prod(config.conv_stride)
-        self.min_samples = self._samples(1)
+        self._strides = Strides(tuple(zip(config.conv_kernel, config.conv_stride, strict=True)))
+        self.hop, self.min_samples = self._strides.hop, self._strides.n_in(1)
         blocks = [str(number) for number in range(1, len(model.encoder.layers) + 1)]
         closing = ["final"] if type(model.encoder).__name__.endswith("StableLayerNorm") else []
         self.states = ("conv", "projection", "input", *blocks, *closing)
@@ -71,9 +70,7 @@ class SpeechEncoder:
 
     def n_frames(self, n_samples: int) -> int:
         """Frames T that ``n_samples`` give."""
-        for kernel, stride in self._convolutions:
-            n_samples = (n_samples - kernel) // stride + 1
-        return max(n_samples, 0)
+        return self._strides.n_out(n_samples)
 
     @exact
     def encode(
@@ -83,9 +80,8 @@ class SpeechEncoder:
 
         Raises UnknownNameError for a state that is not on offer, AudioError for waves too short for a frame.
         """
-        chosen = wanted(self.states, states)
-        check_waves(waves, self.name, self.sample_rate, self.min_samples, None)
-        if not waves or not chosen:
+        chosen = asked(self, waves, states)
+        if not chosen:
             return iter(())
         if self.device.type == "cpu":
             return self._forward(self._prepared(waves), chosen)
@@ -127,12 +123,6 @@ class SpeechEncoder:
             values[at - (-length % self.hop) : at] = 0
         return Laid(sent(samples, self.device), lengths, self.hop)
 
-    def _samples(self, n_frames: int) -> int:
-        """Fewest samples that give ``n_frames``."""
-        for kernel, stride in reversed(self._convolutions):
-            n_frames = (n_frames - 1) * stride + kernel
-        return n_frames
-
     def _disagreement(self, model: Any) -> str | None:
         """In which state the packed path misses the stock module, or None.
 
@@ -140,7 +130,7 @@ class SpeechEncoder:
         """
         noise = np.random.default_rng(0)
         waves = [
-            torch.from_numpy(noise.normal(size=self._samples(n_frames)).astype(np.float32))
+            torch.from_numpy(noise.normal(size=self._strides.n_in(n_frames)).astype(np.float32))
             for n_frames in (_PROBE_FRAMES, 1)
         ]
         stock = Stock(model)(waves, self.states)

@@ -15,7 +15,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from sercache.encoders import Encoder, _checkpoint, _loading, _stock
+from sercache.encoders import Encoder, _checkpoint, _checkpoint_family, _loading
 from sercache.encoders._published import PublishedEncoder
 
 SHORT_NAMES = {
@@ -134,7 +134,7 @@ def load(source: str, *, revision: str | None, device: str, precision: str) -> E
     checkpoint = _checkpoint.locate(source, revision, also=_also())
     how = _sentence.read(checkpoint.folder)
     split = tokenizer(checkpoint)
-    model: Any = _loading.load_whole(checkpoint, lambda: _stock.auto_model(checkpoint), _MAY_MISS)
+    model: Any = _loading.load_whole(checkpoint, lambda: _checkpoint_family.auto_model(checkpoint), _MAY_MISS)
     sentence = None if how is None else _sentence.load(how, model.config.hidden_size, place, dtype)
     identity = _checkpoint.with_precision(_identity(checkpoint), precision)
     return TextEncoder(model, split, Placed(source, identity, place, dtype), sentence)

@@ -10,6 +10,7 @@ from typing import Any
 
 from sercache.catalog import unknown
 from sercache.encoders import _faults
+from sercache.encoders._strides import Strides
 from sercache.errors import EncoderError
 
 SUBSAMPLING = {
@@ -81,18 +82,16 @@ class ConformerConfig:
 
     def n_frames(self, n_fbank: int) -> int:
         """Frames behind the subsampling of ``n_fbank`` frames before it."""
-        for kernel, stride in SUBSAMPLING[self.input_layer]:
-            n_fbank = (n_fbank - kernel) // stride + 1
-        return max(n_fbank, 0)
+        return self._strides.n_out(n_fbank)
 
     @property
     def window(self) -> tuple[int, int]:
         """(frames that one subsampled frame sees, frames from one to the next)."""
-        size, step = 1, 1
-        for kernel, stride in SUBSAMPLING[self.input_layer]:
-            size += (kernel - 1) * step
-            step *= stride
-        return size, step
+        return self._strides.n_in(1), self._strides.hop
+
+    @property
+    def _strides(self) -> Strides:
+        return Strides(SUBSAMPLING[self.input_layer])
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sercache.encoders import _kaldi
-from sercache.encoders._arguments import check_waves, taken, wanted
+from sercache.encoders._arguments import asked, taken
 from sercache.encoders._exact import exact
 from sercache.encoders._placed import Placed
 from sercache.encoders.wenet._conformer import Conformer
@@ -57,9 +57,8 @@ class WenetEncoder:
 
         Raises UnknownNameError for a state that is not on offer, AudioError for waves too short for a frame.
         """
-        chosen = wanted(self.states, states)
-        check_waves(waves, self.name, self.sample_rate, self.min_samples, None)
-        return self._run(waves, chosen) if waves and chosen else iter(())
+        chosen = asked(self, waves, states)
+        return self._run(waves, chosen) if chosen else iter(())
 
     @torch.no_grad()
     def _run(self, waves: Sequence[np.ndarray], chosen: Sequence[str]) -> Iterator[tuple[str, Tensor]]:

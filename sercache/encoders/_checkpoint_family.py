@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class StockFamily:
+class CheckpointFamily:
     """What a family's checkpoints have in common."""
 
     name: str
@@ -31,7 +31,7 @@ class StockFamily:
 
 
 @dataclass(frozen=True)
-class StockModel:
+class LoadedCheckpoint:
     """A checkpoint in memory, of which an Encoder is made."""
 
     model: Any
@@ -41,8 +41,8 @@ class StockModel:
 
 
 def load(
-    family: StockFamily, source: str, *, revision: str | None, device: str, precision: str
-) -> StockModel:
+    family: CheckpointFamily, source: str, *, revision: str | None, device: str, precision: str
+) -> LoadedCheckpoint:
     """What is needed for the encoder of a local folder or hub id.
 
     Raises EncoderError where the checkpoint cannot be had, is corrupt or of another kind.
@@ -56,22 +56,22 @@ def load(
     model = whole(family, checkpoint)
     record = _checkpoint.identity(checkpoint, family.name, preprocessing)
     identity = _checkpoint.with_precision(record, precision)
-    return StockModel(model, preprocessing, Placed(source, identity, place, dtype))
+    return LoadedCheckpoint(model, preprocessing, Placed(source, identity, place, dtype))
 
 
-def identify(family: StockFamily, source: str, revision: str | None) -> dict[str, Any]:
+def identify(family: CheckpointFamily, source: str, revision: str | None) -> dict[str, Any]:
     """Identity in float32 of what ``load`` gives, without weights in memory. Raises EncoderError."""
     checkpoint = _checkpoint.locate(source, revision, part=family.part)
     return _checkpoint.identity(checkpoint, family.name, family.preprocessing(checkpoint))
 
 
-def whole(family: StockFamily, checkpoint: Checkpoint) -> Any:
+def whole(family: CheckpointFamily, checkpoint: Checkpoint) -> Any:
     """The module of a checkpoint, frozen, once every tensor of it is known to come from there. Raises EncoderError."""
     return load_whole(checkpoint, lambda: family.build(checkpoint), family.may_miss)
 
 
 def auto_model(checkpoint: Checkpoint) -> tuple[Any, Sequence[str]]:
-    """As ``StockFamily.build``: what transformers takes a checkpoint for."""
+    """As ``CheckpointFamily.build``: what transformers takes a checkpoint for."""
     import torch
     from transformers import AutoModel
 
