@@ -45,7 +45,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenTable:
     """A table whose rows are read as they are asked for."""
 
     columns: tuple[str, ...]
@@ -71,7 +71,7 @@ def parse(
 
 def opened(
     text: str, where: object, columns: Collection[str] = (), *, ragged: bool = False, padded: bool = False
-) -> Opened:
+) -> OpenTable:
     """As ``parse``, row by row: all rows of a million utterances take half a gigabyte."""
     text = text.removeprefix("\ufeff")
     if text[:4].lower() == "sep=":  # Excel's own first line
@@ -86,7 +86,7 @@ def opened(
         Row(line, last, header if ragged else named, tuple(_complete(values, header, where, line, ragged)))
         for line, last, values in found
     )
-    return Opened(named, separator, rows)
+    return OpenTable(named, separator, rows)
 
 
 def _filled(
