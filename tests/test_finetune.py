@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -360,13 +359,6 @@ def test_outputs_from_the_cache_are_those_from_audio() -> None:
         np.testing.assert_allclose(from_cache[k], alone[0].numpy(), rtol=1e-4, atol=1e-5)
 
 
-@dataclass(frozen=True)
-class Spoken(SideBySide):
-    """Two inputs and who speaks."""
-
-    second: np.ndarray = field(default_factory=lambda: np.array([1, 0, 1]))
-
-
 @pytest.mark.parametrize("trained", [(True, True), (True, False), (False, True)])
 def test_outputs_of_two_encoders_from_the_cache_are_those_from_audio(trained: tuple[bool, bool]) -> None:
     models = tiny_model("wav2vec2-base"), tiny_model("hubert-base")
@@ -375,11 +367,11 @@ def test_outputs_of_two_encoders_from_the_cache_are_those_from_audio(trained: tu
         frozen = [stock_states(model, wave, (3,))[0][0].numpy() for wave in WAVES]
         views.append(conv_view(model, WAVES) if is_trained else ArrayView(frozen, np.array([0, 1, 0])))
         tails.append(SpeechTail(model, "conv", ["3"]) if is_trained else None)
-    view = Spoken(tuple(views))
+    view = SideBySide(tuple(views))
     options = {"second_input": "frames", "configuration": "all-fine-tuned", "speakers": 2}
     head = build(finetuned(speaker_specific.Head, tails, [True, True]), view, 4, seed=0, **options).eval()
     assert any("stays frozen" in note for note in head.notes) == (not trained[1])
-    start_centres(head, view)
+    start_centres(head, view, np.array([1, 0, 1]))
     from_cache = predict(head, view)
     with torch.no_grad():
         alone = [[stock_states(model, wave, (3,)) for model in models] for wave in WAVES]

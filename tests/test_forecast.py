@@ -15,6 +15,7 @@ import pytest
 import torch
 from evaluations import evaluated, told
 from fake_store import make_talk
+from golden import Both
 
 from sercache.claims import Claims, led
 from sercache.errors import SettingsError
@@ -30,7 +31,7 @@ from sercache.recipe import Recipe, Setup
 from sercache.record import LOOK, Score
 from sercache.report import ReportTable, html, page, tables
 from sercache.report import runs as run_folders
-from sercache.training import Choice, Member, WithSpeakers, Work, pace
+from sercache.training import Choice, Member, Work, pace, state
 from sercache.training.pace import Pace, measured, pace_of
 from sercache.views import Shape, drawn, drawn_like
 
@@ -137,8 +138,24 @@ def test_random_features_have_the_shapes_of_the_real_ones() -> None:
     assert (tuple(frames.shape), tuple(means.shape)) == ((2, 2, 9, 3), (2, 1, 1, 5))
     assert mask.sum(1).tolist() == [9, 4]
     assert like.labels.tolist() == [0, 0]
-    spoken = WithSpeakers(view, np.array([1, 2, 3]))
-    assert pace._like(spoken, np.array([2])).second.tolist() == [3]  # type: ignore[attr-defined]
+
+
+def test_a_second_target_is_measured_with_its_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    work, second, begun = (
+        work_of(recipe=dataclasses.replace(RECIPE, second_weight=0.5)),
+        np.arange(40) % 3 - 1,
+        [],
+    )
+
+    def begin(member: Member, *how: object) -> object:
+        begun.append(member)
+        return state.begin(member, *how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pace, "begin", begin)
+    member = dataclasses.replace(work.member, head=Both(2, 3, 4), second=second)
+    pace._epochs(dataclasses.replace(work, member=member), [1], 1)
+    items = np.concatenate(work.groups[1])
+    assert begun[0].second.tolist() == second[items].tolist()
 
 
 def test_only_what_is_left_is_foretold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -240,31 +240,22 @@ class Twice(nn.Module):
         return (self.out(mean), self.other(mean)) if self.training else self.out(mean)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SecondView(ArrayView):
-    second: np.ndarray
-
-
 class TestSecondTarget:
-    def view(self, second: np.ndarray) -> SecondView:
-        view = random_view(24)
-        return SecondView(view.items, view.labels, second=second)
-
     def test_is_the_weighted_sum_of_both_losses(self) -> None:
         second = np.arange(24) % 4 - 1  # every fourth item has none
-        view, recipe = self.view(second), replace(QUICK, second_weight=0.5, max_epochs=1, batch_size=24)
+        view, recipe = random_view(24), replace(QUICK, second_weight=0.5, max_epochs=1, batch_size=24)
         head = build(Twice, view, 4, 0)
         with torch.no_grad():
             first, other = head(*view.batch(np.arange(24)))
         held = torch.from_numpy(second >= 0)
         expected = F.cross_entropy(first, torch.from_numpy(view.labels))
         expected += 0.5 * F.cross_entropy(other[held], torch.from_numpy(second)[held])
-        run = fit(head, view, None, recipe, seed=0)
+        run = fit(head, view, None, recipe, seed=0, second=second)
         assert run.history[0].train_loss == pytest.approx(float(expected), rel=1e-5)
 
     def test_nobody_has_one(self) -> None:
-        view = self.view(np.full(24, -1))
-        both = fit(build(Twice, view, 4, 0), view, None, replace(QUICK, second_weight=0.5), seed=0)
+        view, recipe = random_view(24), replace(QUICK, second_weight=0.5)
+        both = fit(build(Twice, view, 4, 0), view, None, recipe, seed=0, second=np.full(24, -1))
         one = fit(build(Twice, view, 4, 0), view, None, QUICK, seed=0)
         assert both.history[-1].train_loss == one.history[-1].train_loss
 
@@ -277,9 +268,16 @@ class TestSecondTarget:
                 replace(QUICK, second_weight=1),
                 seed=0,
             )
-        view = self.view(np.zeros(24, np.int64))
+        view, second = random_view(24), np.zeros(24, np.int64)
         with pytest.raises(RecipeError, match="this head has no output"):
-            fit(build(linear.Head, view, 4, 0), view, None, replace(QUICK, second_weight=1), seed=0)
+            fit(
+                build(linear.Head, view, 4, 0),
+                view,
+                None,
+                replace(QUICK, second_weight=1),
+                seed=0,
+                second=second,
+            )
 
 
 class TestEarlierWeights:

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from sercache.errors import RecipeError
-from sercache.training import WithSpeakers
 from sercache.views import AnyView
 
 
-def with_speakers(view: AnyView, speakers: Mapping[str, str], options: Mapping[str, Any]) -> WithSpeakers:
-    """A training part with its speakers as second target, numbered in the order of their names.
+def speakers_of(view: AnyView, speakers: Mapping[str, str], options: Mapping[str, Any]) -> np.ndarray:
+    """Who speaks in each item of a training part, as a class (U,) in the order of names; -1 where nobody is named.
 
     ``speakers`` names who speaks in each utterance, ``options`` are the head's: ``speakers`` of them must be
     as many as the part has. Raises RecipeError.
@@ -31,4 +30,4 @@ def with_speakers(view: AnyView, speakers: Mapping[str, str], options: Mapping[s
             f"set --option speakers={len(names)}"
         )
     place = {name: k for k, name in enumerate(names)}
-    return WithSpeakers(view, np.array([place.get(name, -1) for name in spoken], np.int64))
+    return np.array([place.get(name, -1) for name in spoken], np.int64)

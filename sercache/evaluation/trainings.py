@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from typing import Any
 
 import torch
 from torch import nn
@@ -19,15 +18,13 @@ from sercache.evaluation.partial import Partial
 from sercache.evaluation.prepare import Prepared
 from sercache.evaluation.risked import at_risk
 from sercache.evaluation.scores import weights_digest
-from sercache.evaluation.second import WithSpeakers, with_speakers
+from sercache.evaluation.second import speakers_of
 from sercache.evaluation.solving import solve
 from sercache.head import is_solved
 from sercache.progress import used
 from sercache.protocols import Fold
-from sercache.recipe import Recipe
 from sercache.record import Job, digest_of
 from sercache.training import Choice, Fit, Member, build, choose, fits, start_centres
-from sercache.views import AnyView
 
 _HEADS_BYTES = 2 * 2**30
 """Of untrained heads at a time: fifty copies of an encoder that is trained would not fit."""
@@ -178,17 +175,21 @@ def waiting(
     """Trainings by number, each with its head, made when it is asked for."""
     setup, folds = method.setup, material.folds
     views = [fold_views(material, fold, setup.normalise) for fold in folds]
-    parts = [_training_part(each, material, method.recipe, method.options) for each in views]
-    read = {fold.name: (fold, own, part) for fold, own, part in zip(folds, views, parts, strict=True)}
+    trains_speakers, speakers = method.recipe.second_weight > 0, material.main.speakers
+    spoken = [
+        speakers_of(each.train, speakers, method.options) if trains_speakers else None for each in views
+    ]
+    read = {fold.name: (fold, own, who) for fold, own, who in zip(folds, views, spoken, strict=True)}
     order = setup.seeds[0] if how.share_order else None
     for number, job in jobs:
-        fold, own, part = read[job.fold]
-        head = build(method.kind, part, len(material.target.names), job.seed, **method.options)
+        fold, own, who = read[job.fold]
+        head = build(method.kind, own.train, len(material.target.names), job.seed, **method.options)
         if how.prepare:
             how.prepare(head, fold, job.seed)
             job = begun_from(job, head)
-        start_centres(head, part, how.device)
-        yield Waiting(number, fold, own, Member(head, part, own.dev, job.seed, order), job)
+        if who is not None:
+            start_centres(head, own.train, who, how.device)
+        yield Waiting(number, fold, own, Member(head, own.train, own.dev, job.seed, order, who), job)
 
 
 def groups(waiting: Iterator[Waiting]) -> Iterator[list[Waiting]]:
@@ -220,15 +221,6 @@ def _next_ones(group: list[Waiting], found: dict[int, Fit]) -> Iterator[TrainedM
     while group and group[0].number in found:
         each = group.pop(0)
         yield TrainedMember(each.fold, each.job.seed, each.views, found.pop(each.number), each.job)
-
-
-def _training_part(
-    views: FoldViews, material: Material, recipe: Recipe, options: Mapping[str, Any]
-) -> AnyView | WithSpeakers:
-    """What a fold's heads are trained on, with its speakers where the recipe trains them too."""
-    if not recipe.second_weight:
-        return views.train
-    return with_speakers(views.train, material.main.speakers, options)
 
 
 def begun_from(job: Job, head: nn.Module) -> Job:

@@ -16,7 +16,6 @@ from sercache.training.memory import keep_freed_memory
 from sercache.training.pace import Pace, Work, pace_of
 from sercache.training.plan import Epoch
 from sercache.training.predicting import predict
-from sercache.training.second import WithSpeakers
 from sercache.training.starting import start, start_centres
 from sercache.training.streams import own_randomness, stream
 
@@ -31,7 +30,6 @@ __all__ = [
     "Pace",
     "View",
     "Way",
-    "WithSpeakers",
     "Work",
     "adapt",
     "be_deterministic",

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sercache.errors import RecipeError, TrainingError
 from sercache.recipe import Recipe
-from sercache.training.contract import View, moved, second_of, targets_of
+from sercache.training.contract import View, moved, targets_of
 from sercache.training.losses import NUMERIC
 
 
@@ -34,11 +34,6 @@ def check(head: nn.Module, train: View, dev: View | None, recipe: Recipe, device
     _check_cosines(outputs, recipe)
     for part in (train, dev) if dev is not None else (train,):
         _check_truth(part, recipe, n_outputs)
-    if recipe.second_weight and second_of(train) is None:
-        raise RecipeError(
-            f"second_weight={recipe.second_weight:g} trains a second target and these features have none; "
-            "set second_weight=0"
-        )
     return n_outputs
 
 

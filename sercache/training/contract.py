@@ -18,7 +18,7 @@ Inputs = Tensor | tuple[Tensor, ...]
 class View(Protocol):
     """What training reads: U items of L layers and D dims with labels. Pooled views have T = 1.
 
-    A view may also be one of the next three.
+    A view may also be one of the next two.
     """
 
     @property
@@ -54,24 +54,6 @@ class GivesNumbers(Protocol):
 
 
 @runtime_checkable
-class GivesSecond(Protocol):
-    """A view with a second target."""
-
-    @property
-    def second(self) -> np.ndarray | None:
-        """Classes (U,) int64, -1 where an item has none; None without a second target."""
-
-
-@runtime_checkable
-class Adds(Protocol):
-    """A view that only adds to the truth of another's items."""
-
-    @property
-    def features_from(self) -> View:
-        """The view whose features these are."""
-
-
-@runtime_checkable
 class HasVariants(Protocol):
     """A view that may hold several versions of its items."""
 
@@ -82,19 +64,12 @@ class HasVariants(Protocol):
 
 def variants_of(view: View) -> int:
     """Versions of each item of a view, of which an epoch draws one."""
-    while isinstance(view, Adds):
-        view = view.features_from
     return view.n_variants if isinstance(view, HasVariants) else 1
 
 
 def targets_of(view: View) -> np.ndarray | None:
     """Numbers (U, C) that a view is to be trained on; None where it has classes."""
     return view.targets if isinstance(view, GivesNumbers) else None
-
-
-def second_of(view: View) -> np.ndarray | None:
-    """Classes (U,) of a view's second target, -1 where an item has none; None without one."""
-    return view.second if isinstance(view, GivesSecond) else None
 
 
 def place_of(device: str) -> torch.device:
@@ -128,6 +103,8 @@ class Member:
     seed: int
     order_seed: int | None = None
     """Decides the order of batches in place of ``seed``, for members that share their batches."""
+    second: np.ndarray | None = None
+    """Classes (U,) int64 of a second target of what is trained on, -1 where an item has none; None: there is none."""
 
 
 @dataclass(frozen=True)

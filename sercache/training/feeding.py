@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sercache.training.contract import Inputs, View, moved
-from sercache.training.residing import features_of, of_batch, scaling_on
+from sercache.training.residing import of_batch, scaling_on
 from sercache.training.tables import Resident, gathered
 from sercache.views import BatchMemory, FeatureView
 
@@ -41,21 +41,20 @@ class Feeder:
 
         The next batch is read while this one is worked on where that is waiting for a disk or a copy.
         """
-        pairs = [(features_of(view), rows) for view, rows in parts]
-        first = pairs[0][0] if pairs else None
+        first = parts[0][0] if parts else None
         waits = isinstance(first, FeatureView) and (not first.plan.in_memory or self.device.type == "cuda")
         if not waits:
-            for view, rows in pairs:
+            for view, rows in parts:
                 yield self._read(view, rows, 0)()
             return
         with ThreadPoolExecutor(1) as reader:
             ahead: Future[Arrived] | None = None
-            for k in range(len(pairs)):
-                here = ahead or reader.submit(self._read, *pairs[k], k % 2)
+            for k in range(len(parts)):
+                here = ahead or reader.submit(self._read, *parts[k], k % 2)
                 arrived = here.result()
                 ahead = None
-                if k + 1 < len(pairs):  # into the memory of the batch before this one, which is done
-                    ahead = reader.submit(self._read, *pairs[k + 1], (k + 1) % 2)
+                if k + 1 < len(parts):  # into the memory of the batch before this one, which is done
+                    ahead = reader.submit(self._read, *parts[k + 1], (k + 1) % 2)
                 yield arrived()
 
     def _read(self, view: View, rows: np.ndarray, slot: int) -> Arrived:

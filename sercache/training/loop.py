@@ -30,13 +30,16 @@ def fit(
     seed: int,
     device: str = "cpu",
     progress: Callable[[Epoch], None] | None = None,
+    second: np.ndarray | None = None,
 ) -> Fit:
     """Train ``head`` in place by ``recipe``; ``progress`` is called after each epoch.
+
+    ``second`` holds the classes (U,) of a second target (see ``Member``).
 
     Raises RecipeError where the recipe needs a dev set and there is none, TrainingError where a loss is
     not finite or labels do not fit the head.
     """
-    return train_alone(begin(Member(head, train, dev, seed), recipe, device), progress)
+    return train_alone(begin(Member(head, train, dev, seed, second=second), recipe, device), progress)
 
 
 def train_alone(training: TrainingState, progress: Callable[[Epoch], None] | None = None) -> Fit:

@@ -11,7 +11,7 @@ from sercache.recipe import Recipe
 from sercache.training.contract import Member, View, place_of, total_layers, variants_of
 from sercache.training.loop import optimiser_of, updates
 from sercache.training.memory import peak_meter
-from sercache.training.residing import digest, features_of, resident
+from sercache.training.residing import digest, resident
 from sercache.training.state import begin, epoch_plan
 from sercache.training.streams import own_randomness
 from sercache.training.tables import Resident, Tables
@@ -63,7 +63,6 @@ def share(members: Sequence[Member], device: str) -> tuple[Tables, list[View]]:
 
 
 def _inputs(view: View) -> list[FeatureView]:
-    view = features_of(view)
     if isinstance(view, SideBySideView):
         return [found for each in view.inputs for found in _inputs(each)]
     if isinstance(view, JoinedView):

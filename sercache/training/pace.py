@@ -30,7 +30,6 @@ from sercache.training.loop import train_alone
 from sercache.training.many import Choice
 from sercache.training.plan import Epoch, computes_at_once, drawn_batches, update_groups
 from sercache.training.predicting import predict
-from sercache.training.second import WithSpeakers
 from sercache.training.stacked import train as train_stack
 from sercache.training.state import begin
 from sercache.training.tables import Tables
@@ -107,13 +106,12 @@ class Work:
     @property
     def key(self) -> str:
         """What the time of an update depends on, in a digest."""
-        view = self.member.train.view if isinstance(self.member.train, WithSpeakers) else self.member.train
         recipe = asdict(self.recipe)
         fields = {name: recipe[name] for name in (*_COUNTS, "mixed_precision", "second_weight")}
         about = [
             version_of(type(self.member.head)),
             geometry(self.member.head),
-            [asdict(shape_of(each)) for each in inputs_of(view)],  # type: ignore[arg-type]
+            [asdict(shape_of(each)) for each in inputs_of(self.member.train)],  # type: ignore[arg-type]
             # Lengths within a tenth of each other count as the same; what is measured goes by frames.
             round(float(np.log(np.mean(self.sizes)) / np.log(1.1))),
             fields,
@@ -174,10 +172,9 @@ def _epochs(work: Work, chosen: Sequence[int], n_epochs: int) -> tuple[list[floa
     """Seconds of the updates in each of some epochs of ``chosen`` updates, and of a frame that is judged."""
     rows = np.concatenate([part for k in chosen for part in work.groups[k]])
     member = work.member
-    train, dev = (
-        _like(member.train, rows),
-        None if member.dev is None else _like(member.dev, _typical(member.dev)),
-    )
+    train = drawn_like(member.train, rows)  # type: ignore[arg-type]
+    dev = None if member.dev is None else drawn_like(member.dev, _typical(member.dev))  # type: ignore[arg-type]
+    second = None if member.second is None else member.second[rows]
     recipe = replace(work.recipe, max_epochs=n_epochs, patience=None)
     done: dict[int, float] = {}
 
@@ -186,7 +183,7 @@ def _epochs(work: Work, chosen: Sequence[int], n_epochs: int) -> tuple[list[floa
 
     with _threads(1 if work.choice.n_workers else None):
         copies = [
-            replace(member, head=copy.deepcopy(member.head), train=train, dev=dev)
+            replace(member, head=copy.deepcopy(member.head), train=train, dev=dev, second=second)
             for _ in range(work.n_at_once if work.choice.stacks else 1)
         ]
         if work.choice.stacks:
@@ -200,13 +197,6 @@ def _epochs(work: Work, chosen: Sequence[int], n_epochs: int) -> tuple[list[floa
         once = (time.perf_counter() - began) * len(copies)
     judged = 0.0 if dev is None else once
     return [max(each - judged, each / 20) for each in done.values()], once / int(seen.n_frames.sum())
-
-
-def _like(view: View, rows: np.ndarray) -> View:
-    """Random features for some items of a view, with their truth."""
-    if isinstance(view, WithSpeakers):
-        return WithSpeakers(_like(view.view, rows), view.second[rows])
-    return drawn_like(view, rows)  # type: ignore[arg-type]
 
 
 def _typical(view: View) -> np.ndarray:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sercache.machine import free_memory
-from sercache.training.contract import Adds, View, parts_of
+from sercache.training.contract import View, parts_of
 from sercache.training.tables import Resident, ResidentInput, ResidentTable, Tables, starts_of
 from sercache.views import FeatureView, JoinedView, SideBySideView, Source
 
@@ -19,11 +19,6 @@ _CHUNK = 512
 """Means of items that are normalised at a time while a table is filled."""
 _FRAMES_AT_ONCE = 64
 """Items whose frames are brought to a device at a time."""
-
-
-def features_of(view: View) -> View:
-    """The view that features are read from, below one that only adds to the truth of its items."""
-    return features_of(view.features_from) if isinstance(view, Adds) else view
 
 
 def resident(view: View, device: torch.device, tables: Tables | None = None) -> View:
@@ -36,8 +31,7 @@ def resident(view: View, device: torch.device, tables: Tables | None = None) -> 
     tables, means = Tables() if tables is None else tables, int(view.n_frames.max()) == 1
     if not means and (device.type == "cpu" or _bytes(view, device, tables) > SHARE * free_on(device)):
         return view
-    read = features_of(view)
-    inputs = read.inputs if isinstance(read, SideBySideView) else (read,)
+    inputs = view.inputs if isinstance(view, SideBySideView) else (view,)
     if any(isinstance(each, JoinedView) and each.has_padding for each in inputs):
         return view  # rows of its own are laid out by their masks
     if any(not isinstance(each, FeatureView) for each in inputs):
@@ -56,8 +50,7 @@ def free_on(device: torch.device) -> int:
 
 def _bytes(view: View, device: torch.device, tables: Tables) -> int:
     """What the frames of a view take that are not in ``tables`` yet; all of a source, as folds share them."""
-    read = features_of(view)
-    inputs = read.inputs if isinstance(read, SideBySideView) else (read,)
+    inputs = view.inputs if isinstance(view, SideBySideView) else (view,)
     sources = [each.source for each in inputs if isinstance(each, FeatureView)]
     if len(sources) == len(inputs):
         return sum(each.plan.bytes for each in sources if (id(each), "", str(device)) not in tables)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sercache.errors import RecipeError
 from sercache.head import StartsCentres, StartsFrom
 from sercache.training.building import take_over
-from sercache.training.contract import View, parts_of, place_of, second_of
+from sercache.training.contract import View, parts_of, place_of
 from sercache.training.finetune import FineTuned, tail_name
 
 _HEAD, _TAIL = "head.", f"{tail_name(0)}."
@@ -55,14 +55,13 @@ def start(head: nn.Module, sources: Mapping[str, Mapping[str, Tensor]]) -> None:
             take_over(tail, trained)
 
 
-def start_centres(head: nn.Module, view: View, device: str = "cpu") -> None:
-    """Put the centres of a second target at the mean vector of its items (Park et al. 2023, code).
+def start_centres(head: nn.Module, view: View, second: np.ndarray, device: str = "cpu") -> None:
+    """Put the centres of a ``second`` target (U,) at the mean vector of its items (Park et al. 2023, code).
 
-    Heads without ``start_centres`` and views without a second target are left as they are.
+    Heads without ``start_centres`` are left as they are.
     """
     inner: Any = head.head if isinstance(head, FineTuned) else head
-    second = second_of(view)
-    if second is None or not isinstance(inner, StartsCentres):
+    if not isinstance(inner, StartsCentres):
         return
     sums: Tensor | None = None
     counts = np.bincount(second[second >= 0])

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sercache.errors import RecipeError
 from sercache.recipe import Recipe
 from sercache.training.checks import check
-from sercache.training.contract import Fit, Member, View, place_of, second_of, targets_of, variants_of
+from sercache.training.contract import Fit, Member, View, place_of, targets_of, variants_of
 from sercache.training.feeding import Feeder
 from sercache.training.losses import training_loss, with_second
 from sercache.training.plan import (
@@ -94,7 +94,7 @@ def begin(member: Member, recipe: Recipe, device: str, tables: Tables | None = N
         seed=member.seed,
         order_seed=member.seed if member.order_seed is None else member.order_seed,
         place=place,
-        truth=_truth(train, recipe),
+        truth=_truth(member, recipe),
         class_weights=weights_there,
         loss_of=_loss(recipe, weights_there),
         feeder=Feeder(place),
@@ -193,11 +193,18 @@ def _loss(recipe: Recipe, weights: Tensor | None) -> LossOf:
     return total
 
 
-def _truth(train: View, recipe: Recipe) -> tuple[Tensor, ...]:
-    targets = targets_of(train)
-    truth = torch.tensor(train.labels if targets is None else targets)  # a copy: the view may be read-only
-    second = second_of(train) if recipe.second_weight else None
-    return (truth,) if second is None else (truth, torch.tensor(second))
+def _truth(member: Member, recipe: Recipe) -> tuple[Tensor, ...]:
+    """Of every training item. Raises RecipeError where a second target is trained that there is not."""
+    targets = targets_of(member.train)
+    truth = torch.tensor(member.train.labels if targets is None else targets)  # a copy: it may be read-only
+    if not recipe.second_weight:
+        return (truth,)
+    if member.second is None:
+        raise RecipeError(
+            f"second_weight={recipe.second_weight:g} trains a second target and these features have none; "
+            "set second_weight=0"
+        )
+    return truth, torch.tensor(member.second)
 
 
 def _notes(training: TrainingState) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from sercache.nn import wide
-from sercache.training.contract import Inputs, View, second_of, targets_of, variants_of
+from sercache.training.contract import Inputs, View, targets_of, variants_of
 
 
 @dataclass(eq=False)
@@ -114,11 +114,6 @@ class Resident:
     def targets(self) -> np.ndarray | None:
         """(U, C) float32, or None."""
         return targets_of(self.view)
-
-    @cached_property
-    def second(self) -> np.ndarray | None:
-        """(U,) int64, or None."""
-        return second_of(self.view)
 
     def __len__(self) -> int:
         return len(self.inputs[0].rows)
