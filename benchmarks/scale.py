@@ -5,8 +5,9 @@
     python benchmarks/scale.py --frames 8                gigabytes of frames that are streamed, and nothing else
 
 Utterances are segments of long generated recordings, no two equal: 0.36 s each, noise whose level and colour tell the
-class. Each step is a process of its own, with its own peak of memory. A step grows no faster than its work where the
-last column, its processor time for each utterance against that at the tenth, is about 1.
+class. Each step is a process of its own, with its own peak of memory. A step grows no faster than its work where its
+processor time for each utterance, and the memory that each takes over what the step takes for a thousand, are at most
+those at a tenth of the utterances.
 
 Frames: of a store for which no memory is allowed an epoch of shuffled batches of 32, each touched, as a training reads
 it, against plain sequential reading of the same files, both from the disk (the kernel is asked to forget them before).
@@ -33,6 +34,8 @@ _RATE = 16_000
 _PER_FILE = 10_000
 """Utterances of a recording: an hour."""
 _SPEAKERS = 100
+_BASE = 1000
+"""Utterances of which nearly all memory is that of Python, torch and what else a step imports."""
 _ENCODER = '''
 """Mean and deviation of the level in four bands of a frame of 20 ms: eight numbers, no weights."""
 
@@ -220,14 +223,19 @@ def main() -> None:
             stream(Path(place), given.frames * 1e9)
         return
     found = []
-    for n in (max(1000, given.utterances // 10), given.utterances):
+    for n in (_BASE, max(2 * _BASE, given.utterances // 10), given.utterances):
         with tempfile.TemporaryDirectory(dir=given.folder) as folder:
             found.append((n, measure(Path(folder), n)))
-    (few, before), (many, after) = found
+    (base, least), (few, before), (many, after) = found
     print(f"\n{'s CPU':<16}{few:>12}{many:>12}   for each utterance, against {few}")
     for title, cost in after.items():
         ratio = cost.cpu / many / (before[title].cpu / few)
         print(f"{title:<16}{before[title].cpu:>12.1f}{cost.cpu:>12.1f}   {ratio:.2f}")
+    print(f"\n{'peak, MB':<16}{base:>12}{few:>12}{many:>12}   KB for each utterance over that of {base}")
+    for title, own in least.items():
+        peaks = [own.peak, before[title].peak, after[title].peak]
+        each = [1000 * (peak - own.peak) / (n - base) for peak, n in zip(peaks[1:], (few, many), strict=True)]
+        print(f"{title:<16}{''.join(f'{peak:>12.0f}' for peak in peaks)}   {each[0]:.2f}, {each[1]:.2f}")
 
 
 if __name__ == "__main__":
