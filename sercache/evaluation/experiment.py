@@ -141,16 +141,23 @@ def _stored(part: Part, material: Material) -> list[str]:
 
 def _digest(fold: Fold, main: Mapping[str, str], shared: Sequence[str]) -> str:
     state = hashlib.sha256()
-    for lines in ([main[id] for id in fold.train], [main[id] for id in fold.dev], shared):
-        state.update(f"{len(lines)}\n".encode())
-        state.update("".join(f"{line}\n" for line in lines).encode())
+    for n, lines in (
+        (len(fold.train), map(main.__getitem__, fold.train)),
+        (len(fold.dev), map(main.__getitem__, fold.dev)),
+        (len(shared), iter(shared)),
+    ):
+        state.update(f"{n}\n".encode())
+        for line in lines:
+            state.update(f"{line}\n".encode())
     return state.hexdigest()[:16]
 
 
 def _lines(part: Part, by_speaker: bool) -> dict[str, str]:
     """By id, what is read of an utterance and what is true of it."""
-    truth = part.truth.values
-    return {id: f"{line} {_shown(truth[id])}" for id, line in _recordings(part, by_speaker).items()}
+    found = _recordings(part, by_speaker)
+    for id, value in part.truth.values.items():
+        found[id] += f" {_shown(value)}"
+    return found
 
 
 def _shown(value: Value) -> str:

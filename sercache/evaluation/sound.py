@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from sercache.clips import parse
 from sercache.errors import ProtocolError
 from sercache.protocols import Fold
 from sercache.record import SharedAudio
@@ -27,19 +28,26 @@ def audio_of(stores: Sequence[FeatureStore], ids: Collection[str]) -> Audio | No
     for store in stores:
         if store.spec.is_text:  # equal words are not equal sound
             continue
-        entries, held = store.entries(), stored_entries(store)
-        found = {id: tuple(entries[entry].audio_digest for entry in held[id]) for id in ids if id in held}
+        found = _digests(store, ids)
         return found if all(all(each) for each in found.values()) else None
     return None
+
+
+def _digests(store: FeatureStore, ids: Collection[str]) -> dict[str, tuple[str, ...]]:
+    if parse(store.spec.clip).kind != "split":  # an entry is an utterance: no map of all entries is needed
+        digests = {each.id: (each.audio_digest,) for each in store.entries().values() if each.id in ids}
+        return {id: digests.pop(id) for id in ids if id in digests}
+    entries, held = store.entries(), stored_entries(store)
+    return {id: tuple(entries[entry].audio_digest for entry in held[id]) for id in ids if id in held}
 
 
 def shared_audio(fold: Fold, audio: Audio | None, speakers: Mapping[str, str]) -> SharedAudio | None:
     """What the parts of a fold share; None where audio is not known."""
     if audio is None:
         return None
-    trained = owners(audio, fold.train if fold.dev_is_test else (*fold.train, *fold.dev))
+    trained = owners(audio, fold.train if fold.dev_is_test else (*fold.train, *fold.dev), held_by=fold.test)
     pairs = [(id, others) for id in fold.test if (others := equal_to(id, audio, trained))]
-    only_train = owners(audio, fold.train)
+    only_train = owners(audio, fold.train, held_by=fold.dev)
     dev = [] if fold.dev_is_test else [id for id in fold.dev if equal_to(id, audio, only_train)]
     counts: Counter[tuple[str, str]] = Counter()
     for id, others in pairs:
@@ -74,12 +82,14 @@ def kept_apart(fold: Fold, audio: Audio, labels: Mapping[str, str]) -> Fold:
     return replace(fold, train=train, dev=dev, left_out=tuple(left_out))
 
 
-def owners(audio: Audio, ids: Iterable[str]) -> dict[str, list[str]]:
-    """Which of some utterances hold a digest."""
+def owners(audio: Audio, ids: Iterable[str], *, held_by: Iterable[str] | None = None) -> dict[str, list[str]]:
+    """Which of some utterances hold a digest; of those alone that others hold, if these are given."""
+    asked = None if held_by is None else {digest for id in held_by for digest in audio.get(id, ())}
     found: dict[str, list[str]] = {}
     for id in ids:
         for digest in audio.get(id, ()):
-            found.setdefault(digest, []).append(id)
+            if asked is None or digest in asked:
+                found.setdefault(digest, []).append(id)
     return found
 
 
@@ -89,7 +99,7 @@ def equal_to(id: str, audio: Audio, others: Mapping[str, Sequence[str]]) -> list
 
 
 def equal_within(
-    audio: Audio | None, ids: Iterable[str], labels: Mapping[str, str]
+    audio: Audio | None, ids: Collection[str], labels: Mapping[str, str]
 ) -> dict[str, object] | None:
     """How many utterances of a corpus are one recording with another, and with another label; None: not known.
 
@@ -97,10 +107,16 @@ def equal_within(
     """
     if audio is None:
         return None
-    whole: dict[tuple[str, ...], list[str]] = {}
+    seen: set[tuple[str, ...]] = set()
+    again: set[tuple[str, ...]] = set()  # few have equals
     for id in ids:
-        whole.setdefault(audio.get(id, (id,)), []).append(id)
-    groups = [ids for ids in whole.values() if len(ids) > 1]
+        own = audio.get(id, (id,))
+        (again if own in seen else seen).add(own)
+    whole: dict[tuple[str, ...], list[str]] = {}
+    for id in ids if again else ():
+        if (own := audio.get(id, (id,))) in again:
+            whole.setdefault(own, []).append(id)
+    groups = list(whole.values())
     unlike = [ids for ids in groups if len({labels.get(id) for id in ids}) > 1]
     return {
         "n_utterances": sum(map(len, groups)),

@@ -26,7 +26,7 @@ class SharedAudio:
     """Some of these: a test utterance and its equal."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Recording:
     """A stretch of audio that some training of a run was trained on."""
 
@@ -62,7 +62,7 @@ class FoldRecord:
     """None where that was not checked: runs of before it was, and features of text."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """What one run said of one test utterance."""
 

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from sercache import catalog, files, settings
 from sercache.errors import SettingsError
-from sercache.record import READABLE, Experiment, Recording, Report
+from sercache.record import READABLE, Experiment, Prediction, Recording, Report
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -198,12 +198,15 @@ def _weights_name(fold: str, seed: int) -> str:
 
 
 def _write(report: Report, folder: Path) -> None:
-    record = replace(report, recordings=None).to_json()
-    del record["heard"]
+    # What has an entry an utterance is written as it is: its JSON would lie in memory beside it.
+    there = [replace(each, predictions=()) for each in report.cross_corpus]
+    plain = replace(report, recordings=None, predictions=(), dev_predictions=(), cross_corpus=tuple(there))
+    record = plain.to_json()
+    del record["heard"], record["predictions"], record["dev_predictions"]
+    for each in record["elsewhere"]:
+        del each["predictions"]
     if report.recordings is not None:
         _write_recordings(folder / RECORDINGS, report.recordings)
-    predictions, dev = record.pop("predictions"), record.pop("dev_predictions")
-    tested = [(each, each.pop("predictions")) for each in record["elsewhere"]]
     histories = [(run["fold"], run["seed"], run.pop("history")) for run in record["runs"]]
     _write_text(folder / REPORT, [json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)])
     lines = [
@@ -212,11 +215,11 @@ def _write(report: Report, folder: Path) -> None:
         for epoch in history
     ]
     _write_text(folder / HISTORY, lines)
-    _write_predictions(folder / PREDICTIONS, predictions, report)
-    if dev:
-        _write_predictions(folder / DEV_PREDICTIONS, dev, report)
-    for each, found in tested:
-        _write_predictions(folder / _cross_corpus_name(each), found, report)
+    _write_predictions(folder / PREDICTIONS, report.predictions, report)
+    if report.dev_predictions:
+        _write_predictions(folder / DEV_PREDICTIONS, report.dev_predictions, report)
+    for each, other in zip(record["elsewhere"], report.cross_corpus, strict=True):
+        _write_predictions(folder / _cross_corpus_name(each), other.predictions, report)
 
 
 def _write_recordings(path: Path, recordings: Sequence[Recording]) -> None:
@@ -238,7 +241,7 @@ def _cross_corpus_name(record: Mapping[str, Any]) -> str:
     return f"predictions-on-{quote(record['dataset'] + '-' + record['task'], safe='@')}.csv"
 
 
-def _write_predictions(path: Path, predictions: Sequence[Mapping[str, Any]], report: Report) -> None:
+def _write_predictions(path: Path, predictions: Sequence[Prediction], report: Report) -> None:
     """One line per run and utterance: names of classes and probabilities, or true and predicted numbers."""
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
@@ -248,8 +251,8 @@ def _write_predictions(path: Path, predictions: Sequence[Mapping[str, Any]], rep
         else:
             table.writerow([*_FIXED, "true", "predicted", *(f"p:{name}" for name in report.classes)])
         for each in predictions:
-            said = [*report.target.shown(each["true"]), *report.target.shown(each["predicted"])]
-            table.writerow([*(each[part] for part in _FIXED), *said, *each["probabilities"]])
+            said = [*report.target.shown(each.true), *report.target.shown(each.predicted)]
+            table.writerow([*(getattr(each, part) for part in _FIXED), *said, *each.probabilities])
 
 
 def _read_predictions(path: Path, classes: Sequence[str], targets: Sequence[str]) -> Iterator[dict[str, Any]]:

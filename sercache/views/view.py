@@ -121,15 +121,20 @@ class FeatureView:
 
         Raises MissingFeaturesError for an utterance that the view does not hold.
         """
-        places: dict[str, list[int]] = {}
-        for place, id in enumerate(self.utterance_ids):
-            places.setdefault(id, []).append(place)
+        ids = self.utterance_ids
+        places = dict(zip(ids, range(len(ids)), strict=True))  # of clips the last one
+        clips: dict[str, list[int]] = {}
+        for place, id in enumerate(ids if len(places) < len(ids) else ()):
+            clips.setdefault(id, []).append(place)
         absent = [id for id in utterance_ids if id not in places]
         if absent:
             raise MissingFeaturesError(
                 f"{len(absent)} of {len(utterance_ids)} utterances are not in this view, first: {absent[0]}"
             )
-        keep = np.array([place for id in utterance_ids for place in places[id]], np.int64)
+        if clips:
+            keep = np.array([place for id in utterance_ids for place in clips[id]], np.int64)
+        else:
+            keep = np.fromiter(map(places.__getitem__, utterance_ids), np.int64, len(utterance_ids))
         group = None if self.group is None else self.group[keep]
         targets = None if self.targets is None else self.targets[keep]
         return replace(self, rows=self.rows[keep], labels=self.labels[keep], targets=targets, group=group)
@@ -209,17 +214,27 @@ def _items(
     store: FeatureStore, wanted: Sequence[str], skipped: Collection[str], remedy: str | None
 ) -> tuple[list[str], list[str]]:
     """Stored ids of the wanted utterances, clips in order, and the utterance of each."""
+    rule = parse(store.spec.clip)
+    if rule.kind != "split":  # an entry is an utterance, and bears its id
+        held = set(store.ids())
+        _check_there(store, wanted, [id for id in wanted if id not in held], remedy)
+        return list(wanted), list(wanted)
     found = stored_entries(store)
     # A gap means that a crash fell between two clips: the later one is sealed, the earlier is not.
-    torn = {id for id, own in found.items() if _gaps(own, parse(store.spec.clip)) - set(skipped)}
-    missing = [id for id in wanted if id not in found or id in torn]
+    torn = {id for id, own in found.items() if _gaps(own, rule) - set(skipped)}
+    _check_there(store, wanted, [id for id in wanted if id not in found or id in torn], remedy)
+    pairs = [(entry_id, id) for id in wanted for entry_id in found[id]]
+    return [entry_id for entry_id, _ in pairs], [id for _, id in pairs]
+
+
+def _check_there(
+    store: FeatureStore, wanted: Sequence[str], missing: Sequence[str], remedy: str | None
+) -> None:
     if missing:
         remedy = remedy or _how_made(store)
         raise MissingFeaturesError(
             f"{len(missing)} of {len(wanted)} utterances have no features, first: {missing[0]}; {remedy}"
         )
-    pairs = [(entry_id, id) for id in wanted for entry_id in found[id]]
-    return [entry_id for entry_id, _ in pairs], [id for _, id in pairs]
 
 
 def stored_entries(store: FeatureStore) -> dict[str, list[str]]:
@@ -235,9 +250,7 @@ def stored_entries(store: FeatureStore) -> dict[str, list[str]]:
 
 
 def _gaps(own: Sequence[str], rule: ClipRule) -> set[str]:
-    """Entry ids that are missing before the last clip of an utterance."""
-    if rule.kind != "split":
-        return set()
+    """Entry ids that are missing before the last clip of an utterance that was split."""
     return set(entry_ids(utterance_id(own[0], rule), _number(own[-1]), rule)) - set(own)
 
 
