@@ -280,6 +280,7 @@ def _round(world: World, verb: str, chance: random.Random, counts: Counter[str],
             code = code_of(child, os.WNOHANG)
             if code is not None:
                 del at_work[child]
+                paused.pop(child, None)  # it had ended before it was to be paused
                 if code:
                     told = said(place, child)
                     assert code in STOPPED or (code == 2 and "is full" in told), (verb, code, told)

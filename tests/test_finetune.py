@@ -153,6 +153,10 @@ def test_whisper_is_trained_from_whole_windows(sercache: Sercache, corpus: Path,
     assert code == 2
     assert "attend to the silence that fills its window" in err
     assert "extract with --clip whole, and train with it" in err
+    code, _, err = sercache(*extract, "--clip", "split:3+whole")
+    assert code == 2
+    assert "pads to 2 s and takes no more at once, clip rule split:3+whole" in err
+    assert "--clip split:2+whole" in err
     assert sercache(*extract, "--clip", "whole").code == 0
     code, _, err = sercache(*tuned, "--clip", "whole", "--name", "tuned")
     assert code == 0, err

@@ -488,6 +488,21 @@ def test_a_task_of_numbers_needs_no_classes():
     assert all(fold.dev for fold in made)
 
 
+def test_a_part_of_which_the_copy_has_nothing_is_told_with_what_is_missing(tmp_path):
+    whole = toy()
+    part = corpus_of(*(u for u in whole.utterances if u.speaker not in SPEAKERS[8:]))
+    path = tmp_path / "own.tsv"
+    path.write_text("".join(f"{s}\t{'test' if s in SPEAKERS[8:] else 'train'}\n" for s in SPEAKERS))
+    for protocol, fold in (("fixed:three", "three"), (f"fixed:{path}", str(path))):
+        assert make_folds(whole, whole.labels(), protocol)
+        message = rf"fold {fold}: the test part is empty, .* copy of toy .* of the 2 .* first: S5F; .*doctor"
+        with pytest.raises(ProtocolError, match=message):
+            make_folds(part, part.labels(), protocol)
+    few = corpus_of(*(u for u in whole.utterances if u.speaker not in SPEAKERS[:5]))
+    with pytest.raises(ProtocolError, match=r"fold x: the test part is empty, .* of the 5 .* first: S1F"):
+        make_folds(few, few.labels(), "folds:fives")
+
+
 def test_lists_in_other_encodings_and_other_forms_of_a_letter(tmp_path):
     names = [unicodedata.normalize("NFC", name) for name in ("müde", "fröhlich", "käse")]
     there = [Utterance(id=name, path=Path("x"), raw_label="a", speaker="") for name in names]
@@ -495,12 +510,12 @@ def test_lists_in_other_encodings_and_other_forms_of_a_letter(tmp_path):
     path = tmp_path / "split.tsv"
     expected = {part: [name] for name, part in zip(names, ("train", "dev", "test"), strict=True)}
     path.write_bytes(unicodedata.normalize("NFD", lines).encode())
-    assert _lists.read_split(path, "own", {u.id: u for u in there}) == expected
+    assert _lists.read_split(path, "own", {u.id: u for u in there})[0] == expected
     path.write_bytes(lines.encode("cp1252"))
     with pytest.raises(ProtocolError, match=r"line 1 is not UTF-8; it can be read as cp1252 \(müde\)"):
         _lists.read_split(path, "own", {u.id: u for u in there})
     with text.reading_as("cp1252"):
-        assert _lists.read_split(path, "own", {u.id: u for u in there}) == expected
+        assert _lists.read_split(path, "own", {u.id: u for u in there})[0] == expected
 
 
 def test_folds_have_names_that_are_apart_on_any_disk() -> None:

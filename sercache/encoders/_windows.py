@@ -8,7 +8,7 @@ window. A recording no longer than a window is encoded as it is. See docs/decisi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,7 +69,7 @@ def windowed(encoder: Encoder, rule: ClipRule) -> Encoder:
     Raises SettingsError where the encoder cannot take windows of that length, or pads nothing.
     """
     if rule.whole:
-        return _padded(encoder)
+        return _padded(encoder, rule)
     if rule.kind != "window" or getattr(encoder, "clip", None) == str(rule):
         return encoder
     windows = _frames(encoder, rule)
@@ -81,13 +81,20 @@ def windowed(encoder: Encoder, rule: ClipRule) -> Encoder:
     return found
 
 
-def _padded(encoder: Encoder) -> Encoder:
-    """``encoder`` with the frames of its padding. Raises SettingsError for one that pads nothing."""
+def _padded(encoder: Encoder, rule: ClipRule) -> Encoder:
+    """``encoder`` with the frames of its padding. Raises SettingsError for one that pads nothing, or to less."""
     own = getattr(encoder, "with_padding", None)
     if own is None:
         raise SettingsError(
             f"{encoder.name} takes recordings as long as they are, clip rule whole is for encoders that pad them to a "
             "window, as Whisper does; leave whole out of --clip"
+        )
+    longest = encoder.max_samples
+    if longest is not None and rule.seconds * encoder.sample_rate > longest:
+        limit = longest / encoder.sample_rate
+        raise SettingsError(
+            f"{encoder.name} pads to {limit:g} s and takes no more at once, clip rule {rule} leaves recordings of "
+            f"{rule.seconds:g} s; cut them at {limit:g} s or less: --clip {replace(rule, seconds=limit)}"
         )
     found: Encoder = own()
     return found

@@ -14,7 +14,7 @@ from sercache.catalog import unknown
 from sercache.datasets import Corpus, Utterance
 from sercache.errors import ProtocolError, UnknownNameError
 from sercache.protocols._dev import DEVS, RANDOM, check_rule, dev_part
-from sercache.protocols._fold import ALL, ON_DEV, Fold, build_fold
+from sercache.protocols._fold import ALL, ON_DEV, Fold, build_fold, check_there
 from sercache.protocols._folders import read_folds, read_names
 from sercache.protocols._lists import is_list, read_split
 from sercache.protocols._units import PROTOCOLS, make_units
@@ -53,7 +53,8 @@ def make_folds(
         _add_dev(parts, protocol, dev, labels, seed)
         return [build_fold(ALL, parts, utterances, labels)]
     if kind == "fixed":
-        parts = _fixed_parts(corpus, utterances, argument)
+        parts, named = _fixed_parts(corpus, utterances, argument)
+        check_there(argument, parts, named, corpus)
         _add_dev(parts, protocol, dev, labels, seed)
         name = argument
         if is_list(argument):  # all.csv and dev.csv are no more than files: their test parts are asked for
@@ -85,7 +86,8 @@ def _listed_folds(
     seed: int,
 ) -> list[Fold]:
     folds = []
-    for name, parts in read_folds(folder, corpus.name, utterances).items():
+    for name, (parts, named) in read_folds(folder, corpus.name, utterances).items():
+        check_there(name, parts, named, corpus)
         _add_dev(parts, f"lists:{folder.name}", dev, labels, seed)
         folds.append(build_fold(name, parts, utterances, labels))
     return folds
@@ -120,8 +122,13 @@ def _restrict(corpus: Corpus, labels: Mapping[str, str], least: int) -> dict[str
     return {i: known[i] for i in sorted(labels)}
 
 
-def _fixed_parts(corpus: Corpus, utterances: Mapping[str, Utterance], name: str) -> dict[str, list[str]]:
-    """Ids of each part of the split called ``name``; utterances that it does not place are left out."""
+def _fixed_parts(
+    corpus: Corpus, utterances: Mapping[str, Utterance], name: str
+) -> tuple[dict[str, list[str]], Mapping[str, Sequence[str]]]:
+    """Ids of each part of the split called ``name``, and what it lists; utterances that it does not place are left out.
+
+    The parts of a corpus' own files are what lies there, and list nothing.
+    """
     splits = corpus.info.splits
     official = {u.partition for u in utterances.values()} - {""}
     on_offer = [
@@ -143,8 +150,8 @@ def _fixed_parts(corpus: Corpus, utterances: Mapping[str, Utterance], name: str)
         place = {i: part_of.get(u.partition, "") for i, u in utterances.items()}
         if name == ON_DEV:
             tested = [i for i, p in place.items() if p == "dev"]
-            return {"train": [i for i, p in place.items() if p == "train"], "dev": tested, "test": tested}
-    return {part: [i for i, p in place.items() if p == part] for part in _PARTS}
+            return {"train": [i for i, p in place.items() if p == "train"], "dev": tested, "test": tested}, {}
+    return {part: [i for i, p in place.items() if p == part] for part in _PARTS}, splits.get(name, {})
 
 
 def _add_dev(

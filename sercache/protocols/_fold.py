@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sercache.datasets import Utterance
+from sercache import advice
+from sercache.datasets import Corpus, Utterance
 from sercache.errors import ProtocolError
 
 ALL = "all"
@@ -54,6 +55,24 @@ class Fold:
     def dev_is_test(self) -> bool:
         """Whether what selects the epoch is what is tested, so that the scores are not held out."""
         return self.name == ON_DEV and self.dev == self.test
+
+
+def check_there(
+    name: str, parts: Mapping[str, Sequence[str]], named: Mapping[str, Sequence[str]], corpus: Corpus
+) -> None:
+    """Raises ProtocolError where a part that cannot be empty is so, though its list ``named`` some for it.
+
+    Those are recordings, sessions or speakers that the copy lacks, or that the task does not label.
+    """
+    for part in ("train", "test"):
+        lacking = named.get(part, ())
+        if lacking and not parts.get(part, ("",)):
+            raise ProtocolError(
+                f"fold {name}: the {part} part is empty, as this copy of {corpus.name} has nothing that the task "
+                f"labels of the {len(lacking)} that are listed for it, first: {lacking[0]}; complete it "
+                f"({advice.command('doctor', dataset=corpus.dataset)} lists what is missing), or choose another "
+                "--protocol"
+            )
 
 
 def build_fold(

@@ -39,8 +39,8 @@ class _Line:
 
 def read_folds(
     folder: Path, corpus: str, utterances: Mapping[str, Utterance]
-) -> dict[str, dict[str, list[str]]]:
-    """Ids of the train, dev and test part of every fold, by the number of the fold.
+) -> dict[str, tuple[dict[str, list[str]], dict[str, list[str]]]]:
+    """Ids of the train, dev and test part of every fold, by the number of the fold; and all names that each part has.
 
     Recordings are found by their key, else by as many folders as tell their name from others of the lists; those that
     the corpus lacks are passed over, for a list may be longer than a copy, and utterances that no list names lie in
@@ -68,14 +68,14 @@ def read_folds(
             raise ProtocolError(
                 f"{folder} has no list of fold {name} for {listed(lacking)}; its copy is not whole"
             )
-        made[name] = {
-            part: [
-                found[line.key]
-                for line in parts.get(theirs, ())
-                if line.key in found and line.seconds <= LONGEST
-            ]
+        short = {
+            part: [line for line in parts.get(theirs, ()) if line.seconds <= LONGEST]
             for theirs, part in _PARTS.items()
         }
+        made[name] = (
+            {part: [found[line.key] for line in some if line.key in found] for part, some in short.items()},
+            {part: ["/".join(line.path) for line in some] for part, some in short.items()},
+        )
     return made
 
 

@@ -24,8 +24,10 @@ def is_list(name: str) -> bool:
     return Path(name).suffix.lower() in _SUFFIXES
 
 
-def read_split(path: Path, corpus: str, utterances: Mapping[str, Utterance]) -> dict[str, list[str]]:
-    """Ids of the train, dev and test part by the lines of a file: a name, a tab or comma, a part.
+def read_split(
+    path: Path, corpus: str, utterances: Mapping[str, Utterance]
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Ids of the train, dev and test part by the lines of a file: a name, a tab or comma, a part; and all its names.
 
     A name is an utterance's id, else a group, else a speaker; names that the corpus lacks are passed over,
     for a list may be longer than a copy, and utterances that no line places are left out. Raises
@@ -33,6 +35,7 @@ def read_split(path: Path, corpus: str, utterances: Mapping[str, Utterance]) -> 
     """
     members = _by_name(utterances)
     place: dict[str, str] = {}
+    named: dict[str, list[str]] = {}
     for number, line in enumerate(_lines(path), start=1):
         if not line.strip() or line.startswith("#"):
             continue
@@ -41,6 +44,7 @@ def read_split(path: Path, corpus: str, utterances: Mapping[str, Utterance]) -> 
             raise ProtocolError(
                 f"{path} line {number}: expected a name, a tab, and train, dev or test, got {line[:60]!r}"
             )
+        named.setdefault(_PARTS[part.strip().lower()], []).append(name.strip())
         for i in members.get(text.composed(name.strip()), ()):
             if place.setdefault(i, _PARTS[part.strip().lower()]) != _PARTS[part.strip().lower()]:
                 raise ProtocolError(f"{path} line {number}: {i} is in the part {place[i]} already")
@@ -48,7 +52,7 @@ def read_split(path: Path, corpus: str, utterances: Mapping[str, Utterance]) -> 
         raise ProtocolError(
             f"{path} names no utterance, session or speaker of {corpus}; an id is like {next(iter(utterances))}"
         )
-    return {part: [i for i in utterances if place.get(i) == part] for part in ("train", "dev", "test")}
+    return {part: [i for i in utterances if place.get(i) == part] for part in ("train", "dev", "test")}, named
 
 
 def read_order(path: Path) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from sercache.catalog import unknown
 from sercache.datasets import Corpus, Utterance
 from sercache.errors import ProtocolError, UnknownNameError
+from sercache.protocols._fold import check_there
 from sercache.text import natural
 
 PROTOCOLS: Mapping[str, str] = {
@@ -147,6 +148,8 @@ def _named_units(corpus: Corpus, utterances: dict[str, Utterance], name: str) ->
                 f"folds:{name} has no place for speaker {utterance.speaker or '(unknown)'} of {i}"
             )
         units[fold_of[utterance.speaker]].append(i)
+    for fold, ids in units.items():
+        check_there(fold, {"test": ids}, {"test": groups[fold]}, corpus)
     return {fold: tuple(ids) for fold, ids in units.items()}
 
 
