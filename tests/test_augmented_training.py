@@ -158,3 +158,31 @@ def test_a_sweep_tries_versions_and_fails_before_work_where_one_is_missing(
     assert "--augmented gain:0 --finetune-from conv" in command_of(of_all, "sweep")
     asked = request_of(linear, of_all, {"lr": "1", "finetune_from": "none"})
     assert (asked.augmented, asked.finetune_from) == (("gain:0",), "none")
+
+
+def test_what_a_named_store_trained_is_trained_again_from_it(
+    where: dict[str, Any], sercache: Callable[..., Outcome], own_settings: Path, tmp_path: Path
+) -> None:
+    """Of augmented recordings or outside the cache no search finds it; where it moved into the cache, that is said."""
+    made = {key: where[key] for key in ("root", "device", "progress")}
+    inside = face.extract("logmel", "manifest", augment="noise:snr=0", **made).path
+    solved = {key: value for key, value in where.items() if key not in ("recipe", "encoder")}
+    elsewhere = tmp_path / "elsewhere"
+    inside.rename(elsewhere)
+    with pytest.warns(UserWarning, match="features are of augmented recordings"):
+        first = face.train("logistic", elsewhere, **solved, dev="none", name="first").report
+    command = trained_alike(first, first, name="second")
+    assert f"--store {elsewhere}" in command
+    done = sercache(*shlex.split(command)[1:])
+    assert done.code == 0, done.err
+    second = runs.load(own_settings / "runs" / "second")
+    assert second.experiment == first.experiment
+    assert second.predictions == first.predictions
+    elsewhere.rename(tmp_path / "hidden")
+    assert "--store FOLDER" in trained_alike(first, first)
+    (tmp_path / "hidden").rename(inside)
+    assert f"--store {inside}" in trained_alike(first, first)
+    other = dataclasses.replace(first, corpus={**first.corpus, "name": "other"})
+    assert "--store" not in trained_alike(first, other)
+    plain = face.train("logistic", **{**solved, "encoder": "logmel"}, dev="none").report
+    assert "--store" not in trained_alike(plain, plain)

@@ -25,6 +25,7 @@ from sercache.evaluation.parts import Part
 from sercache.evaluation.published import written_out
 from sercache.evaluation.sound import equal_within, shared_audio
 from sercache.head import Standardises, is_solved
+from sercache.objects import place_of
 from sercache.protocols import Fold
 from sercache.recipe import Recipe, Setup
 from sercache.record import FoldRecord, Numbers, Report
@@ -227,8 +228,13 @@ def _is_tested(material: Material) -> bool:
     return any(fold.test for fold in material.folds)
 
 
-def environment(device: str, stores: Sequence[FeatureStore] = (), is_solved: bool = False) -> dict[str, Any]:
-    """What the numbers may depend on beside the seed: packages, commit, machine, device, threads."""
+def environment(
+    device: str, stores: Sequence[FeatureStore] = (), is_solved: bool = False, named: Path | None = None
+) -> dict[str, Any]:
+    """What the numbers may depend on beside the seed: packages, commit, machine, device, threads.
+
+    And where a store lay that was ``named``, so that the same can be named again.
+    """
     families = [str(store.spec.identity.get("family", "")).partition("-")[0] for store in stores]
     more = [_OF_FAMILIES[family] for family in dict.fromkeys(families) if family in _OF_FAMILIES]
     packages = (*_PACKAGES, *more, *(("scikit-learn",) if is_solved else ()))
@@ -249,6 +255,7 @@ def environment(device: str, stores: Sequence[FeatureStore] = (), is_solved: boo
         "repeatable": "same seed, same machine: same numbers; other hardware, thread counts or versions "
         "may round differently",
         **({"slurm_array": array} if (array := slurm_array()) else {}),
+        **({} if named is None else {"store": str(named if place_of(named) else named.absolute())}),
     }
 
 

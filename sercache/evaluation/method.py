@@ -73,6 +73,8 @@ class Data:
     """Stores of the same corpus after augmentation, one for each input: only trained on, beside the plain ones."""
     lists: Path | None = None
     """Folder that the protocol's lists of folds lie below."""
+    named: Path | None = None
+    """The first of the stores, where it was named and not found by what it holds."""
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,7 @@ def assemble(
         **_results(trained, ready, how),
         **provenance(data.corpus, data.stores, ready.material, setup, method.recipe, ready.head),
         experiment=experiment,
-        environment=environment(how.device, data.stores, solves),
+        environment=environment(how.device, data.stores, solves, data.named),
         look=method.look,
         timing=_timing(ready, trained),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sercache import advice, augment, catalog
+from sercache import advice, augment, catalog, settings, stores
 from sercache.errors import ContractError, MissingExtraError, SettingsError, UnknownNameError
 from sercache.evaluation import setup_of
 from sercache.experiment.head_file import file_of
@@ -234,6 +234,7 @@ def trained_alike(report: Report, model: Report, name: str | None = None) -> str
     return command_of(
         TrainOptions(
             head=report.head_source[0],
+            store=_store(report, model),
             encoder=own.encoder,
             dataset=called(model.corpus),
             task=str(model.corpus["task"]),
@@ -250,6 +251,21 @@ def trained_alike(report: Report, model: Report, name: str | None = None) -> str
             **differing,
         )
     )
+
+
+def _store(report: Report, model: Report) -> Path | None:
+    """The store of a run that was trained from one it named, where the other run is of the same corpus.
+
+    Where it lies no more where it lay, one of the cache that holds the same; FOLDER where there is none.
+    """
+    named, digest = report.environment.get("store"), report.features.get("digest")
+    is_odd = named is not None or bool(report.features.get("spec", {}).get("augment"))
+    if not is_odd or any(report.corpus.get(each) != model.corpus.get(each) for each in ("name", "release")):
+        return None
+    if named is not None and stores.exists(expanded(named)):
+        return Path(named)
+    cache = Path(settings.load().value("cache").value).expanduser()
+    return next((folder for folder, spec in stores.find(cache) if spec.digest == digest), Path("FOLDER"))
 
 
 def _differing(own: Setup, usual: Setup) -> dict[str, Any]:

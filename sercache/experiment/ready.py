@@ -126,7 +126,8 @@ def ready(request: TrainOptions, at_hand: AtHand, *, test: bool = True) -> Asked
     )
     remedy = f"run: {extract_command(read[0].path, task=setup.task)}"
     noisy = beside_plain(request.augmented, read, corpus, cache_folder)
-    data = Data(corpus, read, test_on=extras if test else (), augmented=noisy, remedy=remedy)
+    named = at_hand.store.path if at_hand.store is not None else request.store
+    data = Data(corpus, read, test_on=extras if test else (), augmented=noisy, remedy=remedy, named=named)
     device = settings.resolve_device(known.value("device", request.device).value)
     runs = Path(known.value("runs", request.runs).value).expanduser()
     how = dataclasses.replace(
