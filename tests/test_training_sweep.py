@@ -422,3 +422,42 @@ def test_a_sweep_is_foretold_looked_at_and_kept_within_a_time(
         "report", cached / "look" / "lr-0.1", cached / "t" / "lr-0.1", "--format", "csv"
     )
     assert [row["mark"] for row in csv.DictReader(out.splitlines())] == [LOOK, ""]
+
+
+def test_what_fails_before_any_work_leaves_nothing(sercache: Sercache, cached: Path) -> None:
+    """No folder of runs where there was none, and nothing new in one that holds a run."""
+    where = ["--encoder", "logmel", "--dataset", "manifest"]
+    lacking = ["--encoder", "mfcc", "--dataset", "manifest"]
+    head = ["--head", "linear", "--seeds", 1]
+    calls: list[list[object]] = [
+        ["train", *head, *lacking],
+        ["train", *head, *where, "--augmented", "gain:1"],
+        ["train", *head, *where, "--augmented", "gain:1", "--name", "n", "--folds", "1"],
+        ["train", *head, *where, "--protocol", "leave-one-session-out"],
+        ["train", *head, *where, "--option", "depth=1"],
+        ["train", *head, *where, "--set", "max-epochs=1", "--folds", "nobody"],
+        ["train", *head, *where, "--test-on", "emodb"],
+        ["train", *head, *lacking, "--dry-run"],
+        ["train", *head, *where, "--set", "max-epochs=1", "--budget", "0.0001s"],
+        ["sweep", *head, *lacking, "--name", "s", "--grid", "lr=0.1"],
+        ["sweep", *head, *where, "--name", "s", "--grid", "lr=0.1", "--protocol", "leave-one-session-out"],
+        ["sweep", *head, *where, "--name", "s", "--grid", "lr=0.1", "--dev", "none"],
+        ["sweep", *head, *lacking, "--name", "s", "--grid", "lr=0.1", "--budget", "1h"],
+        ["probe", *lacking],
+        ["probe", *where, "--protocol", "leave-one-session-out"],
+        ["reproduce", "pepino2021", "table1", "--rows", "48", "--only-available"],
+        ["reproduce", "pepino2021", "table1", "--rows", "nothing"],
+    ]
+    for call in calls:
+        code, _, err = sercache(*call)
+        left = sorted(str(path.relative_to(cached)) for path in cached.rglob("*"))
+        assert (code, left, cached.exists()) == (2, [], False), (call, err[-600:], code, left)
+    assert sercache("train", *head, *where, "--set", "max-epochs=1", "--name", "r").code == 0
+    before = sorted(cached.rglob("*"))
+    for call in [
+        ["evaluate", cached / "r", "--dataset", "emodb"],
+        ["evaluate", cached / "r", "--dataset", "manifest"],
+        calls[0],
+    ]:
+        code, _, err = sercache(*call)
+        assert (code, sorted(cached.rglob("*"))) == (2, before), (call, err[-600:])

@@ -29,6 +29,7 @@ from sercache.evaluation import (
 )
 from sercache.experiment.epochs import epochs_shown
 from sercache.experiment.foretold import FoldSeeds
+from sercache.experiment.places import unless_empty
 from sercache.experiment.ready import AskedTraining
 from sercache.experiment.setup import TrainOptions
 from sercache.experiment.sweep_options import SweepOptions
@@ -67,17 +68,26 @@ def together(
     ``standing`` gives the run where another process has made it, ``keep`` writes it. Where a part is done and not the
     whole, what is missing is given. Raises SercacheError.
     """
-    how, sharing = asked.how, sharing or Sharing()
-    assert how.partial is not None
+    assert asked.how.partial is not None
+    with unless_empty(asked.how.partial.parent):
+        return _together(asked, asked.how.partial, standing, keep, sharing or Sharing())
+
+
+def _together(
+    asked: AskedTraining,
+    partial: Path,
+    standing: Callable[[Prepared], Made | None],
+    keep: Callable[[Evaluated], Made],
+    sharing: Sharing,
+) -> Made | Unfinished:
+    how = asked.how
     ready = prepare(asked.method, asked.data, how)
     part = sharing.part(ready) if sharing.part else None
     say_reading(ready)
-    with at_work(
-        how.partial, ready, alone=sharing.alone, command=sharing.command, first=_begin_anew
-    ) as claims:
+    with at_work(partial, ready, alone=sharing.alone, command=sharing.command, first=_begin_anew) as claims:
         with ExitStack() as shown:
-            tell = shown.enter_context(_told(sharing.track, ready, how.partial, claims))
-            advance = shown.enter_context(epochs_shown(how.partial, tell))
+            tell = shown.enter_context(_told(sharing.track, ready, partial, claims))
+            advance = shown.enter_context(epochs_shown(partial, tell))
             fill(ready, how, claims, advance, part)
         missing = undone(ready, how) if part is not None else ()
         if missing:

@@ -17,6 +17,7 @@ from sercache.errors import (
     UnknownNameError,
 )
 from sercache.experiment import clustered
+from sercache.experiment.places import unless_empty
 from sercache.head import declared
 from sercache.papers import (
     Built,
@@ -88,7 +89,7 @@ def run(request: ReproduceOptions) -> Rendered | TableForecast | None:
     if request.only_foretold:
         return foretold.tell(chosen, request, place)
     found = TableProgress()
-    with claims_in(place.folder / CLAIMS) as claims:
+    with unless_empty(place.folder), claims_in(place.folder / CLAIMS) as claims:
         foretold.tell(chosen, request, place, claims)
         expect((p.setup for p in plans_of(chosen, request)), place)
         _share(chosen, request, place, found, claims)
