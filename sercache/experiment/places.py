@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from sercache import catalog, files
@@ -23,18 +23,6 @@ def written_in_turn(run: Path, name: str) -> Iterator[None]:
     """Write what ``name`` stands for in a run folder, one process after another that makes the same."""
     with claims_in(run / SHARED_CLAIMS) as claims, taken(claims, f"written-{digest_of(name)}"):
         yield
-
-
-@contextmanager
-def unless_empty(folder: Path) -> Iterator[None]:
-    """Keep a folder that the block makes, and those above it that it makes, where something lies in them at its end."""
-    new = [each for each in (folder, *folder.parents) if not each.exists()]
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            for each in new:
-                each.rmdir()
 
 
 def default_name(head: str, setup: Setup) -> str:

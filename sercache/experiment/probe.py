@@ -28,7 +28,7 @@ from sercache.experiment.finding import FoundStore, check_store, encoder_of, fin
 from sercache.experiment.labels import read_labels
 from sercache.experiment.options import Duplicates, Positive
 from sercache.experiment.origin import extract_command
-from sercache.experiment.places import check_writable, free_name, partial_of, unless_empty
+from sercache.experiment.places import check_writable, free_name, partial_of
 from sercache.experiment.ready import AtHand
 from sercache.experiment.together import standing_in
 from sercache.progress import bar, notes_only, used, warn
@@ -129,7 +129,7 @@ def run(request: ProbeOptions, at_hand: AtHand | None = None) -> Probed:
     partial = partial_of(meant)
     asked = digest_of([str(found.folder), request.task, request.protocol, request.c, request.duplicates])
     places = [f"probe-{asked}-{number}" for number in range(1, MOST + 1)]
-    with unless_empty(runs), _tidied(partial), claims_in(partial / CLAIMS) as claims:
+    with files.unless_empty(runs), _tidied(partial), claims_in(partial / CLAIMS) as claims:
         own = next((place for place in places if claims.take(place)), "")
         reports = _reports(corpus, found.folder, setup, request, partial, claims)
         made = table(reports, request.c)

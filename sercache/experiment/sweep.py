@@ -28,7 +28,7 @@ from sercache.experiment import clustered
 from sercache.experiment.foretold import tell
 from sercache.experiment.grid import Point, drawn, place_of, points, read_grid
 from sercache.experiment.outcome import draw
-from sercache.experiment.places import SHARED_CLAIMS, checked_name, unless_empty
+from sercache.experiment.places import SHARED_CLAIMS, checked_name
 from sercache.experiment.points import Comparison, begin_sweep, no_sweep_without_points
 from sercache.experiment.result import Result
 from sercache.experiment.sweep_ahead import asks, fitting
@@ -109,13 +109,13 @@ def run(request: SweepOptions) -> Swept | Unfinished | Several | None:
         request, every, is_whole = fitting(module, request, folder, every, command)
         command = "" if is_whole else command
     if request.only_foretold:
-        with unless_empty(folder):  # it holds claims meanwhile
+        with files.unless_empty(folder):  # it holds claims meanwhile
             told = tell(asks(module, request, folder, every), "point", needs_all=True)
         if told is None:
             used("forecast", f"{NOTHING_LEFT}, or nobody knows how long it takes")
         return told
     with (
-        unless_empty(folder),
+        files.unless_empty(folder),
         claims_in(folder / SHARED_CLAIMS) as claims,
         no_sweep_without_points(folder, claims),
     ):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sercache import advice
+from sercache import advice, files
 from sercache.chosen import folds_named, read_seeds
 from sercache.claims import Claims, taken
 from sercache.errors import SettingsError
@@ -29,7 +29,6 @@ from sercache.evaluation import (
 )
 from sercache.experiment.epochs import epochs_shown
 from sercache.experiment.foretold import FoldSeeds
-from sercache.experiment.places import unless_empty
 from sercache.experiment.ready import AskedTraining
 from sercache.experiment.setup import TrainOptions
 from sercache.experiment.sweep_options import SweepOptions
@@ -69,7 +68,7 @@ def together(
     whole, what is missing is given. Raises SercacheError.
     """
     assert asked.how.partial is not None
-    with unless_empty(asked.how.partial.parent):
+    with files.unless_empty(asked.how.partial.parent):
         return _together(asked, asked.how.partial, standing, keep, sharing or Sharing())
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sercache.files._clock import now_on
 from sercache.files._faults import read_fault, write_faults_named
-from sercache.files._folders import clear_leftovers, new_folder, take_away, taken_away
+from sercache.files._folders import clear_leftovers, new_folder, take_away, taken_away, unless_empty
 from sercache.files._small import (
     check_output,
     read_json,
@@ -32,6 +32,7 @@ __all__ = [
     "take_away",
     "taken_away",
     "tensor_faults_named",
+    "unless_empty",
     "write_bytes",
     "write_csv",
     "write_faults_named",

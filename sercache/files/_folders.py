@@ -111,6 +111,18 @@ def taken_away(parent: Path) -> list[Path]:
     return [path for path in parent.glob(".*.gone") if path.is_dir() and not path.is_symlink()]
 
 
+@contextmanager
+def unless_empty(folder: Path) -> Iterator[None]:
+    """Keep a folder that the block makes, and those above it that it makes, where something lies in them at its end."""
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            for each in new:
+                each.rmdir()
+
+
 def clear_leftovers(parent: Path) -> None:
     """Remove what killed processes left half-written in a folder; what has an owner that lives stays.
 

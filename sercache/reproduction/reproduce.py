@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from sercache import catalog, record, settings
+from sercache import catalog, files, record, settings
 from sercache.chosen import check_look
 from sercache.claims import Claims, claims_in, divided
 from sercache.errors import (
@@ -17,7 +17,6 @@ from sercache.errors import (
     UnknownNameError,
 )
 from sercache.experiment import clustered
-from sercache.experiment.places import unless_empty
 from sercache.head import declared
 from sercache.papers import (
     Built,
@@ -89,7 +88,7 @@ def run(request: ReproduceOptions) -> Rendered | TableForecast | None:
     if request.only_foretold:
         return foretold.tell(chosen, request, place)
     found = TableProgress()
-    with unless_empty(place.folder), claims_in(place.folder / CLAIMS) as claims:
+    with files.unless_empty(place.folder), claims_in(place.folder / CLAIMS) as claims:
         foretold.tell(chosen, request, place, claims)
         expect((p.setup for p in plans_of(chosen, request)), place)
         _share(chosen, request, place, found, claims)
