@@ -240,7 +240,7 @@ def checkpoint(own: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return found
 
 
-@pytest.mark.parametrize("n", [40, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [12, pytest.param(400, marks=pytest.mark.slow)])
 def test_checkpoints_that_were_made_up(own: Path, checkpoint: Path, n: int) -> None:
     chance = np.random.default_rng(0)
     whole = checkpoint.read_bytes()
