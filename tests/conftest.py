@@ -70,9 +70,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.slow)
 
 
+def pytest_collection() -> None:
+    """Thousands of tests are made and all are kept: a sixth of the time would go to searches for garbage."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """What is there before the first test stays, so that no search for garbage goes through it again."""
     gc.freeze()
+    gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
