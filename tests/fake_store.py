@@ -53,6 +53,8 @@ class FakeStore:
         self.digests: dict[str, str] = {}
         """Of the audio, where a test looks at it."""
         self.n_reads = 0
+        self.expected: list[list[str]] = []
+        """Ids of each announcement."""
 
     def refresh(self) -> bool:
         return False
@@ -81,6 +83,9 @@ class FakeStore:
         self, ids: Sequence[str], states: Sequence[str] | None = None
     ) -> Iterator[tuple[int, np.ndarray]]:
         return enumerate(self.read_many(ids, states))
+
+    def expect(self, ids: Sequence[str], states: Sequence[str] | None = None) -> None:
+        self.expected.append(list(ids))
 
     def pooled(
         self, ids: Sequence[str] | None = None, states: Sequence[str] | None = None, what: str = "mean"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import pytest
 from store_helpers import as_stored, fill, make_spec, without_sync
 
 from sercache import stores
-from sercache.errors import DamagedStoreError
+from sercache.errors import DamagedStoreError, MissingFeaturesError
 from sercache.stores import kept, mapped
 from sercache.stores.mapped import KeptOpen
 from sercache.stores.reader import StoreReader
@@ -176,3 +177,49 @@ def test_means_of_one_state_take_no_memory_for_the_others(tmp_path: Path) -> Non
             writer.append(f"u{k}", row, row, None, n_frames=1, n_samples=9, audio_digest="")
     done = subprocess.run([sys.executable, "-c", _PEAK, tmp_path], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 12000, "kB"
+
+
+@pytest.mark.parametrize("format", stores.FORMATS)
+def test_the_kernel_is_told_of_the_bytes_that_will_be_read_and_no_others(
+    tmp_path: Path, format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = fill(tmp_path, LENGTHS, format)
+    store = stores.open(tmp_path)
+    told: list[bytes] = []
+
+    def note(descriptor: int, begin: int, n_bytes: int, advice: int) -> None:
+        assert advice == os.POSIX_FADV_WILLNEED
+        assert 0 < n_bytes <= 16
+        told.append(os.pread(descriptor, n_bytes, begin))
+
+    monkeypatch.setattr(os, "posix_fadvise", note)
+    monkeypatch.setattr(mapped, "_ASKED_AT_ONCE", 16)
+    for states, indices in ((None, [0, 1, 2]), (["2", "projection"], [2, 0])):
+        for id in LENGTHS:
+            told.clear()
+            store.expect([id], states)
+            # Of an utterance that goes over a file's end first what lies in one file, then what lies in the other.
+            assert len(b"".join(told)) == as_stored(content[id], "float16")[indices].nbytes
+            if id != "long":
+                assert b"".join(told) == as_stored(content[id], "float16")[indices].tobytes()
+    with pytest.raises(MissingFeaturesError):
+        store.expect(["a", "strange"])
+
+
+def test_a_reader_that_another_process_was_sent_reads_what_was_compared_through_the_map(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = fill(tmp_path, LENGTHS, "zarr")
+    monkeypatch.setattr(KeptOpen, "_is_resident", lambda self, begin, end: True)
+    store = stores.open(tmp_path)
+    fresh = [frames.flags.writeable for _, frames in pickle.loads(pickle.dumps(store)).read_each(["a", "d"])]
+    assert fresh == [True, True]  # read, to be compared
+    store.read_many(["a", "d"])
+    sent = pickle.loads(pickle.dumps(store))
+    for place, frames in sent.read_each(["a", "d"]):
+        assert not frames.flags.writeable
+        np.testing.assert_array_equal(frames, as_stored(content["ad"[place]], "float16"))
+    for path in (tmp_path / "frames").glob("c*"):
+        path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(DamagedStoreError):
+        list(pickle.loads(pickle.dumps(store)).read_each(["a", "d"]))

@@ -121,6 +121,15 @@ class TestFrames:
         with pytest.raises(KeyError):
             list(Feeder(CPU).feed(whole, [np.arange(6), np.arange(6, 12)]))
 
+    @pytest.mark.parametrize("budget", [0, 1 << 30])
+    def test_the_disk_is_told_of_each_batch_after_the_first_where_frames_are_streamed(
+        self, budget: int
+    ) -> None:
+        whole = view(frames=True, budget=budget)
+        parts = [np.array([3, 1, 3]), np.array([0, 7]), np.array([11])]
+        list(Feeder(CPU).feed(whole, parts))
+        assert whole.source.store.expected == ([] if budget else [["u0", "u7"], ["u11"]])
+
     def test_stopping_half_way_leaves_nothing_behind(self) -> None:
         whole = view(frames=True, budget=0)
         read = Feeder(CPU).feed(whole, [np.array([k]) for k in range(12)])

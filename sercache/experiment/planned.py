@@ -108,6 +108,9 @@ class PlannedStore:
         for place, x in self._drawn.read_each([str(names.index(id)) for id in ids], ()):
             yield place, x[:n_states]
 
+    def expect(self, ids: Sequence[str], states: Sequence[str] | None = None) -> None:
+        """Nothing: there is no disk to tell."""
+
     def pooled(
         self, ids: Sequence[str] | None = None, states: Sequence[str] | None = None, what: str = "mean"
     ) -> np.ndarray:

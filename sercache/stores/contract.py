@@ -141,6 +141,10 @@ class FeatureStore(Protocol):
         """
         ...
 
+    def expect(self, ids: Sequence[str], states: Sequence[str] | None = None) -> None:
+        """Have the disk begin to read what ``read_each`` will soon give."""
+        ...
+
     def pooled(
         self, ids: Sequence[str] | None = None, states: Sequence[str] | None = None, what: str = "mean"
     ) -> np.ndarray:

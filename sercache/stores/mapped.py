@@ -27,6 +27,8 @@ _BLOCK = 1 << _BLOCK_BITS
 _BELIEVED_SECONDS = 60.0
 """So long a block counts as in the page cache once it was seen there."""
 
+_ASKED_AT_ONCE = 2**19
+"""Bytes: the kernel reads no more of a range than the disk takes in one request, 512 KiB and up."""
 _LARGE = 2**20
 """Bytes from which on finding out where a new array begins costs less than copying to another place of a line."""
 _LEAST = 2**12
@@ -178,6 +180,15 @@ class KeptOpen(Opened):
             out[...] = np.ndarray(out.shape, out.dtype, self._map, offset)
         else:
             super().read_into(out, offset)
+
+    def expect(self, begin: int, end: int) -> None:
+        """Have the kernel begin to read these bytes into its cache, where it takes such advice; nobody waits for it."""
+        if hasattr(os, "posix_fadvise"):
+            for at in range(begin, end, _ASKED_AT_ONCE):
+                with suppress(OSError):  # nothing depends on it
+                    os.posix_fadvise(
+                        self._descriptor, at, min(_ASKED_AT_ONCE, end - at), os.POSIX_FADV_WILLNEED
+                    )
 
     def release(self, begin: int, end: int) -> None:
         """Count these bytes no more as memory of this process; the page cache keeps them."""

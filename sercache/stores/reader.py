@@ -65,9 +65,8 @@ class StoreReader:
         changed = self._ledger.refresh()
         if changed:
             self._found, self._known = {}, {}
-            self._watch.reopen(
-                Files()
-            )  # a commit may have put longer files in the place of those that are open
+            # A commit may have put longer files in the place of those that are open.
+            self._watch.reopen(Files())
         return changed
 
     def ids(self) -> list[str]:
@@ -116,12 +115,21 @@ class StoreReader:
         """
         room, names = OneRoom(), None if states is None else tuple(states)
         for k in self._in_order(ids, states):
-            known = self._known.get((ids[k], names))
+            known = self._compared((ids[k], names))
             file = None if known is None else known.file()
             stored = None if known is None or file is None else file.rows(known, self._dtype)
             if stored is None:
                 stored = self._find_and_read((ids[k], names), room)
             yield k, decode_frames(stored, self.spec.dtype)
+
+    def expect(self, ids: Sequence[str], states: Sequence[str] | None = None) -> None:
+        """Have the disk begin to read what ``read_each`` will soon give. Raises as ``read``, but for other bytes."""
+        if objects.place_of(self.path) is None:  # what lies far away is fetched ahead as it is read
+            indices = self._indices(states)
+            for k in self._in_order(ids, states):
+                parts = stretches(self.layout, self._find(ids[k]))
+                for name, place in wanted_frames(self.layout, parts, indices):
+                    self._watch.file(name).expect(*place)
 
     def _in_order(self, ids: Sequence[str], states: Sequence[str] | None) -> Iterable[int]:
         """Places of the ids in the order of the disk, each when what it takes is at hand or on its way."""
@@ -148,23 +156,36 @@ class StoreReader:
 
     def _find_and_read(self, key: _Key, room: Room) -> np.ndarray:
         """``read_stored`` into ``room``: what was not read before, has changed, or is not in the page cache."""
-        id, names = key
-        states = self._indices(names)
-        record, row = self._find(id)
+        states, (record, row) = self._indices(key[1]), self._find(key[0])
         parts = stretches(self.layout, (record, row))
         # Before there is memory for what a made-up record claims.
         self._watch.look(record, (part.name for part in parts))
         stored = read_frames(self._watch, record, parts, states, room)
         self._watch.check_frames(record, row, states, stored)
-        if len(parts) == 1 and isinstance(states, range):
-            (part,) = parts
-            file = self._watch.open(record, part.name)
-            first = part.first + states.start * part.step
-            stamp, shape = self._watch.stamp(record, part.name), (len(states), part.n_frames, self._width)
-            self._known[key] = Stretch(file, stamp, first, part.step, shape)
-            if len(self._known) > _MOST_REMEMBERED:
-                self._known = {}
+        self._known.pop(key, None)  # of a file that was changed, perhaps
+        self._compared(key)
         return stored
+
+    def _compared(self, key: _Key) -> Stretch | None:
+        """Where states lie, if it is one stretch and all of them were compared; remembered while its file is open."""
+        known = self._known.get(key)
+        if known is not None and known.file() is not None:
+            return known
+        states, (record, row) = self._indices(key[1]), self._find(key[0])
+        parts = stretches(self.layout, (record, row))
+        if len(parts) != 1 or not isinstance(states, range):
+            return None
+        (part,) = parts
+        file = self._watch.open(record, part.name)
+        if not self._watch.has_compared(record, row, states):
+            return None
+        first, shape = part.first + states.start * part.step, (len(states), part.n_frames, self._width)
+        if len(self._known) >= _MOST_REMEMBERED:
+            self._known = {}
+        found = self._known[key] = Stretch(
+            file, self._watch.stamp(record, part.name), first, part.step, shape
+        )
+        return found
 
     def pooled(
         self, ids: Sequence[str] | None = None, states: Sequence[str] | None = None, what: str = "mean"
@@ -199,9 +220,8 @@ class StoreReader:
                 if self._watch.has_seen(record, what, row, count):
                     read_rows(self.layout, file, table.offset, [(row, 0, count)], states, own)
                 else:
-                    whole = (
-                        own if states == everything else mapped.empty((count, *self._row_shape), _MEANS, 0)
-                    )
+                    shape = (count, *self._row_shape)
+                    whole = own if states == everything else mapped.empty(shape, _MEANS, 0)
                     read_rows(self.layout, file, table.offset, [(row, 0, count)], everything, whole)
                     self._watch.check_rows(record, what, row, whole)
                     if whole is not own:

@@ -100,6 +100,11 @@ class Watch:
             mask |= 1 << state
         seen[row] = mask
 
+    def has_compared(self, record: Record, row: int, states: Sequence[int]) -> bool:
+        """Whether all these states of an utterance were compared."""
+        mask = self._of(record).frames[row]
+        return mask == self._all or all(mask >> state & 1 for state in states)
+
     @cached_property
     def _all(self) -> int:
         return (1 << len(self.layout.spec.states)) - 1

@@ -39,7 +39,8 @@ class Feeder:
     def feed_each(self, parts: Sequence[tuple[View, np.ndarray]]) -> Iterator[tuple[Inputs, Inputs]]:
         """As ``feed``, with a view for each part.
 
-        The next batch is read while this one is worked on where that is waiting for a disk or a copy.
+        The next batch is read while this one is worked on where that is waiting for a disk or a copy, and the disk is
+        told of the one after that.
         """
         first = parts[0][0] if parts else None
         waits = isinstance(first, FeatureView) and (not first.plan.in_memory or self.device.type == "cuda")
@@ -47,14 +48,18 @@ class Feeder:
             for view, rows in parts:
                 yield self._read(view, rows, 0)()
             return
-        with ThreadPoolExecutor(1) as reader:
-            ahead: Future[Arrived] | None = None
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as teller:
+
+            def begin(k: int) -> Future[Arrived]:
+                if k + 1 < len(parts):
+                    teller.submit(_expect, *parts[k + 1])  # what fails there fails again where it is read
+                return reader.submit(self._read, *parts[k], k % 2)
+
+            ahead = begin(0)
             for k in range(len(parts)):
-                here = ahead or reader.submit(self._read, *parts[k], k % 2)
-                arrived = here.result()
-                ahead = None
+                arrived = ahead.result()
                 if k + 1 < len(parts):  # into the memory of the batch before this one, which is done
-                    ahead = reader.submit(self._read, *parts[k + 1], (k + 1) % 2)
+                    ahead = begin(k + 1)
                 yield arrived()
 
     def _read(self, view: View, rows: np.ndarray, slot: int) -> Arrived:
@@ -95,3 +100,9 @@ class Feeder:
             there.record_stream(computing)  # its memory is not given away before that
 
         return there, wait
+
+
+def _expect(view: View, rows: np.ndarray) -> None:
+    """Have the disk begin to read a batch that is streamed."""
+    if isinstance(view, FeatureView):
+        view.expect(rows)

@@ -222,6 +222,11 @@ class Source:
         self._by_threads(lay_out, list(places))
         return x
 
+    def expect(self, rows: np.ndarray) -> None:
+        """Have the disk begin to read the frames of rows, where they are streamed and gathered soon."""
+        if self.frames and not self.plan.in_memory:
+            self.store.expect([self.entry_ids[row] for row in dict.fromkeys(rows.tolist())], self.states)
+
     def load(self) -> None:
         """Bring into memory now what the plan keeps there; before processes are forked that share it."""
         if not self.frames:
@@ -267,9 +272,7 @@ class Source:
                 pass
 
     def _blocks(self, rows: Iterable[int], *, keep: bool = True) -> Iterator[tuple[int, torch.Tensor]]:
-        """Each row with its frames (L, T, D) as stored, cut: kept for the next epoch where the plan says so, else gone
-        at the next row.
-        """
+        """Each row with its frames (L, T, D) as stored, cut: kept where the plan says so, else gone at the next row."""
         fresh = []
         for row in dict.fromkeys(rows):
             kept = self._kept.get(row)

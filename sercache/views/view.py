@@ -116,6 +116,10 @@ class FeatureView:
         mask = np.arange(x.shape[2]) < self.source.n_real[rows][:, None]
         return x, torch.from_numpy(mask)
 
+    def expect(self, indices: np.ndarray) -> None:
+        """Have the disk begin to read what ``batch`` will soon give; nothing where it lies in memory."""
+        self.source.expect(self.rows[indices])
+
     def subset(self, utterance_ids: Sequence[str]) -> FeatureView:
         """The items of these utterances, in this order; nothing is copied.
 
