@@ -41,8 +41,8 @@ def _gru(
     steps = _steps(sizes, turned, gates[..., : 2 * hidden], gates[..., 2 * hidden :], inner, out)
     for both, new, product, found in steps:
         before = state[:, : both.shape[1]]
-        _add_products(both, before, of_gates)
-        _add_products(product, before, of_new)
+        both.baddbmm_(before, of_gates)
+        product.baddbmm_(before, of_new)
         reset, update = both.sigmoid_().chunk(2, -1)
         new.addcmul_(reset, product).tanh_()
         before.copy_(torch.lerp(new, before, update, out=found))
@@ -81,7 +81,7 @@ def _hand_on(target: Tensor, later: Parts, w_back: Tensor) -> None:
     target = target[:, :n]
     if share.shape[-1]:
         target.addcmul_(of_state[:, :n], share[:, :n])
-    _add_products(target, part[:, :n], w_back)
+    target.baddbmm_(part[:, :n], w_back)
 
 
 def _lstm(
@@ -98,7 +98,7 @@ def _lstm(
     state, held = (gates.new_zeros(len(gates), sizes[0], hidden) for _ in range(2))
     for gate, found, cell in _steps(sizes, turned, gates, out, cells):
         n = gate.shape[1]
-        _add_products(gate, state[:, :n], w_back)
+        gate.baddbmm_(state[:, :n], w_back)
         gate[..., : 2 * hidden].sigmoid_()
         gate[..., 2 * hidden : 3 * hidden].tanh_()
         gate[..., 3 * hidden :].sigmoid_()
@@ -153,15 +153,6 @@ def _steps(sizes: tuple[int, ...], turned: bool, *packed: Tensor) -> Any:
     """The parts (K, n, ...) of each step of packed tensors (K, F, ...), in the order of the network."""
     parts = zip(*(each.split(sizes, 1) for each in packed), strict=True)
     return reversed(list(parts)) if turned else parts
-
-
-def _add_products(target: Tensor, a: Tensor, b: Tensor) -> None:
-    """Add the products of a (K, n, D) and b (K, D, M) to ``target`` (K, n, M)."""
-    if batched(target.device):
-        target.baddbmm_(a, b)
-        return
-    for one, left, right in zip(target.unbind(), a.unbind(), b.unbind(), strict=True):
-        one.addmm_(left, right)
 
 
 def states_before(states: Tensor, sizes: tuple[int, ...], turned: bool) -> Tensor:
