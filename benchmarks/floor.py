@@ -2,7 +2,8 @@
 
 In one run, by one thread: torch's recurrent layers and convolutions of the whole padded map, then ours; forward and
 backward. The floor is the products that are left, on real frames alone, at the rate of a matrix product that was
-measured beside them. Lengths are drawn like IEMOCAP's, values are random.
+measured beside them. Lengths are drawn like IEMOCAP's, values are random. ``--layers``: of single recurrent layers,
+ours and torch's of a batch of one length, which for LSTMs is oneDNN, and torch's of lengths that fall by a frame each.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from random_cache import lengths_of
 from torch import Tensor, nn
 
 from sercache.heads import cnn_lstm, cnn_lstm_attention, cta_rnn
-from sercache.nn import StretchedFrames
+from sercache.nn import StretchedFrames, _recurrent, over_frames
 from sercache.training.memory import keep_freed_memory
 
 REPEATS = 2
@@ -83,14 +84,47 @@ def rate() -> float:
     return 10 * 1024 * 1024 * 768 / (time.process_time() - began)
 
 
+def single_layers(products_a_second: float) -> None:
+    """Print the seconds of layers of a GRU and of LSTMs by torch, padded and packed, and by ours."""
+    print("| layers | items, frames, features, units | torch's, padded | torch's, packed | ours | floor |")
+    print("|---|---|---|---|---|---|")
+    for kind, n_layers, *shape in (
+        (nn.GRU, 1, 32, 180, 512, 256),
+        (nn.LSTM, 1, 32, 180, 512, 256),
+        (nn.LSTM, 2, 128, 90, 192, 512),
+    ):
+        n_items, n_frames, dim, hidden = shape
+        rnn = kind(dim, hidden, n_layers, batch_first=True)
+        x = torch.randn(n_items, n_frames, dim, requires_grad=True)
+        alike = torch.full((n_items,), n_frames)
+        differing = (alike - torch.arange(n_items)).clamp_min(1)
+
+        def padded(rnn: nn.RNNBase = rnn, x: Tensor = x) -> Tensor:
+            return rnn(x)[0].square().sum()
+
+        def packed(rnn: nn.RNNBase = rnn, x: Tensor = x, lengths: Tensor = differing) -> Tensor:
+            return _recurrent._by_torch(rnn, x, lengths)[0].square().sum()
+
+        def ours(rnn: nn.RNNBase = rnn, x: Tensor = x, lengths: Tensor = alike) -> Tensor:
+            return over_frames(rnn, x, lengths)[0].square().sum()
+
+        took = [f"{sum(seconds_of(step)):.3f} s" for step in (padded, packed, ours)]
+        floor = 3 * products_of(rnn, n_items * n_frames)[0] / products_a_second
+        print(f"| {n_layers} {kind.__name__} | {shape} | {' | '.join(took)} | {floor:.3f} s |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     names = ("cta-rnn", "cnn-lstm", "cnn-lstm-attention")
     parser.add_argument("--heads", nargs="*", choices=names, default=names)
     parser.add_argument("--batch", type=int, help="Items of a batch.  [default: as published]")
+    parser.add_argument("--layers", action="store_true", help="Single recurrent layers instead.")
     options = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
+    if options.layers:
+        single_layers(rate())
+        return
     print("| head | items | torch's layers | ours | gain | floor | share of the matrix rate |")
     print("|---|---|---|---|---|---|---|")
     for name, module, n_layers, dim, outputs in (
