@@ -9,8 +9,7 @@ class. Each step is a process of its own, with its own peak of memory. A step gr
 processor time for each utterance, and the memory that each takes over what the step takes for a thousand, are at most
 those at a tenth of the utterances.
 
-Frames: of a store for which no memory is allowed an epoch of shuffled batches of 32, each touched, as a training reads
-it, against plain sequential reading of the same files, both from the disk (the kernel is asked to forget them before).
+Frames: see streaming.py.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 import soundfile
-from store import DIM, STATES, compare, forget, make_features, make_spec
+from streaming import stream
 
 _SECONDS = 0.36
 _RATE = 16_000
@@ -162,51 +161,6 @@ def measure(folder: Path, n: int) -> dict[str, Cost]:
     return costs
 
 
-def stream(folder: Path, n_bytes: float, repeats: int = 3) -> None:
-    """How fast frames come that lie on the disk alone, against the files themselves."""
-    import torch
-
-    from sercache import stores
-    from sercache.training.feeding import Feeder
-    from sercache.views import open_view
-
-    features = make_features(64)
-    n = max(64, round(n_bytes / sum(each.nbytes for each in features.values()) * 64))
-    path, row = folder / "store", np.zeros((STATES, DIM), np.float32)
-    with stores.create(path, make_spec()) as writer:
-        for k in range(n):
-            frames = features[f"u{k % 64:04}"]
-            about = {"n_frames": frames.shape[1], "n_samples": frames.shape[1] * 320, "audio_digest": ""}
-            writer.append(f"{k}", row, row, frames, **about)
-    files = [each for each in path.rglob("*") if each.is_file() and each.stat().st_size > 1 << 20]
-    n_stored = sum(each.stat().st_size for each in files)
-    view = open_view(stores.open(path), {f"{k}": 0 for k in range(n)}, states="all", frames=True, budget=0)
-    view.source.store.read("0")  # each file is compared with its checksum once, which is not measured
-    chance = np.random.default_rng(0)
-
-    def plain() -> None:
-        memory = memoryview(bytearray(8 << 20))
-        for each in files:
-            with each.open("rb", buffering=0) as file:
-                while file.readinto(memory):
-                    pass
-
-    feeder = Feeder(torch.device("cpu"))  # one for all epochs, as a training has
-
-    def epoch() -> None:
-        order = chance.permutation(n)
-        for x, _ in feeder.feed(view, np.array_split(order, max(1, n // 8))):
-            x[..., -1, 0].sum()
-
-    epoch()
-
-    print(f"{n_stored / 1e9:.2f} GB of frames, {n} utterances")
-    compare(
-        "an epoch, cold", n_stored, repeats, {"plain reading": plain, "streamed": epoch}, lambda: forget(path)
-    )
-    print(f"  peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -216,9 +170,6 @@ def main() -> None:
     parser.add_argument("--frames", type=float, metavar="GB", help="stream so many, and measure nothing else")
     given = parser.parse_args()
     if given.frames is not None:
-        from sercache.training import keep_freed_memory
-
-        keep_freed_memory()  # as a training does
         with tempfile.TemporaryDirectory(dir=given.folder) as place:
             stream(Path(place), given.frames * 1e9)
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import subprocess
 import sys
@@ -59,9 +58,7 @@ def test_the_script_for_a_million_runs_in_tiny_sizes(
     assert list(costs) == ["plan", "extract", "extract again", "info", "verify", "train"]
     assert all(cost.seconds > 0 and cost.cpu > 0 and cost.peak > 10 for cost in costs.values())
     (tmp_path / "frames").mkdir()
-    monkeypatch.setattr("store.DIM", 8)
-    monkeypatch.setattr(scale, "DIM", 8)
-    monkeypatch.setattr(scale, "make_spec", functools.partial(scale.make_spec, dim=8))
+    monkeypatch.setattr("streaming.DIM", 8)
     scale.stream(tmp_path / "frames", 1e6, repeats=1)
     assert "streamed" in capsys.readouterr().out
 
