@@ -1,8 +1,8 @@
 """How fast frames come that lie on the disk alone: what ``scale.py --frames`` measures.
 
-An epoch of shuffled batches of 8 of a store for which no memory is allowed, each touched, as a training reads it, against
-plain sequential reading of the same files, all from the disk (the kernel is asked to forget them before). By hand: what
-two bare threads take that read the same utterances from a plain file, and convert and pad them.
+An epoch of shuffled batches of 8 of a store for which no memory is allowed, each touched, as a training reads it,
+against plain sequential reading of the same files, all from the disk (the kernel is asked to forget them before). By
+hand: what two bare threads take that read the same utterances from a plain file, and convert and pad them.
 """
 
 from __future__ import annotations
