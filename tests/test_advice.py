@@ -434,7 +434,8 @@ def test_every_advice_is_run() -> None:
         "sercache/experiment/new.py:next_steps",  # in test_terminal.py; the same as docs/howto has one type
         "sercache/experiment/extract_words.py:damaged_sources",  # of another store: in test_features_reused.py
         "sercache/extraction/splits.py:_read",  # the same, of a note that says how a batch was cut
-        "sercache/experiment/verify.py:_repair",  # in test_other_devices.py
+        "sercache/experiment/verify.py:_check_same",  # in test_other_devices.py
+        "sercache/protocols/_fold.py:check_there",  # of a copy that lacks a part: in test_protocols.py
         "sercache/experiment/verify.py:_print",  # of a repair that was stopped: in test_stopped.py
         "sercache/experiment/corpora.py:_unknown",  # `info` beside a store that is damaged: test_store_listing.py
         "sercache/reproduction/foretold.py:fitting",  # of a budget, in test_papers_run.py
