@@ -160,6 +160,7 @@ def stream(folder: Path, n_bytes: float, repeats: int = 5) -> None:
         "streamed": lambda: streamed(views[0]),
     }
     compare("an epoch, cold", n_stored, repeats, jobs, anew)
+    by_hand.file.close()
     print(f"  peak of streaming {peak:.0f} MB, of which {before:.0f} MB before the first batch")
 
 
