@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from conftest import Outcome
 from static_files import StaticServer, static_server
+from store_helpers import make_spec
 
 from sercache import objects, settings, stores
 from sercache.errors import DamagedStoreError, SettingsError, StoreError
 from sercache.objects import bucket
 from sercache.objects.web import WebServer
+from sercache.stores import kept, remote
 
 pytest.importorskip("obstore")
 Sercache = Callable[..., Outcome]
@@ -139,6 +141,37 @@ def test_what_fails_for_a_moment_is_tried_again(cached: Path, served: StaticServ
     served.faults = [fault]
     np.testing.assert_array_equal(there.read(here.ids()[0]), here.read(here.ids()[0]))
     assert not served.faults
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int8"])
+@pytest.mark.parametrize("fault", ["", "503", "cut"])
+def test_states_fetched_ahead_are_read_where_they_came_to_lie(
+    dtype: str, fault: str, own_settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_spec(dim=8, dtype=dtype)
+    chance = np.random.default_rng(0)
+    with stores.create(tmp_path / "store", spec) as writer:
+        for k in range(9):
+            frames = chance.standard_normal((len(spec.states), 5 + k, 8)).astype(np.float32)
+            about = {"n_frames": 5 + k, "n_samples": 320 * (5 + k), "audio_digest": f"{k:064x}"}
+            writer.append(f"u{k}", frames.mean(1), frames.std(1), frames, **about)
+    monkeypatch.setattr(remote, "_GAP", 0)  # states of so few frames would be asked for at once
+    monkeypatch.setattr(kept, "_AHEAD", 1000)
+    monkeypatch.setattr(bucket, "_opened", {})
+    here = stores.open(tmp_path / "store")
+    choices = (None, spec.states[1:], spec.states[:1], spec.states[::2])
+    n_lent = 0
+    with static_server(tmp_path) as server:
+        for states in choices:
+            there = stores.open(f"{server.address}/store")
+            server.faults = [fault] * 2 if fault else []
+            for k, frames in there.read_each(here.ids(), states):
+                np.testing.assert_array_equal(frames, here.read(here.ids()[k], states))
+                n_lent += not frames.flags.c_contiguous
+            assert not server.faults
+    assert n_lent > 0 or dtype != "float16", (
+        "every utterance was copied"
+    )  # others are decoded into arrays of their own
 
 
 @pytest.mark.slow

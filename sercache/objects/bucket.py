@@ -58,11 +58,11 @@ class Bucket:
 
         return self._tried(key, lambda: bytes(obstore.get(self._client, key).bytes()))
 
-    def get_range(self, key: str, start: int, length: int) -> memoryview:
-        """Bytes of an object. Raises StoreError, FileNotFoundError."""
+    def get_range(self, key: str, start: int, length: int, into: memoryview | None = None) -> memoryview:
+        """Bytes of an object, in ``into`` of that length where it is given. Raises StoreError, FileNotFoundError."""
         import obstore
 
-        found = None if self._web is None else self._web.get_range(key, start, length)
+        found = None if self._web is None else self._web.get_range(key, start, length, into)
         if found is not None:
             return found
         found = self._tried(
@@ -70,6 +70,9 @@ class Bucket:
         )
         if found is None:
             raise FileNotFoundError(key)
+        if into is not None and len(found) == length:
+            into[:] = found.cast("B")
+            return into
         return found
 
     def mark(self, key: str) -> Mark | None:

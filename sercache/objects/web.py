@@ -34,13 +34,16 @@ class WebServer:
         proxies, host = urllib.request.getproxies(), self._root.hostname or ""
         return self._root.scheme not in proxies or bool(urllib.request.proxy_bypass(host))
 
-    def get_range(self, key: str, start: int, length: int) -> memoryview | None:
-        """Bytes of a file; None where they do not come plainly, all of them."""
+    def get_range(
+        self, key: str, start: int, length: int, into: memoryview | None = None
+    ) -> memoryview | None:
+        """Bytes of a file, in ``into`` where it is given; None where they do not come plainly, all of them."""
         if not self._is_asked:
             return None
-        import numpy as np  # which help and lists do without
+        if into is None:
+            import numpy as np  # which help and lists do without
 
-        into = np.empty(length, np.uint8).data
+            into = np.empty(length, np.uint8).data
         while True:
             kept = self._kept()
             connection = kept or self._connection()

@@ -17,9 +17,9 @@ from sercache.stores.remote import ObjectFile, Range
 
 _MOST_OPEN = 128
 """Files that a reader keeps open at once; each takes two descriptors, one of them its map's."""
-_AHEAD = 32 * 2**20
+_AHEAD = 64 * 2**20
 """Bytes that are asked for together: of a dozen states some megabytes each. A request costs what a megabyte costs."""
-_GROUPS = 3
+_GROUPS = 2
 """So many times that are on their way at once."""
 Wanted = tuple[str, Range]
 """Name of a file, and a range of it."""

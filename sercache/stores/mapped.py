@@ -173,6 +173,10 @@ class KeptOpen(Opened):
             for k, rows in enumerate(out):
                 super().read_into(rows, first + k * step)
 
+    def lent(self, shape: tuple[int, int, int], dtype: np.dtype, first: int, step: int) -> np.ndarray | None:
+        """``read_states`` without a copy of what was fetched ahead: nothing was, ``rows`` gives what lies in memory."""
+        return None
+
     def read_into(self, out: np.ndarray, offset: int) -> None:
         """Fill the C-contiguous ``out`` from the bytes at ``offset``. Raises DamagedStoreError, StoreError."""
         is_whole = os.lseek(self._descriptor, 0, os.SEEK_END) >= self._n_mapped

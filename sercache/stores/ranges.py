@@ -73,16 +73,24 @@ def read_frames(
     parts: Sequence[FrameRange],
     states: Sequence[int],
     room: Room = mapped.empty,
+    *,
+    lent: bool = False,
 ) -> np.ndarray:
     """Frames (L', T, D), as stored, of the states with these indices, from the parts of an utterance of ``record``.
 
-    They lie in what ``room`` gives. Raises DamagedStoreError for a file that is missing or cut short, StoreError.
+    They lie in what ``room`` gives; if they may be ``lent``, where they came to lie when they were fetched ahead.
+    Raises DamagedStoreError for a file that is missing or cut short, StoreError.
     """
-    n_frames, at = parts[0].n_frames, 0
-    for part in parts[1:]:
-        n_frames += part.n_frames
+    n_frames, at = sum(part.n_frames for part in parts), 0
     spec = watch.layout.spec
-    out = room((len(states), n_frames, width(spec.dim, spec.dtype)), STORED[spec.dtype], parts[0].first)
+    shape, dtype = (len(states), n_frames, width(spec.dim, spec.dtype)), STORED[spec.dtype]
+    if lent and len(parts) == 1 and isinstance(states, range):
+        (part,) = parts
+        file = watch.open(record, part.name)
+        found = file.lent(shape, dtype, part.first + states.start * part.step, part.step)
+        if found is not None:
+            return found
+    out = room(shape, dtype, parts[0].first)
     for part in parts:
         own = out if part.n_frames == n_frames else out[:, at : at + part.n_frames]
         file = watch.open(record, part.name)

@@ -119,7 +119,7 @@ class StoreReader:
             file = None if known is None else known.file()
             stored = None if known is None or file is None else file.rows(known, self._dtype)
             if stored is None:
-                stored = self._find_and_read((ids[k], names), room)
+                stored = self._find_and_read((ids[k], names), room, lent=True)
             yield k, decode_frames(stored, self.spec.dtype)
 
     def expect(self, ids: Sequence[str], states: Sequence[str] | None = None) -> None:
@@ -154,13 +154,13 @@ class StoreReader:
             for first, _, n in runs
         ]
 
-    def _find_and_read(self, key: _Key, room: Room) -> np.ndarray:
+    def _find_and_read(self, key: _Key, room: Room, *, lent: bool = False) -> np.ndarray:
         """``read_stored`` into ``room``: what was not read before, has changed, or is not in the page cache."""
         states, (record, row) = self._indices(key[1]), self._find(key[0])
         parts = stretches(self.layout, (record, row))
         # Before there is memory for what a made-up record claims.
         self._watch.look(record, (part.name for part in parts))
-        stored = read_frames(self._watch, record, parts, states, room)
+        stored = read_frames(self._watch, record, parts, states, room, lent=lent)
         self._watch.check_frames(record, row, states, stored)
         self._known.pop(key, None)  # of a file that was changed, perhaps
         self._compared(key)

@@ -5,11 +5,13 @@ They look as files that are kept open look (``mapped.KeptOpen``). Nothing of the
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -27,8 +29,30 @@ _BELIEVED_SECONDS = 60.0
 """So long an object counts as unchanged."""
 Range = tuple[int, int]
 """First byte and the byte after the last."""
-_Piece = tuple[int, int, Future[memoryview]]
-"""A range, and its bytes once they are there."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Rows:
+    """Ranges of equal length at equal distances, such as those of states, that lie one behind another in memory."""
+
+    step: int
+    """Bytes from one to the next in the file."""
+    memory: np.ndarray
+    """(N, bytes of each)."""
+    futures: list[Future[memoryview]]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Piece:
+    """A range that was fetched ahead, and its bytes once they are there."""
+
+    begin: int
+    end: int
+    future: Future[memoryview]
+    rows: _Rows | None = None
+    """Where it is one of them,"""
+    number: int = 0
+    """this one."""
 
 
 class ObjectFile(KeptOpen):
@@ -86,6 +110,20 @@ class ObjectFile(KeptOpen):
         finally:
             self.forget(ahead)
 
+    def lent(self, shape: tuple[int, int, int], dtype: np.dtype, first: int, step: int) -> np.ndarray | None:
+        """``read_states`` of what was fetched ahead, where it lies, if it lies so; it stays until it is let go of."""
+        n_bytes = shape[1] * shape[2] * dtype.itemsize
+        found = self._covering(first, first + n_bytes)
+        rows = found[0].rows if len(found) == 1 else None
+        if rows is None or rows.step != step or found[0].number + shape[0] > len(rows.futures):
+            return None
+        number, width = found[0].number, rows.memory.shape[1]
+        for future in rows.futures[number : number + shape[0]]:
+            future.result()
+        strides = (width, shape[2] * dtype.itemsize, dtype.itemsize)
+        got = np.ndarray(shape, dtype, rows.memory, number * width + first - found[0].begin, strides)
+        return got if got.flags.aligned else None
+
     def read_into(self, out: np.ndarray, offset: int) -> None:
         """Fill the C-contiguous ``out`` from the bytes at ``offset``. Raises DamagedStoreError, StoreError."""
         into = out.reshape(-1).view(np.uint8)
@@ -93,9 +131,9 @@ class ObjectFile(KeptOpen):
         pieces = self._covering(offset, stop) if len(into) else []
         ahead = self.fetch([(offset, stop)]) if len(into) and not pieces else []
         try:
-            for begin, end, future in pieces or ahead:
-                low, high, data = max(begin, offset), min(end, stop), future.result()
-                into[low - offset : high - offset] = data[low - begin : high - begin]
+            for each in pieces or ahead:
+                low, high, data = max(each.begin, offset), min(each.end, stop), each.future.result()
+                into[low - offset : high - offset] = data[low - each.begin : high - each.begin]
         finally:
             self.forget(ahead)
 
@@ -103,39 +141,55 @@ class ObjectFile(KeptOpen):
         """Begin to fetch these ranges, neighbours together; reads find them until they are given to ``forget``."""
         if ranges and self._known is None:
             _pool().submit(self.stamp)  # which is asked for next
-        found = [
-            (begin, end, _pool().submit(self._get, begin, end)) for begin, end in _requests(sorted(ranges))
-        ]
+        found = self._begun(_requests(sorted(ranges)))
         with self._lock:
             self._ahead += found
         return found
 
+    def _begun(self, requests: Sequence[Range]) -> list[_Piece]:
+        """Requests under way. Those of states are received side by side, so that they need not be copied together."""
+        lengths = {end - begin for begin, end in requests}
+        steps = {after[0] - before[0] for before, after in itertools.pairwise(requests)}
+        if len(lengths) != 1 or len(steps) != 1:
+            return [_Piece(*each, _pool().submit(self._get, *each)) for each in requests]
+        memory = np.empty((len(requests), lengths.pop()), np.uint8)
+        futures = [
+            _pool().submit(self._get, *each, row.data) for each, row in zip(requests, memory, strict=True)
+        ]
+        rows = _Rows(steps.pop(), memory, futures)
+        return [
+            _Piece(*each, future, rows, number)
+            for number, (each, future) in enumerate(zip(requests, futures, strict=True))
+        ]
+
     def forget(self, fetched: Sequence[_Piece]) -> None:
         """Let go of what ``fetch`` gave."""
-        gone = {id(future) for _, _, future in fetched}
-        for _, _, future in fetched:
-            future.cancel()
+        gone = set(fetched)
+        for each in fetched:
+            each.future.cancel()
         if gone:
             with self._lock:
-                self._ahead = [each for each in self._ahead if id(each[2]) not in gone]
+                self._ahead = [each for each in self._ahead if each not in gone]
 
     def _covering(self, start: int, stop: int) -> list[_Piece]:
         """Pieces that were fetched ahead and hold these bytes between them; empty where some are missing."""
         with self._lock:
             fitting = sorted(
-                (each for each in self._ahead if each[0] < stop and start < each[1]),
-                key=lambda each: each[:2],
+                (each for each in self._ahead if each.begin < stop and start < each.end),
+                key=lambda each: (each.begin, each.end),
             )
         at = start
-        for begin, end, _ in fitting:
-            if begin > at:
+        for each in fitting:
+            if each.begin > at:
                 return []
-            at = max(at, end)
+            at = max(at, each.end)
         return fitting if at >= stop else []
 
-    def _get(self, start: int, stop: int) -> memoryview:
+    def _get(self, start: int, stop: int, into: memoryview | None = None) -> memoryview:
+        """Bytes of the file, in ``into`` where it is given."""
         try:
-            return self._whole(self._bucket.get_range(self._place.key, start, stop - start), start, stop)
+            found = self._bucket.get_range(self._place.key, start, stop - start, into)
+            return self._whole(found, start, stop)
         except FileNotFoundError as fault:
             raise DamagedStoreError(
                 f"{self._path} is committed and missing; {repair_command(self._store)}"
