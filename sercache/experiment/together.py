@@ -67,23 +67,15 @@ def together(
     ``standing`` gives the run where another process has made it, ``keep`` writes it. Where a part is done and not the
     whole, what is missing is given. Raises SercacheError.
     """
-    assert asked.how.partial is not None
-    with files.unless_empty(asked.how.partial.parent):
-        return _together(asked, asked.how.partial, standing, keep, sharing or Sharing())
-
-
-def _together(
-    asked: AskedTraining,
-    partial: Path,
-    standing: Callable[[Prepared], Made | None],
-    keep: Callable[[Evaluated], Made],
-    sharing: Sharing,
-) -> Made | Unfinished:
-    how = asked.how
-    ready = prepare(asked.method, asked.data, how)
-    part = sharing.part(ready) if sharing.part else None
-    say_reading(ready)
-    with at_work(partial, ready, alone=sharing.alone, command=sharing.command, first=_begin_anew) as claims:
+    how, sharing = asked.how, sharing or Sharing()
+    partial = how.partial
+    assert partial is not None
+    with files.unless_empty(partial.parent), ExitStack() as open_:
+        ready = prepare(asked.method, asked.data, how)
+        part = sharing.part(ready) if sharing.part else None
+        say_reading(ready)
+        begun = at_work(partial, ready, alone=sharing.alone, command=sharing.command, first=_begin_anew)
+        claims = open_.enter_context(begun)
         with ExitStack() as shown:
             tell = shown.enter_context(_told(sharing.track, ready, partial, claims))
             advance = shown.enter_context(epochs_shown(partial, tell))
