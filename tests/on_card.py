@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -146,6 +146,38 @@ def assert_alike(got: stores.FeatureStore, expected: stores.FeatureStore) -> Non
         if not error <= bound
     }
     assert wrong == {}, f"differ from the CPU's by more than rounding, relative to their RMS: {wrong}"
+    assert stores.verify(got.path) == []
+
+
+LOST = 8
+"""Times that a card may be further from float64 than the CPU: both draw their rounding, and the largest of a state is
+of the one frame that lost most, which is another on each. Of whisper-tiny.en on an H100 the stores lay 2 times as far
+apart in the last block as the CPU's from float64, and 5 times in the final state.
+"""
+
+
+def assert_as_near(
+    got: stores.FeatureStore,
+    expected: stores.FeatureStore,
+    in_float64: Callable[[str], dict[str, np.ndarray]],
+    n: int,
+) -> None:
+    """A card's store is as near to float64 as the CPU's, where the two are furthest apart: in ``n`` utterances of each
+    state. Trained weights may lose a hundred times what random ones do: a block that adds 400 to one feature of a frame
+    and takes it away again.
+    """
+    ids, states = expected.ids(), expected.spec.states
+    assert sorted(got.ids()) == sorted(ids)
+    between = {id: np.abs(got.read(id) - expected.read(id)).max((1, 2)) for id in ids}
+    chosen = {id for k in range(len(states)) for id in sorted(ids, key=lambda id: -between[id][k])[:n]}
+    exact = {id: in_float64(id) for id in chosen}
+    for state in states:
+        ours, theirs = (
+            max(np.abs(store.read(id, [state])[0] - exact[id][state]).max() for id in chosen)
+            for store in (got, expected)
+        )
+        size = np.sqrt(np.mean([np.square(exact[id][state]).mean() for id in chosen]))
+        assert ours <= LOST * max(theirs, BOUND * size), (state, ours / size, theirs / size)
     assert stores.verify(got.path) == []
 
 
