@@ -145,6 +145,10 @@ def test_a_sweep_tries_versions_and_fails_before_work_where_one_is_missing(
         assert not (own_settings / "runs").exists()
     with pytest.raises(SettingsError, match="'echo' is nothing that can be done"):
         face.sweep("linear", {"augmented": ["gain:0", "echo"]}, **sweep)
+    for dry_run in (True, False):  # a fault that only the second point's own recordings show
+        with pytest.raises(SettingsError, match="nosuch"):
+            face.sweep("linear", {"augmented": ["none", "noise:nosuch:snr=3"]}, dry_run=dry_run, **sweep)
+        assert not (own_settings / "runs").exists()
     command = shlex.split(str(fault.value).partition("run: ")[2])
     assert sercache(*command[1:]).code == 0
     swept = face.sweep("linear", grid, **sweep)

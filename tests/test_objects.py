@@ -7,7 +7,9 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -172,6 +174,26 @@ def test_states_fetched_ahead_are_read_where_they_came_to_lie(
     assert n_lent > 0 or dtype != "float16", (
         "every utterance was copied"
     )  # others are decoded into arrays of their own
+
+
+def test_what_another_thread_lets_go_of_is_asked_for_anew(
+    cached: Path, served: StaticServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard = local(cached) / "frames" / "c.0.0.0"
+    there = settings.expanded(f"{address(served, cached)}/frames/c.0.0.0")
+    file, data = remote.ObjectFile(str(there), objects.place_of(there)), shard.read_bytes()  # type: ignore[arg-type]
+    go, shape = Event(), (3, 1, 10)
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(remote, "_GAP", 0)
+        monkeypatch.setattr(remote, "_pool", lambda: pool)
+        pool.submit(go.wait)
+        for piece in file.fetch([(0, 10), (20, 30), (40, 50)]):
+            assert piece.future.cancel()
+        assert file.lent(shape, np.dtype("u1"), 0, 20) is None
+        out = np.empty(shape, np.uint8)
+        go.set()
+        file.read_states(out, 0, 20)
+    assert out.tobytes() == data[:10] + data[20:30] + data[40:50]
 
 
 @pytest.mark.slow

@@ -35,7 +35,8 @@ def audio_of(stores: Sequence[FeatureStore], ids: Collection[str]) -> Audio | No
 
 def _digests(store: FeatureStore, ids: Collection[str]) -> dict[str, tuple[str, ...]]:
     if parse(store.spec.clip).kind != "split":  # an entry is an utterance: no map of all entries is needed
-        digests = {each.id: (each.audio_digest,) for each in store.entries().values() if each.id in ids}
+        wanted = frozenset(ids)
+        digests = {each.id: (each.audio_digest,) for each in store.entries().values() if each.id in wanted}
         return {id: digests.pop(id) for id in ids if id in digests}
     entries, held = store.entries(), stored_entries(store)
     return {id: tuple(entries[entry].audio_digest for entry in held[id]) for id in ids if id in held}
@@ -51,7 +52,10 @@ def shared_audio(fold: Fold, audio: Audio | None, speakers: Mapping[str, str]) -
     dev = [] if fold.dev_is_test else [id for id in fold.dev if equal_to(id, audio, only_train)]
     counts: Counter[tuple[str, str]] = Counter()
     for id, others in pairs:
-        counts.update({(speakers.get(id, ""), speakers.get(other, "")) for other in others})
+        # Each pair once, in an order that is the same in every process: it decides between pairs of one count.
+        counts.update(
+            list(dict.fromkeys((speakers.get(id, ""), speakers.get(other, "")) for other in others))
+        )
     return SharedAudio(
         n_test=len(pairs),
         n_dev=len(dev),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sercache.claims import Claims
-from sercache.errors import MissingFeaturesError, SercacheError, SettingsError
+from sercache.errors import SercacheError, SettingsError
 from sercache.evaluation import Forecast, How, Prepared, Several, forecast, looking_ahead, prepare
 from sercache.experiment.ready import AskedTraining, AtHand, ready
 from sercache.experiment.setup import TrainOptions
@@ -43,7 +43,7 @@ class LeftToTrain:
 def looked(asks: Sequence[Callable[[], Asked]], *, needs_all: bool = False) -> list[Asked | None]:
     """What some questions give, as many as can be had in LIMIT seconds; None for one that is refused.
 
-    Who does that is told why. Raises MissingFeaturesError where one of them lacks features and all are needed.
+    Who does that is told why. Raises SercacheError where one of them is refused and all are needed.
     """
     began, found = time.perf_counter(), list[Asked | None]()
     for ask in asks:
@@ -51,8 +51,8 @@ def looked(asks: Sequence[Callable[[], Asked]], *, needs_all: bool = False) -> l
         try:
             with unheard():
                 found[-1] = ask()
-        except SercacheError as fault:
-            if needs_all and isinstance(fault, MissingFeaturesError):
+        except SercacheError:
+            if needs_all:
                 raise
         if time.perf_counter() - began > LIMIT:
             break
@@ -77,7 +77,7 @@ def tell(
     """Say what all of some ``what`` take that are not done, before the first begins: one process of those at work.
 
     Those that were not looked at in LIMIT seconds are taken for the mean of the others. None where nobody knows.
-    Raises MissingFeaturesError as ``looked`` does.
+    Raises as ``looked`` does.
     """
     if not asks:
         return None

@@ -177,14 +177,15 @@ class StoreReader:
             return None
         (part,) = parts
         file = self._watch.open(record, part.name)
-        if not self._watch.has_compared(record, row, states):
+        stamp = self._watch.stamp(
+            record, part.name
+        )  # first: what is compared from now on is of this file or a later one
+        if stamp is None or not self._watch.has_compared(record, row, states):
             return None
         first, shape = part.first + states.start * part.step, (len(states), part.n_frames, self._width)
         if len(self._known) >= _MOST_REMEMBERED:
             self._known = {}
-        found = self._known[key] = Stretch(
-            file, self._watch.stamp(record, part.name), first, part.step, shape
-        )
+        found = self._known[key] = Stretch(file, stamp, first, part.step, shape)
         return found
 
     def pooled(

@@ -10,7 +10,7 @@ import threading
 import time
 import zlib
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 
@@ -118,8 +118,11 @@ class ObjectFile(KeptOpen):
         if rows is None or rows.step != step or found[0].number + shape[0] > len(rows.futures):
             return None
         number, width = found[0].number, rows.memory.shape[1]
-        for future in rows.futures[number : number + shape[0]]:
-            future.result()
+        try:
+            for future in rows.futures[number : number + shape[0]]:
+                future.result()
+        except CancelledError:  # whoever had begun to fetch it has let go of it
+            return None
         strides = (width, shape[2] * dtype.itemsize, dtype.itemsize)
         got = np.ndarray(shape, dtype, rows.memory, number * width + first - found[0].begin, strides)
         return got if got.flags.aligned else None
@@ -132,7 +135,7 @@ class ObjectFile(KeptOpen):
         ahead = self.fetch([(offset, stop)]) if len(into) and not pieces else []
         try:
             for each in pieces or ahead:
-                low, high, data = max(each.begin, offset), min(each.end, stop), each.future.result()
+                low, high, data = max(each.begin, offset), min(each.end, stop), self._data(each)
                 into[low - offset : high - offset] = data[low - each.begin : high - each.begin]
         finally:
             self.forget(ahead)
@@ -165,11 +168,11 @@ class ObjectFile(KeptOpen):
     def forget(self, fetched: Sequence[_Piece]) -> None:
         """Let go of what ``fetch`` gave."""
         gone = set(fetched)
-        for each in fetched:
-            each.future.cancel()
         if gone:
             with self._lock:
                 self._ahead = [each for each in self._ahead if each not in gone]
+        for each in fetched:
+            each.future.cancel()
 
     def _covering(self, start: int, stop: int) -> list[_Piece]:
         """Pieces that were fetched ahead and hold these bytes between them; empty where some are missing."""
@@ -184,6 +187,13 @@ class ObjectFile(KeptOpen):
                 return []
             at = max(at, each.end)
         return fitting if at >= stop else []
+
+    def _data(self, piece: _Piece) -> memoryview:
+        """Bytes of a piece; asked for anew where another thread, which had begun to fetch it, has let go of it."""
+        try:
+            return piece.future.result()
+        except CancelledError:
+            return self._get(piece.begin, piece.end)
 
     def _get(self, start: int, stop: int, into: memoryview | None = None) -> memoryview:
         """Bytes of the file, in ``into`` where it is given."""

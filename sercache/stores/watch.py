@@ -60,9 +60,9 @@ class Watch:
         """A file, without a look at it."""
         return self._opened(f"{self._store}/{name}")
 
-    def stamp(self, record: Record, name: str) -> Stamp:
-        """What a file that was opened was like when the reading of it was last compared."""
-        return self._of(record).stamps[name]
+    def stamp(self, record: Record, name: str) -> Stamp | None:
+        """What a file that was opened was like when what was read of it was compared; None where it changed since."""
+        return self._of(record).stamps.get(name)
 
     def look(self, record: Record, names: Iterable[str]) -> None:
         """See that files are there and as large as their commit says, where that was not seen before."""
@@ -85,7 +85,7 @@ class Watch:
                 f"{repair_command(self._store)}"
             )
         if name in self._of(record).stamps:
-            del self._seen[record.number]  # it was changed: what was found right counts no more
+            self._seen.pop(record.number, None)  # it was changed: what was found right counts no more
         self._of(record).stamps[name] = stamp
 
     def check_frames(self, record: Record, row: int, states: Sequence[int], frames: np.ndarray) -> None:

@@ -49,10 +49,16 @@ class Feeder:
                 yield self._read(view, rows, 0)()
             return
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as teller:
+            told: Future[None] | None = None
 
             def begin(k: int) -> Future[Arrived]:
+                nonlocal told
+                if told is not None:
+                    told.cancel()  # of a batch that is read by now, if the kernel took so long
                 if k + 1 < len(parts):
-                    teller.submit(_expect, *parts[k + 1])  # what fails there fails again where it is read
+                    told = teller.submit(
+                        _expect, *parts[k + 1]
+                    )  # what fails there fails again where it is read
                 return reader.submit(self._read, *parts[k], k % 2)
 
             ahead = begin(0)

@@ -171,7 +171,7 @@ def sweep(as_json: bool, **options: Any) -> None:
     \b
     Examples:
       sercache sweep --head superb --dataset emodb --dev next --grid lr=1e-3,1e-4 --grid "states=all;6" --name lr
-      sercache sweep --head superb --dataset emodb --dev next --finetune-from 6 --grid lora-rank=4,8 --name ranks
+      sercache sweep --head superb --dataset emodb --dev next --finetune-from 6 --grid "states=9;12" --name tuned
     """
     from sercache.commands import _results, console
     from sercache.experiment.sweep import SweepOptions, run
