@@ -1,12 +1,12 @@
 """A server of static files with byte ranges, on which a benchmark and the tests read; some answers may go wrong.
 
-python benchmarks/static_files.py FOLDER
+python benchmarks/static_files.py FOLDER [--gbit RATE] [--latency MILLISECONDS]
 """
 
 from __future__ import annotations
 
+import argparse
 import re
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -51,8 +51,7 @@ class _Files(BaseHTTPRequestHandler):
         if fault == "refused":
             self.close_connection = True
             return
-        if fault == "slow":
-            time.sleep(0.5)
+        time.sleep(0.5 if fault == "slow" else server.link.latency)
         path = self._root / self.path.lstrip("/")
         if not path.is_file():
             self.send_response(404)
@@ -81,7 +80,27 @@ class _Files(BaseHTTPRequestHandler):
             self.connection.settimeout(60)
             sent = 0
             while sent < length:
-                sent += self.connection.sendfile(file, first + sent, length - sent)
+                sent += self.connection.sendfile(file, first + sent, server.link.next(length - sent))
+
+
+class Link:
+    """What lies between a server and who reads from it: so many bytes a second in all, and a wait for each answer."""
+
+    def __init__(self, gbit: float = 0.0, latency_ms: float = 0.0) -> None:
+        """``gbit``: 1e9 bits a second; 0 is as fast as the host is."""
+        self._bytes_a_second, self.latency = gbit * 1e9 / 8, latency_ms / 1e3
+        self._lock, self._is_free_at = threading.Lock(), 0.0
+
+    def next(self, n_bytes: int) -> int:
+        """How many of these bytes may be sent now; waits until they may."""
+        if not self._bytes_a_second:
+            return n_bytes
+        count = min(n_bytes, 2**18)
+        with self._lock:
+            begin = max(time.monotonic(), self._is_free_at)
+            self._is_free_at = begin + count / self._bytes_a_second
+        time.sleep(max(0.0, begin - time.monotonic()))
+        return count
 
 
 class StaticServer(ThreadingHTTPServer):
@@ -90,8 +109,9 @@ class StaticServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, link: Link | None = None) -> None:
         super().__init__(("127.0.0.1", 0), partial(_Files, root=root))
+        self.link = link or Link()
         self.faults: list[str] = []
         self.asked: list[str] = []
         self.opened: list[object] = []
@@ -117,6 +137,11 @@ def static_server(root: Path) -> Iterator[StaticServer]:
 
 
 if __name__ == "__main__":
-    server = StaticServer(Path(sys.argv[1]))
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("folder", type=Path)
+    options.add_argument("--gbit", type=float, default=0.0, help="1e9 bits a second, at most")
+    options.add_argument("--latency", type=float, default=0.0, help="milliseconds before each answer")
+    asked = options.parse_args()
+    server = StaticServer(asked.folder, Link(asked.gbit, asked.latency))
     print(server.address, flush=True)
     server.serve_forever()
