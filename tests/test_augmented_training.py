@@ -160,8 +160,8 @@ def test_a_sweep_tries_versions_and_fails_before_work_where_one_is_missing(
     assert len(set(found.values())) == len(found) == 2
     of_all = SweepOptions("linear", ("lr=1",), "s", augmented=("gain:0",), finetune_from="conv")
     assert "--augmented gain:0 --finetune-from conv" in command_of(of_all, "sweep")
-    asked = request_of(linear, of_all, {"lr": "1", "finetune_from": "none"})
-    assert (asked.augmented, asked.finetune_from) == (("gain:0",), "none")
+    asked = request_of(linear, of_all, {"lr": "1", "normalise": "none"})
+    assert (asked.augmented, asked.finetune_from, asked.normalise) == (("gain:0",), "conv", "none")
 
 
 def test_what_a_named_store_trained_is_trained_again_from_it(

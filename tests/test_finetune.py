@@ -257,6 +257,9 @@ def test_a_sweep_tries_ranks_and_how_far_down_to_train(
     assert sercache("extract", *where, "--root", corpus, "--states", "1,2,3").code == 0
     sweep = ["sweep", "--head", "superb", *where, "--protocol", "leave-one-speaker-out", "--dev", "next"]
     sweep += ["--seeds", "1", "--set", "max-epochs=1", "--set", "lr=1e-2", "--grid", "states=3"]
+    code, _, err = sercache(*sweep, "--finetune-from", "9", "--name", "none")
+    assert code == 2
+    assert "choose with --finetune-from, for example --finetune-from conv" in err
     ranks = [*sweep, "--finetune-from", "1", "--grid", "lora-rank=2,3", "--name", "ranks"]
     code, said, err = sercache(*ranks)
     assert code == 0, err

@@ -136,6 +136,97 @@ def test_names_that_nothing_knows(sercache: Sercache, cached: Path) -> None:
     assert not (cached / "s").exists()
 
 
+@pytest.mark.parametrize(
+    ("grid", "same"),
+    [
+        ("lr=1e-3,0.001", "1e-3 and 0.001"),
+        ("weight-decay=0;0.5;5e-1", "0.5 and 5e-1"),
+        ("states=all;1+2;2,1", "1+2 and 2,1"),
+        (
+            "augmented=none;noise:snr=20,10;noise:white:snr=10,2e1",
+            "noise:snr=20,10 and noise:white:snr=10,2e1",
+        ),
+    ],
+)
+def test_a_value_in_other_words_is_no_point_of_its_own(
+    sercache: Sercache, cached: Path, grid: str, same: str
+) -> None:
+    code, _, err = sercache(*SWEEP, "--grid", grid, "--grid", "batch-size=4,8")
+    assert code == 2
+    assert f"two values of the grid are the same, {same}; leave one of them out" in err
+    assert not (cached / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "grid"),
+    [
+        (["--augmented", "none"], "augmented=gain:0;gain:1"),
+        (["--finetune-from", "none"], "finetune-from=conv"),
+        (["--states", "all"], "states=all"),
+        (["--normalise", "none"], "normalise=none,global"),
+        (["--set", "max-epochs=4"], "max-epochs=5"),
+        (["--head", "mlp", "--option", "hidden=4"], "hidden=8"),
+    ],
+)
+def test_an_option_and_the_grid_do_not_say_the_same_thing(
+    sercache: Sercache, cached: Path, option: list[str], grid: str
+) -> None:
+    code, _, err = sercache(*SWEEP, *option, "--grid", grid)
+    assert code == 2
+    name = grid.partition("=")[0]
+    flag = option[-2]
+    assert f"{name} is given by --grid and by {flag}, and a point has one value of it; leave one" in err
+    assert not (cached / "s").exists()
+
+
+def test_a_sweep_takes_what_a_training_reads(sercache: Sercache, cached: Path) -> None:
+    """Options of ``train``, for every point; what continues the sweep names them all."""
+    [store] = (cached.parent / "cache").glob("*/*")
+    call = ["sweep", "--head", "mlp", "--dev", "next", "--seeds", 1, "--set", "max-epochs=1", "--name", "s"]
+    call += ["--store", store, "--clip", "none", "--states", "all", "--pooled", "--normalise", "speaker"]
+    call += ["--option", "hidden=4", "--augmented", "none"]
+    grid = ["--grid", "lr=0.1"]
+    foretold = sercache(*call, *grid, "--dry-run")
+    assert foretold.code == 0, foretold.err
+    code, out, err = sercache(*call, *grid)
+    assert code == 0, err
+    report = run_folders.load(cached / "s" / "lr-0.1")
+    assert (report.options["hidden"], report.setup["normalise"], report.setup["frames"]) == (
+        4,
+        "speaker",
+        False,
+    )
+    code, out, err = sercache(*call, *grid)
+    assert code == 0, err
+    assert "done before" in out
+    others = [["--frames"], ["--option", "hidden=5"], ["--clip", "trim:1"]]
+    for other in others:
+        code, _, err = sercache(*call, *other, *grid)
+        assert code == 2, other
+        assert "is a sweep with other settings" in err
+
+
+def test_what_no_encoder_has_is_advised_by_an_option_that_there_is(sercache: Sercache, cached: Path) -> None:
+    """Of the state to train from, not of those to read; and of those to read by one that a sweep has."""
+    for verb in (["train", *SWEEP[1:]], [*SWEEP, "--grid", "lr=0.1"]):
+        code, _, err = sercache(*verb, "--finetune-from", "6")
+        assert code == 2
+        assert "--states" not in err
+        assert "leave it frozen with --finetune-from none" in err
+        assert sercache(*verb, "--finetune-from", "none", "--dry-run").code == 0
+        code, _, err = sercache(*verb, "--states", "6")
+        assert "choose with --states, for example --states blocks" in err
+        assert sercache(*verb, "--states", "blocks", "--dry-run").code == 0
+        code, _, err = sercache(*verb, "--finetune-from", "6,7")
+        assert code == 2
+        assert (
+            "finetune-from names a state, or - for a frozen encoder, as there is one input, got '6,7'" in err
+        )
+        code, _, err = sercache(*verb, "--beside", "logmel")
+        assert code == 2
+        assert "linear reads 1 input and has 2: leave --beside out" in err
+
+
 def test_a_mistake_in_the_first_call_leaves_no_sweep(sercache: Sercache, cached: Path) -> None:
     grid = ["--grid", "lr=0.1"]
     wrong = sercache(*SWEEP, *grid, "--encoder", "mfcc")

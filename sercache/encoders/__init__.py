@@ -72,6 +72,7 @@ __all__ = [
     "Tries",
     "absolute",
     "card",
+    "check_trainable",
     "checkpoint_identity",
     "computed_identity",
     "computed_place",
@@ -166,18 +167,24 @@ def _with_code(identity: Mapping[str, Any], family: ModuleType) -> dict[str, Any
     return {**identity, "code_sha256": digest} if digest else dict(identity)
 
 
+def check_trainable(name: str, *, revision: str | None = None) -> None:
+    """Raise EncoderError for an encoder of a family whose blocks cannot be trained; what ``load`` raises for others."""
+    family, _, shown = resolve(name, revision)
+    if not isinstance(family, TrainsTails):
+        able = [each for each, module in families().items() if isinstance(module, TrainsTails)]
+        raise EncoderError(
+            f"{shown} ({family.__name__.rpartition('.')[2]}) cannot be trained from a cached state, as encoders of "
+            f"{', '.join(able)} can; leave it frozen with --finetune-from none"
+        )
+
+
 def load_tail(name: str, boundary: str, states: Sequence[str], *, revision: str | None = None) -> nn.Module:
     """What lies above a cached state of ``load(name)``, to be trained: (B, 1, T, D) and mask to (B, L, T, D').
 
     Raises as ``load`` does; EncoderError for families whose states cannot be trained from a cache.
     """
+    check_trainable(name, revision=revision)
     family, source, shown = resolve(name, revision)
-    if not isinstance(family, TrainsTails):
-        able = [each for each, module in families().items() if isinstance(module, TrainsTails)]
-        raise EncoderError(
-            f"{shown} ({family.__name__.rpartition('.')[2]}) cannot be trained from a cached state; families that "
-            f"can: {', '.join(able)}"
-        )
     with missing_named(shown):
         module: nn.Module = family.tail(source, revision=revision, boundary=boundary, states=states)
     return module

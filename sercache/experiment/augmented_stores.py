@@ -9,16 +9,22 @@ from pathlib import Path
 from sercache import augment, stores
 from sercache.augment import Augmentation
 from sercache.datasets import Corpus
-from sercache.errors import MissingFeaturesError
+from sercache.errors import MissingFeaturesError, SettingsError
 from sercache.experiment import augmenting
 from sercache.experiment.origin import extract_command
 from sercache.progress import used
 from sercache.stores import FeatureStore
+from sercache.units import listed
 
 
 def conditions(asked: Sequence[str]) -> list[Augmentation]:
-    """Each augmentation that is named, once, in the order of the call. Raises SettingsError."""
-    found = [augmenting.anywhere(each) for text in asked for each in augment.conditions(text)]
+    """Each augmentation that is named, once, in the order of the call; ``none`` is none. Raises SettingsError."""
+    named = [text for text in asked if text.strip() != "none"]
+    if named and len(named) < len(asked):
+        raise SettingsError(
+            f"--augmented none is for the plain recordings alone, got {listed(named)} too; leave one of them out"
+        )
+    found = [augmenting.anywhere(each) for text in named for each in augment.conditions(text)]
     return list(dict.fromkeys(found))
 
 

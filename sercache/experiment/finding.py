@@ -220,7 +220,12 @@ def _remedy(cache: Path, corpus: Corpus, setup: Setup, head_name: str, arithmeti
     """The `sercache extract` that serves the set-up; of states that the encoder lacks, those to choose among."""
     encoder, on_offer = _at_hand(cache, setup.encoder)
     if on_offer and not _has(on_offer, setup.cached_states):
-        return f"{setup.encoder} has states {' '.join(on_offer)}: choose with --states, for example --states blocks"
+        example = "--states blocks"
+        if setup.finetune_from is not None:
+            encoders.check_trainable(encoder)
+            example = f"--finetune-from {on_offer[0]}"
+        option = example.partition(" ")[0]
+        return f"{setup.encoder} has states {' '.join(on_offer)}: choose with {option}, for example {example}"
     # A head that is a class in memory has no name that --for takes.
     published = catalog.load("sercache.heads", head_name).SETUP if head_name else None
     same = [each and (each.cached_states, each.clip, each.cached_frames) for each in (setup, published)]

@@ -67,8 +67,9 @@ class Comparison:
         if self.corpus is None:
             known = settings.load()
             cache = Path(known.value("cache", request.cache).value).expanduser()
-            name = request.dataset or catalog.load("sercache.heads", request.head).SETUP.dataset
-            self.corpus = read_labels(name, request.root, known, cache)
+            published = catalog.load("sercache.heads", request.head).SETUP.dataset
+            name = request.dataset or (published if request.store is None else None)
+            self.corpus = read_labels(name, request.root, known, cache, request.store)
         return self.corpus
 
 
@@ -146,9 +147,10 @@ def _differs(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def _told(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value or "none")
+    return " ".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value)
 
 
 def _asked(record: Mapping[str, Any]) -> dict[str, Any]:
     """What the points of a sweep share, without what may change and what was left as it is."""
-    return {name: value for name, value in record.items() if name not in _FREE and value}
+    told = {name: value for name, value in record.items() if value or (name == "frames" and value is False)}
+    return {name: value for name, value in told.items() if name not in _FREE}

@@ -18,6 +18,7 @@ from sercache.protocols import ALL, RANDOM, brings_dev
 from sercache.published import first_seeds, glanced, head_options, of_variant
 from sercache.readings import Variant
 from sercache.recipe import Recipe, Setup, inputs, override
+from sercache.record import counted
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,11 @@ def _dev(setup: Setup, protocol: str) -> str:
 def check_inputs(module: ModuleType, head: str, setup: Setup) -> None:
     """Raises SettingsError where the head reads more or fewer inputs than the set-up has."""
     needed, given = declared(module).inputs, len(inputs(setup))
-    if needed != given:
+    if given < needed:
         raise SettingsError(
             f"{head} reads {needed} inputs and has {given}: give --beside ENCODER[:STATES[:pooled|frames]] "
-            f"{needed - 1} times"
+            + ("once" if needed == 2 else f"{needed - 1} times")
         )
+    if given > needed:
+        once = "leave --beside out" if needed == 1 else f"give --beside {needed - 1} times"
+        raise SettingsError(f"{head} reads {counted(needed, 'input')} and has {given}: {once}")

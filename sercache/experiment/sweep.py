@@ -33,7 +33,7 @@ from sercache.experiment.points import Comparison, begin_sweep, no_sweep_without
 from sercache.experiment.result import Result
 from sercache.experiment.sweep_ahead import asks, fitting
 from sercache.experiment.sweep_options import SweepOptions as SweepOptions
-from sercache.experiment.sweep_options import request_of
+from sercache.experiment.sweep_options import check_points
 from sercache.experiment.sweep_point import WantedPoint, claimed_as, done_of, same_material, tested_of
 from sercache.experiment.together import command_of
 from sercache.head import is_solved
@@ -99,8 +99,7 @@ def run(request: SweepOptions) -> Swept | Unfinished | Several | None:
     check_look(request.look, request.seeds)
     grid = read_grid(request.grid)
     every = points(grid)
-    for point in every:  # all are checked before the first is trained
-        request_of(module, request, point)
+    check_points(module, request, every)  # before the first is trained
     known = settings.load().value("runs", request.runs)
     folder = Path(known.value).expanduser() / request.name
     command = ""

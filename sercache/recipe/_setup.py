@@ -59,9 +59,13 @@ class Setup:
             raise RecipeError(unknown("duplicates", str(self.duplicates), ways))
         n_named, n_inputs = len(_listed(self.finetune_from)), 1 + len(self.beside)
         if "" in _listed(self.finetune_from) or n_named > n_inputs:
+            several = (
+                f"for each of {n_inputs} inputs, with commas between"
+                if n_inputs > 1
+                else "as there is one input"
+            )
             raise RecipeError(
-                f"finetune_from names a state, or - for a frozen encoder, for each of {n_inputs} inputs, with commas "
-                f"between, got {self.finetune_from!r}"
+                f"finetune-from names a state, or - for a frozen encoder, {several}, got {self.finetune_from!r}"
             )
         if any(self.boundaries) and self.normalise != "none":
             raise RecipeError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -31,47 +32,76 @@ from sercache.commands.options._shared import (
 )
 
 
+def _reading_options(function: Callable) -> Callable:
+    """What a training reads, and what it begins with: of ``train``, and of every point of ``sweep``."""
+    for option in reversed(_READING):
+        function = option(function)
+    return function
+
+
+_READING = (
+    store_option,
+    click.option(
+        "--task", help="Label map of the corpus (sercache datasets NAME), or a .toml file of yours."
+    ),
+    click.option(
+        "--protocol",
+        help="leave-one-session-out, leave-one-speaker-out, kfold:5, fixed:NAME, fixed:FILE, …",
+    ),
+    click.option(
+        "--dev",
+        help="Where the dev part comes from: none (not in a sweep), next, last, random20, superb20, …",
+    ),
+    click.option("--states", help="all, blocks, projection+blocks, 1-12, final, …"),
+    click.option("--clip", help="Clip rule of the cache: none, trim:15, split:5, repeat:3+trim:15."),
+    augmented_option,
+    click.option("--frames/--pooled", default=None, help="Read full sequences, or means over time."),
+    click.option(
+        "--normalise",
+        type=click.Choice(["none", "global", "speaker"]),
+        help="Scope of mean and variance.",
+    ),
+    click.option("--max-frames", type=click.IntRange(1), help="Keep the first frames of each utterance."),
+    click.option(
+        "--beside",
+        multiple=True,
+        metavar="ENCODER[:STATES[:KIND]]",
+        help="A further input of a head that reads several; KIND is pooled or frames.",
+    ),
+    click.option("--target", help="Which number to train, for tasks that give several (avd, shares)."),
+    finetune_option,
+    click.option(
+        "--start-from",
+        multiple=True,
+        metavar="[PART=]RUN",
+        help="Initial weights: those of an earlier run of this head, or of the part that it names.",
+    ),
+    click.option(
+        "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a recipe field: lr=1e-3."
+    ),
+    click.option(
+        "--option",
+        "head_options",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Change an option of the head.",
+    ),
+    variant_option,
+)
+
+
 @click.command()
 @trained_head_option
 @published_options
-@store_option
-@click.option("--task", help="Label map of the corpus (sercache datasets NAME), or a .toml file of yours.")
-@click.option(
-    "--protocol", help="leave-one-session-out, leave-one-speaker-out, kfold:5, fixed:NAME, fixed:FILE, …"
-)
-@click.option(
-    "--dev", help="Where the dev part comes from: none, next, last, random20, balanced20, superb20, …"
-)
-@click.option("--states", help="all, blocks, projection+blocks, 1-12, final, …")
-@click.option("--clip", help="Clip rule of the cache: none, trim:15, split:5, repeat:3+trim:15.")
-@augmented_option
-@click.option("--frames/--pooled", default=None, help="Read full sequences, or means over time.")
-@click.option(
-    "--normalise", type=click.Choice(["none", "global", "speaker"]), help="Scope of mean and variance."
-)
+@_reading_options
 @duplicates_option(
     "Equal audio: used and counted, or never both trained on and tested.  [default: keep; other corpora: refuse]"
 )
-@click.option("--max-frames", type=click.IntRange(1), help="Keep the first frames of each utterance.")
-@click.option(
-    "--beside",
-    multiple=True,
-    metavar="ENCODER[:STATES[:KIND]]",
-    help="A further input of a head that reads several; KIND is pooled or frames.",
-)
-@click.option("--target", help="Which number to train, for tasks that give several (avd, shares).")
 @click.option(
     "--test-on",
     multiple=True,
     metavar="DATASET[:TASK],…",
     help="Other corpora that every trained head is tested on.",
-)
-@finetune_option
-@click.option(
-    "--start-from",
-    multiple=True,
-    metavar="[PART=]RUN",
-    help="Initial weights: those of an earlier run of this head, or of the part that it names.",
 )
 @click.option(
     "--seeds",
@@ -80,13 +110,6 @@ from sercache.commands.options._shared import (
     help="How many seeds, or which: 5, 0-4, 0,2,7; or a part of the run: 0-4/25.  [default: as published]",
 )
 @click.option("--folds", help="A part of the run: names of folds, or places from 1: Ses01,Ses02 or 1-3.")
-@click.option(
-    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a recipe field: lr=1e-3."
-)
-@click.option(
-    "--option", "head_options", multiple=True, metavar="NAME=VALUE", help="Change an option of the head."
-)
-@variant_option
 @click.option("--name", help="Name of the run folder; one that was cut off is continued.")
 @budget_option
 @look_option
@@ -148,17 +171,11 @@ def train(as_json: bool, **options: Any) -> None:
     "--trials", type=click.IntRange(1), help="Draw this many points by Optuna (extra tune), not all of them."
 )
 @published_options
-@click.option("--task", help="Label map of the corpus.")
-@click.option("--protocol", help="As for train.")
-@click.option("--dev", help="Where the dev part comes from: it selects, so it must not be none.")
-@augmented_option
-@finetune_option
+@_reading_options
 @duplicates_option()
 @click.option(
     "--seeds", type=SEEDS, metavar="N|LIST", help="How many seeds, or which.  [default: as published]"
 )
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a recipe field.")
-@variant_option
 @budget_option
 @look_option
 @dry_run_option
@@ -167,6 +184,9 @@ def train(as_json: bool, **options: Any) -> None:
 @json_option
 def sweep(as_json: bool, **options: Any) -> None:
     """Train a head at every point of a grid, select on dev alone, and test what was selected.
+
+    Options hold for every point; what the grid names, no option may name too. What sweep lacks of train (--test-on,
+    --folds, --track, …) is for one run: train the point that was selected, or evaluate its run on other corpora.
 
     \b
     Examples:
