@@ -117,6 +117,10 @@ def test_what_is_tested_and_what_selects_is_plain(
     solved = {key: value for key, value in where.items() if key != "recipe"}
     logistic = face.train("logistic", augmented="noise:snr=20", **solved, dev="none")
     assert any("all of them at once" in note for note in logistic.report.notes)
+    pair = face.compare([trained, logistic], progress=False)
+    [line] = [each for each in pair.table.notes if each.startswith("augmented recordings added")]
+    assert "result 1: noise:white:snr=20, seed 0, variant 0, noise:white:snr=0, seed 0, variant 0; " in line
+    assert line.endswith("result 2: noise:white:snr=20, seed 0, variant 0)")
     command = trained_alike(logistic.report, logistic.report, name="again")
     changed = {"frames": True, "max_frames": 50, "finetune_from": "conv", "beside": ("logmel:all:pooled",)}
     other = dataclasses.replace(plain, setup={**plain.setup, **changed, "normalise": "none"})

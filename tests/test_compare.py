@@ -403,6 +403,40 @@ def test_python_compares_folders_and_results(own_settings: Path) -> None:
         api.compare([folder, folder.parent / folder.name, api.Result(bad)], metrics=["uar"], progress=False)
 
 
+def heard(name: str, features: dict, *, more: tuple[dict, ...] = ()) -> api.Result:
+    """A run that was tested on features of a spec with these fields, and of ``more`` inputs beside."""
+    usual = {"encoder": "e", "identity": {}, "sample_rate": 16000, "hop": 320, "corpus": "c", "release": "1"}
+    usual |= {"states": ["1"], "dim": 8, "dtype": "float16", "frames": True, "clip": "none"}
+    first, *beside = ({"spec": usual | each} for each in (features, *more))
+    return api.Result(dataclasses.replace(report(name, 0), features={**first, "beside": beside}))
+
+
+def test_runs_on_other_sound_are_told_apart() -> None:
+    """By clip rule, by what found the speech, by augmentation; of a second input too, and not of a text."""
+
+    def told(*results: api.Result) -> list[str]:
+        found = api.compare(list(results), metrics=["ua"], progress=False).table.notes
+        return [line for line in found if "sound" in line or "augmented" in line]
+
+    noise = {"augment": {"steps": "gain:3", "version": 1}}
+    plain, noisy = heard("mlp", {}), heard("linear", noise)
+    [line] = told(plain, noisy)
+    assert line == (
+        "the runs were not tested on the same sound, so that a difference may be of the sound "
+        "(mlp, result 1: clip none; linear, result 2: clip none, augmented by gain:3)"
+    )
+    assert told(plain, heard("svm", {})) == []
+    assert told(noisy, noisy) == [
+        "every run was tested on augmented recordings (clip none, augmented by gain:3)"
+    ]
+    [line] = told(plain, heard("svm", {"clip": "vad+trim:2", "speech": "silero"}))
+    assert "svm, result 2: clip vad+trim:2 by silero" in line
+    [line] = told(plain, heard("svm", {}, more=({"clip": "trim:1"},)))
+    assert "svm, result 2: clip none and clip trim:1" in line
+    text = {"clip": "trim:1", "identity": {"modality": "text"}}
+    assert told(plain, heard("svm", {}, more=(text,))) == []
+
+
 def test_tables_of_several_rows_say_what_differs_from_the_best() -> None:
     systems = [
         system("good", 0.95, n_speakers=10),

@@ -259,15 +259,14 @@ class TestSecondTarget:
         one = fit(build(Twice, view, 4, 0), view, None, QUICK, seed=0)
         assert both.history[-1].train_loss == one.history[-1].train_loss
 
-    def test_refusals(self) -> None:
+    def test_refusals(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        # Before anything is brought to the device.
+        moved: list[str] = []
+        head = build(Twice, random_view(8), 4, 0)
+        monkeypatch.setattr(head, "to", lambda place: moved.append(str(place)) or head)
         with pytest.raises(RecipeError, match="these features have none"):
-            fit(
-                build(Twice, random_view(8), 4, 0),
-                random_view(8),
-                None,
-                replace(QUICK, second_weight=1),
-                seed=0,
-            )
+            fit(head, random_view(8), None, replace(QUICK, second_weight=1), seed=0)
+        assert moved == []
         view, second = random_view(24), np.zeros(24, np.int64)
         with pytest.raises(RecipeError, match="this head has no output"):
             fit(

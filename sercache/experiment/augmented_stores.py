@@ -22,7 +22,7 @@ def conditions(asked: Sequence[str]) -> list[Augmentation]:
     named = [text for text in asked if text.strip() != "none"]
     if named and len(named) < len(asked):
         raise SettingsError(
-            f"--augmented none is for the plain recordings alone, got {listed(named)} too; leave one of them out"
+            f"augmentation none is for the plain recordings alone, got {listed(named)} too; leave one of them out"
         )
     found = [augmenting.anywhere(each) for text in named for each in augment.conditions(text)]
     return list(dict.fromkeys(found))

@@ -12,6 +12,7 @@ from typing import Any
 from sercache import advice, augment, catalog, settings, stores
 from sercache.errors import ContractError, MissingExtraError, SettingsError, UnknownNameError
 from sercache.evaluation import setup_of
+from sercache.experiment.compare_notes import notes
 from sercache.experiment.head_file import file_of
 from sercache.experiment.lexical import called, said_there
 from sercache.experiment.result import Result
@@ -21,10 +22,9 @@ from sercache.experiment.together import command_of
 from sercache.progress import warn
 from sercache.published import head_defaults, published_setup
 from sercache.recipe import Setup
-from sercache.record import LOOK, CrossCorpus, FoldRecord, Report
+from sercache.record import LOOK, CrossCorpus, Report
 from sercache.report import ReportTable, html, own_scores, page, pair_plots, plots, reported_table
 from sercache.report import pairs as of_pairs
-from sercache.report.notes import leak_notes, of_rows
 from sercache.reported import corpora, tables_of
 from sercache.settings import expanded
 from sercache.statistics import PairDifference, System, pairs, system_of, unlike
@@ -116,7 +116,7 @@ def paired(
     """Every two of some systems that can be compared by each metric, in their order, and the table of these."""
     found = [each for metric in metrics for each in pairs(systems, metric)]
     rows = sorted(found, key=lambda each: (_place(each.first, systems), _place(each.second, systems)))
-    table = of_pairs.pairs_table(systems, rows, _notes(systems, reports))
+    table = of_pairs.pairs_table(systems, rows, notes(systems, reports))
     if any(report.look for report in reports):
         table = dataclasses.replace(table, title=f"{LOOK}: {table.title}")
     return rows, table
@@ -175,28 +175,6 @@ def _metrics(asked: Sequence[str], reports: Sequence[Report], systems: Sequence[
 
 def _targets(report: Report) -> tuple[str, ...]:
     return report.targets if len(report.targets) > 1 else ()
-
-
-def _notes(systems: Sequence[System], reports: Sequence[Report]) -> list[str]:
-    """What else tells the runs apart than the heads: what trained them."""
-    parts = [[_trained_on(fold) for fold in report.folds] for report in reports]
-    others = [system.name for system, own in zip(systems[1:], parts[1:], strict=True) if own != parts[0]]
-    more = [tuple(about["name"] for about in report.also_trained) for report in reports]
-    notes = []
-    if others:
-        devs = [f"{s.name}: dev {r.setup['dev']}" for s, r in zip(systems, reports, strict=True)]
-        notes.append(
-            f"training or dev parts of {', '.join(others)} differ from those of {systems[0].name} ({', '.join(devs)})"
-        )
-    if len(set(more)) > 1:
-        told = "; ".join(f"{s.name}: {', '.join(m) or 'none'}" for s, m in zip(systems, more, strict=True))
-        notes.append(f"corpora added to the training parts differ ({told})")
-    named = zip(systems, reports, strict=True)
-    return [*notes, *of_rows([(system.name, leak_notes(report)) for system, report in named])]
-
-
-def _trained_on(fold: FoldRecord) -> tuple[str, str, str]:
-    return fold.name, fold.train_sha256, fold.dev_sha256
 
 
 def _written(

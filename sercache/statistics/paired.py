@@ -9,8 +9,9 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,8 @@ class System:
     target: Target
     groups: Groups
     """Predictions that are scored together; a score is the mean over groups."""
+    features: Mapping[str, Any] = field(default_factory=dict)
+    """That were tested, as in the report; empty where that is not known."""
 
     @cached_property
     def truth(self) -> dict[str, Answer]:
@@ -78,13 +81,13 @@ def system_of(
 
     By seed, or ``by_fold`` for each fold and seed by itself, as a mean over folds, or over models, has it.
     """
-    about = report.corpus if there is None else there.corpus
+    tested = report if there is None else there
+    about = tested.corpus
     protocol = str(report.setup["protocol"]) if there is None else ABROAD
     key: Callable[[Prediction], Hashable] = (lambda p: (p.fold, p.seed)) if by_fold else lambda p: p.seed
-    predictions = report.predictions if there is None else there.predictions
     corpus = f"{about['name']} {about.get('release') or ''}".rstrip()
     material = corpus, str(about["task"]), protocol
-    return System(name, material, report.target, grouped(predictions, key))
+    return System(name, material, report.target, grouped(tested.predictions, key), tested.features)
 
 
 def unlike(one: System, other: System) -> str:
@@ -105,9 +108,9 @@ def unlike(one: System, other: System) -> str:
             n = f"{len(each.partly_said)} of {len(each.truth)}"
             return f"utterances: {n} are not predicted by every seed of {each.name}, first: {each.partly_said[0]}"
     facts = (("label", "truth"), ("speaker", "speakers"), ("fold", "folds"))
-    for what, field in facts:
-        known: Mapping[str, object] = getattr(other, field)
-        odd = [id for id, value in getattr(one, field).items() if known[id] != value]
+    for what, name in facts:
+        known: Mapping[str, object] = getattr(other, name)
+        odd = [id for id, value in getattr(one, name).items() if known[id] != value]
         if odd:
             n = f"{len(odd)} of {len(one.truth)} utterances"
             return f"{what}s: {n} have another {what} in {other.name} than in {one.name}, first: {odd[0]}"

@@ -82,6 +82,7 @@ def begin(member: Member, recipe: Recipe, device: str, tables: Tables | None = N
     Pooled features are shared with the other trainings that were given the same ``tables``.
     """
     started, place = time.perf_counter(), place_of(device)
+    truth = _truth(member, recipe)  # refused, if it is, before anything is brought to the device
     head, train, dev = member.head.to(place), member.train, member.dev or None  # a dev part may be empty
     n_outputs = check(head, train, dev, recipe, place)
     weights = class_weights(recipe, train.labels, n_outputs)
@@ -94,7 +95,7 @@ def begin(member: Member, recipe: Recipe, device: str, tables: Tables | None = N
         seed=member.seed,
         order_seed=member.seed if member.order_seed is None else member.order_seed,
         place=place,
-        truth=_truth(member, recipe),
+        truth=truth,
         class_weights=weights_there,
         loss_of=_loss(recipe, weights_there),
         feeder=Feeder(place),
