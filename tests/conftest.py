@@ -9,6 +9,7 @@ import io
 import os
 import shlex
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,10 @@ except ImportError:  # a machine with a card may have no more than the tests of 
 # are so small that a second costs more than it gives; who asks for two gets two in every file (tests/processors.py).
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What a shell starts in the background (`make test &` in a script) ignores Ctrl-C, and so would all that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A run of the tests judges a change by the examples that judged the one before; `make explore` draws others.
 if settings is not None:

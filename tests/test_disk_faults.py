@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import linux  # noqa: F401 - skipped elsewhere
 import numpy as np
@@ -18,6 +19,7 @@ from store_helpers import SIZES, append, as_stored, assert_holds, features, fill
 
 from sercache import stores
 from sercache.errors import DamagedStoreError, DiskSpaceError, SercacheError
+from sercache.experiment import plain_files
 from sercache.stores import FeatureSpec
 
 BEGUN = {"a": 3, "b": 9}
@@ -266,6 +268,27 @@ def test_a_full_disk_keeps_what_was_committed(small_disk: Disk, kind: tuple[str,
     go_on()
     assert_holds(stores.open(path), content)
     assert stores.verify(path) == []
+
+
+@pytest.mark.parametrize("form", plain_files.FORMS)
+def test_an_export_that_fills_the_disk_leaves_nothing(
+    small_disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Any
+) -> None:
+    """Others may write to the disk too, after it was found to be large enough."""
+    if form == "parquet":
+        pytest.importorskip("pyarrow")
+    spec = make_spec()
+    sizes = {"shard_frames": 2**15, "chunk_frames": 2**8, "shard_utterances": 200}
+    fill(tmp_path / "store", {f"u{k}": 120 for k in range(200)}, "zarr", spec, **sizes)
+    monkeypatch.setattr(plain_files.extraction, "free_bytes", lambda folder: 2**40)
+    with (
+        pytest.warns(UserWarning, match="labels are not"),
+        pytest.raises(DiskSpaceError, match=r"the disk of .* is full: free some space"),
+    ):
+        plain_files.write(
+            tmp_path / "store", form, small_disk.folder / "out", states="all", shard_bytes=10**6
+        )
+    assert list(small_disk.folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=IDS)

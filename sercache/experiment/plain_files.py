@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
 import numpy as np
 
@@ -165,28 +166,41 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def _npy(chosen: Chosen, out: Path, done: Callable[[int], object]) -> None:
     """``frames.npy`` (L, F, D), all entries' frames one after another, ``means.npy`` and ``stds.npy`` (U, L, D)."""
     store, n_states, dim = chosen.store, len(chosen.states), chosen.store.spec.dim
-    shape = (n_states, sum(row["n_frames"] for row in chosen.rows), dim)
-    arrays = {
-        name: np.lib.format.open_memmap(out / f"{name}.npy", "w+", "<f4", (len(chosen.rows), n_states, dim))
-        for name in ("means", "stds")
-    }
-    frames = (
-        np.lib.format.open_memmap(out / "frames.npy", "w+", chosen.dtype, shape)
-        if store.spec.frames
-        else None
-    )
+    n_frames = sum(row["n_frames"] for row in chosen.rows)
     first, index = 0, []
     columns = _columns(chosen.rows)
-    for place, row in enumerate(chosen.rows):
-        arrays["means"][place], arrays["stds"][place] = _pooled(chosen, row)
-        if frames is not None:
-            frames[:, first : first + row["n_frames"]] = store.read(row["id"], chosen.states)
-        index.append([place, first, *(row.get(name, "") for name in columns)])
-        first += row["n_frames"]
-        done(chosen.bytes_of(row))
-    for each in (*arrays.values(), *([frames] if frames is not None else [])):
-        each.flush()
+    with contextlib.ExitStack() as opened:
+        pooled = [
+            opened.enter_context(
+                _array(out / f"{name}.npy", np.dtype("<f4"), (len(chosen.rows), n_states, dim))
+            )
+            for name in ("means", "stds")
+        ]
+        if store.spec.frames:
+            frames = opened.enter_context(_array(out / "frames.npy", chosen.dtype, (n_states, n_frames, dim)))
+            start = frames.tell()
+        for place, row in enumerate(chosen.rows):
+            for file, one in zip(pooled, _pooled(chosen, row), strict=True):
+                file.write(one.astype("<f4").tobytes())
+            if store.spec.frames:
+                for number, state in enumerate(store.read(row["id"], chosen.states)):
+                    frames.seek(start + (number * n_frames + first) * dim * chosen.dtype.itemsize)
+                    frames.write(state.astype(chosen.dtype).tobytes())
+            index.append([place, first, *(row.get(name, "") for name in columns)])
+            first += row["n_frames"]
+            done(chosen.bytes_of(row))
     files.write_csv(out / "index.csv", [["row", "first_frame", *columns], *index])
+
+
+def _array(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> BinaryIO:
+    """A file that begins as NumPy's of an array, open for its values.
+
+    They are written, not mapped: a disk that fills under a map ends the process (SIGBUS) without a word.
+    """
+    file = path.open("wb")
+    head = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, head)
+    return file
 
 
 def _pooled(chosen: Chosen, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
