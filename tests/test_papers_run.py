@@ -102,6 +102,21 @@ def test_without_a_table_all_are_listed(sercache: Sercache) -> None:
     assert "chen2022" not in sercache("reproduce", "pepino").out
 
 
+def test_the_list_makes_each_trial_whole_and_looks_for_each_corpus_once(
+    own_settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sercache.reproduction import paper
+
+    looked_for: list[str] = []
+    monkeypatch.setattr(paper, "is_at_hand", lambda name, place: looked_for.append(name) or False)
+    tables: list[object] = []
+    made = paper.plans_of
+    monkeypatch.setattr(paper, "plans_of", lambda rows, request: tables.append(rows) or made(rows, request))
+    n_tables = len(paper.overview(paper.ReproduceOptions("ioannides2023")))
+    assert len(tables) == n_tables > 3
+    assert len(looked_for) == len(set(looked_for)) > 0
+
+
 @pytest.mark.slow
 def test_ioannides_table2(sercache: Sercache, give: Callable[..., None], tmp_path: Path) -> None:
     give("emodb")
@@ -483,17 +498,19 @@ def test_every_corpus_of_a_table_can_be_given_a_root(
 ) -> None:
     from sercache import settings
     from sercache.papers import mohapatra2023, pepino2021
-    from sercache.reproduction.paper import ReproduceOptions, datasets_of, roots_of
+    from sercache.reproduction.paper import ReproduceOptions, datasets_of, plans_of, roots_of
 
     monkeypatch.setenv("SERCACHE_ROOT_RAVDESS", "elsewhere")
     monkeypatch.chdir(tmp_path)
     for name in ("a=b", "c", "d=e"):
         (tmp_path / name).mkdir()
     request = ReproduceOptions("pepino2021", "table1", roots=("ravdess=a=b", "iemocap=c"))
-    read = datasets_of(pepino2021.TABLES["table1"].rows, request)
+    rows = pepino2021.TABLES["table1"].rows
+    read = datasets_of(rows, plans_of(rows, request))
     assert read == ["iemocap", "ravdess"]
     known = roots_of(request, read, settings.load())
     assert [known.root(name).value for name in read] == ["c", "a=b"]  # type: ignore[union-attr]
     one = ReproduceOptions("mohapatra2023", "table1", roots=("d=e",))
-    read = datasets_of(mohapatra2023.TABLES["table1"].rows, one)
+    rows = mohapatra2023.TABLES["table1"].rows
+    read = datasets_of(rows, plans_of(rows, one))
     assert roots_of(one, read, settings.load()).root("hume-prosody").value == "d=e"  # type: ignore[union-attr]

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -55,7 +56,7 @@ class TrialPlan:
     @property
     def content(self) -> dict[str, Any]:
         """As JSON values: equal for trials that train the same heads, whatever these are tested on beside."""
-        setup = dataclasses.asdict(self.setup)
+        setup = dict(vars(self.setup))  # plain values: nothing to copy in depth
         setup.pop("test_on")
         if setup["duplicates"] is None:  # trials of before there was a choice keep their digest
             del setup["duplicates"]
@@ -74,7 +75,7 @@ class TrialPlan:
             record["transcripts"] = self.recogniser
         return dict(json.loads(json.dumps(record)))
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Eight hexadecimal digits of the content."""
         text = json.dumps(self.content, sort_keys=True)

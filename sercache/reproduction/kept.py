@@ -110,9 +110,13 @@ def encoder_of(plan: TrialPlan, place: Place) -> Path | str:
 
 def _folders(plan: TrialPlan, place: Place) -> list[Path]:
     """Finished runs of a plan, the last one first: ``NAME``, ``NAME-2``, …"""
-    pattern = re.compile(re.escape(plan.name) + r"(?:-(\d+))?")
-    found = [(pattern.fullmatch(folder.name), folder) for folder in runs.find(place.folder)]
-    own = [(int(match[1] or 1), folder) for match, folder in found if match]
+    own = []
+    for folder in runs.find(place.folder):
+        name, dash, number = folder.name.rpartition("-")
+        if folder.name == plan.name:
+            own.append((1, folder))
+        elif name == plan.name and dash and number.isdecimal():
+            own.append((int(number), folder))
     return [folder for _, folder in sorted(own, reverse=True)]
 
 

@@ -171,9 +171,8 @@ def roots_of(
     return dataclasses.replace(known, roots=roots, environment=environment)
 
 
-def datasets_of(rows: Sequence[PaperRow], request: ReproduceOptions) -> list[str]:
-    """Corpora that some rows read, those that are only tested on included."""
-    plans = plans_of(rows, request)
+def datasets_of(rows: Sequence[PaperRow], plans: Sequence[TrialPlan]) -> list[str]:
+    """Corpora that some rows, whose ``plans`` these are, read; those that are only tested on included."""
     sources = [cell.ours for row in rows for cell in row.cells.values()]
     others = [each.dataset for each in sources if isinstance(each, ErrorRate | Members)]
     others += [each.on.partition(":")[0] for each in sources if isinstance(each, Vectors) and each.on]
@@ -192,18 +191,25 @@ def overview(request: ReproduceOptions) -> list[tuple[str, ...]]:
     """Of every table: paper, table, trials done, corpora that are not at hand, title."""
     known = [find_paper(request.paper)[0]] if request.paper else catalog.names("sercache.papers")
     lines: list[tuple[str, ...]] = []
+    # Tables share corpora, and each is looked for in all stores of the cache.
+    at_hand: dict[str, bool] = {}
     for name in known:
         tables: Mapping[str, PaperTable] = catalog.load("sercache.papers", name).TABLES
         for key, table in tables.items():
-            lines.append((name, key, *_state(name, table, request), table.title))
+            lines.append((name, key, *_state(name, table, request, at_hand), table.title))
     return lines
 
 
-def _state(paper: str, table: PaperTable, request: ReproduceOptions) -> tuple[str, str]:
+def _state(
+    paper: str, table: PaperTable, request: ReproduceOptions, at_hand: dict[str, bool]
+) -> tuple[str, str]:
+    """How much of a table is done, and what it waits for; what is found out of corpora is noted in ``at_hand``."""
     place = _quiet_place(paper, request)
     plans = plans_of(table.rows, request)
     done = sum(is_done(each, place) for each in plans)
-    missing = [name for name in datasets_of(table.rows, request) if not is_at_hand(name, place)]
+    read = datasets_of(table.rows, plans)
+    at_hand |= {each: is_at_hand(each, place) for each in read if each not in at_hand}
+    missing = [each for each in read if not at_hand[each]]
     return f"{done} of {len(plans)}" if plans else "-", listed(missing, _NAMED) or "-"
 
 

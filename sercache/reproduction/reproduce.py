@@ -141,7 +141,8 @@ def _share(
 
 def _place(paper: str, module: ModuleType, rows: Sequence[PaperRow], request: ReproduceOptions) -> Place:
     lists: PublishedLists | None = getattr(module, "LISTS", None)
-    known = roots_of(request, datasets_of(rows, request), settings.load(), lists.name if lists else None)
+    read = datasets_of(rows, plans_of(rows, request))
+    known = roots_of(request, read, settings.load(), lists.name if lists else None)
     cache = known.value("cache", request.cache)
     used("cache", cache)
     return Place(
