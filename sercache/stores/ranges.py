@@ -104,6 +104,15 @@ Run = tuple[int, int, int]
 """Rows that go from a pooled table to an array: (from, to, count)."""
 
 
+def wanted_rows(layout: Layout, record: Record, runs: Iterable[Run], what: str) -> list[Wanted]:
+    """Ranges of files that hold these rows of a pooled table."""
+    table, row_bytes = record.tables[what], len(layout.spec.states) * layout.spec.dim * 4
+    return [
+        (table.file, (table.offset + first * row_bytes, table.offset + (first + n) * row_bytes))
+        for first, _, n in runs
+    ]
+
+
 def read_rows(
     layout: Layout, opened: KeptOpen, offset: int, runs: Iterable[Run], states: Sequence[int], out: np.ndarray
 ) -> None:

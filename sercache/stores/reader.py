@@ -21,7 +21,7 @@ from sercache.stores.kept import Files, Wanted, fetched
 from sercache.stores.layout import Layout, load
 from sercache.stores.ledger import Ledger, RecordRow
 from sercache.stores.mapped import OneRoom, Room, Stretch
-from sercache.stores.ranges import Run, as_runs, read_frames, read_rows, stretches, wanted_frames
+from sercache.stores.ranges import Run, as_runs, read_frames, read_rows, stretches, wanted_frames, wanted_rows
 from sercache.stores.watch import Watch
 
 _MOST_REMEMBERED = 2**16
@@ -146,14 +146,6 @@ class StoreReader:
         """The items; of a store far away what they want is fetched before their turn."""
         return items if objects.place_of(self.path) is None else fetched(items, wanted, self._watch.file)
 
-    def _wanted_rows(self, record: Record, runs: Iterable[Run], what: str) -> list[Wanted]:
-        """Ranges of files that hold these rows."""
-        table, row_bytes = record.tables[what], len(self.spec.states) * self.spec.dim * 4
-        return [
-            (table.file, (table.offset + first * row_bytes, table.offset + (first + n) * row_bytes))
-            for first, _, n in runs
-        ]
-
     def _find_and_read(self, key: _Key, room: Room, *, lent: bool = False) -> np.ndarray:
         """``read_stored`` into ``room``: what was not read before, has changed, or is not in the page cache."""
         states, (record, row) = self._indices(key[1]), self._find(key[0])
@@ -202,7 +194,7 @@ class StoreReader:
         out = mapped.empty((n_utterances, len(indices), self.spec.dim), _MEANS, 0)
         chosen = self._everything() if ids is None else self._chosen(ids)
         parts = ((record, list(runs)) for record, runs in chosen)
-        for record, part in self._ahead(parts, lambda each: self._wanted_rows(*each, what)):
+        for record, part in self._ahead(parts, lambda each: wanted_rows(self.layout, *each, what)):
             self._read_rows(record, what, part, indices, out)
         return out
 
