@@ -1,13 +1,12 @@
 """A corpus of a million utterances, a hundred hours of distinct audio: what each step costs, and how it grows.
 
-    python benchmarks/scale.py                           a million, and a tenth of it: about an hour on two cores
+    python benchmarks/scale.py                           a million, a tenth of it, and 1,000: about an hour on two cores
     python benchmarks/scale.py --utterances 100000       a tenth of both
     python benchmarks/scale.py --frames 8                gigabytes of frames that are streamed, and nothing else
 
 Utterances are segments of long generated recordings, no two equal: 0.36 s each, noise whose level and colour tell the
-class. Each step is a process of its own, with its own peak of memory. A step grows no faster than its work where its
-processor time for each utterance, and the memory that each takes over what the step takes for a thousand, are at most
-those at a tenth of the utterances.
+class. Each step is a process of its own, with its own peak of memory. A step grows no faster than its work where the
+processor time and the memory that each further utterance takes are at most those at fewer utterances.
 
 Frames: see streaming.py.
 """
@@ -21,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +34,8 @@ _PER_FILE = 10_000
 """Utterances of a recording: an hour."""
 _SPEAKERS = 100
 _BASE = 1000
-"""Utterances of which nearly all memory is that of Python, torch and what else a step imports."""
+"""Utterances of which nearly all memory is that of Python, torch and what else a step imports; fewer are too few to
+train on."""
 _ENCODER = '''
 """Mean and deviation of the level in four bands of a frame of 20 ms: eight numbers, no weights."""
 
@@ -173,20 +174,33 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=given.folder) as place:
             stream(Path(place), given.frames * 1e9)
         return
-    found = []
-    for n in (_BASE, max(2 * _BASE, given.utterances // 10), given.utterances):
+    if given.utterances < _BASE:
+        parser.error(f"--utterances {given.utterances}: expected at least {_BASE}")
+    found = {}
+    for n in sizes(given.utterances):
         with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-            found.append((n, measure(Path(folder), n)))
-    (base, least), (few, before), (many, after) = found
-    print(f"\n{'s CPU':<16}{few:>12}{many:>12}   for each utterance, against {few}")
-    for title, cost in after.items():
-        ratio = cost.cpu / many / (before[title].cpu / few)
-        print(f"{title:<16}{before[title].cpu:>12.1f}{cost.cpu:>12.1f}   {ratio:.2f}")
-    print(f"\n{'peak, MB':<16}{base:>12}{few:>12}{many:>12}   KB for each utterance over that of {base}")
-    for title, own in least.items():
-        peaks = [own.peak, before[title].peak, after[title].peak]
-        each = [1000 * (peak - own.peak) / (n - base) for peak, n in zip(peaks[1:], (few, many), strict=True)]
-        print(f"{title:<16}{''.join(f'{peak:>12.0f}' for peak in peaks)}   {each[0]:.2f}, {each[1]:.2f}")
+            found[n] = measure(Path(folder), n)
+    show(found)
+
+
+def sizes(n: int) -> list[int]:
+    """The sizes to measure, ascending: ``n``, a tenth of it and the base, those of them that are any less."""
+    return sorted({_BASE, max(_BASE, n // 10), n})
+
+
+def show(found: dict[int, dict[str, Cost]]) -> None:
+    """Costs of each step by the number of utterances, and what each utterance adds from one number to the next."""
+    head, pairs = "".join(f"{n:>12}" for n in found), list(pairwise(found))
+    print(f"\n{'s CPU':<16}{head}   ms for each utterance more")
+    for title in found[_BASE]:
+        cpu = {n: costs[title].cpu for n, costs in found.items()}
+        each = ", ".join(f"{1000 * (cpu[many] - cpu[few]) / (many - few):.3f}" for few, many in pairs)
+        print(f"{title:<16}{''.join(f'{seconds:>12.1f}' for seconds in cpu.values())}   {each}")
+    print(f"\n{'peak, MB':<16}{head}   KB for each utterance more")
+    for title in found[_BASE]:
+        peak = {n: costs[title].peak for n, costs in found.items()}
+        each = ", ".join(f"{1000 * (peak[many] - peak[few]) / (many - few):.2f}" for few, many in pairs)
+        print(f"{title:<16}{''.join(f'{size:>12.0f}' for size in peak.values())}   {each}")
 
 
 if __name__ == "__main__":
