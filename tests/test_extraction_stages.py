@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,21 @@ def go(corpus: Corpus, folder: Path, encoder: Squares, **choices: object) -> tup
     with noted() as told:
         result = extraction.extract(plan, encoder, writer, stores.open(folder), **choices)  # type: ignore[arg-type]
     return stores.open(folder), result, told
+
+
+@pytest.mark.parametrize("on_card", [False, True])
+def test_samples_are_let_go_of_once_they_are_computed(corpus: Corpus, tmp_path: Path, on_card: bool) -> None:
+    encoder = Squares()
+    (batch, *_), plan = decoded(corpus, encoder, tmp_path / "s")
+    waves = [weakref.ref(item.wave) for item in batch]
+    if on_card:
+        done = cuda.Device(encoder, plan.spec, Busy()).launch(batch).finished()
+    else:
+        done = compute.on_cpu(batch, encoder, plan.spec, Busy())
+    row = run.kept(done, set(), encoder)[0]
+    assert row[0] == batch[0].known
+    del batch
+    assert not any(wave() is not None for wave in waves), "what waits for the disk holds samples"
 
 
 @given(

@@ -17,7 +17,7 @@ from sercache import clips, memory
 from sercache.datasets import Skipped
 from sercache.encoders import Encoder, windowed
 from sercache.errors import StoreError
-from sercache.extraction.decode import Decoded
+from sercache.extraction.decode import Decoded, DecodedPiece
 from sercache.extraction.splits import Company, Splits
 from sercache.extraction.stages import Busy
 from sercache.stores import FeatureSpec, encode_frames
@@ -37,9 +37,9 @@ class PieceFeatures:
 
 @dataclass(frozen=True, slots=True)
 class ComputedBatch:
-    """A computed batch, or what had to be left out of it."""
+    """A computed batch, whose samples are gone, or what had to be left out of it."""
 
-    items: Sequence[Decoded] = ()
+    items: Sequence[DecodedPiece] = ()
     features: Sequence[PieceFeatures] = ()
     skipped: Sequence[Skipped] = ()
 
@@ -156,7 +156,8 @@ def on_cpu(items: Sequence[Decoded], encoder: Encoder, spec: FeatureSpec, busy: 
                     id, state = items[k].piece.entry_id, spec.states[layer]
                     kept[k].append(encode_frames(part, spec.dtype, id, state))
         frames = [np.stack(states) if spec.frames else None for states in kept]
-        return ComputedBatch(items, [PieceFeatures(mean[k], std[k], frames[k]) for k in range(n)])
+        found = [PieceFeatures(mean[k], std[k], frames[k]) for k in range(n)]
+        return ComputedBatch([item.known for item in items], found)
 
 
 def bounds_of(items: Sequence[Decoded], encoder: Encoder) -> np.ndarray:

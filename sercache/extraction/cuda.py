@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sercache.encoders import Encoder
 from sercache.extraction.compute import ComputedBatch, PieceFeatures, bounds_of, checked_states, device_of
-from sercache.extraction.decode import Decoded
+from sercache.extraction.decode import Decoded, DecodedPiece
 from sercache.extraction.pooling import Pool
 from sercache.extraction.stages import Busy
 from sercache.stores import FLOAT16_LIMIT, FeatureSpec, encode_frames
@@ -65,7 +65,9 @@ class Device:
                 self._host(part.shape, part.dtype).copy_(part, non_blocking=True)
                 for part in (pooled, largest)
             ]
-        return Launched(items, spec, bounds, host[0], host[1], frames, marks, self.busy)
+        return Launched(
+            [item.known for item in items], spec, bounds, host[0], host[1], frames, marks, self.busy
+        )
 
     def _send(self, packed: Tensor, target: Tensor, marks: list[Mark]) -> None:
         """Convert on the device, then copy on the second stream while the next block is computed."""
@@ -100,7 +102,7 @@ class Device:
 class Launched:
     """A batch under way; all of it is on the host once its marks have passed."""
 
-    items: Sequence[Decoded]
+    items: Sequence[DecodedPiece]
     spec: FeatureSpec
     bounds: np.ndarray
     """(B + 1,) first frames."""

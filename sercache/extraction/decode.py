@@ -44,6 +44,21 @@ class Decoded:
         """N."""
         return len(self.wave)
 
+    @property
+    def known(self) -> DecodedPiece:
+        """All but the samples."""
+        return DecodedPiece(self.piece, self.digest, self.n_samples, self.remarks)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedPiece:
+    """What is known of a decoded piece without its samples."""
+
+    piece: Piece
+    digest: str
+    n_samples: int
+    remarks: tuple[Remark, ...] = ()
+
 
 Result = Decoded | Skipped
 

@@ -5,27 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from sercache import clips, stores
 from sercache.audio import Remark
 from sercache.datasets import Skipped
 from sercache.errors import AlreadyStoredError, DamagedStoreError
-from sercache.extraction.decode import Decoded
+from sercache.extraction.decode import Decoded, DecodedPiece
 from sercache.extraction.pieces import Piece
 from sercache.extraction.plan import Plan
 from sercache.stores import FeatureStore, FeatureWriter
-
-
-@dataclass(frozen=True, slots=True)
-class DecodedPiece:
-    """What is known of a decoded piece without its samples."""
-
-    piece: Piece
-    digest: str
-    n_samples: int
-    remarks: tuple[Remark, ...] = ()
 
 
 class Copies:

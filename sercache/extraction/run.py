@@ -20,7 +20,7 @@ from sercache.encoders import Encoder, modality, windowed
 from sercache.errors import NumericRangeError
 from sercache.extraction import compute, decode, notes, stages
 from sercache.extraction.compute import ComputedBatch
-from sercache.extraction.decode import Decoded
+from sercache.extraction.decode import Decoded, DecodedPiece
 from sercache.extraction.duplicates import Copies, Duplicates
 from sercache.extraction.pieces import Piece
 from sercache.extraction.plan import Plan
@@ -160,7 +160,7 @@ class _Work:
                 progress(item.piece)
         self.n_overtaken += self.line.n_overtaken
 
-    def _encoded(self, line: Writing, workers: int) -> Iterator[Decoded]:
+    def _encoded(self, line: Writing, workers: int) -> Iterator[DecodedPiece]:
         """Encode batches and put them into the line; gives each item once it is there."""
         for batch in compute.features(
             self._fresh(workers), self.encoder, self.writers[0].spec, self.busy, self.splits, warn

@@ -93,7 +93,8 @@ class Share:
         """Batches of this process that are not committed, by the names of their claims."""
         self._through: set[int] = set()
         """Batches that this process has gone through: what the store lacks of them cannot be encoded."""
-        self._own: set[str] = set()
+        self._own: set[int] = set()
+        """Batches that this process has claimed."""
         self.done = set(plan.done)
         """Entries that were stored before their batch was claimed."""
         self.fence = Fence()
@@ -140,10 +141,10 @@ class Share:
             self._leave(k)
             return
         pieces = self._batches[k]
-        self._count(pieces)
+        self._count(k)
         del self._left[k]
         self._under_way[name] = k
-        self._own.update(piece.entry_id for piece in pieces)
+        self._own.add(k)
         earlier = [piece for piece in duplicates.before(pieces) if piece.entry_id not in self.left_out]
         if earlier:
             yield Turn(earlier, None)
@@ -241,17 +242,17 @@ class Share:
 
     def _leave(self, k: int) -> None:
         """What others completed is none of ours."""
-        self._count(self._batches[k])
+        self._count(k)
         del self._left[k]
 
-    def _count(self, pieces: Sequence[Piece]) -> None:
+    def _count(self, k: int) -> None:
         """Note what of a batch others have stored."""
         entries = self._store.entries()
-        for piece in pieces:
+        for piece in self._batches[k]:
             id = piece.entry_id
             if id not in self.done and id in entries:
                 self.done.add(id)
-                if id not in self._own:
+                if k not in self._own:
                     self.n_elsewhere += 1
                     self._progress(piece)
 

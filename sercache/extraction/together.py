@@ -16,8 +16,9 @@ from sercache.claims import Claim
 from sercache.datasets import Skipped
 from sercache.errors import SercacheError
 from sercache.extraction import decode, notes, stages
+from sercache.extraction.decode import DecodedPiece
 from sercache.extraction.device_workers import DeviceWorker
-from sercache.extraction.duplicates import Copies, DecodedPiece, Duplicates
+from sercache.extraction.duplicates import Copies, Duplicates
 from sercache.extraction.pieces import Piece
 from sercache.extraction.plan import Plan
 from sercache.extraction.run import Extraction, begun

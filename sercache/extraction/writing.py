@@ -16,11 +16,11 @@ from typing import Self
 
 from sercache.errors import AlreadyStoredError, NumericRangeError
 from sercache.extraction.compute import PieceFeatures
-from sercache.extraction.decode import Decoded
+from sercache.extraction.decode import DecodedPiece
 from sercache.extraction.stages import Busy
 from sercache.stores import FeatureWriter
 
-Row = tuple[Decoded, PieceFeatures, int]
+Row = tuple[DecodedPiece, PieceFeatures, int]
 """A piece, what was computed of it, and its frames T."""
 
 Waiting = queue.Queue[Sequence[Row] | None]
@@ -141,7 +141,7 @@ class _Thread(threading.Thread):
         if time.monotonic() - self._sealed > self._seal_every:
             self._seal()
 
-    def _append(self, item: Decoded, found: PieceFeatures, n_frames: int) -> None:
+    def _append(self, item: DecodedPiece, found: PieceFeatures, n_frames: int) -> None:
         try:
             self._writer.append(
                 item.piece.entry_id,
