@@ -152,6 +152,20 @@ def test_stores_made_apart_are_one(own_settings: Path, sercache: Sercache) -> No
     assert_holds(stores.open(place), content)
 
 
+def test_sources_in_use_are_told_before_anything_is_merged(own_settings: Path) -> None:
+    left, right = own_settings / "left" / "store", own_settings / "right" / "store"
+    fill(left, {"a": 3}, "zarr", WIDE)
+    fill(right, {"b": 9}, "zarr", WIDE)
+    reader = stores.open(right)
+    into = own_settings / "both"
+    with pytest.raises(StoreError, match=r"right/store is not removed: process \d+ \(this one\) has it open"):
+        face.merge([left, right], into, remove_sources=True, progress=False)
+    assert not into.exists()
+    del reader
+    face.merge([left, right], into, remove_sources=True, progress=False)
+    assert (stores.open(into).ids(), left.exists(), right.exists()) == (["a", "b"], False, False)
+
+
 def test_one_of_them_may_be_filled(own_settings: Path) -> None:
     left, right = own_settings / "left", own_settings / "right"
     content = fill(left, {"a": 3}, "hdf5", make_spec()) | fill(right, {"b": 3}, "zarr", make_spec())
@@ -416,6 +430,8 @@ def test_a_store_in_use_is_not_pruned(three: Path) -> None:
     reader = stores.open(three)
     with pytest.raises(StoreError, match=r"is not removed: process \d+ \(this one\) has it open"):
         face.prune(three, to="pooled", progress=False)
+    [(only, _)] = stores.find(three.parent)  # no copy was made, which may take hours
+    assert only == three
     assert reader.read("b").shape == (3, 9, WIDE.dim)
     with stores.create(three, WIDE), pytest.raises(StoreError, match="is being written to by process"):
         face.prune(three, to="pooled", progress=False)

@@ -56,6 +56,8 @@ def run(request: MergeOptions) -> Merged:
     given = [folder for folder in sources if not _same(folder, target)]
     together = [*given, *([target] if stores.exists(target) else [])]
     _check_alike(together)
+    for folder in given if request.remove_sources else ():
+        stores.check_unused(folder)
     for folder in given:
         used("from", str(folder))
     used("into", str(target))

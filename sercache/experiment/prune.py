@@ -147,6 +147,7 @@ def _of_store(request: PruneOptions, folder: Path, finished: Sequence[RunNeeds])
     changes = {**kept, "pooled_only": not new.frames, "store_format": format}
 
     def carry_out() -> None:
+        stores.check_unused(folder)
         copied = make(target, new, format, [folder], changes)
         stores.remove(folder, copied.seen[folder])
 

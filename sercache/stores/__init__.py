@@ -32,6 +32,7 @@ __all__ = [
     "FeatureStore",
     "FeatureWriter",
     "abandoned",
+    "check_unused",
     "clear_up",
     "conflicts",
     "copy",
@@ -185,6 +186,13 @@ def remove(path: Path, seen: frozenset[int] | None = None) -> None:
 
     objects.refuse(path, "removing a store", "remove its objects with the store's own tools")
     copying.remove(path, seen)
+
+
+def check_unused(path: Path) -> None:
+    """Raise StoreError where somebody has the store at ``path`` open: before work that ends in its removal."""
+    from sercache.stores import copying
+
+    copying.check_unused(path)
 
 
 def corpus_path(path: Path) -> Path:

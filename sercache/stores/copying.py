@@ -268,6 +268,14 @@ def remove(path: Path, seen: frozenset[int] | None = None) -> None:
     shutil.rmtree(gone, ignore_errors=True)
 
 
+def check_unused(path: Path) -> None:
+    """Raise StoreError where somebody reads or writes the store at ``path``, so that ``remove`` would be refused."""
+    layout = load(path)
+    roster.check_nobody_writes(layout.path, layout.ledger)
+    with alone(layout.ledger, f"{path} is not removed"):
+        pass
+
+
 def clear_gone(parent: Path) -> None:
     """Remove the files of stores whose removal was cut off."""
     for path in files.taken_away(parent):
