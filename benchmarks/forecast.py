@@ -40,7 +40,7 @@ def compare(name: str, folder: Path, options: argparse.Namespace) -> tuple[float
     began = time.perf_counter()
     pace = measured(work, 25)
     took = time.perf_counter() - began
-    of_epoch = work.seconds(pace, 0) / recipe.max_epochs
+    of_epoch = (work.seconds(pace, 0) - pace.start) / recipe.max_epochs
     n_epochs = max(1, min(recipe.max_epochs, round(options.seconds / of_epoch)))
     short = dataclasses.replace(recipe, max_epochs=n_epochs)
     found = []
@@ -49,7 +49,9 @@ def compare(name: str, folder: Path, options: argparse.Namespace) -> tuple[float
         began = time.perf_counter()
         fit(again, view, None, short, seed=0, device=options.device)
         found.append(time.perf_counter() - began)
-    return n_epochs * of_epoch, statistics.median(found), took, n_epochs * len(work.groups)
+    told = dataclasses.replace(work, recipe=short)
+    forecast = told.once(pace) + told.seconds(pace, 0)
+    return forecast, statistics.median(found), took, n_epochs * len(work.groups)
 
 
 def main() -> None:

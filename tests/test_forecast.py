@@ -51,8 +51,8 @@ def work_of(
 
 def test_seconds_go_by_updates_epochs_and_what_is_judged() -> None:
     work = work_of()  # 40 means are 5 updates of 8, 12 are judged
-    assert work.seconds(Pace(1.0, 8.0, 0.5), n_tested=10) == pytest.approx(
-        6 * (5 * 1.0 + 12 * 0.5) + 10 * 0.5
+    assert work.seconds(Pace(1.0, 8.0, 0.5, 0.25, 3.0), n_tested=10) == pytest.approx(
+        3.0 + 6 * (5 * 1.0 + 12 * 0.5) + 10 * 0.25
     )
     frames = work_of(frames=True)
     padded, judged = sum(frames.sizes), int(frames.member.dev.n_frames.sum())  # type: ignore[union-attr]
@@ -69,9 +69,9 @@ def test_a_measurement_takes_seconds_or_a_hundredth(
 ) -> None:
     made: list[int] = []
 
-    def epochs(work: Work, chosen: Sequence[int], n: int) -> tuple[list[float], float]:
+    def epochs(work: Work, chosen: Sequence[int], n: int) -> pace._Seen:
         made.append(len(chosen) * n)
-        return [of_update * len(chosen)] * n, 0.0
+        return pace._Seen([of_update * len(chosen)] * n, len(chosen), *[0.0] * 5)
 
     monkeypatch.setattr(pace, "_epochs", epochs)
     work = work_of(512)

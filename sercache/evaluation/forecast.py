@@ -153,7 +153,7 @@ def of_alike(
     n_tested = sum(int(view.n_frames.sum()) for view in tested)
     # The last of them leave processes idle.
     n_rounds = math.ceil(n_trainings / work.n_at_once)
-    seconds = UNKNOWN if pace is None else n_rounds * work.seconds(pace, n_tested)
+    seconds = UNKNOWN if pace is None else work.once(pace) + n_rounds * work.seconds(pace, n_tested)
     return Forecast(
         n_trainings,
         n_trainings * len(work.groups) * recipe.max_epochs,

@@ -13,11 +13,12 @@ from sercache.training.finetune import FineTuned, finetuned, reads_padding, tail
 from sercache.training.loop import fit
 from sercache.training.many import Choice, Way, choose, fit_many, fits
 from sercache.training.memory import keep_freed_memory
-from sercache.training.pace import Pace, Work, pace_of
+from sercache.training.pace import pace_of
 from sercache.training.plan import Epoch
 from sercache.training.predicting import predict
 from sercache.training.starting import start, start_centres
 from sercache.training.streams import own_randomness, stream
+from sercache.training.work import Pace, Work
 
 __all__ = [
     "Adapting",

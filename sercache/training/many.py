@@ -7,7 +7,7 @@ a rule (``fits``, docs/decisions/0007); the numbers are those of each member tra
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -15,12 +15,12 @@ import torch
 from sercache.machine import cores, free_memory
 from sercache.recipe import Recipe
 from sercache.training import grouping, processes, stacked
-from sercache.training.contract import Fit, Member
+from sercache.training.contract import Fit, Member, place_of
 from sercache.training.loop import train_alone
 from sercache.training.members import peak_bytes, share, size_of
 from sercache.training.plan import Epoch
 from sercache.training.state import begin
-from sercache.training.tables import Tables
+from sercache.training.tables import Resident, Tables
 from sercache.training.threads import SMALL
 
 Way = Literal["auto", "serial", "processes", "stacked"]
@@ -49,6 +49,8 @@ class Choice:
     stacks: Sequence[Sequence[int]] = ()
     why: str = ""
     """Why a stack is not what it came to."""
+    held: bool | None = None
+    """Whether the features lie on the device by now; None where nothing was brought there yet."""
 
     def __str__(self) -> str:
         if self.n_workers:
@@ -93,8 +95,10 @@ def fits(
     """
     if not members:
         return
-    tables, _held = share(members, device)
+    tables, held = share(members, device)
     choice = choose(members, recipe, device, way, tables)
+    if place_of(device).type != "cpu":
+        choice = replace(choice, held=all(isinstance(view, Resident) for view in held))
     if say:
         say(str(choice))
     if ahead:

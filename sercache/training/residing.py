@@ -28,8 +28,8 @@ def resident(view: View, device: torch.device, tables: Tables | None = None) -> 
     """
     if isinstance(view, Resident):
         return view
-    tables, means = Tables() if tables is None else tables, int(view.n_frames.max()) == 1
-    if not means and (device.type == "cpu" or _bytes(view, device, tables) > SHARE * free_on(device)):
+    tables = Tables() if tables is None else tables
+    if not has_room(view, device, tables):
         return view
     inputs = view.inputs if isinstance(view, SideBySideView) else (view,)
     if any(isinstance(each, JoinedView) and each.has_padding for each in inputs):
@@ -38,6 +38,13 @@ def resident(view: View, device: torch.device, tables: Tables | None = None) -> 
         return Resident(view, _own_rows(view, device, tables), device)
     of_input = _means if device.type == "cpu" else _as_stored
     return Resident(view, tuple(of_input(each, device, tables) for each in inputs), device)  # type: ignore[arg-type]
+
+
+def has_room(view: View, device: torch.device, tables: Tables) -> bool:
+    """Whether the features of a view are to lie on a device: means always, frames where it is no CPU and has room."""
+    if isinstance(view, Resident) or int(view.n_frames.max()) == 1:
+        return True
+    return device.type != "cpu" and _bytes(view, device, tables) <= SHARE * free_on(device)
 
 
 def free_on(device: torch.device) -> int:

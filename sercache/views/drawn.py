@@ -105,8 +105,11 @@ def shape_of(view: OneInput) -> Shape:
     return Shape(view.n_layers, view.dim, frames, stored, first.shift is not None)
 
 
-def drawn_like(view: AnyView, rows: np.ndarray) -> AnyView:
-    """Random features for some items of a view, of their shapes and lengths, with their truth; nothing is read."""
+def drawn_like(view: AnyView, rows: np.ndarray, n_bytes: int | None = None) -> AnyView:
+    """Random features for some items of a view, of their shapes and lengths, with their truth; nothing is read.
+
+    ``n_bytes``: what they say that each input takes, as all items of the view would; None: what they do take.
+    """
     inputs = inputs_of(view)
     targets = None if view.targets is None else view.targets[rows]
     lengths = [each.n_frames[rows] for each in inputs]
@@ -114,4 +117,6 @@ def drawn_like(view: AnyView, rows: np.ndarray) -> AnyView:
     for each in inputs_of(found):
         assert isinstance(each, FeatureView)
         each.source.load()  # as those of a training are
+        if n_bytes is not None:
+            each.source.plan = replace(each.source.plan, bytes=n_bytes, budget=n_bytes)
     return found
