@@ -192,6 +192,22 @@ def test_lines_and_bars_show_ours_and_what_is_printed(tmp_path: Path) -> None:
         assert draw("T", ("WA",), [ComparedRow("none", {"WA": Compared()})], "x", "y") is None
 
 
+def test_panels_of_lines_have_one_scale_that_holds_all_of_them() -> None:
+    rows = [
+        ComparedRow(
+            name,
+            {"a": Compared(printed=Reference(low, None)), "b": Compared(printed=Reference(low + 10, None))},
+        )
+        for name, low in (("left E", 20.0), ("right E", 60.0))
+    ]
+    figure = comparison_plots.lines("T", ("a", "b"), rows, "x", "y", panels=("left", "right"))
+    assert figure is not None
+    (low, high), second = (axes.get_ylim() for axes in figure.axes)
+    assert (low, high) == second
+    assert low < 20
+    assert high > 70
+
+
 def test_scatter_needs_numbers() -> None:
     assert comparison_plots.scatter("T", [("classes", make_report())], "true", "predicted") is None
     numbers = tuple(

@@ -180,7 +180,27 @@ def test_answering_the_surest_is_scored_on_these_alone() -> None:
         of_seed.append(
             sklearn.metrics.balanced_accuracy_score([p.true for p in own], [p.predicted for p in own])
         )
-    assert table.rows[-1][2].mean == pytest.approx(np.mean(of_seed))  # type: ignore[union-attr]
+    assert table.rows[-1][3].mean == pytest.approx(np.mean(of_seed))  # type: ignore[union-attr]
+
+
+def test_the_interval_of_answering_the_surest_draws_speakers_who_answer_anew() -> None:
+    made = report(n_folds=6)
+    speakers = sorted({p.speaker for p in made.predictions})
+    draws = np.random.default_rng(0).integers(len(speakers), size=(1000, len(speakers)))
+    found = []
+    for draw in draws:
+        of_seed = []
+        for seed in made.seeds:
+            own = sorted((p for p in made.predictions if p.seed == seed), key=lambda p: -max(p.probabilities))
+            drawn = [p for p in own for k in draw if p.speaker == speakers[k]]
+            answered = drawn[: round(len(drawn) / 2)]
+            of_seed.append(np.mean([p.true == p.predicted for p in answered]))
+        found.append(np.mean(of_seed))
+    table = probabilities.selective_table(made)
+    ends = table.rows[-1][table.columns.index("WA 95 %")]
+    assert isinstance(ends, Interval)
+    assert (ends.low, ends.high) == pytest.approx(tuple(np.percentile(found, [2.5, 97.5])), abs=1e-12)
+    assert ends.n == len(speakers)
 
 
 def test_parts_are_scored_alone_and_the_worst_is_named() -> None:
@@ -270,6 +290,10 @@ def test_the_command_tells_of_one_run(sercache: Callable, own_settings: Path) ->
     assert "<table>" in found._repr_html_()
     with pytest.raises(SettingsError, match="tested on emodb alone"):
         api.details(folder, by=["corpus"], progress=False)
+    done = sercache("report", folder, "--by", "corpus", "--by", "speaker")
+    assert done.code == 0, "what can be told is told"
+    assert "a table is left out: these heads were tested on emodb alone" in " ".join(done.err.split())
+    assert "worst speaker by UA" in " ".join(done.out.split())
 
 
 def test_a_trained_run_keeps_what_it_says_of_dev(

@@ -177,6 +177,12 @@ def test_vectors_are_mapped_by_label() -> None:
     np.testing.assert_array_equal(first[0], second[0])
     with pytest.raises(SettingsError, match="needs more vectors than that, got 20"):
         vector_map([("few", vectors[:20], labels[:20])], "t")
+    figure = vector_map([("few", vectors[:20], labels[:20]), ("one", vectors, labels)], "t")
+    assert [axes.get_title() for axes in figure.axes] == ["few\n20 vectors, too few for a map", "one"]
+    assert [sum(len(np.asarray(c.get_offsets())) for c in axes.collections) for axes in figure.axes] == [
+        0,
+        30,
+    ]
 
 
 def test_a_corpus_named_twice_has_two_plots(abroad: Report) -> None:

@@ -181,3 +181,15 @@ def test_extraction_takes_what_a_task_gives(tmp_path, capsys):
     for task, ids in (("avd", "ab"), ("shares", "ab"), (f"{path}@late", "bd"), ("all", "abcd")):
         assert [u.id for u in chosen_utterances(corpus, task)] == list(ids)
     capsys.readouterr()
+
+
+def test_how_many_a_task_labels_is_said_of_the_corpus_by_name(monkeypatch):
+    """Where several corpora are read in turn a bare "of them" would be read as of the one named last."""
+    from sercache.experiment import selection
+
+    told = []
+    monkeypatch.setattr(selection, "used", lambda label, value: told.append(value))
+    corpus = toy()
+    selection.chosen_utterances(corpus, "avd")
+    [line] = told
+    assert line.startswith(f"2 of the 4 utterances of {corpus.name} carry a label of task avd")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from sercache.experiment.info import spoken_seconds
 from sercache.experiment.labels import read_labels
 from sercache.experiment.lexical import called
 from sercache.experiment.result import Result
+from sercache.progress import warn
 from sercache.record import Report
 from sercache.report import ReportTable, breakdown, html, listeners, probabilities, tables
 
@@ -52,30 +54,58 @@ class Details:
 def run(request: DetailsOptions, trained: Result | None = None, corpus: Corpus | None = None) -> Details:
     """The tables that are asked for of one run; a result and a corpus in memory take the place of names.
 
-    Sex and language are those of the corpus, lengths those of the store. Raises SettingsError where the run tested
-    nothing, predicts numbers, or what is asked for is not known.
+    Sex and language are those of the corpus, lengths those of the store. What cannot be told is left out with a
+    warning. Raises SettingsError where the run tested nothing, or nothing that is asked for can be told.
     """
     trained = trained or Result.load(request.run)
     report, where = trained.report, trained.folder or "this result"
     if not report.predictions:
         raise SettingsError(f"{where} tested nothing at home, so that there is nothing to break down")
-    made = []
+    reading = cache(lambda: corpus or _corpus(report, request))
+    made: list[ReportTable] = []
+    faults: list[SettingsError] = []
+    for table in _asked(request, report, where, reading):
+        try:
+            made += table()
+        except SettingsError as fault:
+            faults.append(fault)
+    if not made and faults:
+        raise faults[0]
+    for each in faults:
+        warn(f"a table is left out: {each}")
+    return Details(tuple(made))
+
+
+def _asked(
+    request: DetailsOptions, report: Report, where: object, reading: Callable[[], Corpus]
+) -> list[Callable[[], list[ReportTable]]]:
+    """What makes each of the tables that are asked for, in their order; ``reading`` gives the corpus, read once."""
+    asked: list[Callable[[], list[ReportTable]]] = []
     if request.calibration:
-        if report.targets:
-            raise SettingsError(
-                f"{where} predicts numbers, which have no probabilities; leave --calibration out"
-            )
-        old = not report.dev_predictions and any(fold.n_dev for fold in report.folds)
-        remedy = trained_alike(report, report, name=f"{Path(where).name}-with-dev") if old else ""
-        made += [probabilities.calibration_table(report, remedy), probabilities.selective_table(report)]
+        asked.append(lambda: _calibration(report, where))
     for by in request.by:
         if by == "corpus":
-            made.append(_other_corpora(report))
-            continue
-        made.append(breakdown.breakdown_table(report, by, _values(by, report, request, corpus)))
+            asked.append(lambda: [_other_corpora(report)])
+        else:
+            asked.append(partial(_parts, by, report, request, reading))
     if request.listeners:
-        made.append(_listeners(report, corpus or _corpus(report, request)))
-    return Details(tuple(made))
+        asked.append(lambda: [_listeners(report, reading())])
+    return asked
+
+
+def _parts(
+    by: str, report: Report, request: DetailsOptions, reading: Callable[[], Corpus]
+) -> list[ReportTable]:
+    return [breakdown.breakdown_table(report, by, _values(by, report, request, reading))]
+
+
+def _calibration(report: Report, where: object) -> list[ReportTable]:
+    """Calibration, and answering the surest. Raises SettingsError for numbers."""
+    if report.targets:
+        raise SettingsError(f"{where} predicts numbers, which have no probabilities; leave --calibration out")
+    old = not report.dev_predictions and any(fold.n_dev for fold in report.folds)
+    remedy = trained_alike(report, report, name=f"{Path(str(where)).name}-with-dev") if old else ""
+    return [probabilities.calibration_table(report, remedy), probabilities.selective_table(report)]
 
 
 def _listeners(report: Report, corpus: Corpus) -> ReportTable:
@@ -104,7 +134,9 @@ def _other_corpora(report: Report) -> ReportTable:
     return tables.cross_corpus_table(report)
 
 
-def _values(by: str, report: Report, request: DetailsOptions, corpus: Corpus | None) -> Mapping[str, str]:
+def _values(
+    by: str, report: Report, request: DetailsOptions, reading: Callable[[], Corpus]
+) -> Mapping[str, str]:
     """By id what an utterance is told apart by. Raises SettingsError for what is not known of any."""
     found: Mapping[str, str]
     if by == "speaker":
@@ -112,8 +144,7 @@ def _values(by: str, report: Report, request: DetailsOptions, corpus: Corpus | N
     elif by == "duration":
         found = {id: breakdown.band(seconds) for id, seconds in _seconds(report, request).items()}
     else:
-        own = corpus or _corpus(report, request)
-        found = {u.id: value for u in own.utterances if (value := getattr(u, by))}
+        found = {u.id: value for u in reading().utterances if (value := getattr(u, by))}
     ids = {p.id for p in report.predictions}
     found = {id: value for id, value in found.items() if id in ids}
     if not found:
@@ -130,12 +161,12 @@ def _corpus(report: Report, request: DetailsOptions) -> Corpus:
 
 def _seconds(report: Report, request: DetailsOptions) -> dict[str, float]:
     """Length of each utterance in seconds, all of its clips together, by the store that trained the run."""
-    cache = Path(settings.load().value("cache", request.cache).value).expanduser()
+    features = Path(settings.load().value("cache", request.cache).value).expanduser()
     digest = report.features["digest"]
-    folder = next((folder for folder, spec in stores.find(cache) if spec.digest == digest), None)
+    folder = next((folder for folder, spec in stores.find(features) if spec.digest == digest), None)
     if folder is None:
         raise SettingsError(
-            f"lengths are read from the features of the run, which are not in {cache}; give their --cache"
+            f"lengths are read from the features of the run, which are not in {features}; give their --cache"
         )
     if stores.read_spec(folder).is_text:
         raise SettingsError("features of text have no length in seconds; choose another --by")

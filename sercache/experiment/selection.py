@@ -29,6 +29,8 @@ def chosen_utterances(
         named = task or corpus.info.default_task
         spoken = f" in {language}" if language else ""
         used(
-            "", f"{len(chosen)} of them{spoken} carry a label of task {named} (--task all takes the rest too)"
+            "",
+            f"{len(chosen)} of the {len(corpus.utterances)} utterances of {corpus.name}{spoken} carry a label of task "
+            f"{named} (--task all takes the rest too)",
         )
     return chosen[:limit]

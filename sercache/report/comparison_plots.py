@@ -29,7 +29,7 @@ def lines(
 ) -> Figure | None:
     """A line for each row over the columns: ours solid with deviations, printed dashed. None without values.
 
-    ``panels``: rows whose names begin so have a panel of their own each.
+    ``panels``: rows whose names begin so have a panel of their own each, all of them on one scale.
     """
     parts = [(name, [row for row in rows if row.name.startswith(name)]) for name in panels or ("",)]
     shown = [(name, part) for name, part in parts if _any_value(part)]
@@ -41,6 +41,10 @@ def lines(
         _lines(axes, columns, {row.name.removeprefix(name).strip(): row for row in part})
         axes.set_title(name, fontsize=9)
         _label(axes, x, y, part)
+    for axes in grid[1:]:
+        axes.sharey(grid[0])
+    for axes in grid:
+        axes.autoscale(axis="y")
     legend(figure, grid)
     return figure
 

@@ -27,9 +27,18 @@ def vector_map(
     """t-SNE of vectors (U, D) by label, a panel for each (name, vectors, labels).
 
     As the published code of Park et al. 2023 draws Figures 5, 6, 8 and 9: perplexity 20, begun from
-    principal components, automatic learning rate. Raises SettingsError for too few vectors.
+    principal components, automatic learning rate. Where some panels have vectors enough, those that have not are
+    empty and say so; raises SettingsError where all have too few.
     """
-    return place_map([(name, tsne(vectors, seed=seed), labels) for name, vectors, labels in panels], title)
+    if not any(len(vectors) > PERPLEXITY for _, vectors, _ in panels):
+        raise SettingsError(_too_few(max(len(vectors) for _, vectors, _ in panels)))
+    placed: list[tuple[str, np.ndarray, Sequence[str]]] = []
+    for name, vectors, labels in panels:
+        if len(vectors) > PERPLEXITY:
+            placed.append((name, tsne(vectors, seed=seed), labels))
+        else:
+            placed.append((f"{name}\n{len(vectors)} vectors, too few for a map", np.empty((0, 2)), ()))
+    return place_map(placed, title)
 
 
 def place_map(panels: Sequence[tuple[str, np.ndarray, Sequence[str]]], title: str) -> Figure:
@@ -49,7 +58,7 @@ def place_map(panels: Sequence[tuple[str, np.ndarray, Sequence[str]]], title: st
         title, width=4.4 * n_columns, height=4.2 * n_rows + 0.8, rows=n_rows, columns=n_columns
     )
     for axes, (name, places, labels) in zip(grid, panels, strict=False):
-        of = np.array(labels)
+        of = np.array(labels, dtype=str)
         for label in names:
             x, y = places[of == label].T
             axes.scatter(
@@ -70,11 +79,15 @@ def tsne(vectors: np.ndarray, *, seed: int = 0) -> np.ndarray:
     from sklearn.manifold import TSNE
 
     if len(vectors) <= PERPLEXITY:
-        raise SettingsError(
-            f"a map of perplexity {PERPLEXITY:g} needs more vectors than that, got {len(vectors)}; choose a corpus or "
-            "a task with more utterances"
-        )
+        raise SettingsError(_too_few(len(vectors)))
     found: np.ndarray = TSNE(
         2, perplexity=PERPLEXITY, init="pca", learning_rate="auto", random_state=seed
     ).fit_transform(np.asarray(vectors, np.float32))
     return found
+
+
+def _too_few(n: int) -> str:
+    return (
+        f"a map of perplexity {PERPLEXITY:g} needs more vectors than that, got {n}; choose a corpus or a task with "
+        "more utterances"
+    )

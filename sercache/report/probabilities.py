@@ -120,10 +120,12 @@ def _about_temperature(report: Report, found: Calibrated, remedy: str) -> str:
 
 def selective_table(report: Report) -> ReportTable:
     """WA and UA of the surest utterances by how many are answered, and the area under the risk-coverage curve."""
-    groups = [said(group) for group in grouped(report.predictions, lambda each: each.seed)]
+    of_seeds = grouped(report.predictions, lambda each: each.seed)
+    groups = [said(group) for group in of_seeds]
+    ends = _ends_of_surest(of_seeds, groups)
     rows: list[tuple[Cell, ...]] = []
     for coverage in COVERAGES:
-        kept = [surest(each)[: max(1, round(coverage * len(each.truth)))] for each in groups]
+        kept = [surest(each)[: _n_answered(coverage, len(each.truth))] for each in groups]
         pairs = [
             (each.truth[own], each.chances[own].argmax(1)) for each, own in zip(groups, kept, strict=True)
         ]
@@ -132,6 +134,7 @@ def selective_table(report: Report) -> ReportTable:
         row = (
             f"{coverage:.0%}",
             score([metrics.wa(*p) for p in pairs]),
+            ends[f"{coverage:.0%}"],
             score([metrics.ua(*p) for p in pairs]),
         )
         rows.append((*row, held, score(least)))
@@ -141,7 +144,25 @@ def selective_table(report: Report) -> ReportTable:
         "over all folds together",
         f"AURC (share of wrong ones among the answered, mean over all coverages; less is better): {area.mean:.4f}"
         + ("" if area.std is None else f" ± {area.std:.4f}"),
+        *interval_notes(list(ends.values())),
         "classes: those that the answered utterances still hold, of the seed that holds fewest; UA is over these",
     )
-    columns = ("answered", "WA", "UA", "classes", "least probability")
+    columns = ("answered", "WA", "WA 95 %", "UA", "classes", "least probability")
     return ReportTable(f"{report.title}: answering the surest", columns, tuple(rows), notes)
+
+
+def _n_answered(coverage: float, n: int) -> int:
+    """How many of n utterances are answered, one at least."""
+    return max(1, round(coverage * n))
+
+
+def _ends_of_surest(groups: Sequence[Sequence[Prediction]], own: Sequence[Said]) -> dict[str, Interval]:
+    """Of WA at every coverage: each draw of speakers answers the surest of its own utterances."""
+    order = [surest(each) for each in own]
+    right = [each.right[places] for each, places in zip(own, order, strict=True)]
+
+    def measure(k: int, times: np.ndarray) -> list[float]:
+        drawn = np.repeat(right[k], times[order[k]].astype(int))
+        return [float(drawn[: _n_answered(coverage, len(drawn))].mean()) for coverage in COVERAGES]
+
+    return over_units_by(groups, [f"{coverage:.0%}" for coverage in COVERAGES], measure)

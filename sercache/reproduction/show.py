@@ -155,14 +155,18 @@ def _draw(
 
 
 def _map(table: PaperTable, found: TableProgress) -> Figure | None:
-    """t-SNE of the vectors of every cell that has them; None where they are too few."""
-    panels = []
+    """t-SNE of the vectors of every cell that has them, or an empty panel that says of how few; None without any.
+
+    Panels keep the places that they have in the paper, train left and test right, whichever of them are empty.
+    """
+    panels, n_drawn = [], 0
     for row in table.rows:
         for column, cell in row.cells.items():
             have = found.vectors.get(id(cell.ours))
-            if have is not None and len(have.labels) > maps.PERPLEXITY:
+            if have is not None:
                 panels.append((f"{row.name}, {column}", have.vectors, have.labels))
-    return maps.vector_map(panels, table.title) if panels else None
+                n_drawn += len(have.labels) > maps.PERPLEXITY
+    return maps.vector_map(panels, table.title) if n_drawn else None
 
 
 def _panels(
