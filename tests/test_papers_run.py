@@ -265,6 +265,10 @@ def test_a_look_is_kept_apart_and_a_budget_leaves_rows_out(
     code, out, err = sercache(*call, "--budget", "0s")
     assert code == 2
     assert "more than --budget 0s" in err
+    assert "or take a coarse --look" in err
+    code, out, err = sercache(*call, "--look", "--budget", "0s", "--set", "batch-size=32")
+    assert code == 2
+    assert "take a coarse --look" not in err, "it is one"
     code, out, err = sercache(*call, "--look", "--seeds", "2")
     assert code == 2
     assert "a look takes the first seed alone" in err

@@ -211,9 +211,10 @@ def fitting(
             "nobody knows how long these rows take before their corpora and checkpoints are here; run without --budget"
         )
     if not fits.names:
+        coarser = "" if request.look else ", or take a coarse --look"
         raise SettingsError(
             f"the shortest row takes about {duration(fits.least)} with one seed, more than --budget {given}; give it "
-            "more, or take a coarse --look"
+            f"more{coarser}"
         )
     own, out = of_call(fits.n_seeds), [row.name for row in rows if row.name not in fits.names]
     limited = (
