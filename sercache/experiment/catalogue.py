@@ -39,6 +39,10 @@ def write_example(name: str, folder: Path) -> None:
     with files.new_folder(folder) as made:
         inside = module.example(made).relative_to(made)
     used("written", f"a small {catalog.shown(name)} of tones: --dataset {name} --root {folder / inside}")
+    used(
+        "",
+        "its ids may be those of real recordings, which one store cannot tell apart: give it a --cache of its own",
+    )
 
 
 def corpora() -> list[tuple[object, ...]]:
