@@ -82,6 +82,7 @@ class _Commands(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             raise UnknownNameError(unknown("command", args[0], self.list_commands(ctx)))
+        _check_not_empty(args)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -89,6 +90,17 @@ class _Commands(click.Group):
         for heading, names in SECTIONS.items():
             with formatter.section(heading):
                 formatter.write_dl([(name, _summary(self.get_command(ctx, name))) for name in names])
+
+
+def _check_not_empty(args: list[str]) -> None:
+    """Raise SettingsError for an empty text: a variable of a shell that is not set, which would mean this folder."""
+    for place, text in enumerate(args):
+        option = text.removesuffix("=") if text.startswith("--") and text.endswith("=") else None
+        if not text:
+            before = args[place - 1] if place else ""
+            option = before if before.startswith("-") else f"an argument of {args[0]}"
+        if option is not None:
+            raise SettingsError(f"{option} is empty; give it a value, or leave it out")
 
 
 def _summary(command: click.Command | None) -> str:

@@ -44,11 +44,12 @@ def _part(on_offer: Sequence[str], part: str) -> Sequence[str]:
         return blocks(on_offer)[-1:]
     first, dash, last = part.partition("-")
     if dash and first.isdigit() and last.isdigit() and int(first) <= int(last):
-        names = [str(k) for k in range(int(first), int(last) + 1)]
-        missing = [name for name in names if name not in on_offer]
-        if not missing:
-            return names
-        part = missing[0]
+        names = range(int(first), int(last) + 1)
+        # The first that is missing ends the search, however far the range was meant to go.
+        missing = next((str(k) for k in names if str(k) not in on_offer), None)
+        if missing is None:
+            return [str(k) for k in names]
+        part = missing
     raise UnknownNameError(unknown("state", part, list(on_offer)))
 
 

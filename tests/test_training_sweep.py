@@ -552,3 +552,32 @@ def test_what_fails_before_any_work_leaves_nothing(sercache: Sercache, cached: P
     ]:
         code, _, err = sercache(*call)
         assert (code, sorted(cached.rglob("*"))) == (2, before), (call, err[-600:])
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--on", "dev-rho"], "loss=cross-entropy gives no dev-rho to select on; give --on dev-ua or dev-wa"),
+        (["--budget", "0s"], "more than --budget 0s"),
+        (
+            ["--option", "hidden=0"],
+            "this head cannot be built: its weight hidden.weight has no element with hidden=0",
+        ),
+        (
+            ["--option", "hidden=-1"],
+            "this head cannot be built: Trying to create tensor with negative dimension",
+        ),
+        (["--states", "1-99999999999"], "choose with --states"),
+        (["--runs", ""], "--runs is empty; give it a value, or leave it out"),
+        (["--task="], "--task is empty"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line_and_leaves_nothing(
+    sercache: Sercache, cached: Path, more: list[str], said: str
+) -> None:
+    head = ["--head", "mlp"] if "--option" in more else []
+    code, _, err = sercache(*SWEEP, *head, "--grid", "lr=0.1", *more)
+    assert code == 2, err
+    assert said in err
+    assert "Traceback" not in err
+    assert not (cached / "s").exists()

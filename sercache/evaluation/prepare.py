@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from torch import nn
 
+from sercache import memory
 from sercache.augment import said
 from sercache.errors import RecipeError
 from sercache.evaluation.cross_corpus import check_unseen
@@ -133,6 +135,22 @@ def _built(method: Method, material: Material) -> nn.Module:
     setup, target = method.setup, material.target
     try:
         json.dumps(dict(method.options))
-        return build(method.kind, material.main.view, len(target.names), setup.seeds[0], **method.options)
-    except (TypeError, ValueError) as fault:  # the head's own words for options or shapes it cannot take
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Initializing zero-element tensors")  # refused below
+            head = build(method.kind, material.main.view, len(target.names), setup.seeds[0], **method.options)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as fault:
+        # The head's own words for options or shapes that it cannot take, or torch's.
+        if memory.ran_out(fault):
+            raise
         raise RecipeError(f"this head cannot be built: {fault}") from fault
+    nothing = next((name for name, each in head.named_parameters() if not each.numel()), None)
+    if nothing is not None:
+        raise RecipeError(
+            f"this head cannot be built: its weight {nothing} has no element with {_written(method)}; choose "
+            "greater numbers with --option"
+        )
+    return head
+
+
+def _written(method: Method) -> str:
+    return ", ".join(f"{name}={value}" for name, value in method.options.items()) or "its options"

@@ -32,8 +32,8 @@ from sercache.experiment.places import SHARED_CLAIMS, checked_name
 from sercache.experiment.points import Comparison, begin_sweep, no_sweep_without_points
 from sercache.experiment.result import Result
 from sercache.experiment.sweep_ahead import asks, fitting
+from sercache.experiment.sweep_options import NUMERIC_LOSSES, check_points
 from sercache.experiment.sweep_options import SweepOptions as SweepOptions
-from sercache.experiment.sweep_options import check_points
 from sercache.experiment.sweep_point import WantedPoint, claimed_as, done_of, same_material, tested_of
 from sercache.experiment.together import command_of
 from sercache.head import is_solved
@@ -105,7 +105,8 @@ def run(request: SweepOptions) -> Swept | Unfinished | Several | None:
     command = ""
     if request.budget is not None:
         command = command_of(request, "sweep")
-        request, every, is_whole = fitting(module, request, folder, every, command)
+        with files.unless_empty(folder):
+            request, every, is_whole = fitting(module, request, folder, every, command)
         command = "" if is_whole else command
     if request.only_foretold:
         with files.unless_empty(folder):  # it holds claims meanwhile
@@ -225,7 +226,7 @@ def dev_score(report: Report, on: str | None) -> float:
 
 
 def _on(report: Report, on: str | None) -> str:
-    return on or ("dev-rho" if report.recipe["loss"] in ("mse", "ccc") else "dev-ua")
+    return on or ("dev-rho" if report.recipe["loss"] in NUMERIC_LOSSES else "dev-ua")
 
 
 def _write_table(path: Path, found: Sequence[tuple[Point, float, Path]], *, look: bool) -> None:

@@ -20,6 +20,10 @@ from sercache.readings import Variant
 from sercache.recipe import Recipe, override
 from sercache.record import Report
 
+NUMERIC_LOSSES = ("mse", "ccc")
+"""Losses of tasks that give numbers."""
+_SCORES = {"dev-ua": False, "dev-wa": False, "dev-rho": True, "dev-ccc": True}
+"""Whether a score that selects is of numbers; others are of both."""
 _SETUP = ("states", "normalise", "finetune_from", "augmented")
 
 
@@ -106,7 +110,12 @@ def check_points(module: ModuleType, request: SweepOptions, every: Sequence[Poin
             )
     known: dict[Any, Point] = {}
     for point in every:
-        request_of(module, request, point)
+        loss = override(module.RECIPE, request_of(module, request, point).settings).loss
+        if _SCORES.get(request.on or "", loss in NUMERIC_LOSSES) != (loss in NUMERIC_LOSSES):
+            fitting = [name for name, of_numbers in _SCORES.items() if of_numbers == (loss in NUMERIC_LOSSES)]
+            raise SettingsError(
+                f"loss={loss} gives no {request.on} to select on; give --on {' or '.join(fitting)} or dev-loss"
+            )
         before = known.setdefault(_meaning(module, point), point)
         if before is not point:
             first, second = next((before[name], point[name]) for name in point if before[name] != point[name])
