@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import gc
 import io
 import os
+import re
 import shlex
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import kin
 import numpy as np
@@ -38,7 +41,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if settings is not None:
     # That examples are drawn slowly says that the machine is busy, not that a test is wrong.
     busy = [HealthCheck.too_slow]
-    settings.register_profile("fixed", derandomize=True, suppress_health_check=busy)
+    settings.register_profile("fixed", derandomize=True, max_examples=50, suppress_health_check=busy)
     settings.register_profile("explore", suppress_health_check=busy)
     settings.load_profile("fixed")
 
@@ -83,6 +86,9 @@ def pytest_collection() -> None:
 def pytest_collection_finish() -> None:
     """What is there before the first test stays, so that no search for garbage goes through it again."""
     gc.freeze()
+    gc.set_threshold(
+        10_000, 20, 20
+    )  # what modules hold that are loaded later is gone through a few times, not ninety
     gc.enable()
 
 
@@ -115,6 +121,44 @@ def unsynced() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def demo_drawn_once() -> Iterator[None]:
+    """The weights of the demo's encoder are drawn once in a process, and each test has a copy of its own."""
+    from sercache.encoders import demo
+
+    draw = demo._model
+    drawn = functools.cache(lambda: draw(None))
+
+    def model(revision: str | None) -> Any:
+        return copy.deepcopy(drawn()) if revision is None else draw(revision)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "_model", model)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_pictures() -> Iterator[None]:
+    """No training leaves plots and a page, which take nine tenths of a small one's time."""
+    from sercache.experiment import outcome
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outcome, "plots", SimpleNamespace(draw=lambda report, folder: []))
+        patch.setattr(outcome, "page", SimpleNamespace(write=lambda report, path, **options: path))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def drawn_where_marked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plots and pages of runs are made where a test is marked ``draws``."""
+    if request.node.get_closest_marker("draws") is not None:
+        from sercache.experiment import outcome
+        from sercache.report import page, plots
+
+        monkeypatch.setattr(outcome, "plots", plots)
+        monkeypatch.setattr(outcome, "page", page)
+
+
 @pytest.fixture(autouse=True)
 def advised(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The commands that messages advise in a test; each must be one that the command line takes."""
@@ -124,13 +168,20 @@ def advised(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def checked(name: str, /, *arguments: object, **options: object) -> str:
         text = command(name, *arguments, **options)
-        _check_command(text)
+        kind = tuple(re.sub(r"/.*", "/", word) for word in shlex.split(text))  # whatever folder a test is in
+        if kind not in _CHECKED:
+            _check_command(text)
+            _CHECKED.add(kind)
         given.append(text)
         return text
 
     monkeypatch.setattr(advice, "command", checked)
     monkeypatch.delenv("COLUMNS", raising=False)  # else listings are wrapped for the tests' own terminal
     return given
+
+
+_CHECKED = set[tuple[str, ...]]()
+"""Advised commands that the command line took, folders and files aside: some are written whenever a store is opened."""
 
 
 def _check_command(text: str) -> None:
@@ -175,6 +226,14 @@ def few_draws() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metrics, "bootstrap", functools.partial(metrics.bootstrap, n_draws=40))
         yield
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages have no pictures, which take all but a hundredth of their time, for tests that look at their words."""
+    from sercache.report import page
+
+    monkeypatch.setattr(page, "figures", lambda report: {})
 
 
 @pytest.fixture

@@ -199,7 +199,7 @@ def test_forecasts_add_up_and_say_what_they_are() -> None:
     assert "time not known" in str(unknown)
 
 
-def test_a_look_is_no_result_anywhere(tmp_path: Path) -> None:
+def test_a_look_is_no_result_anywhere(tmp_path: Path, undrawn: None) -> None:
     corpus, store = make_talk()
     recipe, setup = glanced(RECIPE), dataclasses.replace(SETUP, seeds=(0,))
     data, how = Data(corpus, (store,)), How("serial", partial=tmp_path / "run.partial")

@@ -235,7 +235,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
     return dataclasses.replace(make_report(), predictions=predictions), root
 
 
-def test_clips_and_words_of_a_free_corpus_are_there(demo: tuple[Report, Path], own_settings: Path) -> None:
+def test_clips_and_words_of_a_free_corpus_are_there(
+    demo: tuple[Report, Path], own_settings: Path, undrawn: None
+) -> None:
     report, root = demo
     found = extras_of(report, Seen(root, None, None))
     assert set(found.clips) == {each.id for each in report.predictions}
@@ -292,7 +294,9 @@ def test_long_clips_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.draws
-def test_the_command_writes_a_page_or_an_index(sercache: Sercache, cached: Path, recordings: Path) -> None:
+def test_the_command_writes_a_page_or_an_index(
+    sercache: Sercache, undrawn: None, cached: Path, recordings: Path
+) -> None:
     first = make_report(head="superb", seeds=(0,))
     own = {f"u{k}": f"s{k // 2 % 4}" for k in range(24)}
     predictions = tuple(

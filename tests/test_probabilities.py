@@ -261,7 +261,7 @@ def test_dev_predictions_are_kept_and_runs_of_before_are_read(tmp_path: Path) ->
     assert runs.load(folder) == dataclasses.replace(made, dev_predictions=())
 
 
-def test_the_page_and_the_picture_hold_them() -> None:
+def test_the_page_and_the_picture_hold_them(undrawn: None) -> None:
     made = report()
     text = page.page(made)
     for heading in ("Calibration", "Answering the surest", "Speakers"):

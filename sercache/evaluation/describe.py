@@ -286,6 +286,7 @@ def _commit() -> str | None:
     return commit and commit + ("+" if changed else "")
 
 
+@functools.cache  # a search of the file system, for every report
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)

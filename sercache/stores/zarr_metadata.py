@@ -201,9 +201,11 @@ def _index_array(n_rows: int, name: str, dimension: str) -> dict[str, Any]:
 
 def _index_chunk(rows: list[str] | np.ndarray) -> bytes:
     """One whole chunk of an index array, padded with 0 or empty strings."""
-    n_padding = _INDEX_ROWS - len(rows)
     if isinstance(rows, np.ndarray):
-        return np.pad(rows, (0, n_padding)).tobytes()
-    # vlen-utf8: the number of strings, then each one's length in bytes and its bytes.
-    texts = [row.encode("utf-8", "backslashreplace") for row in [*rows, *[""] * n_padding]]
-    return b"".join([len(texts).to_bytes(4, "little"), *(len(t).to_bytes(4, "little") + t for t in texts)])
+        return np.pad(rows, (0, _INDEX_ROWS - len(rows))).tobytes()
+    # vlen-utf8: the number of strings, then each one's length in bytes and its bytes; of an empty one four zeros.
+    n_used = max((k for k, row in enumerate(rows, 1) if row), default=0)
+    texts = [row.encode("utf-8", "backslashreplace") for row in rows[:n_used]]
+    padding = bytes(4 * (_INDEX_ROWS - n_used))
+    head = _INDEX_ROWS.to_bytes(4, "little")
+    return b"".join([head, *(len(t).to_bytes(4, "little") + t for t in texts), padding])
