@@ -22,6 +22,7 @@ from sercache.stores import FeatureStore
 
 FAST: dict[str, Any] = {"protocol": "kfold:3", "dev": "random20", "device": "cpu", "states": "all"}
 QUICK = {"max_epochs": 2}
+pytestmark = pytest.mark.usefixtures("few_draws")
 
 
 @pytest.fixture

@@ -142,7 +142,8 @@ def test_what_fails_half_way_shows_nothing_and_is_gone_on_with(
         assert set(found.ids()) <= {"first", *(f"u{k}" for k in range(n + 1))}
         assert len(found.ids()) == len(set(found.ids()))
         found.read_many(found.ids())
-        assert [fault for fault in stores.verify(path) if fault.kind not in ("derived", "orphan")] == []
+        if n % 3 == 0 or fault is KeyboardInterrupt:  # takes most of the time
+            assert [each for each in stores.verify(path) if each.kind not in ("derived", "orphan")] == []
     assert n_puts - n_whole > 5
     fill(path, {"last": 3}, "zarr", spec)
     found = stores.open(path)

@@ -39,7 +39,9 @@ TOP = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def trained(loudness_cache: Path, recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(
+    loudness_cache: Path, recordings: Path, few_draws: None, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A run of one head."""
     [folder] = loudness_cache.glob("*/*")
     return made(face.open_store(folder), recordings, tmp_path_factory.mktemp("runs") / "linear")
@@ -272,7 +274,7 @@ def test_numbers_of_a_corpus_stand_beside(tmp_path: Path, recwarn: pytest.Warnin
 
 
 @pytest.fixture(scope="module")
-def words(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def words(few_draws: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A run over the words of eight recordings, and their table."""
     folder = tmp_path_factory.mktemp("words")
     lines = ["Kids are talking", "dogs sit by the door ."] * 4

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -52,11 +54,15 @@ def found(path: Path) -> list[stores.Damage]:
 @pytest.mark.parametrize("n_flips", [1, pytest.param(8, marks=pytest.mark.slow)])
 def test_flips_in_every_file_are_found(own: Path, n_flips: int) -> None:
     chance = np.random.default_rng(0)
-    n_files = 0
-    for file in sorted(path for path in own.rglob("*") if path.is_file() and path.name not in MEANINGLESS):
+    files = sorted(path for path in own.rglob("*") if path.is_file() and path.name not in MEANINGLESS)
+    alike = Counter[Path]()
+    for file in files:
+        kind = file.with_name(re.sub(r"\d+", "0", file.name))
+        alike[kind] += 1
+        if n_flips == 1 and alike[kind] > 2:  # the slow tier goes through all shards, chunks and records
+            continue
         data = file.read_bytes()
         places = chance.choice(len(data), min(n_flips, len(data)), replace=False) if data else []
-        n_files += 1
         for position in places:
             changed = bytearray(data)
             changed[position] ^= 1 << int(chance.integers(8))
@@ -68,7 +74,7 @@ def test_flips_in_every_file_are_found(own: Path, n_flips: int) -> None:
         if file.name not in ("origin.json", "skipped.json", "spec.json"):
             assert found(own), file
         file.write_bytes(data)
-    assert n_files > 7
+    assert len(files) > 7
     assert stores.verify(own) == []
 
 
