@@ -147,7 +147,7 @@ def test_everything_trains_for_other_corpora(extracted: Sercache, tmp_path: Path
 def test_inputs_are_counted(extracted: Sercache) -> None:
     refused = extracted("train", *HEAD, "--dataset", "emodb", "--beside", "logmel")
     assert refused.code == 2
-    assert "superb reads 1 inputs and has 2" in refused.err
+    assert "superb reads 1 input and has 2" in refused.err
 
 
 @pytest.mark.draws
