@@ -429,3 +429,27 @@ def test_a_run_that_tests_nothing_says_so(sercache: Sercache, cached: Path) -> N
         assert "nothing of recordings0 is tested: all of it trains" in text
         assert "test part" not in text.replace("whether the test part has none", "")
     assert "estimand" not in shown
+
+
+def test_other_recordings_under_the_ids_of_a_store_are_told(
+    sercache: Sercache, own_settings: Path, tmp_path: Path
+) -> None:
+    table = "id,path,label,speaker\n" + "".join(f"u{k},{k}.wav,a,s{k}\n" for k in range(4))
+    for name, seconds in (("one", 0.3), ("other", 0.9)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "list.csv").write_text(table)
+        for k in range(4):
+            n_samples = int(16_000 * (seconds if k else 0.3))
+            soundfile.write(
+                tmp_path / name / f"{k}.wav", np.random.default_rng(k).normal(0, 0.1, n_samples), 16_000
+            )
+
+    def said(name: str) -> str:
+        root = tmp_path / name / "list.csv"
+        done = sercache("extract", "--encoder", "logmel", "--dataset", "manifest:lengths", "--root", root)
+        assert done.code == 0, done.err
+        return done.err
+
+    assert "of another length" not in said("one") + said("one")
+    assert "3 of 4 entries" in (told := said("other"))
+    assert "are of recordings of another length, first: u" in told

@@ -101,7 +101,37 @@ def _plan(
         place.cache, place.spec, str(extraction.device_of(encoder))
     )
     tell_plan(plan, encoder, place.folder, speed or 0.0)
+    _tell_other_recordings(plan, place.folder)
     return plan
+
+
+def _tell_other_recordings(plan: Plan, folder: Path) -> None:
+    """Warn of entries whose lengths are not those of the recordings: another folder's, under the same ids.
+
+    An example of a corpus bears the ids of the real one. At most 1,000 are compared, by the headers that planning read.
+    """
+    if plan.spec.clip != "none" or plan.augmented:
+        return
+    there = [
+        piece
+        for batch in plan.batches
+        for piece in batch
+        if piece.text is None and piece.entry_id in plan.done
+    ]
+    looked_at = there[:: max(1, len(there) // 1000)]
+    held = stores.open(folder).entries() if looked_at else {}
+    other = [
+        piece.entry_id
+        for piece in looked_at
+        if abs(held[piece.entry_id].n_samples - piece.n_samples)
+        > 0.1 * piece.n_samples + 0.1 * plan.spec.sample_rate
+    ]
+    if other:
+        warn(
+            f"{len(other)} of {len(looked_at)} entries that {folder} holds already are of recordings of another "
+            f"length, first: {other[0]}: they may be of other recordings under the same ids, and are not encoded "
+            "again; give one of the two folders a --cache of its own"
+        )
 
 
 def _bring_up_to_date(
