@@ -277,6 +277,14 @@ def test_only_utterances_of_the_folds_need_features() -> None:
     assert report.folds[0].name == "two"
 
 
+def test_a_split_that_names_a_speaker_whom_the_copy_lacks_is_told() -> None:
+    corpus, store = make_talk(n_speakers=3)
+    split = {"two": {"train": ["s0", "s7"], "test": ["s1"]}}
+    corpus = dataclasses.replace(corpus, info=dataclasses.replace(corpus.info, splits=split))
+    with pytest.warns(UserWarning, match="lists of fixed:two name 1 that this copy of talk lacks, first: s7"):
+        run(corpus, store, protocol="fixed:two")
+
+
 def test_what_extraction_skipped_is_left_out_and_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     corpus, store = make_talk(n_speakers=3)
     del store.frames["s1-3"]

@@ -503,19 +503,36 @@ def test_a_part_of_which_the_copy_has_nothing_is_told_with_what_is_missing(tmp_p
         make_folds(few, few.labels(), "folds:fives")
 
 
+def test_what_lists_name_and_the_copy_lacks_is_told_and_what_the_task_does_not_label_is_not(tmp_path):
+    corpus = toy()
+    own = tmp_path / "own.tsv"
+    unlabelled = corpus.utterances[0].id
+    labels = {id: label for id, label in corpus.labels().items() if id != unlabelled}
+    lines = {unlabelled: "train", **dict.fromkeys(SPEAKERS[1:8], "train"), "S9F": "train", "gone": "test"}
+    lines |= dict.fromkeys(SPEAKERS[8:], "test")
+    own.write_text("".join(f"{name}\t{part}\n" for name, part in lines.items()))
+    (fold,) = make_folds(corpus, labels, f"fixed:{own}")
+    assert fold.lacking == ("S9F", "gone")
+    few = corpus_of(*(u for u in corpus.utterances if u.speaker != SPEAKERS[0]))
+    (fold,) = make_folds(few, few.labels(), "fixed:three")
+    assert fold.lacking == (SPEAKERS[0],)
+    (fold,) = make_folds(corpus, corpus.labels(), "fixed:three")
+    assert not fold.lacking
+
+
 def test_lists_in_other_encodings_and_other_forms_of_a_letter(tmp_path):
     names = [unicodedata.normalize("NFC", name) for name in ("müde", "fröhlich", "käse")]
-    there = [Utterance(id=name, path=Path("x"), raw_label="a", speaker="") for name in names]
+    corpus = corpus_of(*(Utterance(id=name, path=Path("x"), raw_label="a", speaker="") for name in names))
     lines = "".join(f"{name}\t{part}\n" for name, part in zip(names, ("train", "dev", "test"), strict=True))
     path = tmp_path / "split.tsv"
     expected = {part: [name] for name, part in zip(names, ("train", "dev", "test"), strict=True)}
     path.write_bytes(unicodedata.normalize("NFD", lines).encode())
-    assert _lists.read_split(path, "own", {u.id: u for u in there})[0] == expected
+    assert _lists.read_split(path, corpus, corpus.by_id()).parts == expected
     path.write_bytes(lines.encode("cp1252"))
     with pytest.raises(ProtocolError, match=r"line 1 is not UTF-8; it can be read as cp1252 \(müde\)"):
-        _lists.read_split(path, "own", {u.id: u for u in there})
+        _lists.read_split(path, corpus, corpus.by_id())
     with text.reading_as("cp1252"):
-        assert _lists.read_split(path, "own", {u.id: u for u in there})[0] == expected
+        assert _lists.read_split(path, corpus, corpus.by_id()).parts == expected
 
 
 def test_folds_have_names_that_are_apart_on_any_disk() -> None:

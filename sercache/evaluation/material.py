@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sercache import advice
 from sercache.catalog import file_name
 from sercache.datasets import Corpus
 from sercache.errors import ProtocolError, SettingsError
@@ -13,10 +14,12 @@ from sercache.evaluation.method import Data, Extra
 from sercache.evaluation.parts import Part, open_added, open_cross_corpus, open_part, read_truth
 from sercache.evaluation.sound import audio_of, kept_apart
 from sercache.machine import free_memory
+from sercache.progress import warn
 from sercache.protocols import Fold, make_folds
 from sercache.recipe import Setup
 from sercache.record import Numbers, Target
 from sercache.stores import note_use
+from sercache.units import listed
 from sercache.views import (
     MEMORY_SHARE,
     AnyView,
@@ -79,6 +82,7 @@ def gather(data: Data, setup: Setup, *, fold_seed: int = 0) -> Material:
             corpus, drawn_by, setup.protocol, dev=setup.dev, seed=fold_seed, numeric=numeric, lists=data.lists
         )
     )
+    _say_lacking(folds, corpus, setup.protocol)
     if not folds:
         raise ProtocolError(f"{setup.protocol} gives no folds on {corpus.name}; choose another protocol")
     if setup.duplicates == "apart":
@@ -119,6 +123,17 @@ def gather(data: Data, setup: Setup, *, fold_seed: int = 0) -> Material:
         parts.append(cross_corpus[-1][1])
     _never_trained(cross_corpus, [(corpus, main), *((extra.corpus, part) for extra, part in also)])
     return Material(main, target, folds, tuple(also), tuple(cross_corpus), tuple(augmented))
+
+
+def _say_lacking(folds: Sequence[Fold], corpus: Corpus, protocol: str) -> None:
+    """Warn of what lists name and the copy has not: these numbers are of fewer recordings than the lists'."""
+    names = list(dict.fromkeys(name for fold in folds for name in fold.lacking))
+    if names:
+        warn(
+            f"the lists of {protocol} name {len(names)} that this copy of {corpus.name} lacks, first: "
+            f"{listed(names[:3])}; the numbers are of the rest "
+            f"({advice.command('doctor', dataset=corpus.dataset)} lists what is missing)"
+        )
 
 
 def fold_views(material: Material, fold: Fold, normalise: Literal["none", "global", "speaker"]) -> FoldViews:

@@ -14,9 +14,9 @@ from sercache.catalog import unknown
 from sercache.datasets import Corpus, Utterance
 from sercache.errors import ProtocolError, UnknownNameError
 from sercache.protocols._dev import DEVS, RANDOM, check_rule, dev_part
-from sercache.protocols._fold import ALL, ON_DEV, Fold, build_fold, check_there
+from sercache.protocols._fold import ALL, ON_DEV, Fold, Listed, build_fold, check_there
 from sercache.protocols._folders import read_folds, read_names
-from sercache.protocols._lists import is_list, read_split
+from sercache.protocols._lists import is_list, lacking, read_split
 from sercache.protocols._units import PROTOCOLS, make_units
 from sercache.settings import expanded
 
@@ -53,13 +53,13 @@ def make_folds(
         _add_dev(parts, protocol, dev, labels, seed)
         return [build_fold(ALL, parts, utterances, labels)]
     if kind == "fixed":
-        parts, named = _fixed_parts(corpus, utterances, argument)
-        check_there(argument, parts, named, corpus)
-        _add_dev(parts, protocol, dev, labels, seed)
+        split = _fixed_parts(corpus, utterances, argument)
+        check_there(argument, split.parts, split.named, corpus)
+        _add_dev(split.parts, protocol, dev, labels, seed)
         name = argument
         if is_list(argument):  # all.csv and dev.csv are no more than files: their test parts are asked for
             name = Path(argument).name if Path(argument).stem in (ALL, ON_DEV) else Path(argument).stem
-        return [build_fold(name, parts, utterances, labels)]
+        return [build_fold(name, split.parts, utterances, labels, split.lacking)]
     if kind == "lists":
         return _listed_folds(corpus, utterances, labels, (lists or Path()) / expanded(argument), dev, seed)
     units = make_units(corpus, utterances, labels, kind, argument, seed)
@@ -86,10 +86,10 @@ def _listed_folds(
     seed: int,
 ) -> list[Fold]:
     folds = []
-    for name, (parts, named) in read_folds(folder, corpus.name, utterances).items():
-        check_there(name, parts, named, corpus)
-        _add_dev(parts, f"lists:{folder.name}", dev, labels, seed)
-        folds.append(build_fold(name, parts, utterances, labels))
+    for name, split in read_folds(folder, corpus, utterances).items():
+        check_there(name, split.parts, split.named, corpus)
+        _add_dev(split.parts, f"lists:{folder.name}", dev, labels, seed)
+        folds.append(build_fold(name, split.parts, utterances, labels, split.lacking))
     return folds
 
 
@@ -122,10 +122,8 @@ def _restrict(corpus: Corpus, labels: Mapping[str, str], least: int) -> dict[str
     return {i: known[i] for i in sorted(labels)}
 
 
-def _fixed_parts(
-    corpus: Corpus, utterances: Mapping[str, Utterance], name: str
-) -> tuple[dict[str, list[str]], Mapping[str, Sequence[str]]]:
-    """Ids of each part of the split called ``name``, and what it lists; utterances that it does not place are left out.
+def _fixed_parts(corpus: Corpus, utterances: Mapping[str, Utterance], name: str) -> Listed:
+    """Parts of the split called ``name``, and what it lists; utterances that it does not place are left out.
 
     The parts of a corpus' own files are what lies there, and list nothing.
     """
@@ -138,7 +136,7 @@ def _fixed_parts(
         *sorted(p for p in official if p[4:] and p.startswith("test")),
     ]
     if name not in on_offer and is_list(name):
-        return read_split(expanded(name), corpus.name, utterances)
+        return read_split(expanded(name), corpus, utterances)
     if name not in on_offer:
         raise UnknownNameError(unknown(f"fixed split of {corpus.name}", name, on_offer))
     if name in splits:
@@ -150,8 +148,11 @@ def _fixed_parts(
         place = {i: part_of.get(u.partition, "") for i, u in utterances.items()}
         if name == ON_DEV:
             tested = [i for i, p in place.items() if p == "dev"]
-            return {"train": [i for i, p in place.items() if p == "train"], "dev": tested, "test": tested}, {}
-    return {part: [i for i, p in place.items() if p == part] for part in _PARTS}, splits.get(name, {})
+            trained = [i for i, p in place.items() if p == "train"]
+            return Listed({"train": trained, "dev": tested, "test": tested})
+    named = splits.get(name, {})
+    parts = {part: [i for i, p in place.items() if p == part] for part in _PARTS}
+    return Listed(parts, named, lacking(named, corpus))
 
 
 def _add_dev(

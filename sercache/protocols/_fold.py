@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sercache import advice
 from sercache.datasets import Corpus, Utterance
@@ -35,6 +35,8 @@ class Fold:
     """Whether no text of the test part is spoken in the train part; None where texts are not known."""
     left_out: tuple[str, ...] = ()
     """Utterances of no part, as their audio equals one that is judged."""
+    lacking: tuple[str, ...] = ()
+    """What its lists name and the copy of the corpus has not, labelled or not: recordings, sessions, speakers."""
 
     def __post_init__(self) -> None:
         parts = {"train": self.train, "dev": self.dev, "test": self.test}
@@ -55,6 +57,18 @@ class Fold:
     def dev_is_test(self) -> bool:
         """Whether what selects the epoch is what is tested, so that the scores are not held out."""
         return self.name == ON_DEV and self.dev == self.test
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What lists say of one fold."""
+
+    parts: dict[str, list[str]]
+    """Ids of the train, dev and test part."""
+    named: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """All names of each part."""
+    lacking: tuple[str, ...] = ()
+    """Names that no utterance of the corpus bears, whether the task labels it or not."""
 
 
 def check_there(
@@ -80,6 +94,7 @@ def build_fold(
     parts: Mapping[str, Iterable[str]],
     utterances: Mapping[str, Utterance],
     labels: Mapping[str, str],
+    lacking: tuple[str, ...] = (),
 ) -> Fold:
     """The fold with these parts (train, dev, test), its speakers and texts compared.
 
@@ -100,6 +115,7 @@ def build_fold(
         speakers_disjoint=bool(_disjoint("speaker", utterances, test, train if dev == test else train + dev)),
         dev_speakers_disjoint=bool(_disjoint("speaker", utterances, dev, train)) if dev else None,
         sentences_disjoint=_disjoint("sentence", utterances, test, train),
+        lacking=lacking,
     )
 
 

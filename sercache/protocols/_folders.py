@@ -11,8 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sercache import text
-from sercache.datasets import Utterance
+from sercache.datasets import Corpus, Utterance
 from sercache.errors import ProtocolError, TextError
+from sercache.protocols._fold import Listed
 from sercache.text import natural
 from sercache.units import listed
 
@@ -37,10 +38,8 @@ class _Line:
     """Folded; empty where the list names none."""
 
 
-def read_folds(
-    folder: Path, corpus: str, utterances: Mapping[str, Utterance]
-) -> dict[str, tuple[dict[str, list[str]], dict[str, list[str]]]]:
-    """Ids of the train, dev and test part of every fold, by the number of the fold; and all names that each part has.
+def read_folds(folder: Path, corpus: Corpus, utterances: Mapping[str, Utterance]) -> dict[str, Listed]:
+    """Parts of ``utterances``, those of the task, in every fold, by the number of the fold.
 
     Recordings are found by their key, else by as many folders as tell their name from others of the lists; those that
     the corpus lacks are passed over, for a list may be longer than a copy, and utterances that no list names lie in
@@ -57,9 +56,11 @@ def read_folds(
     found = _ids(lines.values(), utterances)
     if not found:
         raise ProtocolError(
-            f"{folder} names no utterance of {corpus}; an id is like {next(iter(utterances))}, a name there like "
+            f"{folder} names no utterance of {corpus.name}; an id is like {next(iter(utterances))}, a name there like "
             f"{next(iter(lines))}"
         )
+    # Found among all utterances a line may be ambiguous that is not among the task's: it is there all the same.
+    there = found.keys() | _ids(lines.values(), corpus.by_id())
     made = {}
     for name in sorted(folds, key=natural):
         parts = folds[name]
@@ -72,9 +73,10 @@ def read_folds(
             part: [line for line in parts.get(theirs, ()) if line.seconds <= LONGEST]
             for theirs, part in _PARTS.items()
         }
-        made[name] = (
+        made[name] = Listed(
             {part: [found[line.key] for line in some if line.key in found] for part, some in short.items()},
             {part: ["/".join(line.path) for line in some] for part, some in short.items()},
+            tuple("/".join(line.path) for some in short.values() for line in some if line.key not in there),
         )
     return made
 

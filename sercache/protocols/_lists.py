@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from sercache import text
-from sercache.datasets import Utterance
+from sercache.datasets import Corpus, Utterance
 from sercache.errors import ProtocolError, TextError
+from sercache.protocols._fold import Listed
 
 _PARTS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -24,10 +25,8 @@ def is_list(name: str) -> bool:
     return Path(name).suffix.lower() in _SUFFIXES
 
 
-def read_split(
-    path: Path, corpus: str, utterances: Mapping[str, Utterance]
-) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Ids of the train, dev and test part by the lines of a file: a name, a tab or comma, a part; and all its names.
+def read_split(path: Path, corpus: Corpus, utterances: Mapping[str, Utterance]) -> Listed:
+    """Parts of ``utterances``, those of the task, by the lines of a file: a name, a tab or comma, a part.
 
     A name is an utterance's id, else a group, else a speaker; names that the corpus lacks are passed over,
     for a list may be longer than a copy, and utterances that no line places are left out. Raises
@@ -50,9 +49,16 @@ def read_split(
                 raise ProtocolError(f"{path} line {number}: {i} is in the part {place[i]} already")
     if not place:
         raise ProtocolError(
-            f"{path} names no utterance, session or speaker of {corpus}; an id is like {next(iter(utterances))}"
+            f"{path} names no utterance, session or speaker of {corpus.name}; an id is like {next(iter(utterances))}"
         )
-    return {part: [i for i in utterances if place.get(i) == part] for part in ("train", "dev", "test")}, named
+    parts = {part: [i for i in utterances if place.get(i) == part] for part in ("train", "dev", "test")}
+    return Listed(parts, named, lacking(named, corpus))
+
+
+def lacking(named: Mapping[str, Sequence[str]], corpus: Corpus) -> tuple[str, ...]:
+    """Names that are no utterance, group or speaker of the corpus."""
+    there = _by_name(corpus.by_id())
+    return tuple(name for names in named.values() for name in names if text.composed(name) not in there)
 
 
 def read_order(path: Path) -> list[str]:
