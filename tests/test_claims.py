@@ -493,7 +493,7 @@ class Turns:
             raise fault
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     picks=st.lists(st.integers(0, 5), min_size=20, max_size=120),
     begun=st.sampled_from(["free", "expired", "expired twice"]),

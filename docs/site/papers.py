@@ -54,8 +54,9 @@ def _table(name: str, key: str, paper_table: PaperTable) -> Iterator[str]:
     cells = [each for row in paper_table.rows for each in row.cells.values()]
     ours = sum(each.ours is not None for each in cells)
     asked = ReproduceOptions(name, key)
-    setups = [plan.setup for plan in plans_of(paper_table.rows, asked)]
-    corpora = sorted(datasets_of(paper_table.rows, asked))
+    plans = plans_of(paper_table.rows, asked)
+    setups = [plan.setup for plan in plans]
+    corpora = sorted(datasets_of(paper_table.rows, plans))
     encoders = sorted({text.partition(":")[0] for each in setups for text in (each.encoder, *each.beside)})
     yield from (f"### {name} {key}", "", f"{cell(paper_table.title)}.", "")
     if ours:
