@@ -95,10 +95,11 @@ class _Commands(click.Group):
 def _check_not_empty(args: list[str]) -> None:
     """Raise SettingsError for an empty text: a variable of a shell that is not set, which would mean this folder."""
     for place, text in enumerate(args):
-        option = text.removesuffix("=") if text.startswith("--") and text.endswith("=") else None
+        name, equals, value = text.partition("=")
+        option = name if text.startswith("--") and equals and not value else None
         if not text:
             before = args[place - 1] if place else ""
-            option = before if before.startswith("-") else f"an argument of {args[0]}"
+            option = f"what follows {before}" if before.startswith("-") else f"an argument of {args[0]}"
         if option is not None:
             raise SettingsError(f"{option} is empty; give it a value, or leave it out")
 

@@ -436,7 +436,6 @@ def test_every_advice_is_run() -> None:
         "sercache/extraction/splits.py:_read",  # the same, of a note that says how a batch was cut
         "sercache/experiment/verify.py:_check_same",  # in test_other_devices.py
         "sercache/protocols/_fold.py:check_there",  # of a copy that lacks a part: in test_protocols.py
-        "sercache/evaluation/material.py:_say_lacking",  # the same of some recordings: in test_evaluation.py
         "sercache/experiment/verify.py:_print",  # of a repair that was stopped: in test_stopped.py
         "sercache/experiment/corpora.py:_unknown",  # `info` beside a store that is damaged: test_store_listing.py
         "sercache/reproduction/foretold.py:fitting",  # of a budget, in test_papers_run.py

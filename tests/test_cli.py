@@ -358,3 +358,12 @@ def test_config_names_every_key() -> None:
     text = cli.cli.commands["config"].get_help(click.Context(cli.cli, info_name="config"))
     for key in (*settings.KEYS, *(f"{section}." for section in settings.SECTIONS)):
         assert key in text
+
+
+def test_a_value_may_end_in_an_equals_sign_and_an_empty_one_names_its_option(
+    sercache: Sercache, tmp_path: Path
+) -> None:
+    (tmp_path / "a=").mkdir()
+    assert sercache("info", f"--cache={tmp_path}/a=").code == 0
+    assert "--cache is empty" in sercache("info", "--cache=").err
+    assert "what follows --json is empty" in sercache("info", "--json", "").err

@@ -213,7 +213,7 @@ def text_files(root: Path) -> list[Path]:
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in OWN_LABELS])
 @given(data=st.data())
 @settings(
-    max_examples=4,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

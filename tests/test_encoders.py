@@ -45,7 +45,7 @@ def test_the_contract_is_held_by_every_family() -> None:
 
 
 @settings(
-    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )  # fmt: skip
 @given(data=st.data())
 def test_company_changes_nothing(encoder: Any, data: st.DataObject) -> None:

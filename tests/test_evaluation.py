@@ -281,7 +281,9 @@ def test_a_split_that_names_a_speaker_whom_the_copy_lacks_is_told() -> None:
     corpus, store = make_talk(n_speakers=3)
     split = {"two": {"train": ["s0", "s7"], "test": ["s1"]}}
     corpus = dataclasses.replace(corpus, info=dataclasses.replace(corpus.info, splits=split))
-    with pytest.warns(UserWarning, match="lists of fixed:two name 1 that this copy of talk lacks, first: s7"):
+    with pytest.warns(
+        UserWarning, match="in the lists of fixed:two, 1 are not in this copy of talk, first: s7"
+    ):
         run(corpus, store, protocol="fixed:two")
 
 

@@ -24,7 +24,7 @@ from sercache.views import FeatureView, Shape, drawn, drawn_like
 RECIPE = Recipe(
     batch_size=8, max_epochs=12, select="last-epoch", schedule="constant", accumulate=2, balance="undersample"
 )
-KERNELS, RECORDED, MOVED = 40.0, 2.0, 1.5
+KERNELS, RECORDED, MOVED = 40.0, 2.0, 15.0
 """Seconds of the first update of a process, of the first of a training, and of a head's way to the card or back."""
 GATHERED, STEP, SENT, BROUGHT = 4e-3, 3e-3, 3e-2, 1e-2
 """Seconds of a batch that is gathered, of an update, and of a frame that is sent for a batch, or brought before all."""
@@ -131,3 +131,17 @@ def test_features_that_lie_there_are_not_brought_again() -> None:
     assert brought.once(told) == 0
     assert brought.is_held
     assert not dataclasses.replace(work, choice=Choice(held=False)).is_held
+
+
+def test_the_first_update_of_a_process_is_not_taken_for_one_of_many(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or else one update alone would be measured, as if each of the others took as long."""
+    epochs, chosen = pace._epochs, list[int]()
+    monkeypatch.setattr(
+        pace, "_epochs", lambda work, some, n: chosen.append(len(some)) or epochs(work, some, n)
+    )
+    with a_card():
+        measured(work_of(640, 100, dev=False), 25)
+    assert chosen[0] == 1
+    assert chosen[-1] > 1

@@ -451,5 +451,6 @@ def test_other_recordings_under_the_ids_of_a_store_are_told(
         return done.err
 
     assert "of another length" not in said("one") + said("one")
-    assert "3 of 4 entries" in (told := said("other"))
+    assert "of 4 entries" in (told := said("other"))
+    assert "4 were looked at, and 3 are of recordings" in told
     assert "are of recordings of another length, first: u" in told

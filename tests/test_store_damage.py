@@ -94,7 +94,7 @@ def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return path
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_flipped_bit_is_laid_at_the_right_door(example: Path, data: st.DataObject) -> None:
     """Every bit is covered: the utterance is named whose bytes changed for a stock reader, or the file."""

@@ -53,7 +53,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     steps=st.lists(STEPS, max_size=25),
     format=st.sampled_from(stores.FORMATS),

@@ -76,7 +76,7 @@ def test_round_trip(path: Path, format: str, dtype: str, frames: bool) -> None:
             store.read("a")
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     sessions=st.lists(st.lists(st.integers(1, 70), max_size=6), min_size=1, max_size=3),
     chunk=st.integers(1, 5),

@@ -13,12 +13,14 @@ import pytest
 from conftest import Outcome
 from make_report import make_report
 
+from sercache import catalog
 from sercache.datasets import Corpus, emodb
 from sercache.errors import LeftOutError, ProtocolError, SettingsError
 from sercache.experiment import sweep, sweep_point
 from sercache.experiment.grid import folder_name, points, read_grid
 from sercache.experiment.setup import TrainOptions
 from sercache.experiment.starting import InitialWeights
+from sercache.experiment.sweep_options import SweepOptions, check_points
 from sercache.protocols import Fold
 from sercache.record import LOOK, Report, StartRecord
 from sercache.report import runs as run_folders
@@ -179,6 +181,32 @@ def test_an_option_and_the_grid_do_not_say_the_same_thing(
     assert not (cached / "s").exists()
 
 
+@pytest.mark.parametrize(
+    ("head", "shared", "grid"),
+    [
+        ("mlp", "patience=none", "select=last-epoch,dev-ua"),
+        ("linear", "loss=ccc", "select=dev-ccc,dev-rho"),
+        ("layer-attention", "loss=cross-entropy", "label-smoothing=0.1,0.2"),
+        ("attention-blocks", "lora-rank=4", "lora-alpha=8,16"),
+    ],
+)
+def test_the_grid_is_read_beside_what_every_point_has(head: str, shared: str, grid: str) -> None:
+    module = catalog.load("sercache.heads", head)
+    check_points(module, SweepOptions(head, [grid], "s", settings=[shared]), points(read_grid([grid])))
+
+
+def test_a_sweep_goes_on_where_its_store_is_written_otherwise(
+    sercache: Sercache, cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [store] = (cached.parent / "cache").glob("*/*")
+    assert sercache(*SWEEP, "--grid", "lr=0.1", "--store", store).code == 0
+    monkeypatch.chdir(store.parent)
+    code, out, err = sercache(*SWEEP, "--grid", "lr=0.1", "--store", store.name)
+    assert code == 0, err
+    assert "done before" in out
+
+
+@pytest.mark.slow
 def test_a_sweep_takes_what_a_training_reads(sercache: Sercache, cached: Path) -> None:
     """Options of ``train``, for every point; what continues the sweep names them all."""
     [store] = (cached.parent / "cache").glob("*/*")
@@ -220,7 +248,8 @@ def test_what_no_encoder_has_is_advised_by_an_option_that_there_is(sercache: Ser
         code, _, err = sercache(*verb, "--finetune-from", "6,7")
         assert code == 2
         assert (
-            "finetune-from names a state, or - for a frozen encoder, as there is one input, got '6,7'" in err
+            "finetune-from names one state, as there is one input, or - for a frozen encoder; got '6,7'"
+            in err
         )
         code, _, err = sercache(*verb, "--beside", "logmel")
         assert code == 2
@@ -568,7 +597,7 @@ def test_what_fails_before_any_work_leaves_nothing(sercache: Sercache, cached: P
             "this head cannot be built: Trying to create tensor with negative dimension",
         ),
         (["--states", "1-99999999999"], "choose with --states"),
-        (["--runs", ""], "--runs is empty; give it a value, or leave it out"),
+        (["--runs", ""], "what follows --runs is empty; give it a value, or leave it out"),
         (["--task="], "--task is empty"),
     ],
 )

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sercache import advice
 from sercache.catalog import file_name
 from sercache.datasets import Corpus
 from sercache.errors import ProtocolError, SettingsError
@@ -130,9 +129,8 @@ def _say_lacking(folds: Sequence[Fold], corpus: Corpus, protocol: str) -> None:
     names = list(dict.fromkeys(name for fold in folds for name in fold.lacking))
     if names:
         warn(
-            f"the lists of {protocol} name {len(names)} that this copy of {corpus.name} lacks, first: "
-            f"{listed(names[:3])}; the numbers are of the rest "
-            f"({advice.command('doctor', dataset=corpus.dataset)} lists what is missing)"
+            f"of the recordings, sessions and speakers in the lists of {protocol}, {len(names)} are not in this copy "
+            f"of {corpus.name}, first: {listed(names[:3])}; the numbers are of the others"
         )
 
 

@@ -118,7 +118,7 @@ def _tell_other_recordings(plan: Plan, folder: Path) -> None:
         for piece in batch
         if piece.text is None and piece.entry_id in plan.done
     ]
-    looked_at = there[:: max(1, len(there) // 1000)]
+    looked_at = there[:: max(1, -(-len(there) // 1000))]
     held = stores.open(folder).entries() if looked_at else {}
     other = [
         piece.entry_id
@@ -128,9 +128,9 @@ def _tell_other_recordings(plan: Plan, folder: Path) -> None:
     ]
     if other:
         warn(
-            f"{len(other)} of {len(looked_at)} entries that {folder} holds already are of recordings of another "
-            f"length, first: {other[0]}: they may be of other recordings under the same ids, and are not encoded "
-            "again; give one of the two folders a --cache of its own"
+            f"of {len(there)} entries that {folder} holds already, {len(looked_at)} were looked at, and {len(other)} "
+            f"are of recordings of another length, first: {other[0]}: they may be of other recordings under the same "
+            "ids, and are not encoded again; give one of the two folders a --cache of its own"
         )
 
 

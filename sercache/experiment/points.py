@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sercache import catalog, files, settings
+from sercache import catalog, files, settings, stores
 from sercache.claims import Claims, taken
 from sercache.datasets import Corpus
 from sercache.errors import MissingFeaturesError, SercacheError, SettingsError
@@ -101,6 +101,8 @@ def begin_sweep(options: Mapping[str, Any], folder: Path, claims: Claims) -> Non
     """
     path = folder / SHARED
     shared = {name: value for name, value in options.items() if name not in _FREE or name in _POINTS}
+    if shared.get("store"):  # what it is, not where: a cache may be moved, or lie elsewhere on another host
+        shared["store"] = stores.read_spec(shared["store"]).digest
     text = json.dumps(shared, indent=1, default=str, ensure_ascii=False)
     with taken(claims, "door"):
         # Without a point or a process at work, a mistake in the first call is no harm.

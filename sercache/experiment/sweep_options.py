@@ -116,7 +116,7 @@ def check_points(module: ModuleType, request: SweepOptions, every: Sequence[Poin
             raise SettingsError(
                 f"loss={loss} gives no {request.on} to select on; give --on {' or '.join(fitting)} or dev-loss"
             )
-        before = known.setdefault(_meaning(module, point), point)
+        before = known.setdefault(_meaning(module, request, point), point)
         if before is not point:
             first, second = next((before[name], point[name]) for name in point if before[name] != point[name])
             raise SettingsError(
@@ -127,14 +127,14 @@ def check_points(module: ModuleType, request: SweepOptions, every: Sequence[Poin
 def _named_by_option(request: SweepOptions, name: str) -> str:
     """The option that says of every point what the grid names; empty where none does."""
     if name in _SETUP:
-        return "" if getattr(request, name) in (None, ()) else f"--{name.replace('_', '-')}"
+        return "" if getattr(request, name) in (None, (), []) else f"--{name.replace('_', '-')}"
     for flag, pairs in (("--set", request.settings), ("--option", request.head_options)):
         if name in (pair.partition("=")[0].strip().replace("-", "_") for pair in pairs):
             return flag
     return ""
 
 
-def _meaning(module: ModuleType, point: Point) -> Any:
+def _meaning(module: ModuleType, request: SweepOptions, point: Point) -> Any:
     """What a point says, however its numbers and the order of its states and augmentations are written."""
     recipe, setup, options = _apart(point)
     if "augmented" in setup:
@@ -142,7 +142,11 @@ def _meaning(module: ModuleType, point: Point) -> Any:
     if "states" in setup:
         setup["states"] = frozenset(part.strip() for part in setup["states"].replace(",", "+").split("+"))
     options_read = head_options(module, options)
-    return override(module.RECIPE, recipe), tuple(setup.items()), tuple(options_read.items())
+    return (
+        override(module.RECIPE, [*request.settings, *recipe]),
+        tuple(setup.items()),
+        tuple(options_read.items()),
+    )
 
 
 def has_seeds(report: Report, module: ModuleType, request: SweepOptions) -> bool:

@@ -60,12 +60,12 @@ class Setup:
         n_named, n_inputs = len(_listed(self.finetune_from)), 1 + len(self.beside)
         if "" in _listed(self.finetune_from) or n_named > n_inputs:
             several = (
-                f"for each of {n_inputs} inputs, with commas between"
+                f"a state for each of {n_inputs} inputs, with commas between"
                 if n_inputs > 1
-                else "as there is one input"
+                else "one state, as there is one input"
             )
             raise RecipeError(
-                f"finetune-from names a state, or - for a frozen encoder, {several}, got {self.finetune_from!r}"
+                f"finetune-from names {several}, or - for a frozen encoder; got {self.finetune_from!r}"
             )
         if any(self.boundaries) and self.normalise != "none":
             raise RecipeError(

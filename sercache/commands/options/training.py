@@ -185,8 +185,9 @@ def train(as_json: bool, **options: Any) -> None:
 def sweep(as_json: bool, **options: Any) -> None:
     """Train a head at every point of a grid, select on dev alone, and test what was selected.
 
-    Options hold for every point; what the grid names, no option may name too. What sweep lacks of train (--test-on,
-    --folds, --track, …) is for one run: train the point that was selected, or evaluate its run on other corpora.
+    Options hold for every point; the grid and an option cannot both give the same thing. What sweep lacks of train
+    (--test-on, --folds, --track, …) is for one run: train the point that was selected, or evaluate its run on other
+    corpora.
 
     \b
     Examples:
