@@ -30,6 +30,7 @@ from sercache.heads import layer_attention, linear
 from sercache.recipe import Published, Recipe, Setup
 from sercache.record import Classes, Interval, Prediction, Report, Run
 from sercache.report import runs
+from sercache.report.notes import corpus_notes
 
 TARGET = Classes(("a", "b", "c", "d"))
 pytestmark = pytest.mark.usefixtures("few_draws")
@@ -284,7 +285,8 @@ def test_a_split_that_names_a_speaker_whom_the_copy_lacks_is_told() -> None:
     with pytest.warns(
         UserWarning, match="in the lists of fixed:two, 1 are not in this copy of talk, first: s7"
     ):
-        run(corpus, store, protocol="fixed:two")
+        report = run(corpus, store, protocol="fixed:two")
+    assert any("1 are not in this copy of talk, first: s7" in note for note in corpus_notes(report.corpus))
 
 
 def test_what_extraction_skipped_is_left_out_and_listed(monkeypatch: pytest.MonkeyPatch) -> None:

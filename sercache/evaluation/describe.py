@@ -20,7 +20,7 @@ from torch import nn
 
 from sercache.datasets import Corpus
 from sercache.errors import RecipeError
-from sercache.evaluation.material import Material
+from sercache.evaluation.material import Material, lacking
 from sercache.evaluation.parts import Part
 from sercache.evaluation.published import written_out
 from sercache.evaluation.sound import equal_within, shared_audio
@@ -97,9 +97,10 @@ def provenance(
     head: nn.Module,
 ) -> dict[str, Any]:
     """The fields of a Report that say what was read and how it was judged."""
-    inside = standardises(head)
+    inside, read = standardises(head), describe_corpus(corpus, material.main)
+    read["warnings"] += lacking(material.folds, corpus, setup.protocol)
     return {
-        "corpus": describe_corpus(corpus, material.main),
+        "corpus": read,
         "classes": () if isinstance(material.target, Numbers) else material.target.names,
         "targets": material.target.names if isinstance(material.target, Numbers) else (),
         "features": describe_features(stores, material.main),

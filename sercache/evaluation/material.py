@@ -30,7 +30,7 @@ from sercache.views import (
     global_scaling,
 )
 
-__all__ = ["FoldViews", "Material", "fold_views", "gather"]
+__all__ = ["FoldViews", "Material", "fold_views", "gather", "lacking"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,8 @@ def gather(data: Data, setup: Setup, *, fold_seed: int = 0) -> Material:
             corpus, drawn_by, setup.protocol, dev=setup.dev, seed=fold_seed, numeric=numeric, lists=data.lists
         )
     )
-    _say_lacking(folds, corpus, setup.protocol)
+    for line in lacking(folds, corpus, setup.protocol):
+        warn(line)
     if not folds:
         raise ProtocolError(f"{setup.protocol} gives no folds on {corpus.name}; choose another protocol")
     if setup.duplicates == "apart":
@@ -124,14 +125,13 @@ def gather(data: Data, setup: Setup, *, fold_seed: int = 0) -> Material:
     return Material(main, target, folds, tuple(also), tuple(cross_corpus), tuple(augmented))
 
 
-def _say_lacking(folds: Sequence[Fold], corpus: Corpus, protocol: str) -> None:
-    """Warn of what lists name and the copy has not: these numbers are of fewer recordings than the lists'."""
+def lacking(folds: Sequence[Fold], corpus: Corpus, protocol: str) -> list[str]:
+    """What lists name and the copy has not, in a sentence if there is any: numbers are of fewer than the lists have."""
     names = list(dict.fromkeys(name for fold in folds for name in fold.lacking))
-    if names:
-        warn(
-            f"of the recordings, sessions and speakers in the lists of {protocol}, {len(names)} are not in this copy "
-            f"of {corpus.name}, first: {listed(names[:3])}; the numbers are of the others"
-        )
+    return [
+        f"of the recordings, sessions and speakers in the lists of {protocol}, {len(names)} are not in this copy "
+        f"of {corpus.name}, first: {listed(names[:3])}; the numbers are of the others"
+    ] * bool(names)
 
 
 def fold_views(material: Material, fold: Fold, normalise: Literal["none", "global", "speaker"]) -> FoldViews:
