@@ -138,6 +138,9 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(
     assert found[1]["error"] is None
     assert sum(found[1]["scores"].values()) == pytest.approx(1)
     assert found[2]["error"] == f"{absent}: there is no such file"
+    err = sercache("predict", linear, absent).err
+    assert "1 of 1 recordings could not be predicted" in err
+    assert "the rest" not in err
     code, out, _ = sercache("predict", linear, empty, absent, "--format", "csv")
     assert code == 2
     assert [row["error"] for row in csv.DictReader(io.StringIO(out))] == [

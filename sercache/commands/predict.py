@@ -63,7 +63,8 @@ def run(
             used("written", out)
     if n_failed:
         raise AudioError(
-            f"{n_failed} of {n_done + n_failed} recordings could not be predicted; the rest is written"
+            f"{n_failed} of {n_done + n_failed} recordings could not be predicted"
+            + ("; the rest is written" if n_done else "")
         )
 
 
