@@ -435,6 +435,7 @@ def test_runs_on_other_sound_are_told_apart() -> None:
     assert "svm, result 2: clip none and clip trim:1" in line
     text = {"clip": "trim:1", "identity": {"modality": "text"}}
     assert told(plain, heard("svm", {}, more=(text,))) == []
+    assert told(plain, heard("svm", text)) == []
 
 
 def test_tables_of_several_rows_say_what_differs_from_the_best() -> None:

@@ -128,10 +128,12 @@ def gather(data: Data, setup: Setup, *, fold_seed: int = 0) -> Material:
 def lacking(folds: Sequence[Fold], corpus: Corpus, protocol: str) -> list[str]:
     """What lists name and the copy has not, in a sentence if there is any: numbers are of fewer than the lists have."""
     names = list(dict.fromkeys(name for fold in folds for name in fold.lacking))
+    if not names:
+        return []
     return [
         f"of the recordings, sessions and speakers in the lists of {protocol}, {len(names)} are not in this copy "
         f"of {corpus.name}, first: {listed(names[:3])}; the numbers are of the others"
-    ] * bool(names)
+    ]
 
 
 def fold_views(material: Material, fold: Fold, normalise: Literal["none", "global", "speaker"]) -> FoldViews:
